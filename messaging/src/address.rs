@@ -1,0 +1,185 @@
+//! Who a message is from or to: a phone number, or a business-scoped user id.
+//!
+//! A recipient is not always a phone number: WhatsApp users with a username are known to a business by an id such as
+//! `GB.3f9…`, whose first two letters are a country. Whatever keys on a recipient keys on [`Address`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// An ISO 3166-1 alpha-2 country, upper case.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Country([u8; 2]);
+
+impl Country {
+    pub fn new(code: &str) -> Option<Self> {
+        match code.as_bytes() {
+            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => Some(Self([*a, *b])),
+            _ => None,
+        }
+    }
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("??")
+    }
+}
+impl fmt::Display for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl fmt::Debug for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl TryFrom<String> for Country {
+    type Error = String;
+    fn try_from(value: String) -> Result<Self, String> {
+        Self::new(&value)
+            .ok_or_else(|| format!("{value:?} is not a country: expected two upper-case letters, such as GB"))
+    }
+}
+impl From<Country> for String {
+    fn from(value: Country) -> String {
+        value.as_str().to_owned()
+    }
+}
+
+/// A phone number in E.164: `+`, then 7 to 15 digits, the first not zero.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PhoneNumber(String);
+
+impl PhoneNumber {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+    /// The country of its numbering plan; `None` for numbers that belong to none, such as +883.
+    pub fn country(&self) -> Option<Country> {
+        let parsed = phonenumber::parse(None, &self.0).ok()?;
+        parsed.country().id().and_then(|id| Country::new(id.as_ref()))
+    }
+}
+
+/// A business-scoped user id: two letters of a country, a dot, then up to 128 letters and digits (`ENT.` may stand
+/// between, for ids of a parent business).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UserId(String);
+
+impl UserId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+    pub fn country(&self) -> Option<Country> {
+        self.0.get(..2).and_then(Country::new)
+    }
+}
+
+/// A customer, or a sender of ours.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Address {
+    Phone(PhoneNumber),
+    User(UserId),
+}
+
+impl Address {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Phone(number) => number.as_str(),
+            Self::User(id) => id.as_str(),
+        }
+    }
+    pub fn country(&self) -> Option<Country> {
+        match self {
+            Self::Phone(number) => number.country(),
+            Self::User(id) => id.country(),
+        }
+    }
+}
+
+/// Why a string is not an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?} is not {expected}")]
+pub struct InvalidAddress {
+    pub value: String,
+    pub expected: &'static str,
+}
+
+impl FromStr for PhoneNumber {
+    type Err = InvalidAddress;
+    fn from_str(value: &str) -> Result<Self, InvalidAddress> {
+        let digits = value.strip_prefix('+').unwrap_or("");
+        if (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(InvalidAddress {
+                value: value.to_owned(),
+                expected: "a phone number in E.164: + and 7 to 15 digits, such as +447700900123",
+            })
+        }
+    }
+}
+
+impl FromStr for UserId {
+    type Err = InvalidAddress;
+    fn from_str(value: &str) -> Result<Self, InvalidAddress> {
+        let rest = value
+            .split_once('.')
+            .filter(|(country, _)| Country::new(country).is_some())
+            .map(|(_, rest)| rest.strip_prefix("ENT.").unwrap_or(rest))
+            .unwrap_or("");
+        if (1..=128).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(InvalidAddress {
+                value: value.to_owned(),
+                expected: "a business-scoped user id: two letters of a country, a dot and up to 128 letters or digits, such as GB.1a2b3c",
+            })
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = InvalidAddress;
+    fn from_str(value: &str) -> Result<Self, InvalidAddress> {
+        if value.starts_with('+') {
+            value.parse().map(Self::Phone)
+        } else {
+            value.parse().map(Self::User).map_err(|_| InvalidAddress {
+                value: value.to_owned(),
+                expected: "an address: a phone number in E.164 such as +447700900123, or a business-scoped user id such as GB.1a2b3c",
+            })
+        }
+    }
+}
+
+macro_rules! text {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = InvalidAddress;
+            fn try_from(value: String) -> Result<Self, InvalidAddress> {
+                value.parse()
+            }
+        }
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.as_str().to_owned()
+            }
+        }
+    )*};
+}
+text!(PhoneNumber, UserId, Address);

@@ -1,0 +1,382 @@
+//! The tenant config: what passes from the operator to the data plane, and nothing else does.
+//!
+//! The operator compiles one [`TenantConfig`] per tenant into one Secret in the data plane's namespace; the data plane
+//! watches those Secrets and keeps a copy of each as a file. A directory of such files, `<tenant>.json`, is also how
+//! the data plane is configured without Kubernetes. The format is versioned: a reader refuses a version that it does
+//! not know, and keeps what it has.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::address::PhoneNumber;
+use crate::id::{PolicyName, SenderName, TemplateName, TenantId};
+use crate::provider::Approval;
+use crate::secret::Secret;
+
+/// How a compiled config is stored and acknowledged in Kubernetes: the names that both sides must agree on.
+pub mod kubernetes {
+    /// Label of every compiled Secret, with the tenant as its value.
+    pub const TENANT_LABEL: &str = "whatsapp-operator.dev/tenant";
+    /// The one key of a compiled Secret.
+    pub const CONFIG_KEY: &str = "tenant.json";
+    /// `type` of a compiled Secret.
+    pub const SECRET_TYPE: &str = "whatsapp-operator.dev/tenant-config";
+    /// `whatsapp-tenant-<tenant>`; a namespace is at most 63 characters, so this always fits.
+    pub fn secret_name(tenant: &super::TenantId) -> String {
+        format!("whatsapp-tenant-{tenant}")
+    }
+    /// Label of the Lease that each data-plane replica renews in the namespace of the compiled Secrets.
+    pub const REPLICA_LABEL: &str = "whatsapp-operator.dev/data-plane-replica";
+    /// Annotation on that Lease: the newest `resourceVersion` of a compiled Secret that the replica has applied.
+    pub const APPLIED_ANNOTATION: &str = "whatsapp-operator.dev/applied-resource-version";
+    /// Annotation on that Lease: a JSON object of tenant → why its config was refused; the last good one keeps running.
+    pub const REFUSED_ANNOTATION: &str = "whatsapp-operator.dev/refused-tenants";
+    /// `type` of a Secret in a tenant's namespace that holds an API key under [`API_KEY_KEY`].
+    pub const API_KEY_SECRET_TYPE: &str = "whatsapp-operator.dev/api-key";
+    /// The key of such a Secret's data.
+    pub const API_KEY_KEY: &str = "key";
+    /// The audience that a ServiceAccount token must be issued for.
+    pub const DEFAULT_AUDIENCE: &str = "whatsapp-operator.dev";
+}
+
+/// The version of the format that this build writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// Everything that the data plane must know of one tenant. It holds credentials: keep it where secrets are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TenantConfig {
+    /// [`FORMAT`].
+    pub format: u32,
+    pub tenant: TenantId,
+    /// The cell that serves this tenant; absent where there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell: Option<String>,
+    /// The internet's view of the data plane's webhook listener, without a trailing slash.
+    pub public_base_url: Url,
+    #[serde(default)]
+    pub senders: BTreeMap<SenderName, SenderConfig>,
+    #[serde(default)]
+    pub templates: BTreeMap<TemplateName, TemplateConfig>,
+    #[serde(default)]
+    pub policies: BTreeMap<PolicyName, RoutingConfig>,
+    #[serde(default)]
+    pub api_keys: Vec<ApiKeyConfig>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SenderConfig {
+    pub phone_number: PhoneNumber,
+    pub provider: ProviderAccount,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub opt_out: OptOutConfig,
+    #[serde(default)]
+    pub consent: ConsentConfig,
+    #[serde(default)]
+    pub retention: Retention,
+    #[serde(default)]
+    pub events: Vec<SinkConfig>,
+    /// While true nothing is dispatched through this sender; webhooks are still taken.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+/// How to reach the provider as this sender. Adding a provider adds a variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum ProviderAccount {
+    Twilio(TwilioAccount),
+}
+
+impl ProviderAccount {
+    /// What template handles and account-wide limits are keyed by.
+    pub fn account_key(&self) -> &str {
+        match self {
+            Self::Twilio(account) => &account.account_sid,
+        }
+    }
+    /// The provider's name as it stands in URLs and metrics.
+    pub fn provider(&self) -> &'static str {
+        match self {
+            Self::Twilio(_) => "twilio",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TwilioAccount {
+    /// `AC` and 32 hexadecimal digits.
+    pub account_sid: String,
+    /// User name of HTTP Basic: the account SID, or an API key's SID (`SK…`).
+    pub username: String,
+    /// Password of HTTP Basic: the auth token, or the API key's secret.
+    pub password: Secret,
+    /// Auth tokens that webhooks may be signed with, the current one first. An API key's secret never signs webhooks.
+    pub webhook_keys: Vec<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messaging_service_sid: Option<String>,
+    /// Every Twilio host maps to this URL, the path stays: for a proxy, or the sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<Url>,
+}
+
+/// How fast a sender may go.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Limits {
+    /// Messages per second; 80 is a WhatsApp sender's default at Twilio.
+    pub messages_per_second: u32,
+    /// How many may leave at once after a quiet time.
+    pub burst: u32,
+    /// Calls in flight at once.
+    pub max_concurrency: u32,
+}
+impl Eq for Limits {}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { messages_per_second: 80, burst: 60, max_concurrency: 32 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct OptOutConfig {
+    pub stop_keywords: Vec<String>,
+    pub start_keywords: Vec<String>,
+    /// Sent, inside the window, to a customer who opts out; absent: nothing is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_reply: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_reply: Option<String>,
+}
+
+impl Default for OptOutConfig {
+    fn default() -> Self {
+        let words = |words: &[&str]| words.iter().map(|&w| w.to_owned()).collect();
+        Self {
+            stop_keywords: words(&["STOP", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"]),
+            start_keywords: words(&["START", "UNSTOP", "SUBSCRIBE"]),
+            stop_reply: None,
+            start_reply: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct ConsentConfig {
+    /// Whether a business-initiated message needs recorded consent.
+    pub required: bool,
+    /// Consent older than this no longer counts; absent: it never lapses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age_seconds: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Retention {
+    /// Raw webhooks and message bodies.
+    pub bodies_seconds: u64,
+    /// Everything else that is kept of a message.
+    pub metadata_seconds: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY: u64 = 86_400;
+        Self { bodies_seconds: 30 * DAY, metadata_seconds: 400 * DAY }
+    }
+}
+
+impl Retention {
+    pub fn bodies(&self) -> Duration {
+        Duration::from_secs(self.bodies_seconds)
+    }
+}
+
+/// Where a sender's events go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum SinkConfig {
+    Http(HttpSink),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HttpSink {
+    pub url: Url,
+    /// Standard Webhooks secrets (`whsec_` and base64), the current one first; the request carries a signature of each.
+    pub signing_secrets: Vec<Secret>,
+}
+
+/// A template, as far as sending needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TemplateConfig {
+    pub category: TemplateCategory,
+    /// Keys of the variables that a send must give values for.
+    #[serde(default)]
+    pub variables: Vec<String>,
+    /// Used when a send names no language.
+    pub fallback_language: String,
+    /// By language, such as `en_US`.
+    pub localizations: BTreeMap<String, LocalizationConfig>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TemplateCategory {
+    Authentication,
+    Utility,
+    Marketing,
+}
+
+impl std::fmt::Display for TemplateCategory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Authentication => "AUTHENTICATION",
+            Self::Utility => "UTILITY",
+            Self::Marketing => "MARKETING",
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LocalizationConfig {
+    pub content: LocalizedContent,
+    /// By provider account ([`ProviderAccount::account_key`]): what may be sent there.
+    #[serde(default)]
+    pub accounts: BTreeMap<String, AccountTemplate>,
+}
+
+/// One language's text, in the words of this project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LocalizedContent {
+    /// May hold `{{key}}` placeholders.
+    pub body: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footer: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<TemplateButton>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum TemplateButton {
+    /// A tap answers with `title`; `id` comes back as the button's payload.
+    QuickReply {
+        title: String,
+        id: String,
+    },
+    /// Opens a URL, which may end in one `{{key}}`.
+    Url {
+        title: String,
+        url: String,
+    },
+    PhoneNumber {
+        title: String,
+        phone: String,
+    },
+    CopyCode {
+        title: String,
+        code: String,
+    },
+}
+
+/// A template's standing at one provider account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccountTemplate {
+    /// The provider's handle of the revision to send: the last approved one, else the newest.
+    pub handle: String,
+    pub approval: Approval,
+}
+
+/// A routing policy with its references resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoutingConfig {
+    pub default: RouteTarget,
+    /// By ISO 3166-1 alpha-2 country.
+    #[serde(default)]
+    pub by_country: BTreeMap<String, RouteTarget>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteTarget {
+    /// Whose credentials, limits, window and suppressions count.
+    pub sender: SenderName,
+    /// Send through this Messaging Service of the sender's account instead of from the sender's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messaging_service_sid: Option<String>,
+}
+
+/// An API key of a tenant's application. Only its digest travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApiKeyConfig {
+    /// The name of the Secret that it came from, for logs.
+    pub name: String,
+    /// SHA-256 of the key, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// Why bytes are not a tenant config that this build can run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidConfig {
+    #[error("tenant config: {0}")]
+    Malformed(String),
+    #[error(
+        "tenant config has format {found}, and this build reads {FORMAT}; upgrade the data plane before the operator"
+    )]
+    UnknownFormat { found: u64 },
+    #[error("tenant config of {found} was given as that of {expected}")]
+    WrongTenant { expected: TenantId, found: TenantId },
+}
+
+impl TenantConfig {
+    /// Reads what [`TenantConfig::to_json`] wrote, for the tenant that it is claimed to be of.
+    pub fn from_json(expected: &TenantId, bytes: &[u8]) -> Result<Self, InvalidConfig> {
+        // The format is looked at before the rest, so that a newer one is told apart from a broken one.
+        let value: serde_json::Value =
+            serde_json::from_slice(bytes).map_err(|e| InvalidConfig::Malformed(e.to_string()))?;
+        match value.get("format").and_then(serde_json::Value::as_u64) {
+            Some(found) if found != u64::from(FORMAT) => return Err(InvalidConfig::UnknownFormat { found }),
+            Some(_) => {}
+            None => return Err(InvalidConfig::Malformed("missing field `format`".into())),
+        }
+        let config: Self = serde_json::from_value(value).map_err(|e| InvalidConfig::Malformed(e.to_string()))?;
+        if &config.tenant != expected {
+            return Err(InvalidConfig::WrongTenant { expected: expected.clone(), found: config.tenant });
+        }
+        Ok(config)
+    }
+
+    /// Canonical JSON: the same config is always the same bytes, so that an unchanged tenant is never rewritten.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self)
+            .unwrap_or_else(|e| unreachable!("a tenant config has no map keys but strings: {e}"))
+    }
+
+    /// The URL that the provider calls for this sender's webhooks, without fragment.
+    pub fn webhook_url(&self, sender: &SenderName, provider: &str, rest: &str) -> String {
+        format!(
+            "{}/webhooks/{}/{sender}/{provider}/{rest}",
+            self.public_base_url.as_str().trim_end_matches('/'),
+            self.tenant
+        )
+    }
+}

@@ -1,0 +1,28 @@
+//! What a failure means for what may be done next.
+//!
+//! Each provider's codes are data (a table per provider); what follows from a class is decided here, once.
+
+use serde::{Deserialize, Serialize};
+
+/// The class of a failure: what may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FailureClass {
+    /// Nothing was processed; the same call may be made again after a pause.
+    Retry,
+    /// This message is over; a new one later may pass (a rate limit or a trouble that the provider reported late).
+    RetryLater,
+    /// The outcome is unknown; nothing may be sent again until it is settled.
+    Ambiguous,
+    /// The sender or its account is misconfigured, suspended or unpaid: stop the sender and tell a person.
+    Sender,
+    /// The request is wrong and will stay wrong.
+    Request,
+    /// The recipient does not want or cannot get messages: suppress the address.
+    Suppress,
+    /// This content cannot reach this recipient now (outside the window, an experiment, not on WhatsApp): use a
+    /// template or another channel.
+    Fallback,
+    /// The template is missing, paused or wrong: stop the template.
+    Template,
+}

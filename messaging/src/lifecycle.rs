@@ -1,0 +1,101 @@
+//! What happens to a message: the statuses, and the order in which they may follow each other.
+//!
+//! Providers report in any order, repeatedly, and sometimes contradict themselves. The statuses are therefore totally
+//! ordered by how much they settle, and evidence is merged by taking the greater: any permutation and repetition of
+//! the same reports ends in the same status. Acceptance is not delivery, so no two of these are ever shown as one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a message stands. The order of the variants is the order of the lattice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageStatus {
+    /// Ours, and durable; waiting for its time, its turn, or another attempt.
+    Queued,
+    /// An attempt has been handed to the provider and is not settled.
+    Submitted,
+    /// An attempt's outcome is unknown. No other call is made until it is settled.
+    Unconfirmed,
+    /// The provider took it.
+    Accepted,
+    /// The provider passed it on to WhatsApp.
+    Sent,
+    /// Withdrawn by the tenant before it was handed over.
+    Canceled,
+    /// Its validity ended before it could be handed over.
+    Expired,
+    /// Not sent: the recipient opted out, or cannot be sent to.
+    Suppressed,
+    /// Not sent: policy or the provider forbade it, and trying again would not help.
+    Rejected,
+    /// It was handed over and not delivered, or every safe attempt was used up.
+    Failed,
+    /// On the recipient's device.
+    Delivered,
+    /// Opened by the recipient.
+    Read,
+}
+
+impl MessageStatus {
+    pub const ALL: [Self; 12] = [
+        Self::Queued,
+        Self::Submitted,
+        Self::Unconfirmed,
+        Self::Accepted,
+        Self::Sent,
+        Self::Canceled,
+        Self::Expired,
+        Self::Suppressed,
+        Self::Rejected,
+        Self::Failed,
+        Self::Delivered,
+        Self::Read,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Submitted => "submitted",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Accepted => "accepted",
+            Self::Sent => "sent",
+            Self::Canceled => "canceled",
+            Self::Expired => "expired",
+            Self::Suppressed => "suppressed",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+        }
+    }
+
+    /// Whether nothing more is awaited. `delivered` may still become `read`, which refines it and ends nothing anew.
+    pub fn is_terminal(self) -> bool {
+        self >= Self::Canceled
+    }
+
+    /// Merges evidence: the join of the lattice.
+    #[must_use]
+    pub fn merge(self, evidence: Self) -> Self {
+        self.max(evidence)
+    }
+}
+
+impl fmt::Display for MessageStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for MessageStatus {
+    type Err = String;
+    fn from_str(value: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|s| s.as_str() == value).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|s| s.as_str()).collect();
+            format!("{value:?} is not a message status: expected one of {}", known.join(", "))
+        })
+    }
+}
