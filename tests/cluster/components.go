@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/server/v3/embed"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // what a kubeconfig may ask of kubectl
+	"k8s.io/component-base/cli"
+	"k8s.io/component-base/logs"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+	kubectlcmd "k8s.io/kubectl/pkg/cmd"
+	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+
+	"whatsapp-operator.dev/tests/cluster/internal/workdir"
+)
+
+// Each component is a command of this binary, hidden from its usage, which the
+// supervisor runs as a process of its own. One process would start no faster,
+// and could not lose its API server alone.
+const (
+	etcdName        = "etcd"
+	apiServerName   = "kube-apiserver"
+	controllersName = "kube-controller-manager"
+)
+
+// The issuer that kubeadm and most managed clusters have.
+const issuer = "https://kubernetes.default.svc.cluster.local"
+
+func etcdArgs(dir workdir.Dir, ports workdir.Ports) []string {
+	return []string{
+		"--data-dir=" + dir.EtcdData(),
+		"--client-url=" + etcdURL(ports),
+	}
+}
+
+func etcdURL(ports workdir.Ports) string { return fmt.Sprintf("http://127.0.0.1:%d", ports.Etcd) }
+
+func apiServerArgs(dir workdir.Dir, ports workdir.Ports) []string {
+	return []string{
+		"--etcd-servers=" + etcdURL(ports),
+		"--etcd-compaction-interval=0", // nothing lives long enough for it
+
+		// The address is given, not looked up, so that a machine without a
+		// network will do. The supervisor holds the port as well.
+		"--bind-address=127.0.0.1",
+		"--advertise-address=127.0.0.1",
+		"--secure-port=" + strconv.Itoa(ports.APIServer),
+		"--permit-port-sharing",
+		"--tls-cert-file=" + dir.ServerCertificate(),
+		"--tls-private-key-file=" + dir.ServerKey(),
+
+		"--token-auth-file=" + dir.Tokens(),
+		"--authorization-mode=RBAC",
+		"--service-account-issuer=" + issuer,
+		"--service-account-key-file=" + dir.ServiceAccountKey(),
+		"--service-account-signing-key-file=" + dir.ServiceAccountKey(),
+
+		// No node will ever route to a Service.
+		"--service-cluster-ip-range=10.0.0.0/24",
+		"--endpoint-reconciler-type=none",
+
+		// A write is in the log before its caller hears of it, and the log
+		// stays in one file.
+		"--audit-policy-file=" + dir.AuditPolicy(),
+		"--audit-log-path=" + dir.AuditLog(),
+		"--audit-log-mode=blocking",
+		"--audit-log-maxsize=1000000",
+
+		"--profiling=false",
+	}
+}
+
+func controllersArgs(dir workdir.Dir) []string {
+	return []string{
+		"--kubeconfig=" + dir.ControllersKubeconfig(),
+		"--service-account-private-key-file=" + dir.ServiceAccountKey(),
+		"--root-ca-file=" + dir.CACertificate(),
+		"--controllers=garbage-collector-controller,namespace-controller," +
+			"serviceaccount-controller,serviceaccount-token-controller",
+		// Nobody to share the work with, and nobody to ask how it goes.
+		"--leader-elect=false",
+		"--secure-port=0",
+		// Tests wait for what these controllers do.
+		"--kube-api-qps=500",
+		"--kube-api-burst=1000",
+		"--profiling=false",
+	}
+}
+
+func runEtcd(args []string) error {
+	flags := flag.NewFlagSet(etcdName, flag.ContinueOnError)
+	dataDir := flags.String("data-dir", "", "")
+	clientURL := flags.String("client-url", "", "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	client, err := url.Parse(*clientURL)
+	if err != nil {
+		return err
+	}
+
+	config := embed.NewConfig()
+	config.Dir = *dataDir
+	config.ListenClientUrls = []url.URL{*client}
+	config.AdvertiseClientUrls = config.ListenClientUrls
+	config.ListenPeerUrls = nil
+	config.SocketOpts.ReusePort = true // the supervisor holds the port as well
+	config.UnsafeNoFsync = true        // the data is worth nothing after a power cut
+	config.LogLevel = "warn"
+	// The only member elects itself as soon as it has waited for the others.
+	config.TickMs, config.ElectionMs = 20, 100
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	go func() { awaitSupervisorsEnd(); stop() }()
+
+	etcd, err := embed.StartEtcd(config)
+	if err != nil {
+		return err
+	}
+	defer etcd.Close()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-etcd.Err():
+		return err
+	}
+}
+
+func runAPIServer() error   { return runComponent(apiserver.NewAPIServerCommand()) }
+func runControllers() error { return runComponent(controllermanager.NewControllerManagerCommand()) }
+
+func runComponent(command *cobra.Command) error {
+	go func() { awaitSupervisorsEnd(); os.Exit(1) }()
+	os.Exit(cli.Run(command))
+	return nil
+}
+
+// awaitSupervisorsEnd returns when the supervisor is gone, be it by SIGKILL:
+// it holds the other end of each component's standard input and never writes.
+func awaitSupervisorsEnd() { _, _ = io.Copy(io.Discard, os.Stdin) }
+
+func kubectl() {
+	// kubectl logs while it builds its commands, before it parses its flags.
+	_, _ = logs.GlogSetter(kubectlcmd.GetLogVerbosity(os.Args))
+	if err := cli.RunNoErrOutput(kubectlcmd.NewDefaultKubectlCommand()); err != nil {
+		kubectlutil.CheckErr(err)
+	}
+}

@@ -1,0 +1,46 @@
+package workdir
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// The kernel takes no socket with a longer path (104 on macOS, 108 on Linux,
+// with the terminating zero).
+const longestSocket = 100
+
+// NewSocket returns a path to listen at. Where the directory's own is too
+// long, that is a link to a short one.
+func (d Dir) NewSocket() (string, error) {
+	link := d.socketLink()
+	d.RemoveSocket()
+	if len(link) <= longestSocket {
+		return link, nil
+	}
+	short, err := os.MkdirTemp("/tmp", "control-plane-") // TMPDIR may be long as well
+	if err != nil {
+		return "", err
+	}
+	socket := filepath.Join(short, "socket")
+	return socket, os.Symlink(socket, link)
+}
+
+// Socket is the path to connect to.
+func (d Dir) Socket() string {
+	link := d.socketLink()
+	if target, err := os.Readlink(link); err == nil {
+		return target
+	}
+	return link
+}
+
+// RemoveSocket clears away what NewSocket made, also in a run that was killed.
+func (d Dir) RemoveSocket() {
+	if target, err := os.Readlink(d.socketLink()); err == nil {
+		_ = os.Remove(target)
+		_ = os.Remove(filepath.Dir(target))
+	}
+	_ = os.Remove(d.socketLink())
+}
+
+func (d Dir) socketLink() string { return d.File("control.sock") }
