@@ -292,7 +292,12 @@ pub trait ProviderAdmin: Send + Sync {
     /// Whether the account has this Messaging Service, and which senders are in it.
     async fn find_messaging_service(&self, sid: &str) -> Result<Option<ServiceObservation>, ProviderError>;
 
-    /// Points a sender's webhooks (or its Messaging Service's, where that one decides) at the data plane.
+    /// Exactly what [`ProviderAdmin::configure_webhooks`] should be given, and what an observation then reports, for
+    /// these plain URLs: the adapter adds what its provider wants, such as Twilio's connection overrides.
+    fn webhook_targets(&self, inbound: &str, status: &str) -> WebhookTargets;
+
+    /// Points a sender's webhooks (or its Messaging Service's, where that one decides) at the data plane. Give it what
+    /// [`ProviderAdmin::webhook_targets`] returned.
     async fn configure_webhooks(
         &self,
         sender: &SenderObservation,
