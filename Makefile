@@ -1,0 +1,71 @@
+# The few commands a person needs. `make help` lists them.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TOOLS := target/tools
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(TOOLS)/cargo-deny/bin/cargo-deny
+CHART := charts/whatsapp-operator
+KINDS := whatsappsenders messagetemplates routingpolicies
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: need-build tools ## Follow one message from YAML to delivery, on real parts; KEEP=1 stays up
+	@cargo build --quiet --workspace --bins
+	@cargo run --quiet --package tests --bin demo
+
+.PHONY: test
+test: need-build need-sdks tools ## Run every test
+	cargo build --workspace --bins
+	cargo test --workspace
+
+.PHONY: lint
+lint: need-build tools $(CARGO_DENY) ## Check format, lints, licences, the chart, and that generated files are current
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	$(CARGO_DENY) --log-level error check bans licenses sources
+	test -z "$$(gofmt -l tests/cluster)" || { gofmt -d tests/cluster; exit 1; }
+	go -C tests/cluster vet ./...
+	$(TOOLS)/helm lint --strict $(CHART) --set publicBaseUrl=https://whatsapp.example.com
+	$(MAKE) --no-print-directory generate
+	git diff --exit-code --stat -- crds $(CHART) dataplane/openapi.json || { echo "generated files are out of date: commit what make generate wrote"; exit 1; }
+
+.PHONY: generate
+generate: need-build ## Write the generated files: CRDs, the chart's copy of them, OpenAPI
+	cargo run --quiet --package crds --bin crdgen -- crds
+	cargo run --quiet --package dataplane --bin whatsapp-dataplane -- openapi > dataplane/openapi.json
+	mkdir -p $(CHART)/templates/crds
+	for kind in $(KINDS); do $(CHART)/crd-template crds/$$kind.yaml > $(CHART)/templates/crds/$$kind.yaml; done
+
+.PHONY: bench
+bench: need-build ## Measure webhooks, sends and memory; prints a table and writes target/bench/results.json
+	cargo build --release --workspace --bins
+	cargo run --quiet --release --package tests --bin bench
+
+.PHONY: tools
+tools: need-build
+	@tests/cluster/build
+
+$(CARGO_DENY):
+	cargo install --quiet --locked --debug cargo-deny --version $(CARGO_DENY_VERSION) --root $(TOOLS)/cargo-deny
+
+# What is missing is said before anything is built.
+.PHONY: need-build need-sdks
+need-build:
+	@missing=(); \
+	command -v cargo >/dev/null || missing+=("Rust 1.94 or newer, from https://rustup.rs"); \
+	command -v go >/dev/null || missing+=("Go 1.26 or newer, from https://go.dev/dl"); \
+	command -v cc >/dev/null || missing+=("a C compiler, such as the package build-essential"); \
+	if (($${#missing[@]})); then printf 'missing: %s\n' "$${missing[@]}" >&2; exit 1; fi
+
+need-sdks:
+	@missing=(); \
+	command -v npm >/dev/null || missing+=("Node.js 20 or newer with npm: the official Twilio SDK for Node is one of the tests' clients"); \
+	command -v python3 >/dev/null || missing+=("Python 3.11 or newer: the official Twilio SDK for Python is one of the tests' clients"); \
+	if (($${#missing[@]})); then printf 'missing: %s\n' "$${missing[@]}" >&2; exit 1; fi
