@@ -38,6 +38,12 @@ const (
 // The issuer that kubeadm and most managed clusters have.
 const issuer = "https://kubernetes.default.svc.cluster.local"
 
+// Tests wait for what the controllers do, so they may hurry.
+const (
+	controllersQPS   = 500
+	controllersBurst = 1000
+)
+
 func etcdArgs(dir workdir.Dir, ports workdir.Ports) []string {
 	return []string{
 		"--data-dir=" + dir.EtcdData(),
@@ -87,14 +93,15 @@ func controllersArgs(dir workdir.Dir) []string {
 		"--kubeconfig=" + dir.ControllersKubeconfig(),
 		"--service-account-private-key-file=" + dir.ServiceAccountKey(),
 		"--root-ca-file=" + dir.CACertificate(),
-		"--controllers=garbage-collector-controller,namespace-controller," +
-			"serviceaccount-controller,serviceaccount-token-controller",
+		// The garbage collector runs as well: see garbage.go. Without the
+		// aggregation, the roles admin, edit and view would permit nothing.
+		"--controllers=namespace-controller,serviceaccount-controller," +
+			"serviceaccount-token-controller,clusterrole-aggregation-controller",
 		// Nobody to share the work with, and nobody to ask how it goes.
 		"--leader-elect=false",
 		"--secure-port=0",
-		// Tests wait for what these controllers do.
-		"--kube-api-qps=500",
-		"--kube-api-burst=1000",
+		"--kube-api-qps=" + strconv.Itoa(controllersQPS),
+		"--kube-api-burst=" + strconv.Itoa(controllersBurst),
 		"--profiling=false",
 	}
 }
@@ -119,6 +126,7 @@ func runEtcd(args []string) error {
 	config.SocketOpts.ReusePort = true // the supervisor holds the port as well
 	config.UnsafeNoFsync = true        // the data is worth nothing after a power cut
 	config.LogLevel = "warn"
+	config.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
 	// The only member elects itself as soon as it has waited for the others.
 	config.TickMs, config.ElectionMs = 20, 100
 
@@ -139,13 +147,27 @@ func runEtcd(args []string) error {
 	}
 }
 
-func runAPIServer() error   { return runComponent(apiserver.NewAPIServerCommand()) }
-func runControllers() error { return runComponent(controllermanager.NewControllerManagerCommand()) }
+func runAPIServer() { runComponent(apiserver.NewAPIServerCommand()) }
 
-func runComponent(command *cobra.Command) error {
+func runControllers() {
+	command := controllermanager.NewControllerManagerCommand()
+	run := command.RunE
+	command.RunE = func(command *cobra.Command, args []string) error {
+		kubeconfig, err := command.Flags().GetString("kubeconfig")
+		if err != nil {
+			return err
+		}
+		failed := make(chan error, 2)
+		go func() { failed <- collectGarbage(command.Context(), kubeconfig) }()
+		go func() { failed <- run(command, args) }()
+		return <-failed
+	}
+	runComponent(command)
+}
+
+func runComponent(command *cobra.Command) {
 	go func() { awaitSupervisorsEnd(); os.Exit(1) }()
 	os.Exit(cli.Run(command))
-	return nil
 }
 
 // awaitSupervisorsEnd returns when the supervisor is gone, be it by SIGKILL:

@@ -27,7 +27,7 @@ func main() {
 		return
 	}
 	if len(os.Args) < 2 {
-		fail(errors.New("no command\n" + usage))
+		fail(errors.New("say what to do\n" + usage))
 	}
 
 	// What follows the command stays in os.Args in the form in which the
@@ -45,9 +45,9 @@ func main() {
 	case etcdName:
 		err = runEtcd(os.Args[1:])
 	case apiServerName:
-		err = runAPIServer()
+		runAPIServer()
 	case controllersName:
-		err = runControllers()
+		runControllers()
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 	default:

@@ -18,7 +18,8 @@ type Ports struct {
 // ReservePorts returns the directory's ports, choosing free ones the first
 // time. From then on nobody else gets them while the calling process lives,
 // not even while the API server is down: each is held by a socket that is
-// bound, but does not listen. The components bind beside it (SO_REUSEPORT).
+// bound, but does not listen. The components, and nobody else, set SO_REUSEPORT and
+// bind beside it.
 func (d Dir) ReservePorts() (Ports, error) {
 	file := d.File("ports.json")
 	var ports Ports
@@ -56,10 +57,8 @@ func reserve(port int) (int, error) {
 	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 		return 0, fmt.Errorf("SO_REUSEPORT: %w", err)
 	}
-	// A connection of the last run that is still in TIME_WAIT is no obstacle.
-	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return 0, fmt.Errorf("SO_REUSEADDR: %w", err)
-	}
+	// Not SO_REUSEADDR: it would let in everybody who sets it too, and nearly
+	// everybody does.
 	if err := unix.Bind(socket, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		return 0, fmt.Errorf("port %d, which this control plane's kubeconfig names, is taken: %w", port, err)
 	}

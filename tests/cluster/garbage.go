@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/controller-manager/pkg/informerfactory"
+	"k8s.io/kubernetes/pkg/controller/garbagecollector"
+)
+
+// The garbage collector finds out about new kinds by looking, and the
+// controller manager has it look every 30 seconds, which no flag changes. A
+// test that has just installed its CRDs would wait for that, so we run the
+// collector beside the controller manager ourselves, and have it look more
+// often.
+const (
+	kindsPeriod       = time.Second
+	collectors        = 5
+	initialSyncAtMost = 30 * time.Second
+)
+
+// collectGarbage runs the garbage collector until the context is done.
+func collectGarbage(ctx context.Context, kubeconfig string) error {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return err
+	}
+	config.QPS, config.Burst = controllersQPS, controllersBurst
+	config.UserAgent = "garbage-collector"
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	metadataClient, err := metadata.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	// Looking for new kinds must not be answered from the mapper's cache.
+	kinds, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return err
+	}
+
+	started := make(chan struct{})
+	close(started) // nobody else's informers to wait for
+	collector, err := garbagecollector.NewGarbageCollector(ctx, client, metadataClient,
+		restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client.Discovery())),
+		garbagecollector.DefaultIgnoredResources(),
+		informerfactory.NewInformerFactory(
+			informers.NewSharedInformerFactory(client, 0),
+			metadatainformer.NewSharedInformerFactory(metadataClient, 0)),
+		started)
+	if err != nil {
+		return fmt.Errorf("garbage collector: %w", err)
+	}
+	go collector.Sync(ctx, kinds, kindsPeriod)
+	collector.Run(ctx, collectors, initialSyncAtMost)
+	return nil
+}
