@@ -1,1 +1,7 @@
+//! The data plane: provider webhooks in, messages out, and the tenants' applications told what happened.
 
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod metrics;
+pub mod publish;

@@ -1,0 +1,59 @@
+//! A map that forgets: entries lapse at a time of their own, and there are never more than a fixed number.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+/// Values by a digest.
+#[derive(Debug)]
+pub(super) struct Bounded<V> {
+    capacity: usize,
+    entries: HashMap<[u8; 32], (Timestamp, V)>,
+}
+
+impl<V> Bounded<V> {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, entries: HashMap::new() }
+    }
+
+    pub(super) fn get(&self, key: &[u8; 32], now: Timestamp) -> Option<&V> {
+        self.entries.get(key).filter(|(until, _)| *until > now).map(|(_, value)| value)
+    }
+
+    /// Keeps a value until then. When full, what has lapsed goes first; when nothing has, some entry goes, which costs
+    /// its owner one more question to the API server.
+    pub(super) fn insert(&mut self, key: [u8; 32], value: V, until: Timestamp, now: Timestamp) {
+        if self.entries.len() >= self.capacity && !self.entries.contains_key(&key) {
+            self.entries.retain(|_, (until, _)| *until > now);
+            if self.entries.len() >= self.capacity
+                && let Some(victim) = self.entries.keys().next().copied()
+            {
+                self.entries.remove(&victim);
+            }
+        }
+        self.entries.insert(key, (until, value));
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8; 32]) {
+        self.entries.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_lapse_and_never_outgrow_the_bound() {
+        let at = |s: i64| Timestamp::from_second(s).unwrap();
+        let mut map = Bounded::new(2);
+        map.insert([1; 32], "a", at(10), at(0));
+        map.insert([2; 32], "b", at(20), at(0));
+        assert_eq!(map.get(&[1; 32], at(9)), Some(&"a"));
+        assert_eq!(map.get(&[1; 32], at(10)), None);
+        map.insert([3; 32], "c", at(20), at(10));
+        assert_eq!(map.get(&[2; 32], at(11)), Some(&"b"), "the lapsed one made room");
+        map.insert([4; 32], "d", at(20), at(11));
+        assert_eq!(map.entries.len(), 2);
+    }
+}

@@ -1,0 +1,132 @@
+//! Who calls the tenants' API: a ServiceAccount token with our audience, or an API key.
+//!
+//! The caller's namespace *is* the tenant. It is never taken from a path or a body, so another tenant's message is not
+//! found rather than forbidden. A caller may name the tenant it means in `WhatsApp-Tenant`; that can only be refused.
+
+mod api_key;
+mod bounded;
+pub mod service_account;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode, header};
+use messaging::id::TenantId;
+
+use self::service_account::ServiceAccounts;
+use crate::config::Configs;
+use crate::metrics::{AuthMethod, AuthResult, Metrics};
+
+/// The header with which a caller may name the tenant that it means to be.
+pub const TENANT_HEADER: &str = "whatsapp-tenant";
+
+/// An application that may act for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub tenant: TenantId,
+    /// For logs: `serviceaccount/<name>` or `apikey/<secret>`.
+    pub name: String,
+}
+
+/// Why a caller is not let in. Each is a sentence that may be shown to the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    #[error(
+        "the request has no credentials: expected `Authorization: Bearer` and an API key, or a ServiceAccount token for this service's audience"
+    )]
+    NoCredentials,
+    #[error("the Authorization header is malformed: expected `Bearer`, a space and the token")]
+    Malformed,
+    #[error("the bearer token is neither an API key of a tenant nor a ServiceAccount token that is valid here{}", hint(.0))]
+    Unknown(Option<String>),
+    #[error(
+        "{name} is authentic, but namespace {namespace} is not a tenant here: expected at least one WhatsAppSender in it"
+    )]
+    NotATenant { name: String, namespace: String },
+    #[error("the caller belongs to {caller}, and may not act for {wanted}")]
+    AnotherTenant { caller: TenantId, wanted: String },
+    #[error("the token cannot be checked because the API server does not answer; try again")]
+    Unavailable,
+}
+
+fn hint(reason: &Option<String>) -> String {
+    reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+impl AuthError {
+    /// 401 when it is not known who calls, 403 when it is and may not, 503 when it cannot be told now.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoCredentials | Self::Malformed | Self::Unknown(_) => StatusCode::UNAUTHORIZED,
+            Self::NotATenant { .. } | Self::AnotherTenant { .. } => StatusCode::FORBIDDEN,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Tells who calls.
+pub struct Authenticator {
+    configs: Arc<Configs>,
+    /// `None` without Kubernetes: then only API keys open the door.
+    service_accounts: Option<ServiceAccounts>,
+    metrics: Arc<Metrics>,
+}
+
+impl Authenticator {
+    pub fn new(configs: Arc<Configs>, service_accounts: Option<ServiceAccounts>, metrics: Arc<Metrics>) -> Self {
+        Self { configs, service_accounts, metrics }
+    }
+
+    /// Whom these request headers prove the caller to be.
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
+        let mut method = AuthMethod::None;
+        let outcome = self.identify(headers, &mut method).await.and_then(|caller| meant(caller, headers));
+        let result = match &outcome {
+            Ok(_) => AuthResult::Accepted,
+            Err(error) => match error.status() {
+                StatusCode::UNAUTHORIZED => AuthResult::Unauthenticated,
+                StatusCode::FORBIDDEN => AuthResult::Forbidden,
+                _ => AuthResult::Unavailable,
+            },
+        };
+        self.metrics.authentication(method, result);
+        outcome
+    }
+
+    async fn identify(&self, headers: &HeaderMap, method: &mut AuthMethod) -> Result<Caller, AuthError> {
+        let token = bearer(headers)?;
+        if let Some(holder) = api_key::holder(&self.configs, token) {
+            *method = AuthMethod::ApiKey;
+            return Ok(Caller { tenant: holder.tenant, name: format!("apikey/{}", holder.name) });
+        }
+        let Some(service_accounts) = self.service_accounts.as_ref().filter(|_| service_account::looks_like_one(token))
+        else {
+            return Err(AuthError::Unknown(None));
+        };
+        *method = AuthMethod::ServiceAccount;
+        let account = service_accounts.identify(token).await?;
+        let name = format!("serviceaccount/{}", account.name);
+        // A namespace that no config names is no tenant, however authentic its token.
+        match TenantId::new(account.namespace.as_str()) {
+            Ok(tenant) if self.configs.get(&tenant).is_some() => Ok(Caller { tenant, name }),
+            _ => Err(AuthError::NotATenant { name, namespace: account.namespace }),
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
+    let value = headers.get(header::AUTHORIZATION).ok_or(AuthError::NoCredentials)?;
+    let (scheme, token) = value.to_str().ok().and_then(|v| v.split_once(' ')).ok_or(AuthError::Malformed)?;
+    let token = token.trim();
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() { Ok(token) } else { Err(AuthError::Malformed) }
+}
+
+/// Refuses a caller who means to be another tenant.
+fn meant(caller: Caller, headers: &HeaderMap) -> Result<Caller, AuthError> {
+    match headers.get(TENANT_HEADER) {
+        Some(wanted) if wanted.as_bytes() != caller.tenant.as_str().as_bytes() => Err(AuthError::AnotherTenant {
+            caller: caller.tenant,
+            wanted: String::from_utf8_lossy(wanted.as_bytes()).into_owned(),
+        }),
+        _ => Ok(caller),
+    }
+}

@@ -1,0 +1,111 @@
+//! Config from a directory of `<tenant>.json` files, for running without Kubernetes. It is read at the start and
+//! followed by looking again: once a second, because a watch of the file system misses what a mounted volume swaps
+//! underneath.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use messaging::id::TenantId;
+use tokio::fs;
+use tokio_util::sync::CancellationToken;
+
+use super::cache::tenant_of;
+use super::{Applied, Configs};
+use crate::metrics::Metrics;
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Follows a directory.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    configs: Arc<Configs>,
+    metrics: Arc<Metrics>,
+    seen: BTreeMap<TenantId, Fingerprint>,
+}
+
+/// Tells whether a file changed without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fingerprint {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Directory {
+    pub fn new(path: impl Into<PathBuf>, configs: Arc<Configs>, metrics: Arc<Metrics>) -> Self {
+        Self { path: path.into(), configs, metrics, seen: BTreeMap::new() }
+    }
+
+    /// Reads the directory until told to stop. The first reading is [`Directory::look`], which the caller makes
+    /// before it opens a socket.
+    pub async fn follow(mut self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            // Failure policy: fail static. What is loaded keeps running while the directory cannot be read.
+            if let Err(error) = self.look().await {
+                self.metrics.config_source_error("directory");
+                tracing::warn!(path = %self.path.display(), %error, "the config directory cannot be read; what is loaded keeps running");
+            }
+        }
+    }
+
+    /// Reads what changed since the last look, and applies it.
+    pub async fn look(&mut self) -> io::Result<()> {
+        let files = list(&self.path).await?;
+        for (tenant, (path, fingerprint)) in &files {
+            if self.seen.get(tenant) == Some(fingerprint) {
+                continue;
+            }
+            let bytes = match fs::read(path).await {
+                Ok(bytes) => bytes,
+                // It went between listing and reading; the next look sees it gone.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    tracing::warn!(%tenant, %error, "a tenant config cannot be read; the last good one keeps running");
+                    self.metrics.config_source_error("directory");
+                    continue;
+                }
+            };
+            if self.configs.apply(tenant, &bytes) == Applied::New {
+                tracing::info!(%tenant, path = %path.display(), "tenant config applied");
+            }
+            self.seen.insert(tenant.clone(), *fingerprint);
+        }
+        let listed: BTreeSet<TenantId> = files.into_keys().collect();
+        for gone in self.configs.retain(&listed) {
+            self.seen.remove(&gone);
+        }
+        self.configs.mark_ready();
+        Ok(())
+    }
+}
+
+async fn list(directory: &Path) -> io::Result<BTreeMap<TenantId, (PathBuf, Fingerprint)>> {
+    let mut files = BTreeMap::new();
+    let mut entries = fs::read_dir(directory).await?;
+    while let Some(entry) = entries.next_entry().await? {
+        let path = entry.path();
+        let Some(tenant) = tenant_of(&path) else { continue };
+        // Follows symbolic links, which is what the files of a mounted Secret are.
+        let Ok(metadata) = fs::metadata(&path).await else { continue };
+        if metadata.is_file() {
+            let fingerprint = Fingerprint {
+                inode: metadata.ino(),
+                size: metadata.size(),
+                modified: (metadata.mtime(), metadata.mtime_nsec()),
+            };
+            files.insert(tenant, (path, fingerprint));
+        }
+    }
+    Ok(files)
+}

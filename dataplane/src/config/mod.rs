@@ -1,0 +1,245 @@
+//! The tenants' configs as the running process sees them: one snapshot, swapped whole, one tenant at a time.
+//!
+//! ```text
+//! kubernetes (watch) ─┐                    ┌─> http, dispatch, publish   (Configs::get)
+//!                     ├─> Configs::apply ──┤
+//! directory (poll) ───┘         │          └─> replica                   (the acknowledgement, a Lease)
+//!                             cache (a copy on disk, for a restart without an API server)
+//! ```
+//!
+//! A config that is broken is refused and reported; what was there keeps running, and no other tenant notices. This
+//! module decides nothing about messages: it only says what the operator compiled.
+
+pub mod cache;
+pub mod directory;
+pub mod kubernetes;
+pub mod replica;
+mod tenant;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use messaging::config::TenantConfig;
+use messaging::id::TenantId;
+use tokio::sync::watch;
+
+pub use tenant::{Connect, RefusedConfig, Sender, Tenant};
+
+use crate::metrics::{ConfigResult, Metrics};
+
+/// What became of a config that was offered to [`Configs::apply`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// It runs now.
+    New,
+    /// It runs already.
+    Unchanged,
+    /// It is broken; what ran before keeps running.
+    Refused(RefusedConfig),
+}
+
+/// Every tenant's config: readers take a snapshot without a lock, writers replace one tenant in it.
+pub struct Configs {
+    snapshot: ArcSwap<Snapshot>,
+    /// One writer at a time, so that two never build from the same snapshot.
+    writing: Mutex<()>,
+    connect: Connect,
+    metrics: Arc<Metrics>,
+    ready: AtomicBool,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Clone, Default)]
+struct Snapshot {
+    tenants: BTreeMap<TenantId, Arc<Tenant>>,
+    refused: BTreeMap<TenantId, String>,
+    api_keys: Arc<ApiKeyIndex>,
+}
+
+/// API keys by digest, over all tenants.
+type ApiKeyIndex = HashMap<[u8; 32], ApiKeyOwner>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ApiKeyOwner {
+    One {
+        tenant: TenantId,
+        name: String,
+    },
+    /// Two tenants hold the same key. It opens neither: whoever shows it could be either.
+    Several,
+}
+
+/// Who an API key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeyHolder {
+    pub tenant: TenantId,
+    /// The name of the Secret that the key came from.
+    pub name: String,
+}
+
+impl std::fmt::Debug for Configs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let snapshot = self.snapshot.load();
+        f.debug_struct("Configs")
+            .field("tenants", &snapshot.tenants.keys())
+            .field("refused", &snapshot.refused)
+            .field("ready", &self.is_ready())
+            .finish()
+    }
+}
+
+impl Configs {
+    /// No tenant yet, and not ready. `connect` builds the adapter of a sender's provider.
+    pub fn new(connect: Connect, metrics: Arc<Metrics>) -> Self {
+        Self {
+            snapshot: ArcSwap::default(),
+            writing: Mutex::new(()),
+            connect,
+            metrics,
+            ready: AtomicBool::new(false),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// The tenant as it is configured now. Hold the answer for one piece of work, so that the work sees one config.
+    pub fn get(&self, tenant: &TenantId) -> Option<Arc<Tenant>> {
+        self.snapshot.load().tenants.get(tenant).cloned()
+    }
+
+    /// Every tenant, by name.
+    pub fn all(&self) -> Vec<Arc<Tenant>> {
+        self.snapshot.load().tenants.values().cloned().collect()
+    }
+
+    /// The tenants whose newest config was refused, and why.
+    pub fn refused(&self) -> BTreeMap<TenantId, String> {
+        self.snapshot.load().refused.clone()
+    }
+
+    /// Whose API key has this SHA-256 digest.
+    pub fn api_key_holder(&self, digest: &[u8; 32]) -> Option<ApiKeyHolder> {
+        match self.snapshot.load().api_keys.get(digest)? {
+            ApiKeyOwner::One { tenant, name } => Some(ApiKeyHolder { tenant: tenant.clone(), name: name.clone() }),
+            ApiKeyOwner::Several => None,
+        }
+    }
+
+    /// Offers a compiled config, as it was read. Only this tenant is touched, and only when the config is sound.
+    pub fn apply(&self, tenant: &TenantId, bytes: &[u8]) -> Applied {
+        let _writing = self.begin_writing();
+        let current = self.snapshot.load_full();
+        let built = TenantConfig::from_json(tenant, bytes)
+            .map_err(|e| RefusedConfig(e.to_string()))
+            .and_then(|config| Tenant::build(config, current.tenants.get(tenant).map(AsRef::as_ref), &self.connect));
+
+        let mut next = Snapshot::clone(&current);
+        let applied = match built {
+            Err(refused) => {
+                tracing::warn!(%tenant, reason = %refused, "tenant config refused; the last good one keeps running");
+                next.refused.insert(tenant.clone(), refused.0.clone());
+                Applied::Refused(refused)
+            }
+            Ok(new) => {
+                let was_refused = next.refused.remove(tenant).is_some();
+                if current.tenants.get(tenant).is_some_and(|old| old.config == new.config) {
+                    if !was_refused {
+                        self.metrics.config(ConfigResult::Unchanged);
+                        return Applied::Unchanged;
+                    }
+                    Applied::Unchanged
+                } else {
+                    next.tenants.insert(tenant.clone(), Arc::new(new));
+                    Applied::New
+                }
+            }
+        };
+        self.metrics.config(match &applied {
+            Applied::New => ConfigResult::Applied,
+            Applied::Unchanged => ConfigResult::Unchanged,
+            Applied::Refused(_) => ConfigResult::Refused,
+        });
+        self.publish(next);
+        applied
+    }
+
+    /// The tenant is gone: nothing more is taken for it or sent for it.
+    pub fn remove(&self, tenant: &TenantId) {
+        let _writing = self.begin_writing();
+        let mut next = Snapshot::clone(&self.snapshot.load());
+        let served = next.tenants.remove(tenant).is_some();
+        if served | next.refused.remove(tenant).is_some() {
+            tracing::info!(%tenant, "tenant config removed");
+            self.metrics.config(ConfigResult::Removed);
+            self.publish(next);
+        }
+    }
+
+    /// A complete list of the tenants that exist: the others go. Answers with those that went.
+    ///
+    /// Failure policy: fail static. An empty list removes nobody, because a source that has just come back empty (a
+    /// restored etcd, an unmounted volume) is likelier than every tenant leaving at once.
+    pub fn retain(&self, listed: &BTreeSet<TenantId>) -> Vec<TenantId> {
+        let current = self.snapshot.load();
+        let gone: BTreeSet<&TenantId> =
+            current.tenants.keys().chain(current.refused.keys()).filter(|tenant| !listed.contains(*tenant)).collect();
+        if listed.is_empty() && !gone.is_empty() {
+            tracing::warn!(kept = gone.len(), "the list of tenant configs came back empty; every tenant is kept");
+            return Vec::new();
+        }
+        let gone: Vec<_> = gone.into_iter().cloned().collect();
+        for tenant in &gone {
+            self.remove(tenant);
+        }
+        gone
+    }
+
+    /// The first list, or the copy on disk, has been applied.
+    pub fn mark_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether what is configured is known: true from the first list, or from the copy on disk, for ever.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Marks itself changed whenever a tenant changed.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    fn begin_writing(&self) -> MutexGuard<'_, ()> {
+        // Nothing under the lock leaves half a change behind, so a panic of another writer does no harm.
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, mut next: Snapshot) {
+        next.api_keys = Arc::new(index_api_keys(&next.tenants));
+        self.metrics.config_tenants(next.tenants.len(), next.refused.len());
+        self.snapshot.store(Arc::new(next));
+        self.changed.send_replace(());
+    }
+}
+
+fn index_api_keys(tenants: &BTreeMap<TenantId, Arc<Tenant>>) -> ApiKeyIndex {
+    let mut index = ApiKeyIndex::new();
+    for tenant in tenants.values() {
+        for (digest, name) in &tenant.api_keys {
+            let owner = ApiKeyOwner::One { tenant: tenant.config.tenant.clone(), name: name.clone() };
+            index
+                .entry(*digest)
+                .and_modify(|existing| {
+                    let same_tenant =
+                        matches!(existing, ApiKeyOwner::One { tenant: held, .. } if *held == tenant.config.tenant);
+                    if !same_tenant {
+                        tracing::warn!(tenant = %tenant.config.tenant, key = %name, "two tenants hold the same API key; it opens neither");
+                        *existing = ApiKeyOwner::Several;
+                    }
+                })
+                .or_insert(owner);
+        }
+    }
+    index
+}

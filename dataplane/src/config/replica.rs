@@ -1,0 +1,139 @@
+//! This replica's Lease: that it lives, the newest config that it runs, and what it refused.
+//!
+//! The operator waits for every live replica's acknowledgement before it revokes a credential, so the Lease is written
+//! at once when something newer was applied, and goes when the replica does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Client};
+use messaging::clock::Clock;
+use messaging::config::kubernetes::{APPLIED_ANNOTATION, REFUSED_ANNOTATION, REPLICA_LABEL};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::Configs;
+use super::kubernetes::Acknowledgement;
+use crate::metrics::Metrics;
+
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// After this long without a renewal the replica counts as dead: three renewals missed, and a little.
+const LEASE_SECONDS: i32 = 35;
+/// A write that failed is tried again soon: a rotation may be waiting for it.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How long leaving may take.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+const FIELD_MANAGER: &str = "whatsapp-dataplane";
+
+/// Who this replica is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's uid: with it, a Lease whose pod died without saying goodbye is collected with the pod.
+    pub pod_uid: Option<String>,
+}
+
+impl Identity {
+    pub fn lease_name(&self) -> String {
+        format!("whatsapp-dataplane-{}", self.pod)
+    }
+}
+
+/// Keeps the Lease.
+pub struct Replica {
+    identity: Identity,
+    configs: Arc<Configs>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    acknowledged: watch::Receiver<Acknowledgement>,
+}
+
+impl Replica {
+    pub fn new(
+        identity: Identity,
+        configs: Arc<Configs>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        acknowledged: watch::Receiver<Acknowledgement>,
+    ) -> Self {
+        Self { identity, configs, clock, metrics, acknowledged }
+    }
+
+    /// Renews until told to stop, then takes the Lease away. There is none before the first list was applied: what runs
+    /// from the copy on disk has acknowledged nothing to this API server.
+    pub async fn keep(mut self, client: Client, namespace: &str, stop: CancellationToken) {
+        let leases: Api<Lease> = Api::namespaced(client, namespace);
+        let acquired = self.clock.now();
+        let mut wait = RENEW_EVERY;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = self.acknowledged.changed() => if changed.is_err() { break },
+                () = tokio::time::sleep(wait) => {}
+            }
+            let acknowledged = self.acknowledged.borrow_and_update().clone();
+            let Some(version) = acknowledged.resource_version else { continue };
+            wait = match self.renew(&leases, &version, acquired).await {
+                Ok(()) => RENEW_EVERY,
+                Err(error) => {
+                    self.metrics.config_source_error("lease");
+                    tracing::warn!(%error, lease = self.identity.lease_name(), "the replica's lease cannot be renewed");
+                    RETRY_AFTER
+                }
+            };
+        }
+        self.leave(&leases).await;
+    }
+
+    async fn renew(&self, leases: &Api<Lease>, version: &str, acquired: jiff::Timestamp) -> Result<(), kube::Error> {
+        let lease = self.lease(version, acquired);
+        // Server-side apply: creates it, and replaces what an earlier life of this pod left.
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        leases.patch(&self.identity.lease_name(), &params, &Patch::Apply(&lease)).await.map(drop)
+    }
+
+    fn lease(&self, version: &str, acquired: jiff::Timestamp) -> Lease {
+        let refused = serde_json::json!(self.configs.refused()).to_string();
+        let owner = self.identity.pod_uid.as_ref().map(|uid| OwnerReference {
+            api_version: "v1".into(),
+            kind: "Pod".into(),
+            name: self.identity.pod.clone(),
+            uid: uid.clone(),
+            ..OwnerReference::default()
+        });
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(self.identity.lease_name()),
+                labels: Some([(REPLICA_LABEL.to_owned(), "true".to_owned())].into()),
+                annotations: Some(
+                    [(APPLIED_ANNOTATION.to_owned(), version.to_owned()), (REFUSED_ANNOTATION.to_owned(), refused)]
+                        .into(),
+                ),
+                owner_references: owner.map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.identity.pod.clone()),
+                lease_duration_seconds: Some(LEASE_SECONDS),
+                acquire_time: Some(MicroTime(acquired)),
+                renew_time: Some(MicroTime(self.clock.now())),
+                ..LeaseSpec::default()
+            }),
+        }
+    }
+
+    async fn leave(&self, leases: &Api<Lease>) {
+        let name = self.identity.lease_name();
+        let deleted = tokio::time::timeout(LEAVE_WITHIN, leases.delete(&name, &DeleteParams::default())).await;
+        match deleted {
+            Ok(Ok(_)) => tracing::info!(lease = name, "lease taken away"),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
+            Ok(Err(error)) => tracing::warn!(lease = name, %error, "the lease could not be taken away; it will lapse"),
+            Err(_) => tracing::warn!(lease = name, "the lease could not be taken away in time; it will lapse"),
+        }
+    }
+}

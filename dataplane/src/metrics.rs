@@ -1,0 +1,408 @@
+//! Every metric of the data plane: the names, the labels and what may stand in them, in one place.
+//!
+//! Labels are bounded: never a phone number, a message's id, or the name of a tenant or an object. A counter of things
+//! that were dropped says whether the drop was intended, so that an alert can be written on the ones that were not.
+
+use messaging::lifecycle::MessageStatus;
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+/// A label's values, as a type.
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+        impl $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
+}
+
+label!(
+    /// What a webhook is about.
+    WebhookLabel { Inbound => "inbound", Status => "status" }
+);
+label!(
+    /// What became of a webhook.
+    WebhookResult {
+        /// Committed; answered with a 2xx.
+        Accepted => "accepted",
+        /// Committed before; answered with a 2xx, and without effect.
+        Duplicate => "duplicate",
+        /// Not signed by the provider; answered with 403, and not stored.
+        RejectedSignature => "rejected_signature",
+        /// Signed, and not understood; kept, and without effect.
+        Unreadable => "unreadable",
+        /// Not taken because too many waited; the provider is asked to try again.
+        Overload => "overload",
+    }
+);
+label!(
+    /// What became of one attempt to hand a message to a provider.
+    AttemptOutcome {
+        Accepted => "accepted",
+        /// Nothing was sent; another attempt follows.
+        Retry => "retry",
+        /// It may or may not have been sent.
+        Unconfirmed => "unconfirmed",
+        /// The provider does not know the recipient, or may not write to it any more.
+        Suppressed => "suppressed",
+        /// The provider refused, and would refuse again.
+        Rejected => "rejected",
+        /// Every safe attempt was used up, or the provider gave it up.
+        Failed => "failed",
+        /// The sender cannot send; it rests, and the message waits.
+        SenderStopped => "sender_stopped",
+        /// The attempt ended after its lease had passed to another holder, so its result was not taken.
+        LeaseLost => "lease_lost",
+    }
+);
+label!(
+    /// Why a message that was due was put off.
+    DeferReason {
+        Rate => "rate",
+        Concurrency => "concurrency",
+        Paused => "paused",
+        SenderStopped => "sender_stopped",
+        TemplatePending => "template_pending",
+        NoConfig => "no_config",
+    }
+);
+label!(
+    /// What settled a message whose outcome was unknown, or repaired one that no webhook settled.
+    Repair {
+        /// The provider's log has exactly one message that fits.
+        FoundInLog => "found_in_log",
+        /// The provider's log has none, long after the attempt.
+        AbsentFromLog => "absent_from_log",
+        /// Nothing settled it before its deadline.
+        DeadlinePassed => "deadline_passed",
+    }
+);
+label!(
+    /// What became of one request that carried an event to a tenant's application.
+    PublishResult {
+        Delivered => "delivered",
+        /// Not answered with a 2xx; another request follows.
+        Retry => "retry",
+        /// The schedule is used up, or the sink answered 410; the event is kept as a dead letter.
+        Dead => "dead",
+        /// The sink's address is private, and such are not allowed.
+        PrivateAddress => "private_address",
+        /// The sink is no longer in the tenant's config, so the event has nowhere to go.
+        SinkRemoved => "sink_removed",
+    }
+);
+label!(
+    /// What became of a tenant config that was read.
+    ConfigResult {
+        Applied => "applied",
+        Unchanged => "unchanged",
+        Removed => "removed",
+        /// It is broken; the last good one keeps running.
+        Refused => "refused",
+    }
+);
+label!(
+    /// How a caller proved who it is.
+    AuthMethod { ApiKey => "api_key", ServiceAccount => "service_account", None => "none" }
+);
+label!(
+    /// What became of a caller's proof.
+    AuthResult { Accepted => "accepted", Unauthenticated => "unauthenticated", Forbidden => "forbidden", Unavailable => "unavailable" }
+);
+
+/// What stands in the queue, as the store counts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct QueueGauges {
+    pub due: u64,
+    pub deferred: u64,
+    pub unconfirmed: u64,
+    /// Seconds that the oldest message that is due has waited since it became so.
+    pub oldest_due_age_seconds: f64,
+}
+
+/// What waits to be published, as the store counts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct OutboxGauges {
+    pub waiting: u64,
+    pub dead: u64,
+    pub oldest_age_seconds: f64,
+}
+
+/// The data plane's metrics, in a registry of their own.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    webhooks: IntCounterVec,
+    messages: IntCounterVec,
+    attempts: IntCounterVec,
+    attempt_duration: Histogram,
+    deferred: IntCounterVec,
+    repairs: IntCounterVec,
+    publish: IntCounterVec,
+    publish_duration: Histogram,
+    events_dropped: IntCounterVec,
+    config: IntCounterVec,
+    config_tenants: IntGaugeVec,
+    config_source_errors: IntCounterVec,
+    auth: IntCounterVec,
+    queue: IntGaugeVec,
+    queue_oldest: Gauge,
+    senders_stopped: IntGauge,
+    outbox: IntGaugeVec,
+    outbox_oldest: Gauge,
+}
+
+impl Metrics {
+    /// Registers every metric. Fails only when two have one name, which a test rules out.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let r = &registry;
+        let metrics = Self {
+            webhooks: counters(r, "webhooks_total", "Provider webhooks, by what became of them.", &["kind", "result"])?,
+            messages: counters(
+                r,
+                "messages_total",
+                "Messages that reached a status; each counts once for every status that it reaches.",
+                &["status"],
+            )?,
+            attempts: counters(
+                r,
+                "attempts_total",
+                "Attempts to hand a message to a provider, by outcome. Acceptance is not delivery.",
+                &["outcome"],
+            )?,
+            attempt_duration: histogram(r, "attempt_duration_seconds", "Duration of a provider's send call.")?,
+            deferred: counters(r, "deferred_total", "Due messages that were put off, by reason.", &["reason"])?,
+            repairs: counters(
+                r,
+                "reconcile_repairs_total",
+                "Messages that no webhook settled; more than a few mean that webhooks are being lost.",
+                &["kind"],
+            )?,
+            publish: counters(r, "publish_total", "Requests that carried an event to a tenant's sink.", &["result"])?,
+            publish_duration: histogram(r, "publish_duration_seconds", "Duration of a request to a tenant's sink.")?,
+            events_dropped: counters(
+                r,
+                "events_dropped_total",
+                "Events that will not be delivered without a redrive; intended is true when config asked for it.",
+                &["reason", "intended"],
+            )?,
+            config: counters(r, "config_total", "Tenant configs that were read, by what became of them.", &["result"])?,
+            config_tenants: gauges(
+                r,
+                "config_tenants",
+                "Tenants that are served, and those whose newest config was refused.",
+                &["state"],
+            )?,
+            config_source_errors: counters(
+                r,
+                "config_source_errors_total",
+                "Failures to reach the API server, to read the directory, or to keep the copy; what is loaded keeps running.",
+                &["source"],
+            )?,
+            auth: counters(
+                r,
+                "authentication_total",
+                "Calls of the tenants' API, by how and whether they were let in.",
+                &["method", "result"],
+            )?,
+            queue: gauges(r, "queue_messages", "Messages that wait to be handed over, or to be settled.", &["state"])?,
+            queue_oldest: gauge(r, "queue_oldest_due_age_seconds", "Age of the oldest message that is due.")?,
+            senders_stopped: int_gauge(r, "senders_stopped", "Senders that rest because their account cannot send.")?,
+            outbox: gauges(r, "outbox_events", "Events that wait to be published, and dead letters.", &["state"])?,
+            outbox_oldest: gauge(r, "outbox_oldest_age_seconds", "Age of the oldest event that is not published.")?,
+            registry,
+        };
+        metrics.start_at_zero();
+        Ok(metrics)
+    }
+
+    /// A series that appears only with its first event hides that event from `rate()`.
+    fn start_at_zero(&self) {
+        for kind in WebhookLabel::ALL {
+            for result in WebhookResult::ALL {
+                self.webhooks.with_label_values(&[kind.as_str(), result.as_str()]).inc_by(0);
+            }
+        }
+        for status in MessageStatus::ALL {
+            self.messages.with_label_values(&[status.as_str()]).inc_by(0);
+        }
+        let start = |counter: &IntCounterVec, values: &mut dyn Iterator<Item = &'static str>| {
+            for value in values {
+                counter.with_label_values(&[value]).inc_by(0);
+            }
+        };
+        start(&self.attempts, &mut AttemptOutcome::ALL.iter().map(|v| v.as_str()));
+        start(&self.deferred, &mut DeferReason::ALL.iter().map(|v| v.as_str()));
+        start(&self.repairs, &mut Repair::ALL.iter().map(|v| v.as_str()));
+        start(&self.publish, &mut PublishResult::ALL.iter().map(|v| v.as_str()));
+        start(&self.config, &mut ConfigResult::ALL.iter().map(|v| v.as_str()));
+        for method in AuthMethod::ALL {
+            for result in AuthResult::ALL {
+                self.auth.with_label_values(&[method.as_str(), result.as_str()]).inc_by(0);
+            }
+        }
+    }
+
+    pub fn webhook(&self, kind: WebhookLabel, result: WebhookResult) {
+        self.webhooks.with_label_values(&[kind.as_str(), result.as_str()]).inc();
+    }
+
+    /// A message reached a status that it had not reached before.
+    pub fn message_reached(&self, status: MessageStatus) {
+        self.messages.with_label_values(&[status.as_str()]).inc();
+    }
+
+    pub fn attempt(&self, outcome: AttemptOutcome) {
+        self.attempts.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    pub fn attempt_took(&self, duration: std::time::Duration) {
+        self.attempt_duration.observe(duration.as_secs_f64());
+    }
+
+    pub fn deferred(&self, reason: DeferReason) {
+        self.deferred.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    pub fn repaired(&self, repair: Repair) {
+        self.repairs.with_label_values(&[repair.as_str()]).inc();
+    }
+
+    pub fn published(&self, result: PublishResult) {
+        self.publish.with_label_values(&[result.as_str()]).inc();
+        match result {
+            PublishResult::Dead | PublishResult::PrivateAddress => {
+                self.events_dropped.with_label_values(&[result.as_str(), "false"]).inc();
+            }
+            PublishResult::SinkRemoved => self.events_dropped.with_label_values(&[result.as_str(), "true"]).inc(),
+            PublishResult::Delivered | PublishResult::Retry => {}
+        }
+    }
+
+    pub fn publish_took(&self, duration: std::time::Duration) {
+        self.publish_duration.observe(duration.as_secs_f64());
+    }
+
+    pub fn config(&self, result: ConfigResult) {
+        self.config.with_label_values(&[result.as_str()]).inc();
+    }
+
+    pub fn config_tenants(&self, served: usize, refused: usize) {
+        let set = |state, n: usize| {
+            self.config_tenants.with_label_values(&[state]).set(i64::try_from(n).unwrap_or(i64::MAX));
+        };
+        set("served", served);
+        set("refused", refused);
+    }
+
+    /// `source` is one of `kubernetes`, `directory`, `cache`, `lease`.
+    pub fn config_source_error(&self, source: &'static str) {
+        self.config_source_errors.with_label_values(&[source]).inc();
+    }
+
+    pub fn authentication(&self, method: AuthMethod, result: AuthResult) {
+        self.auth.with_label_values(&[method.as_str(), result.as_str()]).inc();
+    }
+
+    pub fn queue(&self, gauges: QueueGauges) {
+        let set = |state, n: u64| {
+            self.queue.with_label_values(&[state]).set(i64::try_from(n).unwrap_or(i64::MAX));
+        };
+        set("due", gauges.due);
+        set("deferred", gauges.deferred);
+        set("unconfirmed", gauges.unconfirmed);
+        self.queue_oldest.set(gauges.oldest_due_age_seconds);
+    }
+
+    pub fn senders_stopped(&self, n: usize) {
+        self.senders_stopped.set(i64::try_from(n).unwrap_or(i64::MAX));
+    }
+
+    pub fn outbox(&self, gauges: OutboxGauges) {
+        let set = |state, n: u64| {
+            self.outbox.with_label_values(&[state]).set(i64::try_from(n).unwrap_or(i64::MAX));
+        };
+        set("waiting", gauges.waiting);
+        set("dead", gauges.dead);
+        self.outbox_oldest.set(gauges.oldest_age_seconds);
+    }
+
+    /// The text format that Prometheus scrapes.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// Every name begins with this.
+const PREFIX: &str = "whatsapp_";
+
+fn named(name: &str, help: &str) -> Opts {
+    Opts::new(format!("{PREFIX}{name}"), help)
+}
+
+fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    let metric = IntCounterVec::new(named(name, help), labels)?;
+    r.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+    let metric = IntGaugeVec::new(named(name, help), labels)?;
+    r.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn gauge(r: &Registry, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+    let metric = Gauge::with_opts(named(name, help))?;
+    r.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn int_gauge(r: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    let metric = IntGauge::with_opts(named(name, help))?;
+    r.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+/// From 1 ms to 30 s: from a sandbox on the same machine to a call that is about to time out.
+fn histogram(r: &Registry, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+    let buckets = vec![0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
+    let opts = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets);
+    let metric = Histogram::with_opts(opts)?;
+    r.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_is_there_before_its_first_event() {
+        let text = Metrics::new().unwrap().render().unwrap();
+        for line in [
+            r#"whatsapp_webhooks_total{kind="inbound",result="duplicate"} 0"#,
+            r#"whatsapp_messages_total{status="unconfirmed"} 0"#,
+            r#"whatsapp_attempts_total{outcome="suppressed"} 0"#,
+            r#"whatsapp_publish_total{result="dead"} 0"#,
+        ] {
+            assert!(text.contains(line), "{line} is missing from\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_dropped_event_says_whether_that_was_intended() {
+        let metrics = Metrics::new().unwrap();
+        metrics.published(PublishResult::Dead);
+        metrics.published(PublishResult::SinkRemoved);
+        let text = metrics.render().unwrap();
+        assert!(text.contains(r#"whatsapp_events_dropped_total{intended="false",reason="dead"} 1"#), "{text}");
+        assert!(text.contains(r#"whatsapp_events_dropped_total{intended="true",reason="sink_removed"} 1"#), "{text}");
+    }
+}

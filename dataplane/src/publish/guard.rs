@@ -1,0 +1,135 @@
+//! Keeps events from being carried to private addresses: a tenant writes the URL, and must not reach the cluster's
+//! own services, the cloud's metadata endpoint or a neighbour with it.
+//!
+//! The check is made on the addresses that are connected to, after the name is resolved, so a name that changes its
+//! mind between a check and a use cannot slip through.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// Why a sink is not called.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{host} is a private address, or resolves to nothing else: expected a public one (or --allow-private-sinks)")]
+pub struct PrivateAddress {
+    pub host: String,
+}
+
+/// Resolves names to their public addresses only.
+#[derive(Debug, Clone, Copy)]
+pub struct PublicResolver;
+
+impl Resolve for PublicResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let known = !found.is_empty();
+            let public: Vec<_> = found.into_iter().filter(|address| is_public(address.ip())).collect();
+            if public.is_empty() && known {
+                return Err(PrivateAddress { host: name.as_str().to_owned() }.into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Refuses a URL whose host is written as a private address: such a host is never resolved.
+pub fn check_literal(url: &Url) -> Result<(), PrivateAddress> {
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        Some(Host::Domain(_)) | None => return Ok(()),
+    };
+    if is_public(address) { Ok(()) } else { Err(PrivateAddress { host: address.to_string() }) }
+}
+
+/// Whether an address belongs to the public internet, by the IANA special-purpose registries.
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let shared = a == 100 && (64..128).contains(&b);
+    let protocol_assignments = (a, b, c) == (192, 0, 0);
+    let benchmarking = a == 198 && (b == 18 || b == 19);
+    let reserved = a == 0 || a >= 240;
+    !(address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || address.is_multicast()
+        || shared
+        || protocol_assignments
+        || benchmarking
+        || reserved)
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let s = address.segments();
+    let embedded = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        Ipv4Addr::new(a, b, c, d)
+    };
+    match s {
+        // IPv4 in other clothes: mapped, NAT64 and 6to4.
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            is_public_v4(embedded(high, low))
+        }
+        // Protocol assignments (Teredo among them) and documentation, inside the block that is otherwise public.
+        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
+        // Global unicast is all in 2000::/3; whatever is elsewhere is not ours to call.
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_addresses_are_told_from_public_ones_in_every_notation() {
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.0.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "198.18.0.1",
+            "224.0.0.1",
+            "::",
+            "::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "fd00::1",
+            "fe80::1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(private.parse().unwrap()), "{private}");
+        }
+        for public in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+        {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+    }
+
+    #[test]
+    fn a_private_address_written_into_the_url_is_refused() {
+        for bad in
+            ["http://127.0.0.1/x", "http://2130706433/", "http://0x7f.1/", "http://[::1]:8080/", "https://[fd00::1]/"]
+        {
+            assert!(check_literal(&Url::parse(bad).unwrap()).is_err(), "{bad}");
+        }
+        assert_eq!(check_literal(&Url::parse("https://app.example/").unwrap()), Ok(()));
+    }
+}

@@ -1,0 +1,284 @@
+//! Promises about config: broken never replaces good, and one tenant never touches another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dataplane::config::cache::Cache;
+use dataplane::config::directory::Directory;
+use dataplane::config::kubernetes::SecretWatch;
+use dataplane::config::{Applied, Configs, Connect};
+use dataplane::metrics::Metrics;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::ObjectMeta;
+use kube::runtime::watcher::Event;
+use messaging::config::kubernetes::{CONFIG_KEY, TENANT_LABEL, secret_name};
+use messaging::config::{ProviderAccount, TenantConfig};
+use messaging::id::{SenderName, TenantId};
+use messaging::provider::MessagingProvider;
+use serde_json::{Value, json};
+
+use crate::fake::FakeProvider;
+
+/// A tenant with one sender, `support`, and one API key.
+pub(crate) fn tenant_json(tenant: &str) -> Value {
+    json!({
+        "format": 1,
+        "tenant": tenant,
+        "publicBaseUrl": "https://hooks.example.com/",
+        "senders": {
+            "support": {
+                "phoneNumber": "+14155238886",
+                "provider": { "twilio": {
+                    "accountSid": "AC00000000000000000000000000000001",
+                    "username": "SK00000000000000000000000000000001",
+                    "password": "hunter2",
+                    "webhookKeys": ["token"],
+                }},
+            },
+        },
+        "apiKeys": [{ "name": "app", "sha256": hex::encode(digest(&format!("key-of-{tenant}"))) }],
+    })
+}
+
+pub(crate) fn bytes(config: &Value) -> Vec<u8> {
+    serde_json::to_vec(config).unwrap()
+}
+
+fn digest(key: &str) -> [u8; 32] {
+    use sha2::Digest;
+    sha2::Sha256::digest(key.as_bytes()).into()
+}
+
+fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+fn support() -> SenderName {
+    SenderName::new("support").unwrap()
+}
+
+/// Connects everybody to fakes, counts, and refuses accounts whose SID is not one.
+fn connecting(count: &Arc<AtomicUsize>) -> Connect {
+    let count = Arc::clone(count);
+    Arc::new(move |account: &ProviderAccount| {
+        count.fetch_add(1, Ordering::SeqCst);
+        if account.account_key().starts_with("AC") {
+            Ok(FakeProvider::new() as Arc<dyn MessagingProvider>)
+        } else {
+            Err(format!("accountSid {:?}: expected AC and 32 hexadecimal digits", account.account_key()))
+        }
+    })
+}
+
+struct World {
+    configs: Arc<Configs>,
+    metrics: Arc<Metrics>,
+    connected: Arc<AtomicUsize>,
+}
+
+fn world() -> World {
+    let (connected, metrics) = (Arc::new(AtomicUsize::new(0)), Arc::new(Metrics::new().unwrap()));
+    World { configs: Arc::new(Configs::new(connecting(&connected), Arc::clone(&metrics))), metrics, connected }
+}
+
+fn phone(configs: &Configs, name: &str) -> String {
+    configs.get(&tenant(name)).unwrap().config.senders[&support()].phone_number.to_string()
+}
+
+#[test]
+fn a_broken_config_never_replaces_a_good_one_and_no_other_tenant_notices() {
+    let World { configs, metrics, .. } = world();
+    assert_eq!(configs.apply(&tenant("shop"), &bytes(&tenant_json("shop"))), Applied::New);
+    assert_eq!(configs.apply(&tenant("bank"), &bytes(&tenant_json("bank"))), Applied::New);
+    let bank = configs.get(&tenant("bank")).unwrap();
+
+    let mut newer = tenant_json("shop");
+    newer["format"] = json!(2);
+    let mut unknown_field = tenant_json("shop");
+    unknown_field["sendres"] = json!({});
+    let mut bad_account = tenant_json("shop");
+    bad_account["senders"]["support"]["provider"]["twilio"]["accountSid"] = json!("nonsense");
+    let mut bad_secret = tenant_json("shop");
+    bad_secret["senders"]["support"]["events"] =
+        json!([{ "http": { "url": "https://app.example/", "signingSecrets": ["whsec_short"] } }]);
+    let mut bad_key = tenant_json("shop");
+    bad_key["apiKeys"][0]["sha256"] = json!("abc");
+    for (broken, says) in [
+        (b"{".to_vec(), "tenant config: EOF"),
+        (bytes(&newer), "upgrade the data plane"),
+        (bytes(&unknown_field), "unknown field `sendres`"),
+        (bytes(&tenant_json("bank")), "tenant config of bank was given"),
+        (bytes(&bad_account), "senders.support.provider: accountSid \"nonsense\""),
+        (bytes(&bad_secret), "senders.support.events[0].http.signingSecrets[0]"),
+        (bytes(&bad_key), "apiKeys[0].sha256 of \"app\""),
+    ] {
+        let Applied::Refused(reason) = configs.apply(&tenant("shop"), &broken) else { panic!("{says} was applied") };
+        let reason = reason.to_string();
+        assert!(reason.contains(says), "{reason} does not say {says}");
+        assert_eq!(configs.refused()[&tenant("shop")], reason);
+        assert_eq!(phone(&configs, "shop"), "+14155238886", "the good one still runs");
+    }
+    assert!(Arc::ptr_eq(&bank, &configs.get(&tenant("bank")).unwrap()), "the other tenant was not even rebuilt");
+    let text = metrics.render().unwrap();
+    assert!(text.contains(r#"whatsapp_config_total{result="refused"} 7"#), "{text}");
+    assert!(text.contains(r#"whatsapp_config_tenants{state="refused"} 1"#), "{text}");
+
+    // The same good config again clears the complaint.
+    assert_eq!(configs.apply(&tenant("shop"), &bytes(&tenant_json("shop"))), Applied::Unchanged);
+    assert_eq!(configs.refused(), BTreeMap::new());
+}
+
+#[test]
+fn a_sender_that_did_not_change_keeps_its_adapter() {
+    let World { configs, connected, .. } = world();
+    let mut config = tenant_json("shop");
+    config["senders"]["sales"] = config["senders"]["support"].clone();
+    configs.apply(&tenant("shop"), &bytes(&config));
+    assert_eq!(connected.load(Ordering::SeqCst), 2);
+    let before = configs.get(&tenant("shop")).unwrap();
+
+    config["senders"]["sales"]["provider"]["twilio"]["password"] = json!("rotated");
+    config["senders"]["support"]["limits"] = json!({ "messagesPerSecond": 1, "burst": 1, "maxConcurrency": 1 });
+    configs.apply(&tenant("shop"), &bytes(&config));
+    let after = configs.get(&tenant("shop")).unwrap();
+    let adapter = |t: &dataplane::config::Tenant, name: &str| {
+        Arc::clone(t.sender(&SenderName::new(name).unwrap()).unwrap().provider)
+    };
+    assert!(Arc::ptr_eq(&adapter(&before, "support"), &adapter(&after, "support")));
+    assert!(!Arc::ptr_eq(&adapter(&before, "sales"), &adapter(&after, "sales")));
+    assert_eq!(connected.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn an_api_key_that_two_tenants_hold_opens_neither() {
+    let World { configs, .. } = world();
+    let mut thief = tenant_json("thief");
+    configs.apply(&tenant("shop"), &bytes(&tenant_json("shop")));
+    assert_eq!(configs.api_key_holder(&digest("key-of-shop")).unwrap().tenant, tenant("shop"));
+    thief["apiKeys"][0]["sha256"] = json!(hex::encode(digest("key-of-shop")));
+    configs.apply(&tenant("thief"), &bytes(&thief));
+    assert_eq!(configs.api_key_holder(&digest("key-of-shop")), None);
+    configs.remove(&tenant("thief"));
+    assert_eq!(configs.api_key_holder(&digest("key-of-shop")).unwrap().tenant, tenant("shop"));
+}
+
+#[test]
+fn an_empty_list_removes_nobody_and_a_shorter_one_removes_who_is_missing() {
+    let World { configs, .. } = world();
+    for name in ["shop", "bank"] {
+        configs.apply(&tenant(name), &bytes(&tenant_json(name)));
+    }
+    assert_eq!(configs.retain(&BTreeSet::new()), []);
+    assert!(configs.get(&tenant("shop")).is_some());
+    assert_eq!(configs.retain(&[tenant("bank")].into()), [tenant("shop")]);
+    assert!(configs.get(&tenant("shop")).is_none());
+    assert!(configs.get(&tenant("bank")).is_some());
+}
+
+fn secret(name: &str, version: &str, data: &[u8]) -> Secret {
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(secret_name(&tenant(name))),
+            resource_version: Some(version.into()),
+            labels: Some([(TENANT_LABEL.to_owned(), name.to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        data: Some([(CONFIG_KEY.to_owned(), ByteString(data.to_vec()))].into()),
+        ..Secret::default()
+    }
+}
+
+#[tokio::test]
+async fn the_newest_version_that_runs_is_acknowledged_and_a_refused_one_is_not() {
+    let World { configs, metrics, .. } = world();
+    let mut watch = SecretWatch::new(Arc::clone(&configs), None, metrics);
+    let acknowledged = watch.acknowledgements();
+    let version = || acknowledged.borrow().resource_version.clone();
+    let good = |name: &str| bytes(&tenant_json(name));
+
+    watch.take(Event::Init).await;
+    watch.take(Event::InitApply(secret("shop", "90", &good("shop")))).await;
+    assert_eq!((version(), configs.is_ready()), (None, false), "not before the whole list was applied");
+    watch.take(Event::InitApply(secret("bank", "100", &good("bank")))).await;
+    watch.take(Event::InitDone).await;
+    assert_eq!((version().as_deref(), configs.is_ready()), (Some("100"), true));
+
+    watch.take(Event::Apply(secret("shop", "101", b"{}"))).await;
+    assert_eq!(version().as_deref(), Some("100"));
+    assert!(configs.refused().contains_key(&tenant("shop")));
+    watch.take(Event::Apply(secret("bank", "102", &good("bank")))).await;
+    assert_eq!(version().as_deref(), Some("102"));
+    watch.take(Event::Delete(secret("bank", "103", b""))).await;
+    assert_eq!((version().as_deref(), configs.get(&tenant("bank")).is_some()), (Some("103"), false));
+}
+
+#[tokio::test]
+async fn a_restart_without_an_api_server_runs_the_last_good_configs() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::open(directory.path()).await.unwrap();
+    {
+        let World { configs, metrics, .. } = world();
+        let mut watch = SecretWatch::new(configs, Some(cache.clone()), metrics);
+        watch.take(Event::Init).await;
+        for name in ["shop", "bank", "gone"] {
+            watch.take(Event::InitApply(secret(name, "1", &bytes(&tenant_json(name))))).await;
+        }
+        watch.take(Event::InitDone).await;
+        watch.take(Event::Apply(secret("shop", "2", b"broken"))).await;
+        watch.take(Event::Delete(secret("gone", "3", b""))).await;
+    }
+    let World { configs, metrics, .. } = world();
+    SecretWatch::new(Arc::clone(&configs), Some(cache), metrics).load_cache().await;
+    assert!(configs.is_ready());
+    let names: Vec<_> = configs.all().iter().map(|t| t.config.tenant.to_string()).collect();
+    assert_eq!(names, ["bank", "shop"]);
+    assert_eq!(phone(&configs, "shop"), "+14155238886", "the last good one, not the broken one");
+}
+
+#[tokio::test]
+async fn a_secret_that_the_operator_did_not_write_is_no_tenant() {
+    let World { configs, metrics, .. } = world();
+    let mut watch = SecretWatch::new(Arc::clone(&configs), None, metrics);
+    let mut misnamed = secret("shop", "1", &bytes(&tenant_json("shop")));
+    misnamed.metadata.name = Some("whatsapp-tenant-other".into());
+    watch.take(Event::Apply(misnamed)).await;
+    assert!(configs.get(&tenant("shop")).is_none());
+}
+
+#[tokio::test]
+async fn a_directory_is_followed_and_a_broken_file_harms_only_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(format!("{name}.json"));
+    let World { configs, metrics, .. } = world();
+    std::fs::write(path("shop"), bytes(&tenant_json("shop"))).unwrap();
+    std::fs::write(path("bank"), bytes(&tenant_json("bank"))).unwrap();
+    std::fs::write(directory.path().join("notes.txt"), "not a config").unwrap();
+    let mut source = Directory::new(directory.path(), Arc::clone(&configs), metrics);
+    source.look().await.unwrap();
+    assert!(configs.is_ready());
+
+    let mut changed = tenant_json("shop");
+    changed["senders"]["support"]["phoneNumber"] = json!("+447700900123");
+    std::fs::write(path("shop"), bytes(&changed)).unwrap();
+    std::fs::write(path("bank"), "{ half").unwrap();
+    source.look().await.unwrap();
+    assert_eq!(phone(&configs, "shop"), "+447700900123");
+    assert_eq!(phone(&configs, "bank"), "+14155238886");
+
+    std::fs::remove_file(path("bank")).unwrap();
+    source.look().await.unwrap();
+    assert!(configs.get(&tenant("bank")).is_none());
+    std::fs::remove_file(path("shop")).unwrap();
+    source.look().await.unwrap();
+    assert!(configs.get(&tenant("shop")).is_some(), "a directory that comes up empty removes nobody");
+}
+
+#[test]
+fn what_the_operator_writes_is_what_is_read() {
+    let config: TenantConfig = serde_json::from_value(tenant_json("shop")).unwrap();
+    let World { configs, .. } = world();
+    assert_eq!(configs.apply(&tenant("shop"), &config.to_json()), Applied::New);
+    assert_eq!(configs.apply(&tenant("shop"), &config.to_json()), Applied::Unchanged);
+}

@@ -1,0 +1,7 @@
+//! The data plane against real files, sockets and databases, and against providers that a test drives.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what must not happen may panic")]
+
+mod auth;
+mod config;
+mod fake;
