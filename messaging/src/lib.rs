@@ -3,17 +3,27 @@
 //! Everything here decides; nothing here acts. There is no runtime, no HTTP, no SQL, no Kubernetes and no clock:
 //! time and randomness come in as arguments, so that a test can replay a bad day in milliseconds.
 //!
-//! Reading order: the words ([`id`], [`address`], [`content`]), what happens to a message ([`lifecycle`],
-//! [`failure`]), what may be sent and where to ([`policy`], [`routing`], [`template`]), what passes between the
-//! operator and the data plane ([`config`]), and the seam behind which the providers stand ([`provider`]).
+//! Reading order:
+//! - the words: [`id`], [`address`], [`content`], [`secret`], [`clock`];
+//! - what a customer's message does: [`window`], [`opt_out`], [`contact`];
+//! - what may be sent, as what, and where through: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
+//! - what passes between the operator and the data plane: [`config`];
+//! - the seam behind which the providers stand: [`provider`].
 
 pub mod address;
 pub mod clock;
 pub mod config;
+pub mod contact;
 pub mod content;
 pub mod event;
 pub mod failure;
 pub mod id;
 pub mod lifecycle;
+pub mod opt_out;
+pub mod policy;
 pub mod provider;
+pub mod refusal;
+pub mod routing;
 pub mod secret;
+pub mod template;
+pub mod window;
