@@ -1,1 +1,35 @@
+//! The three kinds as Rust types: what a tenant may say, and what the operator answers.
+//!
+//! The doc comments of the types become the descriptions that `kubectl explain` shows, and the CEL rules beside the
+//! fields are what the API server enforces, so neither needs an admission webhook. `crdgen` writes the YAML in this
+//! folder from them. Nothing here talks to a cluster, and nothing here decides: that is the operator's.
 
+#![expect(unreachable_pub, reason = "KubeSchema repeats each type, with its visibility, inside a function")]
+
+pub mod annotation;
+pub mod condition;
+pub mod definition;
+pub mod duration;
+mod reference;
+mod routing;
+mod sender;
+mod status;
+mod template;
+
+pub use reference::{SecretKeyRef, SecretRef, SenderRef};
+pub use routing::{CountryRoute, RouteTarget, RoutingPolicy, RoutingPolicySpec, RoutingPolicyStatus};
+pub use sender::{
+    Consent, EventSink, HttpSink, Limits, OptOut, Provider, Retention, TwilioProvider, WebhooksStatus, WhatsAppSender,
+    WhatsAppSenderSpec, WhatsAppSenderStatus,
+};
+pub use status::{DataPlaneStatus, DeletionPolicy};
+pub use template::{
+    Button, CopyCodeButton, LanguagesStatus, Localization, MessageTemplate, MessageTemplateSpec, MessageTemplateStatus,
+    PhoneNumberButton, QuickReplyButton, ReadyWhen, RevisionContent, RevisionState, RevisionStatus, TemplateCategory,
+    TemplateLocationStatus, UrlButton, Variable,
+};
+
+/// The API group of all three kinds.
+pub const GROUP: &str = "whatsapp-operator.dev";
+/// Their version.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,83 @@
+//! Condition types and their reasons: a contract, so both are constants.
+//!
+//! They follow kstatus. [`READY`] is always present once an object was seen. [`RECONCILING`] and [`STALLED`] are
+//! present only while they are true. Every condition carries the generation that it was judged of.
+
+/// The object does what it says. `False` with [`STALLED`] absent means that it is on its way.
+pub const READY: &str = "Ready";
+/// The operator is working on it, or waiting for something that will come by itself. Absent otherwise.
+pub const RECONCILING: &str = "Reconciling";
+/// A person must act; the message says how. Nothing is retried until the object, or what it refers to, changes.
+/// Absent otherwise.
+pub const STALLED: &str = "Stalled";
+
+/// Templates: every provider account that needs it holds exactly this generation. `False` while revisions are being
+/// created or submitted.
+pub const SYNCED: &str = "Synced";
+/// Templates: WhatsApp approved the newest revision in every language and account. `False` when one was rejected,
+/// paused or disabled; `Unknown` while one is under review.
+pub const APPROVED: &str = "Approved";
+
+/// Senders: a harmless call with the credentials succeeded. `Unknown` while the provider could not be asked.
+pub const CREDENTIALS_VALID: &str = "CredentialsValid";
+/// Senders: the provider reports the sender as online.
+pub const ONLINE: &str = "Online";
+/// Senders: the provider's webhooks point to the data plane.
+pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
+
+/// Why a condition is as it is.
+pub mod reason {
+    /// All is as the spec says.
+    pub const READY: &str = "Ready";
+    /// Work is under way.
+    pub const PROGRESSING: &str = "Progressing";
+    /// The annotation [`crate::annotation::PAUSED`] is set.
+    pub const PAUSED: &str = "Paused";
+    /// The spec can't work; the message names the fields.
+    pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// Something that the spec refers to is not there (yet).
+    pub const REFERENCE_NOT_FOUND: &str = "ReferenceNotFound";
+    /// Something that the spec refers to is there, and is not ready itself.
+    pub const DEPENDENCY_NOT_READY: &str = "DependencyNotReady";
+    /// Another object claims the same thing, and came first.
+    pub const CONFLICT: &str = "Conflict";
+    /// The provider could not be asked; it is tried again with growing pauses.
+    pub const PROVIDER_UNAVAILABLE: &str = "ProviderUnavailable";
+    /// The provider answered that the request is wrong.
+    pub const PROVIDER_REFUSED: &str = "ProviderRefused";
+    /// The provider did not accept the credentials, or they lack a permission.
+    pub const CREDENTIALS_REFUSED: &str = "CredentialsRefused";
+    /// Not every data-plane replica runs this config yet.
+    pub const DATA_PLANE_PENDING: &str = "DataPlanePending";
+    /// The object is being deleted.
+    pub const DELETING: &str = "Deleting";
+
+    /// Senders: the credentials work.
+    pub const CREDENTIALS_ACCEPTED: &str = "CredentialsAccepted";
+    /// Senders: the provider reports the sender as online.
+    pub const SENDER_ONLINE: &str = "SenderOnline";
+    /// Senders: the provider reports it as not online.
+    pub const SENDER_OFFLINE: &str = "SenderOffline";
+    /// Senders: the account has no sender with this number.
+    pub const SENDER_NOT_FOUND: &str = "SenderNotFound";
+    /// Senders: webhooks point to the data plane.
+    pub const WEBHOOKS_IN_PLACE: &str = "WebhooksInPlace";
+    /// Senders: webhooks do not point to the data plane yet.
+    pub const WEBHOOKS_DRIFTED: &str = "WebhooksDrifted";
+
+    /// Templates: the provider holds this generation.
+    pub const SUBMITTED: &str = "Submitted";
+    /// Templates: WhatsApp approved it.
+    pub const APPROVED: &str = "Approved";
+    /// Templates: WhatsApp has not decided.
+    pub const UNDER_REVIEW: &str = "UnderReview";
+    /// Templates: WhatsApp rejected it.
+    pub const REJECTED: &str = "Rejected";
+    /// Templates: WhatsApp paused it for a time, because of its quality.
+    pub const TEMPLATE_PAUSED: &str = "TemplatePaused";
+    /// Templates: WhatsApp disabled it for good.
+    pub const DISABLED: &str = "Disabled";
+
+    /// Policies: every reference was found.
+    pub const RESOLVED: &str = "Resolved";
+}

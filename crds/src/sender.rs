@@ -1,0 +1,329 @@
+//! `WhatsAppSender`: a phone number at a provider.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use messaging::config::{Limits as DefaultLimits, OptOutConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::duration;
+use crate::reference::{SecretKeyRef, SecretRef};
+use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
+
+/// A phone number that sends and receives WhatsApp messages, at the provider where it is registered.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "whatsapp-operator.dev",
+    version = "v1alpha1",
+    kind = "WhatsAppSender",
+    plural = "whatsappsenders",
+    namespaced,
+    category = "whatsapp",
+    shortname = "was",
+    status = "WhatsAppSenderStatus",
+    derive = "PartialEq",
+    doc = "A phone number that sends and receives WhatsApp messages: where it is registered, how fast it may send, and who hears of what happens.",
+    selectable = ".spec.phoneNumber",
+    selectable = ".spec.provider.twilio.accountSid",
+    printcolumn(name = "Number", type_ = "string", json_path = ".spec.phoneNumber"),
+    printcolumn(name = "Provider", type_ = "string", json_path = ".status.provider"),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.state",
+        description = "The provider's own word for the sender's state"
+    ),
+    printcolumn(name = "Quality", type_ = "string", json_path = ".status.quality"),
+    printcolumn(
+        name = "Limit",
+        type_ = "string",
+        json_path = ".status.messagingLimit",
+        description = "How many customers may be written to first in 24 hours"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Replicas",
+        type_ = "string",
+        json_path = ".status.dataPlane.summary",
+        priority = 1,
+        description = "Data-plane replicas that run this sender's newest config, of those alive"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct WhatsAppSenderSpec {
+    /// The number in E.164, such as `+447700900123`. It can't be changed.
+    #[schemars(length(max = 16))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^\\\\+[1-9][0-9]{6,14}$')")
+            .message("must be a phone number in E.164: + and 7 to 15 digits, such as +447700900123"),
+        validation = Rule::new("self == oldSelf")
+            .message("can't be changed: create another WhatsAppSender for another number")
+    )]
+    pub phone_number: String,
+    /// Where the number is registered. Exactly one provider.
+    pub provider: Provider,
+    /// How fast it may send.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The words with which customers opt out and in again, and what they are answered.
+    #[serde(default)]
+    pub opt_out: OptOut,
+    /// Whether messages outside a conversation need the customer's recorded consent.
+    #[serde(default)]
+    pub consent: Consent,
+    /// How long what was sent and received is kept.
+    #[serde(default)]
+    pub retention: Retention,
+    /// Who hears of what happens: messages that arrive, and every step of those that were sent.
+    #[serde(default)]
+    #[schemars(length(max = 4))]
+    pub events: Vec<EventSink>,
+    /// What becomes of the number's webhooks at the provider when this object is deleted. `Retain` leaves them as they
+    /// are; `Delete` removes those that point to this data plane. The number itself is never given up.
+    #[serde(default = "WhatsAppSenderSpec::default_deletion_policy")]
+    pub deletion_policy: DeletionPolicy,
+}
+
+impl WhatsAppSenderSpec {
+    fn default_deletion_policy() -> DeletionPolicy {
+        DeletionPolicy::Retain
+    }
+}
+
+/// Where a number is registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.twilio)").message("must name the provider: twilio"))]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twilio: Option<TwilioProvider>,
+}
+
+/// An account at Twilio.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TwilioProvider {
+    /// The account, `AC` and 32 hexadecimal digits. It can't be changed.
+    #[schemars(length(max = 34))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^AC[0-9a-f]{32}$')")
+            .message("must be a Twilio account SID: AC and 32 lower-case hexadecimal digits"),
+        validation = Rule::new("self == oldSelf")
+            .message("can't be changed: create another WhatsAppSender for another account")
+    )]
+    pub account_sid: String,
+    /// The Messaging Service that the number is in, `MG` and 32 hexadecimal digits, where it is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 34))]
+    #[x_kube(validation = Rule::new("self.matches('^MG[0-9a-f]{32}$')")
+        .message("must be a Messaging Service SID: MG and 32 lower-case hexadecimal digits"))]
+    pub messaging_service_sid: Option<String>,
+    /// A Secret with the key `authToken`: the account's auth token, which verifies the webhooks that Twilio sends and
+    /// calls Twilio's API. With the keys `apiKeySid` (`SK…`) and `apiKeySecret` as well, that API key makes the calls
+    /// instead, and the auth token only verifies webhooks.
+    pub credentials_secret_ref: SecretRef,
+}
+
+/// How fast a number may send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Messages per second. 80 is what a WhatsApp sender has at Twilio unless it was raised.
+    #[schemars(range(min = 1, max = 1000))]
+    pub messages_per_second: i32,
+    /// How many may leave at once after a quiet time.
+    #[schemars(range(min = 1, max = 1000))]
+    pub burst: i32,
+    /// Calls to the provider in flight at once, on each data-plane replica.
+    #[schemars(range(min = 1, max = 256))]
+    pub max_concurrency: i32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let limits = DefaultLimits::default();
+        let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        Self {
+            messages_per_second: int(limits.messages_per_second),
+            burst: int(limits.burst),
+            max_concurrency: int(limits.max_concurrency),
+        }
+    }
+}
+
+/// The words with which customers opt out and in again. Case and surrounding spaces do not count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new(
+        "self.stopKeywords.all(stop, !self.startKeywords.exists(start, start.trim().lowerAscii() == stop.trim().lowerAscii()))"
+    ).message("a word can't both stop and start: remove it from stopKeywords or from startKeywords"))]
+#[serde(rename_all = "camelCase")]
+pub struct OptOut {
+    /// A message that is one of these words opts the customer out: nothing more is sent to them.
+    #[serde(default = "OptOut::default_stop_keywords")]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 64)))]
+    pub stop_keywords: Vec<String>,
+    /// A message that is one of these words opts the customer in again.
+    #[serde(default = "OptOut::default_start_keywords")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 64)))]
+    pub start_keywords: Vec<String>,
+    /// What a customer who opts out is answered; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub stop_reply: Option<String>,
+    /// What a customer who opts in again is answered; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub start_reply: Option<String>,
+}
+
+impl OptOut {
+    fn default_stop_keywords() -> Vec<String> {
+        OptOutConfig::default().stop_keywords
+    }
+    fn default_start_keywords() -> Vec<String> {
+        OptOutConfig::default().start_keywords
+    }
+}
+
+impl Default for OptOut {
+    fn default() -> Self {
+        let OptOutConfig { stop_keywords, start_keywords, stop_reply, start_reply } = OptOutConfig::default();
+        Self { stop_keywords, start_keywords, stop_reply, start_reply }
+    }
+}
+
+/// Whether messages outside a conversation need the customer's recorded consent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Consent {
+    /// Refuse messages that start a conversation with a customer whose consent is not on record.
+    #[serde(default)]
+    pub required: bool,
+    /// Consent older than this no longer counts, such as `365d`; absent: it never lapses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 7))]
+    #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
+    pub max_age: Option<String>,
+}
+
+/// How long what was sent and received is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// What messages said, and the webhooks as they came.
+    #[serde(default = "Retention::default_bodies")]
+    #[schemars(length(max = 7))]
+    #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
+    pub bodies: String,
+    /// Everything else: when, to whom, with what outcome.
+    #[serde(default = "Retention::default_metadata")]
+    #[schemars(length(max = 7))]
+    #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
+    pub metadata: String,
+}
+
+impl Retention {
+    fn default_bodies() -> String {
+        "30d".into()
+    }
+    fn default_metadata() -> String {
+        "400d".into()
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { bodies: Self::default_bodies(), metadata: Self::default_metadata() }
+    }
+}
+
+/// A receiver of events. Exactly one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.http)").message("must name the kind of receiver: http"))]
+#[serde(rename_all = "camelCase")]
+pub struct EventSink {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpSink>,
+}
+
+/// An HTTP endpoint that takes CloudEvents, signed as Standard Webhooks asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpSink {
+    /// Where events are posted to.
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''")
+        .message("must be an http or https URL, such as https://shop.example.com/events"))]
+    pub url: String,
+    /// The key of a Secret with what events are signed with: `whsec_` and 24 to 64 bytes in base64.
+    pub signing_secret_ref: SecretKeyRef,
+}
+
+/// What the operator found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WhatsAppSenderStatus {
+    /// The generation that this status is of; -1 before the first.
+    #[serde(default = "never_observed")]
+    pub observed_generation: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The value of the annotation `whatsapp-operator.dev/reconcile-requested-at` that was last acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_plane: Option<DataPlaneStatus>,
+    /// The provider's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The provider's id of the sender, such as `XE…` at Twilio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
+    /// The provider's own word for the sender's state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// WhatsApp's quality rating.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<String>,
+    /// How many customers may be written to first in 24 hours, in the provider's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messaging_limit: Option<String>,
+    /// Where the provider's webhooks point to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhooks: Option<WebhooksStatus>,
+}
+
+impl Default for WhatsAppSenderStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: never_observed(),
+            conditions: Vec::new(),
+            last_handled_reconcile_at: None,
+            data_plane: None,
+            provider: None,
+            handle: None,
+            state: None,
+            quality: None,
+            messaging_limit: None,
+            webhooks: None,
+        }
+    }
+}
+
+/// Where the provider's webhooks point to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhooksStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}

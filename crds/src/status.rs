@@ -1,0 +1,38 @@
+//! What the statuses, and the policies about deletion, have in common.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What becomes of the provider's part when the object is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// It stays at the provider as it is.
+    Retain,
+    /// It is removed from the provider.
+    Delete,
+}
+
+/// How many data-plane replicas run the newest config of this object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DataPlaneStatus {
+    /// Replicas that run the newest config.
+    pub ready: i32,
+    /// Replicas that are alive.
+    pub total: i32,
+    /// Both, such as `2/2`.
+    pub summary: String,
+}
+
+impl DataPlaneStatus {
+    pub fn new(ready: i32, total: i32) -> Self {
+        Self { ready, total, summary: format!("{ready}/{total}") }
+    }
+}
+
+/// An object that was never looked at has this `observedGeneration`, so that nobody takes it for settled.
+pub(crate) const NEVER_OBSERVED: i64 = -1;
+
+pub(crate) fn never_observed() -> i64 {
+    NEVER_OBSERVED
+}

@@ -1,0 +1,364 @@
+//! `MessageTemplate`: a text that may be sent at any time once WhatsApp has approved it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::SenderRef;
+use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
+
+/// A text, in one or more languages, that may be sent at any time once WhatsApp has approved it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "whatsapp-operator.dev",
+    version = "v1alpha1",
+    kind = "MessageTemplate",
+    plural = "messagetemplates",
+    namespaced,
+    category = "whatsapp",
+    shortname = "wat",
+    status = "MessageTemplateStatus",
+    derive = "PartialEq",
+    doc = "A text, in one or more languages, that may be sent at any time once WhatsApp has approved it. A change is submitted as a new revision, and the last approved one keeps serving until the new one is approved.",
+    selectable = ".spec.category",
+    printcolumn(name = "Category", type_ = "string", json_path = ".spec.category"),
+    printcolumn(name = "Approval", type_ = "string", json_path = ".status.approval"),
+    printcolumn(
+        name = "Languages",
+        type_ = "string",
+        json_path = ".status.languages.summary",
+        description = "Languages whose newest revision is approved everywhere, of all"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Replicas",
+        type_ = "string",
+        json_path = ".status.dataPlane.summary",
+        priority = 1,
+        description = "Data-plane replicas that run this template's newest config, of those alive"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
+)]
+#[x_kube(
+    validation = Rule::new("self.localizations.exists(localization, localization.language == self.fallbackLanguage)")
+        .message(Message::Expression("'must be the language of one of spec.localizations: ' \
+            + self.localizations.map(localization, localization.language).join(', ')".into()))
+        .field_path(".fallbackLanguage"),
+    validation = Rule::new("self.localizations.all(localization, localization.body.findAll('\\\\{\\\\{[^{}]*\\\\}\\\\}')\
+            .all(placeholder, self.variables.exists(variable, placeholder == '{{' + variable.key + '}}')))")
+        .message(Message::Expression("'the body in ' + self.localizations.filter(localization, \
+            !localization.body.findAll('\\\\{\\\\{[^{}]*\\\\}\\\\}').all(placeholder, \
+            self.variables.exists(variable, placeholder == '{{' + variable.key + '}}')))\
+            .map(localization, localization.language).join(', ') + ' has a placeholder without an entry in spec.variables (known: ' \
+            + self.variables.map(variable, '{{' + variable.key + '}}').join(', ') + ')'".into()))
+        .field_path(".localizations")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageTemplateSpec {
+    /// The senders that use it: it is submitted to the provider account of each.
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(validation = Rule::new("self.all(reference, self.exists_one(other, other.name == reference.name))")
+        .message("must name each sender once"))]
+    pub sender_refs: Vec<SenderRef>,
+    /// What it is for. WhatsApp may find otherwise, and charges by what it finds.
+    pub category: TemplateCategory,
+    /// What changes from message to message: a `{{key}}` in a text stands for the variable with that key.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.all(variable, self.exists_one(other, other.key == variable.key))")
+        .message("must have each key once"))]
+    pub variables: Vec<Variable>,
+    /// The text in each language.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("self.all(localization, self.exists_one(other, other.language == localization.language))")
+        .message("must have each language once"))]
+    pub localizations: Vec<Localization>,
+    /// The language of messages that name none.
+    #[schemars(length(max = 10))]
+    pub fallback_language: String,
+    /// When the template counts as ready: once it is approved, or already once it is submitted, for pipelines that
+    /// can't wait for the review. A review takes minutes to two days.
+    #[serde(default = "MessageTemplateSpec::default_ready_when")]
+    pub ready_when: ReadyWhen,
+    /// What becomes of the template at the provider when this object is deleted.
+    #[serde(default = "MessageTemplateSpec::default_deletion_policy")]
+    pub deletion_policy: DeletionPolicy,
+}
+
+impl MessageTemplateSpec {
+    fn default_ready_when() -> ReadyWhen {
+        ReadyWhen::Approved
+    }
+    fn default_deletion_policy() -> DeletionPolicy {
+        DeletionPolicy::Delete
+    }
+}
+
+/// WhatsApp's categories of templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TemplateCategory {
+    /// One-time codes.
+    Authentication,
+    /// About something that the customer has ordered or agreed to.
+    Utility,
+    /// Everything else.
+    Marketing,
+}
+
+impl From<TemplateCategory> for messaging::config::TemplateCategory {
+    fn from(category: TemplateCategory) -> Self {
+        match category {
+            TemplateCategory::Authentication => Self::Authentication,
+            TemplateCategory::Utility => Self::Utility,
+            TemplateCategory::Marketing => Self::Marketing,
+        }
+    }
+}
+
+/// When a template counts as ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReadyWhen {
+    /// Once the newest revision is approved in every language and account.
+    Approved,
+    /// Once the newest revision is submitted everywhere.
+    Submitted,
+}
+
+/// Something that changes from message to message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Variable {
+    /// What stands between the braces: numbers from 1 on at Twilio.
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_]+$')")
+        .message("must be letters, digits and '_', such as 1"))]
+    pub key: String,
+    /// For the people who fill it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub description: Option<String>,
+    /// A sample value, for WhatsApp's reviewers.
+    #[schemars(length(min = 1, max = 256))]
+    pub example: String,
+}
+
+/// The text in one language.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Localization {
+    /// A language that WhatsApp knows, such as `en_US` or `de`.
+    #[schemars(length(max = 10))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z]{2,3}(_[A-Z]{2,4})?$')")
+        .message("must be a language, and a region where WhatsApp tells them apart, such as de or en_US"))]
+    pub language: String,
+    /// The message, with a `{{key}}` for each variable. At most 1,024 characters.
+    #[schemars(length(min = 1, max = 1024))]
+    pub body: String,
+    /// A line in bold above the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 60))]
+    pub header: Option<String>,
+    /// A line in grey below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 60))]
+    pub footer: Option<String>,
+    /// Buttons below it. Which kinds may stand together is checked when the template is submitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub buttons: Vec<Button>,
+}
+
+/// A button. Exactly one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new(
+        "[has(self.quickReply), has(self.url), has(self.phoneNumber), has(self.copyCode)].filter(kind, kind).size() == 1"
+    ).message("must be exactly one of quickReply, url, phoneNumber and copyCode"))]
+#[serde(rename_all = "camelCase")]
+pub struct Button {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quick_reply: Option<QuickReplyButton>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<UrlButton>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_number: Option<PhoneNumberButton>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_code: Option<CopyCodeButton>,
+}
+
+/// A tap answers with the title.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuickReplyButton {
+    #[schemars(length(min = 1, max = 25))]
+    pub title: String,
+    /// Comes back as the button's payload.
+    #[schemars(length(min = 1, max = 200))]
+    pub id: String,
+}
+
+/// A tap opens a page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct UrlButton {
+    #[schemars(length(min = 1, max = 25))]
+    pub title: String,
+    /// Where to; it may end in one `{{key}}`.
+    #[schemars(length(max = 2000))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^/{}]+')")
+        .message("must be an http or https URL, such as https://shop.example.com/orders/{{1}}"))]
+    pub url: String,
+}
+
+/// A tap calls a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct PhoneNumberButton {
+    #[schemars(length(min = 1, max = 25))]
+    pub title: String,
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^\\\\+[1-9][0-9]{6,14}$')")
+        .message("must be a phone number in E.164: + and 7 to 15 digits, such as +447700900123"))]
+    pub phone: String,
+}
+
+/// A tap copies a code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CopyCodeButton {
+    #[schemars(length(min = 1, max = 25))]
+    pub title: String,
+    /// A sample of the code, or the `{{key}}` of the variable that holds it.
+    #[schemars(length(min = 1, max = 40))]
+    pub code: String,
+}
+
+/// What the operator found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageTemplateStatus {
+    /// The generation that this status is of; -1 before the first.
+    #[serde(default = "never_observed")]
+    pub observed_generation: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The value of the annotation `whatsapp-operator.dev/reconcile-requested-at` that was last acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_plane: Option<DataPlaneStatus>,
+    /// The review in a word: that of the newest revision which is furthest from approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<RevisionState>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub languages: Option<LanguagesStatus>,
+    /// Where each language stands at each provider account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["account".into(), "language".into()]))]
+    pub locations: Vec<TemplateLocationStatus>,
+    /// What the revisions named above say: the spec holds only the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub revisions: Vec<RevisionContent>,
+}
+
+impl Default for MessageTemplateStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: never_observed(),
+            conditions: Vec::new(),
+            last_handled_reconcile_at: None,
+            data_plane: None,
+            approval: None,
+            languages: None,
+            locations: Vec::new(),
+            revisions: Vec::new(),
+        }
+    }
+}
+
+/// Languages whose newest revision is approved in every account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LanguagesStatus {
+    pub approved: i32,
+    pub total: i32,
+    /// Both, such as `1/2`.
+    pub summary: String,
+}
+
+impl LanguagesStatus {
+    pub fn new(approved: i32, total: i32) -> Self {
+        Self { approved, total, summary: format!("{approved}/{total}") }
+    }
+}
+
+/// Where one language stands at one provider account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateLocationStatus {
+    /// The provider account, such as `AC…` at Twilio.
+    pub account: String,
+    pub language: String,
+    /// The revision that messages are sent with: the last approved one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<RevisionStatus>,
+    /// The revision of the current spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<RevisionStatus>,
+}
+
+/// A revision at a provider account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionStatus {
+    /// Its name at the provider, made from this object and the revision's content.
+    pub name: String,
+    /// The provider's handle, such as `HX…` at Twilio; absent while it is being created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
+    pub state: RevisionState,
+    /// Why it was rejected, paused or disabled, in the provider's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When its creation began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Time>,
+}
+
+/// Where a revision stands in its review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum RevisionState {
+    /// It is approved, and may be sent.
+    Approved,
+    /// It is under review.
+    Pending,
+    /// It is at the provider, and not yet submitted for review.
+    Unsubmitted,
+    /// It is being created at the provider.
+    Creating,
+    /// The provider used a word that this version does not know.
+    Unknown,
+    /// WhatsApp paused it for a time, because of its quality.
+    Paused,
+    /// WhatsApp disabled it for good.
+    Disabled,
+    /// WhatsApp rejected it.
+    Rejected,
+}
+
+/// What a revision says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionContent {
+    /// The revision's name at the provider.
+    pub name: String,
+    /// Keys of the variables that it uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<String>,
+    pub content: Localization,
+}
