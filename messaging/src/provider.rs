@@ -346,6 +346,13 @@ pub struct ServiceObservation {
     pub webhooks: WebhookTargets,
 }
 
+impl ServiceObservation {
+    /// Whether inbound messages to this sender go where the service says, rather than where the sender says.
+    pub fn decides_webhooks_of(&self, sender: &SenderObservation) -> bool {
+        !self.defers_to_sender && self.senders.contains(&sender.handle)
+    }
+}
+
 /// Where webhooks go. Compare with [`WebhookTargets::same_as`], because providers normalise URLs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebhookTargets {
