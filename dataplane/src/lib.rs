@@ -5,3 +5,4 @@ pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod publish;
+pub mod store;

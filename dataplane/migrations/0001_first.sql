@@ -1,0 +1,214 @@
+-- The whole state of the data plane. One schema for every database: times are microseconds since 1970 in UTC, in
+-- BIGINT; identifiers and JSON are TEXT; the tenant leads every key, so that tables can be distributed by it.
+-- What stands in /*sqlite: … */ is for SQLite alone.
+
+-- The log: webhooks as they came.
+CREATE TABLE webhooks (
+    tenant      TEXT   NOT NULL,
+    id          TEXT   NOT NULL,
+    sender      TEXT   NOT NULL,
+    received_at BIGINT NOT NULL,
+    url         TEXT   NOT NULL,
+    headers     TEXT   NOT NULL,
+    body        BYTEA  NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+
+-- What makes an event of a provider take effect once. Small rows, so that looking one up stays cheap.
+CREATE TABLE webhook_dedupe (
+    tenant      TEXT   NOT NULL,
+    sender      TEXT   NOT NULL,
+    dedupe_key  TEXT   NOT NULL,
+    received_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, sender, dedupe_key)
+) /*sqlite: WITHOUT ROWID */;
+
+-- The events in the log. Their consequences are applied after they were committed.
+CREATE TABLE webhook_events (
+    tenant      TEXT   NOT NULL,
+    webhook     TEXT   NOT NULL,
+    position    BIGINT NOT NULL,
+    sender      TEXT   NOT NULL,
+    received_at BIGINT NOT NULL,
+    event       TEXT   NOT NULL,
+    applied_at  BIGINT,
+    PRIMARY KEY (tenant, webhook, position)
+);
+CREATE INDEX webhook_events_unapplied ON webhook_events (received_at) WHERE applied_at IS NULL;
+CREATE INDEX webhook_events_retention ON webhook_events (tenant, sender, received_at);
+CREATE INDEX webhooks_retention ON webhooks (tenant, sender, received_at);
+CREATE INDEX webhook_dedupe_retention ON webhook_dedupe (tenant, sender, received_at);
+
+-- Statuses of messages that are not known yet, until they are.
+CREATE TABLE parked_statuses (
+    tenant              TEXT   NOT NULL,
+    provider_message_id TEXT   NOT NULL,
+    webhook             TEXT   NOT NULL,
+    position            BIGINT NOT NULL,
+    sender              TEXT   NOT NULL,
+    received_at         BIGINT NOT NULL,
+    status_update       TEXT   NOT NULL,
+    PRIMARY KEY (tenant, provider_message_id, webhook, position)
+);
+CREATE INDEX parked_statuses_retention ON parked_statuses (tenant, sender, received_at);
+
+-- What customers sent, so that it can be answered by reference.
+CREATE TABLE inbound_messages (
+    tenant              TEXT   NOT NULL,
+    id                  TEXT   NOT NULL,
+    sender              TEXT   NOT NULL,
+    contact             TEXT   NOT NULL,
+    provider_message_id TEXT   NOT NULL,
+    received_at         BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX inbound_messages_retention ON inbound_messages (tenant, sender, received_at);
+
+CREATE TABLE contacts (
+    tenant     TEXT   NOT NULL,
+    sender     TEXT   NOT NULL,
+    contact    TEXT   NOT NULL,
+    version    BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    state      TEXT   NOT NULL,
+    PRIMARY KEY (tenant, sender, contact)
+);
+
+-- Every consent that was ever recorded: what is shown when somebody asks how it was given.
+CREATE TABLE consent_records (
+    tenant      TEXT   NOT NULL,
+    sender      TEXT   NOT NULL,
+    contact     TEXT   NOT NULL,
+    version     BIGINT NOT NULL,
+    recorded_at BIGINT NOT NULL,
+    record      TEXT   NOT NULL,
+    PRIMARY KEY (tenant, sender, contact, version)
+);
+
+CREATE TABLE messages (
+    tenant                TEXT   NOT NULL,
+    id                    TEXT   NOT NULL,
+    sender                TEXT   NOT NULL,
+    messaging_service_sid TEXT,
+    contact               TEXT   NOT NULL,
+    content               TEXT,
+    template              TEXT,
+    purpose               TEXT   NOT NULL,
+    priority              BIGINT NOT NULL,
+    reply_to              TEXT,
+    reply_to_provider_id  TEXT,
+    metadata              TEXT   NOT NULL,
+    status                TEXT   NOT NULL,
+    reason                TEXT,
+    provider_message_id   TEXT,
+    attempt               TEXT,
+    attempts              BIGINT NOT NULL,
+    created_at            BIGINT NOT NULL,
+    updated_at            BIGINT NOT NULL,
+    scheduled_at          BIGINT,
+    expires_at            BIGINT,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX messages_by_status ON messages (tenant, status, id);
+CREATE INDEX messages_by_contact ON messages (tenant, contact, id);
+CREATE INDEX messages_retention ON messages (tenant, sender, created_at);
+
+CREATE TABLE message_timeline (
+    tenant   TEXT   NOT NULL,
+    message  TEXT   NOT NULL,
+    position BIGINT NOT NULL,
+    at       BIGINT NOT NULL,
+    status   TEXT   NOT NULL,
+    attempt  TEXT,
+    reason   TEXT,
+    PRIMARY KEY (tenant, message, position)
+) /*sqlite: WITHOUT ROWID */;
+
+CREATE TABLE idempotency_keys (
+    tenant          TEXT   NOT NULL,
+    idempotency_key TEXT   NOT NULL,
+    body_sha256     BYTEA  NOT NULL,
+    message         TEXT   NOT NULL,
+    created_at      BIGINT NOT NULL,
+    PRIMARY KEY (tenant, idempotency_key)
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX idempotency_keys_by_message ON idempotency_keys (tenant, message);
+
+-- Written before the provider is called, so that a crash leaves a trace of every call that may have been made.
+CREATE TABLE attempts (
+    tenant              TEXT   NOT NULL,
+    id                  TEXT   NOT NULL,
+    message             TEXT   NOT NULL,
+    started_at          BIGINT NOT NULL,
+    finished_at         BIGINT,
+    outcome             TEXT,
+    provider_message_id TEXT,
+    PRIMARY KEY (tenant, id)
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX attempts_by_message ON attempts (tenant, message);
+CREATE INDEX attempts_by_provider_message ON attempts (tenant, provider_message_id) WHERE provider_message_id IS NOT NULL;
+
+-- Messages that wait to be handed over. A claim moves available_at to the end of its lease, so that what its holder
+-- leaves behind comes back by itself.
+CREATE TABLE queue (
+    tenant       TEXT   NOT NULL,
+    message      TEXT   NOT NULL,
+    sender       TEXT   NOT NULL,
+    priority     BIGINT NOT NULL,
+    due_at       BIGINT NOT NULL,
+    available_at BIGINT NOT NULL,
+    fence        BIGINT NOT NULL,
+    owner        TEXT,
+    PRIMARY KEY (tenant, message)
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX queue_available ON queue (tenant, sender, priority, available_at);
+
+-- Which lanes the queue may hold work of, so that finding them never scans the queue.
+CREATE TABLE lanes (
+    tenant   TEXT   NOT NULL,
+    sender   TEXT   NOT NULL,
+    priority BIGINT NOT NULL,
+    PRIMARY KEY (tenant, sender, priority)
+) /*sqlite: WITHOUT ROWID */;
+
+-- Messages that were handed over, or may have been, and have not ended. Claimed as the queue is.
+CREATE TABLE unsettled (
+    tenant       TEXT   NOT NULL,
+    message      TEXT   NOT NULL,
+    available_at BIGINT NOT NULL,
+    fence        BIGINT NOT NULL,
+    owner        TEXT,
+    asked        BIGINT NOT NULL,
+    PRIMARY KEY (tenant, message)
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX unsettled_available ON unsettled (available_at);
+
+-- Events to publish, one row for each sink. Of one subject only the first is ever available; the next becomes so when
+-- that one is out of the way. Claimed as the queue is.
+CREATE TABLE outbox (
+    tenant       TEXT   NOT NULL,
+    sender       TEXT   NOT NULL,
+    sink         TEXT   NOT NULL,
+    event        TEXT   NOT NULL,
+    subject      TEXT   NOT NULL,
+    position     BIGINT NOT NULL,
+    body         TEXT   NOT NULL,
+    created_at   BIGINT NOT NULL,
+    available_at BIGINT NOT NULL,
+    fence        BIGINT NOT NULL,
+    owner        TEXT,
+    tries        BIGINT NOT NULL,
+    last_error   TEXT,
+    dead_at      BIGINT,
+    PRIMARY KEY (tenant, sender, sink, event)
+);
+CREATE INDEX outbox_available ON outbox (tenant, sender, sink, available_at) WHERE dead_at IS NULL;
+CREATE INDEX outbox_order ON outbox (tenant, sender, sink, subject, position) WHERE dead_at IS NULL;
+CREATE INDEX outbox_dead ON outbox (tenant, sender, dead_at) WHERE dead_at IS NOT NULL;
+
+CREATE TABLE outbox_lanes (
+    tenant TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    sink   TEXT NOT NULL,
+    PRIMARY KEY (tenant, sender, sink)
+) /*sqlite: WITHOUT ROWID */;

@@ -1,0 +1,201 @@
+//! Messages that a tenant sends: how they come in, how they are read, how they are withdrawn.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use messaging::address::Address;
+use messaging::config::TemplateCategory;
+use messaging::content::OutboundContent;
+use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
+use messaging::lifecycle::MessageStatus;
+use messaging::policy::Purpose;
+use serde::{Deserialize, Serialize};
+
+/// Where an event is to be published: the URL of a sink in the sender's config.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SinkId(pub String);
+
+/// Which of a sender's due messages goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    Authentication,
+    /// Also free-form answers: somebody waits for them.
+    Utility,
+    Marketing,
+}
+
+impl Priority {
+    pub const ALL: [Self; 3] = [Self::Authentication, Self::Utility, Self::Marketing];
+
+    /// The priority of a message by its template's category; `None` is free-form content.
+    pub fn of(category: Option<TemplateCategory>) -> Self {
+        match category {
+            Some(TemplateCategory::Authentication) => Self::Authentication,
+            Some(TemplateCategory::Utility) | None => Self::Utility,
+            Some(TemplateCategory::Marketing) => Self::Marketing,
+        }
+    }
+}
+
+/// Why a message stands where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = MessageReason)]
+pub struct Reason {
+    /// Ours (such as `window_closed`) or the provider's (such as `63024`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// A sentence for a person.
+    pub text: String,
+}
+
+impl Reason {
+    pub fn new(code: Option<&str>, text: impl Into<String>) -> Self {
+        Self { code: code.map(str::to_owned), text: text.into() }
+    }
+}
+
+/// A message that policy has let in.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    pub id: MessageId,
+    pub tenant: TenantId,
+    /// Whose credentials, limits, window and suppressions count.
+    pub sender: SenderName,
+    pub messaging_service_sid: Option<String>,
+    pub to: Address,
+    pub content: OutboundContent,
+    pub purpose: Purpose,
+    pub priority: Priority,
+    /// The message of this tenant that it answers, and the provider's id of that.
+    pub reply_to: Option<(MessageId, String)>,
+    pub metadata: BTreeMap<String, String>,
+    pub created_at: Timestamp,
+    /// Not to be handed over before this.
+    pub scheduled_at: Option<Timestamp>,
+    /// Not to be handed over from this on.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Takes a message in.
+#[derive(Debug, Clone)]
+pub struct AcceptMessage {
+    pub message: NewMessage,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What makes a repeated request the same request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    pub key: String,
+    /// SHA-256 of the request's body.
+    pub body_sha256: [u8; 32],
+}
+
+/// What became of a message that was offered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Acceptance {
+    New(Box<Message>),
+    /// The same key and body were accepted before: this is that message, as it stands now.
+    Replayed(Box<Message>),
+    /// The key was used with another body.
+    KeyReused,
+}
+
+/// A message as the store keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    pub id: MessageId,
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    pub messaging_service_sid: Option<String>,
+    pub to: Address,
+    /// `None` once retention has removed it.
+    pub content: Option<OutboundContent>,
+    pub purpose: Purpose,
+    pub priority: Priority,
+    pub reply_to: Option<(MessageId, String)>,
+    pub metadata: BTreeMap<String, String>,
+    pub status: MessageStatus,
+    /// Why it has this status, where there is something to tell.
+    pub reason: Option<Reason>,
+    pub provider_message_id: Option<String>,
+    /// The newest attempt.
+    pub attempt: Option<AttemptId>,
+    /// How many attempts were begun.
+    pub attempts: u32,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub scheduled_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A step in a message's life.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct TimelineEntry {
+    pub at: Timestamp,
+    #[schema(value_type = String)]
+    pub status: MessageStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub attempt: Option<AttemptId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+}
+
+/// A message and its whole life.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessageRecord {
+    pub message: Message,
+    /// Oldest first.
+    pub timeline: Vec<TimelineEntry>,
+}
+
+/// Which messages to list. Every condition that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct MessageFilter {
+    pub status: Option<MessageStatus>,
+    pub to: Option<Address>,
+    pub sender: Option<SenderName>,
+    /// Name of the template that they were sent with.
+    pub template: Option<String>,
+    /// Created at this time or later.
+    pub since: Option<Timestamp>,
+    /// Created before this time.
+    pub until: Option<Timestamp>,
+    /// Older than this message: the `next` of the page before.
+    pub after: Option<MessageId>,
+    pub limit: u32,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<MessageId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusCount {
+    pub status: MessageStatus,
+    pub count: u64,
+}
+
+/// Withdraws a message.
+#[derive(Debug, Clone)]
+pub struct CancelMessage {
+    pub tenant: TenantId,
+    pub id: MessageId,
+    pub now: Timestamp,
+    pub reason: Reason,
+    pub sinks: Vec<SinkId>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cancellation {
+    /// It is canceled, now or before.
+    Canceled(Box<Message>),
+    /// It has been handed over, or has ended otherwise.
+    TooLate(Box<Message>),
+    NotFound,
+}

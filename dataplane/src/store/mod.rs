@@ -1,0 +1,154 @@
+//! What must survive a crash, behind one trait: the log of webhooks, messages and their timelines, contacts, the queue
+//! and the outbox.
+//!
+//! A store keeps and orders; it decides nothing about messaging. Whatever belongs together commits together: an event
+//! with its dedupe record, an applied event with its consequences, a status with its place in the timeline and its
+//! publication. Every write answers after it is on disk. Time and identifiers are arguments.
+//!
+//! Several replicas may share one store, so nothing here is true in memory only: work is claimed under a lease, each
+//! claim has a fencing token, and a holder whose claim has passed to another can finish nothing.
+//!
+//! Reading order: the rows ([`webhook`], [`message`], [`contact`], [`queue`], [`outbox`]), then the trait.
+
+pub mod contact;
+mod error;
+pub mod message;
+pub mod outbox;
+pub mod queue;
+mod signals;
+pub mod webhook;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use messaging::address::Address;
+use messaging::id::{MessageId, SenderName, TenantId};
+
+pub use error::StoreError;
+pub use signals::Signals;
+
+use self::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
+use self::message::{
+    AcceptMessage, Acceptance, CancelMessage, Cancellation, Message, MessageFilter, MessageRecord, Page, StatusCount,
+};
+use self::outbox::{ClaimEvents, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane};
+use self::queue::{
+    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, Fenced, FinishAttempt,
+    Lane, QueueCounts, Settle, Unsettled,
+};
+use self::webhook::{Applied, ApplyEvent, Forget, LoggedEvent, RecordWebhook, Recorded};
+
+/// The durable state of the data plane. Each method that writes is one atomic step, and is on disk when it returns
+/// `Ok`. Any of them may answer [`StoreError::Overloaded`], and then has done nothing.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Wakes this process's workers when this process committed something for them. Other replicas wake nobody here,
+    /// so workers look again after a while anyway.
+    fn signals(&self) -> &Signals;
+
+    // --- webhooks: the log, and applying it ---
+
+    /// Appends a verified webhook and those of its events that are not in the log yet.
+    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError>;
+
+    /// Events of the log that have not taken effect, oldest first.
+    async fn unapplied_events(&self, limit: u32) -> Result<Vec<LoggedEvent>, StoreError>;
+
+    /// Lets an event take effect, exactly once: marking it applied commits with its consequences.
+    async fn apply_event(&self, apply: ApplyEvent) -> Result<Applied, StoreError>;
+
+    // --- messages ---
+
+    /// Takes a message in, under its idempotency key, and puts it into the queue.
+    async fn accept_message(&self, accept: AcceptMessage) -> Result<Acceptance, StoreError>;
+
+    /// Withdraws a message that has not been handed over.
+    async fn cancel_message(&self, cancel: CancelMessage) -> Result<Cancellation, StoreError>;
+
+    /// A message with its timeline; `None` when this tenant has none of this id.
+    async fn message(&self, tenant: &TenantId, id: MessageId) -> Result<Option<MessageRecord>, StoreError>;
+
+    /// Messages of a tenant, newest first.
+    async fn messages(&self, tenant: &TenantId, filter: &MessageFilter) -> Result<Page<Message>, StoreError>;
+
+    /// The provider's id of one of this tenant's messages, sent or received; `None` when there is none (yet).
+    async fn provider_message_id(&self, tenant: &TenantId, id: MessageId) -> Result<Option<String>, StoreError>;
+
+    /// Which of these provider's ids belong to a message of this tenant already, sent or received: dispatch adopts a
+    /// message of the provider's log only when it belongs to no other.
+    async fn known_provider_message_ids(&self, tenant: &TenantId, ids: &[String]) -> Result<Vec<String>, StoreError>;
+
+    async fn count_by_status(&self, tenant: &TenantId) -> Result<Vec<StatusCount>, StoreError>;
+
+    // --- contacts ---
+
+    /// What is known of a contact of a sender; the default when nothing is.
+    async fn contact(&self, tenant: &TenantId, sender: &SenderName, contact: &Address) -> Result<Contact, StoreError>;
+
+    async fn put_consent(&self, put: PutConsent) -> Result<Contact, StoreError>;
+
+    async fn put_suppression(&self, put: PutSuppression) -> Result<Contact, StoreError>;
+
+    async fn lift_suppression(&self, lift: LiftSuppression) -> Result<Contact, StoreError>;
+
+    // --- the queue ---
+
+    /// Every lane that holds work, with the earliest moment at which any of it may be claimed.
+    async fn lanes(&self) -> Result<Vec<Lane>, StoreError>;
+
+    /// Claims due messages, lane by lane, oldest first in each. A claim whose lease ended is due again.
+    async fn claim_due(&self, claim: ClaimDue) -> Result<Vec<Claim>, StoreError>;
+
+    /// Prolongs a lease while its work is still going on.
+    async fn renew_claim(&self, claim: ClaimRef, until: Timestamp) -> Result<Fenced, StoreError>;
+
+    /// Gives a message back, to be claimed again from a time on.
+    async fn defer_claim(&self, defer: DeferClaim) -> Result<Fenced, StoreError>;
+
+    /// Writes the attempt that is about to be made. The provider must not be called unless this says [`Began::Begun`].
+    async fn begin_attempt(&self, begin: BeginAttempt) -> Result<Began, StoreError>;
+
+    /// Writes what became of an attempt.
+    async fn finish_attempt(&self, finish: FinishAttempt) -> Result<Fenced, StoreError>;
+
+    /// Ends a claimed message without an attempt.
+    async fn end_message(&self, end: EndMessage) -> Result<Fenced, StoreError>;
+
+    /// Claims messages whose outcome has been awaited long enough, so that it should be asked for.
+    async fn claim_unsettled(&self, claim: ClaimUnsettled) -> Result<Vec<Unsettled>, StoreError>;
+
+    /// Writes what was found out about an unsettled message, or when to ask again.
+    async fn settle(&self, settle: Settle) -> Result<Fenced, StoreError>;
+
+    async fn queue_counts(&self, now: Timestamp) -> Result<QueueCounts, StoreError>;
+
+    // --- the outbox ---
+
+    /// Every sink that events wait for, with the earliest moment at which any of them may be claimed.
+    async fn outbox_lanes(&self) -> Result<Vec<OutboxLane>, StoreError>;
+
+    /// Claims events that are due for one sink: at most one of each message (or contact), and that the oldest.
+    async fn claim_events(&self, claim: ClaimEvents) -> Result<Vec<EventClaim>, StoreError>;
+
+    /// The sink has taken the event.
+    async fn event_delivered(&self, event: EventRef, at: Timestamp) -> Result<Fenced, StoreError>;
+
+    /// The sink has not taken the event; it is due again later.
+    async fn defer_event(&self, defer: DeferEvent) -> Result<Fenced, StoreError>;
+
+    /// The event will not be delivered; it is kept as a dead letter, or dropped.
+    async fn end_event(&self, end: EndEvent) -> Result<Fenced, StoreError>;
+
+    async fn outbox_counts(&self, now: Timestamp) -> Result<OutboxCounts, StoreError>;
+
+    // --- housekeeping ---
+
+    /// Deletes what retention no longer keeps, a bounded step at a time; answers how many rows went. Call it again
+    /// until it answers 0.
+    async fn forget(&self, forget: Forget) -> Result<u64, StoreError>;
+
+    /// Whether a write would succeed now.
+    async fn check(&self) -> Result<(), StoreError>;
+
+    /// Finishes what was accepted, and closes. Later calls answer [`StoreError::Closed`].
+    async fn close(&self);
+}

@@ -1,0 +1,76 @@
+//! Events that wait to be published to a tenant's sinks, in order for each message (or contact).
+
+use jiff::Timestamp;
+use messaging::id::{EventId, SenderName, TenantId};
+
+use super::message::SinkId;
+
+/// A sink that events wait for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxLane {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    pub sink: SinkId,
+    /// When the next of its events may be claimed.
+    pub next_at: Timestamp,
+}
+
+/// Claims events for one sink.
+#[derive(Debug, Clone)]
+pub struct ClaimEvents {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    pub sink: SinkId,
+    pub now: Timestamp,
+    pub owner: String,
+    pub lease_until: Timestamp,
+    pub limit: u32,
+}
+
+/// Proves that one holds an event for a sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRef {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    pub sink: SinkId,
+    pub event: EventId,
+    pub fence: i64,
+}
+
+/// An event that this replica holds for a sink.
+#[derive(Debug, Clone)]
+pub struct EventClaim {
+    pub reference: EventRef,
+    /// The CloudEvent in JSON, the same bytes at every delivery.
+    pub body: bytes::Bytes,
+    /// How often it has been tried before.
+    pub tries: u32,
+    pub created_at: Timestamp,
+}
+
+/// The event is to be tried again.
+#[derive(Debug, Clone)]
+pub struct DeferEvent {
+    pub event: EventRef,
+    pub until: Timestamp,
+    /// Why, when it was tried; `None` gives it back untried.
+    pub error: Option<String>,
+}
+
+/// The event will not be delivered.
+#[derive(Debug, Clone)]
+pub struct EndEvent {
+    pub event: EventRef,
+    pub now: Timestamp,
+    pub error: String,
+    /// Whether it is kept as a dead letter, or dropped because nobody wants it.
+    pub keep: bool,
+}
+
+/// What waits to be published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutboxCounts {
+    pub waiting: u64,
+    pub dead: u64,
+    pub oldest_created_at: Option<Timestamp>,
+}

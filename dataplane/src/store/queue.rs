@@ -1,0 +1,197 @@
+//! Messages that wait to be handed over, and messages whose outcome is awaited.
+
+use jiff::Timestamp;
+use messaging::contact::Suppression;
+use messaging::content::OutboundContent;
+use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
+use messaging::lifecycle::MessageStatus;
+
+use super::contact::Contact;
+use super::message::{Message, Priority, Reason, SinkId};
+
+/// What waits together: fairness and limits look at lanes, never at single messages.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaneRef {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    pub priority: Priority,
+}
+
+/// A lane that holds work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    pub lane: LaneRef,
+    /// When the next of its messages may be claimed: the past when one is due; the end of a lease when all that is left
+    /// is claimed; the time that it was deferred to, or is scheduled for.
+    pub next_at: Timestamp,
+}
+
+/// Claims due messages.
+#[derive(Debug, Clone)]
+pub struct ClaimDue {
+    pub now: Timestamp,
+    /// Who claims, for people who look at the rows.
+    pub owner: String,
+    /// The claims end at this time unless they are renewed.
+    pub lease_until: Timestamp,
+    /// How many of each lane at most; claimed in this order.
+    pub shares: Vec<(LaneRef, u32)>,
+}
+
+/// Proves that one holds a message. A later claim of the same message has a greater fence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimRef {
+    pub tenant: TenantId,
+    pub message: MessageId,
+    pub fence: i64,
+}
+
+/// A message that this replica holds.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub fence: i64,
+    pub lease_until: Timestamp,
+    /// When it became due: what its waiting is counted from.
+    pub due_at: Timestamp,
+    pub message: Message,
+    pub content: OutboundContent,
+    /// The contact as it was when the message was claimed.
+    pub contact: Contact,
+    /// An attempt that was begun under an earlier claim and never finished: whether the provider was called is unknown.
+    /// Finish it as [`AttemptResult::Unconfirmed`]; another must not be begun.
+    pub open_attempt: Option<AttemptId>,
+}
+
+impl Claim {
+    pub fn reference(&self) -> ClaimRef {
+        ClaimRef { tenant: self.message.tenant.clone(), message: self.message.id, fence: self.fence }
+    }
+}
+
+/// Whether the writer still held what it wrote about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Fenced {
+    Done,
+    /// The claim has passed to another, or what it was about has ended. Nothing was written.
+    LeaseLost,
+}
+
+/// Gives a message back.
+#[derive(Debug, Clone)]
+pub struct DeferClaim {
+    pub claim: ClaimRef,
+    pub until: Timestamp,
+}
+
+/// Writes that an attempt is about to be made.
+#[derive(Debug, Clone)]
+pub struct BeginAttempt {
+    pub claim: ClaimRef,
+    pub attempt: AttemptId,
+    pub now: Timestamp,
+    /// The version of the contact that policy was judged on.
+    pub contact_version: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Began {
+    Begun,
+    /// The contact has changed since policy was judged; judge again.
+    ContactChanged,
+    /// As [`Fenced::LeaseLost`]; also when the message was canceled.
+    LeaseLost,
+}
+
+/// Writes what became of an attempt.
+#[derive(Debug, Clone)]
+pub struct FinishAttempt {
+    pub claim: ClaimRef,
+    pub attempt: AttemptId,
+    pub now: Timestamp,
+    pub result: AttemptResult,
+    /// What the outcome says of the recipient.
+    pub suppress: Option<Suppression>,
+    pub sinks: Vec<SinkId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptResult {
+    /// The provider took it. Its fate is asked for at `ask_at` unless callbacks tell before.
+    Accepted { provider_message_id: String, status: MessageStatus, ask_at: Timestamp },
+    /// Nothing was sent; the message goes back into the queue.
+    Retry { at: Timestamp, reason: Reason },
+    /// It may have been sent. Callbacks are awaited until `ask_at`, then the provider is asked.
+    Unconfirmed { reason: Reason, ask_at: Timestamp },
+    /// The message is over, with a terminal status.
+    Ended { status: MessageStatus, reason: Reason },
+}
+
+/// Ends a message without an attempt: policy forbids it now, or its validity is over.
+#[derive(Debug, Clone)]
+pub struct EndMessage {
+    pub claim: ClaimRef,
+    pub now: Timestamp,
+    /// A terminal status.
+    pub status: MessageStatus,
+    pub reason: Reason,
+    pub sinks: Vec<SinkId>,
+}
+
+/// Claims messages whose outcome should be asked for.
+#[derive(Debug, Clone)]
+pub struct ClaimUnsettled {
+    pub now: Timestamp,
+    pub owner: String,
+    pub lease_until: Timestamp,
+    pub limit: u32,
+}
+
+/// A message that was handed over, or may have been, and has not ended.
+#[derive(Debug, Clone)]
+pub struct Unsettled {
+    pub fence: i64,
+    pub message: Message,
+    pub content: Option<OutboundContent>,
+    pub attempt: AttemptId,
+    pub attempt_started_at: Timestamp,
+    /// How often it has been asked for.
+    pub asked: u32,
+}
+
+impl Unsettled {
+    pub fn reference(&self) -> ClaimRef {
+        ClaimRef { tenant: self.message.tenant.clone(), message: self.message.id, fence: self.fence }
+    }
+}
+
+/// Writes what was found out about an unsettled message.
+#[derive(Debug, Clone)]
+pub struct Settle {
+    pub claim: ClaimRef,
+    pub now: Timestamp,
+    pub settlement: Settlement,
+    pub sinks: Vec<SinkId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// The provider has it, in this status; ask again at `ask_at` while that is not terminal.
+    Found { provider_message_id: String, status: MessageStatus, reason: Option<Reason>, ask_at: Timestamp },
+    /// It will not be found out any more, or the provider does not have it.
+    Ended { status: MessageStatus, reason: Reason },
+    /// Nothing yet.
+    AskAgain { at: Timestamp },
+}
+
+/// What stands in the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueCounts {
+    pub due: u64,
+    /// Scheduled, deferred or claimed.
+    pub deferred: u64,
+    pub unconfirmed: u64,
+    /// Since when the oldest message that is due has been so.
+    pub oldest_due_at: Option<Timestamp>,
+}

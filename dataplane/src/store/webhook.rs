@@ -1,0 +1,130 @@
+//! Webhooks as they came, the events in them, and what follows from an event.
+
+use jiff::Timestamp;
+use messaging::address::Address;
+use messaging::contact::Suppression;
+use messaging::event::CloudEvent;
+use messaging::id::{MessageId, SenderName, TenantId};
+use messaging::opt_out::OptChange;
+use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
+
+use super::message::{NewMessage, SinkId};
+
+/// A webhook whose signature has been verified.
+#[derive(Debug, Clone)]
+pub struct RecordWebhook {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    /// Unique within the tenant; sorts by time.
+    pub id: String,
+    pub received_at: Timestamp,
+    pub url: String,
+    /// The request's headers as JSON, credentials left out.
+    pub headers: String,
+    /// Byte for byte.
+    pub body: bytes::Bytes,
+    pub events: Vec<WebhookEvent>,
+}
+
+/// Which events of a webhook were new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// One for each event, in their order.
+    pub new: Vec<bool>,
+}
+
+impl Recorded {
+    /// Whether there was nothing new in it.
+    pub fn is_duplicate(&self) -> bool {
+        !self.new.is_empty() && self.new.iter().all(|new| !new)
+    }
+}
+
+/// Names an event of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LoggedEventRef {
+    pub tenant: TenantId,
+    pub webhook: String,
+    /// Its place in the webhook.
+    pub position: u32,
+}
+
+/// An event of the log that has not taken effect.
+#[derive(Debug, Clone)]
+pub struct LoggedEvent {
+    pub reference: LoggedEventRef,
+    pub sender: SenderName,
+    pub received_at: Timestamp,
+    /// `Err` when the row does not read as an event, and why.
+    pub event: Result<WebhookEvent, String>,
+}
+
+/// Lets an event take effect.
+#[derive(Debug, Clone)]
+pub struct ApplyEvent {
+    pub event: LoggedEventRef,
+    pub sender: SenderName,
+    /// When it takes effect, for the record.
+    pub now: Timestamp,
+    /// When the webhook came: what the window and timelines count from.
+    pub received_at: Timestamp,
+    pub consequence: Consequence,
+    pub sinks: Vec<SinkId>,
+}
+
+/// What follows from an event, as far as it can be told without the store.
+#[derive(Debug, Clone)]
+pub enum Consequence {
+    /// A customer wrote: the window opens, perhaps they opted out or in, and the tenant is told.
+    Received(Box<Received>),
+    /// A step of a message of ours. When the message is not known yet, the update is parked until it is.
+    Status { update: StatusUpdate, suppress: Option<Suppression> },
+    /// Nothing, and why.
+    Nothing { reason: String },
+}
+
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub id: MessageId,
+    pub message: InboundMessage,
+    /// Whose window opens: every address that the provider knows the customer by.
+    pub contacts: Vec<Address>,
+    pub event: CloudEvent,
+    pub keyword: Option<Keyword>,
+}
+
+/// The message was a stop or start keyword.
+#[derive(Debug, Clone)]
+pub struct Keyword {
+    pub change: OptChange,
+    /// The customer's own words.
+    pub text: String,
+    /// Published when the keyword changed something.
+    pub event: CloudEvent,
+    /// Queued when the keyword changed something.
+    pub reply: Option<NewMessage>,
+}
+
+/// What became of applying an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// It took effect now; the statuses that messages reached by it.
+    Now { reached: Vec<messaging::lifecycle::MessageStatus> },
+    /// It waits for its message to become known.
+    Parked,
+    /// It had taken effect before.
+    Before,
+}
+
+/// One bounded step of retention for one sender.
+#[derive(Debug, Clone)]
+pub struct Forget {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    /// Raw webhooks and message bodies from before this go.
+    pub bodies_before: Timestamp,
+    /// Everything else of messages that ended before this goes.
+    pub metadata_before: Timestamp,
+    /// At most this many rows of each table in one step.
+    pub limit: u32,
+}
