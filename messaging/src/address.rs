@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::numbering;
+
 /// An ISO 3166-1 alpha-2 country, upper case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -56,10 +58,10 @@ impl PhoneNumber {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-    /// The country of its numbering plan; `None` for numbers that belong to none, such as +883.
+    /// The country of its numbering plan; `None` for numbers that belong to none, such as +883. Where countries share a
+    /// calling code, a number that none of them has assigned counts as the main one's: +1555… as US.
     pub fn country(&self) -> Option<Country> {
-        let parsed = phonenumber::parse(None, &self.0).ok()?;
-        parsed.country().id().and_then(|id| Country::new(id.as_ref()))
+        numbering::country(self.0.get(1..)?)
     }
 }
 
@@ -183,3 +185,42 @@ macro_rules! text {
     )*};
 }
 text!(PhoneNumber, UserId, Address);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_number_in_e164_or_a_business_scoped_id() {
+        for (good, country) in [
+            ("+447700900123", Some("GB")),
+            ("+883510000000000", None),
+            ("GB.1a2b3c", Some("GB")),
+            ("US.ENT.13491208655302741918", Some("US")),
+        ] {
+            let address: Address = good.parse().expect(good);
+            assert_eq!(address.as_str(), good);
+            assert_eq!(address.country().map(|c| c.to_string()).as_deref(), country, "{good}");
+        }
+        for bad in ["", "+", "+123456", "+0123456789", "+1234567890123456", "+44 7700 900123", "447700900123"] {
+            let error = bad.parse::<Address>().expect_err(bad).to_string();
+            assert!(error.contains("such as +447700900123"), "{error}");
+        }
+        for bad in ["gb.1a", "GBR.1a", "GB", "GB.", "GB.ENT.", "GB.1-2", "whatsapp:+447700900123"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+        assert!(format!("GB.{}", "a".repeat(129)).parse::<Address>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_parsing_and_what_parses_reads_back(text in r"\PC{0,24}|\+[0-9]{0,18}|[A-Z]{2}\.[A-Z.a-z0-9]{0,12}") {
+            if let Ok(address) = text.parse::<Address>() {
+                prop_assert_eq!(address.as_str(), &text);
+                address.country();
+            }
+        }
+    }
+}

@@ -7,6 +7,8 @@
 //! - the words: [`id`], [`address`], [`content`], [`secret`], [`clock`];
 //! - what a customer's message does: [`window`], [`opt_out`], [`contact`];
 //! - what may be sent, as what, and where through: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
+//! - what happens to it then: [`lifecycle`], [`failure`], and how fast: [`rate`];
+//! - what tenants are told, and when again: [`event`], [`publication`];
 //! - what passes between the operator and the data plane: [`config`];
 //! - the seam behind which the providers stand: [`provider`].
 
@@ -19,9 +21,12 @@ pub mod event;
 pub mod failure;
 pub mod id;
 pub mod lifecycle;
+mod numbering;
 pub mod opt_out;
 pub mod policy;
 pub mod provider;
+pub mod publication;
+pub mod rate;
 pub mod refusal;
 pub mod routing;
 pub mod secret;

@@ -2,7 +2,12 @@
 //!
 //! Each provider's codes are data (a table per provider); what follows from a class is decided here, once.
 
+mod next_step;
+pub mod twilio;
+
 use serde::{Deserialize, Serialize};
+
+pub use next_step::{AfterFailure, Consequence, Failed, RetryLimits, next_step};
 
 /// The class of a failure: what may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,4 +30,27 @@ pub enum FailureClass {
     Fallback,
     /// The template is missing, paused or wrong: stop the template.
     Template,
+}
+
+impl FailureClass {
+    /// What else follows for others than this message, wherever the failure was told: in an answer or in a status.
+    pub fn consequence(self) -> Consequence {
+        match self {
+            Self::Sender => Consequence::StopSender,
+            Self::Template => Consequence::StopTemplate,
+            Self::Suppress => Consequence::SuppressRecipient,
+            Self::Retry | Self::RetryLater | Self::Ambiguous | Self::Request | Self::Fallback => Consequence::None,
+        }
+    }
+}
+
+/// An error code of a provider, as its table has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorCode {
+    pub code: u32,
+    pub class: FailureClass,
+    /// The provider's name for it, shortened.
+    pub title: &'static str,
+    /// What a person can do about it; empty where there is nothing to do.
+    pub advice: &'static str,
 }

@@ -1,0 +1,157 @@
+//! Which country a phone number belongs to.
+//!
+//! The numbering plans come from `phonenumber`'s copy of Google's metadata. Its own parser is not used: it strips trunk
+//! prefixes and leading zeros even from international numbers, so that it knows no country for Italy's landlines and
+//! for Saint Petersburg (812), nor for any number of a shared code that no plan has assigned.
+
+use phonenumber::Type;
+use phonenumber::metadata::{DATABASE, Metadata};
+
+use crate::address::Country;
+
+/// Every kind of number that people have.
+const KINDS: [Type; 10] = [
+    Type::FixedLine,
+    Type::Mobile,
+    Type::TollFree,
+    Type::PremiumRate,
+    Type::SharedCost,
+    Type::PersonalNumber,
+    Type::Voip,
+    Type::Pager,
+    Type::Uan,
+    Type::Voicemail,
+];
+
+/// The country of an E.164 number, given without its `+`.
+///
+/// Where countries share a calling code (+1, +7, +44, …) the one whose plan has the number; a number that none of them
+/// has assigned, such as one reserved for examples or one newer than the metadata, counts as the code's main
+/// country's. `None` where no country has the calling code: satellite phones, international networks, and codes that do
+/// not exist.
+pub(crate) fn country(digits: &str) -> Option<Country> {
+    // Calling codes have one to three digits, and none is the beginning of another.
+    let (regions, national) = (1..=3).find_map(|length| {
+        let (code, national) = digits.split_at_checked(length)?;
+        Some((DATABASE.region(&code.parse::<u16>().ok()?)?, national))
+    })?;
+    let main = *regions.first()?;
+    let owner = match regions.as_slice() {
+        [_only] => main,
+        shared => shared.iter().copied().find(|region| has(region, national)).unwrap_or(main),
+    };
+    Country::new(owner) // "001", for codes of no country, is none.
+}
+
+fn has(region: &str, national: &str) -> bool {
+    DATABASE.by_id(region).is_some_and(|plan| match plan.leading_digits() {
+        Some(leading) => leading.find(national).is_some_and(|found| found.start() == 0),
+        None => has_assigned(plan, national),
+    })
+}
+
+fn has_assigned(plan: &Metadata, national: &str) -> bool {
+    let descriptors = plan.descriptors();
+    descriptors.general().is_match(national)
+        && KINDS.iter().any(|kind| descriptors.get(*kind).is_some_and(|descriptor| descriptor.is_match(national)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_shared_calling_codes_are_told_apart() {
+        let numbers = [
+            // +1: area codes.
+            ("+12025550123", "US"),
+            ("+14155238886", "US"),
+            ("+16137827274", "CA"),
+            ("+14165550123", "CA"),
+            ("+13459492311", "KY"),
+            ("+18765230123", "JM"),
+            ("+18685550123", "TT"),
+            ("+12425550123", "BS"),
+            ("+18095550123", "DO"),
+            ("+17875550123", "PR"),
+            ("+16715550123", "GU"),
+            ("+18005550123", "US"),
+            // +7: Kazakhstan has 7 and 33622, Russia the rest, Kazan's 843 and Saint Petersburg's 812 among it.
+            ("+79161234567", "RU"),
+            ("+78431234567", "RU"),
+            ("+78121234567", "RU"),
+            ("+77011234567", "KZ"),
+            ("+77172123456", "KZ"),
+            // +44: the islands have a few area codes and mobile ranges.
+            ("+442079460123", "GB"),
+            ("+447400123456", "GB"),
+            ("+441481256789", "GG"),
+            ("+447781123456", "GG"),
+            ("+441534456789", "JE"),
+            ("+447797712345", "JE"),
+            ("+441624756789", "IM"),
+            ("+447624412345", "IM"),
+            // +39: the leading zero is part of the number.
+            ("+390612345678", "IT"),
+            ("+393123456789", "IT"),
+            ("+390669812345", "VA"),
+            // +262, +590, +599, +61, +47, +358, +212.
+            ("+262692123456", "RE"),
+            ("+262639012345", "YT"),
+            ("+590690001234", "GP"),
+            ("+59995181234", "CW"),
+            ("+5993181234", "BQ"),
+            ("+61412345678", "AU"),
+            ("+61891641234", "CX"),
+            ("+4741234567", "NO"),
+            ("+4779123456", "SJ"),
+            ("+358412345678", "FI"),
+            ("+3581812345678", "AX"),
+            ("+212650123456", "MA"),
+        ];
+        let wrong: Vec<_> = numbers
+            .into_iter()
+            .map(|(number, expected)| (number, expected, country(&number[1..]).map(|c| c.to_string())))
+            .filter(|(_, expected, found)| found.as_deref() != Some(*expected))
+            .collect();
+        assert_eq!(wrong, []);
+    }
+
+    #[test]
+    fn a_code_of_one_country_decides_alone() {
+        for (number, expected) in [
+            ("+4915112345678", "DE"),
+            ("+353851234567", "IE"),
+            ("+919876543210", "IN"),
+            ("+5511987654321", "BR"),
+            ("+6281234567890", "ID"),
+            ("+2348012345678", "NG"),
+            ("+38344123456", "XK"),
+            // Not a number that exists, but a German one.
+            ("+4900000000000", "DE"),
+        ] {
+            assert_eq!(country(&number[1..]).map(|c| c.to_string()).as_deref(), Some(expected), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_nobody_has_assigned_counts_as_the_main_countrys() {
+        // Ofcom's and NANPA's numbers for examples, Twilio's magic number, and lengths that do not exist.
+        for (number, expected) in [
+            ("+447700900123", "GB"),
+            ("+15005550006", "US"),
+            ("+15550001234", "US"),
+            ("+1202555", "US"),
+            ("+440000000", "GB"),
+        ] {
+            assert_eq!(country(&number[1..]).map(|c| c.to_string()).as_deref(), Some(expected), "{number}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_no_country_have_none() {
+        for number in ["+883510000000000", "+870773111632", "+80012345678", "+9991234567", "+2101234567"] {
+            assert_eq!(country(&number[1..]), None, "{number}");
+        }
+    }
+}
