@@ -32,6 +32,7 @@ fn finish(mut definition: CustomResourceDefinition) -> CustomResourceDefinition 
         drop_nullable(schema);
         // An object that the operator has not seen yet must not look settled to tools that wait for it.
         if let Some(status) = schema.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
+            drop_rules(status);
             status.default = Some(JSON(json!({ "observedGeneration": NEVER_OBSERVED })));
         }
     }
@@ -40,16 +41,25 @@ fn finish(mut definition: CustomResourceDefinition) -> CustomResourceDefinition 
 
 /// `field: null` then means the same as leaving the field out: the API server drops it, and rules need not expect it.
 fn drop_nullable(schema: &mut JSONSchemaProps) {
-    schema.nullable = None;
+    visit(schema, &mut |schema| schema.nullable = None);
+}
+
+/// Rules are for what people write; a status that repeats a part of the spec must not pay for them again.
+fn drop_rules(schema: &mut JSONSchemaProps) {
+    visit(schema, &mut |schema| schema.x_kubernetes_validations = None);
+}
+
+fn visit(schema: &mut JSONSchemaProps, action: &mut dyn FnMut(&mut JSONSchemaProps)) {
+    action(schema);
     for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
-        drop_nullable(property);
+        visit(property, action);
     }
     match &mut schema.items {
-        Some(JSONSchemaPropsOrArray::Schema(items)) => drop_nullable(items),
-        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(drop_nullable),
+        Some(JSONSchemaPropsOrArray::Schema(items)) => visit(items, action),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(|item| visit(item, action)),
         None => {}
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        drop_nullable(values);
+        visit(values, action);
     }
 }

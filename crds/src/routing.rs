@@ -51,8 +51,7 @@ use crate::status::{DataPlaneStatus, never_observed};
 #[x_kube(validation = Rule::new(
         "self.byCountry.all(route, route.countries.all(country, self.byCountry.exists_one(other, country in other.countries)))"
     )
-    .message(Message::Expression("'a country can have one route only, and these have more: ' + self.byCountry.map(route, \
-        route.countries.filter(country, !self.byCountry.exists_one(other, country in other.countries)).join(', ')).filter(twice, twice != '').join('; ')".into()))
+    .message("must name each country once: a country can have one route only")
     .field_path(".byCountry"))]
 #[serde(rename_all = "camelCase")]
 pub struct RoutingPolicySpec {

@@ -46,20 +46,9 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
         priority = 1
     )
 )]
-#[x_kube(
-    validation = Rule::new("self.localizations.exists(localization, localization.language == self.fallbackLanguage)")
-        .message(Message::Expression("'must be the language of one of spec.localizations: ' \
-            + self.localizations.map(localization, localization.language).join(', ')".into()))
-        .field_path(".fallbackLanguage"),
-    validation = Rule::new("self.localizations.all(localization, localization.body.findAll('\\\\{\\\\{[^{}]*\\\\}\\\\}')\
-            .all(placeholder, self.variables.exists(variable, placeholder == '{{' + variable.key + '}}')))")
-        .message(Message::Expression("'the body in ' + self.localizations.filter(localization, \
-            !localization.body.findAll('\\\\{\\\\{[^{}]*\\\\}\\\\}').all(placeholder, \
-            self.variables.exists(variable, placeholder == '{{' + variable.key + '}}')))\
-            .map(localization, localization.language).join(', ') + ' has a placeholder without an entry in spec.variables (known: ' \
-            + self.variables.map(variable, '{{' + variable.key + '}}').join(', ') + ')'".into()))
-        .field_path(".localizations")
-)]
+#[x_kube(validation = Rule::new("self.localizations.exists(localization, localization.language == self.fallbackLanguage)")
+    .message("must be the language of one of spec.localizations")
+    .field_path(".fallbackLanguage"))]
 #[serde(rename_all = "camelCase")]
 pub struct MessageTemplateSpec {
     /// The senders that use it: it is submitted to the provider account of each.
