@@ -1,0 +1,91 @@
+//! One entry for each parser of what others send, for the fuzz targets in `fuzz/` and for the property tests of this
+//! crate, so that both try the same thing: any bytes, and no panic.
+
+use std::collections::BTreeMap;
+
+use messaging::provider::{WebhookEvent, WebhookKind, WebhookRequest};
+
+use crate::twilio::{self, signature};
+
+/// A webhook's body, as an inbound message and as a status. It is one event, with one key for every delivery.
+pub fn webhook(body: &[u8]) {
+    for kind in [WebhookKind::Inbound, WebhookKind::Status { attempt: None }] {
+        let request = WebhookRequest { kind, method: "POST", url: "https://h/", headers: &BTreeMap::new(), body };
+        let events = twilio::webhook::translate(&request);
+        assert_eq!(events.len(), 1);
+        assert_eq!(keys(&events), keys(&twilio::webhook::translate(&request)));
+    }
+}
+
+fn keys(events: &[WebhookEvent]) -> Vec<String> {
+    events.iter().map(WebhookEvent::dedupe_key).collect()
+}
+
+/// A URL as it was called, and what stands in the signature's header. No bytes verify without the key.
+pub fn signature(url: &str, header: &str, body: &[u8]) {
+    let headers = BTreeMap::from([("x-twilio-signature".to_owned(), header.to_owned())]);
+    let request = WebhookRequest { kind: WebhookKind::Inbound, method: "POST", url, headers: &headers, body };
+    let key = signature::SigningKey::new(signature::Algorithm::HmacSha1, b"a key that nobody has");
+    assert!(signature::verify(&[key], &request).is_err());
+}
+
+/// The body of an error.
+pub fn error_body(body: &[u8]) {
+    drop(twilio::error_body::parse(body));
+}
+
+/// A page of a list. Whatever it links to, the next request stays on the host.
+pub fn list_page(body: &[u8]) {
+    let hosts = twilio::hosts::Hosts::new(None);
+    if let Ok(page) = twilio::pages::parse(&hosts, body, "messages")
+        && let Some(next) = page.next
+    {
+        let next = url::Url::parse(&hosts.url(twilio::hosts::Host::Api, &next));
+        assert!(next.is_ok_and(|next| next.host_str() == Some("api.twilio.com")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes that look like what the parser expects come deeper than random ones.
+    fn form() -> impl Strategy<Value = Vec<u8>> {
+        let key = prop_oneof![
+            "(Message|Sms)(Sid|Status)|From|To|Body|NumMedia|MediaUrl[01]|MediaContentType0|Latitude|Longitude|Button(Text|Payload)|ExternalUserId|EventType|ErrorCode|MessageType",
+            "[A-Z%+&=]{0,4}",
+        ];
+        let value = prop_oneof![
+            "SM1|whatsapp:.{0,9}|whatsapp%3A%2B[0-9]{7,15}|read|failed|-?[0-9]{1,3}(\\.[0-9])?|NaN|%[0-9a-f]{2}",
+            ".{0,8}"
+        ];
+        proptest::collection::vec((key, value).prop_map(|(key, value)| format!("{key}={value}")), 0..12)
+            .prop_map(|pairs| pairs.join("&").into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn any_webhook_is_one_event(bytes in prop_oneof![form(), any::<Vec<u8>>()]) {
+            webhook(&bytes);
+        }
+
+        #[test]
+        fn no_bytes_verify_without_the_key(url in "(https?://[a-z@:\\[\\].0-9]{0,12}/?)?.{0,20}", header in ".{0,40}", body in any::<Vec<u8>>()) {
+            signature(&url, &header, &body);
+        }
+
+        #[test]
+        fn any_error_body_is_read(bytes in prop_oneof!["\\{\"(code|message|title|detail|errors)\": ?(1|\"x\"|\\[.{0,9}\\])\\}".prop_map(String::into_bytes), any::<Vec<u8>>()]) {
+            error_body(&bytes);
+        }
+
+        #[test]
+        fn any_page_stays_on_its_host(link in ".{0,40}", bytes in any::<Vec<u8>>()) {
+            list_page(&bytes);
+            list_page(serde_json::json!({"messages": [], "next_page_uri": link}).to_string().as_bytes());
+            list_page(serde_json::json!({"messages": [], "meta": {"next_page_url": format!("https://{link}")}}).to_string().as_bytes());
+        }
+    }
+}

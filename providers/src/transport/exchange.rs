@@ -1,0 +1,74 @@
+//! One request and its answer.
+//!
+//! Where no answer came, the one thing that matters is whether the request may have arrived: it has not when the
+//! connection was never made, and it may have in every other case. The client retries by itself in one case only,
+//! when a kept-alive connection turns out to be closed before a single byte of the request was written to it.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::retry_after::retry_after;
+
+/// No answer that we read is larger: a list page of a thousand entries has a few megabytes.
+const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// What `Retry-After` said, at most a day.
+    pub(crate) retry_after: Option<Duration>,
+    /// The body, or why it could not be read.
+    pub(crate) body: Result<Bytes, String>,
+}
+
+/// Why nothing came back. The sentences may hold secrets: pass them through a [`super::Redactor`].
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    /// The request never left: it may safely be made again.
+    NotSent(String),
+    /// The request may have been received and acted upon.
+    Unsettled(String),
+}
+
+pub(crate) async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, Unanswered> {
+    let response = request.send().await.map_err(|error| {
+        // Both mean that no byte of the request was written: it could not be built, or there was no connection
+        // (refused, unresolved, timed out while connecting, TLS not agreed).
+        if error.is_builder() || error.is_connect() {
+            Unanswered::NotSent(describe(error))
+        } else {
+            Unanswered::Unsettled(describe(error))
+        }
+    })?;
+    let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+    let request_id = ["twilio-request-id", "t-request-id"].iter().find_map(|&name| response.headers().get(name));
+    tracing::debug!(status, ?request_id, "provider answered");
+    Ok(Answer { status, retry_after, body: read(response).await })
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Bytes, String> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(describe)? {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(format!("the answer is larger than {LARGEST_ANSWER} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The whole chain of causes, without the URL.
+fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        sentence.push_str(": ");
+        sentence.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    sentence
+}

@@ -1,0 +1,209 @@
+//! Calls to Twilio's REST API with one account's credentials.
+
+use std::fmt;
+use std::time::Duration;
+
+use messaging::config::TwilioAccount;
+use messaging::failure::{self, FailureClass};
+use messaging::provider::ProviderError;
+use messaging::secret::Secret;
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error_body;
+use super::hosts::{Host, Hosts, Segment};
+use super::pages;
+use crate::transport::{self, Answer, Redactor, Unanswered};
+
+/// An account and the way to it.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    hosts: Hosts,
+    account_sid: String,
+    username: String,
+    password: Secret,
+    redactor: Redactor,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("account_sid", &self.account_sid)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    pub(crate) fn new(account: &TwilioAccount, http: &reqwest::Client) -> Self {
+        let secrets = std::iter::once(&account.password).chain(&account.webhook_keys).cloned();
+        Self {
+            http: http.clone(),
+            hosts: Hosts::new(account.base_url.as_ref()),
+            account_sid: account.account_sid.clone(),
+            username: account.username.clone(),
+            password: account.password.clone(),
+            redactor: Redactor::new(secrets),
+        }
+    }
+
+    /// A path of the 2010 API below the account.
+    pub(crate) fn account_path(&self, rest: &str) -> String {
+        format!("/2010-04-01/Accounts/{}/{rest}", Segment(&self.account_sid))
+    }
+
+    fn request(&self, method: Method, host: Host, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .request(method, self.hosts.url(host, path))
+            .basic_auth(&self.username, Some(self.password.expose()))
+            .header(http::header::ACCEPT, "application/json")
+    }
+
+    /// Posts a form once, and leaves it to the caller what no answer, or a strange one, means.
+    pub(crate) async fn post_form_raw(
+        &self,
+        host: Host,
+        path: &str,
+        form: &[(&str, String)],
+    ) -> Result<Answer, Unanswered> {
+        transport::exchange(self.request(Method::POST, host, path).form(form)).await
+    }
+
+    pub(crate) async fn post_form(
+        &self,
+        host: Host,
+        path: &str,
+        form: &[(&str, String)],
+    ) -> Result<Value, ProviderError> {
+        self.json(Intent::Write, self.request(Method::POST, host, path).form(form)).await
+    }
+
+    pub(crate) async fn post_json(&self, host: Host, path: &str, body: &Value) -> Result<Value, ProviderError> {
+        self.json(Intent::Write, self.request(Method::POST, host, path).json(body)).await
+    }
+
+    /// `None` for 404.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, host: Host, path: &str) -> Result<Option<T>, ProviderError> {
+        match self.json(Intent::Repeatable, self.request(Method::GET, host, path)).await {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Success also where there is nothing (any more) to delete.
+    pub(crate) async fn delete(&self, host: Host, path: &str) -> Result<(), ProviderError> {
+        match self.success(Intent::Repeatable, self.request(Method::DELETE, host, path)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One page of a list: its rows, whatever they are, and the path of the next.
+    pub(crate) async fn page(&self, host: Host, path: &str, key: &str) -> Result<pages::Page, ProviderError> {
+        let body = self.success(Intent::Repeatable, self.request(Method::GET, host, path)).await?;
+        pages::parse(&self.hosts, &body, key).map_err(|reason| self.unreadable(Intent::Repeatable, &reason))
+    }
+
+    /// Every row of a list.
+    pub(crate) async fn list(&self, host: Host, first: String, key: &str) -> Result<Vec<Value>, ProviderError> {
+        let (mut rows, mut path) = (Vec::new(), first);
+        for _ in 0..pages::MOST_PAGES {
+            let page = self.page(host, &path, key).await?;
+            rows.extend(page.rows);
+            match page.next {
+                None => return Ok(rows),
+                Some(next) if next == path => break,
+                Some(next) => path = next,
+            }
+        }
+        let reason = format!("the list of {key} does not end, or has more than {} pages", pages::MOST_PAGES);
+        Err(self.unreadable(Intent::Repeatable, &reason))
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        intent: Intent,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, ProviderError> {
+        let body = self.success(intent, request).await?;
+        serde_json::from_slice(&body).map_err(|error| self.unreadable(intent, &error.to_string()))
+    }
+
+    async fn success(&self, intent: Intent, request: reqwest::RequestBuilder) -> Result<bytes::Bytes, ProviderError> {
+        match transport::exchange(request).await {
+            Err(Unanswered::NotSent(reason)) => Err(self.error(FailureClass::Retry, &reason)),
+            Err(Unanswered::Unsettled(reason)) => Err(self.error(intent.unsettled(), &reason)),
+            Ok(Answer { status: 200..=299, body: Ok(body), .. }) => Ok(body),
+            Ok(Answer { status: 200..=299, body: Err(reason), .. }) => Err(self.unreadable(intent, &reason)),
+            Ok(answer) => {
+                let mut error = self.refusal(&answer);
+                if error.class == FailureClass::Ambiguous {
+                    error.class = intent.unsettled();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What an answer other than success says.
+    pub(crate) fn refusal(&self, answer: &Answer) -> ProviderError {
+        let body = answer.body.as_deref().map(error_body::parse).unwrap_or_default();
+        let class = failure::twilio::classify(body.code.as_deref(), Some(answer.status));
+        let message = match &body.message {
+            Some(message) => self.redactor.clean(message),
+            None => format!("HTTP {} without an explanation", answer.status),
+        };
+        ProviderError {
+            class,
+            code: body.code,
+            message,
+            http_status: Some(answer.status),
+            retry_after: answer.retry_after,
+        }
+    }
+
+    /// A sentence that may be shown.
+    pub(crate) fn clean(&self, text: &str) -> String {
+        self.redactor.clean(text)
+    }
+
+    /// Twilio said yes, in words that we do not understand.
+    pub(crate) fn unreadable_write(&self, reason: &str) -> ProviderError {
+        self.unreadable(Intent::Write, reason)
+    }
+
+    fn unreadable(&self, intent: Intent, reason: &str) -> ProviderError {
+        self.error(intent.unsettled(), &format!("the answer could not be read: {reason}"))
+    }
+
+    fn error(&self, class: FailureClass, reason: &str) -> ProviderError {
+        ProviderError {
+            class,
+            code: None,
+            message: self.clean(reason),
+            http_status: None,
+            retry_after: None::<Duration>,
+        }
+    }
+}
+
+/// Whether a call may be made again when nobody knows what became of it.
+#[derive(Debug, Clone, Copy)]
+enum Intent {
+    /// It reads or deletes: doing it twice is doing it once.
+    Repeatable,
+    /// It creates or changes.
+    Write,
+}
+
+impl Intent {
+    fn unsettled(self) -> FailureClass {
+        match self {
+            Self::Repeatable => FailureClass::Retry,
+            Self::Write => FailureClass::Ambiguous,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Messages from customers. (Twilio docs, webhook request parameters of messaging and of WhatsApp, 2026-03.)
+
+use messaging::address::Address;
+use messaging::content::{InboundContent, MediaItem};
+use messaging::provider::InboundMessage;
+
+use super::address;
+use super::webhook::Fields;
+
+pub(crate) fn translate(mut fields: Fields<'_>) -> Result<InboundMessage, String> {
+    let Some(provider_message_id) = fields.take("MessageSid").or_else(|| fields.take("SmsMessageSid")) else {
+        return Err("an inbound webhook has neither MessageSid nor SmsMessageSid".to_owned());
+    };
+    if let Some(status) = fields.peek("MessageStatus").filter(|status| !status.eq_ignore_ascii_case("received")) {
+        return Err(format!(
+            "the inbound webhook of {provider_message_id} is a status callback ({status}): the status URL was configured as the inbound URL"
+        ));
+    }
+    let user_id = take_address(&mut fields, "ExternalUserId");
+    let Some(from) = take_address(&mut fields, "From").or_else(|| user_id.clone()) else {
+        return Err(format!(
+            "the inbound webhook of {provider_message_id} has no From that is an address of WhatsApp's"
+        ));
+    };
+    // Twilio repeats the id in From where it knows no number; only where both are told is there something to link.
+    let from_user_id = user_id.filter(|id| *id != from);
+    let to = take_address(&mut fields, "To");
+    let content = content(&mut fields);
+    Ok(InboundMessage {
+        provider_message_id,
+        from,
+        from_user_id,
+        to,
+        profile_name: fields.take("ProfileName"),
+        content,
+        in_reply_to: fields.take("OriginalRepliedMessageSid"),
+        extra: fields.rest(),
+    })
+}
+
+/// What is no address stays where it is, and so ends up in `extra`.
+fn take_address(fields: &mut Fields<'_>, key: &str) -> Option<Address> {
+    let address = address::parse(fields.peek(key)?)?;
+    fields.take(key);
+    Some(address)
+}
+
+/// The most telling thing that the message holds, in the order of how much each tells.
+fn content(fields: &mut Fields<'_>) -> InboundContent {
+    if let Some(button) = button(fields) {
+        return button;
+    }
+    if let Some(location) = location(fields) {
+        return location;
+    }
+    let items = media(fields);
+    if !items.is_empty() {
+        return InboundContent::Media { body: fields.take("Body"), items };
+    }
+    let kind = fields.peek("MessageType").map(str::to_owned);
+    match (fields.take("Body"), kind.as_deref()) {
+        (Some(body), None | Some("text")) => InboundContent::Text { body },
+        (body, _) => InboundContent::Other { kind, body },
+    }
+}
+
+/// A quick reply (`ButtonText`, `ButtonPayload`) or an item of a list (`ListTitle`, `ListId`).
+fn button(fields: &mut Fields<'_>) -> Option<InboundContent> {
+    let payload = fields.take("ButtonPayload").or_else(|| fields.take("ListId"));
+    let text = fields.take("ButtonText").or_else(|| fields.take("ListTitle"));
+    if payload.is_none() && text.is_none() {
+        return None;
+    }
+    // Body repeats the text; if it ever says something else, it is kept.
+    let body = if text.is_none() || fields.peek("Body") == text.as_deref() { fields.take("Body") } else { None };
+    Some(InboundContent::Button { text: text.or(body).unwrap_or_default(), payload })
+}
+
+fn location(fields: &mut Fields<'_>) -> Option<InboundContent> {
+    let degrees = |key: &str, limit: f64| {
+        fields.peek(key)?.trim().parse::<f64>().ok().filter(|degrees| (-limit..=limit).contains(degrees))
+    };
+    let (latitude, longitude) = (degrees("Latitude", 90.0)?, degrees("Longitude", 180.0)?);
+    fields.take("Latitude");
+    fields.take("Longitude");
+    Some(InboundContent::Location { latitude, longitude, label: fields.take("Label"), address: fields.take("Address") })
+}
+
+/// `MediaUrl0`, `MediaUrl1` and so on, as far as they go; `NumMedia` only repeats their number.
+fn media(fields: &mut Fields<'_>) -> Vec<MediaItem> {
+    let items: Vec<MediaItem> = (0..)
+        .map_while(|n| {
+            let url = fields.take(&format!("MediaUrl{n}"))?;
+            Some(MediaItem { url, content_type: fields.take(&format!("MediaContentType{n}")) })
+        })
+        .collect();
+    if fields.peek("NumMedia").and_then(|number| number.parse().ok()) == Some(items.len()) {
+        fields.take("NumMedia");
+    }
+    items
+}

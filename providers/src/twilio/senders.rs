@@ -1,0 +1,135 @@
+//! WhatsApp senders (Senders v2).
+
+use messaging::address::PhoneNumber;
+use messaging::provider::{ProviderError, SenderObservation, WebhookTargets};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::address::channel_address;
+use super::client::Client;
+use super::hosts::{Host, Segment};
+
+/// The channel must be named; 20 a page is Twilio's own default for WhatsApp. (Twilio's OpenAPI document of Senders v2.)
+const LIST: &str = "/v2/Channels/Senders?Channel=whatsapp&PageSize=20";
+
+#[derive(Debug, Deserialize)]
+struct SenderResource {
+    sid: Option<String>,
+    status: Option<String>,
+    webhook: Option<Webhook>,
+    properties: Option<Properties>,
+    offline_reasons: Option<Vec<Option<OfflineReason>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Webhook {
+    callback_url: Option<String>,
+    status_callback_url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Properties {
+    quality_rating: Option<String>,
+    messaging_limit: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct OfflineReason {
+    /// Text here, unlike everywhere else.
+    code: Option<Value>,
+    message: Option<String>,
+}
+
+pub(crate) async fn find(client: &Client, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
+    let wanted = channel_address(number.as_str());
+    let rows = client.list(Host::Messaging, LIST.to_owned(), "senders").await?;
+    Ok(rows
+        .into_iter()
+        .filter(|row| row.get("sender_id").and_then(Value::as_str) == Some(&wanted))
+        .find_map(|row| serde_json::from_value(row).ok().and_then(observation)))
+}
+
+fn observation(resource: SenderResource) -> Option<SenderObservation> {
+    let SenderResource { sid, status, webhook, properties, offline_reasons } = resource;
+    let status = status.unwrap_or_else(|| "UNKNOWN".to_owned());
+    let Webhook { callback_url, status_callback_url } = webhook.unwrap_or_default();
+    let Properties { quality_rating, messaging_limit } = properties.unwrap_or_default();
+    Some(SenderObservation {
+        handle: sid?,
+        // After every change a sender is ONLINE:UPDATING for a while, and sends all the same.
+        online: status.to_ascii_uppercase().split(':').next() == Some("ONLINE"),
+        status,
+        quality: quality_rating,
+        messaging_limit,
+        offline_reasons: offline_reasons.into_iter().flatten().flatten().map(sentence).collect(),
+        webhooks: WebhookTargets { inbound: filled(callback_url), status: filled(status_callback_url) },
+    })
+}
+
+fn sentence(reason: OfflineReason) -> String {
+    let code = match reason.code {
+        Some(Value::String(code)) => Some(code),
+        Some(Value::Number(code)) => Some(code.to_string()),
+        _ => None,
+    };
+    match (code, reason.message) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code,
+        (None, message) => message.unwrap_or_else(|| "Twilio gave no reason".to_owned()),
+    }
+}
+
+/// Twilio shows a URL that is not set as null or as nothing.
+fn filled(url: Option<String>) -> Option<String> {
+    url.filter(|url| !url.is_empty())
+}
+
+/// Answered with 202, so a later read may still show the old URLs for a while. A target that is absent stays as it is.
+pub(crate) async fn configure_webhooks(
+    client: &Client,
+    sid: &str,
+    targets: &WebhookTargets,
+) -> Result<(), ProviderError> {
+    let WebhookTargets { inbound, status } = targets;
+    let mut webhook = serde_json::Map::new();
+    for (name, target) in [("callback", inbound), ("status_callback", status)] {
+        if let Some(url) = target {
+            webhook.insert(format!("{name}_url"), json!(url));
+            webhook.insert(format!("{name}_method"), json!("POST"));
+        }
+    }
+    let path = format!("/v2/Channels/Senders/{}", Segment(sid));
+    client.post_json(Host::Messaging, &path, &json!({ "webhook": webhook })).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(row: Value) -> SenderObservation {
+        serde_json::from_value(row).ok().and_then(observation).expect("a sender")
+    }
+
+    #[test]
+    fn a_sender_that_is_being_updated_is_online() {
+        for (status, online) in
+            [("ONLINE", true), ("ONLINE:UPDATING", true), ("online", true), ("OFFLINE", false), ("VERIFYING", false)]
+        {
+            assert_eq!(of(json!({"sid": "XE1", "status": status})).online, online, "{status}");
+        }
+    }
+
+    #[test]
+    fn every_reason_for_being_offline_becomes_a_sentence() {
+        let sender = of(json!({"sid": "XE1", "status": "OFFLINE", "offline_reasons": [
+            {"code": "63020", "message": "Business Manager error", "more_info": "https://x"}, {"code": 63001}, null, {}
+        ], "properties": {"quality_rating": "HIGH", "messaging_limit": "10K Customers/24hr"},
+           "webhook": {"callback_url": "", "status_callback_url": null}}));
+        assert_eq!(sender.offline_reasons, ["63020: Business Manager error", "63001", "Twilio gave no reason"]);
+        assert_eq!(
+            (sender.quality.as_deref(), sender.messaging_limit.as_deref()),
+            (Some("HIGH"), Some("10K Customers/24hr"))
+        );
+        assert_eq!(sender.webhooks, WebhookTargets::default());
+    }
+}

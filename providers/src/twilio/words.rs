@@ -1,0 +1,27 @@
+//! Twilio's words for where a message stands.
+
+use messaging::lifecycle::MessageStatus;
+
+/// The status that a word of the `message_enum_status` enumeration means for a message that we sent; `None` for words
+/// that it does not have. (Twilio's OpenAPI document of the 2010 API.)
+pub(crate) fn outbound_status(word: &str) -> Option<MessageStatus> {
+    Some(match word {
+        "queued" | "accepted" | "scheduled" | "sending" => MessageStatus::Accepted,
+        // Only of messages to many; some of it left.
+        "sent" | "partially_delivered" => MessageStatus::Sent,
+        "delivered" => MessageStatus::Delivered,
+        "read" => MessageStatus::Read,
+        "undelivered" | "failed" => MessageStatus::Failed,
+        "canceled" => MessageStatus::Canceled,
+        _ => return None,
+    })
+}
+
+/// The status of any message in Twilio's log. A word that nobody knows means at least that Twilio has the message.
+pub(crate) fn logged_status(word: &str) -> MessageStatus {
+    match word {
+        // A message from a customer has reached us.
+        "receiving" | "received" => MessageStatus::Delivered,
+        word => outbound_status(word).unwrap_or(MessageStatus::Accepted),
+    }
+}
