@@ -17,7 +17,7 @@ mod status;
 mod template;
 
 pub use reference::{SecretKeyRef, SecretRef, SenderRef};
-pub use routing::{CountryRoute, RouteTarget, RoutingPolicy, RoutingPolicySpec, RoutingPolicyStatus};
+pub use routing::{CountryRoute, RouteTarget, RoutingPolicy, RoutingPolicySpec, RoutingPolicyStatus, ServiceSender};
 pub use sender::{
     Consent, EventSink, HttpSink, Limits, OptOut, Provider, Retention, TwilioProvider, WebhooksStatus, WhatsAppSender,
     WhatsAppSenderSpec, WhatsAppSenderStatus,

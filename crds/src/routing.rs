@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::reference::SenderRef;
@@ -116,6 +117,18 @@ pub struct RoutingPolicyStatus {
     /// How many countries have a route of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub countries: Option<i32>,
+    /// Whose credentials, limits and suppressions count for the Messaging Services that the spec names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["messagingServiceSid".into()]))]
+    pub services: Vec<ServiceSender>,
+}
+
+/// The sender through whose account a Messaging Service is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceSender {
+    pub messaging_service_sid: String,
+    pub sender: String,
 }
 
 impl Default for RoutingPolicyStatus {
@@ -127,6 +140,7 @@ impl Default for RoutingPolicyStatus {
             data_plane: None,
             default: None,
             countries: None,
+            services: Vec::new(),
         }
     }
 }

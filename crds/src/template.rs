@@ -286,14 +286,15 @@ impl LanguagesStatus {
     }
 }
 
-/// Where one language stands at one provider account.
+/// Where one language stands at one provider account. A language moves to its newest revision once every account has
+/// approved it; until then the older one keeps serving.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TemplateLocationStatus {
     /// The provider account, such as `AC…` at Twilio.
     pub account: String,
     pub language: String,
-    /// The revision that messages are sent with: the last approved one.
+    /// The revision that messages are sent with: one that was approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<RevisionStatus>,
     /// The revision of the current spec.
@@ -314,9 +315,10 @@ pub struct RevisionStatus {
     /// Why it was rejected, paused or disabled, in the provider's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When its creation began.
+    /// When the operator last began to create or submit it. What it began is waited for before it is begun again,
+    /// because the provider's list of templates may lag behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<Time>,
+    pub last_action_at: Option<Time>,
 }
 
 /// Where a revision stands in its review.
@@ -346,7 +348,7 @@ pub enum RevisionState {
 pub struct RevisionContent {
     /// The revision's name at the provider.
     pub name: String,
-    /// Keys of the variables that it uses.
+    /// Keys of the variables that a message had to give values for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<String>,
     pub content: Localization,

@@ -2,6 +2,8 @@
 //! one in `manifests/bad` with the field and the message that its first line names. A manifest of two documents is an
 //! object and a change of it.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
