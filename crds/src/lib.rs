@@ -5,6 +5,10 @@
 //! folder from them. Nothing here talks to a cluster, and nothing here decides: that is the operator's.
 
 #![expect(unreachable_pub, reason = "KubeSchema repeats each type, with its visibility, inside a function")]
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a type and a path, and two may have the same"
+)]
 
 pub mod annotation;
 pub mod condition;
