@@ -4,7 +4,7 @@
 //! time and randomness come in as arguments, so that a test can replay a bad day in milliseconds.
 //!
 //! Reading order:
-//! - the words: [`id`], [`address`], [`content`], [`secret`], [`clock`];
+//! - the words: [`id`], [`address`], [`content`], [`secret`], [`clock`], [`finding`];
 //! - what a customer's message does: [`window`], [`opt_out`], [`contact`];
 //! - what may be sent, as what, and where through: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
 //! - what happens to it then: [`lifecycle`], [`failure`], and how fast: [`rate`];
@@ -19,6 +19,7 @@ pub mod contact;
 pub mod content;
 pub mod event;
 pub mod failure;
+pub mod finding;
 pub mod id;
 pub mod lifecycle;
 mod numbering;

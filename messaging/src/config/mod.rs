@@ -5,6 +5,8 @@
 //! the data plane is configured without Kubernetes. The format is versioned: a reader refuses a version that it does
 //! not know, and keeps what it has.
 
+mod validate;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -380,3 +382,6 @@ impl TenantConfig {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

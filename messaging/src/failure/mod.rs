@@ -3,11 +3,13 @@
 //! Each provider's codes are data (a table per provider); what follows from a class is decided here, once.
 
 mod next_step;
+mod suppression;
 pub mod twilio;
 
 use serde::{Deserialize, Serialize};
 
 pub use next_step::{AfterFailure, Consequence, Failed, RetryLimits, next_step};
+pub use suppression::suppression;
 
 /// The class of a failure: what may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

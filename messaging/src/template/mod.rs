@@ -1,6 +1,7 @@
 //! Templates: what may stand in them ([`lint`]), which of their languages is sent ([`resolve`]), whether the values fit
 //! ([`values`]), and how they read with the values in them ([`render`]).
 
+mod buttons;
 pub mod lint;
 pub mod placeholder;
 pub mod render;

@@ -1,8 +1,4 @@
-//! What happens to a message: the statuses, and the order in which they may follow each other.
-//!
-//! Providers report in any order, repeatedly, and sometimes contradict themselves. The statuses are therefore totally
-//! ordered by how much they settle, and evidence is merged by taking the greater: any permutation and repetition of
-//! the same reports ends in the same status. Acceptance is not delivery, so no two of these are ever shown as one.
+//! The statuses of a message, and their order.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,0 +1,151 @@
+//! What a tenant config may say and yet not mean: references to nothing, values that no provider would take.
+//!
+//! The operator asks before it publishes, the data plane before it swaps. What the types already exclude is not asked
+//! again, and templates are linted where they are written ([`crate::template::lint`]), not here.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use url::Url;
+
+use super::{
+    ApiKeyConfig, HttpSink, ProviderAccount, RouteTarget, SenderConfig, SinkConfig, TemplateConfig, TenantConfig,
+    TwilioAccount,
+};
+use crate::address::Country;
+use crate::finding::Finding;
+
+impl TenantConfig {
+    /// Everything that is wrong, in the order of the document; nothing when it can be run.
+    pub fn validate(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        check_web_url("publicBaseUrl", &self.public_base_url, &mut findings);
+        if self.public_base_url.query().is_some() || self.public_base_url.fragment().is_some() {
+            findings.push(Finding::new("publicBaseUrl", "has a query or a fragment; webhook paths are put behind it"));
+        }
+        let mut numbers = BTreeMap::new();
+        for (name, sender) in &self.senders {
+            let path = format!("senders.{name}");
+            check_sender(&path, sender, &mut findings);
+            let number = (sender.provider.account_key(), &sender.phone_number);
+            if let Some(other) = numbers.insert(number, name) {
+                let message = format!("is the number of senders.{other} at the same account already");
+                findings.push(Finding::new(format!("{path}.phoneNumber"), message));
+            }
+        }
+        for (name, template) in &self.templates {
+            check_template(&format!("templates.{name}"), template, &mut findings);
+        }
+        for (name, policy) in &self.policies {
+            self.check_target(&format!("policies.{name}.default"), &policy.default, &mut findings);
+            for (country, target) in &policy.by_country {
+                let path = format!("policies.{name}.byCountry.{country}");
+                if Country::new(country).is_none() {
+                    findings.push(Finding::new(&path, "is no country; expected two upper-case letters, such as GB"));
+                }
+                self.check_target(&path, target, &mut findings);
+            }
+        }
+        for (index, key) in self.api_keys.iter().enumerate() {
+            check_api_key(&format!("apiKeys[{index}]"), key, &mut findings);
+        }
+        findings
+    }
+
+    fn check_target(&self, path: &str, target: &RouteTarget, findings: &mut Vec<Finding>) {
+        if !self.senders.contains_key(&target.sender) {
+            let message = match self.senders.keys().map(|name| name.as_str()).collect::<Vec<_>>().join(", ") {
+                known if known.is_empty() => format!("{} has no entry in senders, which is empty", target.sender),
+                known => format!("{} has no entry in senders (known: {known})", target.sender),
+            };
+            findings.push(Finding::new(format!("{path}.sender"), message));
+        }
+        if let Some(sid) = &target.messaging_service_sid {
+            check_sid(&format!("{path}.messagingServiceSid"), sid, "MG", findings);
+        }
+    }
+}
+
+fn check_sender(path: &str, sender: &SenderConfig, findings: &mut Vec<Finding>) {
+    match &sender.provider {
+        ProviderAccount::Twilio(account) => check_twilio(&format!("{path}.provider.twilio"), account, findings),
+    }
+    let limits = &sender.limits;
+    for (field, value) in [
+        ("messagesPerSecond", limits.messages_per_second),
+        ("burst", limits.burst),
+        ("maxConcurrency", limits.max_concurrency),
+    ] {
+        if value == 0 {
+            let message = "is 0; expected at least 1, or paused: true to send nothing";
+            findings.push(Finding::new(format!("{path}.limits.{field}"), message));
+        }
+    }
+    for (index, sink) in sender.events.iter().enumerate() {
+        match sink {
+            SinkConfig::Http(sink) => check_sink(&format!("{path}.events[{index}].http"), sink, findings),
+        }
+    }
+}
+
+fn check_twilio(path: &str, account: &TwilioAccount, findings: &mut Vec<Finding>) {
+    check_sid(&format!("{path}.accountSid"), &account.account_sid, "AC", findings);
+    if account.username.is_empty() || account.password.expose().is_empty() {
+        findings.push(Finding::new(path, "has no username or no password"));
+    }
+    if account.webhook_keys.is_empty() || account.webhook_keys.iter().any(|key| key.expose().is_empty()) {
+        let message = "has no key, or an empty one; expected the account's auth token, or no webhook can be verified";
+        findings.push(Finding::new(format!("{path}.webhookKeys"), message));
+    }
+    if let Some(sid) = &account.messaging_service_sid {
+        check_sid(&format!("{path}.messagingServiceSid"), sid, "MG", findings);
+    }
+    if let Some(url) = &account.base_url {
+        check_web_url(&format!("{path}.baseUrl"), url, findings);
+    }
+}
+
+fn check_sink(path: &str, sink: &HttpSink, findings: &mut Vec<Finding>) {
+    check_web_url(&format!("{path}.url"), &sink.url, findings);
+    if sink.signing_secrets.is_empty() {
+        findings.push(Finding::new(format!("{path}.signingSecrets"), "is empty; events are never sent unsigned"));
+    }
+    for (index, secret) in sink.signing_secrets.iter().enumerate() {
+        let key = secret.expose().strip_prefix("whsec_").and_then(|key| BASE64_STANDARD.decode(key).ok());
+        if !key.is_some_and(|key| (24..=64).contains(&key.len())) {
+            let message = "is no Standard Webhooks secret; expected whsec_ and the base64 of 24 to 64 bytes";
+            findings.push(Finding::new(format!("{path}.signingSecrets[{index}]"), message));
+        }
+    }
+}
+
+fn check_template(path: &str, template: &TemplateConfig, findings: &mut Vec<Finding>) {
+    if !template.localizations.contains_key(&template.fallback_language) {
+        let known = template.localizations.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let message = format!("{:?} has no entry in localizations (known: {known})", template.fallback_language);
+        findings.push(Finding::new(format!("{path}.fallbackLanguage"), message));
+    }
+}
+
+fn check_api_key(path: &str, key: &ApiKeyConfig, findings: &mut Vec<Finding>) {
+    if key.sha256.len() != 64 || !key.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        // The value is not told: somebody may have put the key itself here.
+        let message = "is no SHA-256; expected 64 lower-case hexadecimal digits";
+        findings.push(Finding::new(format!("{path}.sha256"), message));
+    }
+}
+
+fn check_sid(path: &str, sid: &str, prefix: &str, findings: &mut Vec<Finding>) {
+    let digits = sid.strip_prefix(prefix).unwrap_or("");
+    if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let message = format!("{sid:?} is no such identifier; expected {prefix} and 32 hexadecimal digits");
+        findings.push(Finding::new(path, message));
+    }
+}
+
+fn check_web_url(path: &str, url: &Url, findings: &mut Vec<Finding>) {
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        findings.push(Finding::new(path, format!("{:?} is no URL of the web; expected https://…", url.scheme())));
+    }
+}

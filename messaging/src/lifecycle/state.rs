@@ -1,0 +1,186 @@
+//! A message's state, and what each event does to it.
+//!
+//! Whoever writes a message's row asks this, in the transaction that stores the event. An event that was applied
+//! already, or that came too late to matter, changes nothing, so a crash between deciding and storing is healed by
+//! applying again.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::MessageStatus;
+use crate::failure::AfterFailure;
+use crate::id::AttemptId;
+use crate::provider::ProviderFailure;
+use crate::refusal::Refusal;
+
+/// Where a message stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageState {
+    pub status: MessageStatus,
+    /// The newest attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptId>,
+    /// How many attempts were made, the newest included.
+    pub attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_message_id: Option<String>,
+}
+
+/// Something that happened to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LifecycleEvent {
+    /// An attempt begins: stored before the provider is called.
+    Claimed { attempt: AttemptId },
+    /// The provider answered that it took the attempt.
+    Accepted { attempt: AttemptId, provider_message_id: String, status: MessageStatus },
+    /// The attempt was refused, never left, or is ambiguous; `then` is what
+    /// [`next_step`](crate::failure::next_step()) said. An attempt whose holder died is ambiguous.
+    AttemptFailed { attempt: AttemptId, then: AfterFailure, reason: String },
+    /// The provider reported on an attempt, by callback or in its log. `attempt` is absent where the report does not
+    /// carry it and was matched by the provider's id.
+    Reported {
+        attempt: Option<AttemptId>,
+        provider_message_id: String,
+        status: MessageStatus,
+        failure: Option<ProviderFailure>,
+    },
+    /// Policy forbade it when its turn came; that its validity ended is one of the reasons.
+    Refused { refusal: Refusal },
+    /// The tenant withdrew it.
+    Canceled,
+    /// No evidence came in time for an unconfirmed attempt.
+    ConfirmationOverdue,
+}
+
+/// A line of the story that the API tells of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEntry {
+    /// When we learned of it.
+    pub at: Timestamp,
+    pub status: MessageStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptId>,
+    /// A sentence for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl MessageState {
+    /// A message that was just accepted from a tenant, and the first line of its story.
+    pub fn queued(at: Timestamp) -> (Self, TimelineEntry) {
+        let state = Self { status: MessageStatus::Queued, attempt: None, attempts: 0, provider_message_id: None };
+        (state, TimelineEntry { at, status: MessageStatus::Queued, attempt: None, reason: None })
+    }
+
+    /// The state after an event, and the line that it adds to the story, when the status changed. `at` is now.
+    #[must_use]
+    pub fn apply(&self, event: &LifecycleEvent, at: Timestamp) -> (Self, Option<TimelineEntry>) {
+        let (next, reason) = self.next(event);
+        let entry = (next.status != self.status).then_some(TimelineEntry {
+            at,
+            status: next.status,
+            attempt: next.attempt,
+            reason,
+        });
+        (next, entry)
+    }
+
+    fn next(&self, event: &LifecycleEvent) -> (Self, Option<String>) {
+        match event {
+            LifecycleEvent::Claimed { attempt } => (self.claimed(*attempt), None),
+            LifecycleEvent::Accepted { attempt, provider_message_id, status } => {
+                (self.reported(Some(*attempt), provider_message_id, *status), None)
+            }
+            LifecycleEvent::AttemptFailed { attempt, then, reason } => {
+                (self.attempt_failed(*attempt, *then), Some(reason.clone()))
+            }
+            LifecycleEvent::Reported { attempt, provider_message_id, status, failure } => {
+                (self.reported(*attempt, provider_message_id, *status), reason_of(*status, failure.as_ref()))
+            }
+            LifecycleEvent::Refused { refusal } => (self.if_queued(refusal.status()), Some(refusal.to_string())),
+            LifecycleEvent::Canceled => (self.if_queued(MessageStatus::Canceled), Some("canceled by request".into())),
+            LifecycleEvent::ConfirmationOverdue => (self.confirmation_overdue(), Some(OVERDUE.into())),
+        }
+    }
+
+    /// Only a queued message is handed over, so while an attempt is unresolved there is no other.
+    fn claimed(&self, attempt: AttemptId) -> Self {
+        if self.status != MessageStatus::Queued || self.attempt == Some(attempt) {
+            return self.clone();
+        }
+        Self {
+            status: MessageStatus::Submitted,
+            attempt: Some(attempt),
+            attempts: self.attempts.saturating_add(1),
+            provider_message_id: None,
+        }
+    }
+
+    /// The way back into the queue: only for the newest attempt, and only while nothing says that it was taken.
+    fn attempt_failed(&self, attempt: AttemptId, then: AfterFailure) -> Self {
+        let unresolved = matches!(self.status, MessageStatus::Submitted | MessageStatus::Unconfirmed);
+        if unresolved && self.attempt == Some(attempt) { self.with(then.status()) } else { self.clone() }
+    }
+
+    fn reported(&self, attempt: Option<AttemptId>, provider_message_id: &str, reported: MessageStatus) -> Self {
+        let evidence = as_evidence(reported);
+        let is_of_an_earlier_attempt = attempt.is_some() && attempt != self.attempt;
+        if is_of_an_earlier_attempt && evidence == MessageStatus::Failed {
+            return self.clone(); // It failed, and that is why there was a later attempt.
+        }
+        // What we ended ourselves was never handed over, as far as we know; only that it arrived proves otherwise.
+        let ended_by_us = self.status.is_terminal() && self.status < MessageStatus::Failed;
+        if ended_by_us && evidence < MessageStatus::Delivered {
+            return self.clone();
+        }
+        let mut next = self.with(self.status.merge(evidence));
+        next.provider_message_id.get_or_insert_with(|| provider_message_id.to_owned());
+        next
+    }
+
+    fn confirmation_overdue(&self) -> Self {
+        if self.status == MessageStatus::Unconfirmed { self.with(MessageStatus::Failed) } else { self.clone() }
+    }
+
+    fn if_queued(&self, status: MessageStatus) -> Self {
+        if self.status == MessageStatus::Queued { self.with(status) } else { self.clone() }
+    }
+
+    fn with(&self, status: MessageStatus) -> Self {
+        Self { status, ..self.clone() }
+    }
+}
+
+const OVERDUE: &str = "the provider never confirmed the attempt; the message may or may not have been sent";
+
+/// What a provider's word proves. It knows the message, so it has at least accepted it; and however it calls the end
+/// of a message that did not arrive, the message has failed.
+fn as_evidence(reported: MessageStatus) -> MessageStatus {
+    use MessageStatus::{
+        Accepted, Canceled, Delivered, Expired, Failed, Queued, Read, Rejected, Sent, Submitted, Suppressed,
+        Unconfirmed,
+    };
+    match reported {
+        Queued | Submitted | Unconfirmed | Accepted => Accepted,
+        Sent => Sent,
+        Canceled | Expired | Suppressed | Rejected | Failed => Failed,
+        Delivered => Delivered,
+        Read => Read,
+    }
+}
+
+fn reason_of(reported: MessageStatus, failure: Option<&ProviderFailure>) -> Option<String> {
+    match failure {
+        Some(ProviderFailure { code: Some(code), message, .. }) => Some(format!("provider error {code}: {message}")),
+        Some(ProviderFailure { code: None, message, .. }) => Some(message.clone()),
+        None if as_evidence(reported) == MessageStatus::Failed => {
+            Some(format!("the provider reported it as {reported} and gave no reason"))
+        }
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
