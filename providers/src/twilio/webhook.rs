@@ -62,3 +62,7 @@ impl<'a> Fields<'a> {
         self.0.into_iter().map(|(key, value)| (key.into_owned(), value.into_owned())).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "webhook_tests.rs"]
+mod tests;

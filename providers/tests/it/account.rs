@@ -1,0 +1,48 @@
+//! An account at a stand-in, and an adapter for it.
+
+use std::time::Duration;
+
+use messaging::config::TwilioAccount;
+use messaging::id::AttemptId;
+use messaging::provider::{OutboundMessage, RenderedContent};
+use messaging::secret::Secret;
+use providers::HttpSettings;
+use providers::twilio::Twilio;
+use url::Url;
+
+pub(crate) const PASSWORD: &str = "abcdef0123456789abcdef0123456789";
+
+pub(crate) fn twilio_at(base_url: &str) -> Twilio {
+    // Short, because some peers never answer.
+    let settings = HttpSettings {
+        connect_timeout: Duration::from_millis(500),
+        timeout: Duration::from_millis(1500),
+        ..HttpSettings::default()
+    };
+    let http = providers::http_client(settings).expect("a client");
+    let account_sid = format!("AC{}", "0".repeat(32));
+    Twilio::new(
+        &TwilioAccount {
+            username: account_sid.clone(),
+            account_sid,
+            password: Secret::new(PASSWORD),
+            webhook_keys: vec![Secret::new(PASSWORD)],
+            messaging_service_sid: None,
+            base_url: Some(Url::parse(base_url).expect("a URL")),
+        },
+        &http,
+    )
+}
+
+pub(crate) fn text() -> OutboundMessage {
+    OutboundMessage {
+        attempt: AttemptId::new(jiff::Timestamp::UNIX_EPOCH, &[7; 10]),
+        from: "+14155238886".parse().expect("a number"),
+        messaging_service_sid: None,
+        to: "+447700900123".parse().expect("an address"),
+        content: RenderedContent::Text { body: "hello".into() },
+        status_callback: None,
+        validity: None,
+        reply_to: None,
+    }
+}

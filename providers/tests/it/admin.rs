@@ -1,0 +1,164 @@
+//! What the operator asks of Twilio, on the wire: pages, credentials, webhooks and templates.
+
+use messaging::config::{LocalizedContent, TemplateCategory};
+use messaging::failure::FailureClass;
+use messaging::provider::{
+    MessageFilter, MessagingProvider as _, ProviderAdmin as _, SenderObservation, ServiceObservation, TemplateRevision,
+    WebhookTargets,
+};
+use serde_json::{Value, json};
+
+use crate::account::twilio_at;
+use crate::scripted::{Act, Scripted, answer, json as json_answer};
+
+fn page(rows: &[&str], next: Option<&str>) -> Act {
+    let rows: Vec<Value> = rows.iter().map(|sid| json!({"sid": sid, "friendly_name": sid})).collect();
+    Act::Say(json_answer(200, &json!({"contents": rows, "meta": {"next_page_url": next, "key": "contents"}})))
+}
+
+fn lines(requests: &[String]) -> Vec<&str> {
+    requests.iter().map(|request| request.lines().next().unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn every_page_is_read_from_the_configured_host_wherever_the_links_point() {
+    let peer = Scripted::start(vec![
+        page(
+            &["HX1", "HX2"],
+            Some("https://content.twilio.com/v1/ContentAndApprovals?PageSize=2&Page=1&PageToken=PAHX2"),
+        ),
+        page(&["HX3"], Some("https://evil.example/v1/ContentAndApprovals?Page=2")),
+        page(&[], None),
+    ])
+    .await;
+    let templates = twilio_at(&peer.url).list_templates().await.expect("a list");
+    assert_eq!(templates.iter().map(|template| template.handle.as_str()).collect::<Vec<_>>(), ["HX1", "HX2", "HX3"]);
+    let requests = peer.requests();
+    assert_eq!(
+        lines(&requests)[1..],
+        [
+            "GET /v1/ContentAndApprovals?PageSize=2&Page=1&PageToken=PAHX2 HTTP/1.1",
+            "GET /v1/ContentAndApprovals?Page=2 HTTP/1.1"
+        ]
+    );
+    assert!(requests.iter().all(|request| request.to_ascii_lowercase().contains("authorization: basic ")));
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_end_is_an_error_and_not_a_loop() {
+    let next = "https://content.twilio.com/v1/ContentAndApprovals?Page=1";
+    let peer = Scripted::start(vec![page(&["HX1"], Some(next))]).await;
+    let error = twilio_at(&peer.url).list_templates().await.expect_err("endless");
+    assert!(error.message.contains("does not end"), "{error}");
+    assert_eq!(peer.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn the_log_is_asked_by_day_and_once_without_because_what_waits_has_no_date() {
+    let row = |sid: &str| json!({"sid": sid, "status": "queued", "direction": "outbound-api", "date_created": "Fri, 21 Nov 2025 12:00:02 +0000"});
+    let of = |sids: &[&str]| {
+        let rows: Vec<_> = sids.iter().map(|sid| row(sid)).collect();
+        Act::Say(json_answer(200, &json!({"messages": rows, "next_page_uri": null})))
+    };
+    let peer = Scripted::start(vec![of(&["SM1"]), of(&["SM2", "SM1"])]).await;
+    let filter = MessageFilter {
+        from: Some("+14155238886".parse().expect("an address")),
+        to: Some("+447700900123".parse().expect("an address")),
+        since: "2025-11-21T11:00:00Z".parse().expect("a time"),
+    };
+    let found = twilio_at(&peer.url).list(&filter).await.expect("a list");
+    assert_eq!(found.len(), 2);
+    let requests = peer.requests();
+    let query = "Messages.json?To=whatsapp%3A%2B447700900123&From=whatsapp%3A%2B14155238886&PageSize=200";
+    assert!(lines(&requests)[0].ends_with(&format!("{query}&DateSent%3E=2025-11-21 HTTP/1.1")), "{requests:?}");
+    assert!(lines(&requests)[1].ends_with(&format!("{query} HTTP/1.1")), "{requests:?}");
+}
+
+#[tokio::test]
+async fn what_the_account_does_not_have_is_none_and_not_an_error() {
+    let missing = Act::Say(json_answer(404, &json!({"code": 20404, "message": "not found", "status": 404})));
+    let peer = Scripted::start(vec![missing]).await;
+    let twilio = twilio_at(&peer.url);
+    assert_eq!(twilio.lookup("SM/../1").await, Ok(None));
+    assert_eq!(twilio.find_messaging_service("MG1").await, Ok(None));
+    assert_eq!(twilio.delete_template("HX1").await, Ok(()));
+    assert!(lines(&peer.requests())[0].contains("/Messages/SM%2F%2E%2E%2F1.json "));
+}
+
+#[tokio::test]
+async fn a_failed_read_may_be_repeated_and_a_failed_write_is_unknown() {
+    let peer = Scripted::start(vec![Act::Close]).await;
+    let twilio = twilio_at(&peer.url);
+    assert_eq!(twilio.list_templates().await.map_err(|error| error.class), Err(FailureClass::Retry));
+    assert_eq!(twilio.create_template(&revision()).await.map_err(|error| error.class), Err(FailureClass::Ambiguous));
+    let peer = Scripted::start(vec![Act::Say(answer(502, "", ""))]).await;
+    let twilio = twilio_at(&peer.url);
+    assert_eq!(twilio.check_credentials().await.map_err(|error| error.class), Err(FailureClass::Retry));
+    assert_eq!(
+        twilio.submit_template("HX1", &revision()).await.map_err(|error| error.class),
+        Err(FailureClass::Ambiguous)
+    );
+}
+
+fn revision() -> TemplateRevision {
+    TemplateRevision {
+        name: "Shop.order-1".into(),
+        language: "en".into(),
+        category: TemplateCategory::Utility,
+        content: LocalizedContent { body: "Hi {{1}}".into(), header: None, footer: None, buttons: vec![] },
+        examples: [("1".to_owned(), "Ava".to_owned())].into(),
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_is_already_submitted_counts_as_submitted() {
+    let peer =
+        Scripted::start(vec![Act::Say(json_answer(400, &json!({"code": 92009, "message": "already submitted"})))])
+            .await;
+    assert_eq!(twilio_at(&peer.url).submit_template("HX1", &revision()).await, Ok(()));
+    assert!(peer.requests()[0].ends_with(r#"{"name":"shop_order_1","category":"UTILITY"}"#));
+}
+
+#[tokio::test]
+async fn webhooks_are_set_where_they_count_and_an_absent_one_is_left_alone() {
+    let peer = Scripted::start(vec![Act::Say(json_answer(202, &json!({})))]).await;
+    let twilio = twilio_at(&peer.url);
+    let sender = SenderObservation {
+        handle: "XE1".into(),
+        online: true,
+        status: "ONLINE".into(),
+        quality: None,
+        messaging_limit: None,
+        offline_reasons: vec![],
+        webhooks: WebhookTargets::default(),
+    };
+    let service = |senders: &[&str], defers_to_sender| ServiceObservation {
+        sid: "MG1".into(),
+        friendly_name: String::new(),
+        senders: senders.iter().map(|&sid| sid.to_owned()).collect(),
+        defers_to_sender,
+        webhooks: WebhookTargets::default(),
+    };
+    let targets = twilio.webhook_targets("https://h/in", "https://h/status");
+    let only_status = WebhookTargets { inbound: None, ..targets.clone() };
+    for (service, targets) in [
+        (None, &targets),
+        (Some(service(&[], false)), &targets),
+        (Some(service(&["XE1"], true)), &targets),
+        (Some(service(&["XE1"], false)), &targets),
+        (Some(service(&["XE1"], false)), &only_status),
+    ] {
+        twilio.configure_webhooks(&sender, service.as_ref(), targets).await.expect("configured");
+    }
+    let requests = peer.requests();
+    let (sender, service) = ("POST /v2/Channels/Senders/XE1 HTTP/1.1", "POST /v1/Services/MG1 HTTP/1.1");
+    assert_eq!(lines(&requests), [sender, sender, sender, service, service]);
+    assert!(requests[0].ends_with(
+        r##"{"webhook":{"callback_url":"https://h/in#rc=5&rp=all","callback_method":"POST","status_callback_url":"https://h/status#rc=5&rp=all","status_callback_method":"POST"}}"##
+    ));
+    assert!(
+        requests[3]
+            .contains("InboundRequestUrl=https%3A%2F%2Fh%2Fin%23rc%3D5%26rp%3Dall&InboundMethod=POST&StatusCallback=")
+    );
+    assert!(!requests[4].contains("Inbound"));
+}
