@@ -18,8 +18,8 @@ const MAX_PHONES: usize = 1;
 const MAX_CODES: usize = 1;
 /// Characters of a URL, of a code, and of what a quick reply sends back.
 const MAX_URL: usize = 2000;
-const MAX_CODE: usize = 15;
-const MAX_ID: usize = 256;
+const MAX_CODE: usize = 20;
+const MAX_ID: usize = 200;
 
 /// `path` is the localization's.
 pub(super) fn lint(path: &str, buttons: &[TemplateButton], known: &BTreeSet<&str>, findings: &mut Findings) {
@@ -42,7 +42,7 @@ pub(super) fn lint(path: &str, buttons: &[TemplateButton], known: &BTreeSet<&str
     }
     let mut titles = BTreeSet::new();
     for (index, button) in buttons.iter().enumerate() {
-        let path = format!("{all}[{index}]");
+        let path = format!("{all}[{index}].{}", kind_of(button));
         lint_one(&path, button, known, findings);
         if !titles.insert(title_of(button)) {
             findings.add(format!("{path}.title"), format!("{:?} is the title of another button", title_of(button)));
@@ -56,6 +56,16 @@ fn title_of(button: &TemplateButton) -> &str {
         | TemplateButton::Url { title, .. }
         | TemplateButton::PhoneNumber { title, .. }
         | TemplateButton::CopyCode { title, .. } => title,
+    }
+}
+
+/// The field that holds it in the manifest.
+fn kind_of(button: &TemplateButton) -> &'static str {
+    match button {
+        TemplateButton::QuickReply { .. } => "quickReply",
+        TemplateButton::Url { .. } => "url",
+        TemplateButton::PhoneNumber { .. } => "phoneNumber",
+        TemplateButton::CopyCode { .. } => "copyCode",
     }
 }
 

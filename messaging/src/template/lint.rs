@@ -133,7 +133,7 @@ fn lint_languages(draft: &Draft, findings: &mut Findings) {
     }
 }
 
-/// `en`, `fil`, `en_US`: two or three lower-case letters, and a country where the language has several.
+/// `en`, `fil`, `en_US`: two or three lower-case letters, and a region where WhatsApp tells them apart.
 pub fn is_language(language: &str) -> bool {
     let (base, country) = match language.split_once('_') {
         Some((base, country)) => (base, Some(country)),
@@ -141,7 +141,7 @@ pub fn is_language(language: &str) -> bool {
     };
     (2..=3).contains(&base.len())
         && base.bytes().all(|b| b.is_ascii_lowercase())
-        && country.is_none_or(|c| c.len() == 2 && c.bytes().all(|b| b.is_ascii_uppercase()))
+        && country.is_none_or(|c| (2..=4).contains(&c.len()) && c.bytes().all(|b| b.is_ascii_uppercase()))
 }
 
 fn lint_content(draft: &Draft, path: &str, content: &LocalizedContent, findings: &mut Findings) {

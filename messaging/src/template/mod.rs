@@ -1,4 +1,4 @@
-//! Templates: what may stand in them ([`lint`]), which of their languages is sent ([`resolve`]), whether the values fit
+//! Templates: what may stand in them ([`lint`]), which of their languages is sent ([`mod@resolve`]), whether the values fit
 //! ([`values`]), and how they read with the values in them ([`render`]).
 
 mod buttons;
