@@ -104,7 +104,7 @@ impl Client {
     /// One page of a list: its rows, whatever they are, and the path of the next.
     pub(crate) async fn page(&self, host: Host, path: &str, key: &str) -> Result<pages::Page, ProviderError> {
         let body = self.success(Intent::Repeatable, self.request(Method::GET, host, path)).await?;
-        pages::parse(&self.hosts, &body, key).map_err(|reason| self.unreadable(Intent::Repeatable, &reason))
+        pages::parse(&self.hosts, &body, key).map_err(|reason| self.unreadable_read(&reason))
     }
 
     /// Every row of a list.
@@ -120,7 +120,7 @@ impl Client {
             }
         }
         let reason = format!("the list of {key} does not end, or has more than {} pages", pages::MOST_PAGES);
-        Err(self.unreadable(Intent::Repeatable, &reason))
+        Err(self.unreadable_read(&reason))
     }
 
     async fn json<T: DeserializeOwned>(
@@ -154,6 +154,9 @@ impl Client {
         let class = failure::twilio::classify(body.code.as_deref(), Some(answer.status));
         let message = match &body.message {
             Some(message) => self.redactor.clean(message),
+            None if (300..400).contains(&answer.status) => {
+                format!("HTTP {}, a redirect, which is not followed: set the base URL to where it leads", answer.status)
+            }
             None => format!("HTTP {} without an explanation", answer.status),
         };
         ProviderError {
@@ -170,7 +173,12 @@ impl Client {
         self.redactor.clean(text)
     }
 
-    /// Twilio said yes, in words that we do not understand.
+    /// Twilio answered a read in words that we do not understand.
+    pub(crate) fn unreadable_read(&self, reason: &str) -> ProviderError {
+        self.unreadable(Intent::Repeatable, reason)
+    }
+
+    /// Twilio said yes to a write, in words that we do not understand.
     pub(crate) fn unreadable_write(&self, reason: &str) -> ProviderError {
         self.unreadable(Intent::Write, reason)
     }

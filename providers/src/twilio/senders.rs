@@ -43,10 +43,13 @@ struct OfflineReason {
 pub(crate) async fn find(client: &Client, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
     let wanted = channel_address(number.as_str());
     let rows = client.list(Host::Messaging, LIST.to_owned(), "senders").await?;
-    Ok(rows
-        .into_iter()
-        .filter(|row| row.get("sender_id").and_then(Value::as_str) == Some(&wanted))
-        .find_map(|row| serde_json::from_value(row).ok().and_then(observation)))
+    let is_wanted = |row: &Value| row.get("sender_id").and_then(Value::as_str) == Some(&wanted);
+    let Some(row) = rows.into_iter().find(is_wanted) else {
+        return Ok(None);
+    };
+    // A sender that cannot be read is not one that is missing.
+    let sender = serde_json::from_value(row).map_err(|error| client.unreadable_read(&format!("{wanted}: {error}")))?;
+    observation(sender).map(Some).ok_or_else(|| client.unreadable_read(&format!("{wanted} has no sid")))
 }
 
 fn observation(resource: SenderResource) -> Option<SenderObservation> {
