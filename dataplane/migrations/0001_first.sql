@@ -112,6 +112,7 @@ CREATE TABLE messages (
 CREATE INDEX messages_by_status ON messages (tenant, status, id);
 CREATE INDEX messages_by_contact ON messages (tenant, contact, id);
 CREATE INDEX messages_retention ON messages (tenant, sender, created_at);
+CREATE INDEX messages_with_content ON messages (tenant, sender, created_at) WHERE content IS NOT NULL;
 
 CREATE TABLE message_timeline (
     tenant   TEXT   NOT NULL,

@@ -3,6 +3,8 @@
 pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod dispatch;
+pub mod event;
 pub mod metrics;
 pub mod publish;
 pub mod store;

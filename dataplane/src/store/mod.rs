@@ -8,7 +8,8 @@
 //! Several replicas may share one store, so nothing here is true in memory only: work is claimed under a lease, each
 //! claim has a fencing token, and a holder whose claim has passed to another can finish nothing.
 //!
-//! Reading order: the rows ([`webhook`], [`message`], [`contact`], [`queue`], [`outbox`]), then the trait.
+//! Reading order: the rows ([`webhook`], [`message`], [`contact`], [`queue`], [`outbox`]), then the trait, then
+//! [`sqlite`].
 
 pub mod contact;
 mod error;
@@ -16,6 +17,7 @@ pub mod message;
 pub mod outbox;
 pub mod queue;
 mod signals;
+pub mod sqlite;
 pub mod webhook;
 
 use async_trait::async_trait;

@@ -78,7 +78,9 @@ pub enum Consequence {
     /// A customer wrote: the window opens, perhaps they opted out or in, and the tenant is told.
     Received(Box<Received>),
     /// A step of a message of ours. When the message is not known yet, the update is parked until it is.
-    Status { update: StatusUpdate, suppress: Option<Suppression> },
+    ///
+    /// Unless it ends the message, its fate is asked for at `ask_at`.
+    Status { update: StatusUpdate, suppress: Option<Suppression>, ask_at: Timestamp },
     /// Nothing, and why.
     Nothing { reason: String },
 }
