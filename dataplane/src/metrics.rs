@@ -61,13 +61,13 @@ label!(
     }
 );
 label!(
-    /// Why a message that was due was put off.
+    /// Why due messages were passed over.
     DeferReason {
         Rate => "rate",
         Concurrency => "concurrency",
         Paused => "paused",
         SenderStopped => "sender_stopped",
-        TemplatePending => "template_pending",
+        TemplateStopped => "template_stopped",
         NoConfig => "no_config",
     }
 );
@@ -177,7 +177,12 @@ impl Metrics {
                 &["outcome"],
             )?,
             attempt_duration: histogram(r, "attempt_duration_seconds", "Duration of a provider's send call.")?,
-            deferred: counters(r, "deferred_total", "Due messages that were put off, by reason.", &["reason"])?,
+            deferred: counters(
+                r,
+                "deferred_total",
+                "Times that due messages of a sender were passed over, by reason.",
+                &["reason"],
+            )?,
             repairs: counters(
                 r,
                 "reconcile_repairs_total",

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use messaging::config::{ProviderAccount, SenderConfig, SinkConfig, TenantConfig};
+use messaging::config::{HttpSink, ProviderAccount, SenderConfig, SinkConfig, TenantConfig};
 use messaging::id::SenderName;
 use messaging::provider::MessagingProvider;
 
 use crate::publish::signature::SigningKey;
+use crate::store::message::SinkId;
 
 /// Builds the adapter of a provider account. It does no I/O: a provider that is down is no reason to refuse a config.
-pub type Connect = Arc<dyn Fn(&ProviderAccount) -> Result<Arc<dyn MessagingProvider>, String> + Send + Sync>;
+pub type Connect = Arc<dyn Fn(&ProviderAccount) -> Arc<dyn MessagingProvider> + Send + Sync>;
 
 /// Why a config does not run. A sentence for a person, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,8 +45,7 @@ impl Tenant {
             let kept = old.and_then(|old| old.sender(name)).filter(|old| old.config.provider == sender.provider);
             let provider = match kept {
                 Some(kept) => Arc::clone(kept.provider),
-                None => connect(&sender.provider)
-                    .map_err(|reason| RefusedConfig(format!("senders.{name}.provider: {reason}")))?,
+                None => connect(&sender.provider),
             };
             providers.insert(name.clone(), provider);
         }
@@ -77,6 +77,26 @@ impl Tenant {
     pub fn senders(&self) -> impl Iterator<Item = Sender<'_>> {
         self.config.senders.keys().filter_map(|name| self.sender(name))
     }
+}
+
+impl<'a> Sender<'a> {
+    /// Where this sender's events go.
+    pub fn sinks(&self) -> Vec<SinkId> {
+        self.http_sinks().map(sink_id).collect()
+    }
+
+    /// The sink of this name; `None` when the sender has none such (any more).
+    pub fn http_sink(&self, id: &SinkId) -> Option<&'a HttpSink> {
+        self.http_sinks().find(|sink| sink_id(sink) == *id)
+    }
+
+    fn http_sinks(&self) -> impl Iterator<Item = &'a HttpSink> + use<'a> {
+        self.config.events.iter().map(|SinkConfig::Http(http)| http)
+    }
+}
+
+fn sink_id(sink: &HttpSink) -> SinkId {
+    SinkId(sink.url.to_string())
 }
 
 /// A sink whose secret cannot sign would fail each of its events; the config that brings it is refused instead.

@@ -45,6 +45,7 @@ pub(crate) struct FakeProvider {
     pub(crate) answers: Mutex<VecDeque<SendOutcome>>,
     /// What the provider's own log holds.
     pub(crate) log: Mutex<Vec<ProviderMessage>>,
+    called: Notify,
     /// While set, calls to send wait here after they were recorded.
     pub(crate) held: Mutex<Option<Arc<Notify>>>,
 }
@@ -58,6 +59,16 @@ impl FakeProvider {
     }
     pub(crate) fn calls(&self) -> usize {
         self.sent.lock().unwrap().len()
+    }
+    /// Waits until so many calls have begun.
+    pub(crate) async fn until_called(&self, n: usize) {
+        loop {
+            let called = self.called.notified();
+            if self.calls() >= n {
+                return;
+            }
+            called.await;
+        }
     }
     /// Makes calls to send hang until the answer is notified.
     pub(crate) fn hold(&self) -> Arc<Notify> {
@@ -75,6 +86,7 @@ impl MessagingProvider for FakeProvider {
             sent.push(message.clone());
             sent.len()
         };
+        self.called.notify_one();
         let held = self.held.lock().unwrap().clone();
         if let Some(release) = held {
             release.notified().await;

@@ -4,4 +4,8 @@
 
 mod auth;
 mod config;
+mod dispatch;
 mod fake;
+mod publish;
+mod sink;
+mod world;

@@ -1,0 +1,232 @@
+//! One claimed message: judged, written, handed over, and its outcome written.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use messaging::clock::after;
+use messaging::id::AttemptId;
+use messaging::lifecycle::MessageStatus;
+use messaging::provider::{OutboundMessage, RenderedContent, SendOutcome};
+
+use super::brakes::InFlight;
+use super::outcome::{AskAfter, Attempted, Resolution, Stop, resolve};
+use super::{DispatchContext, gate, settlement};
+use crate::config::{Sender, Tenant};
+use crate::metrics::{AttemptOutcome, DeferReason};
+use crate::store::StoreError;
+use crate::store::message::Reason;
+use crate::store::queue::{
+    AttemptResult, Began, BeginAttempt, Claim, ClaimRef, DeferClaim, EndMessage, Fenced, FinishAttempt,
+};
+
+/// What is known after a call must be written; if the store is away this often, the lease ends and the message is
+/// unconfirmed, which its callback or the provider's log then settles.
+const WRITE_TRIES: u32 = 6;
+const WRITE_PAUSE: Duration = Duration::from_millis(100);
+/// A tenant's config went between the claim and its use.
+const WITHOUT_CONFIG: Duration = Duration::from_secs(5);
+
+pub(super) struct Carrier {
+    context: DispatchContext,
+}
+
+impl Carrier {
+    pub(super) fn new(context: DispatchContext) -> Self {
+        Self { context }
+    }
+
+    /// Carries a claimed message as far as it goes now. `in_flight` is its place among the sender's calls.
+    pub(super) async fn carry(&self, claim: Claim, in_flight: InFlight) {
+        let message = claim.message.id;
+        if let Err(error) = self.try_carry(claim).await {
+            // Failure policy: fail closed. Nothing is called that is not on disk, and what was called and is not
+            // written comes back as unconfirmed when the lease ends.
+            tracing::error!(%message, %error, "a message could not be carried on; it comes back when its lease ends");
+        }
+        drop(in_flight);
+    }
+
+    async fn try_carry(&self, claim: Claim) -> Result<(), StoreError> {
+        let DispatchContext { store, configs, clock, metrics, brakes, .. } = &self.context;
+        let message = &claim.message;
+        let tenant = configs.get(&message.tenant);
+        let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(&message.sender)?)));
+        let Some((tenant, sender)) = configured else {
+            return self.defer(&claim, after(clock.now(), WITHOUT_CONFIG)).await;
+        };
+        if let Some(attempt) = claim.open_attempt {
+            return self.outcome_is_unknown(&claim, attempt, &sender).await;
+        }
+
+        let mut contact = claim.contact.clone();
+        let (attempt, permit, now) = loop {
+            let now = clock.now();
+            let permit = match gate::judge(message, &claim.content, &contact.state, tenant, &sender, now) {
+                Ok(permit) => permit,
+                Err(forbidden) => return self.end(&claim, forbidden, &sender, now).await,
+            };
+            if let RenderedContent::Template { handle, .. } = &permit.content
+                && let Some(until) = brakes.template_stopped_until(&message.tenant, handle, now)
+            {
+                metrics.deferred(DeferReason::TemplateStopped);
+                return self.defer(&claim, until).await;
+            }
+            let attempt = AttemptId::new(now, &rand::random());
+            let contact_version = contact.version;
+            let begin = BeginAttempt { claim: claim.reference(), attempt, now, contact_version };
+            match store.begin_attempt(begin).await? {
+                Began::Begun => break (attempt, permit, now),
+                // An opt-out, or a consent that was taken back, may have come in between: judge again.
+                Began::ContactChanged => {
+                    contact = store.contact(&message.tenant, &message.sender, &message.to).await?;
+                }
+                Began::LeaseLost => return Ok(()),
+            }
+        };
+        metrics.message_reached(MessageStatus::Submitted);
+
+        let outbound = gate::compose(message, permit, attempt, tenant, &sender, now);
+        let outcome = self.call(&claim, &sender, &outbound).await;
+        self.write(&claim, &outbound, &outcome, tenant, &sender).await
+    }
+
+    /// The call itself, with the lease renewed while it lasts.
+    async fn call(&self, claim: &Claim, sender: &Sender<'_>, outbound: &OutboundMessage) -> SendOutcome {
+        let began = Instant::now();
+        let call = sender.provider.send(outbound);
+        let mut call = std::pin::pin!(call);
+        let lease = self.context.options.lease;
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut call => break outcome,
+                () = tokio::time::sleep(lease / 3) => self.renew(&claim.reference(), lease).await,
+            }
+        };
+        self.context.metrics.attempt_took(began.elapsed());
+        outcome
+    }
+
+    async fn renew(&self, claim: &ClaimRef, lease: Duration) {
+        let until = after(self.context.clock.now(), lease);
+        match self.context.store.renew_claim(claim.clone(), until).await {
+            Ok(Fenced::Done) => {}
+            // The call goes on: it cannot be taken back. Its result will not be taken, and its callback tells it.
+            Ok(Fenced::LeaseLost) => tracing::warn!(message = %claim.message, "the lease went during the call"),
+            Err(error) => tracing::warn!(message = %claim.message, %error, "the lease could not be renewed"),
+        }
+    }
+
+    async fn write(
+        &self,
+        claim: &Claim,
+        outbound: &OutboundMessage,
+        outcome: &SendOutcome,
+        tenant: &Tenant,
+        sender: &Sender<'_>,
+    ) -> Result<(), StoreError> {
+        let DispatchContext { clock, brakes, options, .. } = &self.context;
+        let now = clock.now();
+        let attempted = Attempted {
+            outcome,
+            attempt_no: claim.message.attempts + 1,
+            expires_at: claim.message.expires_at,
+            jitter: rand::random(),
+            now,
+        };
+        let ask_after = AskAfter {
+            accepted: options.ask_accepted_after,
+            unconfirmed: settlement::FIRST_LOOK.min(options.unconfirmed_grace),
+        };
+        let resolution = resolve(attempted, &options.retry, ask_after);
+        match (resolution.stop, &outbound.content) {
+            (Some(Stop::Sender { until }), _) => brakes.stop_sender(&tenant.config.tenant, sender.name, until),
+            (Some(Stop::Template { until }), RenderedContent::Template { handle, .. }) => {
+                brakes.stop_template(&tenant.config.tenant, handle, until);
+            }
+            (Some(Stop::Template { .. }) | None, _) => {}
+        }
+        self.finish(claim, outbound.attempt, resolution, sender, now).await
+    }
+
+    /// An earlier holder began an attempt and never said what became of it.
+    async fn outcome_is_unknown(
+        &self,
+        claim: &Claim,
+        attempt: AttemptId,
+        sender: &Sender<'_>,
+    ) -> Result<(), StoreError> {
+        let now = self.context.clock.now();
+        let text = "the data plane stopped before it could write what became of the attempt";
+        let ask_at = after(now, settlement::FIRST_LOOK.min(self.context.options.unconfirmed_grace));
+        let resolution = Resolution {
+            result: AttemptResult::Unconfirmed { reason: Reason::new(None, text), ask_at },
+            suppress: None,
+            stop: None,
+            counted: AttemptOutcome::Unconfirmed,
+        };
+        self.finish(claim, attempt, resolution, sender, now).await
+    }
+
+    async fn finish(
+        &self,
+        claim: &Claim,
+        attempt: AttemptId,
+        resolution: Resolution,
+        sender: &Sender<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Resolution { result, suppress, stop: _, counted } = resolution;
+        let reached = status_of(&result);
+        let finish = FinishAttempt { claim: claim.reference(), attempt, now, result, suppress, sinks: sender.sinks() };
+        let mut tries = 0;
+        let fenced = loop {
+            match self.context.store.finish_attempt(finish.clone()).await {
+                Ok(fenced) => break fenced,
+                Err(error) if tries < WRITE_TRIES => {
+                    tracing::warn!(message = %claim.message.id, %error, "the outcome of an attempt is not written yet");
+                    tokio::time::sleep(WRITE_PAUSE * 2_u32.pow(tries)).await;
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        match fenced {
+            Fenced::Done => {
+                self.context.metrics.attempt(counted);
+                self.context.metrics.message_reached(reached);
+            }
+            Fenced::LeaseLost => self.context.metrics.attempt(AttemptOutcome::LeaseLost),
+        }
+        Ok(())
+    }
+
+    async fn end(
+        &self,
+        claim: &Claim,
+        forbidden: gate::Forbidden,
+        sender: &Sender<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let gate::Forbidden { status, reason } = forbidden;
+        let end = EndMessage { claim: claim.reference(), now, status, reason, sinks: sender.sinks() };
+        if self.context.store.end_message(end).await? == Fenced::Done {
+            self.context.metrics.message_reached(status);
+        }
+        Ok(())
+    }
+
+    async fn defer(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
+        // A lost lease needs no giving back.
+        match self.context.store.defer_claim(DeferClaim { claim: claim.reference(), until }).await? {
+            Fenced::Done | Fenced::LeaseLost => Ok(()),
+        }
+    }
+}
+
+fn status_of(result: &AttemptResult) -> MessageStatus {
+    match result {
+        AttemptResult::Accepted { status, .. } | AttemptResult::Ended { status, .. } => *status,
+        AttemptResult::Retry { .. } => MessageStatus::Queued,
+        AttemptResult::Unconfirmed { .. } => MessageStatus::Unconfirmed,
+    }
+}

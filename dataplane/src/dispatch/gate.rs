@@ -1,0 +1,71 @@
+//! Policy asked once more, at the moment of sending: the world may have moved since the message was accepted.
+
+use jiff::Timestamp;
+use messaging::contact::ContactState;
+use messaging::content::OutboundContent;
+use messaging::id::AttemptId;
+use messaging::lifecycle::MessageStatus;
+use messaging::policy::{self, Permit, SendIntent};
+use messaging::provider::OutboundMessage;
+use url::Url;
+
+use crate::config::{Sender, Tenant};
+use crate::store::message::{Message, Reason};
+
+/// Where a message ends that may not be sent, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Forbidden {
+    pub(super) status: MessageStatus,
+    pub(super) reason: Reason,
+}
+
+/// Whether the message may be sent now, and what exactly.
+pub(super) fn judge(
+    message: &Message,
+    content: &OutboundContent,
+    contact: &ContactState,
+    tenant: &Tenant,
+    sender: &Sender<'_>,
+    now: Timestamp,
+) -> Result<Permit, Forbidden> {
+    let template = match content {
+        OutboundContent::Template { name, .. } => tenant.config.templates.get(name),
+        OutboundContent::Text { .. } | OutboundContent::Media { .. } => None,
+    };
+    let intent = SendIntent {
+        to: &message.to,
+        content,
+        purpose: message.purpose,
+        // Its time has come, or it would not have been claimed.
+        not_before: None,
+        expires_at: message.expires_at,
+    };
+    policy::check(&intent, contact, sender.config, template, now).map_err(|refusal| Forbidden {
+        status: refusal.status(),
+        reason: Reason::new(Some(refusal.code.as_str()), refusal.to_string()),
+    })
+}
+
+/// The call to make.
+pub(super) fn compose(
+    message: &Message,
+    permit: Permit,
+    attempt: AttemptId,
+    tenant: &Tenant,
+    sender: &Sender<'_>,
+    now: Timestamp,
+) -> OutboundMessage {
+    let provider = sender.config.provider.provider();
+    let callback = tenant.config.webhook_url(sender.name, provider, &format!("status/{attempt}"));
+    let callback = Url::parse(&callback).unwrap_or_else(|e| unreachable!("a URL and a path of names is a URL: {e}"));
+    OutboundMessage {
+        attempt,
+        from: sender.config.phone_number.clone(),
+        messaging_service_sid: message.messaging_service_sid.clone(),
+        to: message.to.clone(),
+        content: permit.content,
+        status_callback: Some(callback),
+        validity: message.expires_at.and_then(|at| at.duration_since(now).try_into().ok()),
+        reply_to: message.reply_to.as_ref().map(|(_, provider_message_id)| provider_message_id.clone()),
+    }
+}

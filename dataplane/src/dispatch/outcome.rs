@@ -1,0 +1,198 @@
+//! What follows from the outcome of an attempt: one table, from the provider's answer to what is written and stopped.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messaging::clock::after;
+use messaging::contact::Suppression;
+use messaging::failure::{AfterFailure, Failed, FailureClass, RetryLimits, next_step, suppression};
+use messaging::lifecycle::MessageStatus;
+use messaging::provider::{ProviderError, SendOutcome};
+
+use crate::metrics::AttemptOutcome;
+use crate::store::message::Reason;
+use crate::store::queue::AttemptResult;
+
+/// What is known of the message whose attempt ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempted<'a> {
+    pub(super) outcome: &'a SendOutcome,
+    /// The first is 1.
+    pub(super) attempt_no: u32,
+    pub(super) expires_at: Option<Timestamp>,
+    /// Random, at least 0 and below 1.
+    pub(super) jitter: f64,
+    pub(super) now: Timestamp,
+}
+
+/// What to write, and what to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Resolution {
+    pub(super) result: AttemptResult,
+    pub(super) suppress: Option<Suppression>,
+    pub(super) stop: Option<Stop>,
+    pub(super) counted: AttemptOutcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    Sender { until: Timestamp },
+    Template { until: Timestamp },
+}
+
+/// When the provider is first asked about a message that no callback has told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AskAfter {
+    pub(super) accepted: Duration,
+    pub(super) unconfirmed: Duration,
+}
+
+pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after: AskAfter) -> Resolution {
+    let (class, error, reason) = match attempted.outcome {
+        SendOutcome::Accepted { provider_message_id, status } => {
+            return Resolution {
+                result: AttemptResult::Accepted {
+                    provider_message_id: provider_message_id.clone(),
+                    status: *status,
+                    ask_at: after(attempted.now, ask_after.accepted),
+                },
+                suppress: None,
+                stop: None,
+                counted: AttemptOutcome::Accepted,
+            };
+        }
+        SendOutcome::Refused(error) => {
+            (error.class, Some(error), Reason::new(error.code.as_deref(), error.message.clone()))
+        }
+        SendOutcome::NotSent { reason } => {
+            (FailureClass::Retry, None, Reason::new(None, format!("the request did not leave: {reason}")))
+        }
+        SendOutcome::Ambiguous { reason } => (
+            FailureClass::Ambiguous,
+            None,
+            Reason::new(None, format!("no answer tells whether the provider took it: {reason}")),
+        ),
+    };
+    let failed =
+        Failed { class, attempt_no: attempted.attempt_no, retry_after: error.and_then(|error| error.retry_after) };
+    let step = next_step(failed, limits, attempted.jitter, attempted.now);
+    let end = |status, reason| AttemptResult::Ended { status, reason };
+    let again = |at: Timestamp, reason: Reason| match attempted.expires_at {
+        Some(expires_at) if expires_at <= at => {
+            let text = format!("its validity ends at {expires_at}, before it may be tried again: {}", reason.text);
+            end(MessageStatus::Expired, Reason { text, ..reason })
+        }
+        _ => AttemptResult::Retry { at, reason },
+    };
+    let stop_until = after(attempted.now, limits.sender_pause);
+    let (result, suppress, stop, counted) = match step {
+        AfterFailure::RetryAt(at) => (again(at, reason), None, None, AttemptOutcome::Retry),
+        AfterFailure::AwaitConfirmation { until } => {
+            let ask_at = after(attempted.now, ask_after.unconfirmed).min(until);
+            (AttemptResult::Unconfirmed { reason, ask_at }, None, None, AttemptOutcome::Unconfirmed)
+        }
+        AfterFailure::Suppress => {
+            let of_recipient = error.map(|error| of_recipient(error, attempted.now));
+            (end(step.status(), reason), of_recipient, None, AttemptOutcome::Suppressed)
+        }
+        AfterFailure::StopTemplate => {
+            let stop = Stop::Template { until: stop_until };
+            (end(step.status(), reason), None, Some(stop), AttemptOutcome::Rejected)
+        }
+        AfterFailure::StopSender { until } => {
+            (again(until, reason), None, Some(Stop::Sender { until }), AttemptOutcome::SenderStopped)
+        }
+        AfterFailure::Reject => (end(step.status(), reason), None, None, AttemptOutcome::Rejected),
+        AfterFailure::Fail => {
+            // A sender that cannot send stays stopped when a message of its runs out of attempts.
+            let stop = (class == FailureClass::Sender).then_some(Stop::Sender { until: stop_until });
+            let text = format!("given up after {} attempts: {}", attempted.attempt_no, reason.text);
+            let text = if attempted.attempt_no > 1 { text } else { reason.text };
+            (end(step.status(), Reason { text, code: reason.code }), None, stop, AttemptOutcome::Failed)
+        }
+    };
+    Resolution { result, suppress, stop, counted }
+}
+
+fn of_recipient(error: &ProviderError, now: Timestamp) -> Suppression {
+    suppression(error.code.as_deref(), &error.message, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+    }
+
+    const ASK_AFTER: AskAfter = AskAfter { accepted: Duration::from_secs(600), unconfirmed: Duration::from_secs(60) };
+
+    fn of(outcome: &SendOutcome, attempt_no: u32, expires_at: Option<Timestamp>) -> Resolution {
+        let attempted = Attempted { outcome, attempt_no, expires_at, jitter: 0.5, now: at(0) };
+        resolve(attempted, &RetryLimits::default(), ASK_AFTER)
+    }
+
+    fn refused(class: FailureClass) -> SendOutcome {
+        SendOutcome::Refused(ProviderError {
+            class,
+            code: Some("63024".into()),
+            message: "invalid recipient".into(),
+            http_status: Some(400),
+            retry_after: None,
+        })
+    }
+
+    #[test]
+    fn only_what_surely_was_not_sent_is_ever_tried_again() {
+        use FailureClass::{Ambiguous, Fallback, Request, Retry, RetryLater, Sender, Suppress, Template};
+        let not_sent = SendOutcome::NotSent { reason: "connection refused".into() };
+        assert!(matches!(of(&not_sent, 1, None).result, AttemptResult::Retry { .. }));
+        for class in [Retry, Sender] {
+            assert!(matches!(of(&refused(class), 1, None).result, AttemptResult::Retry { .. }), "{class:?}");
+        }
+        let lost = SendOutcome::Ambiguous { reason: "timed out".into() };
+        for unclear in [&lost, &refused(Ambiguous)] {
+            let AttemptResult::Unconfirmed { ask_at, .. } = of(unclear, 1, None).result else { panic!("{unclear:?}") };
+            assert_eq!(ask_at, at(60));
+        }
+        for (class, status) in [
+            (Suppress, MessageStatus::Suppressed),
+            (Request, MessageStatus::Rejected),
+            (Fallback, MessageStatus::Rejected),
+            (Template, MessageStatus::Rejected),
+            (RetryLater, MessageStatus::Failed),
+        ] {
+            let AttemptResult::Ended { status: ended, reason } = of(&refused(class), 1, None).result else {
+                panic!("{class:?}")
+            };
+            assert_eq!((ended, reason.code.as_deref()), (status, Some("63024")), "{class:?}");
+        }
+    }
+
+    #[test]
+    fn a_retry_that_would_come_after_the_validity_ends_the_message() {
+        let result = of(&refused(FailureClass::Sender), 1, Some(at(10))).result;
+        let AttemptResult::Ended { status, reason } = result else { panic!("{result:?}") };
+        assert_eq!(status, MessageStatus::Expired);
+        assert!(reason.text.ends_with("invalid recipient"), "{}", reason.text);
+    }
+
+    #[test]
+    fn attempts_are_used_up_with_a_reason() {
+        let result = of(&refused(FailureClass::Retry), 8, None).result;
+        let AttemptResult::Ended { status, reason } = result else { panic!("{result:?}") };
+        assert_eq!(status, MessageStatus::Failed);
+        assert_eq!(reason.text, "given up after 8 attempts: invalid recipient");
+    }
+
+    #[test]
+    fn a_failure_stops_what_it_is_about_and_nothing_else() {
+        assert_eq!(of(&refused(FailureClass::Sender), 1, None).stop, Some(Stop::Sender { until: at(60) }));
+        assert_eq!(of(&refused(FailureClass::Sender), 8, None).stop, Some(Stop::Sender { until: at(60) }));
+        assert_eq!(of(&refused(FailureClass::Template), 1, None).stop, Some(Stop::Template { until: at(60) }));
+        let suppressed = of(&refused(FailureClass::Suppress), 1, None);
+        assert_eq!((suppressed.stop, suppressed.suppress.is_some()), (None, true));
+        assert_eq!(of(&refused(FailureClass::Request), 1, None).stop, None);
+    }
+}

@@ -1,0 +1,199 @@
+//! What to write about a message whose end is awaited, given what the provider says: a pure decision.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messaging::clock::after;
+use messaging::lifecycle::MessageStatus;
+use messaging::provider::ProviderMessage;
+
+use super::DispatchOptions;
+use crate::metrics::Repair;
+use crate::store::message::Reason;
+use crate::store::queue::Settlement;
+
+/// When the provider's log is first read after an attempt of unknown outcome: its callback usually came before.
+pub(super) const FIRST_LOOK: Duration = Duration::from_secs(60);
+/// No two looks at one message are further apart.
+const LONGEST_PAUSE: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// What is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Awaited {
+    pub(super) status: MessageStatus,
+    pub(super) attempt_started_at: Timestamp,
+    /// How often the provider was asked before.
+    pub(super) asked: u32,
+}
+
+/// What the provider says.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Answer<'a> {
+    /// It has the message, known by its id or the only one in the log that fits.
+    Has(&'a ProviderMessage),
+    /// Its log has no message that fits, or it does not know the id.
+    HasNot,
+    /// Several messages of its log fit.
+    Several(usize),
+    /// It could not be asked.
+    Silent(String),
+}
+
+/// What to write, and what to count as repaired.
+pub(super) fn settle(
+    awaited: Awaited,
+    answer: &Answer<'_>,
+    options: &DispatchOptions,
+    now: Timestamp,
+) -> (Settlement, Option<Repair>) {
+    let unconfirmed = awaited.status <= MessageStatus::Unconfirmed;
+    let since = |pause: Duration| after(awaited.attempt_started_at, pause);
+    let grace_over = now >= since(options.unconfirmed_grace);
+    let deadline = since(if unconfirmed { options.retry.confirm_within } else { options.give_up_after });
+    let failed = |text: String, repair| {
+        let settlement = Settlement::Ended { status: MessageStatus::Failed, reason: Reason::new(None, text) };
+        (settlement, Some(repair))
+    };
+    // Not beyond the next moment at which the answer may mean something else.
+    let ask_again_at = || {
+        let mut at = after(now, pause(awaited.asked, unconfirmed, options));
+        if unconfirmed && !grace_over {
+            at = at.min(since(options.unconfirmed_grace));
+        }
+        if now < deadline { at.min(deadline) } else { at }
+    };
+    let again = || (Settlement::AskAgain { at: ask_again_at() }, None);
+
+    match answer {
+        Answer::Has(found) if now >= deadline && !unconfirmed && !found.status.is_terminal() => failed(
+            format!(
+                "no delivery report came within {} and the provider still says {}: the recipient may have blocked the sender or be offline",
+                in_words(options.give_up_after),
+                found.status
+            ),
+            Repair::DeadlinePassed,
+        ),
+        Answer::Has(found) => {
+            let news = unconfirmed || found.status > awaited.status;
+            let reason =
+                found.failure.as_ref().map(|failure| Reason::new(failure.code.as_deref(), failure.message.clone()));
+            let settlement = Settlement::Found {
+                provider_message_id: found.provider_message_id.clone(),
+                status: found.status,
+                reason,
+                ask_at: ask_again_at(),
+            };
+            (settlement, news.then_some(Repair::FoundInLog))
+        }
+        Answer::HasNot if unconfirmed && grace_over => failed(
+            format!(
+                "unconfirmed: the provider's log has no such message {} after the attempt, so it was not sent",
+                in_words(options.unconfirmed_grace)
+            ),
+            Repair::AbsentFromLog,
+        ),
+        Answer::Several(n) if now >= deadline => failed(
+            format!(
+                "unconfirmed: {n} messages of the provider's log fit the attempt, and no callback told which is it"
+            ),
+            Repair::DeadlinePassed,
+        ),
+        Answer::Silent(reason) if now >= deadline => failed(
+            format!("unconfirmed: the provider could not be asked what became of it: {reason}"),
+            Repair::DeadlinePassed,
+        ),
+        Answer::HasNot if now >= deadline => failed(
+            format!(
+                "no delivery report came within {} and the provider knows it no more",
+                in_words(options.give_up_after)
+            ),
+            Repair::DeadlinePassed,
+        ),
+        Answer::HasNot | Answer::Several(_) | Answer::Silent(_) => again(),
+    }
+}
+
+/// Doubles with each question.
+fn pause(asked: u32, unconfirmed: bool, options: &DispatchOptions) -> Duration {
+    let first = if unconfirmed { FIRST_LOOK.min(options.unconfirmed_grace) } else { options.ask_accepted_after };
+    first.saturating_mul(2_u32.saturating_pow(asked.min(20))).min(LONGEST_PAUSE)
+}
+
+fn in_words(duration: Duration) -> String {
+    let span = jiff::SignedDuration::try_from(duration).unwrap_or_default();
+    format!("{span:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::provider::Direction;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+    }
+
+    fn found(status: MessageStatus) -> ProviderMessage {
+        ProviderMessage {
+            provider_message_id: "SM1".into(),
+            direction: Direction::Outbound,
+            from: None,
+            to: None,
+            body: None,
+            status,
+            failure: None,
+            created_at: None,
+        }
+    }
+
+    fn of(status: MessageStatus, answer: &Answer<'_>, now: i64) -> (Settlement, Option<Repair>) {
+        let awaited = Awaited { status, attempt_started_at: at(0), asked: 0 };
+        settle(awaited, answer, &DispatchOptions::new("test"), at(now))
+    }
+
+    const UNCONFIRMED: MessageStatus = MessageStatus::Unconfirmed;
+
+    #[test]
+    fn an_unconfirmed_message_that_the_log_has_is_adopted_at_once() {
+        let (settlement, repair) = of(UNCONFIRMED, &Answer::Has(&found(MessageStatus::Sent)), 60);
+        let Settlement::Found { provider_message_id, status, .. } = settlement else { panic!("{settlement:?}") };
+        assert_eq!((provider_message_id.as_str(), status), ("SM1", MessageStatus::Sent));
+        assert_eq!(repair, Some(Repair::FoundInLog));
+    }
+
+    #[test]
+    fn absence_counts_only_after_the_grace_and_never_becomes_a_second_send() {
+        assert_eq!(of(UNCONFIRMED, &Answer::HasNot, 60), (Settlement::AskAgain { at: at(120) }, None));
+        assert_eq!(of(UNCONFIRMED, &Answer::HasNot, 899), (Settlement::AskAgain { at: at(900) }, None));
+        let (settlement, repair) = of(UNCONFIRMED, &Answer::HasNot, 900);
+        let Settlement::Ended { status, reason } = settlement else { panic!("{settlement:?}") };
+        assert_eq!((status, repair), (MessageStatus::Failed, Some(Repair::AbsentFromLog)));
+        assert!(reason.text.starts_with("unconfirmed: "), "{}", reason.text);
+    }
+
+    #[test]
+    fn several_that_fit_and_a_silent_provider_are_waited_out_until_the_deadline() {
+        for answer in [Answer::Several(2), Answer::Silent("503".into())] {
+            assert!(
+                matches!(of(UNCONFIRMED, &answer, 3599), (Settlement::AskAgain { at: again }, None) if again == at(3600))
+            );
+            let (settlement, repair) = of(UNCONFIRMED, &answer, 3600);
+            assert!(matches!(settlement, Settlement::Ended { status: MessageStatus::Failed, .. }), "{settlement:?}");
+            assert_eq!(repair, Some(Repair::DeadlinePassed));
+        }
+    }
+
+    #[test]
+    fn a_message_that_stays_sent_for_ever_ends_with_a_reason() {
+        const WEEK: i64 = 7 * 24 * 3600;
+        let sent = found(MessageStatus::Sent);
+        let (settlement, repair) = of(MessageStatus::Sent, &Answer::Has(&sent), WEEK - 1);
+        assert!(matches!(settlement, Settlement::Found { ask_at, .. } if ask_at == at(WEEK)), "{settlement:?}");
+        assert_eq!(repair, None, "nothing was repaired: the provider says what was known");
+        let (settlement, _) = of(MessageStatus::Sent, &Answer::Has(&sent), WEEK);
+        let Settlement::Ended { status, reason } = settlement else { panic!("{settlement:?}") };
+        assert_eq!(status, MessageStatus::Failed);
+        assert!(reason.text.contains("still says sent"), "{}", reason.text);
+    }
+}

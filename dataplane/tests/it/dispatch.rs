@@ -1,0 +1,443 @@
+//! Promises about sending: nothing twice, nothing that policy forbids, nothing lost.
+
+use std::time::Duration;
+
+use dataplane::dispatch::Dispatcher;
+use dataplane::store::contact::PutSuppression;
+use dataplane::store::message::{CancelMessage, Cancellation, Priority, Reason};
+use jiff::{SignedDuration, Timestamp};
+use messaging::clock::Clock;
+use messaging::contact::{Suppression, SuppressionReason};
+use messaging::content::OutboundContent;
+use messaging::failure::FailureClass;
+use messaging::id::MessageId;
+use messaging::lifecycle::MessageStatus;
+use messaging::provider::{Direction, ProviderError, ProviderMessage, SendOutcome};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{CUSTOMER, World, config_of, dispatch, soon, support, tenant};
+
+fn seconds(n: i64) -> SignedDuration {
+    SignedDuration::from_secs(n)
+}
+
+fn refused(class: FailureClass, code: &str, retry_after: Option<u64>) -> SendOutcome {
+    SendOutcome::Refused(ProviderError {
+        class,
+        code: Some(code.into()),
+        message: "the provider's words".into(),
+        http_status: Some(400),
+        retry_after: retry_after.map(Duration::from_secs),
+    })
+}
+
+fn lost() -> SendOutcome {
+    SendOutcome::Ambiguous { reason: "timed out".into() }
+}
+
+/// What the provider's log says of a message to [`CUSTOMER`] that it took a second ago.
+fn logged(world: &World, id: &str) -> ProviderMessage {
+    ProviderMessage {
+        provider_message_id: id.into(),
+        direction: Direction::Outbound,
+        from: Some("+14155238886".parse().unwrap()),
+        to: Some(CUSTOMER.parse().unwrap()),
+        body: Some("Hello".into()),
+        status: MessageStatus::Sent,
+        failure: None,
+        created_at: Some(world.clock.now() + seconds(1)),
+    }
+}
+
+#[tokio::test]
+async fn an_accepted_message_is_handed_over_once_with_its_attempt_in_the_callback() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    dispatch(&mut dispatcher, &world.clock).await;
+
+    let sent = world.provider("shop").sent.lock().unwrap().clone();
+    assert_eq!(sent.len(), 1);
+    let callback = format!("https://hooks.example.com/webhooks/shop/support/twilio/status/{}", sent[0].attempt);
+    assert_eq!(sent[0].status_callback.as_ref().unwrap().as_str(), callback);
+    let record = world.record("shop", id).await;
+    assert_eq!(record.message.status, MessageStatus::Accepted);
+    assert_eq!(record.message.provider_message_id.as_deref(), Some("SM00000000000000000000000000000001"));
+    assert_eq!(record.message.attempt, Some(sent[0].attempt));
+    let statuses: Vec<_> = record.timeline.iter().map(|entry| entry.status).collect();
+    assert_eq!(statuses, [MessageStatus::Queued, MessageStatus::Submitted, MessageStatus::Accepted]);
+    world.metric(r#"whatsapp_attempts_total{outcome="accepted"} 1"#);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_twice_when_killed_between_the_attempt_and_its_result() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let provider = world.provider("shop");
+    let _never = provider.hold();
+
+    // Killed: the call was made, and its future is dropped before it answers.
+    let mut killed = world.dispatcher();
+    killed.turn().await.unwrap();
+    soon(provider.until_called(1)).await;
+    drop(killed);
+    assert_eq!(world.status("shop", id).await, MessageStatus::Submitted);
+
+    // While the lease lasts nobody touches it; when it has ended, nobody sends it again.
+    let mut survivor = world.dispatcher();
+    dispatch(&mut survivor, &world.clock).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Submitted);
+    world.clock.advance(seconds(61));
+    dispatch(&mut survivor, &world.clock).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed);
+    for _ in 0..5 {
+        world.clock.advance(seconds(600));
+        dispatch(&mut survivor, &world.clock).await;
+    }
+    assert_eq!(provider.calls(), 1);
+}
+
+#[tokio::test]
+async fn what_was_claimed_and_not_begun_is_sent_by_the_next() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let mut killed = world.dispatcher();
+    killed.turn().await.unwrap();
+    drop(killed); // Its task had not run yet: a single thread runs this test.
+    assert_eq!(world.status("shop", id).await, MessageStatus::Queued);
+    world.clock.advance(seconds(61));
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
+    assert_eq!(world.provider("shop").calls(), 1);
+}
+
+#[tokio::test]
+async fn who_opts_out_between_acceptance_and_dispatch_gets_nothing() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let suppression =
+        Suppression { reason: SuppressionReason::OptedOut, at: world.clock.now(), detail: "sent STOP".into() };
+    let (tenant, sender, contact) = (tenant("shop"), support(), CUSTOMER.parse().unwrap());
+    world.store.put_suppression(PutSuppression { tenant, sender, contact, suppression }).await.unwrap();
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    assert_eq!(world.provider("shop").calls(), 0);
+    assert_eq!(world.status("shop", id).await, MessageStatus::Suppressed);
+    assert!(world.reason("shop", id).await.contains("sent STOP"));
+    world.metric(r#"whatsapp_messages_total{status="suppressed"} 1"#);
+}
+
+#[tokio::test]
+async fn policy_is_judged_as_of_the_moment_of_sending() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let free_form = |m: &mut dataplane::store::message::NewMessage| {
+        m.content = OutboundContent::Text { body: "hi".into() };
+    };
+    let text = world.accept("shop", free_form).await;
+    let expires_at = world.clock.now() + seconds(5);
+    let late = world.accept("shop", |m| m.expires_at = Some(expires_at)).await;
+    world.clock.advance(seconds(5));
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    assert_eq!(world.provider("shop").calls(), 0);
+    assert_eq!(world.status("shop", text).await, MessageStatus::Rejected);
+    assert!(world.reason("shop", text).await.contains("24-hour window"));
+    assert_eq!(world.status("shop", late).await, MessageStatus::Expired);
+}
+
+#[tokio::test]
+async fn a_canceled_message_is_not_sent() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let cancel = CancelMessage {
+        tenant: tenant("shop"),
+        id,
+        now: world.clock.now(),
+        reason: Reason::new(None, "by the tenant"),
+        sinks: Vec::new(),
+    };
+    assert!(matches!(world.store.cancel_message(cancel).await.unwrap(), Cancellation::Canceled(_)));
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    assert_eq!(world.provider("shop").calls(), 0);
+    assert_eq!(world.status("shop", id).await, MessageStatus::Canceled);
+}
+
+#[tokio::test]
+async fn a_paused_sender_sends_nothing_until_it_is_resumed() {
+    let world = World::new().await;
+    world.tenant("shop", |sender| sender["paused"] = json!(true));
+    let id = world.accept("shop", |_| ()).await;
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Queued);
+    world.tenant("shop", |_| ());
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
+}
+
+#[tokio::test]
+async fn a_429_is_retried_after_what_it_asks_for() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let provider = world.provider("shop");
+    provider.will_answer([refused(FailureClass::Retry, "20429", Some(7))]);
+    let mut dispatcher = world.dispatcher();
+    let next = dispatch(&mut dispatcher, &world.clock).await.unwrap();
+    assert_eq!(provider.calls(), 1);
+    assert!(next >= world.clock.now() + seconds(7), "{next}");
+    world.clock.advance(seconds(6));
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(provider.calls(), 1, "not before Retry-After");
+    world.clock.set(next);
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
+    let sent = provider.sent.lock().unwrap().clone();
+    assert_ne!(sent[0].attempt, sent[1].attempt, "each attempt has a callback of its own");
+}
+
+#[tokio::test]
+async fn an_ambiguous_attempt_is_never_sent_again_and_ends_when_the_log_has_nothing() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let provider = world.provider("shop");
+    provider.will_answer([lost()]);
+    let (mut dispatcher, reconciler) = (world.dispatcher(), world.reconciler());
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed);
+    let begun = world.clock.now();
+    while world.clock.now() < begun + seconds(15 * 60) {
+        assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed, "{}", world.clock.now());
+        world.clock.advance(seconds(30));
+        dispatch(&mut dispatcher, &world.clock).await;
+        reconciler.turn().await.unwrap();
+    }
+    assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
+    assert!(world.reason("shop", id).await.starts_with("unconfirmed: the provider's log has no such message 15"));
+    assert_eq!(provider.calls(), 1);
+    world.metric(r#"whatsapp_reconcile_repairs_total{kind="absent_from_log"} 1"#);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_settled_by_the_providers_log() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let provider = world.provider("shop");
+    provider.will_answer([lost()]);
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    provider.log.lock().unwrap().push(logged(&world, "SM-found"));
+    world.clock.advance(seconds(61));
+    world.reconciler().turn().await.unwrap();
+    let record = world.record("shop", id).await;
+    assert_eq!(record.message.status, MessageStatus::Sent);
+    assert_eq!(record.message.provider_message_id.as_deref(), Some("SM-found"));
+    assert_eq!(provider.calls(), 1);
+    world.metric(r#"whatsapp_reconcile_repairs_total{kind="found_in_log"} 1"#);
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_message_is_not_taken_for_a_lost_one() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let provider = world.provider("shop");
+    // Two of the same words to the same customer: one accepted, one lost.
+    let known = world.accept("shop", |_| ()).await;
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    let known_id = world.record("shop", known).await.message.provider_message_id.unwrap();
+    provider.will_answer([lost()]);
+    let unknown = world.accept("shop", |_| ()).await;
+    dispatch(&mut dispatcher, &world.clock).await;
+    provider.log.lock().unwrap().push(logged(&world, &known_id));
+    world.clock.advance(seconds(16 * 60));
+    world.reconciler().turn().await.unwrap();
+    assert_eq!(world.status("shop", unknown).await, MessageStatus::Failed, "the log has none that is not known");
+}
+
+#[tokio::test]
+async fn when_two_of_the_log_could_be_it_neither_is_guessed() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let provider = world.provider("shop");
+    provider.will_answer([lost()]);
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    provider.log.lock().unwrap().extend([logged(&world, "SM-1"), logged(&world, "SM-2")]);
+    let reconciler = world.reconciler();
+    world.clock.advance(seconds(20 * 60));
+    reconciler.turn().await.unwrap();
+    assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed);
+    world.clock.advance(seconds(40 * 60));
+    reconciler.turn().await.unwrap();
+    assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
+    assert!(world.reason("shop", id).await.starts_with("unconfirmed: 2 messages of the provider's log fit"));
+}
+
+#[tokio::test]
+async fn a_lost_webhook_is_made_good_by_asking_for_the_message() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let provider = world.provider("shop");
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let provider_id = world.record("shop", id).await.message.provider_message_id.unwrap();
+    let delivered = ProviderMessage { status: MessageStatus::Delivered, ..logged(&world, &provider_id) };
+    provider.log.lock().unwrap().push(delivered);
+    let reconciler = world.reconciler();
+    reconciler.turn().await.unwrap();
+    assert_eq!(world.status("shop", id).await, MessageStatus::Accepted, "its time to be asked for has not come");
+    world.clock.advance(seconds(601));
+    reconciler.turn().await.unwrap();
+    assert_eq!(world.status("shop", id).await, MessageStatus::Delivered);
+}
+
+#[tokio::test]
+async fn the_senders_rate_is_kept_and_says_when_to_look_again() {
+    let world = World::new().await;
+    world.tenant("shop", |s| s["limits"] = json!({ "messagesPerSecond": 2, "burst": 3, "maxConcurrency": 32 }));
+    for _ in 0..10 {
+        world.accept("shop", |_| ()).await;
+    }
+    let provider = world.provider("shop");
+    let mut dispatcher = world.dispatcher();
+    let begun = world.clock.now();
+    let mut times: Vec<Timestamp> = Vec::new();
+    while provider.calls() < 10 {
+        let next = dispatch(&mut dispatcher, &world.clock).await;
+        times.resize(provider.calls(), world.clock.now());
+        if let Some(next) = next {
+            world.clock.set(next);
+        }
+    }
+    let after_begin: Vec<_> = times.iter().map(|at| at.duration_since(begun).as_millis()).collect();
+    assert_eq!(after_begin, [0, 0, 0, 500, 1000, 1500, 2000, 2500, 3000, 3500]);
+}
+
+#[tokio::test]
+async fn a_sender_whose_account_fails_rests_and_no_other_notices() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    world.tenant("bank", |_| ());
+    let first = world.accept("shop", |_| ()).await;
+    let (shop, bank) = (world.provider("shop"), world.provider("bank"));
+    shop.will_answer([refused(FailureClass::Sender, "20003", None)]);
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    let second = world.accept("shop", |_| ()).await;
+    world.accept("bank", |_| ()).await;
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!((shop.calls(), bank.calls()), (1, 1));
+    assert_eq!(world.status("shop", first).await, MessageStatus::Queued);
+    world.metric("whatsapp_senders_stopped 1");
+    world.clock.advance(seconds(60));
+    dispatch(&mut dispatcher, &world.clock).await;
+    for id in [first, second] {
+        assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
+    }
+    dispatch(&mut dispatcher, &world.clock).await;
+    world.metric("whatsapp_senders_stopped 0");
+}
+
+#[tokio::test]
+async fn a_template_that_the_provider_does_not_take_is_not_tried_with_the_next_message() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let first = world.accept("shop", |_| ()).await;
+    let provider = world.provider("shop");
+    provider.will_answer([refused(FailureClass::Template, "63027", None)]);
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    let second = world.accept("shop", |_| ()).await;
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(provider.calls(), 1);
+    assert_eq!(world.status("shop", first).await, MessageStatus::Rejected);
+    assert_eq!(world.status("shop", second).await, MessageStatus::Queued);
+    world.clock.advance(seconds(60));
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", second).await, MessageStatus::Accepted);
+}
+
+#[tokio::test]
+async fn a_recipient_whom_the_provider_cannot_reach_is_suppressed() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let first = world.accept("shop", |_| ()).await;
+    let provider = world.provider("shop");
+    provider.will_answer([refused(FailureClass::Suppress, "63024", None)]);
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    let second = world.accept("shop", |_| ()).await;
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(provider.calls(), 1);
+    for id in [first, second] {
+        assert_eq!(world.status("shop", id).await, MessageStatus::Suppressed);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_one_tenant_does_not_keep_another_waiting() {
+    let world = World::new().await;
+    world.tenant("flood", |_| ());
+    world.tenant("shop", |_| ());
+    for _ in 0..50 {
+        world.accept("flood", |_| ()).await;
+    }
+    let id = world.accept("shop", |_| ()).await;
+    let mut dispatcher = Dispatcher::new(world.dispatching(|options| options.max_in_flight = 2));
+    dispatcher.turn().await.unwrap();
+    dispatcher.settle_down().await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
+    assert_eq!(world.provider("flood").calls(), 1);
+}
+
+#[tokio::test]
+async fn a_one_time_password_leaves_before_what_was_queued_earlier() {
+    let world = World::new().await;
+    world.tenant("shop", |s| s["limits"] = json!({ "messagesPerSecond": 1, "burst": 1, "maxConcurrency": 1 }));
+    let news = world.accept("shop", |m| m.priority = Priority::Marketing).await;
+    let password = world.accept("shop", |m| m.priority = Priority::Authentication).await;
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", password).await, MessageStatus::Accepted);
+    assert_eq!(world.status("shop", news).await, MessageStatus::Queued);
+}
+
+#[tokio::test]
+async fn messages_of_a_tenant_without_config_wait_for_it() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let config = config_of(&world, "shop");
+    world.configs.remove(&tenant("shop"));
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Queued);
+    world.configs.apply(&tenant("shop"), &config.to_json());
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
+}
+
+#[tokio::test]
+async fn a_running_dispatcher_wakes_for_what_is_accepted_and_finishes_calls_before_it_stops() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let provider = world.provider("shop");
+    let release = provider.hold();
+    let stop = CancellationToken::new();
+    let mut running = tokio::task::JoinSet::new();
+    running.spawn(world.dispatcher().run(stop.clone()));
+    let id: MessageId = world.accept("shop", |_| ()).await;
+    soon(provider.until_called(1)).await;
+    stop.cancel();
+    release.notify_one();
+    soon(running.join_next()).await.unwrap().unwrap();
+    assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
+}

@@ -1,0 +1,256 @@
+//! Promises about events: signed, at least once, in order per message, and never to a private address.
+
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use dataplane::publish::Publisher;
+use dataplane::publish::guard::PrivateAddress;
+use dataplane::publish::transport::{Delivery, Transport};
+use http::StatusCode;
+use http::header::{LOCATION, RETRY_AFTER};
+use jiff::{SignedDuration, Timestamp};
+use messaging::clock::Clock;
+use messaging::config::HttpSink;
+use messaging::failure::FailureClass;
+use messaging::id::EventId;
+use messaging::lifecycle::MessageStatus;
+use messaging::provider::{ProviderError, SendOutcome};
+use messaging::secret::Secret;
+use serde_json::json;
+use url::Url;
+
+use crate::sink::Sink;
+use crate::world::{World, dispatch, sink_config, soon};
+
+const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const OTHER_KEY: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+
+fn sink_at(url: Url) -> HttpSink {
+    HttpSink { url, signing_secrets: vec![Secret::new(KEY), Secret::new(OTHER_KEY)] }
+}
+
+fn transport(allow_private: bool) -> Transport {
+    // Another test may have installed it before.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Transport::new(allow_private).unwrap()
+}
+
+async fn deliver(transport: &Transport, url: Url) -> Delivery {
+    let id: EventId = "evt_01890a5d4f7a7c3e8b2d112233445566".parse().unwrap();
+    let now = Timestamp::from_second(1_614_265_330).unwrap();
+    transport.deliver(&sink_at(url), &id, Bytes::from_static(br#"{"test": 2432232314}"#), now).await
+}
+
+#[tokio::test]
+async fn an_event_arrives_with_standard_webhooks_headers_and_a_signature_of_each_key() {
+    let sink = Sink::start().await;
+    assert_eq!(deliver(&transport(true), sink.url()).await, Delivery::Delivered);
+    let received = &sink.received()[0];
+    assert_eq!(received.header("content-type"), "application/cloudevents+json; charset=utf-8");
+    assert_eq!(received.header("webhook-id"), "evt_01890a5d4f7a7c3e8b2d112233445566");
+    assert_eq!(received.header("webhook-timestamp"), "1614265330");
+    // Computed with openssl; see the module of signatures.
+    assert_eq!(
+        received.header("webhook-signature"),
+        "v1,pGX71f99h3Z7SzrNdst9Wg4X58H1oRsMS8r1rB4Tyho= v1,/LsmGwaVksBsqGPX26i1J1f8hWNPzkJHZzeazi9Zcao="
+    );
+    assert_eq!(&received.body[..], br#"{"test": 2432232314}"#);
+}
+
+#[tokio::test]
+async fn only_a_2xx_is_success_and_a_redirect_is_not_followed() {
+    let (sink, elsewhere) = (Sink::start().await, Sink::start().await);
+    sink.will_answer([
+        (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, elsewhere.url().to_string())]).into_response(),
+        (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "7")]).into_response(),
+        StatusCode::GONE.into_response(),
+    ]);
+    let transport = transport(true);
+    let Delivery::Failed { reason, .. } = deliver(&transport, sink.url()).await else { panic!("a redirect") };
+    assert_eq!(reason, "the sink answered 307");
+    assert_eq!(elsewhere.received().len(), 0);
+    let Delivery::Failed { retry_after, .. } = deliver(&transport, sink.url()).await else { panic!("a 503") };
+    assert_eq!(retry_after, Some(std::time::Duration::from_secs(7)));
+    assert_eq!(deliver(&transport, sink.url()).await, Delivery::Gone);
+}
+
+#[tokio::test]
+async fn a_private_address_is_never_connected_to_whether_it_is_written_or_resolved() {
+    let sink = Sink::start().await;
+    let transport = transport(false);
+    let by_name: Url = format!("http://localhost:{}/events", sink.address.port()).parse().unwrap();
+    assert_eq!(deliver(&transport, sink.url()).await, Delivery::Private(PrivateAddress { host: "127.0.0.1".into() }));
+    assert_eq!(deliver(&transport, by_name).await, Delivery::Private(PrivateAddress { host: "localhost".into() }));
+    assert_eq!(sink.received().len(), 0);
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_told_without_the_urls_secrets() {
+    let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let url = format!("http://{closed}/events?token=hunter2").parse().unwrap();
+    let Delivery::Failed { reason, .. } = deliver(&transport(true), url).await else { panic!("nobody listens there") };
+    assert!(!reason.contains("hunter2"), "{reason}");
+    assert!(reason.to_lowercase().contains("connect"), "{reason}");
+}
+
+/// Turns until nothing more can be published now. Answers when to look again.
+async fn publish(publisher: &mut Publisher, world: &World) -> Option<Timestamp> {
+    loop {
+        let next = publisher.turn().await.unwrap();
+        publisher.settle_down().await;
+        if next.is_none_or(|at| at > world.clock.now()) {
+            return next;
+        }
+    }
+}
+
+/// A message that reaches `accepted` and, when asked about later, `delivered`: two events.
+async fn two_events(world: &World, tenant: &str) {
+    let id = world.accept(tenant, |_| ()).await;
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let provider = world.provider(tenant);
+    let provider_message_id = world.record(tenant, id).await.message.provider_message_id.unwrap();
+    let delivered = json!({
+        "providerMessageId": provider_message_id, "direction": "outbound", "from": null, "to": null, "body": null,
+        "status": "delivered", "failure": null, "createdAt": null,
+    });
+    provider.log.lock().unwrap().push(serde_json::from_value(delivered).unwrap());
+    world.clock.advance(SignedDuration::from_mins(11));
+    world.reconciler().turn().await.unwrap();
+    assert_eq!(world.status(tenant, id).await, MessageStatus::Delivered);
+}
+
+fn kinds(sink: &Sink) -> Vec<String> {
+    let kind = |type_: &serde_json::Value| type_.as_str().unwrap().rsplit('.').next().unwrap().to_owned();
+    sink.received().iter().map(|received| kind(&received.event()["type"])).collect()
+}
+
+#[tokio::test]
+async fn an_event_of_a_message_waits_until_the_one_before_it_was_taken() {
+    let (world, sink) = (World::new().await, Sink::start().await);
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    two_events(&world, "shop").await;
+    sink.will_answer([StatusCode::INTERNAL_SERVER_ERROR.into_response()]);
+    let mut publisher = world.publisher();
+    let next = publish(&mut publisher, &world).await.unwrap();
+    assert_eq!(kinds(&sink), ["accepted"], "the second waits behind the first");
+    world.clock.set(next);
+    publish(&mut publisher, &world).await;
+    assert_eq!(kinds(&sink), ["accepted", "accepted", "delivered"]);
+    let received = sink.received();
+    assert_eq!(received[0].header("webhook-id"), received[1].header("webhook-id"), "a redelivery has the same id");
+    assert_eq!(received[0].body, received[1].body);
+    assert_ne!(received[0].header("webhook-timestamp"), received[1].header("webhook-timestamp"));
+    assert_eq!(received[2].event()["id"], received[2].header("webhook-id"));
+    publish(&mut publisher, &world).await;
+    assert_eq!(sink.received().len(), 3, "what was taken is not sent again");
+    world.metric(r#"whatsapp_publish_total{result="delivered"} 2"#);
+    world.metric(r#"whatsapp_publish_total{result="retry"} 1"#);
+}
+
+#[tokio::test]
+async fn a_sink_that_hangs_delays_no_other_sink() {
+    let (world, hanging, healthy) = (World::new().await, Sink::start().await, Sink::start().await);
+    hanging.hang();
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&hanging.url())]));
+    world.tenant("bank", |s| s["events"] = json!([sink_config(&healthy.url())]));
+    for _ in 0..20 {
+        world.accept("shop", |_| ()).await;
+    }
+    world.accept("bank", |_| ()).await;
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let mut publisher = world.publisher();
+    while publisher.turn().await.unwrap().is_some_and(|at| at <= world.clock.now()) {}
+    soon(healthy.until_received(1)).await;
+    soon(hanging.until_received(8)).await;
+    publisher.turn().await.unwrap();
+    assert_eq!(hanging.received().len(), 8, "a sink has so many requests at once and no more");
+}
+
+#[tokio::test]
+async fn an_event_that_a_crashed_replica_held_is_delivered_by_the_next() {
+    let (world, sink) = (World::new().await, Sink::start().await);
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    world.accept("shop", |_| ()).await;
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    sink.hang();
+    let mut killed = world.publisher();
+    killed.turn().await.unwrap();
+    soon(sink.until_received(1)).await;
+    drop(killed);
+    sink.recover();
+    let mut survivor = world.publisher();
+    publish(&mut survivor, &world).await;
+    assert_eq!(sink.received().len(), 1, "its lease lasts");
+    world.clock.advance(SignedDuration::from_secs(61));
+    publish(&mut survivor, &world).await;
+    let received = sink.received();
+    assert_eq!(received.len(), 2);
+    assert_eq!(received[0].header("webhook-id"), received[1].header("webhook-id"));
+}
+
+#[tokio::test]
+async fn a_sink_that_is_gone_is_not_called_until_its_config_changes() {
+    let (world, sink) = (World::new().await, Sink::start().await);
+    let url = sink.url();
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&url)]));
+    sink.will_answer([StatusCode::GONE.into_response()]);
+    let (mut dispatcher, mut publisher) = (world.dispatcher(), world.publisher());
+    for _ in 0..3 {
+        world.accept("shop", |_| ()).await;
+        dispatch(&mut dispatcher, &world.clock).await;
+        publish(&mut publisher, &world).await;
+    }
+    assert_eq!(sink.received().len(), 1);
+    let counts = world.store.outbox_counts(world.clock.now()).await.unwrap();
+    assert_eq!((counts.waiting, counts.dead), (0, 3), "what was not delivered is kept");
+    world.tenant("shop", |s| {
+        s["events"] = json!([sink_config(&url)]);
+        s["events"][0]["http"]["signingSecrets"] = json!([OTHER_KEY]);
+    });
+    world.accept("shop", |_| ()).await;
+    dispatch(&mut dispatcher, &world.clock).await;
+    publish(&mut publisher, &world).await;
+    assert_eq!(sink.received().len(), 2);
+}
+
+#[tokio::test]
+async fn an_event_is_given_up_after_the_whole_schedule_and_lets_the_next_pass() {
+    let (world, sink) = (World::new().await, Sink::start().await);
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    two_events(&world, "shop").await;
+    sink.will_answer((0..10).map(|_| StatusCode::BAD_GATEWAY.into_response()));
+    let mut publisher = world.publisher();
+    let begun = world.clock.now();
+    while let Some(next) = publish(&mut publisher, &world).await {
+        world.clock.set(next);
+    }
+    let kinds = kinds(&sink);
+    assert_eq!((kinds.len(), kinds[9].as_str(), kinds[10].as_str()), (11, "accepted", "delivered"));
+    let tried_for = world.clock.now().duration_since(begun).as_hours();
+    assert!(
+        (60..=92).contains(&tried_for),
+        "the schedule of Standard Webhooks is about 75 hours, and it took {tried_for}"
+    );
+    world.metric(r#"whatsapp_events_dropped_total{intended="false",reason="dead"} 1"#);
+}
+
+#[tokio::test]
+async fn events_of_a_failed_message_say_why() {
+    let (world, sink) = (World::new().await, Sink::start().await);
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let id = world.accept("shop", |m| drop(m.metadata.insert("order".into(), "18473".into()))).await;
+    world.provider("shop").will_answer([SendOutcome::Refused(ProviderError {
+        class: FailureClass::Request,
+        code: Some("63028".into()),
+        message: "parameter count mismatch".into(),
+        http_status: Some(400),
+        retry_after: None,
+    })]);
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    publish(&mut world.publisher(), &world).await;
+    let event = sink.received()[0].event();
+    assert_eq!(event["type"], "dev.whatsapp-operator.message.rejected");
+    assert_eq!(event["subject"], id.to_string());
+    assert_eq!(event["data"]["reason"], json!({ "code": "63028", "text": "parameter count mismatch" }));
+    assert_eq!(event["data"]["metadata"], json!({ "order": "18473" }));
+}

@@ -1,0 +1,211 @@
+//! A data plane without its sockets: a real store in a file, configs, a driven clock, and a fake provider per account.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dataplane::config::{Applied, Configs};
+use dataplane::dispatch::brakes::Brakes;
+use dataplane::dispatch::reconcile::Reconciler;
+use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
+use dataplane::metrics::Metrics;
+use dataplane::publish::transport::Transport;
+use dataplane::publish::{PublishContext, Publisher};
+use dataplane::store::Store;
+use dataplane::store::message::{AcceptMessage, Acceptance, MessageRecord, NewMessage, Priority};
+use dataplane::store::sqlite::SqliteStore;
+use jiff::Timestamp;
+use messaging::clock::Clock;
+use messaging::config::{ProviderAccount, TenantConfig};
+use messaging::content::OutboundContent;
+use messaging::id::{MessageId, SenderName, TenantId};
+use messaging::lifecycle::MessageStatus;
+use messaging::policy::Purpose;
+use messaging::provider::MessagingProvider;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::config::bytes;
+use crate::fake::{DrivenClock, FakeProvider};
+
+pub(crate) const CUSTOMER: &str = "+447700900123";
+
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) configs: Arc<Configs>,
+    pub(crate) clock: Arc<DrivenClock>,
+    pub(crate) metrics: Arc<Metrics>,
+    providers: Arc<Mutex<BTreeMap<String, Arc<FakeProvider>>>>,
+    /// A new file for the lifetime of the value.
+    _directory: TempDir,
+    _committer: JoinSet<()>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        // Another test may have installed it before.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let directory = tempfile::tempdir().unwrap();
+        let (store, committer) = SqliteStore::open(&directory.path().join("store.db")).await.unwrap();
+        let mut running = JoinSet::new();
+        running.spawn(committer.run());
+        let providers: Arc<Mutex<BTreeMap<String, Arc<FakeProvider>>>> = Arc::default();
+        let connected = Arc::clone(&providers);
+        let connect = move |account: &ProviderAccount| {
+            let mut connected = connected.lock().unwrap();
+            let fake = connected.entry(account.account_key().to_owned()).or_default();
+            Arc::clone(fake) as Arc<dyn MessagingProvider>
+        };
+        let metrics = Arc::new(Metrics::new().unwrap());
+        Self {
+            store: Arc::new(store),
+            configs: Arc::new(Configs::new(Arc::new(connect), Arc::clone(&metrics))),
+            clock: DrivenClock::new(),
+            metrics,
+            providers,
+            _directory: directory,
+            _committer: running,
+        }
+    }
+
+    /// Configures a tenant with one sender, `support`, of an account of its own. `change` edits that sender.
+    pub(crate) fn tenant(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut config: Value = serde_json::from_slice(&bytes(&crate::config::tenant_json(name))).unwrap();
+        let sender = &mut config["senders"]["support"];
+        sender["provider"]["twilio"]["accountSid"] = json!(account(name));
+        change(sender);
+        config["templates"] = json!({ "hello": {
+            "category": "UTILITY",
+            "fallbackLanguage": "en",
+            "localizations": { "en": {
+                "content": { "body": "Hello" },
+                "accounts": { account(name): { "handle": "HX1", "approval": { "state": "approved" } } },
+            }},
+        }});
+        assert_eq!(self.configs.apply(&tenant(name), &bytes(&config)), Applied::New);
+    }
+
+    /// What the tenant's account at the provider has been asked, and answers.
+    pub(crate) fn provider(&self, name: &str) -> Arc<FakeProvider> {
+        Arc::clone(&self.providers.lock().unwrap()[&account(name)])
+    }
+
+    pub(crate) fn dispatching(&self, change: impl FnOnce(&mut DispatchOptions)) -> DispatchContext {
+        let mut options = DispatchOptions::new("replica-a");
+        change(&mut options);
+        DispatchContext {
+            store: Arc::clone(&self.store),
+            configs: Arc::clone(&self.configs),
+            clock: Arc::clone(&self.clock) as _,
+            metrics: Arc::clone(&self.metrics),
+            brakes: Arc::new(Brakes::new(Arc::clone(&self.metrics))),
+            options,
+        }
+    }
+
+    pub(crate) fn dispatcher(&self) -> Dispatcher {
+        Dispatcher::new(self.dispatching(|_| ()))
+    }
+
+    pub(crate) fn reconciler(&self) -> Reconciler {
+        Reconciler::new(self.dispatching(|_| ()))
+    }
+
+    pub(crate) fn publisher(&self) -> Publisher {
+        Publisher::new(PublishContext {
+            store: Arc::clone(&self.store),
+            configs: Arc::clone(&self.configs),
+            clock: Arc::clone(&self.clock) as _,
+            metrics: Arc::clone(&self.metrics),
+            transport: Transport::new(true).unwrap(),
+            owner: "replica-a".into(),
+        })
+    }
+
+    /// Accepts the template `hello` for [`CUSTOMER`]. `change` edits it.
+    pub(crate) async fn accept(&self, name: &str, change: impl FnOnce(&mut NewMessage)) -> MessageId {
+        let now = self.clock.now();
+        let mut message = NewMessage {
+            id: MessageId::new(now, &rand::random()),
+            tenant: tenant(name),
+            sender: support(),
+            messaging_service_sid: None,
+            to: CUSTOMER.parse().unwrap(),
+            content: hello(),
+            purpose: Purpose::Message,
+            priority: Priority::Utility,
+            reply_to: None,
+            metadata: BTreeMap::new(),
+            created_at: now,
+            scheduled_at: None,
+            expires_at: None,
+        };
+        change(&mut message);
+        let id = message.id;
+        let accepted = self.store.accept_message(AcceptMessage { message, idempotency: None }).await.unwrap();
+        assert!(matches!(accepted, Acceptance::New(_)), "{accepted:?}");
+        id
+    }
+
+    pub(crate) async fn record(&self, name: &str, id: MessageId) -> MessageRecord {
+        self.store.message(&tenant(name), id).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn status(&self, name: &str, id: MessageId) -> MessageStatus {
+        self.record(name, id).await.message.status
+    }
+
+    /// Why the message stands where it stands.
+    pub(crate) async fn reason(&self, name: &str, id: MessageId) -> String {
+        self.record(name, id).await.message.reason.unwrap().text
+    }
+
+    pub(crate) fn metric(&self, line: &str) {
+        let text = self.metrics.render().unwrap();
+        assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");
+    }
+}
+
+/// Turns until nothing more can leave now, and waits for every call. Answers when to look again.
+pub(crate) async fn dispatch(dispatcher: &mut Dispatcher, clock: &DrivenClock) -> Option<Timestamp> {
+    loop {
+        let next = dispatcher.turn().await.unwrap();
+        dispatcher.settle_down().await;
+        if next.is_none_or(|at| at > clock.now()) {
+            return next;
+        }
+    }
+}
+
+/// A deadline for what should happen at once, far beyond what a loaded machine needs.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), future).await.unwrap()
+}
+
+pub(crate) fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+pub(crate) fn support() -> SenderName {
+    SenderName::new("support").unwrap()
+}
+
+pub(crate) fn hello() -> OutboundContent {
+    serde_json::from_value(json!({ "template": { "name": "hello" } })).unwrap()
+}
+
+pub(crate) fn sink_config(url: &Url) -> Value {
+    json!({ "http": { "url": url, "signingSecrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] } })
+}
+
+/// An account SID that is the tenant's own.
+fn account(name: &str) -> String {
+    format!("AC{:0>32}", hex::encode(name))
+}
+
+/// What [`World`]'s configs read as.
+pub(crate) fn config_of(world: &World, name: &str) -> TenantConfig {
+    world.configs.get(&tenant(name)).unwrap().config.clone()
+}
