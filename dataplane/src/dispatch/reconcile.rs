@@ -3,6 +3,7 @@
 //! A message whose attempt has no known outcome is looked for in the provider's log; one that the provider has accepted
 //! is looked up by its id. Nothing here sends anything.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use messaging::address::Address;
@@ -10,6 +11,8 @@ use messaging::clock::after;
 use messaging::content::OutboundContent;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{MessageFilter, ProviderMessage};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::DispatchContext;
@@ -21,54 +24,81 @@ use crate::store::queue::{ClaimUnsettled, Fenced, Settle, Settlement, Unsettled}
 
 /// Each look is one indexed read when there is nothing to do.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const AT_ONCE: u32 = 32;
-/// Questions are asked one after another, and each may take a provider's whole time-out.
-const LEASE: Duration = Duration::from_secs(20 * 60);
+/// Questions to providers at once. One that does not answer holds up only those about its own messages.
+const AT_ONCE: usize = 64;
+/// A question may take a provider's whole time-out, and it reads every page of an answer.
+const LEASE: Duration = Duration::from_secs(5 * 60);
 /// The sender is not configured; the message waits, as it would in the queue.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(5 * 60);
 
 /// Settles what is unsettled.
 pub struct Reconciler {
+    inquirer: Arc<Inquirer>,
+    questions: JoinSet<()>,
+}
+
+struct Inquirer {
     context: DispatchContext,
 }
 
 impl Reconciler {
     pub fn new(context: DispatchContext) -> Self {
-        Self { context }
+        Self { inquirer: Arc::new(Inquirer { context }), questions: JoinSet::new() }
     }
 
-    /// Looks until told to stop.
-    pub async fn run(self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            let pause = match self.turn().await {
-                Ok(0) => LOOK_EVERY,
-                Ok(_) => Duration::ZERO,
-                Err(error) => {
-                    tracing::error!(%error, "unsettled messages cannot be settled while the store fails");
-                    LOOK_EVERY
-                }
-            };
+    /// Looks until told to stop. Questions that are open then are given up: nothing is lost by asking again.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
             tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => return,
+                _ = look.tick() => {}
+                Some(ended) = self.questions.join_next() => question_ended(ended),
+            }
+            if let Err(error) = self.turn().await {
+                tracing::error!(%error, "unsettled messages cannot be settled while the store fails");
             }
         }
     }
 
-    /// Asks about every message whose time to be asked about has come; answers how many there were.
-    pub async fn turn(&self) -> Result<usize, StoreError> {
-        let DispatchContext { store, clock, options, .. } = &self.context;
+    /// Begins to ask about the messages whose time to be asked about has come.
+    pub async fn turn(&mut self) -> Result<(), StoreError> {
+        let DispatchContext { store, clock, options, .. } = &self.inquirer.context;
         let now = clock.now();
-        let claim =
-            ClaimUnsettled { now, owner: options.owner.clone(), lease_until: after(now, LEASE), limit: AT_ONCE };
-        let claimed = store.claim_unsettled(claim).await?;
-        let n = claimed.len();
-        for unsettled in claimed {
-            self.settle(unsettled).await?;
+        let limit = u32::try_from(AT_ONCE.saturating_sub(self.questions.len())).unwrap_or(0);
+        if limit == 0 {
+            return Ok(());
         }
-        Ok(n)
+        let claim = ClaimUnsettled { now, owner: options.owner.clone(), lease_until: after(now, LEASE), limit };
+        for unsettled in store.claim_unsettled(claim).await? {
+            let inquirer = Arc::clone(&self.inquirer);
+            self.questions.spawn(async move {
+                let message = unsettled.message.id;
+                if let Err(error) = inquirer.settle(unsettled).await {
+                    tracing::error!(%message, %error, "an unsettled message could not be settled; it is asked about again");
+                }
+            });
+        }
+        Ok(())
     }
 
+    /// Waits until no question is open.
+    pub async fn settle_down(&mut self) {
+        while let Some(ended) = self.questions.join_next().await {
+            question_ended(ended);
+        }
+    }
+}
+
+/// A question that panicked wrote nothing; when its lease ends it is asked again.
+fn question_ended(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "asking about a message ended abnormally; it is asked about again");
+    }
+}
+
+impl Inquirer {
     async fn settle(&self, unsettled: Unsettled) -> Result<(), StoreError> {
         let DispatchContext { store, configs, clock, metrics, options, .. } = &self.context;
         let tenant = configs.get(&unsettled.message.tenant);

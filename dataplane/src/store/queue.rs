@@ -177,7 +177,8 @@ pub struct Settle {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
-    /// The provider has it, in this status; ask again at `ask_at` while that is not terminal.
+    /// The provider has it, in this status; ask again at `ask_at` while that is not terminal. Where another message has
+    /// got this id in the meantime it is only asked again.
     Found { provider_message_id: String, status: MessageStatus, reason: Option<Reason>, ask_at: Timestamp },
     /// It will not be found out any more, or the provider does not have it.
     Ended { status: MessageStatus, reason: Reason },

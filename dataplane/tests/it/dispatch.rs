@@ -16,7 +16,7 @@ use messaging::provider::{Direction, ProviderError, ProviderMessage, SendOutcome
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{CUSTOMER, World, config_of, dispatch, soon, support, tenant};
+use crate::world::{CUSTOMER, World, config_of, dispatch, reconcile, soon, support, tenant};
 
 fn seconds(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n)
@@ -209,7 +209,7 @@ async fn an_ambiguous_attempt_is_never_sent_again_and_ends_when_the_log_has_noth
     let id = world.accept("shop", |_| ()).await;
     let provider = world.provider("shop");
     provider.will_answer([lost()]);
-    let (mut dispatcher, reconciler) = (world.dispatcher(), world.reconciler());
+    let (mut dispatcher, mut reconciler) = (world.dispatcher(), world.reconciler());
     dispatch(&mut dispatcher, &world.clock).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed);
     let begun = world.clock.now();
@@ -217,7 +217,7 @@ async fn an_ambiguous_attempt_is_never_sent_again_and_ends_when_the_log_has_noth
         assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed, "{}", world.clock.now());
         world.clock.advance(seconds(30));
         dispatch(&mut dispatcher, &world.clock).await;
-        reconciler.turn().await.unwrap();
+        reconcile(&mut reconciler).await;
     }
     assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
     assert!(world.reason("shop", id).await.starts_with("unconfirmed: the provider's log has no such message 15"));
@@ -235,7 +235,7 @@ async fn a_lost_answer_is_settled_by_the_providers_log() {
     dispatch(&mut world.dispatcher(), &world.clock).await;
     provider.log.lock().unwrap().push(logged(&world, "SM-found"));
     world.clock.advance(seconds(61));
-    world.reconciler().turn().await.unwrap();
+    reconcile(&mut world.reconciler()).await;
     let record = world.record("shop", id).await;
     assert_eq!(record.message.status, MessageStatus::Sent);
     assert_eq!(record.message.provider_message_id.as_deref(), Some("SM-found"));
@@ -258,8 +258,27 @@ async fn what_belongs_to_another_message_is_not_taken_for_a_lost_one() {
     dispatch(&mut dispatcher, &world.clock).await;
     provider.log.lock().unwrap().push(logged(&world, &known_id));
     world.clock.advance(seconds(16 * 60));
-    world.reconciler().turn().await.unwrap();
+    reconcile(&mut world.reconciler()).await;
     assert_eq!(world.status("shop", unknown).await, MessageStatus::Failed, "the log has none that is not known");
+}
+
+#[tokio::test]
+async fn two_lost_messages_of_the_same_words_never_share_one_of_the_log() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let provider = world.provider("shop");
+    provider.will_answer([lost(), lost()]);
+    let ids = [world.accept("shop", |_| ()).await, world.accept("shop", |_| ()).await];
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    provider.log.lock().unwrap().push(logged(&world, "SM-only"));
+    let mut reconciler = world.reconciler();
+    for _ in 0..30 {
+        world.clock.advance(seconds(61));
+        reconcile(&mut reconciler).await;
+    }
+    let mut ended = [world.status("shop", ids[0]).await, world.status("shop", ids[1]).await];
+    ended.sort();
+    assert_eq!(ended, [MessageStatus::Sent, MessageStatus::Failed]);
 }
 
 #[tokio::test]
@@ -271,12 +290,12 @@ async fn when_two_of_the_log_could_be_it_neither_is_guessed() {
     provider.will_answer([lost()]);
     dispatch(&mut world.dispatcher(), &world.clock).await;
     provider.log.lock().unwrap().extend([logged(&world, "SM-1"), logged(&world, "SM-2")]);
-    let reconciler = world.reconciler();
+    let mut reconciler = world.reconciler();
     world.clock.advance(seconds(20 * 60));
-    reconciler.turn().await.unwrap();
+    reconcile(&mut reconciler).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed);
     world.clock.advance(seconds(40 * 60));
-    reconciler.turn().await.unwrap();
+    reconcile(&mut reconciler).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
     assert!(world.reason("shop", id).await.starts_with("unconfirmed: 2 messages of the provider's log fit"));
 }
@@ -291,11 +310,11 @@ async fn a_lost_webhook_is_made_good_by_asking_for_the_message() {
     let provider_id = world.record("shop", id).await.message.provider_message_id.unwrap();
     let delivered = ProviderMessage { status: MessageStatus::Delivered, ..logged(&world, &provider_id) };
     provider.log.lock().unwrap().push(delivered);
-    let reconciler = world.reconciler();
-    reconciler.turn().await.unwrap();
+    let mut reconciler = world.reconciler();
+    reconcile(&mut reconciler).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Accepted, "its time to be asked for has not come");
     world.clock.advance(seconds(601));
-    reconciler.turn().await.unwrap();
+    reconcile(&mut reconciler).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Delivered);
 }
 
@@ -396,6 +415,25 @@ async fn a_flood_of_one_tenant_does_not_keep_another_waiting() {
     dispatcher.settle_down().await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
     assert_eq!(world.provider("flood").calls(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_one_tenant_holds_up_no_other() {
+    let world = World::new().await;
+    world.tenant("stuck", |_| ());
+    world.tenant("shop", |_| ());
+    let stuck = world.provider("stuck");
+    let _never = stuck.hold();
+    for _ in 0..40 {
+        world.accept("stuck", |_| ()).await;
+    }
+    let mut dispatcher = world.dispatcher();
+    while dispatcher.turn().await.unwrap().is_some_and(|at| at <= world.clock.now()) {}
+    soon(stuck.until_called(32)).await;
+    world.accept("shop", |_| ()).await;
+    dispatcher.turn().await.unwrap();
+    soon(world.provider("shop").until_called(1)).await;
+    assert_eq!(stuck.calls(), 32, "a sender has so many calls at once and no more");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::sink::Sink;
-use crate::world::{World, dispatch, sink_config, soon};
+use crate::world::{World, dispatch, reconcile, sink_config, soon};
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER_KEY: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
@@ -115,7 +115,7 @@ async fn two_events(world: &World, tenant: &str) {
     });
     provider.log.lock().unwrap().push(serde_json::from_value(delivered).unwrap());
     world.clock.advance(SignedDuration::from_mins(11));
-    world.reconciler().turn().await.unwrap();
+    reconcile(&mut world.reconciler()).await;
     assert_eq!(world.status(tenant, id).await, MessageStatus::Delivered);
 }
 
@@ -253,4 +253,17 @@ async fn events_of_a_failed_message_say_why() {
     assert_eq!(event["subject"], id.to_string());
     assert_eq!(event["data"]["reason"], json!({ "code": "63028", "text": "parameter count mismatch" }));
     assert_eq!(event["data"]["metadata"], json!({ "order": "18473" }));
+}
+
+#[tokio::test]
+async fn events_for_a_sink_that_is_no_longer_configured_are_kept_and_not_sent() {
+    let (world, old, new) = (World::new().await, Sink::start().await, Sink::start().await);
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&old.url())]));
+    world.accept("shop", |_| ()).await;
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&new.url())]));
+    publish(&mut world.publisher(), &world).await;
+    assert_eq!((old.received().len(), new.received().len()), (0, 0));
+    assert_eq!(world.store.outbox_counts(world.clock.now()).await.unwrap().dead, 1);
+    world.metric(r#"whatsapp_events_dropped_total{intended="true",reason="sink_removed"} 1"#);
 }

@@ -179,6 +179,12 @@ pub(crate) async fn dispatch(dispatcher: &mut Dispatcher, clock: &DrivenClock) -
     }
 }
 
+/// Asks about every message whose time to be asked about has come, and waits for the answers.
+pub(crate) async fn reconcile(reconciler: &mut Reconciler) {
+    reconciler.turn().await.unwrap();
+    reconciler.settle_down().await;
+}
+
 /// A deadline for what should happen at once, far beyond what a loaded machine needs.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future).await.unwrap()

@@ -8,6 +8,7 @@ use super::codec::{MESSAGE_COLUMNS, corrupt, message, micros, parse, small, time
 use super::committer::{Operation, Tx};
 use super::lifecycle::{self, Evidence};
 use crate::store::StoreError;
+use crate::store::message::Message;
 use crate::store::queue::{ClaimUnsettled, Fenced, Settle, Settlement, Unsettled};
 
 impl Operation for ClaimUnsettled {
@@ -59,6 +60,12 @@ fn claim(row: &SqliteRow) -> Result<Unsettled, StoreError> {
     })
 }
 
+/// Whether another message is known by this id at the provider.
+async fn belongs_to_another(tx: &mut Tx<'_>, message: &Message, provider_message_id: &str) -> Result<bool, StoreError> {
+    let owner = lifecycle::message_of_provider(tx.connection, &message.tenant, provider_message_id).await?;
+    Ok(owner.is_some_and(|owner| owner.id != message.id))
+}
+
 impl Operation for Settle {
     type Answer = Fenced;
 
@@ -81,6 +88,11 @@ impl Operation for Settle {
             Settlement::Ended { status, reason } => {
                 lifecycle::advance(tx, &mut message, &Evidence::end(*status, reason.clone(), *now), sinks).await?;
                 None
+            }
+            Settlement::Found { provider_message_id, ask_at, .. }
+                if belongs_to_another(tx, &message, provider_message_id).await? =>
+            {
+                Some(*ask_at)
             }
             Settlement::Found { provider_message_id, status, reason, ask_at } => {
                 let event = LifecycleEvent::Reported {
