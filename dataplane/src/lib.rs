@@ -1,10 +1,12 @@
 //! The data plane: provider webhooks in, messages out, and the tenants' applications told what happened.
 
+pub mod apply;
 pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod event;
+pub mod http;
 pub mod metrics;
 pub mod publish;
 pub mod store;

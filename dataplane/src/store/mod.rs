@@ -30,7 +30,8 @@ pub use signals::Signals;
 
 use self::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use self::message::{
-    AcceptMessage, Acceptance, CancelMessage, Cancellation, Message, MessageFilter, MessageRecord, Page, StatusCount,
+    AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
+    StatusCount,
 };
 use self::outbox::{ClaimEvents, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane};
 use self::queue::{
@@ -62,6 +63,9 @@ pub trait Store: Send + Sync {
 
     /// Takes a message in, under its idempotency key, and puts it into the queue.
     async fn accept_message(&self, accept: AcceptMessage) -> Result<Acceptance, StoreError>;
+
+    /// What [`Store::accept_message`] would answer to a key that was used before; `None` when it was not.
+    async fn replayed(&self, tenant: &TenantId, idempotency: &Idempotency) -> Result<Option<Acceptance>, StoreError>;
 
     /// Withdraws a message that has not been handed over.
     async fn cancel_message(&self, cancel: CancelMessage) -> Result<Cancellation, StoreError>;

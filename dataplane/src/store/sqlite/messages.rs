@@ -1,14 +1,15 @@
 //! Messages come in, and are withdrawn.
 
 use messaging::content::OutboundContent;
+use messaging::id::TenantId;
 use messaging::lifecycle::{LifecycleEvent, MessageStatus};
-use sqlx::Row;
+use sqlx::{Row, SqliteConnection};
 
 use super::codec::{corrupt, json, micros, priority_code, purpose_code};
 use super::committer::{Operation, Tx};
 use super::lifecycle::{self, Evidence};
 use crate::store::StoreError;
-use crate::store::message::{AcceptMessage, Acceptance, CancelMessage, Cancellation, Message, NewMessage};
+use crate::store::message::{AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, NewMessage};
 
 /// Writes a message, the beginning of its timeline, and its place in the queue.
 pub(super) async fn insert(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Message, StoreError> {
@@ -90,27 +91,36 @@ pub(super) async fn insert(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Message,
     })
 }
 
+/// The answer to a key that was used before.
+pub(super) async fn replayed(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    idempotency: &Idempotency,
+) -> Result<Option<Acceptance>, StoreError> {
+    let used =
+        sqlx::query("SELECT body_sha256, message FROM idempotency_keys WHERE tenant = $1 AND idempotency_key = $2")
+            .bind(tenant.as_str())
+            .bind(&idempotency.key)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(used) = used else { return Ok(None) };
+    if used.try_get::<&[u8], _>(0)? != idempotency.body_sha256 {
+        return Ok(Some(Acceptance::KeyReused));
+    }
+    let message = lifecycle::load(connection, tenant, used.try_get(1)?)
+        .await?
+        .ok_or_else(|| corrupt("an idempotency key", "its message is missing"))?;
+    Ok(Some(Acceptance::Replayed(Box::new(message))))
+}
+
 impl Operation for AcceptMessage {
     type Answer = Acceptance;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Acceptance, StoreError> {
         let tenant = &self.message.tenant;
         if let Some(idempotency) = &self.idempotency {
-            let used = sqlx::query(
-                "SELECT body_sha256, message FROM idempotency_keys WHERE tenant = $1 AND idempotency_key = $2",
-            )
-            .bind(tenant.as_str())
-            .bind(&idempotency.key)
-            .fetch_optional(&mut *tx.connection)
-            .await?;
-            if let Some(used) = used {
-                if used.try_get::<&[u8], _>(0)? != idempotency.body_sha256 {
-                    return Ok(Acceptance::KeyReused);
-                }
-                let message = lifecycle::load(tx.connection, tenant, used.try_get(1)?)
-                    .await?
-                    .ok_or_else(|| corrupt("an idempotency key", "its message is missing"))?;
-                return Ok(Acceptance::Replayed(Box::new(message)));
+            if let Some(replayed) = replayed(tx.connection, tenant, idempotency).await? {
+                return Ok(replayed);
             }
             sqlx::query(
                 "INSERT INTO idempotency_keys (tenant, idempotency_key, body_sha256, message, created_at)

@@ -31,7 +31,8 @@ pub use self::committer::Committer;
 use self::committer::Submit;
 use super::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use super::message::{
-    AcceptMessage, Acceptance, CancelMessage, Cancellation, Message, MessageFilter, MessageRecord, Page, StatusCount,
+    AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
+    StatusCount,
 };
 use super::outbox::{ClaimEvents, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane};
 use super::queue::{
@@ -105,6 +106,11 @@ impl Store for SqliteStore {
         // Webhooks can't be asked for again; a tenant's request can. So requests are shed first.
         self.submit.check_room_for_requests()?;
         self.submit.operation(accept).await
+    }
+
+    async fn replayed(&self, tenant: &TenantId, idempotency: &Idempotency) -> Result<Option<Acceptance>, StoreError> {
+        let mut reader = self.readers.acquire().await?;
+        messages::replayed(&mut reader, tenant, idempotency).await
     }
 
     async fn cancel_message(&self, cancel: CancelMessage) -> Result<Cancellation, StoreError> {

@@ -1,0 +1,219 @@
+//! What follows from an event, as far as the event and the sender's config tell: a pure function.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messaging::address::Address;
+use messaging::clock::after;
+use messaging::config::SenderConfig;
+use messaging::content::OutboundContent;
+use messaging::failure::{FailureClass, suppression};
+use messaging::id::{MessageId, Randomness, SenderName, TenantId};
+use messaging::opt_out::{self, OptChange};
+use messaging::policy::Purpose;
+use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
+use messaging::window;
+
+use crate::event;
+use crate::store::message::{NewMessage, Priority};
+use crate::store::webhook::{Consequence, Keyword, LoggedEvent, Received};
+
+/// How long after a callback that ends nothing the provider is asked, where nothing is to be asked before.
+const ASK_AFTER: Duration = Duration::from_secs(60 * 60);
+/// A confirmation of an opt-out that could not leave soon is better not sent.
+const REPLY_WITHIN: Duration = Duration::from_secs(60 * 60);
+
+/// What events must not overtake each other by: the contact that wrote.
+pub(super) fn line(logged: &LoggedEvent) -> Option<(TenantId, SenderName, Address)> {
+    match &logged.event {
+        Ok(WebhookEvent::Inbound(message)) => {
+            Some((logged.reference.tenant.clone(), logged.sender.clone(), message.from.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// What follows from an event. `sender` is its sender's config, while it has one.
+pub(super) fn of(
+    logged: &LoggedEvent,
+    sender: Option<&SenderConfig>,
+    now: Timestamp,
+    randomness: &mut dyn FnMut() -> Randomness,
+) -> Consequence {
+    match &logged.event {
+        Ok(WebhookEvent::Inbound(message)) => {
+            Consequence::Received(Box::new(received(logged, message, sender, now, randomness)))
+        }
+        Ok(WebhookEvent::Status(update)) => Consequence::Status {
+            update: update.clone(),
+            suppress: suppression_of(update, logged.received_at),
+            ask_at: after(now, ASK_AFTER),
+        },
+        Ok(WebhookEvent::Unreadable { reason, .. }) => Consequence::Nothing { reason: reason.clone() },
+        Err(reason) => Consequence::Nothing { reason: reason.clone() },
+    }
+}
+
+fn suppression_of(update: &StatusUpdate, at: Timestamp) -> Option<messaging::contact::Suppression> {
+    let failure = update.failure.as_ref().filter(|failure| failure.class == FailureClass::Suppress)?;
+    Some(suppression(failure.code.as_deref(), &failure.message, at))
+}
+
+fn received(
+    logged: &LoggedEvent,
+    message: &InboundMessage,
+    sender: Option<&SenderConfig>,
+    now: Timestamp,
+    randomness: &mut dyn FnMut() -> Randomness,
+) -> Received {
+    let (tenant, name, at) = (&logged.reference.tenant, &logged.sender, logged.received_at);
+    let id = event::received_id(tenant, name, &message.provider_message_id, at);
+    let mut contacts = vec![message.from.clone()];
+    contacts.extend(message.from_user_id.iter().filter(|id| **id != message.from).cloned());
+    let keyword = sender.and_then(|sender| {
+        let text = message.content.text()?;
+        let change = opt_out::recognise(&sender.opt_out, text)?;
+        Some(Keyword {
+            change,
+            text: text.to_owned(),
+            event: event::keyword(tenant, name, change, message, at),
+            reply: reply(logged, message, sender, change, id, now, randomness),
+        })
+    });
+    Received { id, message: message.clone(), contacts, event: event::received(tenant, name, id, message, at), keyword }
+}
+
+/// The sender's answer to a keyword, where it has one and it would arrive while anybody expects it.
+fn reply(
+    logged: &LoggedEvent,
+    message: &InboundMessage,
+    sender: &SenderConfig,
+    change: OptChange,
+    id: MessageId,
+    now: Timestamp,
+    randomness: &mut dyn FnMut() -> Randomness,
+) -> Option<NewMessage> {
+    let text = match change {
+        OptChange::Stop => sender.opt_out.stop_reply.as_ref(),
+        OptChange::Start => sender.opt_out.start_reply.as_ref(),
+    }?;
+    let expires_at = after(logged.received_at, REPLY_WITHIN.min(window::LENGTH));
+    if expires_at <= now {
+        return None;
+    }
+    Some(NewMessage {
+        id: MessageId::new(now, &randomness()),
+        tenant: logged.reference.tenant.clone(),
+        sender: logged.sender.clone(),
+        messaging_service_sid: None,
+        to: message.from.clone(),
+        content: OutboundContent::Text { body: text.clone() },
+        purpose: Purpose::KeywordReply,
+        priority: Priority::Utility,
+        reply_to: Some((id, message.provider_message_id.clone())),
+        metadata: BTreeMap::new(),
+        created_at: now,
+        scheduled_at: None,
+        expires_at: Some(expires_at),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::content::InboundContent;
+    use messaging::provider::ProviderFailure;
+
+    use super::*;
+    use crate::store::webhook::LoggedEventRef;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+    }
+
+    fn logged(event: WebhookEvent) -> LoggedEvent {
+        LoggedEvent {
+            reference: LoggedEventRef { tenant: TenantId::new("shop").unwrap(), webhook: "whk_1".into(), position: 0 },
+            sender: SenderName::new("support").unwrap(),
+            received_at: at(0),
+            event: Ok(event),
+        }
+    }
+
+    fn says(text: &str) -> LoggedEvent {
+        logged(WebhookEvent::Inbound(InboundMessage {
+            provider_message_id: "SM1".into(),
+            from: "+447700900123".parse().unwrap(),
+            from_user_id: Some("GB.1a2b".parse().unwrap()),
+            to: None,
+            profile_name: None,
+            content: InboundContent::Text { body: text.into() },
+            in_reply_to: None,
+            extra: BTreeMap::new(),
+        }))
+    }
+
+    fn config() -> SenderConfig {
+        let mut config: SenderConfig = serde_json::from_value(serde_json::json!({
+            "phoneNumber": "+14155238886",
+            "provider": {"twilio": {"accountSid": "AC1", "username": "AC1", "password": "p", "webhookKeys": ["k"]}},
+        }))
+        .unwrap();
+        config.opt_out.stop_reply = Some("You will hear nothing more.".into());
+        config
+    }
+
+    fn received_of(logged: &LoggedEvent, config: Option<&SenderConfig>, now: Timestamp) -> Received {
+        match of(logged, config, now, &mut || [7; 10]) {
+            Consequence::Received(received) => *received,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_window_opens_under_every_address_of_the_customer() {
+        let contacts = received_of(&says("hello"), Some(&config()), at(1)).contacts;
+        assert_eq!(contacts.iter().map(Address::as_str).collect::<Vec<_>>(), ["+447700900123", "GB.1a2b"]);
+    }
+
+    #[test]
+    fn applying_the_same_event_again_tells_of_it_under_the_same_ids() {
+        let (first, again) =
+            (received_of(&says("stop"), Some(&config()), at(1)), received_of(&says("stop"), Some(&config()), at(900)));
+        assert_eq!((first.id, first.event.id), (again.id, again.event.id));
+        assert_eq!(first.keyword.unwrap().event, again.keyword.unwrap().event);
+    }
+
+    #[test]
+    fn a_keyword_is_answered_while_the_answer_is_expected() {
+        let keyword = |now| received_of(&says(" Stop "), Some(&config()), now).keyword.unwrap();
+        let reply = keyword(at(1)).reply.unwrap();
+        assert_eq!(reply.purpose, Purpose::KeywordReply);
+        assert_eq!(reply.content, OutboundContent::Text { body: "You will hear nothing more.".into() });
+        assert!(keyword(at(3600)).reply.is_none(), "too late");
+        assert!(
+            received_of(&says("start"), Some(&config()), at(1)).keyword.unwrap().reply.is_none(),
+            "none configured"
+        );
+        assert!(received_of(&says("stop"), None, at(1)).keyword.is_none(), "a sender that is gone has no keywords");
+    }
+
+    #[test]
+    fn a_status_suppresses_when_its_failure_says_that_the_recipient_does_not_want_it() {
+        let status = |class| {
+            logged(WebhookEvent::Status(StatusUpdate {
+                provider_message_id: "SM1".into(),
+                attempt: None,
+                status: messaging::lifecycle::MessageStatus::Failed,
+                failure: Some(ProviderFailure { code: Some("63024".into()), message: "invalid".into(), class }),
+                extra: BTreeMap::new(),
+            }))
+        };
+        for (class, suppresses) in [(FailureClass::Suppress, true), (FailureClass::Template, false)] {
+            match of(&status(class), None, at(0), &mut || [0; 10]) {
+                Consequence::Status { suppress, .. } => assert_eq!(suppress.is_some(), suppresses, "{class:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Bodies: bounded, and JSON only when they say so.
+
+use axum::body::{Body, Bytes};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+
+use super::problem::Problem;
+
+/// The largest body that is read. Twilio's webhooks and any message are far below it.
+pub(super) const LIMIT: usize = 64 * 1024;
+
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    TooLarge,
+    /// The connection ended before the body did.
+    Broken,
+}
+
+/// Reads a whole body, and no more than the limit of it.
+pub(super) async fn read(body: Body) -> Result<Bytes, Unread> {
+    match Limited::new(body, LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Unread::TooLarge),
+        Err(_) => Err(Unread::Broken),
+    }
+}
+
+impl From<Unread> for Problem {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The body is too large",
+                format!("the body is larger than {LIMIT} bytes"),
+            ),
+            Unread::Broken => {
+                Self::new(StatusCode::BAD_REQUEST, "broken-body", "The body is incomplete", "the body ended too early")
+            }
+        }
+    }
+}
+
+/// Refuses what does not say that it is JSON.
+pub(super) fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let essence = given.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = format!("the Content-Type is {given:?}; expected application/json");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON", detail))
+}
+
+/// Parses a body. What is wrong with it is told with line and column.
+pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "malformed-json",
+            "The body is not JSON",
+            format!("the body is not JSON: {error}"),
+        )
+    })
+}

@@ -1,0 +1,114 @@
+//! Reads a JSON object field by field and notes everything that is wrong with it, so that a caller hears of all of it
+//! at once. A field that is not asked for is unknown.
+
+use serde_json::{Map, Value};
+
+use super::problem::FieldError;
+
+/// An object that is being read.
+pub(super) struct Fields {
+    pointer: String,
+    object: Map<String, Value>,
+    known: Vec<&'static str>,
+}
+
+/// What has been found wrong.
+pub(super) type Errors = Vec<FieldError>;
+
+/// A part of a JSON pointer.
+pub(super) fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// What a value is, for people.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+pub(super) fn wrong_type(pointer: &str, value: &Value, expected: &str) -> FieldError {
+    let name = if pointer.is_empty() { "the body" } else { pointer };
+    FieldError::body(pointer, "invalid", format!("{name} is {}", kind(value)), expected)
+}
+
+impl Fields {
+    /// Begins to read a value that must be an object.
+    pub(super) fn of(pointer: impl Into<String>, value: Value, errors: &mut Errors) -> Option<Self> {
+        let pointer = pointer.into();
+        match value {
+            Value::Object(object) => Some(Self { pointer, object, known: Vec::new() }),
+            other => {
+                errors.push(wrong_type(&pointer, &other, "a JSON object"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn pointer(&self, name: &str) -> String {
+        format!("{}/{name}", self.pointer)
+    }
+
+    /// A field as it is; `null` is the same as nothing.
+    pub(super) fn value(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
+        self.object.remove(name).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn string(&mut self, name: &'static str, errors: &mut Errors) -> Option<String> {
+        match self.value(name)? {
+            Value::String(text) => Some(text),
+            other => {
+                errors.push(wrong_type(&self.pointer(name), &other, "a string"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn required_string(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        errors: &mut Errors,
+    ) -> Option<String> {
+        let was = errors.len();
+        let text = self.string(name, errors);
+        if text.is_none() && errors.len() == was {
+            errors.push(FieldError::body(self.pointer(name), "required", format!("{name} is missing"), expected));
+        }
+        text
+    }
+
+    /// A string that stands for something with a form of its own.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        errors: &mut Errors,
+    ) -> Option<T> {
+        let text = self.string(name, errors)?;
+        let parsed = parse(&text);
+        if parsed.is_none() {
+            errors.push(FieldError::body(self.pointer(name), "invalid", format!("{name} is {text:?}"), expected));
+        }
+        parsed
+    }
+
+    /// Notes the fields that nobody asked for.
+    pub(super) fn finish(self, errors: &mut Errors) {
+        for name in self.object.keys() {
+            errors.push(FieldError::body(
+                format!("{}/{}", self.pointer, escaped(name)),
+                "unknown_field",
+                format!("{name:?} is not a field here"),
+                format!("one of {}", self.known.join(", ")),
+            ));
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The tenants' messages: asked for, read, listed, withdrawn.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use messaging::address::Address;
+use messaging::clock::after;
+use messaging::config::{RouteTarget, TemplateConfig};
+use messaging::content::OutboundContent;
+use messaging::id::{MessageId, PolicyName};
+use messaging::lifecycle::MessageStatus;
+use messaging::policy::{self, Purpose, SendIntent};
+use messaging::routing;
+use sha2::{Digest, Sha256};
+use url::form_urlencoded;
+
+use super::HttpContext;
+use super::body;
+use super::problem::{FieldError, Problem};
+use super::send::{self, Route, SendRequest};
+use super::view::{MessageList, MessageView};
+use crate::auth::Caller;
+use crate::config::{Sender, Tenant};
+use crate::store::message::{
+    AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, NewMessage, Priority,
+    Reason,
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Tells that the answer is to an earlier request with the same key.
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Messages on a page, unless the caller says otherwise; and at most.
+const PAGE: u32 = 50;
+const LARGEST_PAGE: u32 = 200;
+
+pub(super) async fn send(
+    caller: Caller,
+    State(context): State<Arc<HttpContext>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    body::check_is_json(&headers)?;
+    let key = idempotency_key(&headers)?;
+    let body = body::read(body).await?;
+    let idempotency = key.map(|key| Idempotency { key, body_sha256: Sha256::digest(&body).into() });
+    // A repeated request gets its first answer, whatever has become of the window or the template since.
+    if let Some(idempotency) = &idempotency
+        && let Some(answer) = context.store.replayed(&caller.tenant, idempotency).await?
+    {
+        return answered(answer);
+    }
+    let now = context.clock.now();
+    let request = send::read(body::json(&body)?, now).map_err(Problem::invalid)?;
+    let tenant = tenant_of(&context, &caller)?;
+    let message = admit(&context, &tenant, request, now).await?;
+    let acceptance = context.store.accept_message(AcceptMessage { message, idempotency }).await?;
+    if matches!(acceptance, Acceptance::New(_)) {
+        context.metrics.message_reached(MessageStatus::Queued);
+    }
+    answered(acceptance)
+}
+
+fn answered(acceptance: Acceptance) -> Result<Response, Problem> {
+    let accepted = |message: Message| (StatusCode::ACCEPTED, Json(MessageView::from(message)));
+    match acceptance {
+        Acceptance::New(message) => Ok(accepted(*message).into_response()),
+        Acceptance::Replayed(message) => {
+            Ok(([(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"))], accepted(*message)).into_response())
+        }
+        Acceptance::KeyReused => {
+            let detail = "this Idempotency-Key was used with another body; expected the same body, or another key";
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The key is taken", detail))
+        }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    match key {
+        Some(key) => Ok(Some(key.to_owned())),
+        None => Err(Problem::bad_parameters(vec![FieldError::parameter(
+            "Idempotency-Key",
+            "the Idempotency-Key is empty, too long, or not printable",
+            "1 to 255 printable ASCII characters",
+        )])),
+    }
+}
+
+/// The caller's tenant as it is configured now.
+pub(super) fn tenant_of(context: &HttpContext, caller: &Caller) -> Result<Arc<Tenant>, Problem> {
+    // It was there when the caller was let in.
+    context.configs.get(&caller.tenant).ok_or_else(|| Problem::not_found("tenant any more"))
+}
+
+/// Makes a request into a message, if it is one that may be sent.
+async fn admit(
+    context: &HttpContext,
+    tenant: &Tenant,
+    request: SendRequest,
+    now: jiff::Timestamp,
+) -> Result<NewMessage, Problem> {
+    let SendRequest { to, route, content, reply_to, scheduled_at, valid_for, metadata } = request;
+    let target = target(tenant, &route, &to).map_err(|error| Problem::invalid(vec![error]))?;
+    let sender = sender(tenant, &target).map_err(|error| Problem::invalid(vec![error]))?;
+    let tenant_id = &tenant.config.tenant;
+    let reply_to = match reply_to {
+        None => None,
+        Some(id) => match context.store.provider_message_id(tenant_id, id).await? {
+            Some(provider_id) => Some((id, provider_id)),
+            None => {
+                let detail = format!("{id} is no message of this tenant that the provider knows");
+                let expected = "a message that was received, or that the provider has accepted";
+                return Err(Problem::invalid(vec![FieldError::body("/replyTo", "unknown_message", detail, expected)]));
+            }
+        },
+    };
+    let not_before = scheduled_at.filter(|at| *at > now);
+    let expires_at = valid_for.map(|validity| after(not_before.unwrap_or(now), validity));
+    let contact = context.store.contact(tenant_id, sender.name, &to).await?;
+    let intent = SendIntent { to: &to, content: &content, purpose: Purpose::Message, not_before, expires_at };
+    let template = template(tenant, &content);
+    let permit = policy::check(&intent, &contact.state, sender.config, template, now).map_err(Problem::refused)?;
+    Ok(NewMessage {
+        id: MessageId::new(now, &rand::random()),
+        tenant: tenant_id.clone(),
+        sender: target.sender,
+        messaging_service_sid: target.messaging_service_sid,
+        to,
+        content,
+        purpose: Purpose::Message,
+        priority: Priority::of(permit.category),
+        reply_to,
+        metadata,
+        created_at: now,
+        scheduled_at: not_before,
+        expires_at,
+    })
+}
+
+fn template<'a>(tenant: &'a Tenant, content: &OutboundContent) -> Option<&'a TemplateConfig> {
+    match content {
+        OutboundContent::Template { name, .. } => tenant.config.templates.get(name),
+        OutboundContent::Text { .. } | OutboundContent::Media { .. } => None,
+    }
+}
+
+/// Which sender, and which Messaging Service of it, the message leaves through.
+fn target(tenant: &Tenant, route: &Route, to: &Address) -> Result<RouteTarget, FieldError> {
+    let config = &tenant.config;
+    let listed = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    match route {
+        Route::Sender(sender) => Ok(RouteTarget { sender: sender.clone(), messaging_service_sid: None }),
+        Route::Policy(name) => match config.policies.get(name) {
+            Some(policy) => Ok(routing::route(policy, to).clone()),
+            None => Err(FieldError::body(
+                "/policy",
+                "policy_unknown",
+                format!("this tenant has no RoutingPolicy {name} that is ready"),
+                format!("one of: {}", listed(config.policies.keys().map(PolicyName::as_str).collect())),
+            )),
+        },
+        Route::Default => {
+            let only = |n: usize| n == 1;
+            let policy = config
+                .policies
+                .iter()
+                .find(|(name, _)| name.as_str() == "default" || only(config.policies.len()))
+                .map(|(_, policy)| policy);
+            if let Some(policy) = policy {
+                return Ok(routing::route(policy, to).clone());
+            }
+            match config.senders.keys().next() {
+                Some(sender) if only(config.senders.len()) => {
+                    Ok(RouteTarget { sender: sender.clone(), messaging_service_sid: None })
+                }
+                _ => Err(FieldError::body(
+                    "/from",
+                    "required",
+                    "nothing says which sender the message leaves through",
+                    format!(
+                        "from, policy, or a RoutingPolicy named default; senders: {}",
+                        listed(config.senders.keys().map(|s| s.as_str()).collect())
+                    ),
+                )),
+            }
+        }
+    }
+}
+
+fn sender<'a>(tenant: &'a Tenant, target: &RouteTarget) -> Result<Sender<'a>, FieldError> {
+    tenant.sender(&target.sender).ok_or_else(|| {
+        let known: Vec<_> = tenant.config.senders.keys().map(|s| s.as_str()).collect();
+        FieldError::body(
+            "/from",
+            "sender_unknown",
+            format!("this tenant has no WhatsAppSender {}", target.sender),
+            format!("one of: {}", known.join(", ")),
+        )
+    })
+}
+
+pub(super) async fn read(
+    caller: Caller,
+    State(context): State<Arc<HttpContext>>,
+    Path(id): Path<String>,
+) -> Result<Json<MessageView>, Problem> {
+    // What is no id is no message either.
+    let id = id.parse().map_err(|_| Problem::not_found("message"))?;
+    match context.store.message(&caller.tenant, id).await? {
+        Some(record) => Ok(Json(record.into())),
+        None => Err(Problem::not_found("message")),
+    }
+}
+
+pub(super) async fn list(
+    caller: Caller,
+    State(context): State<Arc<HttpContext>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<MessageList>, Problem> {
+    let filter = filter(query.as_deref().unwrap_or("")).map_err(Problem::bad_parameters)?;
+    let page = context.store.messages(&caller.tenant, &filter).await?;
+    Ok(Json(MessageList {
+        items: page.items.into_iter().map(MessageView::from).collect(),
+        next_cursor: page.next.map(|id| id.to_string()),
+    }))
+}
+
+/// Reads the query; tells of everything that is wrong with it.
+fn filter(query: &str) -> Result<MessageFilter, Vec<FieldError>> {
+    let mut filter = MessageFilter { limit: PAGE, ..MessageFilter::default() };
+    let mut errors = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "status" => set(&mut filter.status, &name, &value, "one of the statuses in /openapi.json", &mut errors),
+            "to" => set(&mut filter.to, &name, &value, "an address such as %2B447700900123", &mut errors),
+            "from" => set(&mut filter.sender, &name, &value, "the name of a WhatsAppSender", &mut errors),
+            "template" => filter.template = Some(value.into_owned()),
+            "since" => set(&mut filter.since, &name, &value, "a time in RFC 3339", &mut errors),
+            "until" => set(&mut filter.until, &name, &value, "a time in RFC 3339", &mut errors),
+            "cursor" => set(&mut filter.after, &name, &value, "nextCursor of the page before", &mut errors),
+            "limit" => match value.parse() {
+                Ok(limit) if (1..=LARGEST_PAGE).contains(&limit) => filter.limit = limit,
+                _ => errors.push(FieldError::parameter(
+                    &name,
+                    format!("limit is {value:?}"),
+                    format!("a number from 1 to {LARGEST_PAGE}"),
+                )),
+            },
+            _ => errors.push(FieldError::parameter(
+                &name,
+                format!("{name:?} is not a parameter here"),
+                "one of status, to, from, template, since, until, limit, cursor",
+            )),
+        }
+    }
+    if errors.is_empty() { Ok(filter) } else { Err(errors) }
+}
+
+fn set<T: FromStr>(field: &mut Option<T>, name: &str, value: &str, expected: &str, errors: &mut Vec<FieldError>) {
+    match value.parse() {
+        Ok(parsed) => *field = Some(parsed),
+        Err(_) => errors.push(FieldError::parameter(name, format!("{name} is {value:?}"), expected)),
+    }
+}
+
+pub(super) async fn cancel(
+    caller: Caller,
+    State(context): State<Arc<HttpContext>>,
+    Path(id): Path<String>,
+) -> Result<Json<MessageView>, Problem> {
+    let id: MessageId = id.parse().map_err(|_| Problem::not_found("message"))?;
+    let Some(record) = context.store.message(&caller.tenant, id).await? else {
+        return Err(Problem::not_found("message"));
+    };
+    let was_canceled = record.message.status == MessageStatus::Canceled;
+    let tenant = tenant_of(&context, &caller)?;
+    let sinks = tenant.sender(&record.message.sender).map(|sender| sender.sinks()).unwrap_or_default();
+    let reason = Reason::new(Some("canceled"), format!("canceled by {}", caller.name));
+    let cancel = CancelMessage { tenant: caller.tenant.clone(), id, now: context.clock.now(), reason, sinks };
+    match context.store.cancel_message(cancel).await? {
+        Cancellation::Canceled(message) => {
+            if !was_canceled {
+                context.metrics.message_reached(MessageStatus::Canceled);
+            }
+            Ok(Json((*message).into()))
+        }
+        Cancellation::TooLate(message) => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "too-late",
+            "It is too late to cancel",
+            format!("the message is {}; expected one that is still queued", message.status),
+        )),
+        Cancellation::NotFound => Err(Problem::not_found("message")),
+    }
+}

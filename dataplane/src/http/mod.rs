@@ -1,0 +1,111 @@
+//! Three listeners: the internet's ([`webhooks`]), the tenants' ([`api`]), and the operators' ([`admin`]).
+//!
+//! Each is a router of its own, so that nothing of one can be reached through another.
+
+pub mod admin;
+mod body;
+mod contacts;
+mod fields;
+mod messages;
+mod openapi;
+mod problem;
+mod send;
+mod view;
+mod webhooks;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use http::StatusCode;
+use http::request::Parts;
+use messaging::clock::Clock;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+pub use openapi::document as openapi_document;
+pub use problem::{FieldError, Problem};
+
+use crate::auth::{Authenticator, Caller};
+use crate::config::Configs;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// A request's whole time; a client that sends its body slower than this holds no place for longer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What requests need of the rest of the process.
+pub struct HttpContext {
+    pub store: Arc<dyn Store>,
+    pub configs: Arc<Configs>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub authenticator: Authenticator,
+}
+
+/// The internet's side: providers' webhooks, and nothing else.
+pub fn webhooks(context: Arc<HttpContext>) -> Router {
+    let router = Router::new()
+        .route("/webhooks/{namespace}/{sender}/twilio/inbound", post(webhooks::inbound))
+        .route("/webhooks/{namespace}/{sender}/twilio/status", post(webhooks::status))
+        .route("/webhooks/{namespace}/{sender}/twilio/status/{attempt}", post(webhooks::status_of_attempt));
+    guarded(router, &context).with_state(context)
+}
+
+/// The tenants' side.
+pub fn api(context: Arc<HttpContext>) -> Router {
+    let router = Router::new()
+        .route("/v1/messages", post(messages::send).get(messages::list))
+        .route("/v1/messages/{id}", get(messages::read))
+        .route("/v1/messages/{id}/cancel", post(messages::cancel))
+        .route("/v1/contacts/{address}", get(contacts::read))
+        .route("/v1/contacts/{address}/consent", put(contacts::put_consent))
+        .route("/openapi.json", get(openapi::serve))
+        .fallback(async || {
+            Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", "there is no such path; see /openapi.json")
+        })
+        .method_not_allowed_fallback(async || {
+            let detail = "this path does not take this method; see /openapi.json";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+        });
+    guarded(router, &context).with_state(context)
+}
+
+/// What holds for every request from outside: nothing before the configs are known, no panic that ends a connection
+/// without an answer, no endless request.
+fn guarded(router: Router<Arc<HttpContext>>, context: &Arc<HttpContext>) -> Router<Arc<HttpContext>> {
+    router
+        .layer(middleware::from_fn_with_state(Arc::clone(context), configured))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(CatchPanicLayer::custom(panicked))
+}
+
+/// A request that comes before the configs would be told that its tenant does not exist.
+async fn configured(State(context): State<Arc<HttpContext>>, request: Request, next: Next) -> Response {
+    if context.configs.is_ready() {
+        next.run(request).await
+    } else {
+        Problem::try_again("the tenants' configs are not loaded yet").into_response()
+    }
+}
+
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let reason =
+        panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    tracing::error!(reason, "a request ended in a panic");
+    Problem::internal().into_response()
+}
+
+/// Every request of the tenants' API proves who calls before anything else is looked at.
+impl FromRequestParts<Arc<HttpContext>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Arc<HttpContext>) -> Result<Self, Problem> {
+        Ok(context.authenticator.authenticate(&parts.headers).await?)
+    }
+}

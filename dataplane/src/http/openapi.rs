@@ -1,0 +1,199 @@
+//! The description of the tenants' API in OpenAPI, made from the types that are served.
+
+use axum::Json;
+use utoipa::OpenApi;
+
+use super::contacts::ConsentBody;
+use super::problem::Problem;
+use super::view::{ContactView, MessageList, MessageView};
+
+/// The description, as JSON with line breaks.
+pub fn document() -> String {
+    let mut text = Document::openapi().to_pretty_json().unwrap_or_else(|e| unreachable!("a description is JSON: {e}"));
+    text.push('\n');
+    text
+}
+
+pub(super) async fn serve() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}
+
+/// Sends, reads and cancels WhatsApp messages of one tenant, and tells what is known of its contacts.
+///
+/// Every request carries `Authorization: Bearer` and an API key of the tenant, or a token of one of its Kubernetes
+/// ServiceAccounts for this service's audience. The namespace is the tenant. Errors are problem documents (RFC 9457).
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "whatsapp-operator data plane"),
+    paths(send, list, read, cancel, contact, consent),
+    components(schemas(Problem)),
+    modifiers(&Bearer),
+    security(("bearer" = []))
+)]
+struct Document;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        openapi.components.get_or_insert_default().security_schemes.insert("bearer".to_owned(), scheme.into());
+    }
+}
+
+/// What to send. Exactly one of `template`, `text` and `media`; at most one of `from` and `policy`.
+#[derive(utoipa::ToSchema)]
+#[schema(as = SendMessage)]
+#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
+struct SendBody {
+    /// E.164, such as `+447700900123`, or a business-scoped user id, such as `GB.1a2b3c`.
+    to: String,
+    /// A WhatsAppSender. Without it and without `policy`, the RoutingPolicy named `default` decides, or the only policy
+    /// or sender there is.
+    from: Option<String>,
+    /// A RoutingPolicy.
+    policy: Option<String>,
+    template: Option<TemplateBody>,
+    text: Option<TextBody>,
+    media: Option<MediaBody>,
+    /// A message that was received or sent; this one quotes it.
+    #[schema(rename = "replyTo")]
+    reply_to: Option<String>,
+    /// Not before this time; at most 366 days ahead.
+    #[schema(rename = "scheduleAt")]
+    schedule_at: Option<jiff::Timestamp>,
+    /// From 10s to 30d, counted from `scheduleAt` or from now: a whole number and one of s, m, h, d.
+    #[schema(rename = "validFor")]
+    valid_for: Option<String>,
+    /// At most 16 entries of at most 64 and 512 characters; it comes back with every event of the message.
+    metadata: Option<std::collections::BTreeMap<String, String>>,
+}
+
+/// An approved template; may be sent at any time.
+#[derive(utoipa::ToSchema)]
+#[schema(as = TemplateContent)]
+#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
+struct TemplateBody {
+    /// A MessageTemplate.
+    name: String,
+    /// Such as `de`; absent, the template's fallback language.
+    language: Option<String>,
+    /// A value for each variable of the template.
+    values: Option<std::collections::BTreeMap<String, String>>,
+}
+
+/// Free-form text; only within 24 hours of the contact's last message.
+#[derive(utoipa::ToSchema)]
+#[schema(as = TextContent)]
+#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
+struct TextBody {
+    body: String,
+}
+
+/// A file; only within 24 hours of the contact's last message.
+#[derive(utoipa::ToSchema)]
+#[schema(as = MediaContent)]
+#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
+struct MediaBody {
+    /// The provider fetches it from here.
+    url: String,
+    caption: Option<String>,
+}
+
+/// Send a message
+///
+/// 202 means that the message is on disk, and neither that it was sent nor that it arrived.
+#[utoipa::path(
+    post, path = "/v1/messages", operation_id = "sendMessage", request_body = SendBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters. The same key and body get the same answer; the same key and another body get 422.")),
+    responses(
+        (status = 202, description = "Accepted. `Idempotency-Replayed: true` marks the answer to a repeated request.", body = MessageView),
+        (status = 400, description = "The body is not JSON, or a header is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "It is not known who calls.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The caller may not act for this tenant.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is larger than 64 KiB.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body does not say that it is JSON.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Fields are wrong, or policy forbids the message.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too much waits; try again after `Retry-After` seconds.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn send() {}
+
+/// List messages, newest first
+#[utoipa::path(
+    get, path = "/v1/messages", operation_id = "listMessages",
+    params(
+        ("status" = Option<super::view::Status>, Query, description = "Only messages that stand there now."),
+        ("to" = Option<String>, Query, description = "Only messages to this address; mind that + is written %2B."),
+        ("from" = Option<String>, Query, description = "Only messages of this sender."),
+        ("template" = Option<String>, Query, description = "Only messages with this template."),
+        ("since" = Option<jiff::Timestamp>, Query, description = "Created at this time or later."),
+        ("until" = Option<jiff::Timestamp>, Query, description = "Created before this time."),
+        ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 unless said.", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page.", body = MessageList),
+        (status = 400, description = "A parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn list() {}
+
+/// Read a message and its whole life
+#[utoipa::path(
+    get, path = "/v1/messages/{id}", operation_id = "getMessage",
+    params(("id" = String, Path, description = "`msg_` and 32 hexadecimal digits.")),
+    responses(
+        (status = 200, description = "The message with its timeline.", body = MessageView),
+        (status = 404, description = "This tenant has no such message.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn read() {}
+
+/// Cancel a message that has not been handed over
+#[utoipa::path(
+    post, path = "/v1/messages/{id}/cancel", operation_id = "cancelMessage",
+    params(("id" = String, Path, description = "`msg_` and 32 hexadecimal digits.")),
+    responses(
+        (status = 200, description = "It is canceled, now or before.", body = MessageView),
+        (status = 404, description = "This tenant has no such message.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has been handed over, or has ended.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn cancel() {}
+
+/// Read what is known of a contact
+#[utoipa::path(
+    get, path = "/v1/contacts/{address}", operation_id = "getContact",
+    params(
+        ("address" = String, Path, description = "Such as +447700900123."),
+        ("sender" = Option<String>, Query, description = "The sender whose contact it is; may be left out where there is only one."),
+    ),
+    responses(
+        (status = 200, description = "Window, consent and suppression.", body = ContactView),
+        (status = 400, description = "The address or a parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn contact() {}
+
+/// Record what a contact agreed to
+#[utoipa::path(
+    put, path = "/v1/contacts/{address}/consent", operation_id = "putConsent", request_body = ConsentBody,
+    params(
+        ("address" = String, Path, description = "Such as +447700900123."),
+        ("sender" = Option<String>, Query, description = "The sender whose contact it is; may be left out where there is only one."),
+    ),
+    responses(
+        (status = 200, description = "Recorded.", body = ContactView),
+        (status = 400, description = "The address or a parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Fields are wrong.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn consent() {}

@@ -1,0 +1,223 @@
+//! How messages and contacts are shown to tenants.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use messaging::address::Address;
+use messaging::contact::ConsentRecord;
+use messaging::content::OutboundContent;
+use messaging::id::{MessageId, SenderName};
+use messaging::lifecycle::MessageStatus;
+use messaging::window::Window;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::store::contact::Contact;
+use crate::store::message::{Message, MessageRecord, Reason, TimelineEntry};
+
+/// A message.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Message)]
+pub(super) struct MessageView {
+    /// `msg_` and 32 hexadecimal digits.
+    #[schema(value_type = String)]
+    id: MessageId,
+    /// Where it stands. Acceptance is not delivery: `queued`, `submitted`, `unconfirmed`, `accepted` and `sent` may all
+    /// still fail.
+    #[schema(value_type = Status)]
+    status: MessageStatus,
+    /// Why it stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[schema(value_type = String)]
+    to: Address,
+    /// The sender whose credentials, limits, window and suppressions count.
+    #[schema(value_type = String)]
+    from: SenderName,
+    /// The Messaging Service that it leaves through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messaging_service_sid: Option<String>,
+    /// `template`, `text` or `media`, as it was asked for; absent once retention has removed it.
+    #[serde(flatten)]
+    #[schema(value_type = Option<Object>)]
+    content: Option<OutboundContent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    reply_to: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+    /// The provider's id, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_message_id: Option<String>,
+    /// How often it was handed to the provider.
+    attempts: u32,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    /// Every status that it reached, oldest first; only when a single message is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<Vec<TimelineEntry>>,
+}
+
+/// Where a message stands.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "the schema of a status of the domain, which knows no OpenAPI")]
+pub(super) enum Status {
+    Queued,
+    Submitted,
+    Unconfirmed,
+    Accepted,
+    Sent,
+    Canceled,
+    Expired,
+    Suppressed,
+    Rejected,
+    Failed,
+    Delivered,
+    Read,
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        let Message {
+            id,
+            tenant: _,
+            sender,
+            messaging_service_sid,
+            to,
+            content,
+            purpose: _,
+            priority: _,
+            reply_to,
+            metadata,
+            status,
+            reason,
+            provider_message_id,
+            attempt: _,
+            attempts,
+            created_at,
+            updated_at,
+            scheduled_at,
+            expires_at,
+        } = message;
+        Self {
+            id,
+            status,
+            reason,
+            to,
+            from: sender,
+            messaging_service_sid,
+            content,
+            reply_to: reply_to.map(|(id, _)| id),
+            schedule_at: scheduled_at,
+            expires_at,
+            metadata,
+            provider_message_id,
+            attempts,
+            created_at,
+            updated_at,
+            timeline: None,
+        }
+    }
+}
+
+impl From<MessageRecord> for MessageView {
+    fn from(record: MessageRecord) -> Self {
+        Self { timeline: Some(record.timeline), ..record.message.into() }
+    }
+}
+
+/// A page of messages, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MessageList {
+    pub(super) items: Vec<MessageView>,
+    /// Give it as `cursor` for the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_cursor: Option<String>,
+}
+
+/// What is known of a contact of one sender.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Contact)]
+pub(super) struct ContactView {
+    #[schema(value_type = String)]
+    address: Address,
+    #[schema(value_type = String)]
+    sender: SenderName,
+    window: WindowView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consent: Option<ConsentView>,
+    /// Nothing is sent to the contact while this stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppression: Option<SuppressionView>,
+}
+
+/// The 24-hour window, in which free-form messages may be sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Window)]
+struct WindowView {
+    open: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closes_at: Option<Timestamp>,
+    /// When the contact last wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_inbound_at: Option<Timestamp>,
+}
+
+/// What the contact agreed to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Consent)]
+pub(super) struct ConsentView {
+    /// `granted` or `revoked`.
+    #[schema(value_type = String)]
+    status: messaging::contact::ConsentStatus,
+    recorded_at: Timestamp,
+    #[schema(value_type = super::contacts::EvidenceBody)]
+    evidence: messaging::contact::Evidence,
+}
+
+impl From<ConsentRecord> for ConsentView {
+    fn from(record: ConsentRecord) -> Self {
+        let ConsentRecord { status, recorded_at, evidence } = record;
+        Self { status, recorded_at, evidence }
+    }
+}
+
+/// Why nothing is sent to a contact.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Suppression)]
+struct SuppressionView {
+    /// `optedOut`, `blocked`, `unreachable` or `manual`.
+    #[schema(value_type = String)]
+    reason: messaging::contact::SuppressionReason,
+    at: Timestamp,
+    detail: String,
+}
+
+impl ContactView {
+    pub(super) fn new(address: Address, sender: SenderName, contact: Contact, now: Timestamp) -> Self {
+        let state = contact.state;
+        let window = Window::at(state.last_inbound_at, now);
+        Self {
+            address,
+            sender,
+            window: WindowView {
+                open: window.is_open(),
+                closes_at: window.closes_at(),
+                last_inbound_at: state.last_inbound_at,
+            },
+            consent: state.consent.map(ConsentView::from),
+            suppression: state.suppression.map(|s| SuppressionView { reason: s.reason, at: s.at, detail: s.detail }),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Providers' webhooks: read, verified, translated, committed, answered. In that order, and nothing else: what follows
+//! from an event is decided from the log, in [`crate::apply`].
+//!
+//! A 2xx means that the event is on disk. What is not believed is answered with 403 and leaves no trace but a count.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use messaging::id::{AttemptId, SenderName, TenantId};
+use messaging::provider::{Headers, WebhookEvent, WebhookKind, WebhookRequest};
+
+use super::HttpContext;
+use super::body::{self, Unread};
+use crate::metrics::{WebhookLabel, WebhookResult};
+use crate::store::StoreError;
+use crate::store::webhook::{RecordWebhook, Recorded};
+
+/// Nothing is said to the customer by answering their webhook.
+const NO_REPLY: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
+
+pub(super) async fn inbound(
+    State(context): State<Arc<HttpContext>>,
+    Path((namespace, sender)): Path<(String, String)>,
+    parts: Parts,
+    body: Body,
+) -> Response {
+    take(&context, &namespace, &sender, WebhookKind::Inbound, &parts, body).await
+}
+
+pub(super) async fn status(
+    State(context): State<Arc<HttpContext>>,
+    Path((namespace, sender)): Path<(String, String)>,
+    parts: Parts,
+    body: Body,
+) -> Response {
+    take(&context, &namespace, &sender, WebhookKind::Status { attempt: None }, &parts, body).await
+}
+
+pub(super) async fn status_of_attempt(
+    State(context): State<Arc<HttpContext>>,
+    Path((namespace, sender, attempt)): Path<(String, String, String)>,
+    parts: Parts,
+    body: Body,
+) -> Response {
+    let Ok(attempt) = attempt.parse::<AttemptId>() else { return StatusCode::NOT_FOUND.into_response() };
+    take(&context, &namespace, &sender, WebhookKind::Status { attempt: Some(attempt) }, &parts, body).await
+}
+
+async fn take(
+    context: &HttpContext,
+    namespace: &str,
+    sender: &str,
+    kind: WebhookKind,
+    parts: &Parts,
+    body: Body,
+) -> Response {
+    let (Ok(tenant_id), Ok(sender_name)) = (TenantId::new(namespace), SenderName::new(sender)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let Some(tenant) = context.configs.get(&tenant_id) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(sender) = tenant.sender(&sender_name) else { return StatusCode::NOT_FOUND.into_response() };
+    // A paused sender still takes webhooks: its customers do not know that it is paused.
+
+    let body = match body::read(body).await {
+        Ok(body) => body,
+        Err(Unread::TooLarge) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(Unread::Broken) => return StatusCode::BAD_REQUEST.into_response(),
+    };
+    // What the provider called, as far as it was told: never from Host or X-Forwarded-*, which anybody can send.
+    let base = tenant.config.public_base_url.as_str().trim_end_matches('/');
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let url = format!("{base}{path}");
+    let label = match kind {
+        WebhookKind::Inbound => WebhookLabel::Inbound,
+        WebhookKind::Status { .. } => WebhookLabel::Status,
+    };
+    let headers = RequestHeaders(&parts.headers);
+    let request = WebhookRequest { kind, method: parts.method.as_str(), url: &url, headers: &headers, body: &body };
+    if let Err(rejected) = sender.provider.verify(&request) {
+        // Neither the body nor the signature is logged: nobody vouches for either.
+        tracing::info!(tenant = %tenant_id, sender = %sender_name, reason = %rejected, "a webhook is not believed");
+        context.metrics.webhook(label, WebhookResult::RejectedSignature);
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let events = sender.provider.translate(&request);
+    let unreadable = events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
+    let now = context.clock.now();
+    let webhook = RecordWebhook {
+        tenant: tenant_id,
+        sender: sender_name,
+        id: webhook_id(now),
+        received_at: now,
+        headers: kept_headers(&parts.headers),
+        url,
+        body,
+        events,
+    };
+    match context.store.record_webhook(webhook).await {
+        Ok(recorded) => {
+            context.metrics.webhook(label, result(&recorded, unreadable));
+            answer(kind)
+        }
+        Err(error) => {
+            if matches!(error, StoreError::Overloaded) {
+                context.metrics.webhook(label, WebhookResult::Overload);
+            } else {
+                tracing::error!(%error, "a webhook could not be stored; the provider is asked to send it again");
+            }
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from_static("1"))]).into_response()
+        }
+    }
+}
+
+fn result(recorded: &Recorded, unreadable: bool) -> WebhookResult {
+    if recorded.is_duplicate() {
+        WebhookResult::Duplicate
+    } else if unreadable {
+        WebhookResult::Unreadable
+    } else {
+        WebhookResult::Accepted
+    }
+}
+
+fn answer(kind: WebhookKind) -> Response {
+    match kind {
+        WebhookKind::Inbound => ([(header::CONTENT_TYPE, "text/xml")], NO_REPLY).into_response(),
+        WebhookKind::Status { .. } => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+/// Sorts by the time of its making, so that the log grows at its end.
+fn webhook_id(now: jiff::Timestamp) -> String {
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    format!("whk_{}", uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().simple())
+}
+
+/// The headers as JSON, so that the webhook can be verified again; without what proxies on the way may have added of
+/// their own credentials.
+fn kept_headers(headers: &HeaderMap) -> String {
+    let kept = headers.iter().filter(|(name, _)| !matches!(**name, header::AUTHORIZATION | header::COOKIE));
+    let object: serde_json::Map<String, serde_json::Value> = kept
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into()))
+        .collect();
+    serde_json::Value::Object(object).to_string()
+}
+
+struct RequestHeaders<'a>(&'a HeaderMap);
+
+impl Headers for RequestHeaders<'_> {
+    fn get(&self, lower_case_name: &str) -> Option<&str> {
+        self.0.get(lower_case_name).and_then(|value| value.to_str().ok())
+    }
+}
