@@ -9,4 +9,7 @@ pub mod event;
 pub mod http;
 pub mod metrics;
 pub mod publish;
+pub mod retention;
+pub mod serve;
+pub mod settings;
 pub mod store;

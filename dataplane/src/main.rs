@@ -1,0 +1,84 @@
+//! The binary: reads its settings and serves, or prints the API's description.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use dataplane::settings::Settings;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The data plane of whatsapp-operator: webhooks in, messages out, events to tenants.
+#[derive(Debug, Parser)]
+#[command(name = "whatsapp-dataplane", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT, then drain.
+    Serve {
+        /// How log lines look.
+        #[arg(long, env = "WHATSAPP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+        log_format: LogFormat,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Print the tenants' API in OpenAPI.
+    Openapi,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Openapi => {
+            #[expect(clippy::print_stdout, reason = "it is what was asked for")]
+            {
+                print!("{}", dataplane::http::openapi_document());
+            }
+            ExitCode::SUCCESS
+        }
+        Command::Serve { log_format, settings } => {
+            log(log_format);
+            match serve(*settings) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), "the data plane ends");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+    }
+}
+
+fn log(format: LogFormat) {
+    // RUST_LOG says more or less.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+#[tokio::main]
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let serving = dataplane::serve::serve(settings, shutdown.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    shutdown.cancel();
+    serving.await
+}

@@ -1,0 +1,180 @@
+//! What the process is told when it starts: flags, each also an environment variable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use url::Url;
+
+/// How to serve.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {
+    /// Where providers' webhooks are taken: the internet's side.
+    #[arg(long, env = "WHATSAPP_WEBHOOK_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub webhook_listen: SocketAddr,
+
+    /// Where the tenants' API is served.
+    #[arg(long, env = "WHATSAPP_API_LISTEN", default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
+    pub api_listen: SocketAddr,
+
+    /// Where /metrics, /healthz and /readyz are served.
+    #[arg(long, env = "WHATSAPP_ADMIN_LISTEN", default_value = "0.0.0.0:9090", value_name = "ADDRESS")]
+    pub admin_listen: SocketAddr,
+
+    /// The database: sqlite:///absolute/path/file.db or sqlite:relative/file.db.
+    #[arg(long, env = "WHATSAPP_STORE", value_name = "URL")]
+    pub store: StoreUrl,
+
+    /// Which parts run in this process.
+    #[arg(
+        long,
+        env = "WHATSAPP_ROLES",
+        value_delimiter = ',',
+        default_values_t = Role::ALL,
+        value_name = "ROLE"
+    )]
+    pub roles: Vec<Role>,
+
+    #[command(flatten)]
+    pub config: ConfigSource,
+
+    /// Send every call to Twilio here instead, with the same path; a tenant config may say otherwise.
+    #[arg(long, env = "WHATSAPP_TWILIO_BASE_URL", value_name = "URL")]
+    pub twilio_base_url: Option<Url>,
+
+    /// The audience that ServiceAccount tokens must be issued for.
+    #[arg(
+        long,
+        env = "WHATSAPP_API_AUDIENCE",
+        default_value = messaging::config::kubernetes::DEFAULT_AUDIENCE,
+        value_name = "AUDIENCE"
+    )]
+    pub api_audience: String,
+
+    /// Let sinks have private addresses, as they do in a sidecar or on a laptop.
+    #[arg(long, env = "WHATSAPP_ALLOW_PRIVATE_SINKS")]
+    pub allow_private_sinks: bool,
+
+    /// How long after readiness fails the listeners still accept, so that load balancers notice first.
+    #[arg(long, env = "WHATSAPP_DRAIN_DELAY", default_value = "1s", value_parser = duration, value_name = "DURATION")]
+    pub drain_delay: Duration,
+
+    /// How long requests and calls in flight may take when the process is told to end.
+    #[arg(long, env = "WHATSAPP_DRAIN_TIMEOUT", default_value = "25s", value_parser = duration, value_name = "DURATION")]
+    pub drain_timeout: Duration,
+
+    /// The name of this replica, for its Lease and its claims.
+    #[arg(long, env = "POD_NAME", default_value = "local", value_name = "NAME")]
+    pub replica: String,
+
+    /// The uid of this replica's pod, so that its Lease goes with it.
+    #[arg(long, env = "POD_UID", value_name = "UID")]
+    pub replica_uid: Option<String>,
+}
+
+/// Where the tenants' configs come from.
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = true)]
+pub struct ConfigSource {
+    /// The namespace whose compiled Secrets are watched.
+    #[arg(long, env = "WHATSAPP_CONFIG_NAMESPACE", value_name = "NAMESPACE", conflicts_with = "config_dir")]
+    pub config_namespace: Option<String>,
+
+    /// Where copies of the configs are kept, for a restart without an API server.
+    #[arg(long, env = "WHATSAPP_CONFIG_CACHE", value_name = "DIRECTORY", requires = "config_namespace")]
+    pub config_cache: Option<PathBuf>,
+
+    /// A directory of <tenant>.json files, to run without Kubernetes.
+    #[arg(long, env = "WHATSAPP_CONFIG_DIR", value_name = "DIRECTORY")]
+    pub config_dir: Option<PathBuf>,
+}
+
+/// A part of the process that can run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Takes webhooks, and lets them take effect.
+    Webhooks,
+    /// Serves the tenants' API.
+    Api,
+    /// Hands messages to providers.
+    Dispatch,
+    /// Carries events to the tenants' sinks.
+    Publish,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Webhooks, Self::Api, Self::Dispatch, Self::Publish];
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Webhooks => "webhooks",
+            Self::Api => "api",
+            Self::Dispatch => "dispatch",
+            Self::Publish => "publish",
+        })
+    }
+}
+
+/// Which database, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    Sqlite(PathBuf),
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
+        match path {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            // Only the scheme is repeated: a database's URL may hold a password.
+            _ => {
+                let scheme = text.split_once(':').map_or("no scheme", |(scheme, _)| scheme);
+                Err(format!("a store with {scheme:?} is not known: expected sqlite:///absolute/path/file.db"))
+            }
+        }
+    }
+}
+
+/// `25s`, `500ms`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a duration: expected a whole number and one of ms, s, m, h, such as 25s");
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_named_by_a_url() {
+        assert_eq!("sqlite:///var/lib/data.db".parse(), Ok(StoreUrl::Sqlite("/var/lib/data.db".into())));
+        assert_eq!("sqlite:data.db".parse(), Ok(StoreUrl::Sqlite("data.db".into())));
+        let error = "postgres://user:secret@host/db".parse::<StoreUrl>().unwrap_err();
+        assert!(error.contains("postgres") && !error.contains("secret"), "{error}");
+        assert!("sqlite:".parse::<StoreUrl>().is_err());
+    }
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        assert_eq!(duration("25s"), Ok(Duration::from_secs(25)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        for bad in ["", "s", "25", "2.5s", "-1s", "1d", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+}
