@@ -1,1 +1,174 @@
+//! The control plane: reconciles the three kinds with the providers, and compiles them into the tenants' configs.
+//!
+//! Reading order: a [`kind::Kind`] finds out, decides and acts; [`drive`] surrounds that with what is the same for all
+//! kinds; [`controllers`] connects it to the watches ([`watch`]); [`publish`] compiles what was found into one Secret
+//! per tenant; [`leader`] sees to it that only one process does any of this.
+//!
+//! # What it may do in the cluster
+//!
+//! In tenants' namespaces: `get list watch patch` on the three kinds, and `patch` on their `status`; `get list watch` on
+//! Secrets (`list` and `watch` by metadata, but for API keys, whose contents are listed); `create patch` on Events of
+//! `events.k8s.io`. In its own namespace: `get list watch create patch delete` on Secrets (the compiled configs);
+//! `get list watch create update` on Leases (its own election, and the data plane's replicas). The chart grants exactly this.
 
+pub mod accounts;
+pub mod backoff;
+pub mod clock;
+pub mod conditions;
+pub mod context;
+pub mod controllers;
+pub mod drive;
+pub mod error;
+pub mod events;
+pub mod freshness;
+pub mod http;
+pub mod kind;
+pub mod leader;
+pub mod metrics;
+pub mod progress;
+pub mod publish;
+pub mod redact;
+pub mod replicas;
+pub mod routing;
+pub mod sender;
+pub mod settings;
+pub mod status;
+pub mod stores;
+pub mod template;
+#[cfg(test)]
+mod testing;
+pub mod triggers;
+pub mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messaging::clock::Clock;
+use providers::HttpSettings;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use accounts::Connect;
+use clock::SystemClock;
+use controllers::{Controllers, Parts};
+use http::Health;
+use leader::{Candidate, LeadershipLost, Times};
+use metrics::Metrics;
+pub use settings::{LogFormat, Settings};
+
+/// How long reconciles that run may take to finish when the process ends.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Why the operator ended although nobody told it to.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    #[error(transparent)]
+    Settings(#[from] settings::InvalidSettings),
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("no cluster is configured: neither a kubeconfig nor a pod's service account was found")]
+    NoCluster(#[source] kube::config::InferConfigError),
+    #[error("the cluster's client can't be made")]
+    Client(#[source] kube::Error),
+    #[error("the providers' client can't be made")]
+    Providers(#[from] providers::InvalidHttpSettings),
+    #[error("the metrics can't be made")]
+    Metrics(#[from] prometheus::Error),
+    #[error("not leading any more")]
+    LeadershipLost(#[from] LeadershipLost),
+    #[error("a part of the operator ended by itself: {0}")]
+    TaskEnded(&'static str),
+}
+
+impl Ended {
+    /// The exit code of the process: 3 when leadership was lost, which is no fault; 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::LeadershipLost(_) => 3,
+            _ => 1,
+        }
+    }
+}
+
+/// Runs until `shutdown`, then drains. It returns early when leadership is lost or any part ends by itself; the caller
+/// must then end the process, because what a part had in mind is lost.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Ended> {
+    settings.check()?;
+    let http_client = providers::http_client(HttpSettings::default())?;
+    let connect: Connect = Arc::new(move |account| providers::admin(account, &http_client));
+    let metrics = Arc::new(Metrics::new()?);
+    let config = kube::Config::infer().await.map_err(Ended::NoCluster)?;
+    let client = kube::Client::try_from(config).map_err(Ended::Client)?;
+    let address = settings.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| Ended::Listen { address, source })?;
+    tracing::info!(%address, public_base_url = %settings.public_base_url, "the operator starts");
+
+    let health = Health::new(Arc::clone(&metrics));
+    let stop_http = CancellationToken::new();
+    let mut endpoints = JoinSet::new();
+    endpoints.spawn(http::serve(listener, health.clone(), stop_http.clone()));
+
+    let parts = Parts { client, settings: Arc::new(settings), clock: Arc::new(SystemClock), metrics, connect };
+    let ended = tokio::select! {
+        ended = lead(parts, health, shutdown) => ended,
+        _ = endpoints.join_next() => Err(Ended::TaskEnded("the endpoints for metrics and probes")),
+    };
+    stop_http.cancel();
+    endpoints.shutdown().await;
+    ended
+}
+
+/// Stands for election, and runs the controllers while leading.
+async fn lead(parts: Parts, health: Health, shutdown: CancellationToken) -> Result<(), Ended> {
+    let settings = Arc::clone(&parts.settings);
+    let clock: Arc<dyn Clock> = Arc::clone(&parts.clock);
+    let leases = kube::Api::namespaced(parts.client.clone(), &settings.config_namespace);
+    // Unique over restarts: a former life of this pod may still be on its way out.
+    let me = format!("{}_{:08x}", settings.pod_name, rand::random::<u32>());
+    let times = Times {
+        lease_duration: settings.lease_duration,
+        renew_deadline: settings.renew_deadline,
+        retry: settings.lease_retry,
+    };
+    let mut candidate = Candidate::new(leases, settings.lease_name.clone(), me, times, &*clock);
+    if settings.leader_election {
+        tokio::select! {
+            () = candidate.acquire(|| health.standby()) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+    }
+    tracing::info!("leading");
+    let controllers = Controllers::new(parts);
+    health.leading(Arc::clone(&controllers.context));
+    let stop = CancellationToken::new();
+    let running = controllers.run(stop.clone());
+    let mut running = std::pin::pin!(running);
+    let lost = async { if settings.leader_election { candidate.hold().await } else { std::future::pending().await } };
+    let ended = {
+        let mut lost = std::pin::pin!(lost);
+        tokio::select! {
+            ended = &mut running => return ended.map_err(Ended::TaskEnded),
+            // Nothing may be written any more, so nothing is drained.
+            lost = &mut lost => return Err(lost.into()),
+            () = shutdown.cancelled() => {}
+        }
+        tracing::info!("told to stop: finishing what runs");
+        stop.cancel();
+        tokio::select! {
+            ended = tokio::time::timeout(DRAIN, &mut running) => ended,
+            lost = &mut lost => return Err(lost.into()),
+        }
+    };
+    if ended.is_err() {
+        tracing::warn!("some reconciles did not finish within {DRAIN:?}; they are repeated by whoever leads next");
+        // The lease is not given up: what runs may still write, so the next leader waits for it to lapse.
+        return Ok(());
+    }
+    if settings.leader_election
+        && let Err(error) = candidate.step_down().await
+    {
+        tracing::warn!(%error, "the lease could not be given up; it will lapse");
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! One provider account: every call counted, timed, kept within the account's budget, and one list of templates for
+//! everybody.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use messaging::address::PhoneNumber;
+use messaging::failure::FailureClass;
+use messaging::provider::{
+    ProviderAdmin, ProviderError, SenderObservation, ServiceObservation, TemplateObservation, TemplateRevision,
+    WebhookTargets,
+};
+use tokio::time::Instant;
+
+use super::budget::Budget;
+use crate::metrics::{CallOutcome, Metrics};
+
+/// What may stand in the label `operation` of provider calls.
+pub const OPERATIONS: [&str; 8] = [
+    "check_credentials",
+    "find_sender",
+    "find_messaging_service",
+    "configure_webhooks",
+    "list_templates",
+    "create_template",
+    "submit_template",
+    "delete_template",
+];
+
+/// How long a call may wait for its turn before it is given up for now.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A list that failed is not asked for again by the next object within this time.
+const FAILURE_AGE: Duration = Duration::from_secs(2);
+
+/// One account at a provider. It offers what [`ProviderAdmin`] does; read the templates through [`Account::templates`].
+pub struct Account {
+    key: String,
+    admin: Arc<dyn ProviderAdmin>,
+    metrics: Arc<Metrics>,
+    budget: Mutex<Budget>,
+    listed: tokio::sync::Mutex<Option<Listed>>,
+}
+
+struct Listed {
+    /// When the call that brought it began.
+    at: Instant,
+    templates: Result<Arc<Vec<TemplateObservation>>, ProviderError>,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl Account {
+    /// `key` is [`messaging::config::ProviderAccount::account_key`].
+    pub fn new(key: String, admin: Arc<dyn ProviderAdmin>, metrics: Arc<Metrics>) -> Self {
+        Self { key, admin, metrics, budget: Mutex::default(), listed: tokio::sync::Mutex::default() }
+    }
+
+    /// What template handles and routes are keyed by.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Every template of the account, as it was at most `max_age` ago. Whoever asks while a list is under way gets that
+    /// one, so the number of calls depends on the age, and not on how many objects ask.
+    pub async fn templates(&self, max_age: Duration) -> Result<Arc<Vec<TemplateObservation>>, ProviderError> {
+        let asked = Instant::now();
+        let mut listed = self.listed.lock().await;
+        if let Some(known) = &*listed {
+            let max_age = if known.templates.is_ok() { max_age } else { FAILURE_AGE };
+            // What began after we asked is as new as we could have it ourselves.
+            if known.at >= asked || asked.saturating_duration_since(known.at) < max_age {
+                return known.templates.clone();
+            }
+        }
+        let at = Instant::now();
+        let templates = self.call("list_templates", self.admin.list_templates()).await.map(Arc::new);
+        *listed = Some(Listed { at, templates: templates.clone() });
+        templates
+    }
+
+    /// What was listed is no longer so, because we changed it.
+    async fn forget_templates(&self) {
+        *self.listed.lock().await = None;
+    }
+
+    async fn call<T: Send>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, ProviderError>> + Send,
+    ) -> Result<T, ProviderError> {
+        let turn = self.budget().take(Instant::now(), PATIENCE);
+        match turn {
+            Ok(wait) => tokio::time::sleep(wait).await,
+            Err(wait) => {
+                self.metrics.provider_call(operation, CallOutcome::OverBudget, Duration::ZERO);
+                return Err(ProviderError {
+                    class: FailureClass::Retry,
+                    code: None,
+                    message: "too many calls to this provider account at once; waiting for a turn".to_owned(),
+                    http_status: None,
+                    retry_after: Some(wait),
+                });
+            }
+        }
+        let begin = Instant::now();
+        let answer = call.await;
+        self.metrics.provider_call(operation, outcome(&answer), begin.elapsed());
+        if let Err(ProviderError { http_status: Some(429), retry_after, .. }) = &answer {
+            self.budget().close(Instant::now(), retry_after.unwrap_or(Duration::from_secs(1)));
+        }
+        answer
+    }
+
+    fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn outcome<T>(answer: &Result<T, ProviderError>) -> CallOutcome {
+    match answer {
+        Ok(_) => CallOutcome::Ok,
+        Err(error) => match error.http_status {
+            Some(401 | 403) => CallOutcome::Unauthorized,
+            Some(429) => CallOutcome::RateLimited,
+            Some(400..500) => CallOutcome::Refused,
+            _ => CallOutcome::Unavailable,
+        },
+    }
+}
+
+#[async_trait]
+impl ProviderAdmin for Account {
+    async fn check_credentials(&self) -> Result<(), ProviderError> {
+        self.call("check_credentials", self.admin.check_credentials()).await
+    }
+
+    async fn find_sender(&self, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
+        self.call("find_sender", self.admin.find_sender(number)).await
+    }
+
+    async fn find_messaging_service(&self, sid: &str) -> Result<Option<ServiceObservation>, ProviderError> {
+        self.call("find_messaging_service", self.admin.find_messaging_service(sid)).await
+    }
+
+    fn webhook_targets(&self, inbound: &str, status: &str) -> WebhookTargets {
+        self.admin.webhook_targets(inbound, status)
+    }
+
+    async fn configure_webhooks(
+        &self,
+        sender: &SenderObservation,
+        service: Option<&ServiceObservation>,
+        targets: &WebhookTargets,
+    ) -> Result<(), ProviderError> {
+        self.call("configure_webhooks", self.admin.configure_webhooks(sender, service, targets)).await
+    }
+
+    async fn list_templates(&self) -> Result<Vec<TemplateObservation>, ProviderError> {
+        self.templates(Duration::ZERO).await.map(|templates| (*templates).clone())
+    }
+
+    async fn create_template(&self, revision: &TemplateRevision) -> Result<String, ProviderError> {
+        let created = self.call("create_template", self.admin.create_template(revision)).await;
+        // Also after an error: the answer may be lost, and the template there.
+        self.forget_templates().await;
+        created
+    }
+
+    async fn submit_template(&self, handle: &str, revision: &TemplateRevision) -> Result<(), ProviderError> {
+        let submitted = self.call("submit_template", self.admin.submit_template(handle, revision)).await;
+        self.forget_templates().await;
+        submitted
+    }
+
+    async fn delete_template(&self, handle: &str) -> Result<(), ProviderError> {
+        let deleted = self.call("delete_template", self.admin.delete_template(handle)).await;
+        self.forget_templates().await;
+        deleted
+    }
+}

@@ -1,0 +1,78 @@
+//! How often one account may be called: a rate with a burst (GCRA), and the provider's own "not before". Pure: time is
+//! an argument.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Calls per second to one account. Far below what providers allow, and far above what an account at rest needs.
+const PER_SECOND: u32 = 20;
+/// Calls that may leave at once after a quiet time.
+const BURST: u32 = 40;
+
+/// The budget of one account.
+#[derive(Debug, Clone, Default)]
+pub struct Budget {
+    /// When the budget would be whole again; absent: it is.
+    whole_at: Option<Instant>,
+    /// What the provider's `Retry-After` said.
+    closed_until: Option<Instant>,
+}
+
+impl Budget {
+    /// Takes one call, and tells how long it has to wait. Nothing is taken when that is longer than `patience`; then
+    /// it tells when to come back.
+    pub fn take(&mut self, now: Instant, patience: Duration) -> Result<Duration, Duration> {
+        let interval = Duration::from_secs(1) / PER_SECOND;
+        let whole_at = self.whole_at.map_or(now, |whole_at| whole_at.max(now));
+        // The call may leave as soon as the debt is no more than the burst.
+        let by_rate = (whole_at + interval).saturating_duration_since(now + interval * BURST);
+        let by_provider = self.closed_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        let wait = by_rate.max(by_provider);
+        if wait > patience {
+            return Err(wait);
+        }
+        self.whole_at = Some(whole_at + interval);
+        Ok(wait)
+    }
+
+    /// The provider asked to be left alone for a while.
+    pub fn close(&mut self, now: Instant, pause: Duration) {
+        self.closed_until = self.closed_until.max(Some(now + pause));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOT_AT_ALL: Duration = Duration::ZERO;
+
+    #[test]
+    fn a_burst_leaves_at_once_and_then_the_rate_holds() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        let at_once = (0..1000).take_while(|_| budget.take(now, NOT_AT_ALL).is_ok()).count();
+        assert_eq!(at_once, BURST as usize);
+        let later = now + Duration::from_secs(1);
+        let then = (0..1000).take_while(|_| budget.take(later, NOT_AT_ALL).is_ok()).count();
+        assert_eq!(then, PER_SECOND as usize);
+    }
+
+    #[test]
+    fn what_is_refused_takes_nothing_and_is_told_when_to_come_back() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        while budget.take(now, NOT_AT_ALL).is_ok() {}
+        let wait = budget.take(now, NOT_AT_ALL).unwrap_err();
+        assert_eq!(budget.take(now, NOT_AT_ALL), Err(wait));
+        assert_eq!(budget.take(now, Duration::from_secs(5)), Ok(wait));
+    }
+
+    #[test]
+    fn what_the_provider_asks_for_is_kept() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        budget.close(now, Duration::from_secs(30));
+        budget.close(now, Duration::from_secs(10));
+        assert_eq!(budget.take(now, Duration::from_secs(5)), Err(Duration::from_secs(30)));
+        assert_eq!(budget.take(now + Duration::from_secs(30), NOT_AT_ALL), Ok(Duration::ZERO));
+    }
+}

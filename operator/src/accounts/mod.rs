@@ -1,0 +1,150 @@
+//! Access to provider accounts: one adapter, one budget and one list of templates for everything that uses the same
+//! credentials, so that calls grow with the accounts and not with the objects.
+
+pub mod account;
+pub mod budget;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use messaging::config::ProviderAccount;
+use messaging::provider::ProviderAdmin;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+pub use account::{Account, OPERATIONS};
+
+use crate::metrics::Metrics;
+
+/// Makes the adapter of an account; it calls nobody.
+pub type Connect = Arc<dyn Fn(&ProviderAccount) -> Arc<dyn ProviderAdmin> + Send + Sync>;
+
+/// Credentials that nobody used for so long are forgotten.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
+
+/// Every account in use, by its credentials.
+pub struct Accounts {
+    connect: Connect,
+    metrics: Arc<Metrics>,
+    known: Mutex<HashMap<[u8; 32], Known>>,
+}
+
+struct Known {
+    account: Arc<Account>,
+    used: Instant,
+}
+
+impl Accounts {
+    pub fn new(connect: Connect, metrics: Arc<Metrics>) -> Self {
+        Self { connect, metrics, known: Mutex::default() }
+    }
+
+    /// The account that these credentials open. Two tenants that name one account with different credentials share
+    /// nothing: neither could use up the other's budget without holding its secret.
+    pub fn get(&self, access: &ProviderAccount) -> Arc<Account> {
+        let now = Instant::now();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, known| now.saturating_duration_since(known.used) < KEPT_FOR);
+        let entry = known.entry(fingerprint(access)).or_insert_with(|| {
+            let admin = (self.connect)(access);
+            let account = Account::new(access.account_key().to_owned(), admin, Arc::clone(&self.metrics));
+            Known { account: Arc::new(account), used: now }
+        });
+        entry.used = now;
+        Arc::clone(&entry.account)
+    }
+}
+
+/// Tells accounts apart without keeping their secrets as a key.
+fn fingerprint(access: &ProviderAccount) -> [u8; 32] {
+    let ProviderAccount::Twilio(twilio) = access;
+    let base_url = twilio.base_url.as_ref().map(url::Url::as_str).unwrap_or_default();
+    let mut hash = Sha256::new();
+    // Webhook keys and the service are left out: they change nothing about who calls.
+    for part in ["twilio", &twilio.account_sid, &twilio.username, twilio.password.expose(), base_url] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use messaging::config::TwilioAccount;
+    use messaging::provider::Approval;
+    use messaging::secret::Secret;
+
+    use super::*;
+    use crate::testing::FakeAdmin;
+
+    fn access(password: &str) -> ProviderAccount {
+        ProviderAccount::Twilio(TwilioAccount {
+            account_sid: "AC0123456789abcdef0123456789abcdef".into(),
+            username: "AC0123456789abcdef0123456789abcdef".into(),
+            password: Secret::new(password),
+            webhook_keys: vec![],
+            messaging_service_sid: None,
+            base_url: None,
+        })
+    }
+
+    fn accounts(admin: Arc<FakeAdmin>) -> (Accounts, Arc<AtomicUsize>) {
+        let made = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&made);
+        let connect: Connect = Arc::new(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Arc::clone(&admin) as _
+        });
+        (Accounts::new(connect, Arc::new(Metrics::new().unwrap())), made)
+    }
+
+    #[tokio::test]
+    async fn the_same_credentials_share_one_account_and_others_share_nothing() {
+        let (accounts, made) = accounts(Arc::new(FakeAdmin::default()));
+        let first = accounts.get(&access("secret"));
+        assert!(Arc::ptr_eq(&first, &accounts.get(&access("secret"))));
+        assert!(!Arc::ptr_eq(&first, &accounts.get(&access("guessed"))));
+        assert_eq!(made.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_hundred_objects_that_ask_for_the_templates_make_one_call() {
+        let admin = Arc::new(FakeAdmin::default());
+        admin.add_template("HX1", "greeting", "de", Approval::Pending);
+        let (accounts, _) = accounts(Arc::clone(&admin));
+        let account = accounts.get(&access("secret"));
+        let age = Duration::from_secs(60);
+        let lists = futures::future::join_all((0..100).map(|_| account.templates(age))).await;
+        assert!(lists.iter().all(|list| list.as_ref().is_ok_and(|list| list.len() == 1)));
+        assert_eq!(admin.calls("list_templates"), 1);
+
+        account.templates(Duration::ZERO).await.unwrap();
+        assert_eq!(admin.calls("list_templates"), 2);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_older_than_our_own_change_is_not_used() {
+        let admin = Arc::new(FakeAdmin::default());
+        let (accounts, _) = accounts(Arc::clone(&admin));
+        let account = accounts.get(&access("secret"));
+        account.templates(Duration::from_secs(60)).await.unwrap();
+        account.delete_template("HX1").await.unwrap();
+        account.templates(Duration::from_secs(60)).await.unwrap();
+        assert_eq!(admin.calls("list_templates"), 2);
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_asks_to_be_left_alone_is() {
+        let admin = Arc::new(FakeAdmin::default());
+        let (accounts, _) = accounts(Arc::clone(&admin));
+        let account = accounts.get(&access("secret"));
+        admin.fail_next(429, Some(Duration::from_secs(30)));
+        account.check_credentials().await.unwrap_err();
+        let error = account.check_credentials().await.unwrap_err();
+        assert!(error.retry_after.is_some_and(|wait| wait > Duration::from_secs(5)), "{error:?}");
+        assert_eq!(admin.calls("check_credentials"), 1);
+    }
+}

@@ -1,0 +1,15 @@
+//! The one clock of the binary. Everything else takes a [`Clock`], so that tests can drive it.
+
+use jiff::Timestamp;
+use messaging::clock::Clock;
+
+/// The time of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the operator asks the machine for the time")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}

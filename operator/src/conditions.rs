@@ -1,0 +1,143 @@
+//! Conditions: what a reconcile found, merged with what was known before.
+//!
+//! This is the one place that stamps `observedGeneration` and `lastTransitionTime`, so neither can be forgotten, and
+//! an object at rest keeps exactly the conditions that it has.
+
+use std::collections::BTreeMap;
+
+use crds::condition::{READY, RECONCILING, STALLED};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::redact;
+
+/// A condition was not looked at, because something before it stands in the way.
+pub const NOT_OBSERVED: &str = "NotObserved";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    True,
+    False,
+    Unknown,
+}
+
+impl State {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// What one reconcile says about one condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assessment {
+    pub state: State,
+    pub reason: &'static str,
+    pub message: String,
+}
+
+impl Assessment {
+    /// The message is redacted and shortened here, whoever wrote it.
+    pub fn new(state: State, reason: &'static str, message: &str) -> Self {
+        Self { state, reason, message: redact::note(message) }
+    }
+}
+
+/// What one reconcile says, by condition type.
+pub type Assessments = BTreeMap<&'static str, Assessment>;
+
+/// The conditions to report: those that were assessed, stamped; those of `owned` that were not, as they were; and those
+/// of others, untouched. `Reconciling` and `Stalled` are there only while they are true.
+pub fn merge(
+    owned: &[&'static str],
+    before: &[Condition],
+    assessed: &Assessments,
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let ours = || [READY, RECONCILING, STALLED].into_iter().chain(owned.iter().copied());
+    let mut merged: Vec<Condition> = ours()
+        .filter_map(|name| {
+            let old = before.iter().find(|condition| condition.type_ == name);
+            match assessed.get(name) {
+                Some(assessment) => Some(stamp(name, assessment, old, generation, now)),
+                None if name == RECONCILING || name == STALLED => None,
+                None => old.cloned(),
+            }
+        })
+        .collect();
+    merged.extend(before.iter().filter(|condition| !ours().any(|name| name == condition.type_)).cloned());
+    merged
+}
+
+fn stamp(name: &str, assessment: &Assessment, old: Option<&Condition>, generation: i64, now: Timestamp) -> Condition {
+    let Assessment { state, reason, message } = assessment;
+    let since = old.filter(|old| old.status == state.as_str()).map(|old| old.last_transition_time.clone());
+    Condition {
+        type_: name.to_owned(),
+        status: state.as_str().to_owned(),
+        reason: (*reason).to_owned(),
+        message: message.clone(),
+        observed_generation: Some(generation),
+        last_transition_time: since.unwrap_or(Time(now)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OWNED: &[&str] = &["Online"];
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn assessed(all: &[(&'static str, State)]) -> Assessments {
+        all.iter().map(|&(name, state)| (name, Assessment::new(state, "Reason", "message"))).collect()
+    }
+
+    #[test]
+    fn the_time_of_a_condition_changes_only_with_its_status() {
+        let first = merge(OWNED, &[], &assessed(&[(READY, State::False)]), 1, at(10));
+        let second = merge(OWNED, &first, &assessed(&[(READY, State::False)]), 2, at(20));
+        assert_eq!((second[0].last_transition_time.0, second[0].observed_generation), (at(10), Some(2)));
+        let third = merge(OWNED, &second, &assessed(&[(READY, State::True)]), 2, at(30));
+        assert_eq!(third[0].last_transition_time.0, at(30));
+    }
+
+    #[test]
+    fn reconciling_and_stalled_go_when_they_are_over_and_the_rest_stays() {
+        let mut first = merge(
+            OWNED,
+            &[],
+            &assessed(&[(READY, State::False), (STALLED, State::True), ("Online", State::True)]),
+            1,
+            at(1),
+        );
+        first.push(Condition { type_: "SomebodyElses".into(), ..first[0].clone() });
+        let second = merge(OWNED, &first, &assessed(&[(READY, State::True)]), 1, at(2));
+        let types: Vec<&str> = second.iter().map(|c| c.type_.as_str()).collect();
+        assert_eq!(types, [READY, "Online", "SomebodyElses"]);
+    }
+
+    fn any_state() -> impl Strategy<Value = State> {
+        prop_oneof![Just(State::True), Just(State::False), Just(State::Unknown)]
+    }
+
+    proptest! {
+        #[test]
+        fn judging_the_same_again_changes_nothing(ready in any_state(), online in proptest::option::of(any_state()), stalled: bool) {
+            let mut all = vec![(READY, ready)];
+            all.extend(online.map(|state| ("Online", state)));
+            all.extend(stalled.then_some((STALLED, State::True)));
+            let once = merge(OWNED, &[], &assessed(&all), 3, at(1));
+            prop_assert_eq!(merge(OWNED, &once, &assessed(&all), 3, at(2)), once);
+        }
+    }
+}

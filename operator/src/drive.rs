@@ -1,0 +1,286 @@
+//! One reconcile of one object, the same for every kind: what surrounds finding out, deciding and acting.
+//!
+//! Two clocks run: the kind's part, which calls providers, is given up after [`FIND_AND_ACT`]; what was found until
+//! then is still reported, within [`REPORT`].
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::annotation::{FINALIZER, PAUSED, RECONCILE_REQUESTED_AT};
+use crds::condition::{READY, reason};
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::backoff::{delay, jittered};
+use crate::conditions::{Assessments, State};
+use crate::context::Context;
+use crate::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::events::{Note, reason as event};
+use crate::kind::{Kind, tenant_of};
+use crate::metrics::Reconciled;
+use crate::progress::{Next, Progress};
+use crate::status::{Frame, compose, difference};
+
+/// Who writes, in `metadata.managedFields`.
+pub const FIELD_MANAGER: &str = "whatsapp-operator";
+
+/// How long a kind's part may take. Longer than two provider calls that time out.
+const FIND_AND_ACT: Duration = Duration::from_secs(75);
+/// How long it may take to report after that.
+const REPORT: Duration = Duration::from_secs(15);
+/// The watch is behind our own write; it will not be for long.
+const STALE: Duration = Duration::from_millis(100);
+/// So many failures in a row that may pass are not reported on an object that was ready: a provider's bad minute is
+/// not an outage, because the data plane does not need the operator.
+const TOLERATED: u32 = 3;
+
+/// The kind's part took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the provider did not answer in time; trying again")]
+struct TookTooLong;
+impl Explain for TookTooLong {
+    fn advice(&self) -> Advice {
+        Advice::Transient { not_before: None }
+    }
+    fn reason(&self) -> &'static str {
+        reason::PROVIDER_UNAVAILABLE
+    }
+}
+
+/// Reconciles one object. It never fails: what went wrong is reported on the object.
+pub async fn drive<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result<Action, Infallible> {
+    let uid = object.uid().unwrap_or_default();
+    if !context.freshness.is_fresh(&uid, object.resource_version().as_deref()) {
+        return Ok(Action::requeue(STALE));
+    }
+    // Closed never: the context outlives its reconciles.
+    let _permit = context.permits.acquire().await.ok();
+    let begin = Instant::now();
+    let paused = object.annotations().get(PAUSED).is_some_and(|value| value == "true");
+    let mut progress = Progress::new(object.status().cloned().unwrap_or_default(), paused);
+    let outcome = tokio::time::timeout(FIND_AND_ACT, Box::pin(run(&*object, &context, &mut progress)))
+        .await
+        .unwrap_or_else(|_| Err(TookTooLong.into()));
+    let ended = conclude(&*object, &context, progress, &outcome, &uid).await;
+    context.metrics.reconciled(K::NAME, ended.0, begin.elapsed());
+    Ok(ended.1)
+}
+
+/// How the kind's part ended, when it went well.
+enum Done {
+    Look(Next),
+    /// Nothing is left to do, or to report on.
+    Gone,
+    /// Our finalizer changed, so the object is read again before anything is done with it.
+    ReadAgain,
+}
+
+async fn run<K: Kind>(object: &K, context: &Context, progress: &mut Progress<K::Status>) -> Result<Done, Failure> {
+    let held = object.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
+    if object.meta().deletion_timestamp.is_some() {
+        if held && progress.paused {
+            progress.not_ready(
+                reason::PAUSED,
+                &format!("it is being deleted, which waits while the annotation {PAUSED} is set"),
+            );
+            return Ok(Done::Look(Next::Poll));
+        }
+        if held {
+            object.cleanup(context, progress).await?;
+            set_finalizer(object, context, false).await?;
+        }
+        return Ok(Done::Gone);
+    }
+    if held != object.needs_cleanup() {
+        set_finalizer(object, context, !held).await?;
+        return Ok(Done::ReadAgain);
+    }
+    object.reconcile(context, progress).await.map(Done::Look)
+}
+
+/// Adds or removes our finalizer. It fails when the object changed since it was read.
+async fn set_finalizer<K: Kind>(object: &K, context: &Context, wanted: bool) -> Result<(), Failure> {
+    let mut finalizers: Vec<&str> =
+        object.finalizers().iter().map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
+    finalizers.extend(wanted.then_some(FINALIZER));
+    let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": object.resource_version() } });
+    match api(object, context).patch(&object.name_any(), &params(), &Patch::Merge(patch)).await {
+        Ok(written) => {
+            context.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(KubernetesFailure::new("the finalizer can't be written")(error).into()),
+    }
+}
+
+/// Reports, and decides when to look again.
+async fn conclude<K: Kind>(
+    object: &K,
+    context: &Context,
+    mut progress: Progress<K::Status>,
+    outcome: &Result<Done, Failure>,
+    uid: &str,
+) -> (Reconciled, Action) {
+    let next = match outcome {
+        Ok(Done::Gone) => {
+            tell(object, context, progress.take_notes()).await;
+            return (Reconciled::Changed, Action::await_change());
+        }
+        Ok(Done::ReadAgain) => return (Reconciled::Changed, Action::requeue(STALE)),
+        Ok(Done::Look(next)) => Ok(next),
+        Err(failure) => Err(failure),
+    };
+    let generation = object.meta().generation.unwrap_or(0);
+    let poll = || jittered(context.settings.poll_interval, rand::random());
+    let (again, attempts) = match next {
+        Ok(next) => {
+            context.attempts.forget(uid);
+            let again = match next {
+                Next::Poll => poll(),
+                Next::After(after) => jittered(*after, rand::random()),
+            };
+            (again, 0)
+        }
+        Err(failure) => {
+            let attempts = context.attempts.failed(uid, generation);
+            let again = match failure.advice() {
+                Advice::Stalled => poll(),
+                Advice::Waiting { after } => after.unwrap_or_else(poll),
+                Advice::Transient { not_before } => delay(attempts, rand::random()).max(not_before.unwrap_or_default()),
+            };
+            log(object, failure, attempts, again);
+            (again, attempts)
+        }
+    };
+    let before = object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_else(|| json!({}));
+    let mut ended = match next {
+        Err(_) => Reconciled::Error,
+        Ok(_) if progress.has_changed() => Reconciled::Changed,
+        Ok(_) => Reconciled::Unchanged,
+    };
+    if tolerated(next.err(), attempts, &before, generation) {
+        tell(object, context, progress.take_notes()).await;
+        return (ended, Action::requeue(again));
+    }
+
+    let assessed = progress.judge(next.map(|_| ()), K::CONDITIONS);
+    let mut notes = progress.take_notes();
+    notes.extend(turn(&before, &assessed, next.is_err()));
+    match tokio::time::timeout(REPORT, report(object, context, &progress.status, &assessed, &before, generation)).await
+    {
+        Ok(Ok(written)) => {
+            if written && ended == Reconciled::Unchanged {
+                ended = Reconciled::Changed;
+            }
+            tell(object, context, notes).await;
+            (ended, Action::requeue(again))
+        }
+        failed => {
+            let error = match failed {
+                Ok(Err(error)) => crate::redact::chain(&error),
+                _ => format!("no answer within {REPORT:?}"),
+            };
+            tracing::warn!(
+                kind = K::PLURAL,
+                namespace = object.namespace(),
+                name = object.name_any(),
+                error,
+                "the status can't be written; trying again"
+            );
+            let attempts = context.attempts.failed(uid, generation);
+            (Reconciled::Error, Action::requeue(delay(attempts, rand::random())))
+        }
+    }
+}
+
+/// Whether a failure is not to be seen on the object yet.
+fn tolerated(failure: Option<&Failure>, attempts: u32, before: &Value, generation: i64) -> bool {
+    let transient = failure.is_some_and(|failure| matches!(failure.advice(), Advice::Transient { .. }));
+    let was_ready = condition(before, READY)
+        .is_some_and(|ready| ready["status"] == "True" && ready["observedGeneration"] == generation);
+    transient && was_ready && attempts <= TOLERATED
+}
+
+fn condition<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == name)
+}
+
+/// The Event that goes with a change of `Ready`; none while it stays as it is.
+fn turn(before: &Value, assessed: &Assessments, failed: bool) -> Option<Note> {
+    let ready = assessed.get(READY)?;
+    let old = condition(before, READY);
+    if ready.state == State::True {
+        let was = old.is_some_and(|old| old["status"] == "True");
+        let text = if ready.message.is_empty() { "ready".to_owned() } else { ready.message.clone() };
+        return (!was).then_some(Note { warning: false, reason: event::BECAME_READY, text });
+    }
+    let same = old.is_some_and(|old| old["reason"] == ready.reason && old["message"] == ready.message.as_str());
+    (!same).then(|| Note { warning: failed, reason: ready.reason, text: ready.message.clone() })
+}
+
+/// Writes the status if it changed, and tells whether it did.
+async fn report<K: Kind>(
+    object: &K,
+    context: &Context,
+    found: &K::Status,
+    assessed: &Assessments,
+    before: &Value,
+    generation: i64,
+) -> Result<bool, kube::Error> {
+    let name = object.name_any();
+    let data_plane = tenant_of(object)
+        .and_then(|tenant| context.data_plane.status_of(K::NAME, &tenant, &name, &context.contributions.of(&tenant)));
+    let frame = Frame {
+        owned: K::CONDITIONS,
+        assessed,
+        generation,
+        requested_at: object.annotations().get(RECONCILE_REQUESTED_AT).map(String::as_str),
+        data_plane: data_plane.map(|data_plane| json!(data_plane)),
+        now: context.clock.now(),
+    };
+    let found = serde_json::to_value(found).unwrap_or_else(|_| json!({}));
+    let Some(changes) = difference(before, &compose(before, found, &frame)) else { return Ok(false) };
+    match api(object, context).patch_status(&name, &params(), &Patch::Merge(json!({ "status": changes }))).await {
+        Ok(written) => {
+            context.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
+            Ok(true)
+        }
+        // Deleted meanwhile.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn tell<K: Kind>(object: &K, context: &Context, notes: Vec<Note>) {
+    let about = object.object_ref(&());
+    for note in notes {
+        context.events.publish(&about, &note).await;
+    }
+}
+
+fn log<K: Kind>(object: &K, failure: &Failure, attempts: u32, again: Duration) {
+    let (namespace, name) = (object.namespace(), object.name_any());
+    tracing::warn!(
+        kind = K::PLURAL,
+        namespace,
+        name,
+        reason = failure.reason(),
+        error = failure.message(),
+        attempts,
+        ?again,
+        "not reconciled"
+    );
+}
+
+fn api<K: Kind>(object: &K, context: &Context) -> Api<K> {
+    Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default())
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}

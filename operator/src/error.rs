@@ -1,0 +1,164 @@
+//! What an error asks for: a person, patience, or another try.
+//!
+//! Each step has an error enum of its own; what they share is [`Explain`]. The driver turns a [`Failure`] into
+//! conditions, an Event and the time of the next look, so that no step decides that for itself.
+
+use std::time::Duration;
+
+use messaging::failure::FailureClass;
+use messaging::provider::ProviderError;
+
+use crate::redact;
+
+/// What to do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advice {
+    /// A person must act. Nothing is tried again until something changes; the object is still looked at in its usual
+    /// interval, because a person may act at the provider.
+    Stalled,
+    /// A dependency is not there yet. Its arrival is a trigger; without one, look again after this time (absent: in
+    /// the usual interval).
+    Waiting { after: Option<Duration> },
+    /// Try again with growing delays, and not before this time.
+    Transient { not_before: Option<Duration> },
+}
+
+/// An error of one step, and what it means for the object.
+pub trait Explain: std::error::Error + Send + Sync + 'static {
+    fn advice(&self) -> Advice;
+    /// The reason in conditions and Events: one word in PascalCase, out of a bounded set.
+    fn reason(&self) -> &'static str;
+    /// The condition that becomes `False` besides `Ready`.
+    fn condition(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// Any step's error.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Failure(Box<dyn Explain>);
+
+/// What the trait object needs to be a source of [`Failure`].
+impl std::error::Error for Box<dyn Explain> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        (**self).source()
+    }
+}
+
+impl<E: Explain> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl Failure {
+    pub fn advice(&self) -> Advice {
+        self.0.advice()
+    }
+    pub fn reason(&self) -> &'static str {
+        self.0.reason()
+    }
+    pub fn condition(&self) -> Option<&'static str> {
+        self.0.condition()
+    }
+    /// The whole chain, without secrets, short enough for an Event.
+    pub fn message(&self) -> String {
+        redact::chain(&*self.0)
+    }
+}
+
+/// What an answer of the provider asks for, where the caller knows nothing better.
+pub fn advice_of(error: &ProviderError) -> Advice {
+    match error.http_status {
+        // A limit, or no answer, or the provider's own trouble.
+        Some(408 | 425 | 429 | 500..) | None => Advice::Transient { not_before: error.retry_after },
+        Some(_) if error.class == FailureClass::Retry => Advice::Transient { not_before: error.retry_after },
+        // The same request would be refused again.
+        Some(_) => Advice::Stalled,
+    }
+}
+
+/// What an answer of the API server asks for.
+pub fn advice_of_kubernetes(error: &kube::Error) -> Advice {
+    match error {
+        // Missing rights are for a person; everything else (conflicts, limits, an API server that is away) passes.
+        kube::Error::Api(status) if status.code == 403 => Advice::Stalled,
+        _ => Advice::Transient { not_before: None },
+    }
+}
+
+/// The API server refused, or did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct KubernetesFailure {
+    /// What could not be done: "cannot read the secret twilio".
+    pub what: String,
+    #[source]
+    pub source: kube::Error,
+}
+
+impl KubernetesFailure {
+    pub fn new(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let what = what.into();
+        move |source| Self { what, source }
+    }
+}
+
+impl Explain for KubernetesFailure {
+    fn advice(&self) -> Advice {
+        advice_of_kubernetes(&self.source)
+    }
+    fn reason(&self) -> &'static str {
+        "KubernetesFailed"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(http_status: Option<u16>) -> ProviderError {
+        ProviderError {
+            class: FailureClass::Request,
+            code: Some("20003".into()),
+            message: "no".into(),
+            http_status,
+            retry_after: Some(Duration::from_secs(7)),
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_for_a_person_and_trouble_passes() {
+        let again = Advice::Transient { not_before: Some(Duration::from_secs(7)) };
+        for (status, advice) in [
+            (Some(401), Advice::Stalled),
+            (Some(404), Advice::Stalled),
+            (Some(400), Advice::Stalled),
+            (Some(429), again),
+            (Some(503), again),
+            (None, again),
+        ] {
+            assert_eq!(advice_of(&answer(status)), advice, "{status:?}");
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the provider refused")]
+    struct Refused(#[source] ProviderError);
+    impl Explain for Refused {
+        fn advice(&self) -> Advice {
+            advice_of(&self.0)
+        }
+        fn reason(&self) -> &'static str {
+            "Refused"
+        }
+    }
+
+    #[test]
+    fn a_failure_keeps_its_cause() {
+        let failure = Failure::from(Refused(answer(Some(401))));
+        assert_eq!(failure.message(), "the provider refused: provider error 20003: no");
+        assert_eq!((failure.advice(), failure.reason()), (Advice::Stalled, "Refused"));
+    }
+}

@@ -1,0 +1,54 @@
+//! Events on the objects: what `kubectl describe` tells a tenant.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+
+use crate::redact;
+
+/// Reasons of Events that tell of something done. Those of failures are the conditions' (`crds::condition::reason`).
+pub mod reason {
+    /// Webhooks at the provider were pointed to the data plane.
+    pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
+    /// Webhooks at the provider that pointed to the data plane were removed.
+    pub const WEBHOOKS_REMOVED: &str = "WebhooksRemoved";
+    /// The object became ready.
+    pub const BECAME_READY: &str = "BecameReady";
+    /// The object can't be read by this version.
+    pub const UNREADABLE: &str = "Unreadable";
+}
+
+/// Publishes Events. One for the process: repeats are counted in the Event that is there already.
+#[derive(Clone)]
+pub struct Events(Recorder);
+
+/// Something to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    pub warning: bool,
+    pub reason: &'static str,
+    pub text: String,
+}
+
+impl Events {
+    pub fn new(client: Client, pod: &str) -> Self {
+        let reporter = Reporter { controller: "whatsapp-operator".into(), instance: Some(pod.to_owned()) };
+        Self(Recorder::new(client, reporter))
+    }
+
+    /// Publishes, or logs why not: an Event that is lost must not fail what it tells of.
+    pub async fn publish(&self, about: &ObjectReference, note: &Note) {
+        let event = Event {
+            type_: if note.warning { EventType::Warning } else { EventType::Normal },
+            reason: note.reason.to_owned(),
+            note: Some(redact::note(&note.text)),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.0.publish(&event, about).await {
+            let object =
+                format!("{}/{}", about.namespace.as_deref().unwrap_or(""), about.name.as_deref().unwrap_or(""));
+            tracing::warn!(%error, object, reason = note.reason, "an event could not be published");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! /metrics, /healthz and /readyz: for the cluster, never for the internet.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::kind::Kind;
+use crate::metrics::Metrics;
+use crate::stores::{Stores, readiness};
+
+/// What the endpoints tell.
+#[derive(Clone)]
+pub struct Health {
+    pub metrics: Arc<Metrics>,
+    phase: Arc<Mutex<Phase>>,
+}
+
+#[derive(Clone, Default)]
+enum Phase {
+    /// The API server has not answered yet.
+    #[default]
+    Starting,
+    /// Another replica leads. That is as it should be.
+    Standby,
+    Leading(Arc<Context>),
+}
+
+impl Health {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, phase: Arc::default() }
+    }
+
+    /// The API server answered, and another replica leads.
+    pub fn standby(&self) {
+        self.set(Phase::Standby);
+    }
+
+    pub fn leading(&self, context: Arc<Context>) {
+        self.metrics.leader(true);
+        self.set(Phase::Leading(context));
+    }
+
+    fn set(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    fn phase(&self) -> Phase {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Answers until told to stop.
+pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(health);
+    axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    match health.phase() {
+        Phase::Starting => {
+            (StatusCode::SERVICE_UNAVAILABLE, "starting: the API server has not answered yet\n").into_response()
+        }
+        Phase::Standby => "standby\n".into_response(),
+        Phase::Leading(_) => "leading\n".into_response(),
+    }
+}
+
+async fn metrics(State(health): State<Health>) -> Response {
+    if let Phase::Leading(context) = health.phase() {
+        count(&health.metrics, &context.senders);
+        count(&health.metrics, &context.templates);
+        count(&health.metrics, &context.policies);
+    }
+    match health.metrics.render() {
+        Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+fn count<K: Kind>(metrics: &Metrics, stores: &Stores<K>) {
+    for (ready, objects) in readiness(&stores.all()) {
+        metrics.objects(K::NAME, ready, objects);
+    }
+}

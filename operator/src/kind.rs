@@ -1,0 +1,72 @@
+//! What the driver must know of a kind to reconcile its objects.
+
+use std::fmt::Debug;
+
+use kube::core::NamespaceResourceScope;
+use kube::core::object::HasStatus;
+use kube::{Resource, ResourceExt};
+use messaging::id::TenantId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::context::Context;
+use crate::error::Failure;
+use crate::metrics::KindName;
+use crate::progress::{Next, Progress};
+
+/// A kind that is reconciled. Everything that is the same for all kinds (finalizers, conditions, Events, backoff, the
+/// pause, the status patch) is done by [`crate::drive`]; a kind only finds out, decides and acts.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + HasStatus<Status: Clone + Default + Serialize + Send + Sync>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    const NAME: KindName;
+    /// The plural in lower case, for logs and metrics of watches.
+    const PLURAL: &'static str;
+    /// The condition types that the kind reports besides `Ready`, `Reconciling` and `Stalled`.
+    const CONDITIONS: &'static [&'static str];
+
+    /// Whether something must be done at the provider before the object may go. The finalizer is there exactly while
+    /// this is so.
+    fn needs_cleanup(&self) -> bool;
+
+    /// Looks, decides, acts, and writes down what it found. It may be given up at any await (a provider took too long)
+    /// and repeated at any time, so every step must bear repetition. While [`Progress::paused`] is set it must not
+    /// write at the provider.
+    fn reconcile(
+        &self,
+        context: &Context,
+        progress: &mut Progress<Self::Status>,
+    ) -> impl Future<Output = Result<Next, Failure>> + Send;
+
+    /// Does what [`Kind::needs_cleanup`] asked for. It must not depend on the rest of the spec being valid, nor on the
+    /// tenant's Secrets being there: use [`Context::sender_for_cleanup`].
+    fn cleanup(
+        &self,
+        context: &Context,
+        progress: &mut Progress<Self::Status>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// The object is new, or its spec or annotations changed.
+    fn noticed(&self, _context: &Context) {}
+
+    /// The object is gone: forgets what this process keeps of it.
+    fn forget(&self, context: &Context);
+}
+
+/// The tenant of an object: its namespace. The API server admits no namespace that is not a tenant's name.
+pub fn tenant_of<K: Resource>(object: &K) -> Option<TenantId> {
+    object.meta().namespace.as_deref().and_then(|namespace| TenantId::new(namespace).ok())
+}
+
+/// An object's name as one of our own kinds of name. The API server admits no other.
+pub fn name_of<K: Resource, N: std::str::FromStr>(object: &K) -> Option<N> {
+    object.name_any().parse().ok()
+}

@@ -1,0 +1,165 @@
+//! Leader election by a Lease. What to do is decided in [`evaluate`]; here it is done.
+//!
+//! Every write carries the version that was read, so of two that try at once one fails. A leader that could not renew
+//! until its deadline stops before others may start, and its process ends: nothing that it had in mind survives.
+
+pub mod evaluate;
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
+use messaging::clock::Clock;
+use tokio::time::Instant;
+
+use evaluate::{Decision, Observed, Record, evaluate, observe};
+
+/// The times of an election; see the flags of the same names.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    pub lease_duration: Duration,
+    pub renew_deadline: Duration,
+    pub retry: Duration,
+}
+
+/// Why this process leads no more.
+#[derive(Debug, thiserror::Error)]
+pub enum LeadershipLost {
+    #[error("another replica took over the lease")]
+    TakenOver,
+    #[error("the lease could not be renewed for {0:?}")]
+    NotRenewed(Duration),
+}
+
+/// One process that stands for election.
+pub struct Candidate<'a> {
+    leases: Api<Lease>,
+    name: String,
+    me: String,
+    times: Times,
+    clock: &'a dyn Clock,
+    observed: Option<Observed>,
+    /// The version that the next write is based on.
+    version: Option<String>,
+    leading: bool,
+}
+
+impl<'a> Candidate<'a> {
+    /// `me` must be unique among all processes that ever stand, also between two lives of one pod.
+    pub fn new(leases: Api<Lease>, name: String, me: String, times: Times, clock: &'a dyn Clock) -> Self {
+        Self { leases, name, me, times, clock, observed: None, version: None, leading: false }
+    }
+
+    /// Returns when this process leads. `looked` is called after each look at the Lease that the server answered.
+    pub async fn acquire(&mut self, looked: impl Fn()) {
+        loop {
+            match tokio::time::timeout(self.times.renew_deadline, self.step()).await {
+                Ok(Ok(_)) => {
+                    looked();
+                    if self.leading {
+                        return;
+                    }
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, lease = self.name, "the lease cannot be read or taken; trying again");
+                }
+                Err(_) => tracing::warn!(lease = self.name, "no answer about the lease; trying again"),
+            }
+            tokio::time::sleep(self.times.retry).await;
+        }
+    }
+
+    /// Renews until leadership is lost.
+    pub async fn hold(&mut self) -> LeadershipLost {
+        let mut deadline = Instant::now() + self.times.renew_deadline;
+        loop {
+            // The deadline counts from before the request: others see the renewal no earlier than that.
+            let begin = deadline.min(Instant::now() + self.times.retry);
+            tokio::time::sleep_until(begin).await;
+            match tokio::time::timeout_at(deadline, self.step()).await {
+                Ok(Ok(Decision::Renew)) => deadline = begin + self.times.renew_deadline,
+                Ok(Ok(_)) => return LeadershipLost::TakenOver,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, lease = self.name, "the lease cannot be renewed; trying again until the deadline");
+                }
+                Err(_) => {}
+            }
+            if Instant::now() >= deadline {
+                return LeadershipLost::NotRenewed(self.times.renew_deadline);
+            }
+        }
+    }
+
+    /// Gives the Lease up, so that another one need not wait for it to lapse. Call it when nothing is written any more.
+    pub async fn step_down(&mut self) -> Result<(), kube::Error> {
+        if !self.leading {
+            return Ok(());
+        }
+        self.leading = false;
+        self.write(None).await
+    }
+
+    /// Looks, decides and acts once.
+    async fn step(&mut self) -> Result<Decision, kube::Error> {
+        let lease = self.leases.get_opt(&self.name).await?;
+        let now = Instant::now();
+        self.version = lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+        self.observed = lease.map(|lease| observe(self.observed.take(), record(lease.spec), now));
+        let decision = evaluate(self.observed.as_ref(), &self.me, self.leading, now);
+        match decision {
+            Decision::Acquire | Decision::Renew => {
+                let me = self.me.clone();
+                self.write(Some(me)).await?;
+                self.leading = true;
+            }
+            Decision::Standby => {}
+            Decision::Lost => self.leading = false,
+        }
+        Ok(decision)
+    }
+
+    async fn write(&mut self, holder: Option<String>) -> Result<(), kube::Error> {
+        let before = self.observed.as_ref().map(|observed| &observed.record);
+        let taking_over = holder.is_some() && before.is_none_or(|before| before.holder != holder);
+        let transitions = before.map_or(0, |before| before.transitions).saturating_add(i32::from(taking_over));
+        let now = MicroTime(self.clock.now());
+        let seconds = i32::try_from(self.times.lease_duration.as_secs()).unwrap_or(i32::MAX).max(1);
+        let lease = Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                resource_version: self.version.clone(),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: holder,
+                lease_duration_seconds: Some(seconds),
+                acquire_time: Some(now.clone()),
+                renew_time: Some(now),
+                lease_transitions: Some(transitions),
+                ..LeaseSpec::default()
+            }),
+        };
+        let params = PostParams::default();
+        let written = match &self.version {
+            // Fails when anybody wrote since we read.
+            Some(_) => self.leases.replace(&self.name, &params, &lease).await?,
+            // Fails when anybody created it since we looked.
+            None => self.leases.create(&params, &lease).await?,
+        };
+        self.version = written.metadata.resource_version;
+        self.observed = Some(observe(self.observed.take(), record(written.spec), Instant::now()));
+        Ok(())
+    }
+}
+
+fn record(spec: Option<LeaseSpec>) -> Record {
+    let spec = spec.unwrap_or_default();
+    Record {
+        holder: spec.holder_identity,
+        renewed: spec.renew_time.map(|time| time.0.to_string()).unwrap_or_default(),
+        duration: Duration::from_secs(spec.lease_duration_seconds.and_then(|s| s.try_into().ok()).unwrap_or(0)),
+        transitions: spec.lease_transitions.unwrap_or(0),
+    }
+}

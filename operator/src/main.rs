@@ -1,0 +1,69 @@
+//! The binary `whatsapp-operator`.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use operator::{LogFormat, Settings};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Declares WhatsApp senders, templates and routing in Kubernetes
+#[derive(Debug, Parser)]
+#[command(name = "whatsapp-operator", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the operator until SIGTERM or SIGINT
+    Run(Box<Settings>),
+}
+
+fn main() -> ExitCode {
+    let Command::Run(settings) = Cli::parse().command;
+    log(settings.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "no runtime could be started");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run_until_told(*settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = error.downcast_ref::<operator::Ended>().map_or(1, operator::Ended::exit_code);
+            tracing::error!(error = format!("{error:#}"), code, "the operator ends");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Runs the operator; SIGTERM and SIGINT make it drain.
+async fn run_until_told(settings: Settings) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = CancellationToken::new();
+    let mut running = std::pin::pin!(operator::run(settings, shutdown.clone()));
+    tokio::select! {
+        ended = &mut running => return Ok(ended?),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    shutdown.cancel();
+    Ok(running.await?)
+}
+
+/// `RUST_LOG` says what is logged; by default what an operator of the operator wants to know.
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}

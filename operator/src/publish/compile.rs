@@ -1,0 +1,228 @@
+//! One tenant's config out of its parts: pure, and the same bytes for the same input.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use messaging::config::{ApiKeyConfig, FORMAT, SenderConfig, TenantConfig};
+use messaging::id::{PolicyName, SenderName, TemplateName, TenantId};
+use url::Url;
+
+use super::parts::Parts;
+
+/// The objects that a tenant has, whatever their state, also while they are being deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Present {
+    pub senders: BTreeSet<SenderName>,
+    /// With the senders that each was submitted for.
+    pub templates: BTreeMap<TemplateName, BTreeSet<SenderName>>,
+    pub policies: BTreeSet<PolicyName>,
+}
+
+impl Present {
+    pub fn is_empty(&self) -> bool {
+        self.senders.is_empty() && self.templates.is_empty() && self.policies.is_empty()
+    }
+}
+
+/// What the operator knows of a tenant when it publishes.
+#[derive(Debug, Clone)]
+pub struct Input<'a> {
+    pub tenant: &'a TenantId,
+    pub public_base_url: &'a Url,
+    pub present: &'a Present,
+    pub parts: &'a Parts,
+    pub api_keys: Vec<ApiKeyConfig>,
+    /// What is published now.
+    pub previous: Option<&'a TenantConfig>,
+}
+
+/// The config to publish; `None` when there is nothing to say, and then nothing may be published.
+pub fn compile(input: Input<'_>) -> Option<TenantConfig> {
+    let Input { tenant, public_base_url, present, parts, api_keys, previous } = input;
+    let senders = senders(present, parts, previous);
+    let templates: BTreeMap<_, _> = present
+        .templates
+        .keys()
+        .filter_map(|name| {
+            let part = match parts.templates.get(name) {
+                Some(known) => known.clone(),
+                None => previous.and_then(|previous| previous.templates.get(name).cloned()),
+            };
+            Some((name.clone(), part?))
+        })
+        .collect();
+    let policies: BTreeMap<_, _> = present
+        .policies
+        .iter()
+        .filter_map(|name| {
+            let part = match parts.policies.get(name) {
+                Some(known) => known.clone(),
+                None => previous.and_then(|previous| previous.policies.get(name).cloned()),
+            };
+            Some((name.clone(), part?))
+        })
+        .collect();
+    if senders.is_empty() && templates.is_empty() && policies.is_empty() {
+        return None;
+    }
+    Some(TenantConfig {
+        format: FORMAT,
+        tenant: tenant.clone(),
+        cell: previous.and_then(|previous| previous.cell.clone()),
+        public_base_url: public_base_url.clone(),
+        senders,
+        templates,
+        policies,
+        api_keys,
+    })
+}
+
+fn senders(present: &Present, parts: &Parts, previous: Option<&TenantConfig>) -> BTreeMap<SenderName, SenderConfig> {
+    let published = |name: &SenderName| previous.and_then(|previous| previous.senders.get(name).cloned());
+    let mut senders: BTreeMap<_, _> = present
+        .senders
+        .iter()
+        .filter_map(|name| Some((name.clone(), parts.senders.get(name).cloned().or_else(|| published(name))?)))
+        .collect();
+    // A sender that is gone stays while templates need its credentials to be removed from the provider. Nothing is
+    // sent through it.
+    for name in present.templates.values().flatten().filter(|name| !present.senders.contains(*name)) {
+        if let Some(gone) = published(name) {
+            senders.insert(name.clone(), SenderConfig { paused: true, ..gone });
+        }
+    }
+    senders
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::config::{
+        ProviderAccount, RouteTarget, RoutingConfig, TemplateCategory, TemplateConfig, TwilioAccount,
+    };
+    use messaging::secret::Secret;
+
+    use super::*;
+
+    fn sender(token: &str) -> SenderConfig {
+        SenderConfig {
+            phone_number: "+14155238886".parse().unwrap(),
+            provider: ProviderAccount::Twilio(TwilioAccount {
+                account_sid: "AC0123456789abcdef0123456789abcdef".into(),
+                username: "AC0123456789abcdef0123456789abcdef".into(),
+                password: Secret::new(token),
+                webhook_keys: vec![Secret::new(token)],
+                messaging_service_sid: None,
+                base_url: None,
+            }),
+            limits: Default::default(),
+            opt_out: Default::default(),
+            consent: Default::default(),
+            retention: Default::default(),
+            events: vec![],
+            paused: false,
+        }
+    }
+
+    fn template() -> TemplateConfig {
+        TemplateConfig {
+            category: TemplateCategory::Utility,
+            variables: vec![],
+            fallback_language: "de".into(),
+            localizations: BTreeMap::new(),
+        }
+    }
+
+    struct World {
+        tenant: TenantId,
+        base: Url,
+        present: Present,
+        parts: Parts,
+        published: Option<TenantConfig>,
+    }
+
+    impl World {
+        /// One of each, all known.
+        fn whole() -> Self {
+            let support: SenderName = "support".parse().unwrap();
+            let policy = RoutingConfig {
+                default: RouteTarget { sender: support.clone(), messaging_service_sid: None },
+                by_country: BTreeMap::new(),
+            };
+            Self {
+                tenant: "shop".parse().unwrap(),
+                base: "https://wa.example.com".parse().unwrap(),
+                present: Present {
+                    senders: [support.clone()].into(),
+                    templates: [("hello".parse().unwrap(), [support.clone()].into())].into(),
+                    policies: ["default".parse().unwrap()].into(),
+                },
+                parts: Parts {
+                    senders: [(support, sender("good"))].into(),
+                    templates: [("hello".parse().unwrap(), Some(template()))].into(),
+                    policies: [("default".parse().unwrap(), Some(policy))].into(),
+                },
+                published: None,
+            }
+        }
+
+        fn publish(&mut self) -> Option<TenantConfig> {
+            let api_keys = vec![];
+            let input = Input {
+                tenant: &self.tenant,
+                public_base_url: &self.base,
+                present: &self.present,
+                parts: &self.parts,
+                api_keys,
+                previous: self.published.as_ref(),
+            };
+            self.published = compile(input);
+            self.published.clone()
+        }
+    }
+
+    #[test]
+    fn everything_that_is_known_is_published_and_again_as_the_same_bytes() {
+        let mut world = World::whole();
+        let first = world.publish().unwrap();
+        assert_eq!((first.senders.len(), first.templates.len(), first.policies.len()), (1, 1, 1));
+        assert_eq!(world.publish().unwrap().to_json(), first.to_json());
+    }
+
+    #[test]
+    fn a_restarted_operator_takes_nothing_away() {
+        let mut world = World::whole();
+        let before = world.publish();
+        world.parts = Parts::default();
+        assert_eq!(world.publish(), before);
+    }
+
+    #[test]
+    fn what_is_known_to_be_nothing_is_taken_away() {
+        let mut world = World::whole();
+        world.publish();
+        world.parts.templates.insert("hello".parse().unwrap(), None);
+        assert!(world.publish().unwrap().templates.is_empty());
+    }
+
+    #[test]
+    fn a_new_sender_whose_credentials_never_worked_is_not_published() {
+        let mut world = World::whole();
+        world.present.senders.insert("sales".parse().unwrap());
+        assert_eq!(world.publish().unwrap().senders.len(), 1);
+    }
+
+    #[test]
+    fn the_credentials_outlive_the_sender_until_its_templates_are_gone() {
+        let mut world = World::whole();
+        world.publish();
+        world.present.senders.clear();
+        world.present.policies.clear();
+        world.parts.senders.clear();
+        let kept = world.publish().unwrap();
+        let support = &kept.senders["support"];
+        assert!(support.paused && support.provider == sender("good").provider, "{support:?}");
+        assert_eq!(world.publish(), Some(kept));
+
+        world.present.templates.clear();
+        assert_eq!(world.publish(), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! Which replicas of the data plane run the newest config of an object.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crds::DataPlaneStatus;
+use messaging::config::TenantConfig;
+use messaging::id::TenantId;
+use tokio::sync::Notify;
+
+use super::parts::Parts;
+use crate::metrics::KindName;
+use crate::replicas::{Acknowledged, count};
+
+/// A tenant's config as it was published last.
+#[derive(Debug, Clone)]
+struct Published {
+    version: u128,
+    /// Absent: the tenant has nothing published.
+    config: Option<TenantConfig>,
+}
+
+/// What is published, and what the live replicas acknowledged.
+#[derive(Debug, Default)]
+pub struct DataPlane {
+    published: Mutex<HashMap<TenantId, Published>>,
+    /// Absent until the Leases were listed.
+    alive: Mutex<Option<BTreeMap<String, Acknowledged>>>,
+    changed: Notify,
+}
+
+impl DataPlane {
+    pub fn set_published(&self, tenant: &TenantId, version: u128, config: Option<TenantConfig>) {
+        self.published().insert(tenant.clone(), Published { version, config });
+        self.changed.notify_one();
+    }
+
+    /// Tells whether anything changed.
+    pub fn set_alive(&self, now_alive: BTreeMap<String, Acknowledged>) -> bool {
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        if alive.as_ref() == Some(&now_alive) {
+            return false;
+        }
+        *alive = Some(now_alive);
+        self.changed.notify_one();
+        true
+    }
+
+    /// Returns after a change that may change what [`DataPlane::status_of`] answers.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// How many replicas run the newest config of an object. `None` while that is not known, right after a restart.
+    pub fn status_of(&self, kind: KindName, tenant: &TenantId, name: &str, parts: &Parts) -> Option<DataPlaneStatus> {
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let published = self.published();
+        let published = published.get(tenant)?;
+        let up_to_date = published.config.as_ref().is_some_and(|config| holds(config, kind, name, parts));
+        let (ready, total) = count(&alive, tenant, published.version);
+        let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        Some(DataPlaneStatus::new(if up_to_date { int(ready) } else { 0 }, int(total)))
+    }
+
+    fn published(&self) -> MutexGuard<'_, HashMap<TenantId, Published>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a published config holds an object as it was last contributed, or, if that is not known, at all.
+fn holds(config: &TenantConfig, kind: KindName, name: &str, parts: &Parts) -> bool {
+    match kind {
+        KindName::Sender => match (config.senders.get(name), parts.senders.get(name)) {
+            (Some(published), Some(part)) => published == part,
+            (published, None) => published.is_some(),
+            (None, Some(_)) => false,
+        },
+        KindName::Template => same(config.templates.get(name), parts.templates.get(name)),
+        KindName::Policy => same(config.policies.get(name), parts.policies.get(name)),
+    }
+}
+
+fn same<T: PartialEq>(published: Option<&T>, part: Option<&Option<T>>) -> bool {
+    match (published, part) {
+        (Some(published), Some(Some(part))) => published == part,
+        (published, None) => published.is_some(),
+        (_, Some(None)) | (None, Some(Some(_))) => false,
+    }
+}

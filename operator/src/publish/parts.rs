@@ -1,0 +1,110 @@
+//! What the controllers contribute to the tenants' configs: each object's own part, as it was last found to be good.
+//!
+//! A part that nobody contributed since the process started is *unknown*, and then the one that is published stays:
+//! neither a restart nor broken credentials take anything away from the data plane.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use messaging::config::{RoutingConfig, SenderConfig, TemplateConfig};
+use messaging::id::{PolicyName, SenderName, TemplateName, TenantId};
+use tokio::sync::Notify;
+
+/// The parts of one tenant. `None` as a value: it is known that there is nothing to publish (yet).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    pub senders: BTreeMap<SenderName, SenderConfig>,
+    pub templates: BTreeMap<TemplateName, Option<TemplateConfig>>,
+    pub policies: BTreeMap<PolicyName, Option<RoutingConfig>>,
+}
+
+/// The parts of every tenant, and which tenants are to be published again.
+#[derive(Debug, Default)]
+pub struct Contributions {
+    tenants: Mutex<HashMap<TenantId, Parts>>,
+    dirty: Mutex<BTreeSet<TenantId>>,
+    woken: Notify,
+}
+
+impl Contributions {
+    /// A sender's part, with credentials that were accepted. Tells whether it changed.
+    pub fn set_sender(&self, tenant: &TenantId, name: &SenderName, part: SenderConfig) -> bool {
+        self.change(tenant, |parts| replace(&mut parts.senders, name, part))
+    }
+
+    /// A template's part; `None` while there is no revision that could be sent. Tells whether it changed.
+    pub fn set_template(&self, tenant: &TenantId, name: &TemplateName, part: Option<TemplateConfig>) -> bool {
+        self.change(tenant, |parts| replace(&mut parts.templates, name, part))
+    }
+
+    /// A policy's part; `None` when it never resolved. Tells whether it changed.
+    pub fn set_policy(&self, tenant: &TenantId, name: &PolicyName, part: Option<RoutingConfig>) -> bool {
+        self.change(tenant, |parts| replace(&mut parts.policies, name, part))
+    }
+
+    /// Forgets the parts of objects that are gone.
+    pub fn forget_sender(&self, tenant: &TenantId, name: &SenderName) {
+        self.change(tenant, |parts| parts.senders.remove(name).is_some());
+    }
+    pub fn forget_template(&self, tenant: &TenantId, name: &TemplateName) {
+        self.change(tenant, |parts| parts.templates.remove(name).is_some());
+    }
+    pub fn forget_policy(&self, tenant: &TenantId, name: &PolicyName) {
+        self.change(tenant, |parts| parts.policies.remove(name).is_some());
+    }
+
+    pub fn sender(&self, tenant: &TenantId, name: &SenderName) -> Option<SenderConfig> {
+        self.tenants().get(tenant)?.senders.get(name).cloned()
+    }
+
+    pub fn of(&self, tenant: &TenantId) -> Parts {
+        self.tenants().get(tenant).cloned().unwrap_or_default()
+    }
+
+    /// Has the tenant published again although no part changed, because its objects, its API keys or its Secret did.
+    pub fn touch(&self, tenant: &TenantId) {
+        self.dirty().insert(tenant.clone());
+        self.woken.notify_one();
+    }
+
+    /// Waits for a tenant that is to be published, and takes it off the list.
+    pub async fn next_dirty(&self) -> TenantId {
+        loop {
+            if let Some(tenant) = self.dirty().pop_first() {
+                return tenant;
+            }
+            self.woken.notified().await;
+        }
+    }
+
+    fn change(&self, tenant: &TenantId, change: impl FnOnce(&mut Parts) -> bool) -> bool {
+        let changed = {
+            let mut tenants = self.tenants();
+            let parts = tenants.entry(tenant.clone()).or_default();
+            let changed = change(parts);
+            if *parts == Parts::default() {
+                tenants.remove(tenant);
+            }
+            changed
+        };
+        if changed {
+            self.touch(tenant);
+        }
+        changed
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Parts>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn dirty(&self) -> MutexGuard<'_, BTreeSet<TenantId>> {
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn replace<K: Ord + Clone, V: PartialEq>(parts: &mut BTreeMap<K, V>, name: &K, part: V) -> bool {
+    if parts.get(name) == Some(&part) {
+        return false;
+    }
+    parts.insert(name.clone(), part);
+    true
+}

@@ -1,0 +1,209 @@
+//! Writes each tenant's Secret: only when its bytes differ, and never from what a watch may show too late.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions};
+use messaging::config::TenantConfig;
+use messaging::config::kubernetes::{API_KEY_SECRET_TYPE, CONFIG_KEY, SECRET_TYPE, TENANT_LABEL, secret_name};
+use messaging::id::TenantId;
+use tokio::time::Instant;
+
+use super::api_keys;
+use super::compile::{Input, Present, compile};
+use crate::backoff;
+use crate::context::{Context, read_config};
+use crate::drive::FIELD_MANAGER;
+use crate::error::{Explain, Failure, KubernetesFailure};
+use crate::freshness::number;
+use crate::kind::name_of;
+use crate::metrics::Published;
+
+/// A new tenant's objects come one after another; waiting a moment publishes them together.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Publishes tenants as they change, until the task is dropped.
+pub async fn publish_forever(context: &Context) {
+    let mut failing: BTreeMap<TenantId, (Instant, u32)> = BTreeMap::new();
+    loop {
+        let retry_at = failing.values().map(|(at, _)| *at).min();
+        let tenant = tokio::select! {
+            tenant = context.contributions.next_dirty() => {
+                tokio::time::sleep(SETTLE).await;
+                tenant
+            }
+            () = sleep_until(retry_at) => {
+                let now = Instant::now();
+                let Some(tenant) = failing.iter().find(|(_, (at, _))| *at <= now).map(|(t, _)| t.clone()) else { continue };
+                tenant
+            }
+        };
+        match publish(context, &tenant).await {
+            Ok(outcome) => {
+                failing.remove(&tenant);
+                context.metrics.published(outcome);
+            }
+            Err(failure) => {
+                context.metrics.published(Published::Error);
+                let attempt = failing.get(&tenant).map_or(1, |(_, attempt)| attempt.saturating_add(1));
+                let delay = backoff::delay(attempt, rand::random());
+                tracing::warn!(%tenant, error = failure.message(), ?delay, "the tenant's config could not be published; trying again");
+                failing.insert(tenant, (Instant::now() + delay, attempt));
+            }
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The objects that the watches show.
+fn present(context: &Context, tenant: &TenantId) -> Present {
+    let mut present = Present {
+        senders: context.senders.of(tenant).iter().filter_map(|sender| name_of(&**sender)).collect(),
+        templates: context
+            .templates
+            .of(tenant)
+            .iter()
+            .filter_map(|template| {
+                let senders = template.spec.sender_refs.iter().filter_map(|sender| sender.name.parse().ok()).collect();
+                Some((name_of(&**template)?, senders))
+            })
+            .collect(),
+        policies: context.policies.of(tenant).iter().filter_map(|policy| name_of(&**policy)).collect(),
+    };
+    // What can't be read is still there, and what was published of it stays.
+    present.senders.extend(context.senders.unreadable(tenant).iter().filter_map(|name| name.parse().ok()));
+    for name in context.templates.unreadable(tenant).iter().filter_map(|name| name.parse().ok()) {
+        present.templates.entry(name).or_default();
+    }
+    present.policies.extend(context.policies.unreadable(tenant).iter().filter_map(|name| name.parse().ok()));
+    present
+}
+
+async fn publish(context: &Context, tenant: &TenantId) -> Result<Published, Failure> {
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.settings.config_namespace);
+    let name = secret_name(tenant);
+    let present = present(context, tenant);
+    let parts = context.contributions.of(tenant);
+    let old = secrets.get_opt(&name).await.map_err(KubernetesFailure::new("the published config cannot be read"))?;
+    if old.is_none() && present.is_empty() {
+        return Ok(Published::Unchanged);
+    }
+    let old = old.map(|secret| ours(tenant, secret)).transpose()?;
+    let previous = old.as_ref().and_then(|secret| read_config(tenant, secret));
+    let api_keys = if present.is_empty() { Vec::new() } else { api_keys(context, tenant).await? };
+    let config = compile(Input {
+        tenant,
+        public_base_url: &context.settings.public_base_url,
+        present: &present,
+        parts: &parts,
+        api_keys,
+        previous: previous.as_ref(),
+    });
+    match (config, old) {
+        (Some(config), old) => write(context, &secrets, tenant, &name, config, old.as_ref()).await,
+        (None, Some(old)) => {
+            let preconditions = Preconditions { uid: old.uid(), resource_version: old.resource_version() };
+            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+            match secrets.delete(&name, &params).await {
+                Ok(_) => tracing::info!(%tenant, "tenant config removed: nothing of the tenant is left"),
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => {
+                    return Err(KubernetesFailure::new("the published config cannot be removed")(error).into());
+                }
+            }
+            context.data_plane.set_published(tenant, 0, None);
+            Ok(Published::Removed)
+        }
+        (None, None) => {
+            context.data_plane.set_published(tenant, 0, None);
+            Ok(Published::Unchanged)
+        }
+    }
+}
+
+async fn write(
+    context: &Context,
+    secrets: &Api<Secret>,
+    tenant: &TenantId,
+    name: &str,
+    config: TenantConfig,
+    old: Option<&Secret>,
+) -> Result<Published, Failure> {
+    let bytes = config.to_json();
+    let version_of = |secret: &Secret| secret.resource_version().as_deref().and_then(number).unwrap_or(0);
+    if let Some(old) = old
+        && old.data.as_ref().and_then(|data| data.get(CONFIG_KEY)).is_some_and(|published| published.0 == bytes)
+        && old.labels().get(TENANT_LABEL).is_some_and(|label| label == tenant.as_str())
+    {
+        context.data_plane.set_published(tenant, version_of(old), Some(config));
+        return Ok(Published::Unchanged);
+    }
+    let secret = Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some([(TENANT_LABEL.to_owned(), tenant.to_string())].into()),
+            ..ObjectMeta::default()
+        },
+        type_: Some(SECRET_TYPE.to_owned()),
+        data: Some([(CONFIG_KEY.to_owned(), ByteString(bytes))].into()),
+        ..Secret::default()
+    };
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let written = secrets
+        .patch(name, &params, &Patch::Apply(&secret))
+        .await
+        .map_err(KubernetesFailure::new("the tenant's config cannot be written"))?;
+    tracing::info!(
+        %tenant,
+        senders = config.senders.len(),
+        templates = config.templates.len(),
+        policies = config.policies.len(),
+        version = written.resource_version(),
+        "tenant config published"
+    );
+    context.data_plane.set_published(tenant, version_of(&written), Some(config));
+    Ok(Published::Written)
+}
+
+async fn api_keys(context: &Context, tenant: &TenantId) -> Result<Vec<messaging::config::ApiKeyConfig>, Failure> {
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), tenant.as_str());
+    let selection = ListParams::default().fields(&format!("type={API_KEY_SECRET_TYPE}"));
+    let listed =
+        secrets.list(&selection).await.map_err(KubernetesFailure::new("the tenant's API keys cannot be listed"))?;
+    Ok(api_keys::digests(&listed.items))
+}
+
+/// A Secret of our name that is not ours would be overwritten; somebody else's work is not ours to destroy.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the secret {name} in the data plane's namespace has the type {found:?}; remove it, so that the tenant's config can take its place"
+)]
+struct NotOurs {
+    name: String,
+    found: String,
+}
+
+impl Explain for NotOurs {
+    fn advice(&self) -> crate::error::Advice {
+        crate::error::Advice::Stalled
+    }
+    fn reason(&self) -> &'static str {
+        crds::condition::reason::CONFLICT
+    }
+}
+
+fn ours(tenant: &TenantId, secret: Secret) -> Result<Secret, NotOurs> {
+    match secret.type_.as_deref() {
+        Some(SECRET_TYPE) => Ok(secret),
+        found => Err(NotOurs { name: secret_name(tenant), found: found.unwrap_or("Opaque").to_owned() }),
+    }
+}

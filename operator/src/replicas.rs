@@ -1,0 +1,149 @@
+//! The data plane's replicas: which are alive, and which config each runs.
+//!
+//! A replica is alive while its Lease changes: seen by our own clock, never by the time that stands in it. A replica
+//! runs a tenant's config when it acknowledged that version or a later one, and did not refuse that tenant.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt;
+use messaging::config::kubernetes::{APPLIED_ANNOTATION, REFUSED_ANNOTATION};
+use messaging::id::TenantId;
+use tokio::time::Instant;
+
+use crate::freshness::number;
+
+/// How long a Lease that names no duration is waited for.
+const DEFAULT_DURATION: Duration = Duration::from_secs(40);
+
+/// What a replica says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The newest version that it applied.
+    pub version: u128,
+    /// Tenants whose config it refused, and why.
+    pub refused: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone)]
+struct Seen {
+    renewed: String,
+    changed_at: Instant,
+    duration: Duration,
+    acknowledged: Acknowledged,
+}
+
+/// Every replica whose Lease is there.
+#[derive(Debug, Default)]
+pub struct Replicas(HashMap<String, Seen>);
+
+impl Replicas {
+    /// Takes note of a Lease.
+    pub fn observe(&mut self, lease: &Lease, now: Instant) {
+        let spec = lease.spec.as_ref();
+        let renewed = spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0.to_string()).unwrap_or_default();
+        let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
+        let name = lease.name_any();
+        let changed_at = match self.0.get(&name) {
+            Some(seen) if seen.renewed == renewed => seen.changed_at,
+            _ => now,
+        };
+        let duration = seconds.map_or(DEFAULT_DURATION, Duration::from_secs);
+        self.0.insert(name, Seen { renewed, changed_at, duration, acknowledged: acknowledged(lease) });
+    }
+
+    pub fn forget(&mut self, lease: &str) {
+        self.0.remove(lease);
+    }
+
+    /// Keeps only these: what a fresh list shows.
+    pub fn retain(&mut self, listed: &std::collections::BTreeSet<String>) {
+        self.0.retain(|name, _| listed.contains(name));
+    }
+
+    /// What each live replica acknowledged, by its Lease.
+    pub fn alive(&self, now: Instant) -> BTreeMap<String, Acknowledged> {
+        let live = |seen: &Seen| now.saturating_duration_since(seen.changed_at) < seen.duration;
+        self.0
+            .iter()
+            .filter(|(_, seen)| live(seen))
+            .map(|(name, seen)| (name.clone(), seen.acknowledged.clone()))
+            .collect()
+    }
+
+    /// When the next of those that are alive would count as dead.
+    pub fn next_death(&self, now: Instant) -> Option<Instant> {
+        self.0.values().map(|seen| seen.changed_at + seen.duration).filter(|death| *death > now).min()
+    }
+}
+
+fn acknowledged(lease: &Lease) -> Acknowledged {
+    let annotation = |name| lease.annotations().get(name).map(String::as_str);
+    Acknowledged {
+        version: annotation(APPLIED_ANNOTATION).and_then(number).unwrap_or(0),
+        refused: annotation(REFUSED_ANNOTATION).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
+    }
+}
+
+/// How many replicas run a tenant's config of this version, and how many there are.
+pub fn count(alive: &BTreeMap<String, Acknowledged>, tenant: &TenantId, version: u128) -> (usize, usize) {
+    let runs = |replica: &&Acknowledged| replica.version >= version && !replica.refused.contains_key(tenant.as_str());
+    (alive.values().filter(runs).count(), alive.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::coordination::v1::LeaseSpec;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+    use super::*;
+
+    fn lease(name: &str, renewed: i64, applied: &str, refused: &str) -> Lease {
+        let mut lease = Lease {
+            spec: Some(LeaseSpec {
+                renew_time: Some(MicroTime(jiff::Timestamp::from_second(renewed).unwrap())),
+                lease_duration_seconds: Some(35),
+                ..LeaseSpec::default()
+            }),
+            ..Lease::default()
+        };
+        lease.metadata.name = Some(name.into());
+        lease.metadata.annotations = Some(
+            [(APPLIED_ANNOTATION.to_owned(), applied.to_owned()), (REFUSED_ANNOTATION.to_owned(), refused.to_owned())]
+                .into(),
+        );
+        lease
+    }
+
+    #[test]
+    fn a_replica_counts_when_it_runs_this_version_or_a_later_one_and_did_not_refuse_the_tenant() {
+        let (mut replicas, now) = (Replicas::default(), Instant::now());
+        for (name, applied, refused) in [
+            ("behind", "99", "{}"),
+            ("current", "100", "{}"),
+            ("ahead", "205", "{}"),
+            ("refusing", "100", r#"{"shop":"senders.support: wrong"}"#),
+            ("odd", "?", "?"),
+        ] {
+            replicas.observe(&lease(name, 1, applied, refused), now);
+        }
+        let alive = replicas.alive(now);
+        assert_eq!(count(&alive, &"shop".parse().unwrap(), 100), (2, 5));
+        assert_eq!(count(&alive, &"clinic".parse().unwrap(), 100), (3, 5));
+    }
+
+    #[test]
+    fn a_replica_that_renews_no_more_is_dead_by_our_clock_whatever_its_own_says() {
+        let (mut replicas, start) = (Replicas::default(), Instant::now());
+        let far_in_the_future = 4_000_000_000;
+        replicas.observe(&lease("a", far_in_the_future, "1", "{}"), start);
+        let later = start + Duration::from_secs(30);
+        replicas.observe(&lease("a", far_in_the_future, "2", "{}"), later);
+        assert_eq!(replicas.next_death(later), Some(start + Duration::from_secs(35)));
+        assert_eq!(replicas.alive(start + Duration::from_secs(35)).len(), 0);
+
+        replicas.observe(&lease("a", 5, "2", "{}"), start + Duration::from_secs(40));
+        assert_eq!(replicas.alive(start + Duration::from_secs(41)).len(), 1);
+    }
+}

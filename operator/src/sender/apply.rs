@@ -1,0 +1,144 @@
+//! The writes at the provider: pointing webhooks at the data plane, and taking that back.
+
+use crds::condition::{WEBHOOKS_CONFIGURED, reason};
+use crds::{WhatsAppSender, WhatsAppSenderStatus};
+use kube::ResourceExt;
+use messaging::id::{SenderName, TenantId};
+use messaging::provider::{ProviderAdmin, ProviderError, WebhookTargets};
+
+use super::observe::Observed;
+use super::plan::Webhooks;
+use super::validate::webhook_url;
+use crate::context::{Context, SenderUnavailable};
+use crate::error::{Advice, Explain, Failure, advice_of};
+use crate::events;
+use crate::kind::{name_of, tenant_of};
+use crate::progress::Progress;
+use crate::settings::Settings;
+
+/// Webhooks could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the sender's webhooks can't be {what}")]
+pub struct NotWritten {
+    what: &'static str,
+    source: ProviderError,
+}
+
+impl Explain for NotWritten {
+    fn advice(&self) -> Advice {
+        advice_of(&self.source)
+    }
+    fn reason(&self) -> &'static str {
+        match self.advice() {
+            Advice::Stalled => reason::PROVIDER_REFUSED,
+            Advice::Waiting { .. } | Advice::Transient { .. } => reason::PROVIDER_UNAVAILABLE,
+        }
+    }
+    fn condition(&self) -> Option<&'static str> {
+        Some(WEBHOOKS_CONFIGURED)
+    }
+}
+
+/// Does what the plan says.
+pub async fn apply(
+    webhooks: &Webhooks,
+    observed: &Observed,
+    account: &dyn ProviderAdmin,
+    progress: &mut Progress<WhatsAppSenderStatus>,
+) -> Result<(), NotWritten> {
+    let (Webhooks::Configure(targets), Some(sender)) = (webhooks, &observed.sender) else { return Ok(()) };
+    account
+        .configure_webhooks(sender, observed.service.as_ref(), targets)
+        .await
+        .map_err(|source| NotWritten { what: "pointed to the data plane", source })?;
+    let to = targets.inbound.as_deref().unwrap_or_default();
+    progress.changed(events::reason::WEBHOOKS_CONFIGURED, format!("webhooks point to {to}"));
+    Ok(())
+}
+
+/// Where a sender's webhooks should point.
+pub fn targets(
+    account: &dyn ProviderAdmin,
+    settings: &Settings,
+    tenant: &TenantId,
+    sender: &SenderName,
+    provider: &str,
+) -> WebhookTargets {
+    let url = |rest| webhook_url(settings, tenant, sender, provider, rest);
+    account.webhook_targets(&url("inbound"), &url("status"))
+}
+
+/// Unsets those of the sender's webhooks that point to us.
+pub async fn clean_up(
+    sender: &WhatsAppSender,
+    context: &Context,
+    progress: &mut Progress<WhatsAppSenderStatus>,
+) -> Result<(), Failure> {
+    let (Some(tenant), Some(name)) = (tenant_of(sender), name_of::<_, SenderName>(sender)) else { return Ok(()) };
+    let known = match context.sender_for_cleanup(&tenant, &name).await {
+        Ok(known) => known,
+        // Its credentials never worked, so nothing was ever pointed to us.
+        Err(failure) if failure.reason() == SenderUnavailable::Forgotten(name.clone()).reason() => return Ok(()),
+        Err(failure) => return Err(failure),
+    };
+    let account = &*known.account;
+    let ours = targets(account, &context.settings, &tenant, &name, known.config.provider.provider());
+    match unset(account, &known.config.phone_number, &ours).await {
+        Ok(true) => progress.changed(events::reason::WEBHOOKS_REMOVED, "webhooks point to us no more"),
+        Ok(false) => {}
+        // The account is closed, or its credentials are gone: nobody could do this any more, and a namespace would
+        // never end.
+        Err(error) if error.is_unauthorized() => {
+            tracing::warn!(%tenant, sender = sender.name_any(), %error, "webhooks are left as they are: the provider refuses the last known credentials");
+        }
+        Err(source) => return Err(NotWritten { what: "removed", source }.into()),
+    }
+    Ok(())
+}
+
+/// Tells whether there was anything to unset.
+async fn unset(
+    account: &dyn ProviderAdmin,
+    number: &messaging::address::PhoneNumber,
+    ours: &WebhookTargets,
+) -> Result<bool, ProviderError> {
+    let Some(sender) = account.find_sender(number).await? else { return Ok(false) };
+    let Some(cleared) = cleared(&sender.webhooks, ours) else { return Ok(false) };
+    account.configure_webhooks(&sender, None, &cleared).await.map(|()| true)
+}
+
+/// What empties exactly those that are ours; `None` when none is.
+fn cleared(found: &WebhookTargets, ours: &WebhookTargets) -> Option<WebhookTargets> {
+    let inbound = |of: &WebhookTargets| WebhookTargets { inbound: of.inbound.clone(), status: None };
+    let status = |of: &WebhookTargets| WebhookTargets { inbound: None, status: of.status.clone() };
+    let empty = |is_ours: bool| is_ours.then(String::new);
+    let targets = WebhookTargets {
+        inbound: empty(found.inbound.is_some() && inbound(found).same_as(&inbound(ours))),
+        status: empty(found.status.is_some() && status(found).same_as(&status(ours))),
+    };
+    (targets != WebhookTargets::default()).then_some(targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(inbound: &str, status: &str) -> WebhookTargets {
+        let some = |url: &str| (!url.is_empty()).then(|| url.to_owned());
+        WebhookTargets { inbound: some(inbound), status: some(status) }
+    }
+
+    #[test]
+    fn only_what_points_to_us_is_taken_back() {
+        let ours = targets("https://a.example.com/in", "https://a.example.com/st");
+        let empty = Some(String::new());
+        for (found, expected) in [
+            (ours.clone(), Some((empty.clone(), empty.clone()))),
+            (targets("https://A.example.com:443/in", "https://b.example.com"), Some((empty, None))),
+            (targets("https://b.example.com", ""), None),
+            (targets("", ""), None),
+        ] {
+            assert_eq!(cleared(&found, &ours).map(|cleared| (cleared.inbound, cleared.status)), expected, "{found:?}");
+        }
+    }
+}

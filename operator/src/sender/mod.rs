@@ -1,0 +1,128 @@
+//! `WhatsAppSender`: its credentials are checked, it is found at the provider, and the provider's webhooks are pointed
+//! at the data plane.
+//!
+//! The number itself is never registered or given up here, and nothing is sent.
+
+pub mod apply;
+pub mod dereference;
+pub mod observe;
+pub mod plan;
+pub mod report;
+pub mod rival;
+pub mod validate;
+
+use std::time::Duration;
+
+use crds::condition::{CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED};
+use crds::{DeletionPolicy, WhatsAppSender, WhatsAppSenderStatus};
+use kube::ResourceExt;
+use messaging::id::SenderName;
+use messaging::provider::ProviderAdmin;
+use plan::{Plan, Wanted};
+use validate::Desired;
+
+use crate::context::Context;
+use crate::error::Failure;
+use crate::kind::{Kind, name_of, tenant_of};
+use crate::metrics::KindName;
+use crate::progress::{Next, Progress};
+
+/// Some providers take a change at once and show it later, so it is looked at again soon after.
+const LOOK_AFTER_CHANGE: Duration = Duration::from_secs(30);
+
+impl Kind for WhatsAppSender {
+    const NAME: KindName = KindName::Sender;
+    const PLURAL: &'static str = "whatsappsenders";
+    const CONDITIONS: &'static [&'static str] = &[CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED];
+
+    /// With `Retain` nothing is taken back from the provider.
+    fn needs_cleanup(&self) -> bool {
+        self.spec.deletion_policy == DeletionPolicy::Delete
+    }
+
+    async fn reconcile(
+        &self,
+        context: &Context,
+        progress: &mut Progress<WhatsAppSenderStatus>,
+    ) -> Result<Next, Failure> {
+        // Needs the cluster.
+        let found = dereference::dereference(self, context).await?;
+        // Needs nothing.
+        let desired = validate::validate(self, &found, &context.settings)?;
+        // Needs the provider.
+        let account = context.accounts.get(&desired.config.provider);
+        let observed = observe::observe(&desired, &*account, progress).await?;
+        // Needs nothing.
+        let wanted = wanted(self, &desired, &*account, context, progress.paused);
+        let Plan { webhooks, publish, trouble } = plan::plan(&wanted, &observed);
+        // Needs the provider.
+        let applied = apply::apply(&webhooks, &observed, &*account, progress).await;
+        // Needs nothing.
+        report::report(desired.config.provider.provider(), &observed, &webhooks, applied.is_ok(), progress);
+        if publish && context.contributions.set_sender(&desired.tenant, &desired.name, desired.config) {
+            context.ask_dependants(&desired.tenant);
+        }
+        applied?;
+        trouble.map_or(Ok(()), Err)?;
+        let poll = context.settings.poll_interval;
+        Ok(if progress.has_changed() { Next::After(LOOK_AFTER_CHANGE.min(poll)) } else { Next::Poll })
+    }
+
+    /// Unsets the sender's own webhooks that still point to us.
+    ///
+    /// A Messaging Service's are left as they are: without an inbound URL Twilio drops what customers write, for all
+    /// senders of the service, and does not even log it.
+    async fn cleanup(&self, context: &Context, progress: &mut Progress<WhatsAppSenderStatus>) -> Result<(), Failure> {
+        apply::clean_up(self, context, progress).await
+    }
+
+    /// What refers to a sender depends on whether it is there.
+    fn noticed(&self, context: &Context) {
+        if let Some(tenant) = tenant_of(self) {
+            context.ask_dependants(&tenant);
+        }
+    }
+
+    fn forget(&self, context: &Context) {
+        if let (Some(tenant), Some(name)) = (tenant_of(self), name_of::<_, SenderName>(self)) {
+            context.contributions.forget_sender(&tenant, &name);
+            context.ask_dependants(&tenant);
+        }
+    }
+}
+
+/// What a sender's plan depends on besides what is observed.
+fn wanted(
+    sender: &WhatsAppSender,
+    desired: &Desired,
+    account: &dyn ProviderAdmin,
+    context: &Context,
+    paused: bool,
+) -> Wanted {
+    let all = context.senders.all();
+    let provider = desired.config.provider.provider();
+    let targets = |of: &SenderName| apply::targets(account, &context.settings, &desired.tenant, of, provider);
+    let bearer = rival::bearer(sender, &all).parse().unwrap_or_else(|_| desired.name.clone());
+    let taken_by = rival::first(sender, &all).map(|first| {
+        // What another tenant has is not told.
+        if first.namespace() == sender.namespace() {
+            format!("the WhatsAppSender {:?}", first.name_any())
+        } else {
+            "a WhatsAppSender of another namespace".to_owned()
+        }
+    });
+    Wanted {
+        own: targets(&desired.name),
+        of_service: targets(&bearer),
+        messaging_service_sid: desired.messaging_service_sid.clone(),
+        paused,
+        taken_by,
+    }
+}
+
+/// Whether a sender depends on this Secret of its namespace.
+pub fn names_secret(sender: &WhatsAppSender, secret: &str) -> bool {
+    let credentials = sender.spec.provider.twilio.iter().map(|twilio| &twilio.credentials_secret_ref.name);
+    let sinks = sender.spec.events.iter().filter_map(|sink| sink.http.as_ref());
+    credentials.chain(sinks.map(|http| &http.signing_secret_ref.name)).any(|name| name == secret)
+}

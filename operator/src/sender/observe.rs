@@ -1,0 +1,86 @@
+//! What the provider knows of a sender.
+
+use crds::WhatsAppSenderStatus;
+use crds::condition::{CREDENTIALS_VALID, reason};
+use messaging::provider::{ProviderAdmin, ProviderError, SenderObservation, ServiceObservation};
+
+use super::validate::Desired;
+use crate::conditions::State;
+use crate::error::{Advice, Explain, advice_of};
+use crate::progress::Progress;
+
+/// What was seen at the provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    pub sender: Option<SenderObservation>,
+    /// Looked for only when the spec names one.
+    pub service: Option<ServiceObservation>,
+}
+
+/// The provider refused, or did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NotObserved {
+    #[error(
+        "the provider refused the credentials of the account; put valid ones into the secret {secret:?}, or see that the account is not suspended"
+    )]
+    Credentials { secret: String, source: ProviderError },
+    #[error(
+        "the provider refused to {what}; if the secret holds an API key, give it the permission to read WhatsApp senders and Messaging Services"
+    )]
+    Refused { what: &'static str, source: ProviderError },
+    #[error("the provider can't be asked to {what} now; trying again")]
+    Unavailable { what: &'static str, source: ProviderError },
+}
+
+impl Explain for NotObserved {
+    fn advice(&self) -> Advice {
+        match self {
+            Self::Credentials { source, .. } | Self::Refused { source, .. } | Self::Unavailable { source, .. } => {
+                advice_of(source)
+            }
+        }
+    }
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Credentials { .. } => reason::CREDENTIALS_REFUSED,
+            Self::Refused { .. } => reason::PROVIDER_REFUSED,
+            Self::Unavailable { .. } => reason::PROVIDER_UNAVAILABLE,
+        }
+    }
+    fn condition(&self) -> Option<&'static str> {
+        match self {
+            Self::Credentials { .. } => Some(CREDENTIALS_VALID),
+            Self::Refused { .. } | Self::Unavailable { .. } => None,
+        }
+    }
+}
+
+fn failed(what: &'static str) -> impl FnOnce(ProviderError) -> NotObserved {
+    move |source| match advice_of(&source) {
+        Advice::Stalled => NotObserved::Refused { what, source },
+        Advice::Waiting { .. } | Advice::Transient { .. } => NotObserved::Unavailable { what, source },
+    }
+}
+
+/// Asks. That the credentials work is written down as soon as it is known.
+pub async fn observe(
+    desired: &Desired,
+    account: &dyn ProviderAdmin,
+    progress: &mut Progress<WhatsAppSenderStatus>,
+) -> Result<Observed, NotObserved> {
+    if let Err(source) = account.check_credentials().await {
+        return Err(if source.is_unauthorized() {
+            NotObserved::Credentials { secret: desired.secret.clone(), source }
+        } else {
+            progress.set(CREDENTIALS_VALID, State::Unknown, reason::PROVIDER_UNAVAILABLE, &source.to_string());
+            failed("check the credentials")(source)
+        });
+    }
+    progress.set(CREDENTIALS_VALID, State::True, reason::CREDENTIALS_ACCEPTED, "");
+    let sender = account.find_sender(&desired.number).await.map_err(failed("find the sender"))?;
+    let service = match &desired.messaging_service_sid {
+        Some(sid) => account.find_messaging_service(sid).await.map_err(failed("find the Messaging Service"))?,
+        None => None,
+    };
+    Ok(Observed { sender, service })
+}

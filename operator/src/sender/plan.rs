@@ -1,0 +1,128 @@
+//! What to do about a sender, from what was seen of it: pure.
+
+use crds::condition::{ONLINE, reason};
+use messaging::provider::WebhookTargets;
+
+use super::observe::Observed;
+use crate::error::{Advice, Explain};
+
+/// What the plan depends on besides what was observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where this sender's own webhooks should point.
+    pub own: WebhookTargets,
+    /// Where its Messaging Service's should, where that one decides.
+    pub of_service: WebhookTargets,
+    /// The Messaging Service that the spec names.
+    pub messaging_service_sid: Option<String>,
+    /// Nothing may be written at the provider.
+    pub paused: bool,
+    /// Another sender that has this number, in words that its tenant may read; then this one keeps its hands off.
+    pub taken_by: Option<String>,
+}
+
+/// What to do, and what to report.
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub webhooks: Webhooks,
+    /// Whether the data plane should use this sender.
+    pub publish: bool,
+    /// What keeps the sender from being ready although everything that could be done was done.
+    pub trouble: Option<Trouble>,
+}
+
+/// What to do about the webhooks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Webhooks {
+    /// There is no sender to point anywhere, or it is another one's to do.
+    #[default]
+    NotOurs,
+    InPlace(WebhookTargets),
+    /// Write them.
+    Configure(WebhookTargets),
+    /// They should be written, and may not.
+    Held {
+        found: WebhookTargets,
+        wanted: WebhookTargets,
+    },
+}
+
+/// Why a sender is not ready.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    #[error(
+        "the account has no WhatsApp sender with this number; register it at the provider, or correct spec.phoneNumber"
+    )]
+    SenderNotFound,
+    #[error("the account has no Messaging Service {0}; correct spec.provider.twilio.messagingServiceSid")]
+    ServiceNotFound(String),
+    #[error(
+        "the sender is not in the Messaging Service {0}; add it to the service's sender pool, or leave messagingServiceSid out"
+    )]
+    NotInService(String),
+    #[error("the provider reports the sender as {status}{}", because(reasons))]
+    Offline { status: String, reasons: Vec<String> },
+    #[error("{0} manages this number already; delete one of the two")]
+    Taken(String),
+}
+
+fn because(reasons: &[String]) -> String {
+    if reasons.is_empty() { "; see the provider's console".to_owned() } else { format!(": {}", reasons.join("; ")) }
+}
+
+impl Explain for Trouble {
+    fn advice(&self) -> Advice {
+        match self {
+            // It is settled at the provider, which tells nobody: look again in the usual interval.
+            Self::SenderNotFound | Self::NotInService(_) | Self::Offline { .. } => Advice::Waiting { after: None },
+            Self::ServiceNotFound(_) | Self::Taken(_) => Advice::Stalled,
+        }
+    }
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::SenderNotFound => reason::SENDER_NOT_FOUND,
+            Self::ServiceNotFound(_) | Self::NotInService(_) => reason::REFERENCE_NOT_FOUND,
+            Self::Offline { .. } => reason::SENDER_OFFLINE,
+            Self::Taken(_) => reason::CONFLICT,
+        }
+    }
+    fn condition(&self) -> Option<&'static str> {
+        match self {
+            Self::SenderNotFound | Self::Offline { .. } => Some(ONLINE),
+            Self::ServiceNotFound(_) | Self::NotInService(_) | Self::Taken(_) => None,
+        }
+    }
+}
+
+pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
+    if let Some(other) = &wanted.taken_by {
+        return Plan { trouble: Some(Trouble::Taken(other.clone())), ..Plan::default() };
+    }
+    let Some(sender) = &observed.sender else {
+        return Plan { trouble: Some(Trouble::SenderNotFound), ..Plan::default() };
+    };
+    let deciding = observed.service.as_ref().filter(|service| service.decides_webhooks_of(sender));
+    let (found, target) = match deciding {
+        Some(service) => (&service.webhooks, &wanted.of_service),
+        None => (&sender.webhooks, &wanted.own),
+    };
+    let webhooks = if found.same_as(target) {
+        Webhooks::InPlace(found.clone())
+    } else if wanted.paused {
+        Webhooks::Held { found: found.clone(), wanted: target.clone() }
+    } else {
+        Webhooks::Configure(target.clone())
+    };
+    let service_trouble = wanted.messaging_service_sid.as_ref().and_then(|sid| match &observed.service {
+        None => Some(Trouble::ServiceNotFound(sid.clone())),
+        Some(service) if !service.senders.contains(&sender.handle) => Some(Trouble::NotInService(sid.clone())),
+        Some(_) => None,
+    });
+    let offline = (!sender.online)
+        .then(|| Trouble::Offline { status: sender.status.clone(), reasons: sender.offline_reasons.clone() });
+    // An offline sender is published: what arrives for it is still taken.
+    Plan { webhooks, publish: true, trouble: service_trouble.or(offline) }
+}
+
+#[cfg(test)]
+mod tests;

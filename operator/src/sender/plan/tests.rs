@@ -1,0 +1,212 @@
+use messaging::provider::{SenderObservation, ServiceObservation};
+use proptest::prelude::*;
+
+use super::*;
+
+fn targets(to: &str) -> WebhookTargets {
+    let url = |rest: &str| Some(format!("https://{to}.example.com/{rest}#rc=5&rp=all"));
+    WebhookTargets { inbound: url("inbound"), status: url("status") }
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        own: targets("ours"),
+        of_service: targets("ours"),
+        messaging_service_sid: None,
+        paused: false,
+        taken_by: None,
+    }
+}
+
+fn sender(webhooks: WebhookTargets) -> SenderObservation {
+    SenderObservation {
+        handle: "XE1".into(),
+        online: true,
+        status: "ONLINE".into(),
+        quality: None,
+        messaging_limit: None,
+        offline_reasons: vec![],
+        webhooks,
+    }
+}
+
+fn service(senders: &[&str], defers_to_sender: bool, webhooks: WebhookTargets) -> ServiceObservation {
+    ServiceObservation {
+        sid: "MG1".into(),
+        friendly_name: "service".into(),
+        senders: senders.iter().map(|&sender| sender.into()).collect(),
+        defers_to_sender,
+        webhooks,
+    }
+}
+
+#[test]
+fn each_situation_has_its_plan() {
+    let (ours, theirs) = (targets("ours"), targets("theirs"));
+    let alone = |webhooks: &WebhookTargets| Observed { sender: Some(sender(webhooks.clone())), service: None };
+    let with = |service| Observed { sender: Some(sender(theirs.clone())), service: Some(service) };
+    let in_service = Wanted { messaging_service_sid: Some("MG1".into()), ..wanted() };
+    let offline = Observed {
+        sender: Some(SenderObservation { online: false, status: "OFFLINE".into(), ..sender(ours.clone()) }),
+        service: None,
+    };
+    for (why, wanted, observed, webhooks, trouble) in [
+        ("all is well", wanted(), alone(&ours), Webhooks::InPlace(ours.clone()), None),
+        ("webhooks drifted", wanted(), alone(&theirs), Webhooks::Configure(ours.clone()), None),
+        (
+            "webhooks drifted, and a person asked for peace",
+            Wanted { paused: true, ..wanted() },
+            alone(&theirs),
+            Webhooks::Held { found: theirs.clone(), wanted: ours.clone() },
+            None,
+        ),
+        ("there is no such sender", wanted(), Observed::default(), Webhooks::NotOurs, Some("SenderNotFound")),
+        (
+            "it is offline, and still taken care of",
+            wanted(),
+            offline,
+            Webhooks::InPlace(ours.clone()),
+            Some("SenderOffline"),
+        ),
+        (
+            "the service decides, and points elsewhere",
+            in_service.clone(),
+            with(service(&["XE1"], false, theirs.clone())),
+            Webhooks::Configure(ours.clone()),
+            None,
+        ),
+        (
+            "the service decides, and points to us; the sender's own do not matter",
+            in_service.clone(),
+            with(service(&["XE1"], false, ours.clone())),
+            Webhooks::InPlace(ours.clone()),
+            None,
+        ),
+        (
+            "the service defers to the sender",
+            in_service.clone(),
+            with(service(&["XE1"], true, ours.clone())),
+            Webhooks::Configure(ours.clone()),
+            None,
+        ),
+        (
+            "the sender is not in its service",
+            in_service.clone(),
+            with(service(&["XE2"], false, ours.clone())),
+            Webhooks::Configure(ours.clone()),
+            Some("ReferenceNotFound"),
+        ),
+        (
+            "there is no such service",
+            in_service,
+            alone(&ours),
+            Webhooks::InPlace(ours.clone()),
+            Some("ReferenceNotFound"),
+        ),
+        (
+            "another one has the number",
+            Wanted { taken_by: Some("somebody".into()), ..wanted() },
+            alone(&theirs),
+            Webhooks::NotOurs,
+            Some("Conflict"),
+        ),
+    ] {
+        let plan = plan(&wanted, &observed);
+        assert_eq!(plan.webhooks, webhooks, "{why}");
+        assert_eq!(plan.trouble.as_ref().map(Explain::reason), trouble, "{why}");
+    }
+}
+
+/// The provider: what it is, and what it shows, which may be older.
+#[derive(Debug, Clone)]
+struct World {
+    now: Observed,
+    shown: Observed,
+    writes: usize,
+}
+
+impl World {
+    fn write(&mut self, target: &WebhookTargets) {
+        self.writes += 1;
+        let Some(sender) = &mut self.now.sender else { return };
+        match self.now.service.as_mut().filter(|service| service.decides_webhooks_of(sender)) {
+            Some(service) => service.webhooks = target.clone(),
+            None => sender.webhooks = target.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Happening {
+    /// A reconcile; it crashes before its write, after it, or not at all.
+    Reconcile { crash_before_write: bool },
+    /// The provider's read side catches up.
+    CatchUp,
+    /// Somebody points the webhooks elsewhere.
+    Drift,
+    /// The service begins to defer to its senders, or stops it.
+    Defer,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => any::<bool>().prop_map(|crash_before_write| Happening::Reconcile { crash_before_write }),
+        2 => Just(Happening::CatchUp),
+        1 => Just(Happening::Drift),
+        1 => Just(Happening::Defer),
+    ]
+}
+
+fn reconcile(wanted: &Wanted, world: &mut World, crash_before_write: bool) {
+    if let Webhooks::Configure(target) = plan(wanted, &world.shown).webhooks
+        && !crash_before_write
+    {
+        world.write(&target);
+    }
+}
+
+proptest! {
+    /// Whatever happened, with crashes at any point and stale answers: once it is quiet, two looks put everything in
+    /// place, and from then on nothing is written.
+    #[test]
+    fn it_comes_to_rest_where_it_should(happenings in proptest::collection::vec(happening(), 0..40), in_service: bool, paused: bool) {
+        let wanted = Wanted { messaging_service_sid: in_service.then(|| "MG1".into()), paused, ..wanted() };
+        let begin = Observed {
+            sender: Some(sender(WebhookTargets::default())),
+            service: in_service.then(|| service(&["XE1"], false, WebhookTargets::default())),
+        };
+        let mut world = World { now: begin.clone(), shown: begin, writes: 0 };
+        for happening in happenings {
+            match happening {
+                Happening::Reconcile { crash_before_write } => reconcile(&wanted, &mut world, crash_before_write),
+                Happening::CatchUp => world.shown = world.now.clone(),
+                Happening::Drift => {
+                    let writes = world.writes;
+                    world.write(&targets("theirs"));
+                    world.writes = writes;
+                }
+                Happening::Defer => {
+                    if let Some(service) = &mut world.now.service {
+                        service.defers_to_sender = !service.defers_to_sender;
+                    }
+                }
+            }
+        }
+        if paused {
+            prop_assert_eq!(world.writes, 0);
+            return Ok(());
+        }
+        for _ in 0..2 {
+            world.shown = world.now.clone();
+            reconcile(&wanted, &mut world, false);
+        }
+        let writes = world.writes;
+        for _ in 0..3 {
+            world.shown = world.now.clone();
+            let plan = plan(&wanted, &world.shown);
+            prop_assert_eq!(&plan.webhooks, &Webhooks::InPlace(targets("ours")));
+            reconcile(&wanted, &mut world, false);
+        }
+        prop_assert_eq!(world.writes, writes);
+    }
+}

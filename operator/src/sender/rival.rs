@@ -1,0 +1,115 @@
+//! Two senders that claim one number would take the provider's webhooks from each other for ever, so one goes first.
+
+use std::sync::Arc;
+
+use crds::WhatsAppSender;
+use crds::condition::{CREDENTIALS_VALID, WEBHOOKS_CONFIGURED};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+/// Who stands before others: who has the webhooks already, then who is older, then whose name comes first.
+type Standing = (bool, Option<Timestamp>, String, String);
+
+fn standing(sender: &WhatsAppSender) -> Standing {
+    (
+        !is_true(sender, WEBHOOKS_CONFIGURED),
+        sender.metadata.creation_timestamp.as_ref().map(|created| created.0),
+        sender.namespace().unwrap_or_default(),
+        sender.name_any(),
+    )
+}
+
+fn is_true(sender: &WhatsAppSender, condition: &str) -> bool {
+    let conditions = sender.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|c| c.type_ == condition && c.status == "True")
+}
+
+/// The other sender that this one must leave the number to, if there is one.
+///
+/// Only who proved to hold the account's credentials counts, so nobody can keep a number from its owner by claiming it.
+pub fn first(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> Option<Arc<WhatsAppSender>> {
+    let account =
+        |sender: &WhatsAppSender| sender.spec.provider.twilio.as_ref().map(|twilio| twilio.account_sid.clone());
+    all.iter()
+        .filter(|other| other.uid() != sender.uid() && other.metadata.deletion_timestamp.is_none())
+        .filter(|other| other.spec.phone_number == sender.spec.phone_number && account(other) == account(sender))
+        .filter(|other| is_true(other, CREDENTIALS_VALID))
+        .filter(|other| standing(other) < standing(sender))
+        .min_by_key(|other| standing(other))
+        .cloned()
+}
+
+/// The sender whose URL a Messaging Service carries that decides the webhooks of all its senders: the oldest of this
+/// tenant's that are said to be in it.
+pub fn bearer(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> String {
+    let service = |sender: &WhatsAppSender| {
+        let twilio = sender.spec.provider.twilio.as_ref()?;
+        Some((twilio.account_sid.clone(), twilio.messaging_service_sid.clone()?))
+    };
+    let age = |sender: &WhatsAppSender| {
+        (sender.metadata.creation_timestamp.as_ref().map(|created| created.0), sender.name_any())
+    };
+    let others = all
+        .iter()
+        .map(|other| &**other)
+        .filter(|other| other.namespace() == sender.namespace() && other.metadata.deletion_timestamp.is_none())
+        .filter(|other| service(sender).is_some() && service(other) == service(sender))
+        .filter(|other| is_true(other, CREDENTIALS_VALID));
+    others.chain([sender]).min_by_key(|sender| age(sender)).map_or_else(|| sender.name_any(), |first| first.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+    use super::*;
+    use crate::sender::validate::tests::sender as quickstart;
+
+    fn sender(name: &str, created: i64, conditions: &[&str]) -> Arc<WhatsAppSender> {
+        let mut sender = quickstart();
+        let at = Time(Timestamp::from_second(created).unwrap());
+        sender.metadata.name = Some(name.to_owned());
+        sender.metadata.uid = Some(name.to_owned());
+        sender.metadata.creation_timestamp = Some(at.clone());
+        let conditions = conditions.iter().map(|name| Condition {
+            type_: (*name).to_owned(),
+            status: "True".into(),
+            reason: "Test".into(),
+            message: String::new(),
+            observed_generation: Some(1),
+            last_transition_time: at.clone(),
+        });
+        sender.status = Some(crds::WhatsAppSenderStatus { conditions: conditions.collect(), ..Default::default() });
+        Arc::new(sender)
+    }
+
+    #[test]
+    fn the_older_goes_first_unless_the_younger_has_the_webhooks() {
+        let (old, young) = (sender("a", 1, &[CREDENTIALS_VALID]), sender("b", 2, &[CREDENTIALS_VALID]));
+        let all = [Arc::clone(&old), Arc::clone(&young)];
+        assert!(first(&old, &all).is_none());
+        assert_eq!(first(&young, &all).map(|first| first.name_any()).as_deref(), Some("a"));
+
+        let settled = sender("b", 2, &[CREDENTIALS_VALID, WEBHOOKS_CONFIGURED]);
+        let all = [old, Arc::clone(&settled)];
+        assert!(first(&settled, &all).is_none());
+        assert!(first(&all[0], &all).is_some());
+    }
+
+    #[test]
+    fn nobody_keeps_a_number_from_its_owner_by_claiming_it() {
+        let (squatter, owner) = (sender("a", 1, &[]), sender("b", 2, &[CREDENTIALS_VALID]));
+        assert!(first(&owner, &[squatter, Arc::clone(&owner)]).is_none());
+    }
+
+    #[test]
+    fn the_senders_of_one_service_agree_on_whose_url_it_carries() {
+        let in_service = |name, created| {
+            let mut sender = (*sender(name, created, &[CREDENTIALS_VALID])).clone();
+            sender.spec.provider.twilio.as_mut().unwrap().messaging_service_sid = Some("MG1".into());
+            Arc::new(sender)
+        };
+        let all = [in_service("b", 1), in_service("a", 2), sender("alone", 0, &[CREDENTIALS_VALID])];
+        assert_eq!(all.each_ref().map(|sender| bearer(sender, &all)), ["b", "b", "alone"]);
+    }
+}

@@ -1,0 +1,194 @@
+//! A sender and its Secrets, judged and put into the tenant config's words: what follows takes only that.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use crds::condition::{CREDENTIALS_VALID, reason};
+use crds::duration;
+use crds::{HttpSink, TwilioProvider, WhatsAppSender};
+use kube::ResourceExt;
+use messaging::address::PhoneNumber;
+use messaging::config::{
+    ConsentConfig, HttpSink as HttpSinkConfig, Limits, OptOutConfig, ProviderAccount, Retention, SenderConfig,
+    SinkConfig, TwilioAccount,
+};
+use messaging::id::{SenderName, TenantId};
+use messaging::secret::Secret;
+
+use super::dereference::{Contents, Found};
+use crate::error::{Advice, Explain};
+use crate::kind::tenant_of;
+use crate::settings::Settings;
+
+/// What a sender should be.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    pub tenant: TenantId,
+    pub name: SenderName,
+    pub number: PhoneNumber,
+    pub messaging_service_sid: Option<String>,
+    /// The name of the Secret with the credentials.
+    pub secret: String,
+    pub config: SenderConfig,
+}
+
+/// What is wrong with a sender or with what it names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    #[error("{path}: {what}")]
+    Spec { path: String, what: String },
+    #[error("the secret {secret:?} {what}")]
+    Credentials { secret: String, what: String },
+    #[error("{path}: the secret {secret:?} {what}")]
+    Signing { path: String, secret: String, what: String },
+}
+
+impl Explain for Invalid {
+    fn advice(&self) -> Advice {
+        Advice::Stalled
+    }
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Spec { .. } | Self::Signing { .. } => reason::INVALID_SPEC,
+            Self::Credentials { .. } => reason::CREDENTIALS_REFUSED,
+        }
+    }
+    fn condition(&self) -> Option<&'static str> {
+        match self {
+            Self::Credentials { .. } => Some(CREDENTIALS_VALID),
+            Self::Spec { .. } | Self::Signing { .. } => None,
+        }
+    }
+}
+
+/// The API server has checked the spec already; what its rules let through and we can't use is still refused here.
+pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &Settings) -> Result<Desired, Invalid> {
+    let spec = &sender.spec;
+    let invalid = |path: &str, what: String| Invalid::Spec { path: path.to_owned(), what };
+    let tenant = tenant_of(sender).ok_or_else(|| invalid("metadata.namespace", "is not a tenant's name".into()))?;
+    let name = sender.name_any().parse::<SenderName>().map_err(|e| invalid("metadata.name", e.to_string()))?;
+    let number = spec.phone_number.parse::<PhoneNumber>().map_err(|e| invalid("spec.phoneNumber", e.to_string()))?;
+    let twilio = spec.provider.twilio.as_ref();
+    let twilio = twilio.ok_or_else(|| invalid("spec.provider", "must name the provider: twilio".into()))?;
+    let events = spec.events.iter().enumerate().filter_map(|(i, sink)| Some((i, sink.http.as_ref()?)));
+    let seconds = |path: &str, text: &str| match duration::parse(text) {
+        Ok(duration) => Ok(duration.as_secs()),
+        Err(error) => Err(invalid(path, error.to_string())),
+    };
+    let max_age = spec.consent.max_age.as_deref();
+    let config = SenderConfig {
+        phone_number: number.clone(),
+        provider: ProviderAccount::Twilio(account(twilio, &found.credentials, settings)?),
+        limits: limits(&spec.limits),
+        opt_out: OptOutConfig {
+            stop_keywords: spec.opt_out.stop_keywords.clone(),
+            start_keywords: spec.opt_out.start_keywords.clone(),
+            stop_reply: spec.opt_out.stop_reply.clone(),
+            start_reply: spec.opt_out.start_reply.clone(),
+        },
+        consent: ConsentConfig {
+            required: spec.consent.required,
+            max_age_seconds: max_age.map(|age| seconds("spec.consent.maxAge", age)).transpose()?,
+        },
+        retention: Retention {
+            bodies_seconds: seconds("spec.retention.bodies", &spec.retention.bodies)?,
+            metadata_seconds: seconds("spec.retention.metadata", &spec.retention.metadata)?,
+        },
+        events: events.map(|(i, http)| sink(i, http, found)).collect::<Result<_, _>>()?,
+        paused: sender.annotations().get(crds::annotation::PAUSED).is_some_and(|paused| paused == "true"),
+    };
+    let messaging_service_sid = twilio.messaging_service_sid.clone();
+    Ok(Desired {
+        tenant,
+        name,
+        number,
+        messaging_service_sid,
+        secret: twilio.credentials_secret_ref.name.clone(),
+        config,
+    })
+}
+
+fn account(twilio: &TwilioProvider, secret: &Contents, settings: &Settings) -> Result<TwilioAccount, Invalid> {
+    let wrong =
+        |what: &str| Invalid::Credentials { secret: twilio.credentials_secret_ref.name.clone(), what: what.to_owned() };
+    let value = |key: &str| secret.get(key).filter(|value| !value.expose().is_empty());
+    let token = value("authToken").ok_or_else(|| {
+        wrong("has no authToken: it must hold the account's auth token, which verifies webhooks, also where an API key makes the calls")
+    })?;
+    // Neither may break the header that carries it.
+    let printable = |secret: &Secret| secret.expose().bytes().all(|byte| byte.is_ascii_graphic());
+    if !printable(token) {
+        return Err(wrong("has an authToken that is none: expected 32 letters and digits"));
+    }
+    let (username, password) = match (value("apiKeySid"), value("apiKeySecret")) {
+        (None, None) => (twilio.account_sid.clone(), token.clone()),
+        (Some(sid), Some(_)) if !(sid.expose().starts_with("SK") && printable(sid)) => {
+            return Err(wrong("has an apiKeySid that is none: expected SK and 32 hexadecimal digits"));
+        }
+        (Some(_), Some(key)) if !printable(key) => {
+            return Err(wrong("has an apiKeySecret that is none: expected 32 letters and digits"));
+        }
+        (Some(sid), Some(key)) => (sid.expose().to_owned(), key.clone()),
+        (Some(_), None) => {
+            return Err(wrong("has an apiKeySid without an apiKeySecret: it must have both, or neither"));
+        }
+        (None, Some(_)) => {
+            return Err(wrong("has an apiKeySecret without an apiKeySid: it must have both, or neither"));
+        }
+    };
+    Ok(TwilioAccount {
+        account_sid: twilio.account_sid.clone(),
+        username,
+        password,
+        webhook_keys: vec![token.clone()],
+        messaging_service_sid: twilio.messaging_service_sid.clone(),
+        base_url: settings.twilio_base_url.clone(),
+    })
+}
+
+fn limits(limits: &crds::Limits) -> Limits {
+    // The schema keeps all three above zero.
+    let positive = |value: i32| u32::try_from(value).unwrap_or(1).max(1);
+    Limits {
+        messages_per_second: positive(limits.messages_per_second),
+        burst: positive(limits.burst),
+        max_concurrency: positive(limits.max_concurrency),
+    }
+}
+
+fn sink(i: usize, http: &HttpSink, found: &Found) -> Result<SinkConfig, Invalid> {
+    let path = format!("spec.events[{i}].http");
+    let url = http.url.parse().map_err(|e| Invalid::Spec {
+        path: format!("{path}.url"),
+        what: format!("{:?} is not a URL ({e}): expected such as https://shop.example.com/events", http.url),
+    })?;
+    let secret = &http.signing_secret_ref;
+    let wrong =
+        |what: String| Invalid::Signing { path: format!("{path}.signingSecretRef"), secret: secret.name.clone(), what };
+    let value = found.signing.get(&secret.name).and_then(|contents| contents.get(&secret.key));
+    let value = value.ok_or_else(|| wrong(format!("has no key {:?}", secret.key)))?;
+    if !is_signing_secret(value.expose()) {
+        return Err(wrong(format!(
+            "has no signing secret under {:?}: expected whsec_ and 24 to 64 bytes in base64, such as `whsec_$(openssl rand -base64 32)`",
+            secret.key
+        )));
+    }
+    Ok(SinkConfig::Http(HttpSinkConfig { url, signing_secrets: vec![value.clone()] }))
+}
+
+/// As Standard Webhooks has it. The data plane refuses anything else, and with it the tenant's whole config.
+fn is_signing_secret(value: &str) -> bool {
+    value
+        .strip_prefix("whsec_")
+        .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok())
+        .is_some_and(|key| (24..=64).contains(&key.len()))
+}
+
+/// The URL that the provider calls for a sender's webhooks, without fragment. It is the one that the data plane builds
+/// ([`messaging::config::TenantConfig::webhook_url`]): the signature covers it.
+pub fn webhook_url(settings: &Settings, tenant: &TenantId, sender: &SenderName, provider: &str, rest: &str) -> String {
+    let base = settings.public_base_url.as_str().trim_end_matches('/');
+    format!("{base}/webhooks/{tenant}/{sender}/{provider}/{rest}")
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

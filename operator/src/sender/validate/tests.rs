@@ -1,0 +1,122 @@
+use std::path::PathBuf;
+
+use clap::Parser;
+use messaging::config::TenantConfig;
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(crate) fn settings() -> Settings {
+    let arguments = ["x", "--public-base-url", "https://wa.example.com/", "--config-namespace", "system"];
+    Cli::try_parse_from(arguments).unwrap().settings
+}
+
+/// The quickstart's sender, which is what most tenants begin with.
+pub(crate) fn sender() -> WhatsAppSender {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart/30-sender.yaml");
+    serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn contents(values: &[(&str, &str)]) -> Contents {
+    values.iter().map(|(key, value)| ((*key).to_owned(), Secret::new(*value))).collect()
+}
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+pub(crate) fn found() -> Found {
+    Found {
+        credentials: contents(&[("authToken", TOKEN)]),
+        signing: [("events".to_owned(), contents(&[("secret", "whsec_dGhpcyBpcyBhIHNlY3JldCBmb3IgdGVzdHM=")]))].into(),
+    }
+}
+
+fn refused(sender: &WhatsAppSender, found: &Found) -> String {
+    validate(sender, found, &settings()).unwrap_err().to_string()
+}
+
+#[test]
+fn the_quickstart_is_valid_and_its_auth_token_both_calls_and_verifies() {
+    let desired = validate(&sender(), &found(), &settings()).unwrap();
+    let ProviderAccount::Twilio(account) = &desired.config.provider;
+    assert_eq!(account.username, account.account_sid);
+    assert_eq!((account.password.expose(), account.webhook_keys[0].expose()), (TOKEN, TOKEN));
+    assert_eq!(desired.config.events.len(), 1);
+    assert!(!desired.config.paused);
+}
+
+#[test]
+fn an_api_key_calls_and_the_auth_token_still_verifies() {
+    let mut found = found();
+    found
+        .credentials
+        .extend(contents(&[("apiKeySid", "SK11111111111111111111111111111111"), ("apiKeySecret", "secret")]));
+    let desired = validate(&sender(), &found, &settings()).unwrap();
+    let ProviderAccount::Twilio(account) = &desired.config.provider;
+    assert_eq!(
+        (account.username.as_str(), account.password.expose()),
+        ("SK11111111111111111111111111111111", "secret")
+    );
+    assert_eq!(account.webhook_keys[0].expose(), TOKEN);
+}
+
+#[test]
+fn what_is_wrong_with_a_secret_is_said_without_saying_the_secret() {
+    for (credentials, expected) in [
+        (vec![], "has no authToken"),
+        (vec![("authToken", "")], "has no authToken"),
+        (vec![("authToken", "two words")], "expected 32 letters and digits"),
+        (vec![("authToken", TOKEN), ("apiKeySid", "SK1")], "without an apiKeySecret"),
+        (vec![("authToken", TOKEN), ("apiKeySecret", "s")], "without an apiKeySid"),
+        (vec![("authToken", TOKEN), ("apiKeySid", "AC1"), ("apiKeySecret", "s")], "expected SK"),
+    ] {
+        let error = refused(&sender(), &Found { credentials: contents(&credentials), ..found() });
+        assert!(error.contains(expected) && error.contains("\"twilio\""), "{error}");
+        assert!(!error.contains(TOKEN) && !error.contains("two words"), "{error}");
+    }
+}
+
+#[test]
+fn a_signing_secret_that_the_data_plane_would_refuse_is_refused_here() {
+    for value in ["secret", "whsec_", "whsec_***", "whsec_c2hvcnQ="] {
+        let signing = [("events".to_owned(), contents(&[("secret", value)]))].into();
+        let error = refused(&sender(), &Found { signing, ..found() });
+        assert!(
+            error.starts_with("spec.events[0].http.signingSecretRef: ") && error.contains("24 to 64 bytes"),
+            "{error}"
+        );
+    }
+    let error = refused(&sender(), &Found { signing: [("events".to_owned(), contents(&[]))].into(), ..found() });
+    assert!(error.contains("has no key \"secret\""), "{error}");
+}
+
+#[test]
+fn a_paused_sender_sends_nothing() {
+    let mut sender = sender();
+    sender.annotations_mut().insert(crds::annotation::PAUSED.into(), "true".into());
+    assert!(validate(&sender, &found(), &settings()).unwrap().config.paused);
+}
+
+#[test]
+fn the_provider_is_given_the_url_that_the_data_plane_verifies() {
+    let settings = settings();
+    let (tenant, name): (TenantId, SenderName) = ("shop".parse().unwrap(), "support".parse().unwrap());
+    let config = TenantConfig {
+        format: messaging::config::FORMAT,
+        tenant: tenant.clone(),
+        cell: None,
+        public_base_url: settings.public_base_url.clone(),
+        senders: Default::default(),
+        templates: Default::default(),
+        policies: Default::default(),
+        api_keys: vec![],
+    };
+    assert_eq!(
+        webhook_url(&settings, &tenant, &name, "twilio", "inbound"),
+        config.webhook_url(&name, "twilio", "inbound"),
+    );
+}

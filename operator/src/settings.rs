@@ -1,0 +1,193 @@
+//! What the operator is told when it starts: flags, each also an environment variable.
+//!
+//! Everything is read and checked here, before a socket is bound or a cluster is called.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+use jiff::SignedDuration;
+use messaging::id::TenantId;
+use url::Url;
+
+/// The settings of one operator process.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// The internet's view of the data plane's webhook listener, such as https://whatsapp.example.com. Providers'
+    /// webhooks are pointed below it
+    #[arg(long, env = "WHATSAPP_PUBLIC_BASE_URL", value_name = "URL", value_parser = public_base_url)]
+    pub public_base_url: Url,
+
+    /// The namespace of the compiled tenant configs, of the data plane's Leases and of the leader election's
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
+    pub config_namespace: String,
+
+    /// Every Twilio host maps to this URL, the path stays: for an egress proxy, or the sandbox
+    #[arg(long, env = "WHATSAPP_TWILIO_BASE_URL", value_name = "URL", value_parser = base_url)]
+    pub twilio_base_url: Option<Url>,
+
+    /// Where /metrics, /healthz and /readyz answer
+    #[arg(long, env = "WHATSAPP_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
+    pub listen: SocketAddr,
+
+    /// Whether replicas elect a leader. Without it exactly one process may run
+    #[arg(long, env = "WHATSAPP_LEADER_ELECTION", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub leader_election: bool,
+
+    /// The Lease that replicas of one installation compete for
+    #[arg(long, env = "WHATSAPP_LEASE_NAME", value_name = "NAME", default_value = "whatsapp-operator")]
+    pub lease_name: String,
+
+    /// How long a leader that renews no more is waited for
+    #[arg(long, env = "WHATSAPP_LEASE_DURATION", value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    pub lease_duration: Duration,
+
+    /// A leader that could not renew for this long ends; shorter than the lease's duration
+    #[arg(long, env = "WHATSAPP_RENEW_DEADLINE", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub renew_deadline: Duration,
+
+    /// How often the Lease is renewed or looked at; shorter than the renew deadline
+    #[arg(long, env = "WHATSAPP_LEASE_RETRY", value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    pub lease_retry: Duration,
+
+    /// How often each object is compared with its provider when nothing changed; jittered by a tenth
+    #[arg(long, env = "WHATSAPP_POLL_INTERVAL", value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub poll_interval: Duration,
+
+    /// How often the templates of an account are listed while any of them is under review
+    #[arg(long, env = "WHATSAPP_TEMPLATE_POLL", value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub template_poll: Duration,
+
+    /// A namespace to reconcile; repeatable. None: all of them
+    #[arg(long = "watch-namespace", env = "WHATSAPP_WATCH_NAMESPACES", value_name = "NAMESPACE", value_delimiter = ',', value_parser = namespace)]
+    pub watch_namespaces: Vec<String>,
+
+    /// How this process is called in Events and in the Lease
+    #[arg(long, env = "POD_NAME", value_name = "NAME", default_value = "whatsapp-operator")]
+    pub pod_name: String,
+
+    #[arg(long, env = "WHATSAPP_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object per line.
+    Json,
+}
+
+/// Settings that contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSettings {
+    #[error(
+        "--lease-retry ({retry:?}) must be shorter than --renew-deadline ({deadline:?}), and that shorter than --lease-duration ({duration:?})"
+    )]
+    LeaseTimes { retry: Duration, deadline: Duration, duration: Duration },
+}
+
+impl Settings {
+    /// What no single flag can be wrong about.
+    pub fn check(&self) -> Result<(), InvalidSettings> {
+        if self.lease_retry < self.renew_deadline && self.renew_deadline < self.lease_duration {
+            Ok(())
+        } else {
+            Err(InvalidSettings::LeaseTimes {
+                retry: self.lease_retry,
+                deadline: self.renew_deadline,
+                duration: self.lease_duration,
+            })
+        }
+    }
+
+    /// Whether objects of this namespace are ours to reconcile.
+    pub fn watches(&self, namespace: &str) -> bool {
+        self.watch_namespaces.is_empty() || self.watch_namespaces.iter().any(|watched| watched == namespace)
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration =
+        text.parse().map_err(|_| format!("{text:?} is not a duration: expected such as 200ms, 60s, 5m or 1h"))?;
+    match Duration::try_from(parsed) {
+        Ok(positive) if !positive.is_zero() => Ok(positive),
+        _ => Err(format!("{text:?} must be longer than nothing")),
+    }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    TenantId::new(text).map(Into::into).map_err(|_| {
+        format!("{text:?} is not a namespace: expected 1 to 63 lower-case letters, digits or '-', with a letter or digit at each end")
+    })
+}
+
+fn base_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err(format!("{text:?} is not a URL of a server: expected such as https://whatsapp.example.com")),
+    }
+}
+
+fn public_base_url(text: &str) -> Result<Url, String> {
+    let url = base_url(text)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("{text:?} must end with its path: paths of webhooks are added to it"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Settings, clap::Error> {
+        let base = ["operator", "--public-base-url", "https://wa.example.com", "--config-namespace", "system"];
+        Cli::try_parse_from(base.iter().chain(arguments)).map(|cli| cli.settings)
+    }
+
+    #[test]
+    fn what_is_not_said_has_a_default_that_works() {
+        let settings = parse(&[]).unwrap();
+        assert_eq!(settings.poll_interval, Duration::from_secs(300));
+        assert!(settings.leader_election && settings.check().is_ok());
+        assert!(settings.watches("anything"));
+    }
+
+    #[test]
+    fn namespaces_can_be_repeated_or_listed_and_then_no_other_is_watched() {
+        let settings = parse(&["--watch-namespace", "shop", "--watch-namespace", "clinic,bakery"]).unwrap();
+        assert_eq!(settings.watch_namespaces, ["shop", "clinic", "bakery"]);
+        assert!(settings.watches("clinic") && !settings.watches("other"));
+    }
+
+    #[test]
+    fn a_bad_value_is_answered_with_what_would_be_right() {
+        for (arguments, expected) in [
+            (["--poll-interval", "soon"], "expected such as 200ms"),
+            (["--poll-interval", "0s"], "longer than nothing"),
+            (["--watch-namespace", "Shop"], "is not a namespace"),
+            (["--twilio-base-url", "ftp://example.com"], "is not a URL of a server"),
+            (["--leader-election", "perhaps"], "[possible values: true, false]"),
+        ] {
+            let error = parse(&arguments).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = public_base_url("https://wa.example.com/?x=1").unwrap_err();
+        assert!(error.contains("paths of webhooks are added"), "{error}");
+    }
+
+    #[test]
+    fn a_leader_that_would_outstay_its_lease_is_refused() {
+        let settings = parse(&["--renew-deadline", "20s"]).unwrap();
+        assert!(settings.check().unwrap_err().to_string().contains("shorter than --lease-duration"));
+    }
+}

@@ -1,0 +1,119 @@
+//! What the watches show: every object of a kind, by namespace.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::core::NamespaceResourceScope;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, Resource};
+use messaging::id::TenantId;
+use tokio::sync::watch;
+
+use crate::kind::Kind;
+
+/// Every object of a kind. There is one store for the whole cluster, or one for each watched namespace.
+#[derive(Debug)]
+pub struct Stores<K: Kind> {
+    scopes: Vec<(Scope, Store<K>)>,
+    /// How many of the scopes were listed. Not [`Store::wait_until_ready`]: of several that wait it wakes only one.
+    listed: watch::Sender<usize>,
+    unreadable: Mutex<BTreeSet<(String, String)>>,
+}
+
+/// What one watch covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    Cluster,
+    Namespace(String),
+}
+
+impl Scope {
+    pub fn covers(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespace(name) => name == namespace,
+        }
+    }
+
+    /// Objects of a kind in this scope.
+    pub fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self, client: &Client) -> Api<K> {
+        match self {
+            Self::Cluster => Api::all(client.clone()),
+            Self::Namespace(name) => Api::namespaced(client.clone(), name),
+        }
+    }
+}
+
+impl<K: Kind> Stores<K> {
+    pub fn new(scopes: Vec<(Scope, Store<K>)>) -> Self {
+        Self { scopes, listed: watch::Sender::new(0), unreadable: Mutex::default() }
+    }
+
+    fn store_of(&self, namespace: &str) -> Option<&Store<K>> {
+        self.scopes.iter().find(|(scope, _)| scope.covers(namespace)).map(|(_, store)| store)
+    }
+
+    pub fn get(&self, tenant: &TenantId, name: &str) -> Option<Arc<K>> {
+        self.store_of(tenant.as_str())?.get(&ObjectRef::new(name).within(tenant.as_str()))
+    }
+
+    /// The objects of a tenant, also those that are being deleted.
+    pub fn of(&self, tenant: &TenantId) -> Vec<Arc<K>> {
+        let namespace = Some(tenant.as_str());
+        self.store_of(tenant.as_str())
+            .map(|store| store.state_filter(|object| object.meta().namespace.as_deref() == namespace))
+            .unwrap_or_default()
+    }
+
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.scopes.iter().flat_map(|(_, store)| store.state()).collect()
+    }
+
+    /// One scope was listed for the first time.
+    pub fn note_listed(&self) {
+        self.listed.send_modify(|listed| *listed += 1);
+    }
+
+    /// Returns when every watch has listed what there is.
+    pub async fn wait_until_listed(&self) {
+        // It fails only without the sender, which is ours.
+        drop(self.listed.subscribe().wait_for(|listed| *listed >= self.scopes.len()).await);
+    }
+
+    /// Notes whether an object can be read. One that can't is treated as if it were as it last was.
+    pub fn note_readable(&self, namespace: &str, name: &str, readable: bool) -> usize {
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (namespace.to_owned(), name.to_owned());
+        if readable {
+            unreadable.remove(&key);
+        } else {
+            unreadable.insert(key);
+        }
+        unreadable.len()
+    }
+
+    /// The names of a tenant's objects that can't be read.
+    pub fn unreadable(&self, tenant: &TenantId) -> Vec<String> {
+        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        unreadable.iter().filter(|(namespace, _)| namespace == tenant.as_str()).map(|(_, name)| name.clone()).collect()
+    }
+}
+
+/// How many objects there are by the status of their `Ready` condition.
+pub fn readiness<K: Kind>(objects: &[Arc<K>]) -> [(&'static str, usize); 3] {
+    let mut counts = [("True", 0), ("False", 0), ("Unknown", 0)];
+    for object in objects {
+        let status = object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_default();
+        let ready = status["conditions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|condition| condition["type"] == crds::condition::READY)
+            .and_then(|condition| condition["status"].as_str());
+        match counts.iter_mut().find(|(word, _)| Some(*word) == ready) {
+            Some((_, count)) => *count += 1,
+            None => counts[2].1 += 1,
+        }
+    }
+    counts
+}

@@ -1,0 +1,40 @@
+//! Reconciles that something other than the object itself asks for: a Secret, a sender, a dependant.
+
+use std::sync::{Mutex, PoisonError};
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::kind::Kind;
+use crate::stores::Scope;
+
+/// Asks for reconciles of one kind. What is asked for twice while it waits is done once, by the controller's queue, so
+/// the channels never hold more than a moment's worth.
+#[derive(Debug)]
+pub struct Trigger<K: Kind>(Mutex<Vec<(Scope, UnboundedSender<ObjectRef<K>>)>>);
+
+impl<K: Kind> Default for Trigger<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Kind> Trigger<K> {
+    /// What is asked for in a scope, for its controller.
+    pub fn listen(&self, scope: Scope) -> UnboundedReceiver<ObjectRef<K>> {
+        let (sender, receiver) = unbounded_channel();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((scope, sender));
+        receiver
+    }
+
+    /// Has this object reconciled soon.
+    pub fn ask(&self, object: &K) {
+        let namespace = object.namespace().unwrap_or_default();
+        let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, listener) in listeners.iter().filter(|(scope, _)| scope.covers(&namespace)) {
+            // It fails only when the controller ends, and then everything is looked at again by the next one.
+            drop(listener.send(ObjectRef::from_obj(object)));
+        }
+    }
+}

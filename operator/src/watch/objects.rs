@@ -1,0 +1,170 @@
+//! One kind's objects: into the store, and those that are new or changed into the controller's queue.
+//!
+//! An object that this version can't read harms only itself: it is counted and told about, and everything else goes on
+//! as if it were as it last was.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+
+use super::endless;
+use crate::context::Context;
+use crate::events::{Note, reason};
+use crate::kind::{Kind, tenant_of};
+use crate::stores::{Scope, Stores};
+
+/// What to reconcile, as the watch shows it.
+pub fn objects<'a, K: Kind>(
+    context: &'a Context,
+    stores: &'a Stores<K>,
+    scope: &Scope,
+    writer: Writer<K>,
+) -> impl Stream<Item = ObjectRef<K>> + Send + 'a {
+    let api = scope.api::<DeserializeGuard<K>>(&context.client);
+    let events = endless(api, watcher::Config::default(), K::PLURAL, &context.metrics);
+    let follower = Follower { context, stores, store: writer.as_reader(), writer, seen: HashMap::new(), listed: false };
+    stream::unfold((events.boxed(), follower), |(mut events, mut follower)| async move {
+        let event = events.next().await?;
+        Some((stream::iter(follower.take(event).await), (events, follower)))
+    })
+    .flatten()
+}
+
+struct Follower<'a, K: Kind> {
+    context: &'a Context,
+    stores: &'a Stores<K>,
+    store: Store<K>,
+    writer: Writer<K>,
+    seen: HashMap<ObjectRef<K>, Seen<K>>,
+    listed: bool,
+}
+
+struct Seen<K> {
+    /// Of what a reconcile depends on: neither the status nor our own finalizer is in it.
+    fingerprint: u64,
+    object: Arc<K>,
+}
+
+impl<K: Kind> Follower<'_, K> {
+    /// Takes one event, and tells what is to be reconciled because of it.
+    async fn take(&mut self, event: Event<DeserializeGuard<K>>) -> Vec<ObjectRef<K>> {
+        let listed = matches!(event, Event::InitDone);
+        let touched = match &event {
+            Event::Apply(object) => {
+                Some(ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default()))
+            }
+            _ => None,
+        };
+        let Some(event) = self.readable(event).await else { return Vec::new() };
+        self.writer.apply_watcher_event(&event);
+        if let Event::Delete(object) = &event {
+            self.gone(&ObjectRef::from_obj(object));
+        }
+        if listed {
+            return self.relisted();
+        }
+        touched.into_iter().filter(|object| self.is_news(object)).collect()
+    }
+
+    /// A fresh list: what is not in it is gone, and what is in it may have changed unseen.
+    fn relisted(&mut self) -> Vec<ObjectRef<K>> {
+        if !std::mem::replace(&mut self.listed, true) {
+            self.stores.note_listed();
+        }
+        let gone: Vec<_> = self.seen.keys().filter(|object| self.store.get(object).is_none()).cloned().collect();
+        gone.iter().for_each(|object| self.gone(object));
+        let objects: Vec<_> = self.store.state().iter().map(|object| ObjectRef::from_obj(&**object)).collect();
+        objects.into_iter().filter(|object| self.is_news(object)).collect()
+    }
+
+    fn is_news(&mut self, object_ref: &ObjectRef<K>) -> bool {
+        let Some(object) = self.store.get(object_ref) else { return false };
+        let fingerprint = fingerprint(&*object);
+        let seen = self.seen.insert(object_ref.clone(), Seen { fingerprint, object: Arc::clone(&object) });
+        let news = seen.is_none_or(|seen| seen.fingerprint != fingerprint);
+        if news {
+            object.noticed(self.context);
+            if let Some(tenant) = tenant_of(&*object) {
+                self.context.contributions.touch(&tenant);
+            }
+        }
+        news
+    }
+
+    fn gone(&mut self, object_ref: &ObjectRef<K>) {
+        let Some(Seen { object, .. }) = self.seen.remove(object_ref) else { return };
+        if let Some(uid) = object.uid() {
+            self.context.attempts.forget(&uid);
+            self.context.freshness.forget(&uid);
+        }
+        object.forget(self.context);
+        if let Some(tenant) = tenant_of(&*object) {
+            self.context.contributions.touch(&tenant);
+        }
+    }
+
+    /// The event with an object that can be read: the one that came, or else the one that was there before it.
+    async fn readable(&mut self, event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
+        Some(match event {
+            Event::Init => Event::Init,
+            Event::InitDone => Event::InitDone,
+            Event::InitApply(object) => Event::InitApply(self.read(object).await?),
+            Event::Apply(object) => Event::Apply(self.read(object).await?),
+            Event::Delete(object) => {
+                let key = ObjectRef::<K>::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
+                self.note(&object, true);
+                Event::Delete(object.0.ok().or_else(|| self.store.get(&key).map(|old| (*old).clone()))?)
+            }
+        })
+    }
+
+    async fn read(&self, object: DeserializeGuard<K>) -> Option<K> {
+        let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+        self.note(&object, object.0.is_ok());
+        match object.0 {
+            Ok(object) => Some(object),
+            Err(unreadable) => {
+                tracing::warn!(kind = K::PLURAL, namespace, name, error = unreadable.error, "an object can't be read");
+                let about = ObjectReference {
+                    api_version: Some(K::api_version(&()).into_owned()),
+                    kind: Some(K::kind(&()).into_owned()),
+                    name: Some(name.clone()),
+                    namespace: Some(namespace.clone()),
+                    uid: unreadable.metadata.uid,
+                    ..ObjectReference::default()
+                };
+                let text = format!(
+                    "this version of the operator can't read it, and goes on with what it last read: {}",
+                    unreadable.error
+                );
+                self.context.events.publish(&about, &Note { warning: true, reason: reason::UNREADABLE, text }).await;
+                self.store.get(&ObjectRef::new(&name).within(&namespace)).map(|old| (*old).clone())
+            }
+        }
+    }
+
+    fn note(&self, object: &DeserializeGuard<K>, readable: bool) {
+        let count = self.stores.note_readable(&object.namespace().unwrap_or_default(), &object.name_any(), readable);
+        self.context.metrics.unreadable(K::NAME, count);
+    }
+}
+
+fn fingerprint<K: Kind>(object: &K) -> u64 {
+    let meta = object.meta();
+    let mut hasher = DefaultHasher::new();
+    meta.uid.hash(&mut hasher);
+    meta.generation.hash(&mut hasher);
+    meta.deletion_timestamp.is_some().hash(&mut hasher);
+    for annotation in [crds::annotation::PAUSED, crds::annotation::RECONCILE_REQUESTED_AT] {
+        object.annotations().get(annotation).hash(&mut hasher);
+    }
+    hasher.finish()
+}
