@@ -42,6 +42,10 @@ pub struct Transport {
 impl Transport {
     /// `allow_private`: whether sinks may have private addresses, as they do in a sidecar or a test.
     pub fn new(allow_private: bool) -> Result<Self, reqwest::Error> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // An error means that another thread was quicker, which is as good.
+            drop(rustls::crypto::ring::default_provider().install_default());
+        }
         let builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)

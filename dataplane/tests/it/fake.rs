@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use messaging::address::Address;
 use messaging::clock::Clock;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{
-    MessageFilter, MessagingProvider, OutboundMessage, ProviderError, ProviderMessage, SendOutcome, WebhookEvent,
-    WebhookRejected, WebhookRequest,
+    Direction, MessageFilter, MessagingProvider, OutboundMessage, ProviderError, ProviderMessage, SendOutcome,
+    WebhookEvent, WebhookRejected, WebhookRequest,
 };
 use tokio::sync::Notify;
 
@@ -43,6 +44,8 @@ pub(crate) struct FakeProvider {
     pub(crate) sent: Mutex<Vec<OutboundMessage>>,
     /// The answers to the next calls; when there is none left, the provider accepts.
     pub(crate) answers: Mutex<VecDeque<SendOutcome>>,
+    /// With a clock, the provider keeps a log of what it accepts.
+    pub(crate) keeps_log: Mutex<Option<Arc<DrivenClock>>>,
     /// What the provider's own log holds.
     pub(crate) log: Mutex<Vec<ProviderMessage>>,
     called: Notify,
@@ -91,9 +94,22 @@ impl MessagingProvider for FakeProvider {
         if let Some(release) = held {
             release.notified().await;
         }
-        self.answers.lock().unwrap().pop_front().unwrap_or_else(|| SendOutcome::Accepted {
-            provider_message_id: format!("SM{n:032}"),
-            status: MessageStatus::Accepted,
+        let scripted = self.answers.lock().unwrap().pop_front();
+        scripted.unwrap_or_else(|| {
+            let provider_message_id = format!("SM{n:032}");
+            if let Some(clock) = &*self.keeps_log.lock().unwrap() {
+                self.log.lock().unwrap().push(ProviderMessage {
+                    provider_message_id: provider_message_id.clone(),
+                    direction: Direction::Outbound,
+                    from: Some(Address::Phone(message.from.clone())),
+                    to: Some(message.to.clone()),
+                    body: None,
+                    status: MessageStatus::Accepted,
+                    failure: None,
+                    created_at: Some(clock.now()),
+                });
+            }
+            SendOutcome::Accepted { provider_message_id, status: MessageStatus::Accepted }
         })
     }
 

@@ -4,8 +4,10 @@
 
 mod auth;
 mod config;
+mod crash;
 mod dispatch;
 mod fake;
+mod mortal;
 mod publish;
 mod sink;
 mod world;

@@ -29,8 +29,6 @@ fn sink_at(url: Url) -> HttpSink {
 }
 
 fn transport(allow_private: bool) -> Transport {
-    // Another test may have installed it before.
-    drop(rustls::crypto::ring::default_provider().install_default());
     Transport::new(allow_private).unwrap()
 }
 

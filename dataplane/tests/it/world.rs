@@ -45,8 +45,6 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        // Another test may have installed it before.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let directory = tempfile::tempdir().unwrap();
         let (store, committer) = SqliteStore::open(&directory.path().join("store.db")).await.unwrap();
         let mut running = JoinSet::new();
@@ -114,14 +112,18 @@ impl World {
     }
 
     pub(crate) fn publisher(&self) -> Publisher {
-        Publisher::new(PublishContext {
+        Publisher::new(self.publishing())
+    }
+
+    pub(crate) fn publishing(&self) -> PublishContext {
+        PublishContext {
             store: Arc::clone(&self.store),
             configs: Arc::clone(&self.configs),
             clock: Arc::clone(&self.clock) as _,
             metrics: Arc::clone(&self.metrics),
             transport: Transport::new(true).unwrap(),
             owner: "replica-a".into(),
-        })
+        }
     }
 
     /// Accepts the template `hello` for [`CUSTOMER`]. `change` edits it.

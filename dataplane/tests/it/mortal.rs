@@ -1,0 +1,122 @@
+//! A store whose process dies at a chosen operation: just before it, or when it is on disk and has not answered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use dataplane::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
+use dataplane::store::message::{
+    AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
+    StatusCount,
+};
+use dataplane::store::outbox::{ClaimEvents, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane};
+use dataplane::store::queue::{
+    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, Fenced, FinishAttempt,
+    Lane, QueueCounts, Settle, Unsettled,
+};
+use dataplane::store::webhook::{Applied, ApplyEvent, Forget, LoggedEvent, RecordWebhook, Recorded};
+use dataplane::store::{Signals, Store, StoreError};
+use jiff::Timestamp;
+use messaging::address::Address;
+use messaging::id::{MessageId, SenderName, TenantId};
+use tokio::sync::Notify;
+
+/// When to die, counted in operations from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Death {
+    Before(u32),
+    After(u32),
+}
+
+pub(crate) struct Mortal {
+    inner: Arc<dyn Store>,
+    death: Death,
+    begun: AtomicU32,
+    died: Notify,
+}
+
+impl Mortal {
+    pub(crate) fn new(inner: Arc<dyn Store>, death: Death) -> Arc<Self> {
+        Arc::new(Self { inner, death, begun: AtomicU32::new(0), died: Notify::new() })
+    }
+
+    /// Does the work and dies there. Answers whether it could be done without dying.
+    pub(crate) async fn survives(&self, work: impl Future<Output = ()>) -> bool {
+        tokio::select! {
+            biased;
+            () = self.died.notified() => false,
+            () = work => true,
+        }
+    }
+
+    async fn live<T>(&self, operation: impl Future<Output = T>) -> T {
+        let nth = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        match self.death {
+            Death::Before(n) if nth >= n => self.die().await,
+            Death::After(n) if nth > n => self.die().await,
+            Death::After(n) if nth == n => {
+                operation.await;
+                self.die().await
+            }
+            Death::Before(_) | Death::After(_) => operation.await,
+        }
+    }
+
+    /// What has died never answers; whoever waits for it is dropped with it.
+    async fn die<T>(&self) -> T {
+        self.died.notify_one();
+        std::future::pending().await
+    }
+}
+
+macro_rules! mortal {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for Mortal {
+            fn signals(&self) -> &Signals {
+                self.inner.signals()
+            }
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.live(self.inner.$name($($argument),*)).await
+            })*
+            async fn close(&self) {
+                self.inner.close().await;
+            }
+        }
+    };
+}
+mortal! {
+    record_webhook(webhook: RecordWebhook) -> Recorded;
+    unapplied_events(limit: u32) -> Vec<LoggedEvent>;
+    apply_event(apply: ApplyEvent) -> Applied;
+    accept_message(accept: AcceptMessage) -> Acceptance;
+    replayed(tenant: &TenantId, idempotency: &Idempotency) -> Option<Acceptance>;
+    cancel_message(cancel: CancelMessage) -> Cancellation;
+    message(tenant: &TenantId, id: MessageId) -> Option<MessageRecord>;
+    messages(tenant: &TenantId, filter: &MessageFilter) -> Page<Message>;
+    provider_message_id(tenant: &TenantId, id: MessageId) -> Option<String>;
+    known_provider_message_ids(tenant: &TenantId, ids: &[String]) -> Vec<String>;
+    count_by_status(tenant: &TenantId) -> Vec<StatusCount>;
+    contact(tenant: &TenantId, sender: &SenderName, contact: &Address) -> Contact;
+    put_consent(put: PutConsent) -> Contact;
+    put_suppression(put: PutSuppression) -> Contact;
+    lift_suppression(lift: LiftSuppression) -> Contact;
+    lanes() -> Vec<Lane>;
+    claim_due(claim: ClaimDue) -> Vec<Claim>;
+    renew_claim(claim: ClaimRef, until: Timestamp) -> Fenced;
+    defer_claim(defer: DeferClaim) -> Fenced;
+    begin_attempt(begin: BeginAttempt) -> Began;
+    finish_attempt(finish: FinishAttempt) -> Fenced;
+    end_message(end: EndMessage) -> Fenced;
+    claim_unsettled(claim: ClaimUnsettled) -> Vec<Unsettled>;
+    settle(settle: Settle) -> Fenced;
+    queue_counts(now: Timestamp) -> QueueCounts;
+    outbox_lanes() -> Vec<OutboxLane>;
+    claim_events(claim: ClaimEvents) -> Vec<EventClaim>;
+    event_delivered(event: EventRef, at: Timestamp) -> Fenced;
+    defer_event(defer: DeferEvent) -> Fenced;
+    end_event(end: EndEvent) -> Fenced;
+    outbox_counts(now: Timestamp) -> OutboxCounts;
+    forget(forget: Forget) -> u64;
+    check() -> ();
+}
