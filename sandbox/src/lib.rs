@@ -1,1 +1,106 @@
+//! A stand-in for Twilio that behaves like it, for the demo, the tests and first steps.
+//!
+//! It shares no code with the adapters that it is used to test. `README.md` says what it plays and what not, and
+//! describes the control API under `/sandbox/`, whose Rust client is [`control::Client`].
+//!
+//! Reading order: a request comes in through [`server`], where [`faults`] may meet it, and is answered by [`twilio`],
+//! which changes the [`world`]. What happens later by itself is a step that [`engine`] takes when its time has come.
+//! [`webhooks`] are signed and logged, and [`deliver`] sends them.
 
+mod clock;
+pub mod config;
+pub mod control;
+mod customers;
+mod deliver;
+mod engine;
+mod faults;
+mod http;
+mod ids;
+mod log;
+mod overrides;
+pub mod seed;
+mod server;
+mod setup;
+pub mod twilio;
+mod webhooks;
+mod world;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context as _;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use self::config::{Config, Delays};
+use self::{
+    deliver::Deliverer,
+    world::{Shared, World},
+};
+
+/// The sandbox, before it runs.
+#[derive(Debug)]
+pub struct Sandbox;
+
+impl Sandbox {
+    /// Binds, and starts to serve in the background of the current runtime.
+    pub async fn start(config: Config) -> anyhow::Result<Running> {
+        install_crypto();
+        let listener =
+            TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
+        let address = listener.local_addr()?;
+        let base_url = format!("http://{address}");
+        let per_receiver = config.deliveries_per_receiver;
+        let shared = Arc::new(Shared::new(World::new(config, base_url.clone())?));
+        let stop = CancellationToken::new();
+        let deliverer = Deliverer::new(shared.clone(), per_receiver, stop.clone())?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(engine::run(shared.clone(), deliverer, stop.clone()));
+        tasks.spawn(server::run(listener, shared, stop.clone()));
+        Ok(Running { base_url, address, stop, tasks })
+    }
+}
+
+/// A sandbox that serves. Dropping it ends it at once; [`Running::shutdown`] also waits for that.
+#[derive(Debug)]
+pub struct Running {
+    base_url: String,
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Such as `http://127.0.0.1:4010`: the base of every host of the provider.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client of the control API.
+    pub fn control(&self) -> control::Client {
+        control::Client::new(&self.base_url)
+    }
+
+    /// Returns when one of the sandbox's tasks has ended, which without [`Running::shutdown`] is a defect.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        match self.tasks.join_next().await {
+            Some(Err(error)) => anyhow::Error::new(error).context("a task of the sandbox ended"),
+            Some(Ok(())) | None => anyhow::anyhow!("a task of the sandbox ended"),
+        }
+    }
+
+    /// Stops serving and sending.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Chooses the TLS implementation, unless the process has one.
+fn install_crypto() {
+    // An error only says that there is one already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}

@@ -1,0 +1,52 @@
+//! How a sandbox is set up.
+
+use std::{net::SocketAddr, time::Duration};
+
+use crate::seed::Seed;
+
+/// The settings of one sandbox. [`Config::default`] suits tests: a free port, short delays, no accounts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The scheme and host that absolute links carry. Absent: `http://` and the `Host` that the caller used.
+    pub public_base: Option<String>,
+    pub delays: Delays,
+    /// How many requests, webhooks and messages are remembered, each; the oldest are forgotten first.
+    pub keep: usize,
+    /// How many webhooks are under way to one receiver (scheme, host and port) at once; the others wait.
+    pub deliveries_per_receiver: usize,
+    /// Where chance begins: ids, and rules with a probability. Absent: somewhere else each time.
+    pub random_seed: Option<u64>,
+    /// What exists from the start, and again after a reset.
+    pub seed: Seed,
+}
+
+/// How long the provider takes for what it does by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Delays {
+    /// Between one status of a message and the next.
+    pub status: Duration,
+    /// From submitting a content to its decision. Half of it is spent as `received`, half as `pending`.
+    pub review: Duration,
+    /// From creating or changing a sender until it is `ONLINE` again.
+    pub sender: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            public_base: None,
+            delays: Delays {
+                status: Duration::from_millis(10),
+                review: Duration::from_millis(100),
+                sender: Duration::from_millis(50),
+            },
+            keep: 50_000,
+            deliveries_per_receiver: 64,
+            random_seed: None,
+            seed: Seed::default(),
+        }
+    }
+}

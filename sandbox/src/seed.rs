@@ -1,0 +1,62 @@
+//! What exists when a sandbox starts: the same shapes as the control API takes, in one YAML or JSON file.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::control::types::{Behaviour, FaultRules, NewAccount, NewService, ReviewRule};
+
+/// The contents of a seed file. Every part may be left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Seed {
+    pub accounts: Vec<NewAccount>,
+    pub customers: Vec<SeedCustomer>,
+    pub reviews: Vec<ReviewRule>,
+    pub faults: FaultRules,
+}
+
+/// A customer whose behaviour is not the default one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeedCustomer {
+    pub address: String,
+    #[serde(flatten)]
+    pub behaviour: Behaviour,
+}
+
+/// The account that documentation and examples use.
+pub const EXAMPLE_ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
+/// The auth token of [`EXAMPLE_ACCOUNT_SID`]. It opens nothing but a sandbox.
+pub const EXAMPLE_AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// The messaging service of [`EXAMPLE_ACCOUNT_SID`].
+pub const EXAMPLE_SERVICE_SID: &str = "MG0123456789abcdef0123456789abcdef";
+/// The sender of [`EXAMPLE_ACCOUNT_SID`], which is in its messaging service.
+pub const EXAMPLE_SENDER: &str = "+14155238886";
+
+impl Seed {
+    /// One account with one sender that is in one messaging service, under well-known ids.
+    pub fn example() -> Self {
+        Self::one_account(EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, &[EXAMPLE_SENDER.to_owned()])
+    }
+
+    /// One account; its senders are all in one messaging service.
+    pub fn one_account(account_sid: &str, auth_token: &str, senders: &[String]) -> Self {
+        let service = NewService { sid: Some(EXAMPLE_SERVICE_SID.to_owned()), ..NewService::default() };
+        let account = NewAccount {
+            account_sid: Some(account_sid.to_owned()),
+            auth_token: Some(auth_token.to_owned()),
+            senders: senders.iter().map(|number| number.as_str().into()).collect(),
+            services: vec![service],
+            ..NewAccount::default()
+        };
+        Self { accounts: vec![account], ..Self::default() }
+    }
+
+    /// Reads a file; JSON is YAML.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("the seed file {}", path.display()))?;
+        serde_yaml::from_str(&text).with_context(|| format!("the seed file {}", path.display()))
+    }
+}
