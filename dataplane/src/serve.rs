@@ -89,8 +89,7 @@ impl Server {
 
         let client = providers::http_client(HttpSettings::default())?;
         let configs = Arc::new(Configs::new(connect(client, settings.twilio_base_url.clone()), Arc::clone(&metrics)));
-        let service_accounts =
-            follow_config(&settings, &configs, &clock, &metrics, &mut ground, &stop_ground).await?;
+        let service_accounts = follow_config(&settings, &configs, &clock, &metrics, &mut ground, &stop_ground).await?;
 
         let admin_context = Arc::new(AdminContext {
             store: Arc::clone(&store),
@@ -120,8 +119,7 @@ impl Server {
         if has(Role::Webhooks) {
             let router = http::webhooks(Arc::clone(&context));
             let at = settings.webhook_listen;
-            addresses.webhooks =
-                Some(listen(&mut workers, "the webhooks' listener", at, router, &stop_workers).await?);
+            addresses.webhooks = Some(listen(&mut workers, "the webhooks' listener", at, router, &stop_workers).await?);
             let context = ApplyContext {
                 store: Arc::clone(&store),
                 configs: Arc::clone(&configs),
@@ -146,7 +144,12 @@ impl Server {
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(&metrics),
                 brakes: Arc::new(Brakes::new(Arc::clone(&metrics))),
-                options: DispatchOptions::new(settings.replica.as_str()),
+                options: DispatchOptions {
+                    lease: settings.lease,
+                    unconfirmed_grace: settings.unconfirmed_grace,
+                    ask_accepted_after: settings.reconcile_after,
+                    ..DispatchOptions::new(settings.replica.as_str())
+                },
             };
             let (dispatcher, reconciler) = (Dispatcher::new(context.clone()), Reconciler::new(context));
             let stop = stop_workers.clone();
@@ -174,6 +177,7 @@ impl Server {
                 metrics: Arc::clone(&metrics),
                 transport: Transport::new(settings.allow_private_sinks)?,
                 owner: settings.replica.clone(),
+                lease: settings.lease,
             });
             let stop = stop_workers.clone();
             workers.spawn(async move {

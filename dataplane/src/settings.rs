@@ -52,6 +52,25 @@ pub struct Settings {
     )]
     pub api_audience: String,
 
+    /// How long a message or an event that a dead replica held waits before another takes it. It is renewed while a
+    /// call lasts.
+    #[arg(long, env = "WHATSAPP_LEASE", default_value = "30s", value_parser = duration, value_name = "DURATION")]
+    pub lease: Duration,
+
+    /// How long after a call whose answer was lost its absence from the provider's log means that nothing was sent.
+    #[arg(
+        long,
+        env = "WHATSAPP_UNCONFIRMED_GRACE",
+        default_value = "15m",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
+    pub unconfirmed_grace: Duration,
+
+    /// How long a message may go without a final status before the provider is asked about it.
+    #[arg(long, env = "WHATSAPP_RECONCILE_AFTER", default_value = "10m", value_parser = duration, value_name = "DURATION")]
+    pub reconcile_after: Duration,
+
     /// Let sinks have private addresses, as they do in a sidecar or on a laptop.
     #[arg(long, env = "WHATSAPP_ALLOW_PRIVATE_SINKS")]
     pub allow_private_sinks: bool,

@@ -68,7 +68,7 @@ impl DispatchOptions {
     pub fn new(owner: impl Into<String>) -> Self {
         Self {
             owner: owner.into(),
-            lease: Duration::from_secs(60),
+            lease: Duration::from_secs(30),
             max_in_flight: 256,
             retry: RetryLimits::default(),
             ask_accepted_after: Duration::from_secs(10 * 60),

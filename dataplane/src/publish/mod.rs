@@ -26,8 +26,6 @@ use crate::store::{Store, StoreError};
 
 /// Requests to one sink at once. They are of different messages, so order is kept.
 const PER_SINK: u32 = 8;
-/// Longer than a request may take, and the writing of its result.
-const LEASE: Duration = Duration::from_secs(60);
 /// Another replica, which wakes nobody here, may have put something into the outbox.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -41,6 +39,8 @@ pub struct PublishContext {
     pub transport: Transport,
     /// Who claims: the replica's name.
     pub owner: String,
+    /// How long a claim lasts; at least a request's time-out, and time to write what became of it.
+    pub lease: Duration,
 }
 
 /// Publishes events.
@@ -119,7 +119,8 @@ impl Publisher {
         if free == 0 {
             return Ok(0);
         }
-        let (owner, lease_until) = (self.context.owner.clone(), after(now, LEASE));
+        let lease = self.context.lease.max(transport::TIMEOUT * 2);
+        let (owner, lease_until) = (self.context.owner.clone(), after(now, lease));
         let claim = ClaimEvents { tenant, sender, sink, now, owner, lease_until, limit: free };
         let claimed = self.context.store.claim_events(claim).await?;
         let n = claimed.len();

@@ -14,7 +14,7 @@ use super::guard::{PrivateAddress, PublicResolver, check_literal};
 use super::signature::{SigningKey, signatures};
 
 /// The whole request, connecting included.
-const TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An answer's body means nothing; this much of it is read, so that the connection can be used again.
 const READ_AT_MOST: usize = 16 * 1024;

@@ -123,6 +123,7 @@ impl World {
             metrics: Arc::clone(&self.metrics),
             transport: Transport::new(true).unwrap(),
             owner: "replica-a".into(),
+            lease: Duration::from_secs(30),
         }
     }
 
