@@ -1,0 +1,62 @@
+//! The data plane outlives its control plane.
+
+use anyhow::{Result, ensure};
+use sandbox::control::types::Reply;
+use serde_json::json;
+use tests::cluster::Cluster;
+use tests::world::{Options, World};
+
+const CUSTOMER: &str = "+447700900130";
+
+#[tokio::test]
+async fn with_the_api_server_gone_the_data_plane_serves_and_restarts_from_its_cache() -> Result<()> {
+    let cluster = Cluster::private().await?;
+    let mut world = World::start_in(cluster.clone(), &["shop"], Options::default()).await?;
+    let mut shop = world.tenant(0).await?;
+    world.in_data_plane("whatsappsender", &shop.namespace, "support").await?;
+    // Without an API server no ServiceAccount token can be reviewed, so the application uses an API key.
+    let key = "wak_0123456789abcdef0123456789abcdef";
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "whatsapp-operator.dev/api-key",
+        "metadata": {"name": "backend", "namespace": shop.namespace}, "stringData": {"key": key},
+    });
+    world.cluster.apply(&[serde_json::from_value(secret)?], None).await?;
+    shop.api = tests::api::TenantApi::new(format!("http://127.0.0.1:{}", world.ports.api), key);
+    tests::eventually::eventually("the API key is known", async || {
+        let answer = shop.api.get("/v1/messages").await.map_err(|e| format!("{e:#}"))?;
+        if answer.status.is_success() { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await?;
+
+    cluster.stop_api_server()?;
+    let talk = async |n: u32| -> Result<()> {
+        let words = format!("hello {n}");
+        world.control.reply(CUSTOMER, &Reply { body: words.clone(), ..Reply::default() }).await?;
+        shop.app.event("the customer's words", |r| r.event["data"]["content"]["body"] == words.as_str()).await?;
+        let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": format!("answer {n}")}});
+        let id = shop.api.send(&format!("answer-{n}"), &text).await?;
+        shop.api.until(&id, "delivered").await.map(drop)
+    };
+    talk(1).await?;
+
+    // A container that restarts now finds nothing but its cache.
+    world.kill_data_plane()?;
+    world.start_data_plane(&[]).await?;
+    let talk = async |n: u32| -> Result<()> {
+        let words = format!("hello {n}");
+        world.control.reply(CUSTOMER, &Reply { body: words.clone(), ..Reply::default() }).await?;
+        shop.app.event("the customer's words", |r| r.event["data"]["content"]["body"] == words.as_str()).await?;
+        let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": format!("answer {n}")}});
+        let id = shop.api.send(&format!("answer-{n}"), &text).await?;
+        shop.api.until(&id, "delivered").await.map(drop)
+    };
+    talk(2).await?;
+
+    // When it is back, changes arrive again.
+    cluster.start_api_server()?;
+    world.cluster.apply(&[shop.sender(&json!({"limits": {"messagesPerSecond": 40}}))?], None).await?;
+    world.ready("whatsappsender", &shop.namespace, "support").await?;
+    world.in_data_plane("whatsappsender", &shop.namespace, "support").await?;
+    ensure!(world.provider_messages(&shop, CUSTOMER).await?.len() == 2);
+    Ok(())
+}

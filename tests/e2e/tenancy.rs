@@ -1,0 +1,86 @@
+//! One tenant cannot see, impersonate or reach another.
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tests::cluster::{client, kubectl};
+use tests::world::World;
+
+#[tokio::test]
+async fn another_tenants_token_is_forbidden_and_sees_nothing() -> Result<()> {
+    let world = World::start(&["shop", "bakery"]).await?;
+    let (shop, bakery) = (world.tenant(0).await?, world.tenant(1).await?);
+    let template = json!({"localizations": [{"language": "en_US", "body": "Hello {{1}}, your order is on its way to you now."}]});
+    world.cluster.apply(&[shop.template("order-shipped", &template)?], None).await?;
+    world.ready("messagetemplate", &shop.namespace, "order-shipped").await?;
+    world.in_data_plane("messagetemplate", &shop.namespace, "order-shipped").await?;
+    let send = json!({"to": "+447700900131", "from": "support", "template": {"name": "order-shipped", "values": {"1": "Ava"}}});
+    let id = shop.api.send("order-1", &send).await?;
+
+    // Naming the other tenant is forbidden outright; what is not named does not exist.
+    let http = reqwest::Client::new();
+    let token = world.cluster.token(&bakery.namespace, "default", Some(tests::world::AUDIENCE)).await?;
+    let url = format!("http://127.0.0.1:{}/v1/messages", world.ports.api);
+    let as_shop = http.get(&url).bearer_auth(&token).header("whatsapp-tenant", &shop.namespace).send().await?;
+    ensure!(as_shop.status() == StatusCode::FORBIDDEN, "{as_shop:?}");
+    let read = bakery.api.get(&format!("/v1/messages/{id}")).await?;
+    ensure!(read.status == StatusCode::NOT_FOUND, "{read:?}");
+    let cancel = bakery.api.request(Method::POST, &format!("/v1/messages/{id}/cancel"), None, None).await?;
+    ensure!(cancel.status == StatusCode::NOT_FOUND, "{cancel:?}");
+    let list = bakery.api.get("/v1/messages").await?;
+    ensure!(list.status == StatusCode::OK && !list.body.to_string().contains(&id), "{list:?}");
+    // Its own template of that name does not exist, and the other's cannot be used.
+    let refused = bakery.api.try_send("order-1", &send).await?;
+    ensure!(refused.status == StatusCode::UNPROCESSABLE_ENTITY, "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_for_another_audience_or_from_outside_is_not_believed() -> Result<()> {
+    let world = World::start(&["shop", "elsewhere"]).await?;
+    let shop = world.tenant(0).await?;
+    let http = reqwest::Client::new();
+    let url = format!("http://127.0.0.1:{}/v1/messages", world.ports.api);
+    let ask = async |token: &str| anyhow::Ok(http.get(&url).bearer_auth(token).send().await?.status());
+    ensure!(http.get(&url).send().await?.status() == StatusCode::UNAUTHORIZED);
+    ensure!(ask("not-a-token").await? == StatusCode::UNAUTHORIZED);
+    let wrong_audience = world.cluster.token(&shop.namespace, "default", None).await?;
+    ensure!(ask(&wrong_audience).await? == StatusCode::UNAUTHORIZED);
+    // A namespace without a sender is not a tenant.
+    let stranger = world.cluster.token(&world.namespaces[1], "default", Some(tests::world::AUDIENCE)).await?;
+    ensure!(ask(&stranger).await? == StatusCode::FORBIDDEN);
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_tenants_secret_is_unreachable() -> Result<()> {
+    let world = World::start(&["shop", "bakery"]).await?;
+    let (shop, bakery) = (world.tenant(0).await?, world.tenant_without_sender(1).await?);
+    // A reference has no namespace: the schema knows no such field.
+    let sneaky = json!({"provider": {"twilio": {"credentialsSecretRef": {"name": "twilio", "namespace": shop.namespace}}}});
+    let manifest = serde_json::to_string(&bakery.sender(&sneaky)?)?;
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), &manifest)?;
+    let path = file.path().to_string_lossy();
+    let refused = world.cluster.kubectl(&["apply", "--validate=strict", "-f", &path]);
+    ensure!(refused.as_ref().is_err_and(|e| e.to_string().contains("namespace")), "{refused:?}");
+
+    // With the name alone it finds its own namespace's Secret, or none.
+    world.cluster.kubectl(&["delete", "secret", "twilio", "--namespace", &bakery.namespace])?;
+    world.cluster.apply(&[bakery.sender(&json!({}))?], None).await?;
+    let sender = world.condition("whatsappsender", &bakery.namespace, "support", "CredentialsValid", "False").await?;
+    ensure!(sender.to_string().contains("twilio"), "{sender:#}");
+
+    // The data plane reads the compiled Secrets of its own namespace and no tenant's.
+    let reached = kubectl(&world.data_plane_kubeconfig(), &["get", "secrets", "--namespace", &shop.namespace]);
+    ensure!(reached.as_ref().is_err_and(|e| e.to_string().contains("forbidden")), "{reached:?}");
+    // And no tenant reads the compiled Secrets.
+    let tenants = tempfile::NamedTempFile::new()?;
+    world.cluster.kubeconfig_of(&bakery.namespace, "default", tenants.path()).await?;
+    let compiled: Api<Secret> = Api::namespaced(client(tenants.path()).await?, &world.system);
+    let reached = compiled.list(&kube::api::ListParams::default()).await;
+    ensure!(matches!(&reached, Err(kube::Error::Api(status)) if status.code == 403), "a tenant lists compiled Secrets");
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The chart, rendered by the real Helm: what is tested is what is installed.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use kube::api::DynamicObject;
+
+use crate::cluster::{Cluster, documents};
+use crate::process::{output, root, tool};
+
+/// The ServiceAccounts that the chart makes for a release.
+#[derive(Debug, Clone)]
+pub struct ServiceAccounts {
+    pub operator: String,
+    pub data_plane: String,
+}
+
+/// `helm template`, as objects.
+pub fn render(release: &str, namespace: &str, values: &[(&str, &str)]) -> Result<Vec<DynamicObject>> {
+    let mut command = Command::new(tool("helm")?);
+    command.args(["template", release]).arg(root().join("charts/whatsapp-operator")).args(["--namespace", namespace]);
+    for (key, value) in values {
+        command.arg("--set").arg(format!("{key}={value}"));
+    }
+    documents(&output(&mut command)?)
+}
+
+/// Applies the chart's ServiceAccounts and RBAC rules, and nothing else of it.
+pub async fn install_rbac(cluster: &Cluster, release: &str, namespace: &str, watch: &[String]) -> Result<ServiceAccounts> {
+    let watched = format!("{{{}}}", watch.join(","));
+    let mut values = vec![("publicBaseUrl", "https://whatsapp.example.com")];
+    if !watch.is_empty() {
+        values.push(("watchNamespaces", watched.as_str()));
+    }
+    let objects = render(release, namespace, &values)?;
+    let kind = |object: &DynamicObject| object.types.as_ref().map(|t| t.kind.clone()).unwrap_or_default();
+    let rules: Vec<DynamicObject> = objects
+        .into_iter()
+        .filter(|o| matches!(kind(o).as_str(), "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding"))
+        .collect();
+    cluster.apply(&rules, Some(namespace)).await?;
+    let account = |component: &str| {
+        rules
+            .iter()
+            .find(|o| {
+                kind(o) == "ServiceAccount"
+                    && o.metadata.labels.as_ref().and_then(|l| l.get("app.kubernetes.io/component")).is_some_and(|c| c == component)
+            })
+            .and_then(|o| o.metadata.name.clone())
+            .with_context(|| format!("the chart has no ServiceAccount with app.kubernetes.io/component={component}"))
+    };
+    Ok(ServiceAccounts { operator: account("operator")?, data_plane: account("data-plane")? })
+}

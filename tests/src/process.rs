@@ -1,0 +1,133 @@
+//! A child process whose output is kept, and which does not outlive the test.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// A program that the workspace builds, beside the one that is running.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let mut dir = std::env::current_exe().context("where this program is")?;
+    while dir.pop() {
+        let candidate = dir.join(name);
+        if candidate.is_file() {
+            return Ok(candidate);
+        }
+        if dir.file_name().is_some_and(|n| n == "target") {
+            break;
+        }
+    }
+    bail!("{name} is not built: run `cargo build --workspace --bins` (`make test` and `make demo` do it)")
+}
+
+/// A program that `tests/cluster/build` makes.
+pub fn tool(name: &str) -> Result<PathBuf> {
+    let path = root().join("target/tools").join(name);
+    if path.exists() { Ok(path) } else { bail!("{} is missing: run tests/cluster/build", path.display()) }
+}
+
+/// Runs a program to its end and gives its standard output; its standard error is in the error when it fails.
+pub fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("running {command:?}"))?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        Ok(stdout)
+    } else {
+        bail!("{command:?} ended with {}: {stdout}{}", output.status, String::from_utf8_lossy(&output.stderr))
+    }
+}
+
+/// A running program. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program whose output is appended to `<dir>/<name>.log`.
+    pub fn start(name: &str, dir: &Path, command: &mut Command) -> Result<Self> {
+        let log = dir.join(format!("{name}.log"));
+        let out = File::options().create(true).append(true).open(&log).with_context(|| format!("opening {}", log.display()))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()
+            .with_context(|| format!("starting {name}"))?;
+        Ok(Self { name: name.to_owned(), child, log })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.child.id()).context("process id")?;
+        kill(Pid::from_raw(pid), signal).with_context(|| format!("sending {signal} to {}", self.name))
+    }
+
+    /// SIGKILL: the process has no chance to finish anything.
+    pub fn kill(&mut self) -> Result<()> {
+        self.signal(Signal::SIGKILL)?;
+        self.child.wait().map(drop).with_context(|| format!("waiting for {}", self.name))
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
+        self.child.wait().with_context(|| format!("waiting for {}", self.name))
+    }
+
+    /// An error with the end of its output when it has ended by itself.
+    pub fn still_running(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("{} ended with {status}:\n{}", self.name, self.log_tail()),
+        }
+    }
+
+    /// The last lines of its output.
+    pub fn log_tail(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Its whole output so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Resident memory in MiB, as the kernel tells it.
+    pub fn resident_mib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.split_whitespace().next())
+            .and_then(|kib| kib.parse::<u64>().ok())
+            .context("no VmRSS in /proc/<pid>/status")?;
+        Ok(kib / 1024)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            drop(self.kill());
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the end of {}'s output:\n{}", self.name, self.log_tail());
+        }
+    }
+}
