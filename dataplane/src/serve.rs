@@ -115,6 +115,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             authenticator: Authenticator::new(Arc::clone(&configs), service_accounts, Arc::clone(&metrics)),
         });
+        let brakes = Arc::new(Brakes::new(Arc::clone(&metrics)));
         let has = |role| settings.roles.contains(&role);
         if has(Role::Webhooks) {
             let router = http::webhooks(Arc::clone(&context));
@@ -125,6 +126,7 @@ impl Server {
                 configs: Arc::clone(&configs),
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(&metrics),
+                brakes: Arc::clone(&brakes),
             };
             let stop = stop_workers.clone();
             workers.spawn(async move {
@@ -143,7 +145,7 @@ impl Server {
                 configs: Arc::clone(&configs),
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(&metrics),
-                brakes: Arc::new(Brakes::new(Arc::clone(&metrics))),
+                brakes: Arc::clone(&brakes),
                 options: DispatchOptions {
                     lease: settings.lease,
                     unconfirmed_grace: settings.unconfirmed_grace,

@@ -8,7 +8,7 @@ use messaging::address::Address;
 use messaging::clock::after;
 use messaging::config::SenderConfig;
 use messaging::content::OutboundContent;
-use messaging::failure::{FailureClass, suppression};
+use messaging::failure::{self, FailureClass, RetryLimits, suppression};
 use messaging::id::{MessageId, Randomness, SenderName, TenantId};
 use messaging::opt_out::{self, OptChange};
 use messaging::policy::Purpose;
@@ -53,6 +53,14 @@ pub(super) fn of(
         Ok(WebhookEvent::Unreadable { reason, .. }) => Consequence::Nothing { reason: reason.clone() },
         Err(reason) => Consequence::Nothing { reason: reason.clone() },
     }
+}
+
+/// Until when the sender rests because of what a status told: an account that is suspended or misconfigured fails every
+/// message, and each may cost money.
+pub(super) fn stops_sender_until(logged: &LoggedEvent) -> Option<Timestamp> {
+    let Ok(WebhookEvent::Status(StatusUpdate { failure: Some(failure), .. })) = &logged.event else { return None };
+    let stops = failure.class.consequence() == failure::Consequence::StopSender;
+    stops.then(|| after(logged.received_at, RetryLimits::default().sender_pause))
 }
 
 fn suppression_of(update: &StatusUpdate, at: Timestamp) -> Option<messaging::contact::Suppression> {
@@ -140,6 +148,16 @@ mod tests {
         }
     }
 
+    fn failed(class: FailureClass) -> LoggedEvent {
+        logged(WebhookEvent::Status(StatusUpdate {
+            provider_message_id: "SM1".into(),
+            attempt: None,
+            status: messaging::lifecycle::MessageStatus::Failed,
+            failure: Some(ProviderFailure { code: Some("63024".into()), message: "invalid".into(), class }),
+            extra: BTreeMap::new(),
+        }))
+    }
+
     fn says(text: &str) -> LoggedEvent {
         logged(WebhookEvent::Inbound(InboundMessage {
             provider_message_id: "SM1".into(),
@@ -199,18 +217,16 @@ mod tests {
     }
 
     #[test]
+    fn a_status_stops_the_sender_when_its_failure_is_the_senders() {
+        for (class, until) in [(FailureClass::Sender, Some(at(60))), (FailureClass::Request, None)] {
+            assert_eq!(stops_sender_until(&failed(class)), until, "{class:?}");
+        }
+    }
+
+    #[test]
     fn a_status_suppresses_when_its_failure_says_that_the_recipient_does_not_want_it() {
-        let status = |class| {
-            logged(WebhookEvent::Status(StatusUpdate {
-                provider_message_id: "SM1".into(),
-                attempt: None,
-                status: messaging::lifecycle::MessageStatus::Failed,
-                failure: Some(ProviderFailure { code: Some("63024".into()), message: "invalid".into(), class }),
-                extra: BTreeMap::new(),
-            }))
-        };
         for (class, suppresses) in [(FailureClass::Suppress, true), (FailureClass::Template, false)] {
-            match of(&status(class), None, at(0), &mut || [0; 10]) {
+            match of(&failed(class), None, at(0), &mut || [0; 10]) {
                 Consequence::Status { suppress, .. } => assert_eq!(suppress.is_some(), suppresses, "{class:?}"),
                 other => panic!("{other:?}"),
             }

@@ -13,6 +13,7 @@ use messaging::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Configs;
+use crate::dispatch::brakes::Brakes;
 use crate::metrics::Metrics;
 use crate::store::webhook::{Applied, ApplyEvent, LoggedEvent};
 use crate::store::{Store, StoreError};
@@ -31,6 +32,8 @@ pub struct ApplyContext {
     pub configs: Arc<Configs>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    /// Those of this process's dispatch: most troubles of a sender are told by a status, not by an answer.
+    pub brakes: Arc<Brakes>,
 }
 
 /// Applies events until told to stop, and then what is still in the log.
@@ -100,22 +103,26 @@ fn in_lines(events: Vec<LoggedEvent>) -> Vec<Vec<LoggedEvent>> {
 }
 
 async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreError> {
-    let ApplyContext { store, configs, clock, metrics } = context;
+    let ApplyContext { store, configs, clock, metrics, brakes } = context;
     let now = clock.now();
     let tenant = configs.get(&logged.reference.tenant);
     let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&logged.sender));
     // A sender that is gone has no sinks and no keywords; its messages still reach their statuses.
     let sinks = sender.map(|sender| sender.sinks()).unwrap_or_default();
     let consequence = consequence::of(&logged, sender.map(|sender| sender.config), now, &mut || rand::random());
+    let stop = consequence::stops_sender_until(&logged).filter(|until| *until > now);
     let apply = ApplyEvent {
-        event: logged.reference,
-        sender: logged.sender,
+        event: logged.reference.clone(),
+        sender: logged.sender.clone(),
         now,
         received_at: logged.received_at,
         consequence,
         sinks,
     };
     if let Applied::Now { reached } = store.apply_event(apply).await? {
+        if let Some(until) = stop {
+            brakes.stop_sender(&logged.reference.tenant, &logged.sender, until);
+        }
         reached.into_iter().for_each(|status| metrics.message_reached(status));
     }
     Ok(())
