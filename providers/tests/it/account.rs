@@ -13,12 +13,16 @@ use url::Url;
 pub(crate) const PASSWORD: &str = "abcdef0123456789abcdef0123456789";
 
 pub(crate) fn twilio_at(base_url: &str) -> Twilio {
-    // Short, because some peers never answer.
-    let settings = HttpSettings {
-        connect_timeout: Duration::from_millis(500),
-        timeout: Duration::from_millis(1500),
-        ..HttpSettings::default()
-    };
+    adapter(base_url, HttpSettings::default())
+}
+
+/// For peers that never answer.
+pub(crate) fn impatient_twilio_at(base_url: &str) -> Twilio {
+    let (connect_timeout, timeout) = (Duration::from_millis(500), Duration::from_millis(1500));
+    adapter(base_url, HttpSettings { connect_timeout, timeout, ..HttpSettings::default() })
+}
+
+fn adapter(base_url: &str, settings: HttpSettings) -> Twilio {
     let http = providers::http_client(settings).expect("a client");
     let account_sid = format!("AC{}", "0".repeat(32));
     Twilio::new(

@@ -3,5 +3,6 @@
 
 mod account;
 mod admin;
+mod against_sandbox;
 mod outcomes;
 mod scripted;

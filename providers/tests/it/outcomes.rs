@@ -8,7 +8,7 @@ use messaging::provider::{MessagingProvider as _, SendOutcome};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::account::{PASSWORD, text, twilio_at};
+use crate::account::{PASSWORD, impatient_twilio_at, text, twilio_at};
 use crate::scripted::{Act, Scripted, answer, json as json_answer};
 
 async fn send_to(url: &str) -> SendOutcome {
@@ -61,7 +61,7 @@ async fn a_peer_that_does_not_speak_tls_is_not_sent_to() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("https://{}", listener.local_addr().expect("an address"));
     // The peer takes the connection, and for the first call says nothing until the client gives up connecting.
-    let mute = send_to(&url).await;
+    let mute = impatient_twilio_at(&url).send(&text()).await;
     assert!(not_sent(&mute), "{mute:?}");
     let garbage = async {
         loop {
@@ -93,9 +93,10 @@ async fn a_request_that_left_and_was_not_answered_is_ambiguous_and_is_made_once(
         Act::Say(json_answer(503, &json!({"code": 20429, "message": "busy", "status": 503}))),
         Act::Say(answer(504, "retry-after: 1\r\n", "")),
     ] {
-        let (outcome, requests) = after(act.clone()).await;
+        let peer = Scripted::start(vec![act.clone()]).await;
+        let outcome = impatient_twilio_at(&peer.url).send(&text()).await;
         assert!(ambiguous(&outcome), "{act:?} {outcome:?}");
-        assert_eq!(requests, 1, "{act:?}");
+        assert_eq!(peer.requests().len(), 1, "{act:?}");
     }
 }
 

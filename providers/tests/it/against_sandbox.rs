@@ -1,0 +1,356 @@
+//! The adapter against the sandbox, which behaves like Twilio and shares no code with the adapter.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use messaging::config::{LocalizedContent, TemplateCategory, TwilioAccount};
+use messaging::failure::FailureClass;
+use messaging::id::AttemptId;
+use messaging::lifecycle::MessageStatus;
+use messaging::provider::{
+    Approval, Direction, MessageFilter, MessagingProvider as _, OutboundMessage, ProviderAdmin as _, RenderedContent,
+    SendOutcome, TemplateRevision, WebhookEvent, WebhookKind, WebhookRejected, WebhookRequest,
+};
+use messaging::secret::Secret;
+use providers::HttpSettings;
+use providers::twilio::Twilio;
+use sandbox::control::types::{
+    ErrorShape, FaultRules, Reply, RequestEffect, RequestFault, WebhookFilter, WebhookRecord,
+};
+use sandbox::seed::{EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, EXAMPLE_SENDER, EXAMPLE_SERVICE_SID, Seed};
+use sandbox::{Config, Running, Sandbox};
+
+use crate::account;
+
+const CUSTOMER: &str = "+447700900123";
+/// Nobody listens there: the sandbox remembers what it would have delivered.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// A sandbox, an adapter for its account, and its control API.
+struct World {
+    sandbox: Running,
+    http: reqwest::Client,
+    twilio: Twilio,
+}
+
+impl World {
+    async fn new(seed: Seed) -> Self {
+        let sandbox = Sandbox::start(Config { seed, ..Config::default() }).await.expect("a sandbox");
+        let http = providers::http_client(HttpSettings::default()).expect("a client");
+        let twilio = adapter(&sandbox, &http, EXAMPLE_AUTH_TOKEN);
+        Self { sandbox, http, twilio }
+    }
+
+    /// A world in which creating a message goes wrong in this way, once.
+    async fn failing(effect: RequestEffect) -> Self {
+        let rule = RequestFault {
+            method: Some("POST".into()),
+            path: Some("Messages.json$".into()),
+            count: Some(1),
+            ..RequestFault::new(effect)
+        };
+        let world =
+            Self::new(Seed { faults: FaultRules { requests: vec![rule], webhooks: vec![] }, ..Seed::example() }).await;
+        world.customer_writes().await;
+        world
+    }
+
+    /// Opens the 24-hour window; the SID of the message.
+    async fn customer_writes(&self) -> String {
+        let reply = Reply { body: "hello".into(), profile_name: Some("Ava".into()), ..Reply::default() };
+        self.sandbox.control().reply(CUSTOMER, &reply).await.expect("a reply").message_sid
+    }
+
+    async fn webhooks(&self) -> Vec<WebhookRecord> {
+        self.sandbox.control().webhooks(&WebhookFilter::default()).await.expect("webhooks")
+    }
+
+    async fn log_since(&self, since: jiff::Timestamp) -> Vec<messaging::provider::ProviderMessage> {
+        let filter = MessageFilter { from: None, to: Some(CUSTOMER.parse().expect("an address")), since };
+        self.twilio.list(&filter).await.expect("the log")
+    }
+}
+
+fn adapter(sandbox: &Running, http: &reqwest::Client, password: &str) -> Twilio {
+    let account = TwilioAccount {
+        account_sid: EXAMPLE_ACCOUNT_SID.into(),
+        username: EXAMPLE_ACCOUNT_SID.into(),
+        password: Secret::new(password),
+        webhook_keys: vec![Secret::new("ffffffffffffffffffffffffffffffff"), Secret::new(EXAMPLE_AUTH_TOKEN)],
+        messaging_service_sid: None,
+        base_url: Some(sandbox.base_url().parse().expect("a URL")),
+    };
+    Twilio::new(&account, http)
+}
+
+/// Asks again until there is an answer.
+async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let poll = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), poll).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+fn text() -> OutboundMessage {
+    OutboundMessage { from: EXAMPLE_SENDER.parse().expect("a number"), ..account::text() }
+}
+
+fn accepted(outcome: SendOutcome) -> String {
+    match outcome {
+        SendOutcome::Accepted { provider_message_id, status: MessageStatus::Accepted } => provider_message_id,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Verifies and translates what the sandbox sent.
+fn understand(twilio: &Twilio, record: &WebhookRecord, kind: WebhookKind) -> WebhookEvent {
+    let headers: BTreeMap<String, String> =
+        record.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+    let url = record.url.split('#').next().unwrap_or_default();
+    let request = WebhookRequest { kind, method: &record.method, url, headers: &headers, body: record.body.as_bytes() };
+    assert_eq!(twilio.verify(&request), Ok(()));
+    let forged = WebhookRequest { body: b"MessageSid=SM1&MessageStatus=read", ..request };
+    assert_eq!(twilio.verify(&forged), Err(WebhookRejected::WrongSignature));
+    twilio.translate(&request).remove(0)
+}
+
+#[tokio::test]
+async fn a_message_is_sent_followed_by_its_attempts_callbacks_and_found_in_the_log() {
+    let world = World::new(Seed::example()).await;
+    world.customer_writes().await;
+    let attempt = AttemptId::new(jiff::Timestamp::UNIX_EPOCH, &[3; 10]);
+    let callback = format!("{NOWHERE}/webhooks/shop/support/twilio/status/{attempt}");
+    let message = OutboundMessage { attempt, status_callback: Some(callback.parse().expect("a URL")), ..text() };
+    let sid = accepted(world.twilio.send(&message).await);
+
+    let told = eventually("a delivered callback", async || {
+        world.webhooks().await.into_iter().find(|w| w.message_sid == sid && w.message_status == "delivered")
+    })
+    .await;
+    assert_eq!(told.url, format!("{callback}#rc=5&rp=all"));
+    match understand(&world.twilio, &told, WebhookKind::Status { attempt: Some(attempt) }) {
+        WebhookEvent::Status(update) => {
+            assert_eq!((update.provider_message_id.as_str(), update.attempt), (sid.as_str(), Some(attempt)));
+            assert_eq!(update.status, MessageStatus::Delivered);
+        }
+        other => panic!("{other:?}"),
+    }
+
+    let found = world.twilio.lookup(&sid).await.expect("an answer").expect("the message");
+    assert_eq!((found.status, found.body.as_deref()), (MessageStatus::Delivered, Some("hello")));
+    assert_eq!(world.twilio.lookup(&format!("SM{}", "0".repeat(32))).await, Ok(None));
+    let log = world.log_since(found.created_at.expect("a date")).await;
+    assert!(log.iter().any(|logged| logged.provider_message_id == sid && logged.direction == Direction::Outbound));
+    world.sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_customers_message_is_verified_and_understood() {
+    let world = World::new(Seed::example()).await;
+    let sender =
+        world.twilio.find_sender(&EXAMPLE_SENDER.parse().expect("a number")).await.expect("an answer").expect("it");
+    let service = world.twilio.find_messaging_service(EXAMPLE_SERVICE_SID).await.expect("an answer").expect("it");
+    let targets = world.twilio.webhook_targets(&format!("{NOWHERE}/in"), &format!("{NOWHERE}/status"));
+    world.twilio.configure_webhooks(&sender, Some(&service), &targets).await.expect("configured");
+    let sid = world.customer_writes().await;
+    let record = eventually("an inbound webhook", async || {
+        world.webhooks().await.into_iter().find(|webhook| webhook.message_sid == sid)
+    })
+    .await;
+    match understand(&world.twilio, &record, WebhookKind::Inbound) {
+        WebhookEvent::Inbound(message) => {
+            assert_eq!((message.provider_message_id, message.from.as_str()), (sid, CUSTOMER));
+            assert_eq!(message.content.text(), Some("hello"));
+            assert_eq!(message.profile_name.as_deref(), Some("Ava"));
+        }
+        other => panic!("{other:?}"),
+    }
+    world.sandbox.shutdown().await;
+}
+
+fn revision(name: &str) -> TemplateRevision {
+    TemplateRevision {
+        name: name.into(),
+        language: "en".into(),
+        category: TemplateCategory::Utility,
+        content: LocalizedContent {
+            body: "Hi {{1}}, your order is on its way.".into(),
+            header: None,
+            footer: Some("Thank you".into()),
+            buttons: vec![],
+        },
+        examples: [("1".to_owned(), "Ava".to_owned())].into(),
+    }
+}
+
+#[tokio::test]
+async fn a_template_is_created_submitted_approved_sent_and_deleted() {
+    let world = World::new(Seed::example()).await;
+    let twilio = &world.twilio;
+    let revision = revision("shop-order-shipped-en-1");
+    let handle = twilio.create_template(&revision).await.expect("created");
+    let standing = async || {
+        let templates = twilio.list_templates().await.expect("a list");
+        templates.into_iter().find(|template| template.handle == handle)
+    };
+    let created = standing().await.expect("listed");
+    assert_eq!((created.name.as_str(), created.approval), (revision.name.as_str(), Approval::Unsubmitted));
+    twilio.submit_template(&handle, &revision).await.expect("submitted");
+    twilio.submit_template(&handle, &revision).await.expect("submitting again is no error");
+    let approved =
+        eventually("an approval", async || standing().await.filter(|template| template.approval == Approval::Approved))
+            .await;
+    assert_eq!(approved.category.as_deref(), Some("UTILITY"));
+
+    let values = [("1".to_owned(), "Ava".to_owned())].into();
+    let content = RenderedContent::Template { handle: handle.clone(), language: "en".into(), values };
+    let sid = accepted(twilio.send(&OutboundMessage { content, ..text() }).await);
+    eventually("delivery outside the window", async || {
+        let found = twilio.lookup(&sid).await.expect("an answer").expect("the message");
+        (found.status == MessageStatus::Delivered).then_some(())
+    })
+    .await;
+
+    twilio.delete_template(&handle).await.expect("deleted");
+    twilio.delete_template(&handle).await.expect("deleting again is no error");
+    assert_eq!(standing().await, None);
+    world.sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_was_created_twice_under_one_name_is_found_twice() {
+    let world = World::new(Seed::example()).await;
+    let revision = revision("shop-order-shipped-en-2");
+    let mut created = vec![
+        world.twilio.create_template(&revision).await.expect("created"),
+        world.twilio.create_template(&revision).await.expect("created"),
+    ];
+    let templates = world.twilio.list_templates().await.expect("a list");
+    let mut found: Vec<_> = templates
+        .into_iter()
+        .filter(|template| template.name == revision.name)
+        .map(|template| template.handle)
+        .collect();
+    created.sort();
+    found.sort();
+    assert_eq!(created, found);
+    world.sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_sender_is_found_on_whichever_page_it_stands() {
+    let numbers: Vec<String> = (0..45).map(|n| format!("+1415555{n:04}")).collect();
+    let world = World::new(Seed::one_account(EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, &numbers)).await;
+    let mut handles = std::collections::HashSet::new();
+    for number in &numbers {
+        let found = world.twilio.find_sender(&number.parse().expect("a number")).await.expect("an answer");
+        let sender = found.unwrap_or_else(|| panic!("{number} is not found"));
+        assert!(sender.online, "{sender:?}");
+        handles.insert(sender.handle);
+    }
+    assert_eq!(handles.len(), numbers.len());
+    assert_eq!(world.twilio.find_sender(&"+14150000000".parse().expect("a number")).await, Ok(None));
+    world.sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn configured_webhooks_are_observed_as_they_were_meant() {
+    let world = World::new(Seed::example()).await;
+    let twilio = &world.twilio;
+    let number = EXAMPLE_SENDER.parse().expect("a number");
+    let sender = twilio.find_sender(&number).await.expect("an answer").expect("the sender");
+    let service = twilio.find_messaging_service(EXAMPLE_SERVICE_SID).await.expect("an answer").expect("the service");
+    assert_eq!(service.senders, [sender.handle.as_str()]);
+    assert!(service.decides_webhooks_of(&sender));
+
+    let targets = twilio.webhook_targets("https://hooks.example.com/in", "https://hooks.example.com/status");
+    assert!(!service.webhooks.same_as(&targets) && !sender.webhooks.same_as(&targets));
+    twilio.configure_webhooks(&sender, Some(&service), &targets).await.expect("configured");
+    let service = twilio.find_messaging_service(EXAMPLE_SERVICE_SID).await.expect("an answer").expect("the service");
+    assert!(service.webhooks.same_as(&targets), "{service:?}");
+
+    twilio.configure_webhooks(&sender, None, &targets).await.expect("configured");
+    eventually("the sender's webhooks", async || {
+        let sender = twilio.find_sender(&number).await.expect("an answer").expect("the sender");
+        assert!(sender.online, "{sender:?}");
+        sender.webhooks.same_as(&targets).then_some(())
+    })
+    .await;
+    assert_eq!(twilio.find_messaging_service(&format!("MG{}", "0".repeat(32))).await, Ok(None));
+    world.sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_is_ambiguous_and_in_the_log_once() {
+    for effect in [RequestEffect::DropResponse, RequestEffect::StatusAfter { status: 500 }] {
+        let world = World::failing(effect).await;
+        let before = world.log_since(jiff::Timestamp::UNIX_EPOCH).await.len();
+        let outcome = world.twilio.send(&text()).await;
+        assert!(matches!(outcome, SendOutcome::Ambiguous { .. }), "{outcome:?}");
+        assert_eq!(world.log_since(jiff::Timestamp::UNIX_EPOCH).await.len(), before + 1);
+        world.sandbox.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_refused_with_its_pause_and_nothing_is_sent() {
+    let limit = RequestEffect::Status {
+        status: 429,
+        retry_after: Some(2),
+        code: None,
+        message: None,
+        shape: ErrorShape::Classic,
+    };
+    let world = World::failing(limit).await;
+    match world.twilio.send(&text()).await {
+        SendOutcome::Refused(error) => {
+            assert_eq!((error.class, error.retry_after), (FailureClass::Retry, Some(Duration::from_secs(2))));
+        }
+        other => panic!("{other:?}"),
+    }
+    accepted(world.twilio.send(&text()).await);
+    world.sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn every_shape_of_error_is_understood() {
+    for (shape, code) in [
+        (ErrorShape::Classic, Some("63007")),
+        (ErrorShape::Problem, Some("63007")),
+        (ErrorShape::V1, Some("63007")),
+        (ErrorShape::Html, None),
+        (ErrorShape::Empty, None),
+    ] {
+        let message = Some("no channel with this From address".to_owned());
+        let refusal = RequestEffect::Status { status: 400, retry_after: None, code: Some(63007), message, shape };
+        let world = World::failing(refusal).await;
+        match world.twilio.send(&text()).await {
+            SendOutcome::Refused(error) => {
+                assert_eq!(error.code.as_deref(), code, "{shape:?}");
+                let class = if code.is_some() { FailureClass::Sender } else { FailureClass::Request };
+                assert_eq!(error.class, class, "{shape:?}");
+                assert_eq!(error.message.contains("no channel with this From address"), code.is_some(), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+        world.sandbox.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_apart_from_trouble() {
+    let world = World::new(Seed::example()).await;
+    assert_eq!(world.twilio.check_credentials().await, Ok(()));
+    let wrong = adapter(&world.sandbox, &world.http, "00000000000000000000000000000000");
+    let error = wrong.check_credentials().await.expect_err("wrong");
+    assert!(error.is_unauthorized(), "{error}");
+    world.sandbox.shutdown().await;
+    let gone = world.twilio.check_credentials().await.expect_err("nobody there");
+    assert!(!gone.is_unauthorized() && gone.class == FailureClass::Retry, "{gone}");
+}
