@@ -348,6 +348,7 @@ pub enum RevisionState {
 pub struct RevisionContent {
     /// The revision's name at the provider.
     pub name: String,
+    pub category: TemplateCategory,
     /// Keys of the variables that a message had to give values for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<String>,

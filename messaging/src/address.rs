@@ -25,6 +25,10 @@ impl Country {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("??")
     }
+    /// Whether it has a numbering plan: `GB` has, `UK` is no country.
+    pub fn has_numbers(&self) -> bool {
+        crate::numbering::has_plan(*self)
+    }
 }
 impl fmt::Display for Country {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,6 +43,11 @@ pub(crate) fn country(digits: &str) -> Option<Country> {
     Country::new(owner) // "001", for codes of no country, is none.
 }
 
+/// Whether any numbering plan is this country's.
+pub(crate) fn has_plan(country: Country) -> bool {
+    DATABASE.by_id(country.as_str()).is_some()
+}
+
 fn has(region: &str, national: &str) -> bool {
     DATABASE.by_id(region).is_some_and(|plan| match plan.leading_digits() {
         Some(leading) => leading.find(national).is_some_and(|found| found.start() == 0),

@@ -1,0 +1,106 @@
+//! `RoutingPolicy`: references resolved to senders, and conflicts told.
+//!
+//! A reconcile reads as a list: [`mod@validate`] (what was written), [`mod@resolve`] (which sender each reference means),
+//! [`mod@compile`] (what the data plane needs) and [`precedence`] (which policy goes first). Nothing is ever written at
+//! a provider.
+
+mod compile;
+mod precedence;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use crds::{RoutingPolicy, RoutingPolicyStatus, ServiceSender};
+use messaging::config::RoutingConfig;
+use messaging::id::{PolicyName, TenantId};
+
+use self::validate::Validated;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::kind::{Kind, name_of, tenant_of};
+use crate::metrics::KindName;
+use crate::progress::{Next, Progress};
+
+impl Kind for RoutingPolicy {
+    const NAME: KindName = KindName::Policy;
+    const PLURAL: &'static str = "routingpolicies";
+    const CONDITIONS: &'static [&'static str] = &[];
+
+    /// It is nothing but config.
+    fn needs_cleanup(&self) -> bool {
+        false
+    }
+
+    async fn reconcile(
+        &self,
+        context: &Context,
+        progress: &mut Progress<RoutingPolicyStatus>,
+    ) -> Result<Next, Failure> {
+        let (Some(tenant), Some(name)) = (tenant_of(self), name_of(self)) else { return Ok(Next::Poll) };
+        withdraw_if_dangling(context, &tenant, &name).await?;
+        ask_others_about_a_new_one(context, &tenant, self, &progress.status);
+
+        let desired = validate::validate(&self.spec)?;
+        let resolved = resolve::resolve(context, &tenant, &desired, &progress.status).await;
+        describe(&mut progress.status, &desired);
+        // A reference that can't be followed leaves what was published as it is.
+        let services = resolved?;
+        progress.status.services = services
+            .iter()
+            .map(|(sid, sender)| ServiceSender { messaging_service_sid: sid.clone(), sender: sender.to_string() })
+            .collect();
+        context.contributions.set_policy(&tenant, &name, compile::compile(&desired, &services));
+        progress.ready_message(&precedence::message(&context.policies.of(&tenant), &name));
+        Ok(Next::Poll)
+    }
+
+    async fn cleanup(&self, _: &Context, _: &mut Progress<RoutingPolicyStatus>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn forget(&self, context: &Context) {
+        if let (Some(tenant), Some(name)) = (tenant_of(self), name_of(self)) {
+            context.contributions.forget_policy(&tenant, &name);
+            context.policies.of(&tenant).iter().for_each(|other| context.policy_trigger.ask(other));
+        }
+    }
+}
+
+/// What the columns show.
+fn describe(status: &mut RoutingPolicyStatus, desired: &Validated) {
+    status.default = Some(desired.default.target.to_string());
+    status.countries = i32::try_from(desired.countries.len()).ok();
+}
+
+/// A policy that leads to a sender which is gone is worse than none: the data plane takes no config with one.
+async fn withdraw_if_dangling(context: &Context, tenant: &TenantId, name: &PolicyName) -> Result<(), Failure> {
+    let published = match context.contributions.of(tenant).policies.remove(name) {
+        Some(contributed) => contributed,
+        None => context.published(tenant).await?.and_then(|mut published| published.policies.remove(name)),
+    };
+    let senders = context.senders.of(tenant);
+    let is_gone = |name: &str| senders.iter().all(|sender| sender.metadata.name.as_deref() != Some(name));
+    if published.is_some_and(|published| leads_to(&published).any(is_gone)) {
+        context.contributions.set_policy(tenant, name, None);
+    }
+    Ok(())
+}
+
+fn leads_to(policy: &RoutingConfig) -> impl Iterator<Item = &str> {
+    std::iter::once(&policy.default).chain(policy.by_country.values()).map(|target| target.sender.as_str())
+}
+
+/// Another policy of the same namespace may change what the older ones say of themselves.
+fn ask_others_about_a_new_one(
+    context: &Context,
+    tenant: &TenantId,
+    policy: &RoutingPolicy,
+    status: &RoutingPolicyStatus,
+) {
+    if status.conditions.is_empty() {
+        let others = context.policies.of(tenant);
+        let others = others.iter().filter(|other| other.metadata.name != policy.metadata.name);
+        others.for_each(|other| context.policy_trigger.ask(other));
+    }
+}

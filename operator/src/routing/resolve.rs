@@ -1,0 +1,141 @@
+//! From references to the senders that they mean. Asks the API server, and the provider for Messaging Services that no
+//! sender names. Only reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crds::condition::reason;
+use crds::{RoutingPolicyStatus, WhatsAppSender};
+use kube::ResourceExt;
+use messaging::id::{SenderName, TenantId};
+use messaging::provider::{ProviderAdmin as _, ProviderError};
+
+use super::validate::{Reference, Target, Validated};
+use crate::context::{Context, KnownSender};
+use crate::error::{Advice, Explain, Failure, advice_of};
+
+/// A reference, and why it can't be followed.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}")]
+struct Unresolved {
+    path: String,
+    source: Failure,
+}
+
+impl Explain for Unresolved {
+    fn advice(&self) -> Advice {
+        self.source.advice()
+    }
+    fn reason(&self) -> &'static str {
+        self.source.reason()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NoService {
+    #[error(
+        "no account of this namespace's senders has the Messaging Service {0}; add a sender of its account, or name another service"
+    )]
+    Nowhere(String),
+    #[error("the Messaging Service {0} can't be looked up")]
+    Unknown(String, #[source] ProviderError),
+}
+
+impl Explain for NoService {
+    fn advice(&self) -> Advice {
+        match self {
+            // A sender of that account triggers a reconcile.
+            Self::Nowhere(_) => Advice::Waiting { after: None },
+            Self::Unknown(_, error) => advice_of(error),
+        }
+    }
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Nowhere(_) => reason::REFERENCE_NOT_FOUND,
+            Self::Unknown(..) => reason::PROVIDER_UNAVAILABLE,
+        }
+    }
+}
+
+/// Checks every sender, and finds the sender of every Messaging Service.
+///
+/// # Errors
+/// With the first reference that can't be followed, by the order of the fields.
+pub(super) async fn resolve(
+    context: &Context,
+    tenant: &TenantId,
+    policy: &Validated,
+    status: &RoutingPolicyStatus,
+) -> Result<BTreeMap<String, SenderName>, Failure> {
+    let mut references: Vec<&Reference> = policy.references().collect();
+    references.sort_by_key(|reference| position(reference));
+    let mut services = BTreeMap::new();
+    for Reference { path, target } in references {
+        let found = match target {
+            Target::Sender(name) => context.sender(tenant, name).await.map(drop),
+            Target::Service(sid) if services.contains_key(sid) => Ok(()),
+            Target::Service(sid) => find_service(context, tenant, sid, status).await.map(|sender| {
+                services.insert(sid.clone(), sender);
+            }),
+        };
+        found.map_err(|source| Unresolved { path: path.clone(), source })?;
+    }
+    Ok(services)
+}
+
+/// `spec.default` before `spec.byCountry[2]` before `spec.byCountry[10]`.
+fn position(reference: &Reference) -> (usize, &str) {
+    (reference.path.len(), &reference.path)
+}
+
+/// The sender through which a Messaging Service is used: the first by name that names it in its spec; else the first of
+/// the account that has it.
+async fn find_service(
+    context: &Context,
+    tenant: &TenantId,
+    sid: &str,
+    status: &RoutingPolicyStatus,
+) -> Result<SenderName, Failure> {
+    let known = known_senders(context, tenant).await;
+    if let Some((name, ..)) = known.iter().find(|(_, sender, _)| names_service(sender, sid)) {
+        return Ok(name.clone());
+    }
+    let mut trouble = None;
+    let mut asked: Vec<&str> = Vec::new();
+    for (name, _, sender) in &known {
+        let account = sender.account.key();
+        if asked.contains(&account) {
+            continue;
+        }
+        asked.push(account);
+        match sender.account.find_messaging_service(sid).await {
+            Ok(Some(_)) => return Ok(name.clone()),
+            Ok(None) => {}
+            Err(error) => drop(trouble.get_or_insert(error)),
+        }
+    }
+    let Some(error) = trouble else { return Err(NoService::Nowhere(sid.to_owned()).into()) };
+    // What was found before is still believed while the provider can't be asked.
+    let recorded = status.services.iter().find(|service| service.messaging_service_sid == sid);
+    let recorded = recorded.and_then(|service| known.iter().find(|(name, ..)| name.as_str() == service.sender));
+    recorded.map(|(name, ..)| name.clone()).ok_or_else(|| NoService::Unknown(sid.to_owned(), error).into())
+}
+
+fn names_service(sender: &WhatsAppSender, sid: &str) -> bool {
+    let twilio = sender.spec.provider.twilio.as_ref();
+    twilio.and_then(|twilio| twilio.messaging_service_sid.as_deref()) == Some(sid)
+}
+
+/// The tenant's senders that can be used, by name.
+async fn known_senders(context: &Context, tenant: &TenantId) -> Vec<(SenderName, Arc<WhatsAppSender>, KnownSender)> {
+    let mut senders = context.senders.of(tenant);
+    senders.sort_by_key(|sender| sender.name_any());
+    let mut known = Vec::new();
+    for object in senders {
+        let Ok(name) = object.name_any().parse::<SenderName>() else { continue };
+        if let Ok(sender) = context.sender(tenant, &name).await {
+            known.push((name, object, sender));
+        }
+    }
+    known
+}

@@ -1,0 +1,116 @@
+//! From what a person wrote to targets by country. No client is needed here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crds::condition::reason;
+use crds::{RouteTarget, RoutingPolicySpec};
+use messaging::address::Country;
+use messaging::finding::Finding;
+use messaging::id::SenderName;
+
+use crate::error::{Advice, Explain};
+
+/// Where messages go, not looked up yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    Sender(SenderName),
+    /// A Messaging Service, by its SID.
+    Service(String),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sender(name) => name.fmt(f),
+            Self::Service(sid) => f.write_str(sid),
+        }
+    }
+}
+
+/// A target, and the field that names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub(super) path: String,
+    pub(super) target: Target,
+}
+
+/// A policy in which every country has one target at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Validated {
+    pub(super) default: Reference,
+    pub(super) countries: BTreeMap<Country, Reference>,
+}
+
+impl Validated {
+    /// Every reference; one that several countries share comes as often.
+    pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
+        std::iter::once(&self.default).chain(self.countries.values())
+    }
+}
+
+/// Everything that is wrong with a policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(Finding::to_string).collect::<Vec<_>>().join("; "))]
+pub(super) struct Invalid(pub(super) Vec<Finding>);
+
+impl Explain for Invalid {
+    fn advice(&self) -> Advice {
+        Advice::Stalled
+    }
+    fn reason(&self) -> &'static str {
+        reason::INVALID_SPEC
+    }
+}
+
+/// # Errors
+/// With every finding, by its field's path.
+pub(super) fn validate(spec: &RoutingPolicySpec) -> Result<Validated, Invalid> {
+    let mut findings = Vec::new();
+    let default = reference("spec.default", &spec.default, &mut findings);
+    let mut countries = BTreeMap::new();
+    let mut routed: BTreeMap<Country, String> = BTreeMap::new();
+    for (index, route) in spec.by_country.iter().enumerate() {
+        let to = reference(&format!("spec.byCountry[{index}].to"), &route.to, &mut findings);
+        for (at, code) in route.countries.iter().enumerate() {
+            let path = format!("spec.byCountry[{index}].countries[{at}]");
+            let Some(country) = Country::new(code).filter(Country::has_numbers) else {
+                let hint = if code == "UK" { "GB" } else { "such as GB" };
+                let message = format!("{code:?} is no country; expected its ISO 3166-1 alpha-2 code, {hint}");
+                findings.push(Finding::new(path, message));
+                continue;
+            };
+            if let Some(first) = routed.insert(country, path.clone()) {
+                findings.push(Finding::new(path, format!("{country} has a route already, in {first}")));
+            } else if let Some(to) = &to {
+                countries.insert(country, to.clone());
+            }
+        }
+    }
+    match default {
+        Some(default) if findings.is_empty() => Ok(Validated { default, countries }),
+        _ => Err(Invalid(findings)),
+    }
+}
+
+fn reference(path: &str, target: &RouteTarget, findings: &mut Vec<Finding>) -> Option<Reference> {
+    match (&target.messaging_service_sid, &target.sender_ref) {
+        (Some(sid), None) => {
+            Some(Reference { path: format!("{path}.messagingServiceSid"), target: Target::Service(sid.clone()) })
+        }
+        (None, Some(sender)) => {
+            let path = format!("{path}.senderRef.name");
+            match sender.name.parse() {
+                Ok(name) => Some(Reference { path, target: Target::Sender(name) }),
+                Err(error) => {
+                    findings.push(Finding::new(path, error.to_string()));
+                    None
+                }
+            }
+        }
+        _ => {
+            findings.push(Finding::new(path, "must have exactly one of messagingServiceSid and senderRef"));
+            None
+        }
+    }
+}

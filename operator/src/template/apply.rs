@@ -1,0 +1,152 @@
+//! Takes the steps of a plan in order, and writes down what came of each.
+//!
+//! What a step does in the world is behind [`Hands`], so that a test can stop the world after every one of them.
+
+use std::collections::BTreeMap;
+
+use crds::{MessageTemplateStatus, TemplateLocationStatus};
+use jiff::Timestamp;
+use messaging::provider::{ProviderError, TemplateRevision};
+
+use super::plan::{Plan, Step};
+use super::trouble::ProviderTrouble;
+use super::validate::Validated;
+use super::{record, report};
+use crate::error::{Advice, Explain, Failure};
+use crate::progress::Progress;
+
+/// Reasons of the Events that tell of steps taken.
+pub(super) mod event {
+    pub(in crate::template) const CREATED: &str = "RevisionCreated";
+    pub(in crate::template) const SUBMITTED: &str = "RevisionSubmitted";
+    pub(in crate::template) const DELETED: &str = "RevisionDeleted";
+    /// A provider account holds revisions, and nobody has credentials for it any more.
+    pub(in crate::template) const LEFT_BEHIND: &str = "RevisionsLeftBehind";
+}
+
+/// Whatever changes something outside of this process.
+pub(super) trait Hands: Sync {
+    /// Says in the object's status what is about to be created, so that whoever comes after a crash looks for it first.
+    fn record_intents(&self, status: &MessageTemplateStatus) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    fn create(
+        &self,
+        account: &str,
+        revision: &TemplateRevision,
+    ) -> impl Future<Output = Result<String, ProviderError>> + Send;
+
+    fn submit(
+        &self,
+        account: &str,
+        handle: &str,
+        revision: &TemplateRevision,
+    ) -> impl Future<Output = Result<(), ProviderError>> + Send;
+
+    fn delete(&self, account: &str, handle: &str) -> impl Future<Output = Result<(), ProviderError>> + Send;
+}
+
+/// Takes every step, or none while the template is paused. After an error the account's other steps wait, and the other
+/// accounts' do not.
+///
+/// # Errors
+/// With the first refusal, else the first trouble that passes, once all is done that could be.
+pub(super) async fn apply(
+    hands: &impl Hands,
+    desired: &Validated,
+    plan: Plan,
+    progress: &mut Progress<MessageTemplateStatus>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Plan { mut locations, steps, look_again_at: _, lost } = plan;
+    for TemplateLocationStatus { account, language, .. } in lost {
+        let text = format!("revisions in {language} stay at {account}: no sender of this namespace opens it any more");
+        progress.changed(event::LEFT_BEHIND, text);
+    }
+    if progress.paused {
+        steps.iter().for_each(|step| record::not_taken(&mut locations, step));
+        report::record(&mut progress.status, desired, locations);
+        return Ok(());
+    }
+    if steps.iter().any(|step| matches!(step, Step::Create { .. })) {
+        let mut intended = progress.status.clone();
+        report::record(&mut intended, desired, locations.clone());
+        hands.record_intents(&intended).await?;
+    }
+    let mut failed: BTreeMap<String, ProviderTrouble> = BTreeMap::new();
+    for step in steps {
+        let account = step.account().to_owned();
+        if failed.contains_key(&account) {
+            record::not_taken(&mut locations, &step);
+            continue;
+        }
+        if let Err(trouble) = take(hands, desired, step, &mut locations, progress, now).await {
+            failed.insert(account, trouble);
+        }
+    }
+    report::record(&mut progress.status, desired, locations);
+    let (refused, passing): (Vec<_>, Vec<_>) =
+        failed.into_values().partition(|trouble| trouble.advice() == Advice::Stalled);
+    refused.into_iter().chain(passing).next().map_or(Ok(()), |trouble| Err(trouble.into()))
+}
+
+async fn take(
+    hands: &impl Hands,
+    desired: &Validated,
+    step: Step,
+    locations: &mut [TemplateLocationStatus],
+    progress: &mut Progress<MessageTemplateStatus>,
+    now: Timestamp,
+) -> Result<(), ProviderTrouble> {
+    let revision_of = |language: &str| desired.languages.get(language).map(|(_, revision)| revision);
+    match step {
+        Step::Create { account, language } => {
+            let Some(revision) = revision_of(&language) else { return Ok(()) };
+            let handle = hands.create(&account, revision).await.map_err(|source| {
+                record::not_created(locations, &account, &language, &source);
+                ProviderTrouble { what: format!("{language} can't be created at {account}"), source }
+            })?;
+            record::created(locations, &account, &language, &handle);
+            progress.changed(event::CREATED, format!("{language} is {handle} at {account}, named {}", revision.name));
+            submit(hands, revision, &account, &handle, locations, progress, now).await
+        }
+        Step::Submit { account, language, handle } => match revision_of(&language) {
+            Some(revision) => submit(hands, revision, &account, &handle, locations, progress, now).await,
+            None => Ok(()),
+        },
+        Step::Delete { account, name, handle } => {
+            hands
+                .delete(&account, &handle)
+                .await
+                .map_err(|source| ProviderTrouble { what: format!("{name} can't be deleted at {account}"), source })?;
+            progress.changed(event::DELETED, format!("{handle} at {account}, named {name}, is of no more use"));
+            Ok(())
+        }
+    }
+}
+
+async fn submit(
+    hands: &impl Hands,
+    revision: &TemplateRevision,
+    account: &str,
+    handle: &str,
+    locations: &mut [TemplateLocationStatus],
+    progress: &mut Progress<MessageTemplateStatus>,
+    now: Timestamp,
+) -> Result<(), ProviderTrouble> {
+    let language = &revision.language;
+    hands
+        .submit(account, handle, revision)
+        .await
+        .map_err(|source| ProviderTrouble { what: format!("{language} can't be submitted at {account}"), source })?;
+    record::submitted(locations, account, language, now);
+    progress.changed(event::SUBMITTED, format!("{language} waits for WhatsApp's review at {account}"));
+    Ok(())
+}
+
+impl Step {
+    fn account(&self) -> &str {
+        match self {
+            Self::Create { account, .. } | Self::Submit { account, .. } | Self::Delete { account, .. } => account,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Takes a deleted template back from its providers. It needs neither a valid spec nor the tenant's Secrets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::condition::reason;
+use crds::{MessageTemplate, MessageTemplateStatus};
+use jiff::Timestamp;
+use messaging::id::{SenderName, TenantId};
+use messaging::provider::ProviderAdmin as _;
+
+use super::apply::event;
+use super::dereference::accounts_of;
+use super::observe::list;
+use super::plan::LIST_LAG;
+use super::trouble::ProviderTrouble;
+use super::validate::names;
+use crate::accounts::Account;
+use crate::context::Context;
+use crate::error::{Advice, Explain, Failure};
+use crate::progress::Progress;
+
+/// Why the template can't go yet.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotYet {
+    #[error("a revision that was being created may still show up at {account}")]
+    MayShowUp { account: String, after: Duration },
+    #[error("{count} revisions are still listed at {account}")]
+    StillListed { count: usize, account: String },
+}
+
+impl Explain for NotYet {
+    fn advice(&self) -> Advice {
+        match self {
+            Self::MayShowUp { after, .. } => Advice::Waiting { after: Some(*after) },
+            Self::StillListed { .. } => Advice::Transient { not_before: None },
+        }
+    }
+    fn reason(&self) -> &'static str {
+        reason::DELETING
+    }
+}
+
+/// Deletes every revision at every account, and ends well only when none is listed any more.
+pub(super) async fn cleanup(
+    context: &Context,
+    tenant: &TenantId,
+    template: &MessageTemplate,
+    progress: &mut Progress<MessageTemplateStatus>,
+) -> Result<(), Failure> {
+    let names = names(template);
+    for (key, account) in accounts(context, tenant, template, progress).await {
+        let ours = list(&account, &names, Duration::ZERO).await?;
+        for revision in &ours {
+            account.delete_template(&revision.handle).await.map_err(|source| ProviderTrouble {
+                what: format!("{} cannot be deleted at {key}", revision.name),
+                source,
+            })?;
+            progress.changed(event::DELETED, format!("{} at {key}, named {}", revision.handle, revision.name));
+        }
+        let left = if ours.is_empty() { 0 } else { list(&account, &names, Duration::ZERO).await?.len() };
+        if left > 0 {
+            return Err(NotYet::StillListed { count: left, account: key }.into());
+        }
+        if let Some(after) = may_show_up_for(&progress.status, &key, context.clock.now()) {
+            return Err(NotYet::MayShowUp { account: key, after }.into());
+        }
+    }
+    Ok(())
+}
+
+/// The accounts that hold revisions, or may.
+async fn accounts(
+    context: &Context,
+    tenant: &TenantId,
+    template: &MessageTemplate,
+    progress: &mut Progress<MessageTemplateStatus>,
+) -> BTreeMap<String, Arc<Account>> {
+    let mut accounts = BTreeMap::new();
+    for reference in &template.spec.sender_refs {
+        let Ok(name) = reference.name.parse::<SenderName>() else { continue };
+        match context.sender_for_cleanup(tenant, &name).await {
+            Ok(sender) => drop(accounts.insert(sender.account.key().to_owned(), sender.account)),
+            // It never had credentials that worked, or nobody has them any more: what is recorded tells below.
+            Err(failure) => {
+                tracing::debug!(%tenant, sender = %name, %failure, "a sender of a deleted template is unknown");
+            }
+        }
+    }
+    let known: Vec<String> = progress.status.locations.iter().map(|location| location.account.clone()).collect();
+    if known.iter().any(|account| !accounts.contains_key(account)) {
+        let others = accounts_of(context, tenant).await;
+        accounts.extend(others.into_iter().filter(|(key, _)| known.contains(key)));
+    }
+    for account in known.iter().filter(|account| !accounts.contains_key(*account)) {
+        let text = format!("revisions stay at {account}: no sender of this namespace opens it any more");
+        progress.changed(event::LEFT_BEHIND, text);
+    }
+    accounts
+}
+
+/// How long a creation that was begun at an account may take to show up in its list.
+fn may_show_up_for(status: &MessageTemplateStatus, account: &str, now: Timestamp) -> Option<Duration> {
+    let begun = status
+        .locations
+        .iter()
+        .filter(|location| location.account == account)
+        .filter_map(|location| location.newest.as_ref().filter(|newest| newest.handle.is_none()))
+        .filter_map(|newest| newest.last_action_at.as_ref());
+    begun
+        .filter_map(|at| Duration::try_from((at.0 + LIST_LAG).duration_since(now)).ok())
+        .filter(|wait| !wait.is_zero())
+        .max()
+}

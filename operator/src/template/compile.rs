@@ -1,0 +1,75 @@
+//! A template's part of the tenant's config: what can be sent now. Pure, from spec and status.
+//!
+//! The status names the revision that serves in each language, and what it says; the spec may be ahead of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crds::{MessageTemplateSpec, MessageTemplateStatus, RevisionContent, RevisionState, RevisionStatus};
+use messaging::config::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateConfig};
+use messaging::provider::Approval;
+use messaging::template::placeholder::used_keys;
+
+use super::validate::content;
+
+/// `None` while there is no revision at any provider.
+pub(super) fn compile(spec: &MessageTemplateSpec, status: &MessageTemplateStatus) -> Option<TemplateConfig> {
+    let languages: BTreeSet<&str> = status.locations.iter().map(|location| location.language.as_str()).collect();
+    let chosen: BTreeMap<&str, Chosen<'_>> =
+        languages.into_iter().filter_map(|language| Some((language, choose(status, language)?))).collect();
+    // While the language to fall back on is not at any provider yet, another one is.
+    let (fallback, first) =
+        chosen.get_key_value(spec.fallback_language.as_str()).or_else(|| chosen.first_key_value())?;
+    let (fallback_language, category) = ((*fallback).to_owned(), first.revision.category.into());
+    let variables: BTreeSet<&String> = chosen.values().flat_map(|chosen| &chosen.revision.variables).collect();
+    Some(TemplateConfig {
+        category,
+        variables: variables.into_iter().cloned().collect(),
+        fallback_language,
+        localizations: chosen.into_iter().map(|(language, chosen)| (language.to_owned(), chosen.config)).collect(),
+    })
+}
+
+struct Chosen<'a> {
+    revision: &'a RevisionContent,
+    config: LocalizationConfig,
+}
+
+/// One language has one text, and every account that sends it must have a revision which takes the same values. It is
+/// the first account's: they differ only while a new revision is approved here and not yet there.
+fn choose<'a>(status: &'a MessageTemplateStatus, language: &str) -> Option<Chosen<'a>> {
+    let published: Vec<(&str, &RevisionStatus, &RevisionContent, LocalizedContent)> = status
+        .locations
+        .iter()
+        .filter(|location| location.language == language)
+        .filter_map(|location| {
+            // No newest revision: the account is on its way out.
+            let newest = location.newest.as_ref()?;
+            let revision = location.serving.as_ref().unwrap_or(newest);
+            let says = status.revisions.iter().find(|content| content.name == revision.name)?;
+            Some((location.account.as_str(), revision, says, content(&says.content).ok()?))
+        })
+        .collect();
+    let (_, _, revision, text) = published.iter().find(|(_, revision, ..)| revision.handle.is_some())?;
+    let accounts = published
+        .iter()
+        .filter(|(.., other)| used_keys(other) == used_keys(text))
+        .filter_map(|(account, revision, ..)| {
+            let handle = revision.handle.clone()?;
+            Some(((*account).to_owned(), AccountTemplate { handle, approval: approval(revision) }))
+        })
+        .collect();
+    Some(Chosen { revision, config: LocalizationConfig { content: text.clone(), accounts } })
+}
+
+fn approval(revision: &RevisionStatus) -> Approval {
+    let reason = revision.reason.clone().unwrap_or_default();
+    match revision.state {
+        RevisionState::Creating | RevisionState::Unsubmitted => Approval::Unsubmitted,
+        RevisionState::Pending => Approval::Pending,
+        RevisionState::Approved => Approval::Approved,
+        RevisionState::Rejected => Approval::Rejected { reason },
+        RevisionState::Paused => Approval::Paused { reason },
+        RevisionState::Disabled => Approval::Disabled { reason },
+        RevisionState::Unknown => Approval::Unknown { word: reason },
+    }
+}

@@ -1,0 +1,99 @@
+//! From the senders that a template names to the provider accounts behind them. Asks the API server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crds::MessageTemplate;
+use messaging::id::{SenderName, TenantId};
+
+use crate::accounts::Account;
+use crate::context::Context;
+use crate::error::{Advice, Explain, Failure};
+
+/// The accounts that a template is submitted to, and those that hold its revisions from before.
+#[derive(Debug, Default)]
+pub(super) struct Dereferenced {
+    pub(super) wanted: BTreeSet<String>,
+    pub(super) accounts: BTreeMap<String, Arc<Account>>,
+    /// The first sender that can't be used. What can be done without it is done.
+    pub(super) unresolved: Option<Failure>,
+}
+
+/// A reference, and why it can't be followed.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}")]
+struct Unresolved {
+    path: String,
+    source: Failure,
+}
+
+impl Explain for Unresolved {
+    fn advice(&self) -> Advice {
+        self.source.advice()
+    }
+    fn reason(&self) -> &'static str {
+        self.source.reason()
+    }
+}
+
+pub(super) async fn dereference(context: &Context, tenant: &TenantId, template: &MessageTemplate) -> Dereferenced {
+    let mut found = Dereferenced::default();
+    for (index, reference) in template.spec.sender_refs.iter().enumerate() {
+        match find(context, tenant, &reference.name).await {
+            Ok(account) => {
+                found.wanted.insert(account.key().to_owned());
+                found.accounts.insert(account.key().to_owned(), account);
+            }
+            Err(source) => {
+                let path = format!("spec.senderRefs[{index}].name");
+                found.unresolved.get_or_insert(Unresolved { path, source }.into());
+            }
+        }
+    }
+    let known = template.status.iter().flat_map(|status| &status.locations).map(|location| &location.account);
+    let others: BTreeSet<&String> = known.filter(|account| !found.accounts.contains_key(*account)).collect();
+    if found.unresolved.is_some() {
+        // One of them may be the account of a sender that can't be looked at now, so nothing is taken from them.
+        found.wanted.extend(others.into_iter().cloned());
+    } else if !others.is_empty() {
+        let accounts = accounts_of(context, tenant).await;
+        found.accounts.extend(accounts.into_iter().filter(|(key, _)| others.contains(key)));
+    }
+    found
+}
+
+async fn find(context: &Context, tenant: &TenantId, name: &str) -> Result<Arc<Account>, Failure> {
+    let name: SenderName = name.parse().map_err(InvalidReference)?;
+    Ok(context.sender(tenant, &name).await?.account)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct InvalidReference(messaging::id::InvalidName);
+
+impl Explain for InvalidReference {
+    fn advice(&self) -> Advice {
+        Advice::Stalled
+    }
+    fn reason(&self) -> &'static str {
+        crds::condition::reason::INVALID_SPEC
+    }
+}
+
+/// Every account of a tenant that there are credentials for, also of senders that are gone.
+pub(super) async fn accounts_of(context: &Context, tenant: &TenantId) -> BTreeMap<String, Arc<Account>> {
+    let published = match context.published(tenant).await {
+        Ok(published) => published.map(|config| config.senders).unwrap_or_default(),
+        Err(error) => {
+            tracing::warn!(%tenant, %error, "the published senders cannot be read; only those that were seen since the start are known");
+            BTreeMap::new()
+        }
+    };
+    let contributed = context.contributions.of(tenant).senders;
+    // What was contributed is newer than what is published, so it comes last.
+    published
+        .into_values()
+        .chain(contributed.into_values())
+        .map(|sender| (sender.provider.account_key().to_owned(), context.accounts.get(&sender.provider)))
+        .collect()
+}

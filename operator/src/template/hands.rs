@@ -1,0 +1,91 @@
+//! What changes something for real: the status at the API server, and the revisions at the providers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crds::{MessageTemplate, MessageTemplateStatus};
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
+use messaging::failure::FailureClass;
+use messaging::provider::{ProviderAdmin as _, ProviderError, TemplateRevision};
+use serde_json::json;
+
+use super::apply::Hands;
+use crate::accounts::Account;
+use crate::context::Context;
+use crate::drive::FIELD_MANAGER;
+use crate::error::{Advice, Explain, Failure, KubernetesFailure};
+
+/// The hands of one reconcile.
+pub(super) struct RealHands<'a> {
+    pub(super) context: &'a Context,
+    pub(super) template: &'a MessageTemplate,
+    pub(super) accounts: &'a BTreeMap<String, Arc<Account>>,
+}
+
+/// Somebody changed the template while it was looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("the template was changed while it was looked at; looking again")]
+struct ChangedMeanwhile;
+
+impl Explain for ChangedMeanwhile {
+    fn advice(&self) -> Advice {
+        Advice::Transient { not_before: None }
+    }
+    fn reason(&self) -> &'static str {
+        crds::condition::reason::PROGRESSING
+    }
+}
+
+impl RealHands<'_> {
+    fn account(&self, key: &str) -> Result<&Account, ProviderError> {
+        self.accounts.get(key).map(|account| &**account).ok_or_else(|| ProviderError {
+            class: FailureClass::Retry,
+            code: None,
+            message: format!("nobody has credentials for {key} any more"),
+            http_status: None,
+            retry_after: None,
+        })
+    }
+}
+
+impl Hands for RealHands<'_> {
+    /// Nobody else may have written what we are about to write: a leader that was replaced is stopped here.
+    async fn record_intents(&self, status: &MessageTemplateStatus) -> Result<(), Failure> {
+        let namespace = self.template.namespace().unwrap_or_default();
+        let api: Api<MessageTemplate> = Api::namespaced(self.context.client.clone(), &namespace);
+        let name = self.template.name_any();
+        let newest = api.get(&name).await.map_err(KubernetesFailure::new("the template can't be read"))?;
+        let locations = |template: &MessageTemplate| template.status.clone().unwrap_or_default().locations;
+        let is_as_seen = newest.uid() == self.template.uid()
+            && newest.metadata.generation == self.template.metadata.generation
+            && locations(&newest) == locations(self.template);
+        if !is_as_seen {
+            return Err(ChangedMeanwhile.into());
+        }
+        let patch = json!({
+            "metadata": { "resourceVersion": newest.resource_version() },
+            "status": { "locations": status.locations, "revisions": status.revisions },
+        });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let written = api
+            .patch_status(&name, &params, &Patch::Merge(&patch))
+            .await
+            .map_err(KubernetesFailure::new("the intent to create revisions can't be recorded"))?;
+        let uid = self.template.uid().unwrap_or_default();
+        self.context.freshness.wrote(&uid, written.resource_version().as_deref());
+        Ok(())
+    }
+
+    async fn create(&self, account: &str, revision: &TemplateRevision) -> Result<String, ProviderError> {
+        self.account(account)?.create_template(revision).await
+    }
+
+    async fn submit(&self, account: &str, handle: &str, revision: &TemplateRevision) -> Result<(), ProviderError> {
+        self.account(account)?.submit_template(handle, revision).await
+    }
+
+    async fn delete(&self, account: &str, handle: &str) -> Result<(), ProviderError> {
+        self.account(account)?.delete_template(handle).await
+    }
+}

@@ -1,0 +1,122 @@
+//! What revisions are called at the provider.
+//!
+//! The name is made from the object's uid and the revision's content, so a revision that was created and not recorded
+//! is found again, and what is ours can be told from what is not. A name must never change between versions of the
+//! operator: every template would be submitted anew.
+
+use std::collections::BTreeMap;
+
+use messaging::config::{LocalizedContent, TemplateCategory};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+/// How much of the namespace and the name is kept, for people who read the provider's console.
+const READABLE: usize = 64;
+
+/// The names of one object's revisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    prefix: String,
+}
+
+impl Names {
+    /// The uid tells this object from an earlier one of the same name, and from one in another cluster.
+    pub(super) fn new(namespace: &str, name: &str, uid: &str) -> Self {
+        let readable: String = plain(&format!("{namespace}_{name}")).take(READABLE).collect();
+        Self { prefix: format!("{readable}_{}_", short_hash(uid.as_bytes())) }
+    }
+
+    /// The name of a revision with this content.
+    pub(super) fn revision(
+        &self,
+        category: TemplateCategory,
+        language: &str,
+        content: &LocalizedContent,
+        examples: &BTreeMap<String, String>,
+    ) -> String {
+        let identity = json!([category, language, content, examples]).to_string();
+        let language: String = plain(language).collect();
+        format!("{}{language}_{}", self.prefix, short_hash(identity.as_bytes()))
+    }
+
+    /// Whether a template at the provider is a revision of this object.
+    pub(super) fn own(&self, name: &str) -> bool {
+        name.starts_with(&self.prefix)
+    }
+}
+
+/// What WhatsApp takes in a template's name: lower-case letters, digits and underscores.
+fn plain(text: &str) -> impl Iterator<Item = char> {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
+}
+
+fn short_hash(bytes: &[u8]) -> String {
+    hex::encode(&Sha256::digest(bytes)[..5])
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::config::TemplateButton;
+
+    use super::*;
+
+    const UID: &str = "7f7b6e1e-8f0e-4a52-9d2e-0c4a7d3a5b11";
+
+    fn content(body: &str) -> LocalizedContent {
+        LocalizedContent { body: body.into(), header: None, footer: None, buttons: vec![] }
+    }
+
+    fn revision(names: &Names, language: &str, body: &str, example: &str) -> String {
+        let examples = BTreeMap::from([("1".to_owned(), example.to_owned())]);
+        names.revision(TemplateCategory::Utility, language, &content(body), &examples)
+    }
+
+    #[test]
+    fn a_name_is_the_same_in_every_version_of_the_operator() {
+        let names = Names::new("shop", "order-shipped.v2", UID);
+        assert_eq!(revision(&names, "en_US", "Hi {{1}}!", "Ava"), "shop_order_shipped_v2_24b6d64e2e_en_us_e18874faaa");
+        let all = LocalizedContent {
+            header: Some("News".into()),
+            footer: Some("Bye".into()),
+            buttons: vec![TemplateButton::Url { title: "Track".into(), url: "https://shop.example.com/{{1}}".into() }],
+            ..content("Hi!")
+        };
+        let examples = BTreeMap::from([("1".to_owned(), "7".to_owned())]);
+        let name = names.revision(TemplateCategory::Marketing, "de", &all, &examples);
+        assert_eq!(name, "shop_order_shipped_v2_24b6d64e2e_de_a10527f0dc");
+    }
+
+    #[test]
+    fn whatever_is_reviewed_anew_has_a_new_name() {
+        let names = Names::new("shop", "order-shipped", UID);
+        let first = revision(&names, "en_US", "Hi {{1}}!", "Ava");
+        let examples = BTreeMap::from([("1".to_owned(), "Ava".to_owned())]);
+        for other in [
+            revision(&names, "en_GB", "Hi {{1}}!", "Ava"),
+            revision(&names, "en_US", "Hello {{1}}!", "Ava"),
+            revision(&names, "en_US", "Hi {{1}}!", "Sam"),
+            names.revision(TemplateCategory::Marketing, "en_US", &content("Hi {{1}}!"), &examples),
+        ] {
+            assert_ne!(first, other);
+            assert!(names.own(&other));
+        }
+    }
+
+    #[test]
+    fn another_object_is_never_taken_for_this_one() {
+        let names = Names::new("shop", "order-shipped", UID);
+        for (namespace, name, uid) in
+            [("shop", "order-shipped", "another-uid"), ("shop", "order", UID), ("shop-order", "shipped-2", UID)]
+        {
+            let others = Names::new(namespace, name, uid);
+            assert!(!names.own(&revision(&others, "en_US", "Hi", "Ava")), "{namespace}/{name} {uid}");
+        }
+        assert!(!names.own("order_shipped"));
+    }
+
+    #[test]
+    fn names_of_any_object_are_short_enough_for_whatsapp() {
+        let names = Names::new(&"n".repeat(63), &"m".repeat(253), UID);
+        assert!(revision(&names, "zh_HANT", "Hi", "Ava").len() <= 128);
+    }
+}

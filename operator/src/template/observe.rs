@@ -1,0 +1,111 @@
+//! What the provider accounts hold. Only reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::{MessageTemplate, MessageTemplateStatus, TemplateLocationStatus};
+use jiff::{SignedDuration, Timestamp};
+use messaging::id::TenantId;
+use messaging::provider::TemplateObservation;
+
+use super::compile::compile;
+use super::dereference::Dereferenced;
+use super::naming::Names;
+use super::plan::{self, LIST_LAG, Observation};
+use super::report::is_on_its_way;
+use super::trouble::ProviderTrouble;
+use crate::accounts::Account;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::metrics::KindName;
+use crate::publish::Parts;
+
+/// Looks at every account. One that can't be asked is reported, and does not keep the others from being seen.
+pub(super) async fn observe(
+    context: &Context,
+    tenant: &TenantId,
+    template: &MessageTemplate,
+    names: &Names,
+    found: &Dereferenced,
+) -> (Observation, Option<Failure>) {
+    let status = template.status.clone().unwrap_or_default();
+    let max_age = max_age(context, template, &status);
+    let mut trouble = None;
+    let mut accounts = BTreeMap::new();
+    for (key, account) in &found.accounts {
+        let asked_at = context.clock.now();
+        let view = match list(account, names, max_age).await {
+            // It may have been listed for somebody else, before we asked.
+            Ok(templates) => plan::Account::Listed { at: earlier(asked_at, max_age), templates },
+            Err(error) => {
+                trouble.get_or_insert(error.into());
+                plan::Account::Unavailable
+            }
+        };
+        accounts.insert(key.clone(), view);
+    }
+    let known = status.locations.iter().map(|location| &location.account);
+    for key in known.filter(|key| !found.accounts.contains_key(*key)) {
+        let view = if found.unresolved.is_some() { plan::Account::Unavailable } else { plan::Account::Lost };
+        accounts.insert(key.clone(), view);
+    }
+    let data_plane_follows = data_plane_follows(context, tenant, template, &status);
+    let wanted = found.wanted.clone();
+    (Observation { wanted, accounts, data_plane_follows, now: context.clock.now() }, trouble)
+}
+
+/// The templates of this object at an account.
+pub(super) async fn list(
+    account: &Arc<Account>,
+    names: &Names,
+    max_age: Duration,
+) -> Result<Vec<TemplateObservation>, ProviderTrouble> {
+    let all = account.templates(max_age).await.map_err(|source| ProviderTrouble {
+        what: format!("the templates of {} cannot be listed", account.key()),
+        source,
+    })?;
+    Ok(all.iter().filter(|template| names.own(&template.name)).cloned().collect())
+}
+
+/// How often the templates of an account are looked at for this template.
+pub(super) fn interval(context: &Context, status: &MessageTemplateStatus) -> Duration {
+    if is_on_its_way(status) { context.settings.template_poll } else { context.settings.poll_interval }
+}
+
+/// How old a list may be. Half of the interval, so that every look is a new one although looks are jittered.
+fn max_age(context: &Context, template: &MessageTemplate, status: &MessageTemplateStatus) -> Duration {
+    let requested =
+        template.metadata.annotations.as_ref().and_then(|a| a.get(crds::annotation::RECONCILE_REQUESTED_AT));
+    let is_requested = requested.is_some() && requested != status.last_handled_reconcile_at.as_ref();
+    if is_requested || status.locations.iter().any(|location| is_unsettled(location, context.clock.now())) {
+        Duration::ZERO
+    } else {
+        interval(context, status) / 2
+    }
+}
+
+/// A creation whose outcome is not known, and that should have shown up by now.
+fn is_unsettled(location: &TemplateLocationStatus, now: Timestamp) -> bool {
+    location.newest.as_ref().is_some_and(|newest| {
+        newest.handle.is_none() && newest.last_action_at.as_ref().is_none_or(|at| at.0 + LIST_LAG <= now)
+    })
+}
+
+fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by).ok().and_then(|by| at.checked_sub(by).ok()).unwrap_or(Timestamp::MIN)
+}
+
+/// Whether every live replica runs what follows from the recorded status.
+fn data_plane_follows(
+    context: &Context,
+    tenant: &TenantId,
+    template: &MessageTemplate,
+    status: &MessageTemplateStatus,
+) -> bool {
+    let Some(name) = crate::kind::name_of(template) else { return false };
+    let parts = Parts { templates: [(name, compile(&template.spec, status))].into(), ..Parts::default() };
+    let object = kube::ResourceExt::name_any(template);
+    let run = context.data_plane.status_of(KindName::Template, tenant, &object, &parts);
+    run.is_some_and(|run| run.ready == run.total)
+}

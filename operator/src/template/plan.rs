@@ -1,0 +1,305 @@
+//! What to do next about a template, from what is known and what was seen: pure.
+//!
+//! Creating is the delicate part, because the provider has neither an idempotency key nor unique names. So that a crash
+//! at any point leaves at most one revision behind: the intent to create is recorded before the call; a revision is
+//! looked for by its deterministic name before it is created; and an intent without a result is given time to show up
+//! in the provider's list before it is acted on again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crds::{RevisionState, RevisionStatus, TemplateLocationStatus};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use messaging::provider::{Approval, TemplateObservation, TemplateRevision};
+
+use super::validate::Validated;
+
+/// How far the provider's list of templates may lag behind what was done.
+pub(super) const LIST_LAG: SignedDuration = SignedDuration::from_secs(60);
+/// How soon it is looked again whether the data plane has let go of a revision.
+const RETIRE_CHECK: SignedDuration = SignedDuration::from_secs(2);
+
+/// What was seen of one provider account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Account {
+    /// Its templates, as they were at this time or later.
+    Listed { at: Timestamp, templates: Vec<TemplateObservation> },
+    /// It could not be asked just now.
+    Unavailable,
+    /// There is nobody left whose credentials open it.
+    Lost,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Observation {
+    /// The accounts that the template is submitted to.
+    pub(super) wanted: BTreeSet<String>,
+    /// Those, and the ones that hold revisions from before.
+    pub(super) accounts: BTreeMap<String, Account>,
+    /// Every live data-plane replica runs the config that follows from the recorded status.
+    pub(super) data_plane_follows: bool,
+    pub(super) now: Timestamp,
+}
+
+/// One call that changes something at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Create { account: String, language: String },
+    Submit { account: String, language: String, handle: String },
+    Delete { account: String, name: String, handle: String },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Plan {
+    /// Where each language stands at each account, in the order of accounts and languages. It must be recorded before
+    /// a step of creation is taken.
+    pub(super) locations: Vec<TemplateLocationStatus>,
+    pub(super) steps: Vec<Step>,
+    /// Something that was begun may show up in the list then.
+    pub(super) look_again_at: Option<Timestamp>,
+    /// What was given up, because nobody has credentials for it any more.
+    pub(super) lost: Vec<TemplateLocationStatus>,
+}
+
+/// `known` is what was recorded last.
+pub(super) fn plan(desired: &Validated, known: &[TemplateLocationStatus], seen: &Observation) -> Plan {
+    let mut planner = Planner { desired, known, seen, steps: Vec::new(), look_again_at: None };
+    let newest = planner.newest_revisions();
+    let mut locations = planner.serve(&newest);
+    let (left, lost) = planner.left_behind();
+    locations.extend(left);
+    planner.delete_the_rest(&locations);
+    locations.sort_by(|a, b| (&a.account, &a.language).cmp(&(&b.account, &b.language)));
+    Plan { locations, steps: planner.steps, look_again_at: planner.look_again_at, lost }
+}
+
+type Key = (String, String);
+
+struct Planner<'a> {
+    desired: &'a Validated,
+    known: &'a [TemplateLocationStatus],
+    seen: &'a Observation,
+    steps: Vec<Step>,
+    look_again_at: Option<Timestamp>,
+}
+
+impl Planner<'_> {
+    /// The newest revision of each language at each account, found or to be created.
+    fn newest_revisions(&mut self) -> BTreeMap<Key, Option<RevisionStatus>> {
+        let (desired, seen) = (self.desired, self.seen);
+        let mut newest = BTreeMap::new();
+        for account in &seen.wanted {
+            for (language, (_, revision)) in &desired.languages {
+                let known = self.known(account, language).and_then(|location| location.newest.clone());
+                let found = match seen.accounts.get(account) {
+                    Some(Account::Listed { at, templates }) => {
+                        let same_name = templates.iter().filter(|template| template.name == revision.name);
+                        Some(self.newest(account, revision, known, &same_name.collect::<Vec<_>>(), *at))
+                    }
+                    Some(Account::Unavailable | Account::Lost) | None => known,
+                };
+                newest.insert((account.clone(), language.clone()), found);
+            }
+        }
+        newest
+    }
+
+    fn newest(
+        &mut self,
+        account: &str,
+        revision: &TemplateRevision,
+        known: Option<RevisionStatus>,
+        listed: &[&TemplateObservation],
+        listed_at: Timestamp,
+    ) -> RevisionStatus {
+        let known = known.filter(|known| known.name == revision.name);
+        let waiting_since = |known: &RevisionStatus| {
+            known.last_action_at.as_ref().map(|at| at.0 + LIST_LAG).filter(|until| *until > listed_at)
+        };
+        let submit = |handle: &str| Step::Submit {
+            account: account.to_owned(),
+            language: revision.language.clone(),
+            handle: handle.to_owned(),
+        };
+        if let Some(listed) = best(listed, known.as_ref().and_then(|known| known.handle.as_deref())) {
+            let known = known.filter(|known| known.handle.as_ref().is_none_or(|handle| *handle == listed.handle));
+            let mut status = status(listed, known.as_ref().and_then(|known| known.last_action_at.clone()));
+            if status.state == RevisionState::Unsubmitted {
+                let submitted = known.as_ref().filter(|known| known.state == RevisionState::Pending);
+                match submitted.and_then(waiting_since) {
+                    // It was submitted, and the list does not show it yet.
+                    Some(until) => {
+                        status.state = RevisionState::Pending;
+                        self.look_again(until);
+                    }
+                    None => self.steps.push(submit(&listed.handle)),
+                }
+            }
+            return status;
+        }
+        if let Some(known) = known
+            && let Some(until) = waiting_since(&known)
+        {
+            // It was created, or may have been, and the list does not show it yet.
+            match &known.handle {
+                Some(handle) if known.state == RevisionState::Unsubmitted => self.steps.push(submit(handle)),
+                _ => self.look_again(until),
+            }
+            return known;
+        }
+        self.steps.push(Step::Create { account: account.to_owned(), language: revision.language.clone() });
+        RevisionStatus {
+            name: revision.name.clone(),
+            handle: None,
+            state: RevisionState::Creating,
+            reason: None,
+            last_action_at: Some(Time(self.seen.now)),
+        }
+    }
+
+    /// A language moves to its newest revision once every account has approved it. Until then an older one keeps
+    /// serving, and where there is none, the newest serves as soon as it is approved.
+    fn serve(&self, newest: &BTreeMap<Key, Option<RevisionStatus>>) -> Vec<TemplateLocationStatus> {
+        let approved = |language: &str, revision: Option<&RevisionStatus>| {
+            let name = self.desired.languages.get(language).map(|(_, revision)| revision.name.as_str());
+            revision.is_some_and(|r| r.state == RevisionState::Approved && Some(r.name.as_str()) == name)
+        };
+        let moved: BTreeSet<&str> = self
+            .desired
+            .languages
+            .keys()
+            .map(String::as_str)
+            .filter(|language| {
+                newest.iter().filter(|((_, l), _)| l == language).all(|((_, l), r)| approved(l, r.as_ref()))
+            })
+            .collect();
+        newest
+            .iter()
+            .map(|((account, language), newest)| {
+                let older = self.known(account, language).and_then(|location| location.serving.clone());
+                let older = older.and_then(|older| self.still_there(account, older));
+                let serving = match older {
+                    Some(older) if !moved.contains(language.as_str()) && serves(&older) => Some(older),
+                    _ => newest.clone().filter(|newest| approved(language, Some(newest))),
+                };
+                TemplateLocationStatus {
+                    account: account.clone(),
+                    language: language.clone(),
+                    serving,
+                    newest: newest.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// A revision as the list shows it now; `None` when it is gone.
+    fn still_there(&self, account: &str, revision: RevisionStatus) -> Option<RevisionStatus> {
+        match self.seen.accounts.get(account) {
+            Some(Account::Listed { templates, .. }) => {
+                let listed = templates.iter().find(|template| Some(&template.handle) == revision.handle.as_ref())?;
+                Some(status(listed, revision.last_action_at))
+            }
+            Some(Account::Unavailable | Account::Lost) | None => Some(revision),
+        }
+    }
+
+    /// What stands at accounts that are not wanted any more and is not removed yet; and what is given up.
+    fn left_behind(&self) -> (Vec<TemplateLocationStatus>, Vec<TemplateLocationStatus>) {
+        let elsewhere = self.known.iter().filter(|location| !self.seen.wanted.contains(&location.account));
+        let (mut left, mut lost) = (Vec::new(), Vec::new());
+        for location in elsewhere {
+            let serving = location.serving.clone().or_else(|| location.newest.clone());
+            let kept = TemplateLocationStatus { serving, newest: None, ..location.clone() };
+            match self.seen.accounts.get(&location.account) {
+                Some(Account::Listed { templates, .. }) => {
+                    let ours = |template: &&TemplateObservation| self.desired.names.own(&template.name);
+                    if templates.iter().filter(ours).any(|template| template.language == location.language) {
+                        left.push(kept);
+                    }
+                }
+                Some(Account::Unavailable) => left.push(kept),
+                Some(Account::Lost) | None => lost.push(kept),
+            }
+        }
+        (left, lost)
+    }
+
+    /// Everything of ours that is neither the newest nor serving goes, but nothing that a replica may still send with.
+    fn delete_the_rest(&mut self, locations: &[TemplateLocationStatus]) {
+        let handles = |locations: &[TemplateLocationStatus], account: &str| -> BTreeSet<String> {
+            let here = locations.iter().filter(|location| location.account == account);
+            let wanted = here.flat_map(|location| {
+                let serving = location.serving.as_ref().filter(|_| self.seen.wanted.contains(account));
+                [serving, location.newest.as_ref()]
+            });
+            wanted.flatten().filter_map(|revision| revision.handle.clone()).collect()
+        };
+        let (mut steps, mut retiring) = (Vec::new(), false);
+        for (account, view) in &self.seen.accounts {
+            let Account::Listed { templates, .. } = view else { continue };
+            let needed = handles(locations, account);
+            let sent_with = handles(self.known, account);
+            for template in templates.iter().filter(|template| self.desired.names.own(&template.name)) {
+                let sendable = matches!(template.approval, Approval::Approved | Approval::Paused { .. });
+                if needed.contains(&template.handle) {
+                    continue;
+                }
+                if sendable && (sent_with.contains(&template.handle) || !self.seen.data_plane_follows) {
+                    retiring = true;
+                    continue;
+                }
+                steps.push(Step::Delete {
+                    account: account.clone(),
+                    name: template.name.clone(),
+                    handle: template.handle.clone(),
+                });
+            }
+        }
+        self.steps.extend(steps);
+        if retiring {
+            self.look_again(self.seen.now + RETIRE_CHECK);
+        }
+    }
+
+    fn known(&self, account: &str, language: &str) -> Option<&TemplateLocationStatus> {
+        self.known.iter().find(|location| location.account == account && location.language == language)
+    }
+
+    fn look_again(&mut self, at: Timestamp) {
+        self.look_again_at = Some(self.look_again_at.map_or(at, |sooner| sooner.min(at)));
+    }
+}
+
+/// Whether a revision may go on serving: approved, or paused for a time.
+fn serves(revision: &RevisionStatus) -> bool {
+    matches!(revision.state, RevisionState::Approved | RevisionState::Paused)
+}
+
+/// Of several revisions with one name, the recorded one, else the one furthest in its review; always the same.
+fn best<'a>(listed: &[&'a TemplateObservation], recorded: Option<&str>) -> Option<&'a TemplateObservation> {
+    listed
+        .iter()
+        .min_by_key(|template| {
+            let unrecorded = recorded.is_some_and(|handle| handle != template.handle);
+            (unrecorded, state(&template.approval).0, template.handle.clone())
+        })
+        .copied()
+}
+
+fn status(listed: &TemplateObservation, last_action_at: Option<Time>) -> RevisionStatus {
+    let (state, reason) = state(&listed.approval);
+    RevisionStatus { name: listed.name.clone(), handle: Some(listed.handle.clone()), state, reason, last_action_at }
+}
+
+fn state(approval: &Approval) -> (RevisionState, Option<String>) {
+    match approval {
+        Approval::Unsubmitted => (RevisionState::Unsubmitted, None),
+        Approval::Pending => (RevisionState::Pending, None),
+        Approval::Approved => (RevisionState::Approved, None),
+        Approval::Rejected { reason } => (RevisionState::Rejected, Some(reason.clone())),
+        Approval::Paused { reason } => (RevisionState::Paused, Some(reason.clone())),
+        Approval::Disabled { reason } => (RevisionState::Disabled, Some(reason.clone())),
+        Approval::Unknown { word } => (RevisionState::Unknown, Some(word.clone())),
+    }
+}

@@ -1,0 +1,70 @@
+//! What the outcome of a step changes in what is known of a template: pure.
+
+use crds::{RevisionState, RevisionStatus, TemplateLocationStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use messaging::failure::FailureClass;
+use messaging::provider::ProviderError;
+
+use super::plan::Step;
+
+/// A revision was created.
+pub(super) fn created(locations: &mut [TemplateLocationStatus], account: &str, language: &str, handle: &str) {
+    if let Some(revision) = newest(locations, account, language) {
+        revision.handle = Some(handle.to_owned());
+        revision.state = RevisionState::Unsubmitted;
+    }
+}
+
+/// A revision was submitted.
+pub(super) fn submitted(locations: &mut [TemplateLocationStatus], account: &str, language: &str, now: Timestamp) {
+    if let Some(revision) = newest(locations, account, language) {
+        revision.state = RevisionState::Pending;
+        revision.last_action_at = Some(Time(now));
+    }
+}
+
+/// A creation failed. Unless it may have been done all the same, the intent is over, and the next try need not wait.
+pub(super) fn not_created(
+    locations: &mut [TemplateLocationStatus],
+    account: &str,
+    language: &str,
+    error: &ProviderError,
+) {
+    if !may_have_been_done(error) {
+        not_begun(locations, account, language);
+    }
+}
+
+/// A step was not taken. A creation then left nothing that the next try would have to wait for.
+pub(super) fn not_taken(locations: &mut [TemplateLocationStatus], step: &Step) {
+    if let Step::Create { account, language } = step {
+        not_begun(locations, account, language);
+    }
+}
+
+fn not_begun(locations: &mut [TemplateLocationStatus], account: &str, language: &str) {
+    if let Some(revision) = newest(locations, account, language) {
+        revision.last_action_at = None;
+    }
+}
+
+/// Whether the provider may have done what it was asked for, although the answer is an error.
+fn may_have_been_done(error: &ProviderError) -> bool {
+    match error.http_status {
+        Some(408 | 500..) => true,
+        Some(_) => false,
+        None => error.class != FailureClass::Retry,
+    }
+}
+
+fn newest<'a>(
+    locations: &'a mut [TemplateLocationStatus],
+    account: &str,
+    language: &str,
+) -> Option<&'a mut RevisionStatus> {
+    locations
+        .iter_mut()
+        .find(|location| location.account == account && location.language == language)
+        .and_then(|location| location.newest.as_mut())
+}

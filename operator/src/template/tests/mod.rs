@@ -1,0 +1,333 @@
+//! Promises about templates, on the real steps and a provider in memory: crashed after every write, with a list that
+//! lags behind, until all is quiet.
+
+mod world;
+
+use std::collections::BTreeSet;
+
+use crds::condition::{APPROVED, READY, RECONCILING, STALLED, SYNCED};
+use crds::{MessageTemplate, MessageTemplateStatus, RevisionState};
+use jiff::{SignedDuration, Timestamp};
+use messaging::failure::FailureClass;
+use messaging::provider::{Approval, ProviderError, TemplateObservation};
+
+use self::world::{ACCOUNT, Kept, OTHER, World, changed, first, lock, template};
+use super::compile::compile;
+use super::plan::{Account, Step, plan};
+use super::report;
+use super::validate::validate;
+use crate::error::Failure;
+use crate::progress::Progress;
+
+fn desired_names(template: &MessageTemplate) -> BTreeSet<String> {
+    validate(template).unwrap().languages.into_values().map(|(_, revision)| revision.name).collect()
+}
+
+fn conditions(progress: &Progress<MessageTemplateStatus>, outcome: &Result<(), Failure>) -> Vec<String> {
+    let judged = progress.judge(outcome.as_ref().copied(), &[SYNCED, APPROVED]);
+    judged.iter().map(|(name, a)| format!("{name}={} {}", a.state.as_str(), a.reason)).collect()
+}
+
+#[test]
+fn a_crash_after_any_write_leaves_at_most_one_revision_and_nothing_behind() {
+    let story: [(&str, MessageTemplate, &[&str]); 6] = [
+        ("created", first(), &[ACCOUNT]),
+        ("changed", changed(), &[ACCOUNT]),
+        ("at another account too", changed(), &[ACCOUNT, OTHER]),
+        ("rolled back", first(), &[ACCOUNT, OTHER]),
+        (
+            "in one language less",
+            template(&[(
+                "    - { language: de, body: \"Hallo {{1}}, dein Paket hat heute unser Lager verlassen.\" }\n",
+                "",
+            )]),
+            &[ACCOUNT, OTHER],
+        ),
+        ("at one account less", first(), &[OTHER]),
+    ];
+    for lag in [0, 30] {
+        for crashing in 0..story.len() {
+            for crash_after in 1.. {
+                let mut world = World::new();
+                world.lag = SignedDuration::from_secs(lag);
+                let mut crashed = true;
+                for (at, (chapter, template, wanted)) in story.iter().enumerate() {
+                    if at == crashing {
+                        *lock(&world.crash_after) = Some(crash_after);
+                        world.settle(template, wanted);
+                        crashed = lock(&world.crash_after).is_none();
+                    } else {
+                        world.settle(template, wanted);
+                    }
+                    for account in [ACCOUNT, OTHER] {
+                        let names: BTreeSet<_> = world.names(account).into_iter().collect();
+                        let expected =
+                            if wanted.contains(&account) { desired_names(template) } else { BTreeSet::new() };
+                        assert_eq!(
+                            names, expected,
+                            "{chapter}, crashed in {crashing} after write {crash_after}, lag {lag}"
+                        );
+                    }
+                }
+                // The count was never reached: there are no more writes to crash after.
+                if !crashed {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn at_rest_nothing_is_written() {
+    let mut world = World::new();
+    world.settle(&first(), &[ACCOUNT]);
+    let status = lock(&world.recorded).clone();
+    world.writes();
+    for _ in 0..3 {
+        let (progress, outcome) = world.done(&first(), &[ACCOUNT]);
+        assert!(outcome.is_ok() && !progress.has_changed());
+    }
+    assert_eq!((world.writes(), &*lock(&world.recorded)), (vec![], &status));
+}
+
+#[test]
+fn conditions_follow_the_review() {
+    let mut world = World::new();
+    let (progress, outcome) = world.done(&first(), &[ACCOUNT]);
+    assert_eq!(
+        conditions(&progress, &outcome),
+        [
+            "Approved=Unknown UnderReview",
+            "Ready=False UnderReview",
+            "Reconciling=True UnderReview",
+            "Synced=True Submitted"
+        ]
+    );
+    assert_eq!(progress.status.approval, Some(RevisionState::Pending));
+
+    world.review_language(ACCOUNT, "de", Approval::Approved);
+    let (progress, _) = world.done(&first(), &[ACCOUNT]);
+    assert_eq!(progress.status.languages.as_ref().unwrap().summary, "1/2");
+
+    world.approve_all();
+    let (progress, outcome) = world.done(&first(), &[ACCOUNT]);
+    assert_eq!(
+        conditions(&progress, &outcome),
+        ["Approved=True Approved", "Ready=True Ready", "Synced=True Submitted"]
+    );
+    assert_eq!(progress.status.languages.as_ref().unwrap().summary, "2/2");
+
+    world.review_language(ACCOUNT, "de", Approval::Paused { reason: "low quality".into() });
+    let (progress, outcome) = world.done(&first(), &[ACCOUNT]);
+    let paused = conditions(&progress, &outcome);
+    assert!(paused.contains(&"Ready=False TemplatePaused".to_owned()), "{paused:?}");
+    assert!(!paused.iter().any(|condition| condition.starts_with(STALLED)), "{paused:?}");
+}
+
+#[test]
+fn a_rejection_is_told_in_the_providers_words_and_waits_for_a_person() {
+    let mut world = World::new();
+    world.pass(&first(), &[ACCOUNT]);
+    world.approve_all();
+    world.review_language(ACCOUNT, "de", Approval::Rejected { reason: "INVALID_FORMAT. Too short.".into() });
+    let (progress, outcome) = world.done(&first(), &[ACCOUNT]);
+    let message = outcome.as_ref().unwrap_err().message();
+    assert_eq!(
+        message,
+        format!(
+            "WhatsApp rejected de at {ACCOUNT}: INVALID_FORMAT. Too short.; change the template, and the change is \
+             submitted as a new revision"
+        )
+    );
+    assert_eq!(
+        conditions(&progress, &outcome),
+        ["Approved=False Rejected", "Ready=False Rejected", "Stalled=True Rejected", "Synced=True Submitted"]
+    );
+    // What was approved can be sent all the same.
+    let config = compile(&first().spec, &progress.status).unwrap();
+    assert_eq!(config.localizations["en_US"].accounts[ACCOUNT].approval, Approval::Approved);
+
+    // The way out.
+    let mended = template(&[("Hallo {{1}}", "Guten Tag {{1}}")]);
+    world.settle(&mended, &[ACCOUNT]);
+    assert_eq!(world.names(ACCOUNT).into_iter().collect::<BTreeSet<_>>(), desired_names(&mended));
+}
+
+#[test]
+fn a_pipeline_that_cannot_wait_for_the_review_need_not() {
+    let mut world = World::new();
+    let submitted = template(&[("readyWhen: Approved", "readyWhen: Submitted")]);
+    let (progress, outcome) = world.done(&submitted, &[ACCOUNT]);
+    let conditions = conditions(&progress, &outcome);
+    assert!(conditions.contains(&format!("{READY}=True Ready")), "{conditions:?}");
+    assert!(!conditions.iter().any(|condition| condition.starts_with(RECONCILING)), "{conditions:?}");
+}
+
+#[test]
+fn the_last_approved_revision_serves_with_its_own_text_until_every_account_approved_the_next() {
+    let mut world = World::new();
+    let both = [ACCOUNT, OTHER];
+    world.settle(&first(), &both);
+    let more = template(&[
+        (
+            "    - { key: \"1\", example: Ava }\n",
+            "    - { key: \"1\", example: Ava }\n    - { key: \"2\", example: today }\n",
+        ),
+        ("warehouse today.", "warehouse {{2}} at noon."),
+        ("hat heute unser", "hat {{2}} unser"),
+    ]);
+    world.pass(&more, &both);
+    world.review_language(ACCOUNT, "en_US", Approval::Approved);
+    let (progress, _) = world.done(&more, &both);
+    let config = compile(&more.spec, &progress.status).unwrap();
+    assert_eq!(config.variables, ["1"]);
+    let english = &config.localizations["en_US"];
+    assert!(english.content.body.ends_with("warehouse today."), "{}", english.content.body);
+    assert_eq!(english.accounts.values().map(|a| &a.approval).collect::<Vec<_>>(), [&Approval::Approved; 2]);
+    assert_eq!(world.names(ACCOUNT).len(), 4);
+
+    world.settle(&more, &both);
+    let config = compile(&more.spec, &lock(&world.recorded)).unwrap();
+    assert_eq!(config.variables, ["1", "2"]);
+    assert!(config.localizations["en_US"].content.body.ends_with("at noon."));
+    assert_eq!(world.names(ACCOUNT).len(), 2);
+}
+
+#[test]
+fn nothing_that_a_replica_may_still_send_with_is_deleted() {
+    let mut world = World::new();
+    world.settle(&first(), &[ACCOUNT]);
+    world.pass(&changed(), &[ACCOUNT]);
+    world.approve_all();
+    world.data_plane_follows = false;
+    for _ in 0..3 {
+        world.pass(&changed(), &[ACCOUNT]);
+    }
+    assert_eq!(world.names(ACCOUNT).len(), 3);
+    assert!(world.plan(&changed(), &[ACCOUNT]).1.look_again_at.is_some());
+    world.data_plane_follows = true;
+    world.pass(&changed(), &[ACCOUNT]);
+    assert_eq!(world.names(ACCOUNT).len(), 2);
+}
+
+#[test]
+fn what_is_not_ours_is_left_alone() {
+    let mut world = World::new();
+    let theirs = TemplateObservation {
+        handle: "HXtheirs".into(),
+        name: "toys_parcel_sent_0000000000_en_us_0000000000".into(),
+        language: "en_US".into(),
+        approval: Approval::Rejected { reason: "no".into() },
+        category: None,
+    };
+    lock(&world.accounts).entry(ACCOUNT.into()).or_default().push(Kept { since: Timestamp::MIN, template: theirs });
+    world.settle(&first(), &[ACCOUNT]);
+    world.settle(&changed(), &[ACCOUNT]);
+    assert!(world.names(ACCOUNT).contains(&"toys_parcel_sent_0000000000_en_us_0000000000".to_owned()));
+}
+
+#[test]
+fn an_account_that_cannot_be_asked_stays_as_it_is_known_and_does_not_hold_up_the_others() {
+    let mut world = World::new();
+    world.settle(&first(), &[ACCOUNT, OTHER]);
+    let desired = validate(&changed()).unwrap();
+    let known = lock(&world.recorded).locations.clone();
+    let mut seen = world.observe(&[ACCOUNT, OTHER]);
+    seen.accounts.insert(OTHER.into(), Account::Unavailable);
+    let plan = plan(&desired, &known, &seen);
+    assert_eq!(plan.steps, [Step::Create { account: ACCOUNT.into(), language: "en_US".into() }]);
+    let at_other = |locations: &[crds::TemplateLocationStatus]| {
+        locations.iter().filter(|location| location.account == OTHER).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(at_other(&plan.locations), at_other(&known));
+}
+
+#[test]
+fn an_account_that_nobody_opens_any_more_is_given_up_and_told() {
+    let mut world = World::new();
+    world.settle(&first(), &[ACCOUNT, OTHER]);
+    let desired = validate(&first()).unwrap();
+    let known = lock(&world.recorded).locations.clone();
+    let mut seen = world.observe(&[ACCOUNT]);
+    seen.accounts.insert(OTHER.into(), Account::Lost);
+    let plan = plan(&desired, &known, &seen);
+    assert_eq!((plan.lost.len(), plan.steps.len()), (2, 0));
+    assert!(plan.locations.iter().all(|location| location.account == ACCOUNT));
+}
+
+#[test]
+fn a_creation_whose_answer_was_lost_is_found_again_and_a_refused_one_is_tried_again_at_once() {
+    let error =
+        |class, http_status| ProviderError { class, code: None, message: "no".into(), http_status, retry_after: None };
+    let mut world = World::new();
+    *lock(&world.fail_next) = Some(error(FailureClass::Ambiguous, None));
+    let (_, outcome) = world.done(&first(), &[ACCOUNT]);
+    assert!(outcome.is_err());
+    // The other language was not tried after the trouble, so it need not wait.
+    let (_, plan) = world.plan(&first(), &[ACCOUNT]);
+    assert_eq!(plan.steps, [Step::Create { account: ACCOUNT.into(), language: "en_US".into() }]);
+    assert!(plan.look_again_at.is_some());
+
+    let mut world = World::new();
+    *lock(&world.fail_next) = Some(error(FailureClass::Retry, Some(429)));
+    world.pass(&first(), &[ACCOUNT]);
+    assert_eq!(world.plan(&first(), &[ACCOUNT]).1.steps.len(), 2);
+}
+
+#[test]
+fn a_revision_that_somebody_deleted_at_the_provider_is_created_again() {
+    let mut world = World::new();
+    world.settle(&first(), &[ACCOUNT]);
+    lock(&world.accounts).clear();
+    world.now += SignedDuration::from_hours(1);
+    world.writes();
+    world.settle(&first(), &[ACCOUNT]);
+    assert_eq!(world.writes().len(), 4);
+}
+
+#[test]
+fn a_paused_template_is_looked_at_and_not_touched() {
+    let mut world = World::new();
+    world.settle(&first(), &[ACCOUNT]);
+    world.paused = true;
+    world.writes();
+    let (progress, outcome) = world.done(&changed(), &[ACCOUNT]);
+    let conditions = conditions(&progress, &outcome);
+    assert!(conditions.contains(&"Reconciling=True Paused".to_owned()), "{conditions:?}");
+    assert_eq!(world.writes(), Vec::<String>::new());
+    // What served goes on serving.
+    let config = compile(&changed().spec, &progress.status).unwrap();
+    assert_eq!(config.localizations["en_US"].accounts[ACCOUNT].approval, Approval::Approved);
+
+    world.paused = false;
+    world.settle(&changed(), &[ACCOUNT]);
+    assert_eq!(world.names(ACCOUNT).into_iter().collect::<BTreeSet<_>>(), desired_names(&changed()));
+}
+
+#[test]
+fn a_config_always_has_its_fallback_language() {
+    let mut world = World::new();
+    let late = template(&[("readyWhen: Approved", "readyWhen: Submitted")]);
+    // Only one language was created before the provider failed.
+    let (desired, plan) = world.plan(&late, &[ACCOUNT]);
+    let locations = plan.locations.into_iter().filter(|location| location.language == "de").collect();
+    let mut status = MessageTemplateStatus::default();
+    report::record(&mut status, &desired, locations);
+    assert_eq!(compile(&late.spec, &status), None, "nothing has a handle yet");
+    world.settle(&late, &[ACCOUNT]);
+    let mut status = lock(&world.recorded).clone();
+    status.locations.retain(|location| location.language == "de");
+    let config = compile(&late.spec, &status).unwrap();
+    assert_eq!(config.fallback_language, "de");
+}
+
+#[test]
+fn what_the_linter_finds_is_told_with_its_place() {
+    let wrong = template(&[("Hallo {{1}}, dein", "Hallo {{1}} und {{3}}, dein")]);
+    let error = validate(&wrong).unwrap_err().to_string();
+    assert!(
+        error.starts_with("spec.localizations[1].body: {{3}} has no entry in spec.variables (known: 1)"),
+        "{error}"
+    );
+}

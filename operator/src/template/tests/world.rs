@@ -1,0 +1,297 @@
+//! A provider in memory, and a process that may die after any write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crds::{MessageTemplate, MessageTemplateStatus};
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use messaging::provider::{Approval, ProviderError, TemplateObservation, TemplateRevision};
+
+use crate::error::Failure;
+use crate::progress::Progress;
+use crate::template::apply::{Hands, apply};
+use crate::template::plan::{Account, Observation, Plan, plan};
+use crate::template::report;
+use crate::template::validate::{Validated, validate};
+
+pub(super) const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
+pub(super) const OTHER: &str = "AC9999456789abcdef0123456789abcdef";
+
+pub(super) const TEMPLATE: &str = r#"
+apiVersion: whatsapp-operator.dev/v1alpha1
+kind: MessageTemplate
+metadata: { name: parcel-sent, namespace: toys, uid: 7f7b6e1e-8f0e-4a52-9d2e-0c4a7d3a5b11, generation: 1 }
+spec:
+  senderRefs: [{ name: counter }]
+  category: UTILITY
+  variables:
+    - { key: "1", example: Ava }
+  localizations:
+    - { language: en_US, body: "Hello {{1}}, your parcel has left our warehouse today." }
+    - { language: de, body: "Hallo {{1}}, dein Paket hat heute unser Lager verlassen." }
+  fallbackLanguage: en_US
+  readyWhen: Approved
+  deletionPolicy: Delete
+"#;
+
+pub(super) fn template(changes: &[(&str, &str)]) -> MessageTemplate {
+    let yaml = changes.iter().fold(TEMPLATE.to_owned(), |yaml, (from, to)| {
+        assert!(yaml.contains(from), "{from}");
+        yaml.replace(from, to)
+    });
+    serde_yaml::from_str(&yaml).unwrap()
+}
+
+pub(super) fn first() -> MessageTemplate {
+    template(&[])
+}
+
+pub(super) fn changed() -> MessageTemplate {
+    template(&[("Hello {{1}}, your", "Dear {{1}}, your")])
+}
+
+/// What a reconcile of a paused or a crashed process leaves is only what is in here.
+pub(super) struct World {
+    pub(super) now: Timestamp,
+    pub(super) accounts: Mutex<BTreeMap<String, Vec<Kept>>>,
+    pub(super) recorded: Mutex<MessageTemplateStatus>,
+    pub(super) data_plane_follows: bool,
+    pub(super) paused: bool,
+    /// How far the list lags behind.
+    pub(super) lag: SignedDuration,
+    /// The write after which the process dies, counted from 1.
+    pub(super) crash_after: Mutex<Option<usize>>,
+    /// Writes at the provider since the start.
+    pub(super) writes: Mutex<Vec<String>>,
+    pub(super) fail_next: Mutex<Option<ProviderError>>,
+    pub(super) handles: Mutex<usize>,
+}
+
+pub(super) struct Kept {
+    pub(super) since: Timestamp,
+    pub(super) template: TemplateObservation,
+}
+
+/// One reconcile of the process.
+pub(super) struct Process<'a> {
+    world: &'a World,
+    now: Timestamp,
+    writes_left: Mutex<Option<usize>>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Process<'_> {
+    /// Never returns when the process dies here.
+    async fn wrote(&self) {
+        let dies = {
+            let mut left = lock(&self.writes_left);
+            *left = left.map(|left| left.saturating_sub(1));
+            *left == Some(0)
+        };
+        if dies {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn fails(&self) -> Option<ProviderError> {
+        lock(&self.world.fail_next).take()
+    }
+}
+
+impl Hands for Process<'_> {
+    async fn record_intents(&self, status: &MessageTemplateStatus) -> Result<(), Failure> {
+        {
+            let mut recorded = lock(&self.world.recorded);
+            recorded.locations.clone_from(&status.locations);
+            recorded.revisions.clone_from(&status.revisions);
+        }
+        self.wrote().await;
+        Ok(())
+    }
+
+    async fn create(&self, account: &str, revision: &TemplateRevision) -> Result<String, ProviderError> {
+        if let Some(error) = self.fails() {
+            return Err(error);
+        }
+        let handle = {
+            let mut handles = lock(&self.world.handles);
+            *handles += 1;
+            format!("HX{}", *handles)
+        };
+        let template = TemplateObservation {
+            handle: handle.clone(),
+            name: revision.name.clone(),
+            language: revision.language.clone(),
+            approval: Approval::Unsubmitted,
+            category: None,
+        };
+        lock(&self.world.accounts).entry(account.to_owned()).or_default().push(Kept { since: self.now, template });
+        lock(&self.world.writes).push(format!("create {} at {}", revision.language, &account[..4]));
+        self.wrote().await;
+        Ok(handle)
+    }
+
+    async fn submit(&self, account: &str, handle: &str, revision: &TemplateRevision) -> Result<(), ProviderError> {
+        if let Some(error) = self.fails() {
+            return Err(error);
+        }
+        self.world.review(account, handle, Approval::Pending);
+        lock(&self.world.writes).push(format!("submit {} at {}", revision.language, &account[..4]));
+        self.wrote().await;
+        Ok(())
+    }
+
+    async fn delete(&self, account: &str, handle: &str) -> Result<(), ProviderError> {
+        lock(&self.world.accounts).entry(account.to_owned()).or_default().retain(|kept| kept.template.handle != handle);
+        lock(&self.world.writes).push(format!("delete {handle} at {}", &account[..4]));
+        self.wrote().await;
+        Ok(())
+    }
+}
+
+/// How a reconcile ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Crashed,
+    Done(Box<Progress<MessageTemplateStatus>>, Result<(), Failure>),
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            now: Timestamp::from_second(1_800_000_000).unwrap(),
+            accounts: Mutex::default(),
+            recorded: Mutex::default(),
+            data_plane_follows: true,
+            paused: false,
+            lag: SignedDuration::ZERO,
+            crash_after: Mutex::default(),
+            writes: Mutex::default(),
+            fail_next: Mutex::default(),
+            handles: Mutex::default(),
+        }
+    }
+
+    pub(super) fn observe(&self, wanted: &[&str]) -> Observation {
+        let accounts = lock(&self.accounts);
+        let known = lock(&self.recorded).locations.iter().map(|l| l.account.clone()).collect::<BTreeSet<_>>();
+        let keys: BTreeSet<String> = wanted.iter().map(|key| (*key).to_owned()).chain(known).collect();
+        let list = |key: &String| -> Vec<TemplateObservation> {
+            let kept = accounts.get(key).into_iter().flatten();
+            kept.filter(|kept| kept.since + self.lag <= self.now).map(|kept| kept.template.clone()).collect()
+        };
+        let view = |key: String| (key.clone(), Account::Listed { at: self.now, templates: list(&key) });
+        Observation {
+            wanted: wanted.iter().map(|key| (*key).to_owned()).collect(),
+            accounts: keys.into_iter().map(view).collect(),
+            data_plane_follows: self.data_plane_follows,
+            now: self.now,
+        }
+    }
+
+    pub(super) fn plan(&self, template: &MessageTemplate, wanted: &[&str]) -> (Validated, Plan) {
+        let desired = validate(template).unwrap();
+        let known = lock(&self.recorded).locations.clone();
+        let plan = plan(&desired, &known, &self.observe(wanted));
+        (desired, plan)
+    }
+
+    /// One reconcile, a few seconds after the last.
+    pub(super) fn reconcile(&mut self, template: &MessageTemplate, wanted: &[&str]) -> Ended {
+        self.now += SignedDuration::from_secs(5);
+        let (desired, plan) = self.plan(template, wanted);
+        let mut progress = Progress::new(lock(&self.recorded).clone(), self.paused);
+        let process = Process { world: self, now: self.now, writes_left: Mutex::new(*lock(&self.crash_after)) };
+        let outcome = apply(&process, &desired, plan, &mut progress, self.now).now_or_never();
+        let left = *lock(&process.writes_left);
+        let Some(applied) = outcome else {
+            *lock(&self.crash_after) = None;
+            return Ended::Crashed;
+        };
+        let judged = report::judge(&mut progress, &desired);
+        // The last write is the status.
+        if left == Some(1) {
+            *lock(&self.crash_after) = None;
+            return Ended::Crashed;
+        }
+        *lock(&self.crash_after) = left;
+        *lock(&self.recorded) = progress.status.clone();
+        Ended::Done(Box::new(progress), judged.and(applied))
+    }
+
+    /// Reconciles until nothing is written any more; the reviewers approve whatever is submitted.
+    pub(super) fn settle(&mut self, template: &MessageTemplate, wanted: &[&str]) {
+        for _ in 0..60 {
+            let before = (lock(&self.recorded).clone(), lock(&self.writes).len());
+            let ended = self.reconcile(template, wanted);
+            self.approve_all();
+            let after = (lock(&self.recorded).clone(), lock(&self.writes).len());
+            self.check_that_nothing_is_there_twice();
+            let is_lagging = self.plan(template, wanted).1.look_again_at.is_some();
+            if matches!(ended, Ended::Done(_, Ok(()))) && before == after && !is_lagging {
+                return;
+            }
+        }
+        panic!("it does not settle: {:#?}", lock(&self.writes));
+    }
+
+    pub(super) fn done(
+        &mut self,
+        template: &MessageTemplate,
+        wanted: &[&str],
+    ) -> (Progress<MessageTemplateStatus>, Result<(), Failure>) {
+        match self.reconcile(template, wanted) {
+            Ended::Done(progress, outcome) => (*progress, outcome),
+            Ended::Crashed => panic!("it was not to crash"),
+        }
+    }
+
+    /// A reconcile whose outcome does not matter.
+    pub(super) fn pass(&mut self, template: &MessageTemplate, wanted: &[&str]) {
+        drop(self.done(template, wanted));
+    }
+
+    pub(super) fn review(&self, account: &str, handle: &str, approval: Approval) {
+        let mut accounts = lock(&self.accounts);
+        let kept = accounts.get_mut(account).into_iter().flatten().find(|kept| kept.template.handle == handle);
+        kept.unwrap().template.approval = approval;
+    }
+
+    pub(super) fn review_language(&self, account: &str, language: &str, approval: Approval) {
+        let handle = {
+            let accounts = lock(&self.accounts);
+            let newest = accounts[account].iter().rfind(|kept| kept.template.language == language);
+            newest.unwrap().template.handle.clone()
+        };
+        self.review(account, &handle, approval);
+    }
+
+    pub(super) fn approve_all(&self) {
+        for kept in lock(&self.accounts).values_mut().flatten() {
+            if kept.template.approval == Approval::Pending {
+                kept.template.approval = Approval::Approved;
+            }
+        }
+    }
+
+    pub(super) fn names(&self, account: &str) -> Vec<String> {
+        let accounts = lock(&self.accounts);
+        accounts.get(account).into_iter().flatten().map(|kept| kept.template.name.clone()).collect()
+    }
+
+    pub(super) fn check_that_nothing_is_there_twice(&self) {
+        for account in [ACCOUNT, OTHER] {
+            let names = self.names(account);
+            let distinct: BTreeSet<_> = names.iter().collect();
+            assert_eq!(names.len(), distinct.len(), "{account} holds a revision twice: {names:#?}");
+        }
+    }
+
+    pub(super) fn writes(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.writes))
+    }
+}

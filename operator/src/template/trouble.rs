@@ -1,0 +1,27 @@
+//! What the provider answered when it did not do what it was asked for.
+
+use crds::condition::reason;
+use messaging::provider::ProviderError;
+
+use crate::error::{Advice, Explain, advice_of};
+
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct ProviderTrouble {
+    /// What could not be done: "en_US cannot be created at AC…".
+    pub(super) what: String,
+    pub(super) source: ProviderError,
+}
+
+impl Explain for ProviderTrouble {
+    fn advice(&self) -> Advice {
+        advice_of(&self.source)
+    }
+    fn reason(&self) -> &'static str {
+        match self.advice() {
+            _ if self.source.is_unauthorized() => reason::CREDENTIALS_REFUSED,
+            Advice::Stalled => reason::PROVIDER_REFUSED,
+            Advice::Waiting { .. } | Advice::Transient { .. } => reason::PROVIDER_UNAVAILABLE,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! From what a person wrote to what can be submitted. No client is needed here.
+//!
+//! The schema has refused most of what is wrong already; what it can't express is found by the linter, before a review
+//! that takes hours finds it.
+
+use std::collections::BTreeMap;
+
+use crds::condition::reason;
+use crds::{Button, Localization, MessageTemplate, MessageTemplateSpec, ReadyWhen, TemplateCategory, Variable};
+use kube::ResourceExt;
+use messaging::config::{LocalizedContent, TemplateButton};
+use messaging::finding::Finding;
+use messaging::provider::TemplateRevision;
+use messaging::template::lint::{self, Draft};
+use messaging::template::placeholder::used_keys;
+
+use super::naming::Names;
+use crate::error::{Advice, Explain};
+
+/// A template whose every revision may be submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Validated {
+    pub(super) names: Names,
+    pub(super) category: TemplateCategory,
+    /// Keys of the variables, in the order of the manifest.
+    pub(super) variables: Vec<String>,
+    pub(super) ready_when: ReadyWhen,
+    /// What each language says, as written and as submitted.
+    pub(super) languages: BTreeMap<String, (Localization, TemplateRevision)>,
+}
+
+/// Everything that is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(Finding::to_string).collect::<Vec<_>>().join("; "))]
+pub(super) struct Invalid(pub(super) Vec<Finding>);
+
+impl Explain for Invalid {
+    fn advice(&self) -> Advice {
+        Advice::Stalled
+    }
+    fn reason(&self) -> &'static str {
+        reason::INVALID_SPEC
+    }
+    fn condition(&self) -> Option<&'static str> {
+        Some(crds::condition::SYNCED)
+    }
+}
+
+/// # Errors
+/// With every finding, by its field's path.
+pub(super) fn validate(template: &MessageTemplate) -> Result<Validated, Invalid> {
+    let spec = &template.spec;
+    let contents = contents(spec)?;
+    let findings = lint::lint(&draft(spec, &contents));
+    if !findings.is_empty() {
+        return Err(Invalid(findings));
+    }
+    let names = names(template);
+    let languages = spec.localizations.iter().zip(contents).map(|(localization, content)| {
+        let revision = revision(&names, spec, &localization.language, content);
+        (localization.language.clone(), (localization.clone(), revision))
+    });
+    Ok(Validated {
+        category: spec.category,
+        variables: spec.variables.iter().map(|variable| variable.key.clone()).collect(),
+        ready_when: spec.ready_when,
+        languages: languages.collect(),
+        names,
+    })
+}
+
+/// The names of an object's revisions, also when its spec is wrong.
+pub(super) fn names(template: &MessageTemplate) -> Names {
+    Names::new(&template.namespace().unwrap_or_default(), &template.name_any(), &template.uid().unwrap_or_default())
+}
+
+fn contents(spec: &MessageTemplateSpec) -> Result<Vec<LocalizedContent>, Invalid> {
+    let mut contents = Vec::new();
+    let mut findings = Vec::new();
+    for (index, localization) in spec.localizations.iter().enumerate() {
+        match content(localization) {
+            Ok(content) => contents.push(content),
+            Err(button) => findings.push(Finding::new(
+                format!("spec.localizations[{index}].buttons[{button}]"),
+                "must be exactly one of quickReply, url, phoneNumber and copyCode",
+            )),
+        }
+    }
+    if findings.is_empty() { Ok(contents) } else { Err(Invalid(findings)) }
+}
+
+/// # Errors
+/// With the index of a button that has no kind, or more than one.
+pub(super) fn content(localization: &Localization) -> Result<LocalizedContent, usize> {
+    let Localization { language: _, body, header, footer, buttons } = localization;
+    let buttons: Result<_, _> = buttons.iter().enumerate().map(|(at, b)| button(b).ok_or(at)).collect();
+    Ok(LocalizedContent { body: body.clone(), header: header.clone(), footer: footer.clone(), buttons: buttons? })
+}
+
+fn button(button: &Button) -> Option<TemplateButton> {
+    let Button { quick_reply, url, phone_number, copy_code } = button.clone();
+    let kinds = [
+        quick_reply.map(|reply| TemplateButton::QuickReply { title: reply.title, id: reply.id }),
+        url.map(|url| TemplateButton::Url { title: url.title, url: url.url }),
+        phone_number.map(|number| TemplateButton::PhoneNumber { title: number.title, phone: number.phone }),
+        copy_code.map(|code| TemplateButton::CopyCode { title: code.title, code: code.code }),
+    ];
+    let mut kinds = kinds.into_iter().flatten();
+    kinds.next().filter(|_| kinds.next().is_none())
+}
+
+fn draft(spec: &MessageTemplateSpec, contents: &[LocalizedContent]) -> Draft {
+    let variable = |Variable { key, description: _, example }: &Variable| lint::Variable {
+        key: key.clone(),
+        example: example.clone(),
+    };
+    let languages = spec.localizations.iter().map(|localization| localization.language.clone());
+    Draft {
+        variables: spec.variables.iter().map(variable).collect(),
+        localizations: languages.zip(contents.iter().cloned()).collect(),
+        fallback_language: spec.fallback_language.clone(),
+    }
+}
+
+fn revision(names: &Names, spec: &MessageTemplateSpec, language: &str, content: LocalizedContent) -> TemplateRevision {
+    // Only the examples that this language uses, so that the others can change without a new review of it.
+    let used = used_keys(&content);
+    let examples: BTreeMap<_, _> = spec
+        .variables
+        .iter()
+        .filter(|variable| used.contains(variable.key.as_str()))
+        .map(|variable| (variable.key.clone(), variable.example.clone()))
+        .collect();
+    let category = spec.category.into();
+    TemplateRevision {
+        name: names.revision(category, language, &content, &examples),
+        language: language.to_owned(),
+        category,
+        content,
+        examples,
+    }
+}
