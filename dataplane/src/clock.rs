@@ -10,6 +10,8 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the data plane asks the machine for the time")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        // In microseconds, as the store keeps it: what is answered now is what is read later.
+        let now = Timestamp::now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }

@@ -1,5 +1,6 @@
 //! The binary: reads its settings and serves, or prints the API's description.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -62,8 +63,9 @@ fn log(format: LogFormat) {
     // RUST_LOG says more or less.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let coloured = std::io::stderr().is_terminal();
     match format {
-        LogFormat::Text => builder.init(),
+        LogFormat::Text => builder.with_ansi(coloured).init(),
         LogFormat::Json => builder.json().init(),
     }
 }

@@ -70,7 +70,8 @@ fn answered(acceptance: Acceptance) -> Result<Response, Problem> {
     match acceptance {
         Acceptance::New(message) => Ok(accepted(*message).into_response()),
         Acceptance::Replayed(message) => {
-            Ok(([(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"))], accepted(*message)).into_response())
+            Ok(([(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"))], accepted(message.as_accepted()))
+                .into_response())
         }
         Acceptance::KeyReused => {
             let detail = "this Idempotency-Key was used with another body; expected the same body, or another key";

@@ -94,6 +94,7 @@ async fn configured(State(context): State<Arc<HttpContext>>, request: Request, n
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer's own signature")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let reason =
         panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());

@@ -129,6 +129,22 @@ pub struct Message {
     pub expires_at: Option<Timestamp>,
 }
 
+impl Message {
+    /// The message as it was when it was accepted, so that a repeated request gets the same answer.
+    #[must_use]
+    pub fn as_accepted(self) -> Self {
+        Self {
+            status: MessageStatus::Queued,
+            reason: None,
+            provider_message_id: None,
+            attempt: None,
+            attempts: 0,
+            updated_at: self.created_at,
+            ..self
+        }
+    }
+}
+
 /// A step in a message's life.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct TimelineEntry {

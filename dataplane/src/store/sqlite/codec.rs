@@ -17,8 +17,8 @@ pub(super) const MESSAGE_COLUMNS: &str = "m.tenant, m.id, m.sender, m.messaging_
      m.purpose, m.priority, m.reply_to, m.reply_to_provider_id, m.metadata, m.status, m.reason, \
      m.provider_message_id, m.attempt, m.attempts, m.created_at, m.updated_at, m.scheduled_at, m.expires_at";
 
-pub(super) fn corrupt(what: &'static str, reason: impl ToString) -> StoreError {
-    StoreError::Corrupt { what, reason: reason.to_string() }
+pub(super) fn corrupt(what: &'static str, reason: impl Into<String>) -> StoreError {
+    StoreError::Corrupt { what, reason: reason.into() }
 }
 
 pub(super) fn micros(at: Timestamp) -> i64 {
@@ -26,15 +26,15 @@ pub(super) fn micros(at: Timestamp) -> i64 {
 }
 
 pub(super) fn time(micros: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(micros).map_err(|e| corrupt("a time", e))
+    Timestamp::from_microsecond(micros).map_err(|e| corrupt("a time", e.to_string()))
 }
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| corrupt("a value that is no JSON", e))
+    serde_json::to_string(value).map_err(|e| corrupt("a value that is no JSON", e.to_string()))
 }
 
 pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|e| corrupt(what, e))
+    serde_json::from_str(text).map_err(|e| corrupt(what, e.to_string()))
 }
 
 /// A text that stands for something with a form of its own.

@@ -18,7 +18,7 @@ use crate::store::{Signals, StoreError};
 /// Writes that may wait. At the figures of one commit this is well under a second; who comes later is better told to
 /// come back.
 const WAITING: usize = 1024;
-/// Tenants' requests are shed when fewer places than this are left, so that webhooks still find one.
+/// Tenants' requests are shed when no more places than this are left, so that webhooks still find one.
 const KEPT_FOR_WEBHOOKS: usize = WAITING / 4;
 /// Writes in one transaction.
 const GROUP: usize = 512;
@@ -169,7 +169,7 @@ impl Submit {
     }
 
     pub(super) fn check_room_for_requests(&self) -> Result<(), StoreError> {
-        if self.jobs.capacity() < KEPT_FOR_WEBHOOKS { Err(StoreError::Overloaded) } else { Ok(()) }
+        if self.jobs.capacity() <= KEPT_FOR_WEBHOOKS { Err(StoreError::Overloaded) } else { Ok(()) }
     }
 
     /// Waits until what was submitted is written, and takes nothing more.

@@ -57,9 +57,11 @@ impl SqliteStore {
     /// Opens the database, creating it and bringing its schema up to date where needed. Nothing can be written until
     /// the [`Committer`] runs.
     pub async fn open(file: &Path) -> Result<(Self, Committer), StoreError> {
+        // Before SQLite creates it for everybody to read: it holds what people say to each other.
+        let created = tokio::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file).await;
+        drop(created.map_err(|e| StoreError::Failed(e.to_string()))?);
         let options = SqliteConnectOptions::new()
             .filename(file)
-            .create_if_missing(true)
             // Readers do not wait for the writer, nor it for them.
             .journal_mode(SqliteJournalMode::Wal)
             // A commit is on disk when it answers: with NORMAL a power loss would take acknowledged webhooks.
@@ -227,7 +229,8 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        self.submit.close().await;
+        // The writer last: as the last of all connections it folds the log into the file.
         self.readers.close().await;
+        self.submit.close().await;
     }
 }

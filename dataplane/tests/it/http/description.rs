@@ -1,0 +1,31 @@
+//! The API's description is what is served, and what is committed.
+
+use http::{Method, StatusCode};
+
+use super::*;
+
+#[tokio::test]
+async fn the_committed_description_is_the_one_that_is_served() {
+    let committed = include_str!("../../../openapi.json");
+    assert_eq!(committed, dataplane::http::openapi_document(), "run `make generate`");
+    let listeners = Listeners::new().await;
+    let served = listeners.send(Request::get("/openapi.json").body(Body::empty()).unwrap()).await;
+    assert_eq!(served.json(), serde_json::from_str::<Value>(committed).unwrap());
+}
+
+#[tokio::test]
+async fn every_path_that_is_described_is_routed() {
+    let listeners = Listeners::new().await;
+    listeners.tenant("shop", |_| ());
+    let described: Value = serde_json::from_str(&dataplane::http::openapi_document()).unwrap();
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let path =
+                path.replace("{id}", "msg_0192d3b8c7a97c3e8f1e2d3c4b5a6978").replace("{address}", "+447700900123");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let answer = listeners.ask(method.clone(), &path, Some(json!({}))).await;
+            assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert!(!answer.text.contains("there is no such path"), "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The listeners, request by request, over a real store in a file.
+
+mod any_bytes;
+mod contacts;
+mod description;
+mod messages;
+mod serve;
+mod webhooks;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use dataplane::apply::{self, ApplyContext};
+use dataplane::auth::Authenticator;
+use dataplane::config::{Applied, Configs};
+use dataplane::dispatch::brakes::Brakes;
+use dataplane::http::{self as listeners, HttpContext};
+use dataplane::metrics::Metrics;
+use dataplane::store::Store;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use messaging::config::ProviderAccount;
+use providers::HttpSettings;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::config::{bytes, tenant_json};
+use crate::fake::DrivenClock;
+use crate::store::Sqlite;
+use crate::world::tenant;
+
+/// The data plane's routers with the real adapter, and nothing that dispatches or publishes.
+pub(crate) struct Listeners {
+    pub(crate) database: Sqlite,
+    pub(crate) clock: Arc<DrivenClock>,
+    pub(crate) configs: Arc<Configs>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) api: Router,
+    pub(crate) webhooks: Router,
+}
+
+impl Listeners {
+    pub(crate) async fn new() -> Self {
+        Self::over(Sqlite::new().await)
+    }
+
+    /// As [`Self::new`], over what is in a database.
+    pub(crate) fn over(database: Sqlite) -> Self {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let client = providers::http_client(HttpSettings::default()).unwrap();
+        let connect = move |account: &ProviderAccount| providers::connect(account, &client);
+        let configs = Arc::new(Configs::new(Arc::new(connect), Arc::clone(&metrics)));
+        configs.mark_ready();
+        let clock = DrivenClock::new();
+        let store: Arc<dyn Store> = Arc::clone(&database.store) as _;
+        let context = Arc::new(HttpContext {
+            store,
+            configs: Arc::clone(&configs),
+            clock: Arc::clone(&clock) as _,
+            metrics: Arc::clone(&metrics),
+            authenticator: Authenticator::new(Arc::clone(&configs), None, Arc::clone(&metrics)),
+        });
+        let (api, webhooks) = (listeners::api(Arc::clone(&context)), listeners::webhooks(context));
+        Self { database, clock, configs, metrics, api, webhooks }
+    }
+
+    /// A tenant whose API key is `key-of-<name>`, with the template `hello` and one sender `support`. `change` edits it.
+    pub(crate) fn tenant(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut config = tenant_json(name);
+        config["templates"] = json!({ "hello": {
+            "category": "UTILITY", "variables": ["1"], "fallbackLanguage": "en",
+            "localizations": { "en": {
+                "content": { "body": "Hello {{1}}" },
+                "accounts": { "AC00000000000000000000000000000001": { "handle": "HX1", "approval": { "state": "approved" } } },
+            }},
+        }});
+        change(&mut config);
+        assert_eq!(self.configs.apply(&tenant(name), &bytes(&config)), Applied::New);
+    }
+
+    /// Lets everything in the log take effect.
+    pub(crate) async fn apply(&self) {
+        let context = ApplyContext {
+            store: Arc::clone(&self.database.store) as _,
+            configs: Arc::clone(&self.configs),
+            clock: Arc::clone(&self.clock) as _,
+            metrics: Arc::clone(&self.metrics),
+            brakes: Arc::new(Brakes::new(Arc::clone(&self.metrics))),
+        };
+        while apply::turn(&context).await.unwrap() > 0 {}
+    }
+
+    /// A request of the tenant `shop`.
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.ask_with(method, path, &[], body).await
+    }
+
+    pub(crate) async fn ask_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("authorization", "Bearer key-of-shop");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        Answer::of(self.api.clone().oneshot(request).await.unwrap()).await
+    }
+
+    pub(crate) fn count(&self, line: &str) -> u64 {
+        let text = self.metrics.render().unwrap();
+        let value = text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_else(|| panic!("no {line} in\n{text}"));
+        value.trim().parse().unwrap()
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Self { status: parts.status, headers: parts.headers, text }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// Checks that it is a problem document of this status, and gives pointers (or parameters) and codes of its errors.
+    pub(crate) fn problem(&self, status: StatusCode) -> Vec<(String, String)> {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], status.as_u16());
+        for field in ["type", "title", "detail"] {
+            assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{field} in {problem}");
+        }
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        errors
+            .into_iter()
+            .map(|error| {
+                for field in ["detail", "expected"] {
+                    assert!(error[field].as_str().is_some_and(|text| !text.is_empty()), "{field} in {error}");
+                }
+                let at = error["pointer"].as_str().or(error["parameter"].as_str()).unwrap();
+                (at.to_owned(), error["code"].as_str().unwrap().to_owned())
+            })
+            .collect()
+    }
+}
+
+pub(crate) fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+}

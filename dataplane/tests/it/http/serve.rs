@@ -1,0 +1,78 @@
+//! The whole process: three listeners, and an end in order.
+
+use std::time::Duration;
+
+use clap::Parser;
+use dataplane::serve::Server;
+use dataplane::settings::Settings;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::world::soon;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+fn settings(directory: &std::path::Path, more: &[&str]) -> Settings {
+    let (store, config) = (format!("sqlite://{}/store.db", directory.display()), directory.display().to_string());
+    let mut arguments = vec!["serve", "--store", &store, "--config-dir", &config, "--drain-delay", "0s"];
+    for listen in ["--webhook-listen", "--api-listen", "--admin-listen"] {
+        arguments.extend([listen, "127.0.0.1:0"]);
+    }
+    arguments.extend(more);
+    Cli::parse_from(arguments).settings
+}
+
+#[tokio::test]
+async fn a_process_serves_on_three_listeners_and_drains_when_it_is_told_to() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("shop.json"), bytes(&tenant_json("shop"))).unwrap();
+    let shutdown = CancellationToken::new();
+    let server = Server::start(settings(directory.path(), &[])).await.unwrap();
+    let addresses = server.addresses();
+    let mut running = JoinSet::new();
+    running.spawn(server.run(shutdown.clone()));
+
+    let http = reqwest::Client::new();
+    let (admin, api) = (addresses.admin, addresses.api.unwrap());
+    let get = async |url: String| {
+        let answer = http.get(url).bearer_auth("key-of-shop").send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let (status, ready) = get(format!("http://{admin}/readyz")).await;
+    assert_eq!((status, ready.contains(r#""ready":true"#)), (StatusCode::OK, true), "{ready}");
+    assert_eq!(get(format!("http://{api}/v1/messages")).await, (StatusCode::OK, r#"{"items":[]}"#.to_owned()));
+    // Nothing of one listener is reachable through another.
+    for url in [
+        format!("http://{api}/metrics"),
+        format!("http://{admin}/v1/messages"),
+        format!("http://{api}/webhooks/shop/support/twilio/inbound"),
+    ] {
+        assert_eq!(get(url.clone()).await.0, StatusCode::NOT_FOUND, "{url}");
+    }
+    let (_, metrics) = get(format!("http://{admin}/metrics")).await;
+    assert!(metrics.contains("whatsapp_queue_messages"), "{metrics}");
+    assert!(!metrics.contains("hunter2") && !metrics.contains("key-of-shop"));
+
+    drop(http);
+    shutdown.cancel();
+    soon(running.join_next()).await.unwrap().unwrap().unwrap();
+    // What it had is there when it starts again.
+    let again = Server::start(settings(directory.path(), &["--roles", "api"])).await.unwrap();
+    assert!(again.addresses().webhooks.is_none(), "only what was asked for is served");
+    let stop = CancellationToken::new();
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(30), again.run(stop)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_told_with_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("store.db")).unwrap();
+    let error = Server::start(settings(directory.path(), &[])).await.err().unwrap();
+    assert!(format!("{error:#}").contains("store.db"), "{error:#}");
+}

@@ -1,0 +1,183 @@
+//! Webhooks: believed when signed, on disk when answered, one event however often they come.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use futures::future::join_all;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{Method, StatusCode};
+use sha1::Sha1;
+
+use super::*;
+use crate::world::{CUSTOMER, sink_config};
+
+const INBOUND: &str = "/webhooks/shop/support/twilio/inbound";
+
+/// A webhook as Twilio signs it: over the URL that it was given, and the sorted fields.
+fn signed(path: &str, key: &str, fields: &[(&str, &str)]) -> Request<Body> {
+    let mut sorted = fields.to_vec();
+    sorted.sort();
+    let mut mac = Hmac::<Sha1>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(format!("https://hooks.example.com{path}").as_bytes());
+    for (name, value) in sorted {
+        mac.update(name.as_bytes());
+        mac.update(value.as_bytes());
+    }
+    let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("x-twilio-signature", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
+        .header("authorization", "Basic c2VjcmV0")
+        .body(Body::from(body))
+        .unwrap()
+}
+
+fn says(id: &str, words: &str) -> Request<Body> {
+    let from = format!("whatsapp:{CUSTOMER}");
+    let fields = [
+        ("MessageSid", id),
+        ("AccountSid", "AC00000000000000000000000000000001"),
+        ("From", from.as_str()),
+        ("To", "whatsapp:+14155238886"),
+        ("Body", words),
+        ("NumMedia", "0"),
+    ];
+    signed(INBOUND, "token", &fields)
+}
+
+const SM1: &str = "SM00000000000000000000000000000001";
+
+async fn deliver(listeners: &Listeners, request: Request<Body>) -> Answer {
+    Answer::of(listeners.webhooks.clone().oneshot(request).await.unwrap()).await
+}
+
+async fn shop() -> Listeners {
+    let listeners = Listeners::new().await;
+    listeners.tenant("shop", |config| {
+        let sink = url::Url::parse("https://app.example/events").unwrap();
+        config["senders"]["support"]["events"] = json!([sink_config(&sink)]);
+    });
+    listeners
+}
+
+fn counted(listeners: &Listeners, result: &str) -> u64 {
+    listeners.count(&format!(r#"whatsapp_webhooks_total{{kind="inbound",result="{result}"}}"#))
+}
+
+#[tokio::test]
+async fn a_signed_webhook_is_on_disk_when_it_is_answered_and_then_takes_effect() {
+    let shop = shop().await;
+    let answer = deliver(&shop, says(SM1, "Hello")).await;
+    assert_eq!((answer.status, &answer.headers["content-type"]), (StatusCode::OK, &"text/xml".parse().unwrap()));
+    assert!(answer.text.ends_with("<Response/>"), "{answer:?}");
+    let contact = shop.ask(Method::GET, "/v1/contacts/+447700900123", None).await.json();
+    assert_eq!(contact["window"]["open"], false, "what follows is another step");
+
+    // The process dies here; what it answered is there, and takes effect.
+    let Listeners { database, .. } = shop;
+    let again = Listeners::over(database.crash().await);
+    again.tenant("shop", |config| {
+        let sink = url::Url::parse("https://app.example/events").unwrap();
+        config["senders"]["support"]["events"] = json!([sink_config(&sink)]);
+    });
+    again.apply().await;
+    let contact = again.ask(Method::GET, "/v1/contacts/+447700900123", None).await.json();
+    assert_eq!(contact["window"]["open"], true);
+    assert_eq!(again.database.store().outbox_counts(jiff::Timestamp::UNIX_EPOCH).await.unwrap().waiting, 1);
+    let text = json!({"to": CUSTOMER, "text": {"body": "Hello yourself"}});
+    assert_eq!(again.ask(Method::POST, "/v1/messages", Some(text)).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn ten_deliveries_at_once_are_one_event() {
+    let shop = shop().await;
+    let answers = join_all((0..10).map(|_| deliver(&shop, says(SM1, "Hello")))).await;
+    assert!(answers.iter().all(|a| a.status == StatusCode::OK), "{answers:?}");
+    assert_eq!((counted(&shop, "accepted"), counted(&shop, "duplicate")), (1, 9));
+    shop.apply().await;
+    deliver(&shop, says(SM1, "Hello")).await;
+    shop.apply().await;
+    assert_eq!(shop.database.store().outbox_counts(jiff::Timestamp::UNIX_EPOCH).await.unwrap().waiting, 1);
+}
+
+#[tokio::test]
+async fn what_is_not_signed_rightly_is_forbidden_and_leaves_nothing() {
+    let shop = shop().await;
+    let unsigned = Request::post(INBOUND).body(Body::from("MessageSid=SM1&Body=Hi")).unwrap();
+    let wrong_key = signed(INBOUND, "another token", &[("MessageSid", SM1), ("Body", "Hi")]);
+    let (mut parts, _) = says(SM1, "Hello").into_parts();
+    let changed_body = Request::from_parts(parts.clone(), Body::from("MessageSid=SM9"));
+    parts.uri = format!("{INBOUND}?x=1").parse().unwrap();
+    let changed_query = Request::from_parts(parts, says(SM1, "Hello").into_body());
+    for request in [unsigned, wrong_key, changed_body, changed_query] {
+        let answer = deliver(&shop, request).await;
+        assert_eq!((answer.status, answer.text.as_str()), (StatusCode::FORBIDDEN, ""));
+    }
+    assert_eq!((counted(&shop, "rejected_signature"), counted(&shop, "accepted")), (4, 0));
+    assert!(shop.database.store().unapplied_events(10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_callback_reaches_the_message_through_its_attempt() {
+    let shop = shop().await;
+    let attempt = "att-0192d3b8c7a97c3e8f1e2d3c4b5a6978";
+    let path = format!("/webhooks/shop/support/twilio/status/{attempt}");
+    let fields = [("MessageSid", SM1), ("MessageStatus", "delivered"), ("AccountSid", "AC1")];
+    let answer = deliver(&shop, signed(&path, "token", &fields)).await;
+    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::NO_CONTENT, ""));
+    let logged = shop.database.store().unapplied_events(10).await.unwrap().remove(0);
+    let event = serde_json::to_value(logged.event.unwrap()).unwrap();
+    assert_eq!((&event["attempt"], &event["status"]), (&json!(attempt), &json!("delivered")));
+    // Nobody knows the attempt (another database): the status waits, and nothing breaks.
+    shop.apply().await;
+    let answer = deliver(&shop, signed("/webhooks/shop/support/twilio/status/att-1", "token", &fields)).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn stop_suppresses_and_is_answered_once_and_start_takes_it_back() {
+    let listeners = Listeners::new().await;
+    listeners.tenant("shop", |config| {
+        config["senders"]["support"]["optOut"] = json!({"stopReply": "You will hear nothing more."});
+    });
+    let suppression = async || {
+        let contact = listeners.ask(Method::GET, "/v1/contacts/+447700900123", None).await.json();
+        contact["suppression"]["reason"].clone()
+    };
+    for (n, words) in ["  sToP ", "STOP"].into_iter().enumerate() {
+        deliver(&listeners, says(&format!("SM{n:032}"), words)).await;
+        listeners.apply().await;
+    }
+    assert_eq!(suppression().await, "optedOut");
+    let queued = listeners.ask(Method::GET, "/v1/messages", None).await.json();
+    assert_eq!(queued["items"].as_array().unwrap().len(), 1, "{queued}");
+    assert_eq!(queued["items"][0]["text"]["body"], "You will hear nothing more.");
+    deliver(&listeners, says("SM00000000000000000000000000000009", "start")).await;
+    listeners.apply().await;
+    assert_eq!(suppression().await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_paused_sender_still_takes_webhooks_and_an_unknown_one_takes_none() {
+    let listeners = Listeners::new().await;
+    listeners.tenant("shop", |config| config["senders"]["support"]["paused"] = json!(true));
+    assert_eq!(deliver(&listeners, says(SM1, "Hello")).await.status, StatusCode::OK);
+    for path in [
+        "/webhooks/shop/sales/twilio/inbound",
+        "/webhooks/bakery/support/twilio/inbound",
+        "/webhooks/S/s/twilio/inbound",
+        "/v1/messages",
+    ] {
+        assert_eq!(deliver(&listeners, signed(path, "token", &[])).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let large = Request::post(INBOUND).body(Body::from(vec![b'a'; 65_537])).unwrap();
+    assert_eq!(deliver(&listeners, large).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_webhook_that_cannot_be_stored_is_asked_for_again() {
+    let shop = shop().await;
+    shop.database.store().close().await;
+    let answer = deliver(&shop, says(SM1, "Hello")).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers["retry-after"], "1");
+}

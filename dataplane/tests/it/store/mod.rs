@@ -1,0 +1,275 @@
+//! What every store promises, as functions over any [`Store`], and each run on each database.
+
+mod contacts;
+mod messages;
+mod outbox;
+mod queue;
+mod retention;
+mod sqlite;
+mod webhooks;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataplane::event;
+use dataplane::store::Store;
+use dataplane::store::message::{AcceptMessage, Acceptance, Message, NewMessage, Priority, Reason, SinkId};
+use dataplane::store::queue::{AttemptResult, Began, BeginAttempt, Claim, ClaimDue, Fenced, FinishAttempt, LaneRef};
+use dataplane::store::webhook::{Applied, ApplyEvent, Consequence, LoggedEvent, Received, RecordWebhook, Recorded};
+use jiff::{SignedDuration, Timestamp};
+use messaging::address::Address;
+use messaging::content::{InboundContent, OutboundContent};
+use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
+use messaging::lifecycle::MessageStatus;
+use messaging::policy::Purpose;
+use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use dataplane::store::sqlite::SqliteStore;
+
+/// Makes a test of each promise for each database.
+macro_rules! promises {
+    ($($promise:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    let database = crate::store::Sqlite::new().await;
+                    super::$promise(database.store()).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use promises;
+
+/// A SQLite database in a new file, and its writer.
+pub(crate) struct Sqlite {
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) directory: TempDir,
+    pub(crate) writer: JoinSet<()>,
+}
+
+impl Sqlite {
+    pub(crate) async fn new() -> Self {
+        Self::open(tempfile::tempdir().unwrap()).await
+    }
+
+    pub(crate) async fn open(directory: TempDir) -> Self {
+        let (store, committer) = SqliteStore::open(&directory.path().join("store.db")).await.unwrap();
+        let mut writer = JoinSet::new();
+        writer.spawn(committer.run());
+        Self { store: Arc::new(store), directory, writer }
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// Drops everything at once, as a crash does, and opens what is on disk.
+    pub(crate) async fn crash(mut self) -> Self {
+        self.writer.shutdown().await;
+        drop(self.store);
+        Self::open(self.directory).await
+    }
+}
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+}
+
+pub(crate) fn tenant() -> TenantId {
+    TenantId::new("shop").unwrap()
+}
+
+pub(crate) fn sender() -> SenderName {
+    SenderName::new("support").unwrap()
+}
+
+pub(crate) fn customer() -> Address {
+    "+447700900123".parse().unwrap()
+}
+
+pub(crate) fn sinks() -> Vec<SinkId> {
+    vec![SinkId("https://app.example/events".into())]
+}
+
+pub(crate) fn lane(priority: Priority) -> LaneRef {
+    LaneRef { tenant: tenant(), sender: sender(), priority }
+}
+
+pub(crate) fn reason(text: &str) -> Reason {
+    Reason::new(None, text)
+}
+
+pub(crate) fn attempt(seconds: i64) -> AttemptId {
+    AttemptId::new(at(seconds), &rand::random())
+}
+
+pub(crate) fn new_message(seconds: i64) -> NewMessage {
+    NewMessage {
+        id: MessageId::new(at(seconds), &rand::random()),
+        tenant: tenant(),
+        sender: sender(),
+        messaging_service_sid: None,
+        to: customer(),
+        content: OutboundContent::Text { body: "hello".into() },
+        purpose: Purpose::Message,
+        priority: Priority::Utility,
+        reply_to: None,
+        metadata: BTreeMap::from([("order".to_owned(), "1".to_owned())]),
+        created_at: at(seconds),
+        scheduled_at: None,
+        expires_at: None,
+    }
+}
+
+pub(crate) async fn accept(store: &dyn Store, message: NewMessage) -> Message {
+    match store.accept_message(AcceptMessage { message, idempotency: None }).await.unwrap() {
+        Acceptance::New(message) => *message,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn claim_some(store: &dyn Store, now: i64, limit: u32) -> Vec<Claim> {
+    let shares = Priority::ALL.map(|priority| (lane(priority), limit)).to_vec();
+    let claim = ClaimDue { now: at(now), owner: "test".into(), lease_until: at(now + 60), shares };
+    store.claim_due(claim).await.unwrap()
+}
+
+pub(crate) async fn claim_one(store: &dyn Store, now: i64) -> Claim {
+    let mut claims = claim_some(store, now, 10).await;
+    assert_eq!(claims.len(), 1, "{claims:?}");
+    claims.remove(0)
+}
+
+pub(crate) async fn begin(store: &dyn Store, claim: &Claim, attempt: AttemptId, now: i64) -> Began {
+    let contact_version = claim.contact.version;
+    store
+        .begin_attempt(BeginAttempt { claim: claim.reference(), attempt, now: at(now), contact_version })
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn finish(
+    store: &dyn Store,
+    claim: &Claim,
+    attempt: AttemptId,
+    now: i64,
+    result: AttemptResult,
+) -> Fenced {
+    let (claim, now, sinks) = (claim.reference(), at(now), sinks());
+    store.finish_attempt(FinishAttempt { claim, attempt, now, result, suppress: None, sinks }).await.unwrap()
+}
+
+/// Finishes an attempt that is still held.
+pub(crate) async fn finished(store: &dyn Store, claim: &Claim, attempt: AttemptId, now: i64, result: AttemptResult) {
+    assert_eq!(finish(store, claim, attempt, now, result).await, Fenced::Done);
+}
+
+/// A message that was accepted, claimed, and is being handed over.
+pub(crate) async fn submitted(store: &dyn Store, now: i64) -> (Claim, AttemptId) {
+    accept(store, new_message(now)).await;
+    let claim = claim_one(store, now).await;
+    let id = attempt(now);
+    assert_eq!(begin(store, &claim, id, now).await, Began::Begun);
+    (claim, id)
+}
+
+pub(crate) fn accepted(provider_message_id: &str) -> AttemptResult {
+    AttemptResult::Accepted {
+        provider_message_id: provider_message_id.into(),
+        status: MessageStatus::Accepted,
+        ask_at: at(10_000),
+    }
+}
+
+pub(crate) async fn status(store: &dyn Store, id: MessageId) -> MessageStatus {
+    store.message(&tenant(), id).await.unwrap().unwrap().message.status
+}
+
+pub(crate) async fn story(store: &dyn Store, id: MessageId) -> Vec<MessageStatus> {
+    store.message(&tenant(), id).await.unwrap().unwrap().timeline.into_iter().map(|entry| entry.status).collect()
+}
+
+pub(crate) fn inbound(provider_message_id: &str) -> WebhookEvent {
+    WebhookEvent::Inbound(InboundMessage {
+        provider_message_id: provider_message_id.into(),
+        from: customer(),
+        from_user_id: None,
+        to: None,
+        profile_name: None,
+        content: InboundContent::Text { body: "hello".into() },
+        in_reply_to: None,
+        extra: BTreeMap::new(),
+    })
+}
+
+pub(crate) fn update(provider_message_id: &str, attempt: Option<AttemptId>, status: MessageStatus) -> StatusUpdate {
+    StatusUpdate {
+        provider_message_id: provider_message_id.into(),
+        attempt,
+        status,
+        failure: None,
+        extra: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn webhook(seconds: i64, events: Vec<WebhookEvent>) -> RecordWebhook {
+    RecordWebhook {
+        tenant: tenant(),
+        sender: sender(),
+        id: MessageId::new(at(seconds), &rand::random()).to_string(),
+        received_at: at(seconds),
+        url: "https://hooks.example/".into(),
+        headers: "{}".into(),
+        body: "a=b".into(),
+        events,
+    }
+}
+
+pub(crate) async fn record(store: &dyn Store, seconds: i64, event: WebhookEvent) -> Recorded {
+    store.record_webhook(webhook(seconds, vec![event])).await.unwrap()
+}
+
+/// What follows from a logged event, without the config of a sender.
+pub(crate) fn consequence(logged: &LoggedEvent) -> ApplyEvent {
+    let consequence = match logged.event.clone().unwrap() {
+        WebhookEvent::Inbound(message) => {
+            let id = event::received_id(&tenant(), &sender(), &message.provider_message_id, logged.received_at);
+            Consequence::Received(Box::new(Received {
+                id,
+                contacts: vec![message.from.clone()],
+                event: event::received(&tenant(), &sender(), id, &message, logged.received_at),
+                message,
+                keyword: None,
+            }))
+        }
+        WebhookEvent::Status(update) => Consequence::Status { update, suppress: None, ask_at: at(10_000) },
+        WebhookEvent::Unreadable { reason, .. } => Consequence::Nothing { reason },
+    };
+    ApplyEvent {
+        event: logged.reference.clone(),
+        sender: logged.sender.clone(),
+        now: logged.received_at + SignedDuration::from_secs(1),
+        received_at: logged.received_at,
+        consequence,
+        sinks: sinks(),
+    }
+}
+
+/// Applies everything in the log.
+pub(crate) async fn apply_all(store: &dyn Store) -> Vec<Applied> {
+    let mut applied = Vec::new();
+    for logged in store.unapplied_events(100).await.unwrap() {
+        applied.push(store.apply_event(consequence(&logged)).await.unwrap());
+    }
+    applied
+}
+
+/// Logs a status and applies it.
+pub(crate) async fn report(store: &dyn Store, seconds: i64, update: StatusUpdate) -> Vec<Applied> {
+    record(store, seconds, WebhookEvent::Status(update)).await;
+    apply_all(store).await
+}

@@ -1,0 +1,116 @@
+//! The outbox: in order for each message, held by one at a time, kept until the sink has taken it.
+
+use dataplane::store::Store;
+use dataplane::store::outbox::{ClaimEvents, DeferEvent, EndEvent, EventClaim};
+use dataplane::store::queue::Fenced;
+use messaging::lifecycle::MessageStatus::{Delivered, Read, Sent};
+
+use super::*;
+
+promises!(
+    of_one_message_only_the_oldest_event_is_given_out,
+    events_of_other_messages_do_not_wait,
+    an_event_comes_back_when_the_lease_ends_and_its_old_holder_is_told,
+    a_deferred_event_holds_up_those_behind_it_and_nobody_else,
+    a_dead_letter_is_kept_and_lets_the_next_pass,
+    lanes_say_which_sink_has_work_and_when,
+);
+
+async fn claim_events(store: &dyn Store, now: i64) -> Vec<EventClaim> {
+    let claim = ClaimEvents {
+        tenant: tenant(),
+        sender: sender(),
+        sink: sinks()[0].clone(),
+        now: at(now),
+        owner: "test".into(),
+        lease_until: at(now + 60),
+        limit: 10,
+    };
+    store.claim_events(claim).await.unwrap()
+}
+
+fn what(claim: &EventClaim) -> String {
+    let event: serde_json::Value = serde_json::from_slice(&claim.body).unwrap();
+    event["data"]["status"].as_str().unwrap_or("received").to_owned()
+}
+
+/// A message with three events: accepted, sent, delivered.
+async fn three_events(store: &dyn Store, provider_message_id: &str) {
+    let (claim, attempt) = submitted(store, 0).await;
+    finished(store, &claim, attempt, 1, accepted(provider_message_id)).await;
+    for status in [Sent, Delivered] {
+        report(store, 2, update(provider_message_id, None, status)).await;
+    }
+}
+
+async fn of_one_message_only_the_oldest_event_is_given_out(store: &dyn Store) {
+    three_events(store, "SM1").await;
+    for (now, expected) in [(10, "accepted"), (11, "sent"), (12, "delivered")] {
+        let claims = claim_events(store, now).await;
+        assert_eq!(claims.iter().map(what).collect::<Vec<_>>(), [expected]);
+        assert_eq!(store.event_delivered(claims[0].reference.clone(), at(now)).await.unwrap(), Fenced::Done);
+    }
+    assert!(claim_events(store, 13).await.is_empty());
+    // What comes when nothing waits is given out at once.
+    report(store, 20, update("SM1", None, Read)).await;
+    assert_eq!(claim_events(store, 20).await.iter().map(what).collect::<Vec<_>>(), ["read"]);
+}
+
+async fn events_of_other_messages_do_not_wait(store: &dyn Store) {
+    three_events(store, "SM1").await;
+    three_events(store, "SM2").await;
+    record(store, 3, inbound("SM3")).await;
+    apply_all(store).await;
+    let mut given: Vec<_> = claim_events(store, 10).await.iter().map(what).collect();
+    given.sort();
+    assert_eq!(given, ["accepted", "accepted", "received"]);
+    let counts = store.outbox_counts(at(10)).await.unwrap();
+    assert_eq!((counts.waiting, counts.dead, counts.oldest_created_at), (7, 0, Some(at(1))));
+}
+
+async fn an_event_comes_back_when_the_lease_ends_and_its_old_holder_is_told(store: &dyn Store) {
+    three_events(store, "SM1").await;
+    let first = claim_events(store, 10).await.remove(0);
+    assert!(claim_events(store, 69).await.is_empty());
+    let second = claim_events(store, 70).await.remove(0);
+    assert_eq!(second.reference.event, first.reference.event, "under the same id");
+    assert_eq!(second.body, first.body);
+    assert_eq!(store.event_delivered(first.reference, at(71)).await.unwrap(), Fenced::LeaseLost);
+    assert_eq!(store.event_delivered(second.reference, at(71)).await.unwrap(), Fenced::Done);
+}
+
+async fn a_deferred_event_holds_up_those_behind_it_and_nobody_else(store: &dyn Store) {
+    three_events(store, "SM1").await;
+    let event = claim_events(store, 10).await.remove(0);
+    let defer = DeferEvent { event: event.reference.clone(), until: at(100), error: Some("500".into()) };
+    assert_eq!(store.defer_event(defer.clone()).await.unwrap(), Fenced::Done);
+    assert_eq!(store.defer_event(defer).await.unwrap(), Fenced::LeaseLost);
+    three_events(store, "SM2").await;
+    assert_eq!(claim_events(store, 20).await.len(), 1, "the other message's");
+    let again = claim_events(store, 100).await;
+    let again = again.iter().find(|c| c.reference.event == event.reference.event).unwrap();
+    assert_eq!(again.tries, 1);
+}
+
+async fn a_dead_letter_is_kept_and_lets_the_next_pass(store: &dyn Store) {
+    three_events(store, "SM1").await;
+    let end =
+        |claim: &EventClaim, keep| EndEvent { event: claim.reference.clone(), now: at(20), error: "410".into(), keep };
+    let first = claim_events(store, 10).await.remove(0);
+    assert_eq!(store.end_event(end(&first, true)).await.unwrap(), Fenced::Done);
+    let second = claim_events(store, 20).await.remove(0);
+    assert_eq!(what(&second), "sent");
+    assert_eq!(store.end_event(end(&second, false)).await.unwrap(), Fenced::Done);
+    let counts = store.outbox_counts(at(20)).await.unwrap();
+    assert_eq!((counts.waiting, counts.dead), (1, 1));
+    assert_eq!(store.end_event(end(&first, false)).await.unwrap(), Fenced::LeaseLost, "it is dead already");
+}
+
+async fn lanes_say_which_sink_has_work_and_when(store: &dyn Store) {
+    assert!(store.outbox_lanes().await.unwrap().is_empty());
+    three_events(store, "SM1").await;
+    let lane = store.outbox_lanes().await.unwrap().remove(0);
+    assert_eq!((lane.sink, lane.next_at), (sinks()[0].clone(), at(1)));
+    claim_events(store, 10).await;
+    assert_eq!(store.outbox_lanes().await.unwrap()[0].next_at, at(70));
+}

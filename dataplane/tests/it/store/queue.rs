@@ -1,0 +1,222 @@
+//! The queue: one holder at a time, one unresolved attempt at a time, and nothing lost with its holder.
+
+use dataplane::store::Store;
+use dataplane::store::contact::PutSuppression;
+use dataplane::store::queue::{
+    AttemptResult, Began, ClaimUnsettled, DeferClaim, EndMessage, Fenced, Settle, Settlement, Unsettled,
+};
+use futures::future::join_all;
+use messaging::contact::{Suppression, SuppressionReason};
+use messaging::lifecycle::MessageStatus::{
+    Accepted, Delivered, Expired, Failed, Queued, Rejected, Submitted, Unconfirmed,
+};
+
+use super::*;
+
+promises!(
+    a_message_is_held_by_one_at_a_time_and_comes_back_when_the_lease_ends,
+    an_expired_holder_can_finish_nothing,
+    a_renewed_lease_lasts,
+    each_of_many_claimants_gets_messages_of_its_own,
+    lanes_say_what_waits_and_until_when,
+    a_deferred_message_waits_and_its_claim_is_void,
+    no_second_attempt_is_begun_while_the_first_is_unresolved,
+    an_attempt_that_nobody_finished_is_seen_by_the_next_holder,
+    an_attempt_is_not_begun_on_what_was_decided_before_the_contact_changed,
+    a_refused_attempt_goes_back_into_the_queue_and_tells_why,
+    a_message_that_policy_ends_is_over,
+    an_ended_attempt_suppresses_its_recipient,
+    what_was_found_out_settles_a_message_and_adopts_what_waited,
+    who_lost_the_claim_settles_nothing,
+);
+
+async fn a_message_is_held_by_one_at_a_time_and_comes_back_when_the_lease_ends(store: &dyn Store) {
+    accept(store, new_message(0)).await;
+    let first = claim_one(store, 0).await;
+    assert!(claim_some(store, 59, 10).await.is_empty());
+    let second = claim_one(store, 60).await;
+    assert!(second.fence > first.fence);
+    assert_eq!(second.message, first.message);
+    assert_eq!(second.due_at, at(0), "its waiting is counted from when it became due");
+}
+
+async fn an_expired_holder_can_finish_nothing(store: &dyn Store) {
+    let (first, attempt_id) = submitted(store, 0).await;
+    let second = claim_one(store, 60).await;
+    assert_eq!(finish(store, &first, attempt_id, 61, accepted("SM1")).await, Fenced::LeaseLost);
+    assert_eq!(store.renew_claim(first.reference(), at(200)).await.unwrap(), Fenced::LeaseLost);
+    let defer = DeferClaim { claim: first.reference(), until: at(200) };
+    assert_eq!(store.defer_claim(defer).await.unwrap(), Fenced::LeaseLost);
+    assert_eq!(begin(store, &first, attempt(61), 61).await, Began::LeaseLost);
+    assert_eq!(status(store, first.message.id).await, Submitted);
+    assert_eq!(second.open_attempt, Some(attempt_id));
+}
+
+async fn a_renewed_lease_lasts(store: &dyn Store) {
+    accept(store, new_message(0)).await;
+    let claim = claim_one(store, 0).await;
+    assert_eq!(store.renew_claim(claim.reference(), at(300)).await.unwrap(), Fenced::Done);
+    assert!(claim_some(store, 299, 10).await.is_empty());
+    assert_eq!(begin(store, &claim, attempt(299), 299).await, Began::Begun);
+}
+
+async fn each_of_many_claimants_gets_messages_of_its_own(store: &dyn Store) {
+    for second in 0..20 {
+        accept(store, new_message(second)).await;
+    }
+    let claims = join_all((0..8).map(|_| claim_some(store, 100, 4))).await;
+    let mut ids: Vec<_> = claims.into_iter().flatten().map(|c| c.message.id).collect();
+    assert_eq!(ids.len(), 20);
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 20, "none was given twice");
+}
+
+async fn lanes_say_what_waits_and_until_when(store: &dyn Store) {
+    assert!(store.lanes().await.unwrap().is_empty());
+    accept(store, NewMessage { priority: Priority::Marketing, scheduled_at: Some(at(500)), ..new_message(0) }).await;
+    accept(store, NewMessage { priority: Priority::Authentication, ..new_message(3) }).await;
+    let lanes =
+        async || -> Vec<_> { store.lanes().await.unwrap().into_iter().map(|l| (l.lane.priority, l.next_at)).collect() };
+    assert_eq!(lanes().await, [(Priority::Authentication, at(3)), (Priority::Marketing, at(500))]);
+    let counts = store.queue_counts(at(10)).await.unwrap();
+    assert_eq!((counts.due, counts.deferred, counts.oldest_due_at), (1, 1, Some(at(3))));
+    claim_one(store, 10).await;
+    assert_eq!(lanes().await, [(Priority::Authentication, at(70)), (Priority::Marketing, at(500))]);
+}
+
+async fn a_deferred_message_waits_and_its_claim_is_void(store: &dyn Store) {
+    accept(store, new_message(0)).await;
+    let claim = claim_one(store, 0).await;
+    let defer = DeferClaim { claim: claim.reference(), until: at(30) };
+    assert_eq!(store.defer_claim(defer.clone()).await.unwrap(), Fenced::Done);
+    assert_eq!(store.defer_claim(defer).await.unwrap(), Fenced::LeaseLost);
+    assert_eq!(begin(store, &claim, attempt(1), 1).await, Began::LeaseLost);
+    assert!(claim_some(store, 29, 10).await.is_empty());
+    claim_one(store, 30).await;
+}
+
+async fn no_second_attempt_is_begun_while_the_first_is_unresolved(store: &dyn Store) {
+    let (claim, _) = submitted(store, 0).await;
+    assert_eq!(begin(store, &claim, attempt(1), 1).await, Began::LeaseLost);
+    let next = claim_one(store, 60).await;
+    assert_eq!(begin(store, &next, attempt(61), 61).await, Began::LeaseLost);
+    assert_eq!(store.message(&tenant(), next.message.id).await.unwrap().unwrap().message.attempts, 1);
+}
+
+async fn an_attempt_that_nobody_finished_is_seen_by_the_next_holder(store: &dyn Store) {
+    let (_, attempt_id) = submitted(store, 0).await;
+    let next = claim_one(store, 60).await;
+    assert_eq!(next.open_attempt, Some(attempt_id));
+    let unknown = AttemptResult::Unconfirmed { reason: reason("its holder died"), ask_at: at(100) };
+    assert_eq!(finish(store, &next, attempt_id, 61, unknown).await, Fenced::Done);
+    assert_eq!(status(store, next.message.id).await, Unconfirmed);
+    assert!(claim_some(store, 9_000, 10).await.is_empty(), "it is never sent again");
+}
+
+fn suppression() -> Suppression {
+    Suppression { reason: SuppressionReason::OptedOut, at: at(1), detail: "stop".into() }
+}
+
+async fn an_attempt_is_not_begun_on_what_was_decided_before_the_contact_changed(store: &dyn Store) {
+    accept(store, new_message(0)).await;
+    let claim = claim_one(store, 0).await;
+    let put = PutSuppression { tenant: tenant(), sender: sender(), contact: customer(), suppression: suppression() };
+    let version = store.put_suppression(put).await.unwrap().version;
+    assert_eq!(begin(store, &claim, attempt(2), 2).await, Began::ContactChanged);
+    assert_eq!(status(store, claim.message.id).await, Queued);
+    let judged_again =
+        Claim { contact: dataplane::store::contact::Contact { version, ..claim.contact.clone() }, ..claim };
+    assert_eq!(begin(store, &judged_again, attempt(3), 3).await, Began::Begun);
+}
+
+async fn a_refused_attempt_goes_back_into_the_queue_and_tells_why(store: &dyn Store) {
+    let (claim, first) = submitted(store, 0).await;
+    let busy = AttemptResult::Retry { at: at(30), reason: Reason::new(Some("20429"), "too many requests") };
+    assert_eq!(finish(store, &claim, first, 1, busy).await, Fenced::Done);
+    assert!(claim_some(store, 29, 10).await.is_empty());
+    let again = claim_one(store, 30).await;
+    assert_eq!((again.open_attempt, again.message.attempts), (None, 1));
+    let second = attempt(30);
+    assert_eq!(begin(store, &again, second, 30).await, Began::Begun);
+    assert_eq!(finish(store, &again, second, 31, accepted("SM1")).await, Fenced::Done);
+    assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Queued, Submitted, Accepted]);
+    let timeline = store.message(&tenant(), claim.message.id).await.unwrap().unwrap().timeline;
+    assert_eq!(timeline[2].reason.as_ref().and_then(|r| r.code.as_deref()), Some("20429"));
+    assert_eq!((timeline[1].attempt, timeline[3].attempt), (Some(first), Some(second)));
+}
+
+async fn a_message_that_policy_ends_is_over(store: &dyn Store) {
+    accept(store, new_message(0)).await;
+    let claim = claim_one(store, 0).await;
+    let end = EndMessage {
+        claim: claim.reference(),
+        now: at(1),
+        status: Expired,
+        reason: reason("its validity is over"),
+        sinks: sinks(),
+    };
+    assert_eq!(store.end_message(end.clone()).await.unwrap(), Fenced::Done);
+    assert_eq!(store.end_message(end).await.unwrap(), Fenced::LeaseLost);
+    assert_eq!(story(store, claim.message.id).await, [Queued, Expired]);
+    assert_eq!(store.queue_counts(at(9_000)).await.unwrap(), Default::default());
+    assert_eq!(store.outbox_counts(at(1)).await.unwrap().waiting, 1);
+}
+
+async fn an_ended_attempt_suppresses_its_recipient(store: &dyn Store) {
+    let (claim, attempt) = submitted(store, 0).await;
+    let finish = FinishAttempt {
+        claim: claim.reference(),
+        attempt,
+        now: at(1),
+        result: AttemptResult::Ended { status: Rejected, reason: reason("blocked") },
+        suppress: Some(suppression()),
+        sinks: sinks(),
+    };
+    assert_eq!(store.finish_attempt(finish).await.unwrap(), Fenced::Done);
+    assert_eq!(status(store, claim.message.id).await, Rejected);
+    let contact = store.contact(&tenant(), &sender(), &customer()).await.unwrap();
+    assert_eq!(contact.state.suppression, Some(suppression()));
+}
+
+async fn unsettled(store: &dyn Store, now: i64) -> Vec<Unsettled> {
+    let claim = ClaimUnsettled { now: at(now), owner: "test".into(), lease_until: at(now + 60), limit: 10 };
+    store.claim_unsettled(claim).await.unwrap()
+}
+
+async fn settle(store: &dyn Store, unsettled: &Unsettled, now: i64, settlement: Settlement) -> Fenced {
+    store.settle(Settle { claim: unsettled.reference(), now: at(now), settlement, sinks: sinks() }).await.unwrap()
+}
+
+async fn what_was_found_out_settles_a_message_and_adopts_what_waited(store: &dyn Store) {
+    let (claim, attempt_id) = submitted(store, 0).await;
+    let lost = AttemptResult::Unconfirmed { reason: reason("no answer"), ask_at: at(100) };
+    finished(store, &claim, attempt_id, 1, lost).await;
+    assert!(unsettled(store, 99).await.is_empty());
+    let asked = unsettled(store, 100).await.remove(0);
+    assert_eq!((asked.attempt, asked.asked, asked.attempt_started_at), (attempt_id, 0, at(0)));
+    assert_eq!(settle(store, &asked, 101, Settlement::AskAgain { at: at(200) }).await, Fenced::Done);
+    assert!(unsettled(store, 199).await.is_empty());
+    // Its callback came without the attempt, so nobody knew whose it was.
+    report(store, 150, update("SM1", None, Delivered)).await;
+    let asked = unsettled(store, 200).await.remove(0);
+    assert_eq!(asked.asked, 1);
+    let found =
+        Settlement::Found { provider_message_id: "SM1".into(), status: Accepted, reason: None, ask_at: at(300) };
+    assert_eq!(settle(store, &asked, 201, found).await, Fenced::Done);
+    assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Unconfirmed, Accepted, Delivered]);
+    assert!(unsettled(store, 9_000).await.is_empty());
+}
+
+async fn who_lost_the_claim_settles_nothing(store: &dyn Store) {
+    let (claim, attempt_id) = submitted(store, 0).await;
+    let lost = AttemptResult::Unconfirmed { reason: reason("no answer"), ask_at: at(100) };
+    finished(store, &claim, attempt_id, 1, lost).await;
+    let first = unsettled(store, 100).await.remove(0);
+    let second = unsettled(store, 160).await.remove(0);
+    let ended = Settlement::Ended { status: Failed, reason: reason("never confirmed") };
+    assert_eq!(settle(store, &first, 161, ended.clone()).await, Fenced::LeaseLost);
+    assert_eq!(status(store, claim.message.id).await, Unconfirmed);
+    assert_eq!(settle(store, &second, 162, ended).await, Fenced::Done);
+    assert_eq!(status(store, claim.message.id).await, Failed);
+}

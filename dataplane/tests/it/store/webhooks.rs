@@ -1,0 +1,197 @@
+//! The log: an event is taken once, and takes effect once.
+
+use dataplane::store::Store;
+use dataplane::store::outbox::ClaimEvents;
+use dataplane::store::queue::{AttemptResult, Fenced};
+use dataplane::store::webhook::{Applied, Consequence, Keyword, Recorded};
+use futures::future::join_all;
+use jiff::SignedDuration;
+use messaging::event::CloudEvent;
+use messaging::id::{SenderName, TenantId};
+use messaging::lifecycle::MessageStatus;
+use messaging::lifecycle::MessageStatus::{Accepted, Delivered, Failed, Queued, Read, Sent, Submitted, Unconfirmed};
+use messaging::opt_out::OptChange;
+
+use super::*;
+
+promises!(
+    an_event_is_new_once_however_often_it_comes_and_however_close,
+    tenants_and_senders_do_not_share_events,
+    a_webhook_of_several_events_is_new_in_part,
+    an_event_takes_effect_once_whoever_applies_it,
+    a_message_from_a_customer_opens_the_window_and_is_told_of_once,
+    a_keyword_suppresses_once_and_is_taken_back,
+    a_status_that_comes_before_its_message_is_known_waits_for_it,
+    statuses_in_any_order_and_repeated_end_in_the_same_state,
+    a_callback_that_carries_the_attempt_settles_an_unconfirmed_message,
+    a_callback_that_overtakes_the_answer_loses_nothing_of_it,
+    a_status_of_nobody_is_parked_and_harms_nobody,
+);
+
+async fn an_event_is_new_once_however_often_it_comes_and_however_close(store: &dyn Store) {
+    let recorded = join_all((0..10).map(|_| record(store, 0, inbound("SM1")))).await;
+    assert_eq!(recorded.iter().filter(|r| r.new == [true]).count(), 1, "{recorded:?}");
+    assert!(record(store, 5, inbound("SM1")).await.is_duplicate());
+    assert_eq!(store.unapplied_events(100).await.unwrap().len(), 1);
+    assert_eq!(record(store, 5, inbound("SM2")).await, Recorded { new: vec![true] });
+}
+
+async fn tenants_and_senders_do_not_share_events(store: &dyn Store) {
+    let mut others = [webhook(0, vec![inbound("SM1")]), webhook(0, vec![inbound("SM1")])];
+    others[0].tenant = TenantId::new("bakery").unwrap();
+    others[1].sender = SenderName::new("sales").unwrap();
+    assert_eq!(record(store, 0, inbound("SM1")).await.new, [true]);
+    for other in others {
+        assert_eq!(store.record_webhook(other).await.unwrap().new, [true]);
+    }
+}
+
+async fn a_webhook_of_several_events_is_new_in_part(store: &dyn Store) {
+    record(store, 0, inbound("SM1")).await;
+    let both = webhook(1, vec![inbound("SM1"), inbound("SM2"), inbound("SM2")]);
+    assert_eq!(store.record_webhook(both).await.unwrap().new, [false, true, false]);
+    assert_eq!(store.unapplied_events(100).await.unwrap().len(), 2);
+}
+
+async fn an_event_takes_effect_once_whoever_applies_it(store: &dyn Store) {
+    record(store, 0, inbound("SM1")).await;
+    let logged = store.unapplied_events(10).await.unwrap();
+    let outcomes = join_all((0..5).map(|_| store.apply_event(consequence(&logged[0])))).await;
+    let now = outcomes.iter().filter(|o| matches!(o, Ok(Applied::Now { .. }))).count();
+    let before = outcomes.iter().filter(|o| matches!(o, Ok(Applied::Before))).count();
+    assert_eq!((now, before), (1, 4), "{outcomes:?}");
+    assert_eq!(store.outbox_counts(at(1)).await.unwrap().waiting, 1);
+    assert!(store.unapplied_events(10).await.unwrap().is_empty());
+}
+
+async fn a_message_from_a_customer_opens_the_window_and_is_told_of_once(store: &dyn Store) {
+    record(store, 7, inbound("SM1")).await;
+    apply_all(store).await;
+    let contact = store.contact(&tenant(), &sender(), &customer()).await.unwrap();
+    assert_eq!(contact.state.last_inbound_at, Some(at(7)));
+    let id = event::received_id(&tenant(), &sender(), "SM1", at(7));
+    assert_eq!(store.provider_message_id(&tenant(), id).await.unwrap().as_deref(), Some("SM1"));
+    assert_eq!(store.provider_message_id(&TenantId::new("bakery").unwrap(), id).await.unwrap(), None);
+}
+
+async fn say(store: &dyn Store, seconds: i64, id: &str, change: OptChange) {
+    record(store, seconds, inbound(id)).await;
+    let logged = store.unapplied_events(10).await.unwrap();
+    let mut apply = consequence(&logged[0]);
+    let Consequence::Received(received) = &mut apply.consequence else { panic!("{apply:?}") };
+    let reply = new_message(seconds);
+    let event = event::keyword(&tenant(), &sender(), change, &received.message, at(seconds));
+    received.keyword = Some(Keyword { change, text: "stop".into(), event, reply: Some(reply) });
+    store.apply_event(apply).await.unwrap();
+}
+
+async fn a_keyword_suppresses_once_and_is_taken_back(store: &dyn Store) {
+    let suppressed = async || store.contact(&tenant(), &sender(), &customer()).await.unwrap().state.suppression;
+    say(store, 1, "SM1", OptChange::Stop).await;
+    assert_eq!(suppressed().await.map(|s| s.at), Some(at(1)));
+    say(store, 2, "SM2", OptChange::Stop).await;
+    assert_eq!(suppressed().await.map(|s| s.at), Some(at(1)), "since when is kept");
+    say(store, 3, "SM3", OptChange::Start).await;
+    assert_eq!(suppressed().await, None);
+    // One event for each message, and one for each of the two changes; one reply for each change.
+    assert_eq!(store.outbox_counts(at(9)).await.unwrap().waiting, 5);
+    assert_eq!(store.queue_counts(at(9)).await.unwrap().due, 2);
+}
+
+async fn a_status_that_comes_before_its_message_is_known_waits_for_it(store: &dyn Store) {
+    let (claim, attempt) = submitted(store, 0).await;
+    for status in [Delivered, Sent] {
+        assert_eq!(report(store, 1, update("SM1", None, status)).await, [Applied::Parked]);
+    }
+    assert_eq!(status(store, claim.message.id).await, Submitted);
+    assert_eq!(finish(store, &claim, attempt, 2, accepted("SM1")).await, Fenced::Done);
+    assert_eq!(status(store, claim.message.id).await, Delivered);
+    assert_eq!(store.queue_counts(at(9)).await.unwrap(), Default::default());
+}
+
+async fn statuses_in_any_order_and_repeated_end_in_the_same_state(store: &dyn Store) {
+    let steps = [Sent, Delivered, Read];
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for (n, order) in orders.into_iter().enumerate() {
+        let (claim, attempt) = submitted(store, i64::try_from(n).unwrap()).await;
+        let id = format!("SM{n}");
+        finished(store, &claim, attempt, 100, accepted(&id)).await;
+        for step in order.into_iter().chain(order) {
+            report(store, 200, update(&id, Some(attempt), steps[step])).await;
+        }
+        let told = story(store, claim.message.id).await;
+        assert_eq!(told.last(), Some(&Read), "{order:?}");
+        assert!(told.is_sorted(), "{told:?}");
+    }
+}
+
+async fn a_callback_that_carries_the_attempt_settles_an_unconfirmed_message(store: &dyn Store) {
+    let (claim, attempt) = submitted(store, 0).await;
+    let lost = AttemptResult::Unconfirmed { reason: reason("no answer"), ask_at: at(900) };
+    finished(store, &claim, attempt, 1, lost).await;
+    assert_eq!(status(store, claim.message.id).await, Unconfirmed);
+    assert_eq!(store.queue_counts(at(2)).await.unwrap().unconfirmed, 1);
+    let reached = report(store, 2, update("SM1", Some(attempt), Delivered)).await;
+    assert_eq!(reached, [Applied::Now { reached: vec![Delivered] }]);
+    let record = store.message(&tenant(), claim.message.id).await.unwrap().unwrap();
+    assert_eq!(record.message.provider_message_id.as_deref(), Some("SM1"));
+    assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Unconfirmed, Delivered]);
+    assert_eq!(store.queue_counts(at(2)).await.unwrap(), Default::default(), "nothing is awaited any more");
+}
+
+async fn a_callback_that_overtakes_the_answer_loses_nothing_of_it(store: &dyn Store) {
+    let (claim, attempt) = submitted(store, 0).await;
+    report(store, 1, update("SM1", Some(attempt), Sent)).await;
+    assert_eq!(finish(store, &claim, attempt, 2, accepted("SM1")).await, Fenced::Done);
+    report(store, 3, update("SM1", None, Failed)).await;
+    assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Sent, Failed]);
+
+    // And the other way an answer can be contradicted: it was taken, whatever the connection said.
+    let (claim, attempt) = submitted(store, 10).await;
+    report(store, 11, update("SM2", Some(attempt), Sent)).await;
+    let retry = AttemptResult::Retry { at: at(12), reason: reason("busy") };
+    assert_eq!(finish(store, &claim, attempt, 12, retry).await, Fenced::Done);
+    assert_eq!(status(store, claim.message.id).await, Sent);
+    assert!(claim_some(store, 9_000, 10).await.is_empty(), "it is not sent again");
+}
+
+async fn a_status_of_nobody_is_parked_and_harms_nobody(store: &dyn Store) {
+    let (claim, attempt) = submitted(store, 0).await;
+    assert_eq!(report(store, 1, update("SM9", None, Delivered)).await, [Applied::Parked]);
+    finished(store, &claim, attempt, 2, accepted("SM1")).await;
+    assert_eq!(status(store, claim.message.id).await, Accepted);
+}
+
+#[tokio::test]
+async fn a_sink_hears_of_a_message_once_for_each_status() {
+    let database = Sqlite::new().await;
+    let store = database.store();
+    let (claim, attempt) = submitted(store, 0).await;
+    finished(store, &claim, attempt, 1, accepted("SM1")).await;
+    for _ in 0..2 {
+        report(store, 2, update("SM1", None, Delivered)).await;
+    }
+    let mut told: Vec<MessageStatus> = Vec::new();
+    loop {
+        let now = at(100) + SignedDuration::from_secs(i64::try_from(told.len()).unwrap());
+        let claim = ClaimEvents {
+            tenant: tenant(),
+            sender: sender(),
+            sink: sinks()[0].clone(),
+            now,
+            owner: "test".into(),
+            lease_until: now,
+            limit: 10,
+        };
+        let claims = store.claim_events(claim).await.unwrap();
+        let [claim] = claims.as_slice() else {
+            assert!(claims.is_empty(), "one at a time: {claims:?}");
+            break;
+        };
+        let event: CloudEvent = serde_json::from_slice(&claim.body).unwrap();
+        told.push(event.data["status"].as_str().unwrap().parse().unwrap());
+        assert_eq!(event.data["metadata"]["order"], "1");
+        assert_eq!(store.event_delivered(claim.reference.clone(), now).await.unwrap(), Fenced::Done);
+    }
+    assert_eq!(told, [Accepted, Delivered]);
+}
