@@ -105,7 +105,7 @@ impl Faults {
             let fault = &rule.hits.rule;
             met.names.push(name(&fault.name, &fault.effect));
             match fault.effect {
-                RequestEffect::Latency { ms } => met.latency_ms += ms,
+                RequestEffect::Latency { ms } => met.latency_ms = met.latency_ms.saturating_add(ms),
                 _ => met.effect = Some(fault.effect.clone()),
             }
         }

@@ -1,10 +1,6 @@
 //! The listener: reads a request, lets faults have their way, answers, and logs.
 
-use std::{
-    panic::{self, AssertUnwindSafe},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request as HttpRequest, Response, StatusCode, header};
@@ -141,14 +137,10 @@ async fn provider(shared: &Shared, request: &Request) -> Result<Answer, Cut> {
     Ok(answer)
 }
 
-/// Answers, and survives its own defects, so that a fuzzer can count them.
 fn process(shared: &Shared, request: &Request) -> (Answer, Option<String>) {
-    let answered = shared.change(|world| {
-        panic::catch_unwind(AssertUnwindSafe(|| twilio::answer(world, request))).inspect_err(|_| world.panics += 1)
-    });
-    match answered {
-        Ok(answered) => (answered.answer, answered.account),
-        Err(_) => (injected(500, None, Some("the sandbox has a defect".to_owned())).answer(), None),
+    match shared.attempt(|world| twilio::answer(world, request)) {
+        Some(answered) => (answered.answer, answered.account),
+        None => (injected(500, None, Some("the sandbox has a defect".to_owned())).answer(), None),
     }
 }
 

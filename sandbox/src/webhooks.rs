@@ -14,6 +14,9 @@ use crate::{
     world::{Step, World},
 };
 
+/// More copies of one webhook than this are a mistake.
+const MOST_COPIES: u32 = 1000;
+
 /// A webhook that is to be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct NewWebhook {
@@ -81,7 +84,7 @@ impl World {
                 self.outbox.push(Delivery { wait: Duration::from_millis(ms), ..delivery });
             }
             Some(WebhookEffect::Duplicate { times }) => {
-                for _ in 0..times {
+                for _ in 0..times.min(MOST_COPIES) {
                     let parcel = delivery.parcel.clone();
                     let copy =
                         Delivery { parcel, wait: Duration::ZERO, then: vec![], fallback: None, redelivery: None };
@@ -135,7 +138,7 @@ impl World {
             let redelivery = Some(sender);
             (Delivery { parcel, wait: Duration::ZERO, then: vec![], fallback: None, redelivery }, receiver)
         };
-        Some((0..times.max(1)).map(again).collect())
+        Some((0..times.clamp(1, MOST_COPIES)).map(again).collect())
     }
 
     pub(crate) fn set_webhook_state(&mut self, id: u64, state: WebhookState) {

@@ -7,6 +7,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
     mem,
+    panic::{self, AssertUnwindSafe},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -181,6 +182,14 @@ impl Shared {
         let result = self.look(act);
         self.changed.notify_one();
         result
+    }
+
+    /// Changes the world, and survives a defect of the sandbox, so that a fuzzer can count them.
+    pub(crate) fn attempt<T>(&self, act: impl FnOnce(&mut World) -> T) -> Option<T> {
+        self.change(|world| {
+            let result = panic::catch_unwind(AssertUnwindSafe(|| act(world)));
+            result.inspect_err(|_| world.panics += 1).ok()
+        })
     }
 
     pub(crate) fn note_attempt(&self, webhook: u64, attempt: WebhookAttempt, state: Option<WebhookState>) {

@@ -33,6 +33,10 @@ impl Refusal {
         Self { status: StatusCode::BAD_REQUEST, message: error.to_string() }
     }
 
+    fn defect() -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, message: "the sandbox has a defect".to_owned() }
+    }
+
     fn not_found(what: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, message: what.into() }
     }
@@ -45,7 +49,10 @@ pub(crate) async fn answer(shared: &Shared, request: &Request) -> Answer {
     let segments: Vec<&str> = request.segments.iter().skip(1).map(String::as_str).collect();
     let reaction = match (request.method.as_str(), segments.as_slice()) {
         ("POST", ["webhooks", id, "redeliver"]) => redeliver(shared, id, request).await,
-        (method, path) => shared.change(|world| act(world, method, path, request)),
+        (method, path) => {
+            let reaction = shared.attempt(|world| act(world, method, path, request));
+            reaction.unwrap_or_else(|| Err(Refusal::defect()))
+        }
     };
     match reaction {
         Ok(body) => Answer::json(StatusCode::OK, &body),

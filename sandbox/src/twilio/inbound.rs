@@ -30,6 +30,8 @@ pub(crate) enum ReplyError {
     WhichSender,
     #[error("media[{0}].data is not base64")]
     Media(usize),
+    #[error("media[{0}].contentType is not a media type such as image/png")]
+    ContentType(usize),
 }
 
 /// Takes a customer's message: opens the window, heeds STOP and START, and tells the application.
@@ -107,6 +109,9 @@ fn sender<'w>(world: &'w World, to: Option<&str>) -> Result<&'w Sender, ReplyErr
 fn media(world: &mut World, reply: &Reply) -> Result<Vec<Media>, ReplyError> {
     let now = world.now();
     let decode = |(place, media): (usize, &crate::control::types::ReplyMedia)| {
+        if media.content_type.is_empty() || http::HeaderValue::from_str(&media.content_type).is_err() {
+            return Err(ReplyError::ContentType(place));
+        }
         let data = STANDARD.decode(&media.data).map_err(|_| ReplyError::Media(place))?;
         let sid = ids::sid(&mut world.rng, "ME");
         Ok(Media { sid, content_type: media.content_type.clone(), data: data.into(), created: now })

@@ -1,0 +1,15 @@
+//! The sandbox from outside: over HTTP, as a client of the provider and as the receiver of its webhooks.
+
+mod credentials;
+mod faults;
+mod fuzz;
+mod messages;
+mod openapi;
+mod pages;
+mod reference;
+mod sdks;
+mod services;
+mod signatures;
+mod support;
+mod templates;
+mod webhooks;
