@@ -23,14 +23,26 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
     ensure!(notes.contains("STATUS: deployed"), "{notes}");
     let kinds = cluster.kubectl(&["api-resources", "--api-group=whatsapp-operator.dev", "--output=name"])?;
     ensure!(kinds.lines().count() == 3, "{kinds}");
-    let deployed = cluster.kubectl(&["get", "deployments,statefulsets,services,serviceaccounts", "--namespace", "whatsapp-system"])?;
+    let deployed = cluster.kubectl(&[
+        "get",
+        "deployments,statefulsets,services,serviceaccounts",
+        "--namespace",
+        "whatsapp-system",
+    ])?;
     ensure!(deployed.contains("operator") && deployed.contains("data-plane"), "{deployed}");
 
-    let upgraded = helm(&cluster, &[&["upgrade"], &release[..], &["--set", url, "--set", "operator.logFormat=text"]].concat())?;
+    let upgraded =
+        helm(&cluster, &[&["upgrade"], &release[..], &["--set", url, "--set", "operator.logFormat=text"]].concat())?;
     ensure!(upgraded.contains("REVISION: 2"), "{upgraded}");
 
     helm(&cluster, &["uninstall", "whatsapp", "--namespace", "whatsapp-system"])?;
-    let left = cluster.kubectl(&["get", "deployments,statefulsets,services,roles,rolebindings", "--namespace", "whatsapp-system", "--output=name"])?;
+    let left = cluster.kubectl(&[
+        "get",
+        "deployments,statefulsets,services,roles,rolebindings",
+        "--namespace",
+        "whatsapp-system",
+        "--output=name",
+    ])?;
     ensure!(left.trim().is_empty(), "left behind: {left}");
     // Removing the chart must not remove every tenant's senders and templates.
     let kinds = cluster.kubectl(&["api-resources", "--api-group=whatsapp-operator.dev", "--output=name"])?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
-use sandbox::control::types::{RequestEffect, RequestFault, RequestFilter, Reply};
+use sandbox::control::types::{Reply, RequestEffect, RequestFault, RequestFilter};
 use serde_json::json;
 use tests::eventually::eventually;
 use tests::world::{Tenant, World};
@@ -60,12 +60,8 @@ async fn killed_while_the_provider_is_called_the_message_is_not_sent_again() -> 
     world.start_data_plane(&[]).await?;
     // The attempt's own callback settles it, in whichever order it and the restart come.
     shop.api.until(&id, "delivered").await?;
-    let creates = RequestFilter {
-        method: Some("POST".into()),
-        path: Some("/Messages.json$".into()),
-        account: Some(shop.account.account_sid.clone()),
-        since: None,
-    };
+    let creates =
+        RequestFilter { method: Some("POST".into()), path: Some("/Messages.json$".into()), ..RequestFilter::default() };
     ensure!(world.control.requests(&creates).await?.len() == 1);
     ensure!(world.provider_messages(&shop, CUSTOMER).await?.len() == 1);
     Ok(())
@@ -81,7 +77,8 @@ async fn killed_between_a_webhook_and_its_publication_the_event_arrives_once_und
     world.start_data_plane(&["--roles", "webhooks,api"]).await?;
     world.control.reply(CUSTOMER, &Reply { body: "Hi".into(), ..Reply::default() }).await?;
     eventually("the webhook is on disk", async || {
-        let taken = world.metric("whatsapp_webhooks_total", &["result=\"accepted\""]).await.map_err(|e| format!("{e:#}"))?;
+        let taken =
+            world.metric("whatsapp_webhooks_total", &["result=\"accepted\""]).await.map_err(|e| format!("{e:#}"))?;
         if taken == 1.0 { Ok(()) } else { Err(format!("{taken}")) }
     })
     .await?;

@@ -1,7 +1,7 @@
 //! The provider took the message, and its answer was lost.
 
 use anyhow::{Result, ensure};
-use sandbox::control::types::{RequestEffect, RequestFault, RequestFilter, Reply};
+use sandbox::control::types::{Reply, RequestEffect, RequestFault, RequestFilter};
 use serde_json::json;
 use tests::api::statuses;
 use tests::world::World;
@@ -28,8 +28,7 @@ async fn a_response_lost_after_acceptance_is_one_message_settled_by_its_callback
         let creates = RequestFilter {
             method: Some("POST".into()),
             path: Some("/Messages.json$".into()),
-            account: Some(shop.account.account_sid.clone()),
-            since: None,
+            ..RequestFilter::default()
         };
         ensure!(world.control.requests(&creates).await?.len() == 1);
         let sent = world.provider_messages(&shop, CUSTOMER).await?;

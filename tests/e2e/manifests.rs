@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
+use kube::api::DynamicObject;
 use tests::cluster::{Cluster, documents};
 use tests::process::root;
 
@@ -18,12 +19,23 @@ fn manifests(verdict: &str) -> Result<Vec<(PathBuf, String)>> {
     files.into_iter().map(|path| Ok((path.clone(), std::fs::read_to_string(path)?))).collect()
 }
 
+/// The objects of a manifest, in a namespace where no other manifest's are.
+async fn in_a_namespace_of_their_own(cluster: &Cluster, text: &str) -> Result<Vec<DynamicObject>> {
+    let namespace = cluster.namespace("manifest").await?;
+    let mut objects = documents(text)?;
+    for object in &mut objects {
+        object.metadata.namespace = Some(namespace.clone());
+    }
+    Ok(objects)
+}
+
 #[tokio::test]
 async fn good_manifests_are_admitted() -> Result<()> {
     let cluster = Cluster::shared().await?;
     for (path, text) in manifests("good")? {
-        let namespace = cluster.namespace("good").await?;
-        cluster.apply_yaml(&text, Some(&namespace)).await.with_context(|| path.display().to_string())?;
+        for object in in_a_namespace_of_their_own(&cluster, &text).await? {
+            cluster.put(object).await.with_context(|| path.display().to_string())?;
+        }
     }
     Ok(())
 }
@@ -33,13 +45,15 @@ async fn bad_manifests_are_refused_with_the_field_and_the_message_that_their_fir
     let cluster = Cluster::shared().await?;
     for (path, text) in manifests("bad")? {
         let name = path.display();
-        let promise = text.lines().next().and_then(|line| line.strip_prefix("# ")).context("no promise in the first line")?;
+        let promise =
+            text.lines().next().and_then(|line| line.strip_prefix("# ")).context("no promise in the first line")?;
         let (field, message) = promise.split_once(": ").context("a promise is a field, a colon and a message")?;
-        let namespace = cluster.namespace("bad").await?;
-        let documents = documents(&text)?;
-        let (last, before) = documents.split_last().context("an empty manifest")?;
-        cluster.apply(before, Some(&namespace)).await.with_context(|| format!("{name}: before the change"))?;
-        let Err(error) = cluster.apply(std::slice::from_ref(last), Some(&namespace)).await else { bail!("{name} was admitted") };
+        let mut objects = in_a_namespace_of_their_own(&cluster, &text).await?;
+        let last = objects.pop().context("an empty manifest")?;
+        for before in objects {
+            cluster.put(before).await.with_context(|| format!("{name}: before the change"))?;
+        }
+        let Err(error) = cluster.put(last).await else { bail!("{name} was admitted") };
         let error = format!("{error:#}");
         ensure!(error.contains(field) && error.contains(message), "{name}: promised {promise:?}, got {error}");
     }

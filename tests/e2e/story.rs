@@ -17,7 +17,9 @@ async fn what_a_tenant_declares_becomes_a_message_that_is_read_and_a_reply_that_
     world.cluster.apply(&objects, None).await?;
     world.ready("messagetemplate", &shop.namespace, "order-shipped").await?;
     world.ready("routingpolicy", &shop.namespace, "default").await?;
-    for (kind, name) in [("whatsappsender", "support"), ("messagetemplate", "order-shipped"), ("routingpolicy", "default")] {
+    for (kind, name) in
+        [("whatsappsender", "support"), ("messagetemplate", "order-shipped"), ("routingpolicy", "default")]
+    {
         world.in_data_plane(kind, &shop.namespace, name).await?;
     }
     let table = world.cluster.kubectl(&["get", "whatsapp", "--namespace", &shop.namespace])?;

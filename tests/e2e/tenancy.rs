@@ -12,7 +12,8 @@ use tests::world::World;
 async fn another_tenants_token_is_forbidden_and_sees_nothing() -> Result<()> {
     let world = World::start(&["shop", "bakery"]).await?;
     let (shop, bakery) = (world.tenant(0).await?, world.tenant(1).await?);
-    let template = json!({"localizations": [{"language": "en_US", "body": "Hello {{1}}, your order is on its way to you now."}]});
+    let template =
+        json!({"localizations": [{"language": "en_US", "body": "Hello {{1}}, your order is on its way to you now."}]});
     world.cluster.apply(&[shop.template("order-shipped", &template)?], None).await?;
     world.ready("messagetemplate", &shop.namespace, "order-shipped").await?;
     world.in_data_plane("messagetemplate", &shop.namespace, "order-shipped").await?;
@@ -59,7 +60,8 @@ async fn another_tenants_secret_is_unreachable() -> Result<()> {
     let world = World::start(&["shop", "bakery"]).await?;
     let (shop, bakery) = (world.tenant(0).await?, world.tenant_without_sender(1).await?);
     // A reference has no namespace: the schema knows no such field.
-    let sneaky = json!({"provider": {"twilio": {"credentialsSecretRef": {"name": "twilio", "namespace": shop.namespace}}}});
+    let sneaky =
+        json!({"provider": {"twilio": {"credentialsSecretRef": {"name": "twilio", "namespace": shop.namespace}}}});
     let manifest = serde_json::to_string(&bakery.sender(&sneaky)?)?;
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), &manifest)?;

@@ -15,7 +15,8 @@ async fn a_wrong_signature_is_forbidden_and_nothing_is_stored() -> Result<()> {
     let world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
     let url = world.webhook_url(&format!("/webhooks/{}/support/twilio/inbound", shop.namespace));
-    let form = [("MessageSid", "SM00000000000000000000000000000001"), ("From", "whatsapp:+447700900127"), ("Body", "Hi")];
+    let form =
+        [("MessageSid", "SM00000000000000000000000000000001"), ("From", "whatsapp:+447700900127"), ("Body", "Hi")];
     for signature in [None, Some("AAAAAAAAAAAAAAAAAAAAAAAAAAA="), Some("")] {
         let mut request = reqwest::Client::new().post(&url).form(&form);
         if let Some(signature) = signature {
@@ -58,7 +59,8 @@ async fn ten_concurrent_first_deliveries_are_one_event() -> Result<()> {
     let world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
     // The provider never gets its first delivery through; then it comes ten times at once.
-    let lost = WebhookFault { kind: Some(WebhookKind::Inbound), count: Some(1), ..WebhookFault::new(WebhookEffect::Lose) };
+    let lost =
+        WebhookFault { kind: Some(WebhookKind::Inbound), count: Some(1), ..WebhookFault::new(WebhookEffect::Lose) };
     world.control.add_webhook_fault(lost).await?;
     let accepted = world.control.reply(CUSTOMER, &Reply { body: "once".into(), ..Reply::default() }).await?;
     let webhook = accepted.webhook.unwrap_or_default();
@@ -77,14 +79,21 @@ async fn reordered_and_repeated_statuses_end_in_the_same_state() -> Result<()> {
     let shop = world.tenant(0).await?;
     world.control.reply(CUSTOMER, &Reply { body: "Hi".into(), ..Reply::default() }).await?;
     shop.app.event("the greeting", |r| r.kind() == "dev.whatsapp-operator.message.received").await?;
-    let status = |name: &str, effect| WebhookFault { kind: Some(WebhookKind::Status), status: Some(name.into()), ..WebhookFault::new(effect) };
+    let status = |name: &str, effect| WebhookFault {
+        kind: Some(WebhookKind::Status),
+        status: Some(name.into()),
+        ..WebhookFault::new(effect)
+    };
     world.control.add_webhook_fault(status("sent", WebhookEffect::Reorder)).await?;
     world.control.add_webhook_fault(status("delivered", WebhookEffect::Duplicate { times: 3 })).await?;
     let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": "Hello"}});
     let id = shop.api.send("hello", &text).await?;
     shop.api.until(&id, "delivered").await?;
     eventually("every callback was answered", async || {
-        let all = world.control.webhooks(&WebhookFilter { kind: Some(WebhookKind::Status), ..WebhookFilter::default() }).await;
+        let all = world
+            .control
+            .webhooks(&WebhookFilter { kind: Some(WebhookKind::Status), ..WebhookFilter::default() })
+            .await;
         let all = all.map_err(|e| format!("{e:#}"))?;
         if !all.is_empty() && all.iter().all(|w| !w.attempts.is_empty()) { Ok(()) } else { Err(format!("{all:?}")) }
     })

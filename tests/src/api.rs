@@ -39,7 +39,11 @@ impl TenantApi {
         let response = request.send().await?;
         let status = response.status();
         let text = response.text().await?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))? };
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?
+        };
         Ok(Answer { status, body })
     }
 

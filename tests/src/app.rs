@@ -106,7 +106,10 @@ impl App {
     pub async fn event(&self, what: &str, matches: impl Fn(&Received) -> bool) -> Result<Received> {
         eventually(what, async || {
             let log = self.log();
-            log.iter().find(|r| matches(r)).cloned().ok_or_else(|| log.iter().map(|r| r.kind().to_owned()).collect::<Vec<_>>())
+            log.iter()
+                .find(|r| matches(r))
+                .cloned()
+                .ok_or_else(|| log.iter().map(|r| r.kind().to_owned()).collect::<Vec<_>>())
         })
         .await
     }
@@ -140,8 +143,10 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
 
 /// Standard Webhooks, written out: what an application in any language does.
 fn verified(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Result<Received> {
-    let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).with_context(|| format!("no {name} header"));
-    let (id, timestamp, signatures) = (header("webhook-id")?, header("webhook-timestamp")?, header("webhook-signature")?);
+    let header =
+        |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).with_context(|| format!("no {name} header"));
+    let (id, timestamp, signatures) =
+        (header("webhook-id")?, header("webhook-timestamp")?, header("webhook-signature")?);
     let mut mac = Hmac::<Sha256>::new_from_slice(&shared.secret)?;
     mac.update(format!("{id}.{timestamp}.").as_bytes());
     mac.update(body);

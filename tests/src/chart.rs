@@ -26,7 +26,12 @@ pub fn render(release: &str, namespace: &str, values: &[(&str, &str)]) -> Result
 }
 
 /// Applies the chart's ServiceAccounts and RBAC rules, and nothing else of it.
-pub async fn install_rbac(cluster: &Cluster, release: &str, namespace: &str, watch: &[String]) -> Result<ServiceAccounts> {
+pub async fn install_rbac(
+    cluster: &Cluster,
+    release: &str,
+    namespace: &str,
+    watch: &[String],
+) -> Result<ServiceAccounts> {
     let watched = format!("{{{}}}", watch.join(","));
     let mut values = vec![("publicBaseUrl", "https://whatsapp.example.com")];
     if !watch.is_empty() {
@@ -36,7 +41,9 @@ pub async fn install_rbac(cluster: &Cluster, release: &str, namespace: &str, wat
     let kind = |object: &DynamicObject| object.types.as_ref().map(|t| t.kind.clone()).unwrap_or_default();
     let rules: Vec<DynamicObject> = objects
         .into_iter()
-        .filter(|o| matches!(kind(o).as_str(), "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding"))
+        .filter(|o| {
+            matches!(kind(o).as_str(), "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding")
+        })
         .collect();
     cluster.apply(&rules, Some(namespace)).await?;
     let account = |component: &str| {
@@ -44,7 +51,11 @@ pub async fn install_rbac(cluster: &Cluster, release: &str, namespace: &str, wat
             .iter()
             .find(|o| {
                 kind(o) == "ServiceAccount"
-                    && o.metadata.labels.as_ref().and_then(|l| l.get("app.kubernetes.io/component")).is_some_and(|c| c == component)
+                    && o.metadata
+                        .labels
+                        .as_ref()
+                        .and_then(|l| l.get("app.kubernetes.io/component"))
+                        .is_some_and(|c| c == component)
             })
             .and_then(|o| o.metadata.name.clone())
             .with_context(|| format!("the chart has no ServiceAccount with app.kubernetes.io/component={component}"))

@@ -9,7 +9,7 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::discovery::{ApiResource, pinned_kind};
+use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Client, Config, ResourceExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -126,7 +126,8 @@ impl Cluster {
     async fn install_crds(&self) -> Result<()> {
         self.kubectl(&["apply", "--server-side", "-f", &root().join("crds").to_string_lossy()])?;
         let wait = ["wait", "--for=condition=Established", "--timeout=30s", "crd"];
-        let names = ["whatsappsenders", "messagetemplates", "routingpolicies"].map(|n| format!("{n}.whatsapp-operator.dev"));
+        let names =
+            ["whatsappsenders", "messagetemplates", "routingpolicies"].map(|n| format!("{n}.whatsapp-operator.dev"));
         self.kubectl(&[&wait[..], &names.each_ref().map(String::as_str)[..]].concat()).map(drop)
     }
 
@@ -166,14 +167,28 @@ impl Cluster {
     pub async fn apply(&self, objects: &[DynamicObject], namespace: Option<&str>) -> Result<()> {
         let client = self.admin().await?;
         for object in objects {
-            apply_one(&client, object, namespace).await?;
+            let name = object.name_any();
+            let api = api_of(&client, object, namespace).await?;
+            let patch = Patch::Apply(object);
+            api.patch(&name, &PatchParams::apply("tests").force(), &patch)
+                .await
+                .with_context(|| format!("applying {name}"))?;
         }
         Ok(())
     }
 
-    /// Applies YAML documents as the administrator.
-    pub async fn apply_yaml(&self, yaml: &str, namespace: Option<&str>) -> Result<()> {
-        self.apply(&documents(yaml)?, namespace).await
+    /// Creates an object as the administrator, or puts it in the place of the one of its name.
+    pub async fn put(&self, mut object: DynamicObject) -> Result<()> {
+        let api = api_of(&self.admin().await?, &object, None).await?;
+        let name = object.name_any();
+        match api.get_opt(&name).await? {
+            None => api.create(&PostParams::default(), &object).await?,
+            Some(existing) => {
+                object.metadata.resource_version = existing.metadata.resource_version;
+                api.replace(&name, &PostParams::default(), &object).await?
+            }
+        };
+        Ok(())
     }
 
     /// A token for a ServiceAccount, as its pod would hold it.
@@ -213,7 +228,8 @@ pub fn kubectl(kubeconfig: &Path, args: &[&str]) -> Result<String> {
 /// A client with a kubeconfig's rights.
 pub async fn client(kubeconfig: &Path) -> Result<Client> {
     drop(rustls::crypto::ring::default_provider().install_default());
-    let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default()).await?;
+    let config =
+        Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
 }
 
@@ -226,20 +242,17 @@ pub fn documents(yaml: &str) -> Result<Vec<DynamicObject>> {
         .collect()
 }
 
-async fn apply_one(client: &Client, object: &DynamicObject, namespace: Option<&str>) -> Result<()> {
+/// The API that an object belongs to. `namespace` is for those that name none.
+async fn api_of(client: &Client, object: &DynamicObject, namespace: Option<&str>) -> Result<Api<DynamicObject>> {
     let types = object.types.as_ref().context("an object without apiVersion and kind")?;
     let gvk = kube::core::GroupVersionKind::try_from(types)?;
     let (resource, capabilities): (ApiResource, _) = pinned_kind(client, &gvk).await?;
-    let name = object.name_any();
-    let api: Api<DynamicObject> = match capabilities.scope {
-        kube::discovery::Scope::Cluster => Api::all_with(client.clone(), &resource),
-        kube::discovery::Scope::Namespaced => {
-            let namespace = object.namespace().or_else(|| namespace.map(str::to_owned)).context("an object without a namespace")?;
+    Ok(match capabilities.scope {
+        Scope::Cluster => Api::all_with(client.clone(), &resource),
+        Scope::Namespaced => {
+            let namespace =
+                object.namespace().or_else(|| namespace.map(str::to_owned)).context("an object without a namespace")?;
             Api::namespaced_with(client.clone(), &namespace, &resource)
         }
-    };
-    api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(object))
-        .await
-        .with_context(|| format!("applying {} {name}", types.kind))
-        .map(drop)
+    })
 }

@@ -10,7 +10,10 @@ use anyhow::{Result, bail};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Polls until `probe` gives a value, and says what was last seen when it does not.
-pub async fn eventually<T, E: Debug>(what: &str, mut probe: impl AsyncFnMut() -> std::result::Result<T, E>) -> Result<T> {
+pub async fn eventually<T, E: Debug>(
+    what: &str,
+    mut probe: impl AsyncFnMut() -> std::result::Result<T, E>,
+) -> Result<T> {
     let mut ticks = tokio::time::interval(Duration::from_millis(25));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last = None;

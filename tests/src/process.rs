@@ -57,7 +57,11 @@ impl Process {
     /// Starts a program whose output is appended to `<dir>/<name>.log`.
     pub fn start(name: &str, dir: &Path, command: &mut Command) -> Result<Self> {
         let log = dir.join(format!("{name}.log"));
-        let out = File::options().create(true).append(true).open(&log).with_context(|| format!("opening {}", log.display()))?;
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| format!("opening {}", log.display()))?;
         let child = command
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)

@@ -83,13 +83,12 @@ impl Ports {
 #[derive(Debug)]
 pub struct Tenant {
     pub namespace: String,
+    /// Its sender's number. A number belongs to one tenant only.
+    pub number: String,
     pub account: CreatedAccount,
     pub app: App,
     pub api: TenantApi,
 }
-
-/// The number that every tenant's sender has; numbers are unique within a provider account only.
-pub const SENDER_NUMBER: &str = "+14155238886";
 
 impl World {
     /// A world in the shared cluster with these tenants' namespaces. With none, the operator watches all of the cluster.
@@ -102,7 +101,11 @@ impl World {
     }
 
     pub async fn start_in(cluster: Arc<Cluster>, tenants: &[&str], options: Options) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("whatsapp-world-").tempdir()?;
+        let mut dir = tempfile::Builder::new().prefix("whatsapp-world-").tempdir()?;
+        if std::env::var_os("KEEP_LOGS").is_some() {
+            dir.disable_cleanup(true);
+            tracing::info!(dir = %dir.path().display(), "the processes' logs stay");
+        }
         let system = cluster.namespace("whatsapp-system").await?;
         let mut namespaces = Vec::new();
         for tenant in tenants {
@@ -123,8 +126,19 @@ impl World {
         let control = sandbox.control();
         let ports = Ports::free()?;
         let operator = start_operator(&dir, &system, ports, sandbox.base_url(), &namespaces, &options)?;
-        let mut world =
-            Self { operator, data_plane: None, control, cluster, system, namespaces, accounts, ports, dir, sandbox, options };
+        let mut world = Self {
+            operator,
+            data_plane: None,
+            control,
+            cluster,
+            system,
+            namespaces,
+            accounts,
+            ports,
+            dir,
+            sandbox,
+            options,
+        };
         if !world.options.without_data_plane {
             world.start_data_plane(&[]).await?;
         }
@@ -162,7 +176,7 @@ impl World {
             .args(["--config-namespace", &self.system])
             .arg("--config-cache")
             .arg(self.dir.path().join("cache"))
-            .args(["--api-audience", AUDIENCE])
+            .args(["--api-audience", AUDIENCE, "--lease", "2s", "--drain-delay", "0s"])
             .arg("--allow-private-sinks")
             .args(&self.options.data_plane)
             .args(arguments)
@@ -180,8 +194,14 @@ impl World {
     /// SIGTERM to the operator, and another one in its place.
     pub async fn restart_operator(&mut self) -> Result<()> {
         self.operator.terminate()?;
-        self.operator =
-            start_operator(&self.dir, &self.system, self.ports, self.sandbox.base_url(), &self.namespaces, &self.options)?;
+        self.operator = start_operator(
+            &self.dir,
+            &self.system,
+            self.ports,
+            self.sandbox.base_url(),
+            &self.namespaces,
+            &self.options,
+        )?;
         Ok(())
     }
 
@@ -212,7 +232,8 @@ impl World {
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
         let text = reqwest::get(self.admin_url("/metrics")).await?.text().await?;
         let lines = text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && labels.iter().all(|l| line.contains(l))
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|l| line.contains(l))
         });
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
@@ -228,13 +249,18 @@ impl World {
     /// A tenant with its Secrets, and nothing else.
     pub async fn tenant_without_sender(&self, index: usize) -> Result<Tenant> {
         let namespace = self.namespaces.get(index).context("no such tenant")?.clone();
-        let new = NewAccount { senders: vec![SENDER_NUMBER.into()], services: vec![NewService::default()], ..NewAccount::default() };
+        let number = format!("+1415523{:04}", 8886 + index);
+        let new = NewAccount {
+            senders: vec![number.as_str().into()],
+            services: vec![NewService::default()],
+            ..NewAccount::default()
+        };
         let account = self.control.create_account(&new).await?;
         let app = App::start().await?;
         self.cluster.apply(&secrets(&namespace, &account)?, None).await?;
         let token = self.cluster.token(&namespace, "default", Some(AUDIENCE)).await?;
         let api = TenantApi::new(format!("http://127.0.0.1:{}", self.ports.api), token);
-        Ok(Tenant { namespace, account, app, api })
+        Ok(Tenant { namespace, number, account, app, api })
     }
 
     /// Waits until an object is `Ready`, and gives it.
@@ -243,11 +269,20 @@ impl World {
     }
 
     /// Waits until a condition of an object's current generation has this status, and gives the object.
-    pub async fn condition(&self, kind: &str, namespace: &str, name: &str, condition: &str, status: &str) -> Result<Value> {
+    pub async fn condition(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        condition: &str,
+        status: &str,
+    ) -> Result<Value> {
         eventually(&format!("{kind} {namespace}/{name} has {condition}={status}"), async || {
             let object = self.get(kind, namespace, name).map_err(|e| format!("{e:#}"))?;
             let reached = conditions(&object).any(|c| {
-                c["type"] == condition && c["status"] == status && c["observedGeneration"] == object["metadata"]["generation"]
+                c["type"] == condition
+                    && c["status"] == status
+                    && c["observedGeneration"] == object["metadata"]["generation"]
             });
             if reached { Ok(object) } else { Err(object["status"].to_string()) }
         })
@@ -273,7 +308,8 @@ impl World {
 
     /// What the provider sent to this customer, in its own view.
     pub async fn provider_messages(&self, tenant: &Tenant, to: &str) -> Result<Vec<MessageRecord>> {
-        let filter = MessageFilter { to: Some(to.to_owned()), from: None, account: Some(tenant.account.account_sid.clone()) };
+        let filter =
+            MessageFilter { to: Some(to.to_owned()), from: None, account: Some(tenant.account.account_sid.clone()) };
         let messages = self.control.messages(&filter).await?;
         Ok(messages.into_iter().filter(|m| m.direction.starts_with("outbound")).collect())
     }
@@ -313,9 +349,7 @@ fn start_operator(
 
 /// The tenant's Secrets: the provider's credentials, and what events are signed with.
 fn secrets(namespace: &str, account: &CreatedAccount) -> Result<Vec<DynamicObject>> {
-    let secret = |name: &str, data: Value| {
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": data})
-    };
+    let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": data});
     [secret("twilio", json!({"authToken": account.auth_token})), secret("events", json!({"secret": SIGNING_SECRET}))]
         .into_iter()
         .map(|value| Ok(serde_json::from_value(value)?))
@@ -326,7 +360,7 @@ impl Tenant {
     /// The sender `support`, with `changes` merged into its spec.
     pub fn sender(&self, changes: &Value) -> Result<DynamicObject> {
         let mut spec = json!({
-            "phoneNumber": SENDER_NUMBER,
+            "phoneNumber": self.number,
             "provider": {"twilio": {"accountSid": self.account.account_sid, "credentialsSecretRef": {"name": "twilio"}}},
             "events": [{"http": {"url": self.app.url(), "signingSecretRef": {"name": "events"}}}],
         });
@@ -352,7 +386,8 @@ impl Tenant {
 
     pub fn object(&self, kind: &str, name: &str, spec: impl serde::Serialize) -> Result<DynamicObject> {
         let metadata = json!({"name": name, "namespace": self.namespace});
-        let object = json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
+        let object =
+            json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
         Ok(serde_json::from_value(object)?)
     }
 }

@@ -49,7 +49,10 @@ async fn main() -> Result<()> {
     ensure!(!cfg!(debug_assertions), "a debug build measures nothing: run `make bench`");
     println!("{}", machine()?);
     println!("{COUNT} distinct signed webhooks of about 1 KiB for each row; committed with fsync before the answer\n");
-    println!("{:<14} {:>12} {:>10} {:>10} {:>16} {:>10}", "connections", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "RSS MiB");
+    println!(
+        "{:<14} {:>12} {:>10} {:>10} {:>16} {:>10}",
+        "connections", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "RSS MiB"
+    );
     let mut results = Vec::new();
     for connections in [1, 16, 64, 256] {
         let figures = measure(connections).await?;
@@ -88,7 +91,14 @@ async fn measure(connections: usize) -> Result<Figures> {
     let mut command = Command::new(binary("whatsapp-dataplane")?);
     command
         .arg("serve")
-        .args(["--webhook-listen", &at(ports.webhooks), "--api-listen", &at(ports.api), "--admin-listen", &at(ports.admin)])
+        .args([
+            "--webhook-listen",
+            &at(ports.webhooks),
+            "--api-listen",
+            &at(ports.api),
+            "--admin-listen",
+            &at(ports.admin),
+        ])
         .arg("--store")
         .arg(format!("sqlite://{}", dir.path().join("data.db").display()))
         .arg("--config-dir")
@@ -247,7 +257,10 @@ fn cpu(pid: u32) -> Result<Duration> {
 /// What the figures were measured on.
 fn machine() -> Result<String> {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpuinfo.lines().find_map(|l| l.strip_prefix("model name")).map_or("unknown", |m| m.trim_start_matches(['\t', ':', ' ']));
+    let model = cpuinfo
+        .lines()
+        .find_map(|l| l.strip_prefix("model name"))
+        .map_or("unknown", |m| m.trim_start_matches(['\t', ':', ' ']));
     let cores = cpuinfo.lines().filter(|l| l.starts_with("processor")).count();
     Ok(format!("{cores} cores of {model}; load generator on the same cores"))
 }

@@ -26,8 +26,11 @@ async fn main() -> Result<()> {
     let cluster = Cluster::private().await?;
     println!("kube-apiserver and etcd: up, with the three kinds installed");
     // Slow enough to be seen, quick enough to be watched.
-    let delays =
-        Delays { status: Duration::from_millis(150), review: Duration::from_secs(4), sender: Duration::from_millis(200) };
+    let delays = Delays {
+        status: Duration::from_millis(150),
+        review: Duration::from_secs(4),
+        sender: Duration::from_millis(200),
+    };
     let options = Options { delays: Some(delays), seed: Seed::example(), ..Options::default() };
     let world = World::start_in(cluster, &[], options).await?;
     println!("sandbox, in Twilio's place: {}", world.sandbox.base_url());
@@ -69,7 +72,8 @@ async fn main() -> Result<()> {
     let id = send(&api, "answer-18473", &text).await?;
     timeline(&api.until(&id, "read").await?);
     println!("\nTo somebody who never wrote, it may not:");
-    let refused = api.try_send("cold-call", &json!({"to": "+447700900999", "from": "support", "text": {"body": "Hi"}})).await?;
+    let refused =
+        api.try_send("cold-call", &json!({"to": "+447700900999", "from": "support", "text": {"body": "Hi"}})).await?;
     println!("{} {:#}", refused.status, refused.body);
 
     chapter("The provider delivers the same webhook once more");
@@ -101,8 +105,10 @@ fn chapter(title: &str) {
 fn kubectl(world: &World, args: &[&str]) -> Result<()> {
     println!("$ kubectl {}", args.join(" "));
     // Paths in what is shown are relative to the repository.
-    let absolute: Vec<String> =
-        args.iter().map(|a| if a.starts_with("examples/") { root().join(a).display().to_string() } else { (*a).to_owned() }).collect();
+    let absolute: Vec<String> = args
+        .iter()
+        .map(|a| if a.starts_with("examples/") { root().join(a).display().to_string() } else { (*a).to_owned() })
+        .collect();
     let output = world.cluster.kubectl(&absolute.iter().map(String::as_str).collect::<Vec<_>>())?;
     println!("{}", output.trim_end());
     Ok(())
