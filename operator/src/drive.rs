@@ -10,6 +10,7 @@ use std::time::Duration;
 use crds::annotation::{FINALIZER, PAUSED, RECONCILE_REQUESTED_AT};
 use crds::condition::{READY, reason};
 use kube::api::{Patch, PatchParams};
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
@@ -277,7 +278,7 @@ fn log<K: Kind>(object: &K, failure: &Failure, attempts: u32, again: Duration) {
     );
 }
 
-fn api<K: Kind>(object: &K, context: &Context) -> Api<K> {
+fn api<K: Kind>(object: &K, context: &Context) -> Api<PartialObjectMeta<K>> {
     Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default())
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};
+use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{Config, Event};
 use kube::{Api, ResourceExt};
 use messaging::config::kubernetes::REPLICA_LABEL;
@@ -113,7 +114,7 @@ async fn report_one<K: Kind>(context: &Context, object: &Arc<K>) -> Result<(), k
     if !observed || status["dataPlane"] == json!(now) {
         return Ok(());
     }
-    let api: Api<K> = Api::namespaced(context.client.clone(), tenant.as_str());
+    let api: Api<PartialObjectMeta<K>> = Api::namespaced(context.client.clone(), tenant.as_str());
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     match api.patch_status(&name, &params, &Patch::Merge(json!({ "status": { "dataPlane": now } }))).await {
         Ok(written) => {
