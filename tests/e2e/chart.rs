@@ -6,8 +6,10 @@ use anyhow::{Result, ensure};
 use tests::cluster::Cluster;
 use tests::process::{output, root, tool};
 
-fn helm(cluster: &Cluster, args: &[&str]) -> Result<String> {
-    output(Command::new(tool("helm")?).env("KUBECONFIG", cluster.kubeconfig()).args(args))
+async fn helm(cluster: &Cluster, args: &[&str]) -> Result<String> {
+    let mut command = Command::new(tool("helm")?);
+    command.env("KUBECONFIG", cluster.kubeconfig()).args(args);
+    output(command).await
 }
 
 #[tokio::test]
@@ -16,36 +18,36 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
     let cluster = Cluster::start()?;
     let chart = root().join("charts/whatsapp-operator").to_string_lossy().into_owned();
     let url = "publicBaseUrl=https://whatsapp.example.com";
-    helm(&cluster, &["lint", "--strict", &chart, "--set", url])?;
+    helm(&cluster, &["lint", "--strict", &chart, "--set", url]).await?;
 
     let release = ["whatsapp", &chart, "--namespace", "whatsapp-system"];
-    let notes = helm(&cluster, &[&["install"], &release[..], &["--create-namespace", "--set", url]].concat())?;
+    let notes = helm(&cluster, &[&["install"], &release[..], &["--create-namespace", "--set", url]].concat()).await?;
     ensure!(notes.contains("STATUS: deployed"), "{notes}");
-    let kinds = cluster.kubectl(&["api-resources", "--api-group=whatsapp-operator.dev", "--output=name"])?;
+    let kinds = cluster.kubectl(&["api-resources", "--api-group=whatsapp-operator.dev", "--output=name"]).await?;
     ensure!(kinds.lines().count() == 3, "{kinds}");
-    let deployed = cluster.kubectl(&[
-        "get",
-        "deployments,statefulsets,services,serviceaccounts",
-        "--namespace",
-        "whatsapp-system",
-    ])?;
+    let deployed = cluster
+        .kubectl(&["get", "deployments,statefulsets,services,serviceaccounts", "--namespace", "whatsapp-system"])
+        .await?;
     ensure!(deployed.contains("operator") && deployed.contains("data-plane"), "{deployed}");
 
     let upgraded =
-        helm(&cluster, &[&["upgrade"], &release[..], &["--set", url, "--set", "operator.logFormat=text"]].concat())?;
+        helm(&cluster, &[&["upgrade"], &release[..], &["--set", url, "--set", "operator.logFormat=text"]].concat())
+            .await?;
     ensure!(upgraded.contains("REVISION: 2"), "{upgraded}");
 
-    helm(&cluster, &["uninstall", "whatsapp", "--namespace", "whatsapp-system"])?;
-    let left = cluster.kubectl(&[
-        "get",
-        "deployments,statefulsets,services,roles,rolebindings",
-        "--namespace",
-        "whatsapp-system",
-        "--output=name",
-    ])?;
+    helm(&cluster, &["uninstall", "whatsapp", "--namespace", "whatsapp-system"]).await?;
+    let left = cluster
+        .kubectl(&[
+            "get",
+            "deployments,statefulsets,services,roles,rolebindings",
+            "--namespace",
+            "whatsapp-system",
+            "--output=name",
+        ])
+        .await?;
     ensure!(left.trim().is_empty(), "left behind: {left}");
     // Removing the chart must not remove every tenant's senders and templates.
-    let kinds = cluster.kubectl(&["api-resources", "--api-group=whatsapp-operator.dev", "--output=name"])?;
+    let kinds = cluster.kubectl(&["api-resources", "--api-group=whatsapp-operator.dev", "--output=name"]).await?;
     ensure!(kinds.lines().count() == 3, "{kinds}");
     Ok(())
 }
@@ -53,10 +55,14 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
 #[tokio::test]
 async fn a_value_that_the_chart_does_not_know_is_refused() -> Result<()> {
     let chart = root().join("charts/whatsapp-operator").to_string_lossy().into_owned();
-    let template = |set: &str| output(Command::new(tool("helm")?).args(["template", "whatsapp", &chart, "--set", set]));
-    let unknown = template("publicBaseUrl=https://whatsapp.example.com,publicBaseURL=typo");
+    let template = async |set: &str| -> Result<String> {
+        let mut command = Command::new(tool("helm")?);
+        command.args(["template", "whatsapp", &chart, "--set", set]);
+        output(command).await
+    };
+    let unknown = template("publicBaseUrl=https://whatsapp.example.com,publicBaseURL=typo").await;
     ensure!(unknown.as_ref().is_err_and(|e| e.to_string().contains("publicBaseURL")), "{unknown:?}");
-    let missing = template("operator.logFormat=text");
+    let missing = template("operator.logFormat=text").await;
     ensure!(missing.as_ref().is_err_and(|e| e.to_string().contains("publicBaseUrl")), "{missing:?}");
     Ok(())
 }

@@ -33,7 +33,7 @@ async fn every_example_applies() -> Result<()> {
             continue;
         }
         ensure!(!documents(&text)?.is_empty(), "{} holds no object", file.display());
-        cluster.kubectl(&["apply", "--validate=strict", "-f", &file.to_string_lossy()])?;
+        cluster.kubectl(&["apply", "--validate=strict", "-f", &file.to_string_lossy()]).await?;
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ async fn with_the_api_server_gone_the_data_plane_serves_and_restarts_from_its_ca
     })
     .await?;
 
-    cluster.stop_api_server()?;
+    cluster.stop_api_server().await?;
     let talk = async |n: u32| -> Result<()> {
         let words = format!("hello {n}");
         world.control.reply(CUSTOMER, &Reply { body: words.clone(), ..Reply::default() }).await?;
@@ -53,7 +53,7 @@ async fn with_the_api_server_gone_the_data_plane_serves_and_restarts_from_its_ca
     talk(2).await?;
 
     // When it is back, changes arrive again.
-    cluster.start_api_server()?;
+    cluster.start_api_server().await?;
     world.cluster.apply(&[shop.sender(&json!({"limits": {"messagesPerSecond": 40}}))?], None).await?;
     world.ready("whatsappsender", &shop.namespace, "support").await?;
     world.in_data_plane("whatsappsender", &shop.namespace, "support").await?;

@@ -22,7 +22,7 @@ async fn what_a_tenant_declares_becomes_a_message_that_is_read_and_a_reply_that_
     {
         world.in_data_plane(kind, &shop.namespace, name).await?;
     }
-    let table = world.cluster.kubectl(&["get", "whatsapp", "--namespace", &shop.namespace])?;
+    let table = world.cluster.kubectl(&["get", "whatsapp", "--namespace", &shop.namespace]).await?;
     for cell in ["support", "+14155238886", "twilio", "ONLINE", "order-shipped", "UTILITY", "Approved", "2/2"] {
         ensure!(table.contains(cell), "`kubectl get whatsapp` does not show {cell}:\n{table}");
     }

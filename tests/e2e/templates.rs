@@ -23,8 +23,10 @@ async fn a_rejected_template_is_stalled_with_the_providers_reason() -> Result<()
     let message = stalled["message"].as_str().unwrap_or_default();
     ensure!(message.contains("INVALID_FORMAT. The placeholder has no sample."), "{message}");
     ensure!(!conditions(&template).any(|c| c["type"] == "Ready" && c["status"] == "True"), "{template:#}");
-    let described =
-        world.cluster.kubectl(&["describe", "messagetemplate", "order-shipped", "--namespace", &shop.namespace])?;
+    let described = world
+        .cluster
+        .kubectl(&["describe", "messagetemplate", "order-shipped", "--namespace", &shop.namespace])
+        .await?;
     ensure!(described.contains("INVALID_FORMAT"), "{described}");
     Ok(())
 }
@@ -63,15 +65,11 @@ async fn deleting_a_template_deletes_it_at_the_provider_even_when_the_tenants_se
     let shop = world.tenant(0).await?;
     world.cluster.apply(&[shop.template("order-shipped", &json!({}))?], None).await?;
     world.ready("messagetemplate", &shop.namespace, "order-shipped").await?;
-    world.cluster.kubectl(&["delete", "secret", "twilio", "--namespace", &shop.namespace])?;
-    world.cluster.kubectl(&[
-        "delete",
-        "messagetemplate",
-        "order-shipped",
-        "--namespace",
-        &shop.namespace,
-        "--timeout=60s",
-    ])?;
+    world.cluster.kubectl(&["delete", "secret", "twilio", "--namespace", &shop.namespace]).await?;
+    world
+        .cluster
+        .kubectl(&["delete", "messagetemplate", "order-shipped", "--namespace", &shop.namespace, "--timeout=60s"])
+        .await?;
     let filter = RequestFilter {
         method: Some("DELETE".into()),
         path: Some("/v1/Content/".into()),

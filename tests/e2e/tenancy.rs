@@ -66,17 +66,17 @@ async fn another_tenants_secret_is_unreachable() -> Result<()> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), &manifest)?;
     let path = file.path().to_string_lossy();
-    let refused = world.cluster.kubectl(&["apply", "--validate=strict", "-f", &path]);
+    let refused = world.cluster.kubectl(&["apply", "--validate=strict", "-f", &path]).await;
     ensure!(refused.as_ref().is_err_and(|e| e.to_string().contains("namespace")), "{refused:?}");
 
     // With the name alone it finds its own namespace's Secret, or none.
-    world.cluster.kubectl(&["delete", "secret", "twilio", "--namespace", &bakery.namespace])?;
+    world.cluster.kubectl(&["delete", "secret", "twilio", "--namespace", &bakery.namespace]).await?;
     world.cluster.apply(&[bakery.sender(&json!({}))?], None).await?;
     let sender = world.condition("whatsappsender", &bakery.namespace, "support", "CredentialsValid", "False").await?;
     ensure!(sender.to_string().contains("twilio"), "{sender:#}");
 
     // The data plane reads the compiled Secrets of its own namespace and no tenant's.
-    let reached = kubectl(&world.data_plane_kubeconfig(), &["get", "secrets", "--namespace", &shop.namespace]);
+    let reached = kubectl(&world.data_plane_kubeconfig(), &["get", "secrets", "--namespace", &shop.namespace]).await;
     ensure!(reached.as_ref().is_err_and(|e| e.to_string().contains("forbidden")), "{reached:?}");
     // And no tenant reads the compiled Secrets.
     let tenants = tempfile::NamedTempFile::new()?;

@@ -16,13 +16,13 @@ pub struct ServiceAccounts {
 }
 
 /// `helm template`, as objects.
-pub fn render(release: &str, namespace: &str, values: &[(&str, &str)]) -> Result<Vec<DynamicObject>> {
+pub async fn render(release: &str, namespace: &str, values: &[(&str, &str)]) -> Result<Vec<DynamicObject>> {
     let mut command = Command::new(tool("helm")?);
     command.args(["template", release]).arg(root().join("charts/whatsapp-operator")).args(["--namespace", namespace]);
     for (key, value) in values {
         command.arg("--set").arg(format!("{key}={value}"));
     }
-    documents(&output(&mut command)?)
+    documents(&output(command).await?)
 }
 
 /// Applies the chart's ServiceAccounts and RBAC rules, and nothing else of it.
@@ -37,7 +37,7 @@ pub async fn install_rbac(
     if !watch.is_empty() {
         values.push(("watchNamespaces", watched.as_str()));
     }
-    let objects = render(release, namespace, &values)?;
+    let objects = render(release, namespace, &values).await?;
     let kind = |object: &DynamicObject| object.types.as_ref().map(|t| t.kind.clone()).unwrap_or_default();
     let rules: Vec<DynamicObject> = objects
         .into_iter()

@@ -119,31 +119,33 @@ impl Cluster {
     }
 
     /// `kubectl` as the administrator.
-    pub fn kubectl(&self, args: &[&str]) -> Result<String> {
-        kubectl(&self.kubeconfig, args)
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        kubectl(&self.kubeconfig, args).await
     }
 
     async fn install_crds(&self) -> Result<()> {
-        self.kubectl(&["apply", "--server-side", "-f", &root().join("crds").to_string_lossy()])?;
+        self.kubectl(&["apply", "--server-side", "-f", &root().join("crds").to_string_lossy()]).await?;
         let wait = ["wait", "--for=condition=Established", "--timeout=30s", "crd"];
         let names =
             ["whatsappsenders", "messagetemplates", "routingpolicies"].map(|n| format!("{n}.whatsapp-operator.dev"));
-        self.kubectl(&[&wait[..], &names.each_ref().map(String::as_str)[..]].concat()).map(drop)
+        self.kubectl(&[&wait[..], &names.each_ref().map(String::as_str)[..]].concat()).await.map(drop)
     }
 
     /// Stops the API server alone; etcd and the controllers stay.
-    pub fn stop_api_server(&self) -> Result<()> {
-        self.api_server("stop")
+    pub async fn stop_api_server(&self) -> Result<()> {
+        self.api_server("stop").await
     }
 
     /// Starts it again, at the same address, and waits until it is ready.
-    pub fn start_api_server(&self) -> Result<()> {
-        self.api_server("start")
+    pub async fn start_api_server(&self) -> Result<()> {
+        self.api_server("start").await
     }
 
-    fn api_server(&self, what: &str) -> Result<()> {
+    async fn api_server(&self, what: &str) -> Result<()> {
         let own = self.own.as_ref().context("only a cluster that we started may be stopped: unset KUBECONFIG")?;
-        output(Command::new(tool("control-plane")?).args(["apiserver", what, "--dir"]).arg(own.dir.path())).map(drop)
+        let mut command = Command::new(tool("control-plane")?);
+        command.args(["apiserver", what, "--dir"]).arg(own.dir.path());
+        output(command).await.map(drop)
     }
 
     /// Everything that was changed in the cluster so far, oldest first; `None` for a cluster that is not ours.
@@ -221,8 +223,10 @@ impl Cluster {
 }
 
 /// `kubectl` with a kubeconfig.
-pub fn kubectl(kubeconfig: &Path, args: &[&str]) -> Result<String> {
-    output(Command::new(tool("kubectl")?).env("KUBECONFIG", kubeconfig).args(args))
+pub async fn kubectl(kubeconfig: &Path, args: &[&str]) -> Result<String> {
+    let mut command = Command::new(tool("kubectl")?);
+    command.env("KUBECONFIG", kubeconfig).args(args);
+    output(command).await
 }
 
 /// A client with a kubeconfig's rights.

@@ -35,8 +35,9 @@ pub fn tool(name: &str) -> Result<PathBuf> {
 }
 
 /// Runs a program to its end and gives its standard output; its standard error is in the error when it fails.
-pub fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("running {command:?}"))?;
+pub async fn output(command: Command) -> Result<String> {
+    let mut command = tokio::process::Command::from(command);
+    let output = command.kill_on_drop(true).output().await.with_context(|| format!("running {command:?}"))?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         Ok(stdout)

@@ -238,11 +238,12 @@ impl World {
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
-    /// A tenant with its Secret and a sender named `support` that is ready.
+    /// A tenant with its Secrets and a sender named `support` that is ready and runs in the data plane.
     pub async fn tenant(&self, index: usize) -> Result<Tenant> {
         let tenant = self.tenant_without_sender(index).await?;
         self.cluster.apply(&[tenant.sender(&json!({}))?], None).await?;
         self.ready("whatsappsender", &tenant.namespace, "support").await?;
+        self.in_data_plane("whatsappsender", &tenant.namespace, "support").await?;
         Ok(tenant)
     }
 
@@ -278,7 +279,7 @@ impl World {
         status: &str,
     ) -> Result<Value> {
         eventually(&format!("{kind} {namespace}/{name} has {condition}={status}"), async || {
-            let object = self.get(kind, namespace, name).map_err(|e| format!("{e:#}"))?;
+            let object = self.get(kind, namespace, name).await.map_err(|e| format!("{e:#}"))?;
             let reached = conditions(&object).any(|c| {
                 c["type"] == condition
                     && c["status"] == status
@@ -290,15 +291,15 @@ impl World {
     }
 
     /// An object as it is now.
-    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Value> {
-        let json = self.cluster.kubectl(&["get", kind, name, "--namespace", namespace, "--output", "json"])?;
+    pub async fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Value> {
+        let json = self.cluster.kubectl(&["get", kind, name, "--namespace", namespace, "--output", "json"]).await?;
         serde_json::from_str(&json).context("kubectl's JSON")
     }
 
     /// Waits until every replica runs the current config of this object.
     pub async fn in_data_plane(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
         eventually(&format!("the data plane runs the config of {kind} {name}"), async || {
-            let object = self.get(kind, namespace, name).map_err(|e| format!("{e:#}"))?;
+            let object = self.get(kind, namespace, name).await.map_err(|e| format!("{e:#}"))?;
             let replicas = &object["status"]["dataPlane"];
             let (ready, total) = (replicas["ready"].as_u64().unwrap_or(0), replicas["total"].as_u64().unwrap_or(0));
             if total > 0 && ready == total { Ok(()) } else { Err(object["status"].to_string()) }

@@ -39,17 +39,17 @@ async fn main() -> Result<()> {
     println!("the shop's application: listening for events on {}", app.url());
 
     chapter("A tenant declares a sender, a template and a routing policy");
-    kubectl(&world, &["apply", "-f", "examples/quickstart/"])?;
+    kubectl(&world, &["apply", "-f", "examples/quickstart/"]).await?;
     world.ready("whatsappsender", "shop", "support").await?;
     world.condition("messagetemplate", "shop", "order-shipped", "Synced", "True").await?;
     println!("\nThe sender is online, its webhooks point at the data plane, and the template is under review:");
-    kubectl(&world, &["get", "whatsapp", "--namespace", "shop"])?;
+    kubectl(&world, &["get", "whatsapp", "--namespace", "shop"]).await?;
     for (kind, name) in [("messagetemplate", "order-shipped"), ("routingpolicy", "default")] {
         world.ready(kind, "shop", name).await?;
         world.in_data_plane(kind, "shop", name).await?;
     }
     println!("\nReview is over, and the data plane runs the new config:");
-    kubectl(&world, &["get", "whatsapp", "--namespace", "shop"])?;
+    kubectl(&world, &["get", "whatsapp", "--namespace", "shop"]).await?;
 
     chapter("The application sends a template message, and follows it until it is read");
     world.control.behave(CUSTOMER, &Behaviour { reads: Some(true), ..Behaviour::default() }).await?;
@@ -102,14 +102,14 @@ fn chapter(title: &str) {
     println!("\n\u{1b}[1m── {title}\u{1b}[0m\n");
 }
 
-fn kubectl(world: &World, args: &[&str]) -> Result<()> {
+async fn kubectl(world: &World, args: &[&str]) -> Result<()> {
     println!("$ kubectl {}", args.join(" "));
     // Paths in what is shown are relative to the repository.
     let absolute: Vec<String> = args
         .iter()
         .map(|a| if a.starts_with("examples/") { root().join(a).display().to_string() } else { (*a).to_owned() })
         .collect();
-    let output = world.cluster.kubectl(&absolute.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let output = world.cluster.kubectl(&absolute.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     println!("{}", output.trim_end());
     Ok(())
 }
