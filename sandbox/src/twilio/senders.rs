@@ -98,7 +98,7 @@ impl Sender {
         self.webhook.insert(name.to_owned(), json!(url));
     }
 
-    /// Takes over the parts of `body` that are not null; a null inside a part is a value.
+    /// Takes over what is not null: the SDKs send null for whatever the caller left out.
     fn change(&mut self, body: &Map<String, Value>) -> Result<(), ApiError> {
         let mut parts = [
             ("configuration", &mut self.configuration, &CONFIGURATION[..]),
@@ -110,6 +110,7 @@ impl Sender {
         }
         for (name, part, _) in &mut parts {
             let changes = body.get(*name).and_then(Value::as_object).into_iter().flatten();
+            let changes = changes.filter(|(_, value)| !value.is_null());
             part.extend(changes.map(|(key, value)| (key.clone(), value.clone())));
         }
         Ok(())

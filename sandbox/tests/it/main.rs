@@ -1,5 +1,7 @@
 //! The sandbox from outside: over HTTP, as a client of the provider and as the receiver of its webhooks.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is how a failure is told")]
+
 mod credentials;
 mod faults;
 mod fuzz;
