@@ -147,7 +147,8 @@ CREATE TABLE attempts (
     PRIMARY KEY (tenant, id)
 ) /*sqlite: WITHOUT ROWID */;
 CREATE INDEX attempts_by_message ON attempts (tenant, message);
-CREATE INDEX attempts_by_provider_message ON attempts (tenant, provider_message_id) WHERE provider_message_id IS NOT NULL;
+-- Unique also so that SQLite, which knows no sizes, prefers it to the key's leading tenant.
+CREATE UNIQUE INDEX attempts_by_provider_message ON attempts (tenant, provider_message_id);
 
 -- Messages that wait to be handed over. A claim moves available_at to the end of its lease, so that what its holder
 -- leaves behind comes back by itself.
@@ -203,7 +204,7 @@ CREATE TABLE outbox (
     dead_at      BIGINT,
     PRIMARY KEY (tenant, sender, sink, event)
 );
-CREATE INDEX outbox_available ON outbox (tenant, sender, sink, available_at) WHERE dead_at IS NULL;
+CREATE INDEX outbox_available ON outbox (tenant, sender, sink, available_at, event) WHERE dead_at IS NULL;
 CREATE INDEX outbox_order ON outbox (tenant, sender, sink, subject, position) WHERE dead_at IS NULL;
 CREATE INDEX outbox_dead ON outbox (tenant, sender, dead_at) WHERE dead_at IS NOT NULL;
 

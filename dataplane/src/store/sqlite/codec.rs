@@ -12,10 +12,19 @@ use crate::store::StoreError;
 use crate::store::message::{Message, Priority, Reason};
 use messaging::policy::Purpose;
 
-/// Every column of `messages`, in the order in which [`message`] reads them.
-pub(super) const MESSAGE_COLUMNS: &str = "m.tenant, m.id, m.sender, m.messaging_service_sid, m.contact, m.content, \
-     m.purpose, m.priority, m.reply_to, m.reply_to_provider_id, m.metadata, m.status, m.reason, \
-     m.provider_message_id, m.attempt, m.attempts, m.created_at, m.updated_at, m.scheduled_at, m.expires_at";
+/// A statement that selects every column of `messages`, called `m`, in the order in which [`message`] reads them; then
+/// what follows `SELECT` and those columns.
+macro_rules! select_message {
+    ($rest:literal) => {
+        concat!(
+            "SELECT m.tenant, m.id, m.sender, m.messaging_service_sid, m.contact, m.content, m.purpose, m.priority, ",
+            "m.reply_to, m.reply_to_provider_id, m.metadata, m.status, m.reason, m.provider_message_id, m.attempt, ",
+            "m.attempts, m.created_at, m.updated_at, m.scheduled_at, m.expires_at",
+            $rest
+        )
+    };
+}
+pub(super) use select_message;
 
 pub(super) fn corrupt(what: &'static str, reason: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what, reason: reason.into() }
@@ -87,7 +96,7 @@ pub(super) fn reason_json(reason: Option<&Reason>) -> Result<Option<String>, Sto
     reason.map(json).transpose()
 }
 
-/// Reads a message from [`MESSAGE_COLUMNS`], which begin at the row's first column.
+/// Reads a message from a row of [`select_message!`].
 pub(super) fn message(row: &SqliteRow) -> Result<Message, StoreError> {
     let text = |i: usize| row.try_get::<&str, _>(i);
     let maybe = |i: usize| row.try_get::<Option<&str>, _>(i);

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use messaging::id::{AttemptId, TenantId};
 use messaging::lifecycle::{LifecycleEvent, MessageState, MessageStatus};
 use messaging::provider::StatusUpdate;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use super::codec::{MESSAGE_COLUMNS, message, micros, reason_json};
+use super::codec::{message, micros, reason_json, select_message};
 use super::committer::Tx;
 use super::{outbox, webhooks};
 use crate::event;
@@ -55,8 +55,11 @@ pub(super) async fn load(
     tenant: &TenantId,
     id: &str,
 ) -> Result<Option<Message>, StoreError> {
-    let sql = format!("SELECT {MESSAGE_COLUMNS} FROM messages m WHERE m.tenant = $1 AND m.id = $2");
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant.as_str()).bind(id).fetch_optional(connection).await?;
+    let row = sqlx::query(select_message!(" FROM messages m WHERE m.tenant = $1 AND m.id = $2"))
+        .bind(tenant.as_str())
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
     row.as_ref().map(message).transpose()
 }
 
@@ -65,15 +68,14 @@ pub(super) async fn message_of_attempt(
     tenant: &TenantId,
     attempt: AttemptId,
 ) -> Result<Option<Message>, StoreError> {
-    let sql = format!(
-        "SELECT {MESSAGE_COLUMNS} FROM attempts a JOIN messages m ON m.tenant = a.tenant AND m.id = a.message
+    let row = sqlx::query(select_message!(
+        " FROM attempts a JOIN messages m ON m.tenant = a.tenant AND m.id = a.message
          WHERE a.tenant = $1 AND a.id = $2"
-    );
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(tenant.as_str())
-        .bind(attempt.to_string())
-        .fetch_optional(&mut *tx.connection)
-        .await?;
+    ))
+    .bind(tenant.as_str())
+    .bind(attempt.to_string())
+    .fetch_optional(&mut *tx.connection)
+    .await?;
     row.as_ref().map(message).transpose()
 }
 
@@ -82,15 +84,14 @@ pub(super) async fn message_of_provider(
     tenant: &TenantId,
     provider_message_id: &str,
 ) -> Result<Option<Message>, StoreError> {
-    let sql = format!(
-        "SELECT {MESSAGE_COLUMNS} FROM attempts a JOIN messages m ON m.tenant = a.tenant AND m.id = a.message
+    let row = sqlx::query(select_message!(
+        " FROM attempts a JOIN messages m ON m.tenant = a.tenant AND m.id = a.message
          WHERE a.tenant = $1 AND a.provider_message_id = $2"
-    );
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(tenant.as_str())
-        .bind(provider_message_id)
-        .fetch_optional(connection)
-        .await?;
+    ))
+    .bind(tenant.as_str())
+    .bind(provider_message_id)
+    .fetch_optional(connection)
+    .await?;
     row.as_ref().map(message).transpose()
 }
 
@@ -184,9 +185,11 @@ pub(super) async fn learn_provider_id(
     attempt: AttemptId,
     provider_message_id: &str,
 ) -> Result<(), StoreError> {
+    // An id that another attempt has is not this one's, whoever says so.
     sqlx::query(
         "UPDATE attempts SET provider_message_id = $3
-         WHERE tenant = $1 AND id = $2 AND provider_message_id IS NULL",
+         WHERE tenant = $1 AND id = $2 AND provider_message_id IS NULL
+           AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.tenant = $1 AND a.provider_message_id = $3)",
     )
     .bind(tenant.as_str())
     .bind(attempt.to_string())

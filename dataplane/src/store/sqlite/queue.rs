@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use messaging::failure::AfterFailure;
 use messaging::lifecycle::{LifecycleEvent, MessageStatus};
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
 
-use super::codec::{MESSAGE_COLUMNS, corrupt, message, micros, parse, priority_code, time};
+use super::codec::{corrupt, message, micros, parse, priority_code, select_message, time};
 use super::committer::{Operation, Tx};
 use super::contacts;
 use super::lifecycle::{self, Evidence};
@@ -28,25 +28,26 @@ impl Operation for ClaimDue {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Claim>, StoreError> {
         // The same rows in the same order in both statements, because there is one writer.
-        const DUE: &str = "SELECT message FROM queue
-             WHERE tenant = $1 AND sender = $2 AND priority = $3 AND available_at <= $4
-             ORDER BY available_at, message LIMIT $5";
-        let select = format!(
-            "SELECT {MESSAGE_COLUMNS}, q.fence, q.due_at, c.version, c.state, a.id
+        const SELECT: &str = select_message!(
+            ", q.fence, q.due_at, c.version, c.state, a.id
              FROM queue q
              JOIN messages m ON m.tenant = q.tenant AND m.id = q.message
              LEFT JOIN contacts c ON c.tenant = m.tenant AND c.sender = m.sender AND c.contact = m.contact
              LEFT JOIN attempts a ON a.tenant = m.tenant AND a.id = m.attempt AND a.finished_at IS NULL
-             WHERE q.tenant = $1 AND q.message IN ({DUE})
+             WHERE q.tenant = $1 AND q.message IN (
+               SELECT message FROM queue
+               WHERE tenant = $1 AND sender = $2 AND priority = $3 AND available_at <= $4
+               ORDER BY available_at, message LIMIT $5)
              ORDER BY q.available_at, q.message"
         );
-        let update = format!(
-            "UPDATE queue SET fence = fence + 1, owner = $6, available_at = $7
-             WHERE tenant = $1 AND message IN ({DUE})"
-        );
+        const UPDATE: &str = "UPDATE queue SET fence = fence + 1, owner = $6, available_at = $7
+             WHERE tenant = $1 AND message IN (
+               SELECT message FROM queue
+               WHERE tenant = $1 AND sender = $2 AND priority = $3 AND available_at <= $4
+               ORDER BY available_at, message LIMIT $5)";
         let mut claims = Vec::new();
         for (lane, limit) in &self.shares {
-            let due = sqlx::query(AssertSqlSafe(select.as_str()))
+            let due = sqlx::query(SELECT)
                 .bind(lane.tenant.as_str())
                 .bind(lane.sender.as_str())
                 .bind(priority_code(lane.priority))
@@ -57,7 +58,7 @@ impl Operation for ClaimDue {
             if due.is_empty() {
                 continue;
             }
-            sqlx::query(AssertSqlSafe(update.as_str()))
+            sqlx::query(UPDATE)
                 .bind(lane.tenant.as_str())
                 .bind(lane.sender.as_str())
                 .bind(priority_code(lane.priority))
@@ -98,15 +99,21 @@ fn claim(row: &SqliteRow, lease_until: Timestamp) -> Result<Claim, StoreError> {
     })
 }
 
+const RENEW: &str = "UPDATE queue SET available_at = $4 WHERE tenant = $1 AND message = $2 AND fence = $3";
+/// The fence moves on, so that who gave it back can't change its mind.
+const GIVE_BACK: &str = "UPDATE queue SET available_at = $4, fence = fence + 1, owner = NULL
+     WHERE tenant = $1 AND message = $2 AND fence = $3";
+const REQUEUE: &str = "UPDATE queue SET due_at = $4, available_at = $4, fence = fence + 1, owner = NULL
+     WHERE tenant = $1 AND message = $2 AND fence = $3";
+
 /// Changes the place of a claimed message in the queue, if it is still held.
 async fn update_held(
     tx: &mut Tx<'_>,
     claim: &ClaimRef,
-    set: &'static str,
+    update: &'static str,
     until: Timestamp,
 ) -> Result<Fenced, StoreError> {
-    let sql = format!("UPDATE queue SET {set} WHERE tenant = $1 AND message = $2 AND fence = $3");
-    let updated = sqlx::query(AssertSqlSafe(sql))
+    let updated = sqlx::query(update)
         .bind(claim.tenant.as_str())
         .bind(claim.message.to_string())
         .bind(claim.fence)
@@ -128,7 +135,7 @@ async fn fence(tx: &mut Tx<'_>, claim: &ClaimRef) -> Result<Option<i64>, StoreEr
 impl Operation for RenewClaim {
     type Answer = Fenced;
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Fenced, StoreError> {
-        update_held(tx, &self.claim, "available_at = $4", self.until).await
+        update_held(tx, &self.claim, RENEW, self.until).await
     }
 }
 
@@ -136,8 +143,7 @@ impl Operation for DeferClaim {
     type Answer = Fenced;
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Fenced, StoreError> {
         tx.bells.queue = true;
-        // The fence moves on, so that who gave it back can't change its mind.
-        update_held(tx, &self.claim, "available_at = $4, fence = fence + 1, owner = NULL", self.until).await
+        update_held(tx, &self.claim, GIVE_BACK, self.until).await
     }
 }
 
@@ -193,17 +199,13 @@ impl Operation for FinishAttempt {
             AttemptResult::Unconfirmed { .. } => ("unconfirmed", None),
             AttemptResult::Ended { .. } => ("ended", None),
         };
-        sqlx::query(
-            "UPDATE attempts SET finished_at = $3, outcome = $4, provider_message_id = COALESCE($5, provider_message_id)
-             WHERE tenant = $1 AND id = $2",
-        )
-        .bind(claim.tenant.as_str())
-        .bind(attempt.to_string())
-        .bind(micros(*now))
-        .bind(outcome)
-        .bind(provider_message_id)
-        .execute(&mut *tx.connection)
-        .await?;
+        sqlx::query("UPDATE attempts SET finished_at = $3, outcome = $4 WHERE tenant = $1 AND id = $2")
+            .bind(claim.tenant.as_str())
+            .bind(attempt.to_string())
+            .bind(micros(*now))
+            .bind(outcome)
+            .execute(&mut *tx.connection)
+            .await?;
 
         let failed = |then, reason: &Reason| {
             let event = LifecycleEvent::AttemptFailed { attempt: *attempt, then, reason: reason.text.clone() };
@@ -226,12 +228,12 @@ impl Operation for FinishAttempt {
         };
         lifecycle::advance(tx, &mut message, &evidence, sinks).await?;
         if let Some(id) = provider_message_id {
+            lifecycle::learn_provider_id(tx, &claim.tenant, *attempt, id).await?;
             lifecycle::adopt_parked(tx, &mut message, id, sinks).await?;
         }
         match result {
             AttemptResult::Retry { at, .. } if message.status == MessageStatus::Queued => {
-                let requeue = "due_at = $4, available_at = $4, fence = fence + 1, owner = NULL";
-                let _held = update_held(tx, claim, requeue, *at).await?;
+                let _held = update_held(tx, claim, REQUEUE, *at).await?;
                 tx.bells.queue = true;
             }
             // Where a callback has told more than the answer did, it stands.

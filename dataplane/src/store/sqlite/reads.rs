@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use messaging::id::{MessageId, TenantId};
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
-use super::codec::{MESSAGE_COLUMNS, count, message as read_message, micros, optional_reason, parse, priority, time};
+use super::codec::{count, message as read_message, micros, optional_reason, parse, priority, select_message, time};
 use super::lifecycle;
 use crate::store::StoreError;
 use crate::store::message::{Message, MessageFilter, MessageRecord, Page, StatusCount, TimelineEntry};
@@ -48,8 +48,8 @@ pub(super) async fn messages(
     filter: &MessageFilter,
 ) -> Result<Page<Message>, StoreError> {
     let MessageFilter { status, to, sender, template, since, until, after, limit } = filter;
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
-    query.push(MESSAGE_COLUMNS).push(" FROM messages m WHERE m.tenant = ").push_bind(tenant.as_str());
+    let mut query = QueryBuilder::<Sqlite>::new(select_message!(" FROM messages m WHERE m.tenant = "));
+    query.push_bind(tenant.as_str());
     if let Some(status) = status {
         query.push(" AND m.status = ").push_bind(status.as_str());
     }

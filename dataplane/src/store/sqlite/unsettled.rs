@@ -1,10 +1,10 @@
 //! Messages whose outcome is awaited: claimed as the queue is, and settled by what is found out.
 
 use messaging::lifecycle::LifecycleEvent;
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
 
-use super::codec::{MESSAGE_COLUMNS, corrupt, message, micros, parse, small, time};
+use super::codec::{corrupt, message, micros, parse, select_message, small, time};
 use super::committer::{Operation, Tx};
 use super::lifecycle::{self, Evidence};
 use crate::store::StoreError;
@@ -15,18 +15,17 @@ impl Operation for ClaimUnsettled {
     type Answer = Vec<Unsettled>;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Unsettled>, StoreError> {
-        let select = format!(
-            "SELECT {MESSAGE_COLUMNS}, u.fence, u.asked, a.id, a.started_at
+        let due = sqlx::query(select_message!(
+            ", u.fence, u.asked, a.id, a.started_at
              FROM unsettled u
              JOIN messages m ON m.tenant = u.tenant AND m.id = u.message
              JOIN attempts a ON a.tenant = m.tenant AND a.id = m.attempt
              WHERE u.available_at <= $1 ORDER BY u.available_at LIMIT $2"
-        );
-        let due = sqlx::query(AssertSqlSafe(select))
-            .bind(micros(self.now))
-            .bind(self.limit)
-            .fetch_all(&mut *tx.connection)
-            .await?;
+        ))
+        .bind(micros(self.now))
+        .bind(self.limit)
+        .fetch_all(&mut *tx.connection)
+        .await?;
         let mut claims = Vec::with_capacity(due.len());
         for row in &due {
             sqlx::query(

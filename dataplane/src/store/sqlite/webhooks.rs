@@ -1,13 +1,14 @@
 //! The log of webhooks: appending to it, reading what has not taken effect, and letting it take effect.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use messaging::contact::ContactState;
 use messaging::id::TenantId;
 use messaging::lifecycle::MessageStatus;
 use messaging::opt_out::OptChange;
 use messaging::provider::StatusUpdate;
-use sqlx::{AssertSqlSafe, Row, SqlitePool};
+use sqlx::{Row, SqlitePool};
 
 use super::codec::{from_json, json, micros, parse, small, time};
 use super::committer::{Operation, Tx};
@@ -19,6 +20,23 @@ use crate::store::webhook::{
 
 /// Rows in one statement. Statements are made for powers of two up to this, so that few are ever prepared.
 const ROWS: usize = 128;
+
+/// The statement for 1, 2, 4 … rows.
+type ByRows = LazyLock<Vec<String>>;
+
+static KEYS: ByRows = LazyLock::new(|| {
+    by_rows(
+        "INSERT INTO webhook_dedupe (tenant, sender, dedupe_key, received_at) VALUES ",
+        4,
+        " ON CONFLICT DO NOTHING RETURNING tenant, sender, dedupe_key",
+    )
+});
+static WEBHOOKS: ByRows = LazyLock::new(|| {
+    by_rows("INSERT INTO webhooks (tenant, id, sender, received_at, url, headers, body) VALUES ", 7, "")
+});
+static EVENTS: ByRows = LazyLock::new(|| {
+    by_rows("INSERT INTO webhook_events (tenant, webhook, position, sender, received_at, event) VALUES ", 6, "")
+});
 
 /// Appends webhooks with as few statements as their number allows. An event is new in the first of them that has it.
 pub(super) async fn record(tx: &mut Tx<'_>, webhooks: &[&RecordWebhook]) -> Result<Vec<Recorded>, StoreError> {
@@ -55,18 +73,16 @@ pub(super) async fn record(tx: &mut Tx<'_>, webhooks: &[&RecordWebhook]) -> Resu
     }
     tx.bells.webhooks |= !events.is_empty();
 
-    const WEBHOOKS: &str = "INSERT INTO webhooks (tenant, id, sender, received_at, url, headers, body) VALUES ";
     for chunk in chunks(&raw) {
-        let mut query = sqlx::query(AssertSqlSafe(rows(WEBHOOKS, 7, chunk.len(), "")));
+        let mut query = sqlx::query(statement(&WEBHOOKS, chunk.len()));
         for w in chunk {
             query = query.bind(w.tenant.as_str()).bind(&w.id).bind(w.sender.as_str()).bind(micros(w.received_at));
             query = query.bind(&w.url).bind(&w.headers).bind(&w.body[..]);
         }
         query.execute(&mut *tx.connection).await?;
     }
-    const EVENTS: &str = "INSERT INTO webhook_events (tenant, webhook, position, sender, received_at, event) VALUES ";
     for chunk in chunks(&events) {
-        let mut query = sqlx::query(AssertSqlSafe(rows(EVENTS, 6, chunk.len(), "")));
+        let mut query = sqlx::query(statement(&EVENTS, chunk.len()));
         for (w, position, event) in chunk {
             query = query.bind(w.tenant.as_str()).bind(&w.id).bind(position).bind(w.sender.as_str());
             query = query.bind(micros(w.received_at)).bind(event);
@@ -81,11 +97,9 @@ async fn new_keys<'k>(
     tx: &mut Tx<'_>,
     offered: &[(&'k RecordWebhook, &'k str)],
 ) -> Result<HashSet<(&'k str, &'k str, &'k str)>, StoreError> {
-    const KEYS: &str = "INSERT INTO webhook_dedupe (tenant, sender, dedupe_key, received_at) VALUES ";
-    const NEW: &str = " ON CONFLICT DO NOTHING RETURNING tenant, sender, dedupe_key";
     let mut new = HashSet::with_capacity(offered.len());
     for chunk in chunks(offered) {
-        let mut query = sqlx::query(AssertSqlSafe(rows(KEYS, 4, chunk.len(), NEW)));
+        let mut query = sqlx::query(statement(&KEYS, chunk.len()));
         for (w, key) in chunk {
             query = query.bind(w.tenant.as_str()).bind(w.sender.as_str()).bind(*key).bind(micros(w.received_at));
         }
@@ -112,6 +126,15 @@ fn chunks<T>(mut all: &[T]) -> impl Iterator<Item = &[T]> {
         all = rest;
         Some(chunk)
     })
+}
+
+/// One statement for each length that [`chunks`] gives.
+fn by_rows(insert: &str, columns: usize, suffix: &str) -> Vec<String> {
+    (0..=ROWS.ilog2()).map(|power| rows(insert, columns, 1 << power, suffix)).collect()
+}
+
+fn statement(all: &'static ByRows, rows: usize) -> &'static str {
+    all[rows.ilog2() as usize].as_str()
 }
 
 /// A statement that inserts so many rows of so many columns.
