@@ -115,15 +115,12 @@ impl Controllers {
         for scope in scopes {
             let (shared, own, until) = (Arc::clone(&context), scope.clone(), stop.clone());
             spawn(&mut tasks, "credentials watch", until, async move {
-                watch::secrets::follow_credentials(&shared, &own).await
+                watch::secrets::follow_credentials(&shared, &own).await;
             });
             let (shared, until) = (Arc::clone(&context), stop.clone());
-            spawn(
-                &mut tasks,
-                "API key watch",
-                until,
-                async move { watch::secrets::follow_api_keys(&shared, &scope).await },
-            );
+            spawn(&mut tasks, "API key watch", until, async move {
+                watch::secrets::follow_api_keys(&shared, &scope).await;
+            });
         }
         let shared = Arc::clone(&context);
         spawn(&mut tasks, "replica watch", stop.clone(), async move { watch::leases::follow_replicas(&shared).await });

@@ -30,6 +30,8 @@ pub struct Acknowledged {
 struct Seen {
     renewed: String,
     changed_at: Instant,
+    /// Whether we saw it change, rather than only found it.
+    renewed_before_us: bool,
     duration: Duration,
     acknowledged: Acknowledged,
 }
@@ -45,12 +47,14 @@ impl Replicas {
         let renewed = spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0.to_string()).unwrap_or_default();
         let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
         let name = lease.name_any();
-        let changed_at = match self.0.get(&name) {
-            Some(seen) if seen.renewed == renewed => seen.changed_at,
-            _ => now,
+        let (changed_at, renewed_before_us) = match self.0.get(&name) {
+            Some(seen) if seen.renewed == renewed => (seen.changed_at, seen.renewed_before_us),
+            Some(_) => (now, true),
+            None => (now, false),
         };
         let duration = seconds.map_or(DEFAULT_DURATION, Duration::from_secs);
-        self.0.insert(name, Seen { renewed, changed_at, duration, acknowledged: acknowledged(lease) });
+        self.0
+            .insert(name, Seen { renewed, changed_at, renewed_before_us, duration, acknowledged: acknowledged(lease) });
     }
 
     pub fn forget(&mut self, lease: &str) {
@@ -70,6 +74,13 @@ impl Replicas {
             .filter(|(_, seen)| live(seen))
             .map(|(name, seen)| (name.clone(), seen.acknowledged.clone()))
             .collect()
+    }
+
+    /// Whether it is known of each that it lives, or that it does not. Right after a start it is not: a Lease may be
+    /// what a replica that died long ago left behind.
+    pub fn settled(&self, now: Instant) -> bool {
+        let lapsed = |seen: &Seen| now.saturating_duration_since(seen.changed_at) >= seen.duration;
+        self.0.values().all(|seen| seen.renewed_before_us || lapsed(seen))
     }
 
     /// When the next of those that are alive would count as dead.
@@ -143,7 +154,9 @@ mod tests {
         assert_eq!(replicas.next_death(later), Some(start + Duration::from_secs(35)));
         assert_eq!(replicas.alive(start + Duration::from_secs(35)).len(), 0);
 
+        assert!(replicas.settled(start + Duration::from_secs(35)) && !replicas.settled(later));
         replicas.observe(&lease("a", 5, "2", "{}"), start + Duration::from_secs(40));
+        assert!(replicas.settled(start + Duration::from_secs(40)));
         assert_eq!(replicas.alive(start + Duration::from_secs(41)).len(), 1);
     }
 }

@@ -33,7 +33,7 @@ pub async fn follow_replicas(context: &Context) {
     let mut events = endless(api, Config::default().labels(REPLICA_LABEL), "leases", &context.metrics).boxed();
     let mut replicas = Replicas::default();
     let mut listing = BTreeSet::new();
-    let mut listed = false;
+    let (mut listed, mut settled) = (false, false);
     loop {
         let death = replicas.next_death(Instant::now());
         tokio::select! {
@@ -53,7 +53,9 @@ pub async fn follow_replicas(context: &Context) {
             },
             () = sleep_until(death) => {}
         }
-        if listed {
+        // What the last leader reported stays until we know better.
+        settled = settled || (listed && replicas.settled(Instant::now()));
+        if settled {
             let alive = replicas.alive(Instant::now());
             context.metrics.replicas(alive.len());
             context.data_plane.set_alive(alive);

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -14,12 +15,17 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
+use tokio::time::Instant;
 
 use super::endless;
 use crate::context::Context;
 use crate::events::{Note, reason};
 use crate::kind::{Kind, tenant_of};
 use crate::stores::{Scope, Stores};
+
+/// How long until everything is listed again when something could not be read. While definitions are being upgraded
+/// the API server may show an object as the old one had it, and then says nothing more of it.
+const LIST_AGAIN: Duration = Duration::from_secs(30);
 
 /// What to reconcile, as the watch shows it.
 pub fn objects<'a, K: Kind>(
@@ -29,13 +35,38 @@ pub fn objects<'a, K: Kind>(
     writer: Writer<K>,
 ) -> impl Stream<Item = ObjectRef<K>> + Send + 'a {
     let api = scope.api::<DeserializeGuard<K>>(&context.client);
-    let events = endless(api, watcher::Config::default(), K::PLURAL, &context.metrics);
-    let follower = Follower { context, stores, store: writer.as_reader(), writer, seen: HashMap::new(), listed: false };
-    stream::unfold((events.boxed(), follower), |(mut events, mut follower)| async move {
-        let event = events.next().await?;
-        Some((stream::iter(follower.take(event).await), (events, follower)))
+    let watch = move || endless(api.clone(), watcher::Config::default(), K::PLURAL, &context.metrics).boxed();
+    let follower = Follower {
+        context,
+        stores,
+        store: writer.as_reader(),
+        writer,
+        seen: HashMap::new(),
+        listed: false,
+        list_again_at: None,
+    };
+    stream::unfold((watch(), watch, follower), |(mut events, watch, mut follower)| async move {
+        loop {
+            tokio::select! {
+                event = events.next() => {
+                    let requests = follower.take(event?).await;
+                    return Some((stream::iter(requests), (events, watch, follower)));
+                }
+                () = sleep_until(follower.list_again_at) => {
+                    follower.list_again_at = None;
+                    events = watch();
+                }
+            }
+        }
     })
     .flatten()
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 struct Follower<'a, K: Kind> {
@@ -45,6 +76,8 @@ struct Follower<'a, K: Kind> {
     writer: Writer<K>,
     seen: HashMap<ObjectRef<K>, Seen<K>>,
     listed: bool,
+    /// There is something that could not be read.
+    list_again_at: Option<Instant>,
 }
 
 struct Seen<K> {
@@ -126,12 +159,13 @@ impl<K: Kind> Follower<'_, K> {
         })
     }
 
-    async fn read(&self, object: DeserializeGuard<K>) -> Option<K> {
+    async fn read(&mut self, object: DeserializeGuard<K>) -> Option<K> {
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
         self.note(&object, object.0.is_ok());
         match object.0 {
             Ok(object) => Some(object),
             Err(unreadable) => {
+                self.list_again_at = self.list_again_at.or_else(|| Some(Instant::now() + LIST_AGAIN));
                 tracing::warn!(kind = K::PLURAL, namespace, name, error = unreadable.error, "an object can't be read");
                 let about = ObjectReference {
                     api_version: Some(K::api_version(&()).into_owned()),
