@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crds::DataPlaneStatus;
 use messaging::config::TenantConfig;
-use messaging::id::TenantId;
+use messaging::id::{TemplateName, TenantId};
 use tokio::sync::Notify;
 
 use super::parts::Parts;
@@ -60,6 +60,17 @@ impl DataPlane {
         let (ready, total) = count(&alive, tenant, published.version);
         let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         Some(DataPlaneStatus::new(if up_to_date { int(ready) } else { 0 }, int(total)))
+    }
+
+    /// Whether no live replica can send with a template any more. `false` while that is not known.
+    pub fn has_let_go_of(&self, tenant: &TenantId, template: &TemplateName) -> bool {
+        let Some(alive) = self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return false };
+        let published = self.published();
+        published.get(tenant).is_some_and(|published| {
+            let is_published = published.config.as_ref().is_some_and(|config| config.templates.contains_key(template));
+            let (ready, total) = count(&alive, tenant, published.version);
+            !is_published && ready == total
+        })
     }
 
     fn published(&self) -> MutexGuard<'_, HashMap<TenantId, Published>> {

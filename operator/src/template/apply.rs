@@ -73,15 +73,19 @@ pub(super) async fn apply(
         hands.record_intents(&intended).await?;
     }
     let mut failed: BTreeMap<String, ProviderTrouble> = BTreeMap::new();
+    let mut done = Done::new();
     for step in steps {
         let account = step.account().to_owned();
         if failed.contains_key(&account) {
             record::not_taken(&mut locations, &step);
             continue;
         }
-        if let Err(trouble) = take(hands, desired, step, &mut locations, progress, now).await {
+        if let Err(trouble) = take(hands, desired, step, &mut locations, &mut done, now).await {
             failed.insert(account, trouble);
         }
+    }
+    for (reason, what) in done {
+        progress.changed(reason, what.join("; "));
     }
     report::record(&mut progress.status, desired, locations);
     let (refused, passing): (Vec<_>, Vec<_>) =
@@ -89,12 +93,15 @@ pub(super) async fn apply(
     refused.into_iter().chain(passing).next().map_or(Ok(()), |trouble| Err(trouble.into()))
 }
 
+/// What was done, by the reason of the Event that tells of it. One Event tells all: repeats of a reason are only counted.
+type Done = BTreeMap<&'static str, Vec<String>>;
+
 async fn take(
     hands: &impl Hands,
     desired: &Validated,
     step: Step,
     locations: &mut [TemplateLocationStatus],
-    progress: &mut Progress<MessageTemplateStatus>,
+    done: &mut Done,
     now: Timestamp,
 ) -> Result<(), ProviderTrouble> {
     let revision_of = |language: &str| desired.languages.get(language).map(|(_, revision)| revision);
@@ -106,11 +113,12 @@ async fn take(
                 ProviderTrouble { what: format!("{language} can't be created at {account}"), source }
             })?;
             record::created(locations, &account, &language, &handle);
-            progress.changed(event::CREATED, format!("{language} is {handle} at {account}, named {}", revision.name));
-            submit(hands, revision, &account, &handle, locations, progress, now).await
+            let text = format!("{language} is {handle} at {account}, named {}", revision.name);
+            done.entry(event::CREATED).or_default().push(text);
+            submit(hands, revision, &account, &handle, locations, done, now).await
         }
         Step::Submit { account, language, handle } => match revision_of(&language) {
-            Some(revision) => submit(hands, revision, &account, &handle, locations, progress, now).await,
+            Some(revision) => submit(hands, revision, &account, &handle, locations, done, now).await,
             None => Ok(()),
         },
         Step::Delete { account, name, handle } => {
@@ -118,7 +126,7 @@ async fn take(
                 .delete(&account, &handle)
                 .await
                 .map_err(|source| ProviderTrouble { what: format!("{name} can't be deleted at {account}"), source })?;
-            progress.changed(event::DELETED, format!("{handle} at {account}, named {name}, is of no more use"));
+            done.entry(event::DELETED).or_default().push(format!("{handle} at {account}, named {name}"));
             Ok(())
         }
     }
@@ -130,7 +138,7 @@ async fn submit(
     account: &str,
     handle: &str,
     locations: &mut [TemplateLocationStatus],
-    progress: &mut Progress<MessageTemplateStatus>,
+    done: &mut Done,
     now: Timestamp,
 ) -> Result<(), ProviderTrouble> {
     let language = &revision.language;
@@ -139,7 +147,7 @@ async fn submit(
         .await
         .map_err(|source| ProviderTrouble { what: format!("{language} can't be submitted at {account}"), source })?;
     record::submitted(locations, account, language, now);
-    progress.changed(event::SUBMITTED, format!("{language} waits for WhatsApp's review at {account}"));
+    done.entry(event::SUBMITTED).or_default().push(format!("{language} at {account}"));
     Ok(())
 }
 

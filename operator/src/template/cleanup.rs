@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crds::condition::reason;
 use crds::{MessageTemplate, MessageTemplateStatus};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::ProviderAdmin as _;
 
@@ -21,9 +21,16 @@ use crate::context::Context;
 use crate::error::{Advice, Explain, Failure};
 use crate::progress::Progress;
 
+/// How soon it is looked again whether the data plane has let go of the template.
+const LET_GO_CHECK: Duration = Duration::from_millis(500);
+/// How long a replica that does not let go may hold up the deletion: one that refuses every config would do so for ever.
+const LET_GO_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
 /// Why the template can't go yet.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotYet {
+    #[error("data-plane replicas may still send with it")]
+    InUse,
     #[error("a revision that was being created may still show up at {account}")]
     MayShowUp { account: String, after: Duration },
     #[error("{count} revisions are still listed at {account}")]
@@ -33,6 +40,7 @@ pub(super) enum NotYet {
 impl Explain for NotYet {
     fn advice(&self) -> Advice {
         match self {
+            Self::InUse => Advice::Waiting { after: Some(LET_GO_CHECK) },
             Self::MayShowUp { after, .. } => Advice::Waiting { after: Some(*after) },
             Self::StillListed { .. } => Advice::Transient { not_before: None },
         }
@@ -49,6 +57,9 @@ pub(super) async fn cleanup(
     template: &MessageTemplate,
     progress: &mut Progress<MessageTemplateStatus>,
 ) -> Result<(), Failure> {
+    if may_be_in_use(context, tenant, template) {
+        return Err(NotYet::InUse.into());
+    }
     let names = names(template);
     for (key, account) in accounts(context, tenant, template, progress).await {
         let ours = list(&account, &names, Duration::ZERO).await?;
@@ -68,6 +79,13 @@ pub(super) async fn cleanup(
         }
     }
     Ok(())
+}
+
+/// Messages that are under way with a template that is gone from the provider would fail.
+fn may_be_in_use(context: &Context, tenant: &TenantId, template: &MessageTemplate) -> bool {
+    let began = template.metadata.deletion_timestamp.as_ref().map_or(Timestamp::MIN, |began| began.0);
+    let Some(name) = crate::kind::name_of(template) else { return false };
+    context.clock.now().duration_since(began) < LET_GO_WITHIN && !context.data_plane.has_let_go_of(tenant, &name)
 }
 
 /// The accounts that hold revisions, or may.
