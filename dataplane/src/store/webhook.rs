@@ -26,6 +26,23 @@ pub struct RecordWebhook {
     pub events: Vec<WebhookEvent>,
 }
 
+impl RecordWebhook {
+    /// What each event is known by, so that it is taken once.
+    ///
+    /// A status that carries its attempt tells more than the same status without, and is an event of its own: where the
+    /// other came first and waits for a message that nobody knows yet, this one finds it. Statuses merge, so both may
+    /// take effect.
+    pub fn dedupe_keys(&self) -> Vec<String> {
+        let key = |event: &WebhookEvent| match event {
+            WebhookEvent::Status(StatusUpdate { attempt: Some(attempt), .. }) => {
+                format!("{}:{attempt}", event.dedupe_key())
+            }
+            WebhookEvent::Inbound(_) | WebhookEvent::Status(_) | WebhookEvent::Unreadable { .. } => event.dedupe_key(),
+        };
+        self.events.iter().map(key).collect()
+    }
+}
+
 /// Which events of a webhook were new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {

@@ -40,8 +40,7 @@ static EVENTS: ByRows = LazyLock::new(|| {
 
 /// Appends webhooks with as few statements as their number allows. An event is new in the first of them that has it.
 pub(super) async fn record(tx: &mut Tx<'_>, webhooks: &[&RecordWebhook]) -> Result<Vec<Recorded>, StoreError> {
-    let keys: Vec<Vec<String>> =
-        webhooks.iter().map(|w| w.events.iter().map(|event| event.dedupe_key()).collect()).collect();
+    let keys: Vec<Vec<String>> = webhooks.iter().map(|webhook| webhook.dedupe_keys()).collect();
     let mut offered = Vec::new();
     let mut seen = HashSet::new();
     for (webhook, keys) in webhooks.iter().zip(&keys) {

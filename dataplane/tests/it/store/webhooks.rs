@@ -25,6 +25,7 @@ promises!(
     statuses_in_any_order_and_repeated_end_in_the_same_state,
     a_callback_that_carries_the_attempt_settles_an_unconfirmed_message,
     a_callback_that_overtakes_the_answer_loses_nothing_of_it,
+    a_status_that_waits_does_not_hide_the_one_that_carries_the_attempt,
     a_status_of_nobody_is_parked_and_harms_nobody,
 );
 
@@ -153,6 +154,15 @@ async fn a_callback_that_overtakes_the_answer_loses_nothing_of_it(store: &dyn St
     assert_eq!(finish(store, &claim, attempt, 12, retry).await, Fenced::Done);
     assert_eq!(status(store, claim.message.id).await, Sent);
     assert!(claim_some(store, 9_000, 10).await.is_empty(), "it is not sent again");
+}
+
+async fn a_status_that_waits_does_not_hide_the_one_that_carries_the_attempt(store: &dyn Store) {
+    let (claim, attempt) = submitted(store, 0).await;
+    let lost = AttemptResult::Unconfirmed { reason: reason("no answer"), ask_at: at(900) };
+    finished(store, &claim, attempt, 1, lost).await;
+    assert_eq!(report(store, 2, update("SM1", None, Sent)).await, [Applied::Parked]);
+    report(store, 3, update("SM1", Some(attempt), Sent)).await;
+    assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Unconfirmed, Sent]);
 }
 
 async fn a_status_of_nobody_is_parked_and_harms_nobody(store: &dyn Store) {
