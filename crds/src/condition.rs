@@ -47,8 +47,6 @@ pub mod reason {
     pub const PROVIDER_REFUSED: &str = "ProviderRefused";
     /// The provider did not accept the credentials, or they lack a permission.
     pub const CREDENTIALS_REFUSED: &str = "CredentialsRefused";
-    /// Not every data-plane replica runs this config yet.
-    pub const DATA_PLANE_PENDING: &str = "DataPlanePending";
     /// The object is being deleted.
     pub const DELETING: &str = "Deleting";
 
@@ -77,7 +75,4 @@ pub mod reason {
     pub const TEMPLATE_PAUSED: &str = "TemplatePaused";
     /// Templates: WhatsApp disabled it for good.
     pub const DISABLED: &str = "Disabled";
-
-    /// Policies: every reference was found.
-    pub const RESOLVED: &str = "Resolved";
 }

@@ -8,7 +8,7 @@ use crds::condition::reason;
 use crds::{RoutingPolicyStatus, WhatsAppSender};
 use kube::ResourceExt;
 use messaging::id::{SenderName, TenantId};
-use messaging::provider::{ProviderAdmin as _, ProviderError};
+use messaging::provider::{ProviderAdmin as _, ProviderError, ServiceObservation};
 
 use super::validate::{Reference, Target, Validated};
 use crate::context::{Context, KnownSender};
@@ -88,8 +88,8 @@ fn position(reference: &Reference) -> (usize, &str) {
     (reference.path.len(), &reference.path)
 }
 
-/// The sender through which a Messaging Service is used: the first by name that names it in its spec; else the first of
-/// the account that has it.
+/// The sender through which a Messaging Service is used: the first by name that names it in its spec; else, of the account
+/// that has it, the first that is in its pool; else the first.
 async fn find_service(
     context: &Context,
     tenant: &TenantId,
@@ -109,7 +109,7 @@ async fn find_service(
         }
         asked.push(account);
         match sender.account.find_messaging_service(sid).await {
-            Ok(Some(_)) => return Ok(name.clone()),
+            Ok(Some(service)) => return Ok(sender_of(&known, account, &service).unwrap_or(name).clone()),
             Ok(None) => {}
             Err(error) => drop(trouble.get_or_insert(error)),
         }
@@ -121,13 +121,25 @@ async fn find_service(
     recorded.map(|(name, ..)| name.clone()).ok_or_else(|| NoService::Unknown(sid.to_owned(), error).into())
 }
 
+/// The first sender of an account by name that is in a service's pool.
+fn sender_of<'a>(known: &'a [Known], account: &str, service: &ServiceObservation) -> Option<&'a SenderName> {
+    let is_in_pool = |sender: &WhatsAppSender| {
+        let handle = sender.status.as_ref().and_then(|status| status.handle.as_ref());
+        handle.is_some_and(|handle| service.senders.contains(handle))
+    };
+    let here = known.iter().filter(|(.., sender)| sender.account.key() == account);
+    here.filter(|(_, object, _)| is_in_pool(object)).map(|(name, ..)| name).next()
+}
+
 fn names_service(sender: &WhatsAppSender, sid: &str) -> bool {
     let twilio = sender.spec.provider.twilio.as_ref();
     twilio.and_then(|twilio| twilio.messaging_service_sid.as_deref()) == Some(sid)
 }
 
+type Known = (SenderName, Arc<WhatsAppSender>, KnownSender);
+
 /// The tenant's senders that can be used, by name.
-async fn known_senders(context: &Context, tenant: &TenantId) -> Vec<(SenderName, Arc<WhatsAppSender>, KnownSender)> {
+async fn known_senders(context: &Context, tenant: &TenantId) -> Vec<Known> {
     let mut senders = context.senders.of(tenant);
     senders.sort_by_key(|sender| sender.name_any());
     let mut known = Vec::new();
