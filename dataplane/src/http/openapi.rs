@@ -70,6 +70,15 @@ struct SendBody {
     metadata: Option<std::collections::BTreeMap<String, String>>,
 }
 
+/// What a message says: one of the three.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "the schema of content of the domain, which knows no OpenAPI")]
+pub(super) struct Content {
+    template: Option<TemplateBody>,
+    text: Option<TextBody>,
+    media: Option<MediaBody>,
+}
+
 /// An approved template; may be sent at any time.
 #[derive(utoipa::ToSchema)]
 #[schema(as = TemplateContent)]

@@ -40,7 +40,7 @@ pub(super) struct MessageView {
     messaging_service_sid: Option<String>,
     /// `template`, `text` or `media`, as it was asked for; absent once retention has removed it.
     #[serde(flatten)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = super::openapi::Content)]
     content: Option<OutboundContent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
