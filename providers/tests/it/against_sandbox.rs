@@ -86,12 +86,13 @@ fn adapter(sandbox: &Running, http: &reqwest::Client, password: &str) -> Twilio 
 
 /// Asks again until there is an answer.
 async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
     let poll = async {
         loop {
+            ticks.tick().await;
             if let Some(answer) = ask().await {
                 return answer;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), poll).await.unwrap_or_else(|_| panic!("never: {what}"))

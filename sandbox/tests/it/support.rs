@@ -192,12 +192,13 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
 
 /// Looks again and again until there is something to see.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
     let watch = async {
         loop {
+            ticks.tick().await;
             if let Some(seen) = look().await {
                 return seen;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(DEADLINE, watch).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
