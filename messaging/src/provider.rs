@@ -297,7 +297,7 @@ pub trait ProviderAdmin: Send + Sync {
     fn webhook_targets(&self, inbound: &str, status: &str) -> WebhookTargets;
 
     /// Points a sender's webhooks (or its Messaging Service's, where that one decides) at the data plane. Give it what
-    /// [`ProviderAdmin::webhook_targets`] returned.
+    /// [`ProviderAdmin::webhook_targets`] returned. A target that is absent stays as it is; an empty one is unset.
     async fn configure_webhooks(
         &self,
         sender: &SenderObservation,

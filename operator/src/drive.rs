@@ -285,3 +285,56 @@ fn api<K: Kind>(object: &K, context: &Context) -> Api<PartialObjectMeta<K>> {
 fn params() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conditions::Assessment;
+
+    fn status(ready: &str, reason: &str, message: &str, generation: i64) -> Value {
+        json!({ "conditions": [{ "type": READY, "status": ready, "reason": reason, "message": message, "observedGeneration": generation }] })
+    }
+
+    fn ready(state: State, reason: &'static str, message: &str) -> Assessments {
+        [(READY, Assessment::new(state, reason, message))].into()
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no")]
+    struct Refused;
+    impl Explain for Refused {
+        fn advice(&self) -> Advice {
+            Advice::Stalled
+        }
+        fn reason(&self) -> &'static str {
+            "Refused"
+        }
+    }
+
+    #[test]
+    fn a_providers_bad_minute_is_not_seen_on_an_object_that_was_ready() {
+        let (well, busy) = (status("True", "Ready", "", 2), status("False", "UnderReview", "", 2));
+        let (passing, lasting): (Failure, Failure) = (TookTooLong.into(), Refused.into());
+        for (why, failure, attempts, before, expected) in [
+            ("it was ready, and this may pass", Some(&passing), 1, &well, true),
+            ("it lasts", Some(&passing), TOLERATED + 1, &well, false),
+            ("it was not ready anyway", Some(&passing), 1, &busy, false),
+            ("a person must act", Some(&lasting), 1, &well, false),
+            ("nothing failed", None, 0, &well, false),
+        ] {
+            assert_eq!(tolerated(failure, attempts, before, 2), expected, "{why}");
+        }
+        assert!(!tolerated(Some(&passing), 1, &well, 3), "this generation was never ready");
+    }
+
+    #[test]
+    fn an_event_tells_of_each_turn_once() {
+        let broken = status("False", "Refused", "wrong token", 1);
+        let reason = |before: &Value, assessed: &Assessments| turn(before, assessed, true).map(|note| note.reason);
+        assert_eq!(reason(&json!({}), &ready(State::False, "Refused", "wrong token")), Some("Refused"));
+        assert_eq!(reason(&broken, &ready(State::False, "Refused", "wrong token")), None);
+        assert_eq!(reason(&broken, &ready(State::False, "Refused", "account closed")), Some("Refused"));
+        assert_eq!(reason(&broken, &ready(State::True, "Ready", "")), Some(event::BECAME_READY));
+        assert_eq!(reason(&status("True", "Ready", "", 1), &ready(State::True, "Ready", "")), None);
+    }
+}

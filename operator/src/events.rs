@@ -1,5 +1,7 @@
 //! Events on the objects: what `kubectl describe` tells a tenant.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -17,6 +19,9 @@ pub mod reason {
     /// The object can't be read by this version.
     pub const UNREADABLE: &str = "Unreadable";
 }
+
+/// How long telling may take.
+const WITHIN: Duration = Duration::from_secs(10);
 
 /// Publishes Events. One for the process: repeats are counted in the Event that is there already.
 #[derive(Clone)]
@@ -45,10 +50,19 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.0.publish(&event, about).await {
-            let object =
-                format!("{}/{}", about.namespace.as_deref().unwrap_or(""), about.name.as_deref().unwrap_or(""));
-            tracing::warn!(%error, object, reason = note.reason, "an event could not be published");
-        }
+        let published = tokio::time::timeout(WITHIN, self.0.publish(&event, about)).await;
+        let error = match published {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) if is_ending(&error) => return,
+            Ok(Err(error)) => redact::chain(&error),
+            Err(_) => format!("no answer within {WITHIN:?}"),
+        };
+        let object = format!("{}/{}", about.namespace.as_deref().unwrap_or(""), about.name.as_deref().unwrap_or(""));
+        tracing::warn!(error, object, reason = note.reason, "an event could not be published");
     }
+}
+
+/// A namespace that is being deleted takes no Events any more, and there is nobody left to read them.
+fn is_ending(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403 && status.message.contains("being terminated"))
 }

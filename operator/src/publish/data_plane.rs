@@ -101,13 +101,11 @@ fn same<T: PartialEq>(published: Option<&T>, part: Option<&Option<T>>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use messaging::config::{FORMAT, TemplateCategory, TemplateConfig};
+    use messaging::config::{FORMAT, RouteTarget, RoutingConfig, TemplateCategory, TemplateConfig};
 
     use super::*;
 
-    fn config(templates: &[&str]) -> TenantConfig {
+    fn config(templates: &[&str], policies: &[(&str, RoutingConfig)]) -> TenantConfig {
         let template = TemplateConfig {
             category: TemplateCategory::Utility,
             variables: vec![],
@@ -121,49 +119,32 @@ mod tests {
             public_base_url: "https://wa.example.com".parse().unwrap(),
             senders: BTreeMap::new(),
             templates: templates.iter().map(|name| (name.parse().unwrap(), template.clone())).collect(),
-            policies: BTreeMap::new(),
+            policies: policies.iter().map(|(name, policy)| (name.parse().unwrap(), policy.clone())).collect(),
             api_keys: vec![],
         }
     }
-
-    #[test]
-    fn a_template_is_let_go_of_once_every_live_replica_runs_a_config_without_it() {
-        let (data_plane, tenant, name) = (DataPlane::default(), "shop".parse().unwrap(), "hello".parse().unwrap());
-        let replica = |version| Acknowledged { version, refused: BTreeMap::new() };
-        assert!(!data_plane.has_let_go_of(&tenant, &name), "nothing is known");
-        data_plane.set_published(&tenant, 7, Some(config(&["hello"])));
-        data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(7))].into());
-        assert!(!data_plane.has_let_go_of(&tenant, &name), "it is published");
-        data_plane.set_published(&tenant, 9, Some(config(&["other"])));
-        data_plane.set_alive([("a".into(), replica(9)), ("b".into(), replica(7))].into());
-        assert!(!data_plane.has_let_go_of(&tenant, &name), "one is behind");
-        data_plane.set_alive([("a".into(), replica(9))].into());
-        assert!(data_plane.has_let_go_of(&tenant, &name));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use messaging::config::{FORMAT, RouteTarget, RoutingConfig};
-
-    use super::*;
 
     fn policy(sender: &str) -> RoutingConfig {
         let default = RouteTarget { sender: sender.parse().unwrap(), messaging_service_sid: None };
         RoutingConfig { default, by_country: BTreeMap::new() }
     }
 
-    fn config(policy: RoutingConfig) -> TenantConfig {
-        TenantConfig {
-            format: FORMAT,
-            tenant: "shop".parse().unwrap(),
-            cell: None,
-            public_base_url: "https://wa.example.com".parse().unwrap(),
-            senders: BTreeMap::new(),
-            templates: BTreeMap::new(),
-            policies: [("default".parse().unwrap(), policy)].into(),
-            api_keys: vec![],
-        }
+    fn replica(version: u128) -> Acknowledged {
+        Acknowledged { version, refused: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_template_is_let_go_of_once_every_live_replica_runs_a_config_without_it() {
+        let (data_plane, tenant, name) = (DataPlane::default(), "shop".parse().unwrap(), "hello".parse().unwrap());
+        assert!(!data_plane.has_let_go_of(&tenant, &name), "nothing is known");
+        data_plane.set_published(&tenant, 7, Some(config(&["hello"], &[])));
+        data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(7))].into());
+        assert!(!data_plane.has_let_go_of(&tenant, &name), "it is published");
+        data_plane.set_published(&tenant, 9, Some(config(&["other"], &[])));
+        data_plane.set_alive([("a".into(), replica(9)), ("b".into(), replica(7))].into());
+        assert!(!data_plane.has_let_go_of(&tenant, &name), "one is behind");
+        data_plane.set_alive([("a".into(), replica(9))].into());
+        assert!(data_plane.has_let_go_of(&tenant, &name));
     }
 
     #[test]
@@ -175,12 +156,10 @@ mod tests {
         let contributed = |part| Parts { policies: [("default".parse().unwrap(), part)].into(), ..Parts::default() };
         let published = contributed(Some(policy("support")));
         assert_eq!(status(&published, "default"), None, "nothing is known yet");
-
-        let replica = |version| Acknowledged { version, refused: BTreeMap::new() };
         data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(6))].into());
         assert_eq!(status(&published, "default"), None, "what is published is not known yet");
 
-        data_plane.set_published(&tenant, 7, Some(config(policy("support"))));
+        data_plane.set_published(&tenant, 7, Some(config(&[], &[("default", policy("support"))])));
         assert_eq!(status(&published, "default").as_deref(), Some("1/2"));
         assert_eq!(status(&Parts::default(), "default").as_deref(), Some("1/2"), "right after a restart");
         assert_eq!(status(&contributed(Some(policy("sales"))), "default").as_deref(), Some("0/2"), "a newer one waits");

@@ -108,3 +108,32 @@ fn replace<K: Ord + Clone, V: PartialEq>(parts: &mut BTreeMap<K, V>, name: &K, p
     parts.insert(name.clone(), part);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use messaging::config::RouteTarget;
+
+    use super::*;
+
+    #[test]
+    fn only_what_changed_is_published_again_and_a_tenant_once() {
+        let contributions = Contributions::default();
+        let (shop, clinic): (TenantId, TenantId) = ("shop".parse().unwrap(), "clinic".parse().unwrap());
+        let name: PolicyName = "default".parse().unwrap();
+        let policy = RoutingConfig {
+            default: RouteTarget { sender: "support".parse().unwrap(), messaging_service_sid: None },
+            by_country: BTreeMap::new(),
+        };
+        let next = || contributions.next_dirty().now_or_never();
+        assert!(contributions.set_policy(&shop, &name, Some(policy.clone())));
+        contributions.touch(&shop);
+        contributions.touch(&clinic);
+        assert_eq!([next(), next(), next()], [Some(clinic), Some(shop.clone()), None]);
+
+        assert!(!contributions.set_policy(&shop, &name, Some(policy)));
+        assert_eq!(next(), None);
+        contributions.forget_policy(&shop, &name);
+        assert_eq!((next(), contributions.of(&shop)), (Some(shop), Parts::default()));
+    }
+}

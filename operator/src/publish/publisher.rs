@@ -17,13 +17,29 @@ use super::compile::{Input, Present, compile};
 use crate::backoff;
 use crate::context::{Context, read_config};
 use crate::drive::FIELD_MANAGER;
-use crate::error::{Explain, Failure, KubernetesFailure};
+use crate::error::{Advice, Explain, Failure, KubernetesFailure};
 use crate::freshness::number;
 use crate::kind::name_of;
 use crate::metrics::Published;
 
 /// A new tenant's objects come one after another; waiting a moment publishes them together.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// How long publishing one tenant may take before the next one's turn.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// The API server did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server did not answer within {WITHIN:?}")]
+struct TookTooLong;
+impl Explain for TookTooLong {
+    fn advice(&self) -> Advice {
+        Advice::Transient { not_before: None }
+    }
+    fn reason(&self) -> &'static str {
+        "KubernetesFailed"
+    }
+}
 
 /// Publishes tenants as they change, until the task is dropped.
 pub async fn publish_forever(context: &Context) {
@@ -41,7 +57,8 @@ pub async fn publish_forever(context: &Context) {
                 tenant
             }
         };
-        match publish(context, &tenant).await {
+        let published = tokio::time::timeout(WITHIN, publish(context, &tenant)).await;
+        match published.unwrap_or_else(|_| Err(TookTooLong.into())) {
             Ok(outcome) => {
                 failing.remove(&tenant);
                 context.metrics.published(outcome);
@@ -193,8 +210,8 @@ struct NotOurs {
 }
 
 impl Explain for NotOurs {
-    fn advice(&self) -> crate::error::Advice {
-        crate::error::Advice::Stalled
+    fn advice(&self) -> Advice {
+        Advice::Stalled
     }
     fn reason(&self) -> &'static str {
         crds::condition::reason::CONFLICT

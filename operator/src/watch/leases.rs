@@ -24,6 +24,8 @@ use crate::stores::Stores;
 
 /// Replicas acknowledge one after another; waiting a moment reports them together.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How long one status may take.
+const WITHIN: Duration = Duration::from_secs(10);
 /// A status that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -92,14 +94,13 @@ pub async fn report_forever(context: &Context) {
 async fn report<K: Kind>(context: &Context, stores: &Stores<K>) -> bool {
     let mut all = true;
     for object in stores.all() {
-        if let Err(error) = report_one(context, &object).await {
-            all = false;
-            tracing::warn!(
-                kind = K::PLURAL,
-                error = redact::chain(&error),
-                "status.dataPlane can't be written; trying again"
-            );
-        }
+        let error = match tokio::time::timeout(WITHIN, report_one(context, &object)).await {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => redact::chain(&error),
+            Err(_) => format!("no answer within {WITHIN:?}"),
+        };
+        all = false;
+        tracing::warn!(kind = K::PLURAL, error, "status.dataPlane can't be written; trying again");
     }
     all
 }
