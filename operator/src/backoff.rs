@@ -7,7 +7,7 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// The delay before try number `attempt` (counted from 1): doubled each time up to [`LONGEST`], and between half and
+/// The delay before try number `attempt` (counted from 1): doubled each time up to five minutes, and between half and
 /// all of that, so that objects which failed together do not come back together. `random` is in 0..=1.
 pub fn delay(attempt: u32, random: f64) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);

@@ -1,7 +1,7 @@
 //! One reconcile of one object, the same for every kind: what surrounds finding out, deciding and acting.
 //!
-//! Two clocks run: the kind's part, which calls providers, is given up after [`FIND_AND_ACT`]; what was found until
-//! then is still reported, within [`REPORT`].
+//! Two clocks run: the kind's part, which calls providers, is given up after `FIND_AND_ACT`; what was found until
+//! then is still reported, within `REPORT`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
