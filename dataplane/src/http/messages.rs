@@ -167,17 +167,11 @@ fn target(tenant: &Tenant, route: &Route, to: &Address) -> Result<RouteTarget, F
             )),
         },
         Route::Default => {
-            let only = |n: usize| n == 1;
-            let policy = config
-                .policies
-                .iter()
-                .find(|(name, _)| name.as_str() == "default" || only(config.policies.len()))
-                .map(|(_, policy)| policy);
-            if let Some(policy) = policy {
+            if let Some(policy) = config.default_policy.as_ref().and_then(|name| config.policies.get(name)) {
                 return Ok(routing::route(policy, to).clone());
             }
             match config.senders.keys().next() {
-                Some(sender) if only(config.senders.len()) => {
+                Some(sender) if config.senders.len() == 1 => {
                     Ok(RouteTarget { sender: sender.clone(), messaging_service_sid: None })
                 }
                 _ => Err(FieldError::body(
@@ -185,7 +179,7 @@ fn target(tenant: &Tenant, route: &Route, to: &Address) -> Result<RouteTarget, F
                     "required",
                     "nothing says which sender the message leaves through",
                     format!(
-                        "from, policy, or a RoutingPolicy named default; senders: {}",
+                        "from, policy, or a RoutingPolicy that is ready; senders: {}",
                         listed(config.senders.keys().map(|s| s.as_str()).collect())
                     ),
                 )),

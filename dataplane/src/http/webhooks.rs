@@ -10,11 +10,13 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use messaging::address::Address;
 use messaging::id::{AttemptId, SenderName, TenantId};
-use messaging::provider::{Headers, WebhookEvent, WebhookKind, WebhookRequest};
+use messaging::provider::{Headers, InboundMessage, WebhookEvent, WebhookKind, WebhookRequest};
 
 use super::HttpContext;
 use super::body::{self, Unread};
+use crate::config::{Sender, Tenant};
 use crate::metrics::{WebhookLabel, WebhookResult};
 use crate::store::StoreError;
 use crate::store::webhook::{RecordWebhook, Recorded};
@@ -89,6 +91,7 @@ async fn take(
     let events = sender.provider.translate(&request);
     let unreadable = events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
     let now = context.clock.now();
+    let sender_name = addressee(&tenant, sender, &events).name.clone();
     let webhook = RecordWebhook {
         tenant: tenant_id,
         sender: sender_name,
@@ -113,6 +116,20 @@ async fn take(
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from_static("1"))]).into_response()
         }
     }
+}
+
+/// Whose webhook it is. A Messaging Service has one URL for all its senders, so what a customer wrote says itself which of
+/// them it is for; only a sender of the same account is believed to be meant, because its keys signed it.
+fn addressee<'a>(tenant: &'a Tenant, called: Sender<'a>, events: &[WebhookEvent]) -> Sender<'a> {
+    let written_to = events.iter().find_map(|event| match event {
+        WebhookEvent::Inbound(InboundMessage { to: Some(Address::Phone(number)), .. }) => Some(number),
+        _ => None,
+    });
+    let meant = |sender: &Sender<'_>| {
+        Some(&sender.config.phone_number) == written_to
+            && sender.config.provider.account_key() == called.config.provider.account_key()
+    };
+    if meant(&called) { called } else { tenant.senders().find(meant).unwrap_or(called) }
 }
 
 fn result(recorded: &Recorded, unreadable: bool) -> WebhookResult {

@@ -65,6 +65,9 @@ pub struct TenantConfig {
     pub templates: BTreeMap<TemplateName, TemplateConfig>,
     #[serde(default)]
     pub policies: BTreeMap<PolicyName, RoutingConfig>,
+    /// The policy of messages that name neither a sender nor a policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_policy: Option<PolicyName>,
     #[serde(default)]
     pub api_keys: Vec<ApiKeyConfig>,
 }

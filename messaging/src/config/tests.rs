@@ -77,6 +77,7 @@ fn full() -> TenantConfig {
         senders: BTreeMap::from([(name.clone(), sender)]),
         templates: BTreeMap::from([(TemplateName::new("order-shipped").expect("a name"), template)]),
         policies: BTreeMap::from([(PolicyName::new("default").expect("a name"), policy)]),
+        default_policy: Some(PolicyName::new("default").expect("a name")),
         api_keys: vec![ApiKeyConfig { name: "shop-app".into(), sha256: "0".repeat(64) }],
     }
 }

@@ -14,7 +14,8 @@ pub struct Present {
     pub senders: BTreeSet<SenderName>,
     /// With the senders that each was submitted for.
     pub templates: BTreeMap<TemplateName, BTreeSet<SenderName>>,
-    pub policies: BTreeSet<PolicyName>,
+    /// The one that goes first in front.
+    pub policies: Vec<PolicyName>,
 }
 
 impl Present {
@@ -64,6 +65,7 @@ pub fn compile(input: Input<'_>) -> Option<TenantConfig> {
     if senders.is_empty() && templates.is_empty() && policies.is_empty() {
         return None;
     }
+    let default_policy = present.policies.iter().find(|name| policies.contains_key(*name)).cloned();
     Some(TenantConfig {
         format: FORMAT,
         tenant: tenant.clone(),
@@ -72,6 +74,7 @@ pub fn compile(input: Input<'_>) -> Option<TenantConfig> {
         senders,
         templates,
         policies,
+        default_policy,
         api_keys,
     })
 }
@@ -185,6 +188,13 @@ mod tests {
         let first = world.publish().unwrap();
         assert_eq!((first.senders.len(), first.templates.len(), first.policies.len()), (1, 1, 1));
         assert_eq!(world.publish().unwrap().to_json(), first.to_json());
+    }
+
+    #[test]
+    fn the_default_policy_is_the_first_that_is_published() {
+        let mut world = World::whole();
+        world.present.policies.insert(0, "unresolved".parse().unwrap());
+        assert_eq!(world.publish().unwrap().default_policy, Some("default".parse().unwrap()));
     }
 
     #[test]

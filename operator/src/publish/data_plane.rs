@@ -120,6 +120,7 @@ mod tests {
             senders: BTreeMap::new(),
             templates: templates.iter().map(|name| (name.parse().unwrap(), template.clone())).collect(),
             policies: policies.iter().map(|(name, policy)| (name.parse().unwrap(), policy.clone())).collect(),
+            default_policy: None,
             api_keys: vec![],
         }
     }

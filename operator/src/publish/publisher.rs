@@ -21,6 +21,7 @@ use crate::error::{Advice, Explain, Failure, KubernetesFailure};
 use crate::freshness::number;
 use crate::kind::name_of;
 use crate::metrics::Published;
+use crate::routing::precedence::ordered;
 
 /// A new tenant's objects come one after another; waiting a moment publishes them together.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -94,7 +95,7 @@ fn present(context: &Context, tenant: &TenantId) -> Present {
                 Some((name_of(&**template)?, senders))
             })
             .collect(),
-        policies: context.policies.of(tenant).iter().filter_map(|policy| name_of(&**policy)).collect(),
+        policies: ordered(&context.policies.of(tenant)).into_iter().filter_map(name_of).collect(),
     };
     // What can't be read is still there, and what was published of it stays.
     present.senders.extend(context.senders.unreadable(tenant).iter().filter_map(|name| name.parse().ok()));

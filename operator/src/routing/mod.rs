@@ -5,7 +5,7 @@
 //! a provider.
 
 mod compile;
-mod precedence;
+pub(crate) mod precedence;
 mod resolve;
 #[cfg(test)]
 mod tests;

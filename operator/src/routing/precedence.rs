@@ -9,13 +9,20 @@ use messaging::id::PolicyName;
 /// The policy of that name goes first.
 const DEFAULT: &str = "default";
 
-/// The one that goes first: the only one, the one named `default`, else the oldest, then by name.
+/// All of them, the one that goes first in front: the one named `default`, then the oldest, then by name. What is being
+/// deleted goes last.
+pub(crate) fn ordered<P: Borrow<RoutingPolicy>>(policies: &[P]) -> Vec<&RoutingPolicy> {
+    let mut ordered: Vec<_> = policies.iter().map(Borrow::borrow).collect();
+    ordered.sort_by_key(|policy| {
+        let deleting = policy.metadata.deletion_timestamp.is_some();
+        (deleting, policy.name_any() != DEFAULT, policy.creation_timestamp(), policy.name_any())
+    });
+    ordered
+}
+
+/// The one that goes first, unless all are being deleted.
 pub(super) fn first<P: Borrow<RoutingPolicy>>(policies: &[P]) -> Option<&RoutingPolicy> {
-    policies
-        .iter()
-        .map(Borrow::borrow)
-        .filter(|policy| policy.metadata.deletion_timestamp.is_none())
-        .min_by_key(|policy| (policy.name_any() != DEFAULT, policy.creation_timestamp(), policy.name_any()))
+    ordered(policies).into_iter().next().filter(|policy| policy.metadata.deletion_timestamp.is_none())
 }
 
 /// What a policy says of itself when its references are resolved.

@@ -240,6 +240,7 @@ fn tenant() -> Result<TenantConfig> {
         senders: BTreeMap::from([(SenderName::new("support")?, sender)]),
         templates: BTreeMap::new(),
         policies: BTreeMap::new(),
+        default_policy: None,
         api_keys: Vec::new(),
     })
 }

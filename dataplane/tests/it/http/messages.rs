@@ -147,6 +147,7 @@ async fn the_sender_is_named_or_follows_from_a_policy_or_is_the_only_one() {
             "default": {"sender": "support"},
             "byCountry": {"GB": {"sender": "support", "messagingServiceSid": "MG1"}},
         }});
+        config["defaultPolicy"] = json!("default");
     });
     let routed = send(json!({})).await.json();
     assert_eq!((&routed["from"], &routed["messagingServiceSid"]), (&json!("support"), &json!("MG1")));

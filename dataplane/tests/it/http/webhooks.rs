@@ -88,6 +88,26 @@ async fn a_signed_webhook_is_on_disk_when_it_is_answered_and_then_takes_effect()
 }
 
 #[tokio::test]
+async fn an_opt_out_counts_for_the_sender_that_was_written_to_whoever_s_url_was_called() {
+    let listeners = Listeners::new().await;
+    // Both are in one Messaging Service, which calls one URL: that of the other sender.
+    listeners.tenant("shop", |config| {
+        let mut sales = config["senders"]["support"].clone();
+        sales["phoneNumber"] = json!("+14155238887");
+        config["senders"]["sales"] = sales;
+    });
+    let from = format!("whatsapp:{CUSTOMER}");
+    let fields = [("MessageSid", SM1), ("From", &from), ("To", "whatsapp:+14155238887"), ("Body", "STOP")];
+    assert_eq!(deliver(&listeners, signed(INBOUND, "token", &fields)).await.status, StatusCode::OK);
+    listeners.apply().await;
+    let send = async |sender: &str| {
+        let text = json!({"to": CUSTOMER, "from": sender, "text": {"body": "Hello"}});
+        listeners.ask(Method::POST, "/v1/messages", Some(text)).await.json()["errors"][0]["code"].clone()
+    };
+    assert_eq!((send("sales").await, send("support").await), (json!("suppressed"), json!("window_closed")));
+}
+
+#[tokio::test]
 async fn ten_deliveries_at_once_are_one_event() {
     let shop = shop().await;
     let answers = join_all((0..10).map(|_| deliver(&shop, says(SM1, "Hello")))).await;

@@ -113,6 +113,7 @@ fn the_provider_is_given_the_url_that_the_data_plane_verifies() {
         senders: Default::default(),
         templates: Default::default(),
         policies: Default::default(),
+        default_policy: None,
         api_keys: vec![],
     };
     assert_eq!(
