@@ -23,7 +23,7 @@ pub struct Answer {
 
 impl TenantApi {
     pub fn new(base: impl Into<String>, token: impl Into<String>) -> Self {
-        drop(rustls::crypto::ring::default_provider().install_default());
+        crate::install_crypto();
         Self { http: reqwest::Client::new(), base: base.into(), token: token.into() }
     }
 

@@ -231,7 +231,7 @@ pub async fn kubectl(kubeconfig: &Path, args: &[&str]) -> Result<String> {
 
 /// A client with a kubeconfig's rights.
 pub async fn client(kubeconfig: &Path) -> Result<Client> {
-    drop(rustls::crypto::ring::default_provider().install_default());
+    crate::install_crypto();
     let config =
         Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)

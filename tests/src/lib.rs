@@ -11,3 +11,9 @@ pub mod cluster;
 pub mod eventually;
 pub mod process;
 pub mod world;
+
+/// Chooses the TLS implementation for this process's own clients. To call it again is harmless.
+pub fn install_crypto() {
+    // An error means that it is installed already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}

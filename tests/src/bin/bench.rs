@@ -47,6 +47,7 @@ struct Figures {
 #[tokio::main]
 async fn main() -> Result<()> {
     ensure!(!cfg!(debug_assertions), "a debug build measures nothing: run `make bench`");
+    tests::install_crypto();
     println!("{}", machine()?);
     println!("{COUNT} distinct signed webhooks of about 1 KiB for each row; committed with fsync before the answer\n");
     println!(
