@@ -2,24 +2,18 @@
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
-use sandbox::control::types::{Reply, RequestEffect, RequestFault, RequestFilter};
+use sandbox::control::types::{Reply, RequestEffect};
 use serde_json::json;
 use tests::eventually::eventually;
-use tests::world::{Tenant, World};
+use tests::world::{World, on_create};
 
 const CUSTOMER: &str = "+447700900128";
-
-/// Opens the 24-hour window.
-async fn greet(world: &World, tenant: &Tenant) -> Result<()> {
-    world.control.reply(CUSTOMER, &Reply { body: "Hi".into(), ..Reply::default() }).await?;
-    tenant.app.event("the greeting", |r| r.kind() == "dev.whatsapp-operator.message.received").await.map(drop)
-}
 
 #[tokio::test]
 async fn killed_between_accepting_and_sending_the_message_is_sent_once() -> Result<()> {
     let mut world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
-    greet(&world, &shop).await?;
+    world.hear(&shop, CUSTOMER, "Hi").await?;
     world.kill_data_plane()?;
     world.start_data_plane(&["--roles", "webhooks,api,publish"]).await?;
     let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": "Hello"}});
@@ -40,14 +34,9 @@ async fn killed_between_accepting_and_sending_the_message_is_sent_once() -> Resu
 async fn killed_while_the_provider_is_called_the_message_is_not_sent_again() -> Result<()> {
     let mut world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
-    greet(&world, &shop).await?;
+    world.hear(&shop, CUSTOMER, "Hi").await?;
     // The provider takes the message, and its answer is held back until the data plane is dead.
-    let slow = RequestFault {
-        method: Some("POST".into()),
-        path: Some("/Messages.json$".into()),
-        count: Some(1),
-        ..RequestFault::new(RequestEffect::AnswerDelay { ms: 30_000 })
-    };
+    let slow = on_create(RequestEffect::AnswerDelay { ms: 30_000 }, 1);
     world.control.add_request_fault(slow).await?;
     let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": "Hello"}});
     let id = shop.api.send("hello", &text).await?;
@@ -60,9 +49,7 @@ async fn killed_while_the_provider_is_called_the_message_is_not_sent_again() -> 
     world.start_data_plane(&[]).await?;
     // The attempt's own callback settles it, in whichever order it and the restart come.
     shop.api.until(&id, "delivered").await?;
-    let creates =
-        RequestFilter { method: Some("POST".into()), path: Some("/Messages.json$".into()), ..RequestFilter::default() };
-    ensure!(world.control.requests(&creates).await?.len() == 1);
+    ensure!(world.creates().await? == 1);
     ensure!(world.provider_messages(&shop, CUSTOMER).await?.len() == 1);
     Ok(())
 }

@@ -38,8 +38,7 @@ async fn an_opt_out_between_accepting_and_sending_stops_the_message() -> Result<
     let mut world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
     // The window must be open, or the text would be refused at once.
-    world.control.reply(CUSTOMER, &Reply { body: "Hi".into(), ..Reply::default() }).await?;
-    shop.app.event("the greeting", |r| r.kind() == "dev.whatsapp-operator.message.received").await?;
+    world.hear(&shop, CUSTOMER, "Hi").await?;
 
     // This replica accepts, but hands nothing to the provider.
     world.kill_data_plane()?;

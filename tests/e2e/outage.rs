@@ -1,12 +1,19 @@
 //! The data plane outlives its control plane.
 
 use anyhow::{Result, ensure};
-use sandbox::control::types::Reply;
 use serde_json::json;
 use tests::cluster::Cluster;
-use tests::world::{Options, World};
+use tests::world::{Options, Tenant, World};
 
 const CUSTOMER: &str = "+447700900130";
+
+/// The customer says something, the application hears of it, and answers.
+async fn talk(world: &World, shop: &Tenant, n: u32) -> Result<()> {
+    world.hear(shop, CUSTOMER, &format!("hello {n}")).await?;
+    let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": format!("answer {n}")}});
+    let id = shop.api.send(&format!("answer-{n}"), &text).await?;
+    shop.api.until(&id, "delivered").await.map(drop)
+}
 
 #[tokio::test]
 async fn with_the_api_server_gone_the_data_plane_serves_and_restarts_from_its_cache() -> Result<()> {
@@ -29,28 +36,12 @@ async fn with_the_api_server_gone_the_data_plane_serves_and_restarts_from_its_ca
     .await?;
 
     cluster.stop_api_server().await?;
-    let talk = async |n: u32| -> Result<()> {
-        let words = format!("hello {n}");
-        world.control.reply(CUSTOMER, &Reply { body: words.clone(), ..Reply::default() }).await?;
-        shop.app.event("the customer's words", |r| r.event["data"]["content"]["body"] == words.as_str()).await?;
-        let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": format!("answer {n}")}});
-        let id = shop.api.send(&format!("answer-{n}"), &text).await?;
-        shop.api.until(&id, "delivered").await.map(drop)
-    };
-    talk(1).await?;
+    talk(&world, &shop, 1).await?;
 
     // A container that restarts now finds nothing but its cache.
     world.kill_data_plane()?;
     world.start_data_plane(&[]).await?;
-    let talk = async |n: u32| -> Result<()> {
-        let words = format!("hello {n}");
-        world.control.reply(CUSTOMER, &Reply { body: words.clone(), ..Reply::default() }).await?;
-        shop.app.event("the customer's words", |r| r.event["data"]["content"]["body"] == words.as_str()).await?;
-        let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": format!("answer {n}")}});
-        let id = shop.api.send(&format!("answer-{n}"), &text).await?;
-        shop.api.until(&id, "delivered").await.map(drop)
-    };
-    talk(2).await?;
+    talk(&world, &shop, 2).await?;
 
     // When it is back, changes arrive again.
     cluster.start_api_server().await?;

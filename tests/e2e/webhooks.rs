@@ -77,8 +77,7 @@ async fn ten_concurrent_first_deliveries_are_one_event() -> Result<()> {
 async fn reordered_and_repeated_statuses_end_in_the_same_state() -> Result<()> {
     let world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
-    world.control.reply(CUSTOMER, &Reply { body: "Hi".into(), ..Reply::default() }).await?;
-    shop.app.event("the greeting", |r| r.kind() == "dev.whatsapp-operator.message.received").await?;
+    world.hear(&shop, CUSTOMER, "Hi").await?;
     let status = |name: &str, effect| WebhookFault {
         kind: Some(WebhookKind::Status),
         status: Some(name.into()),

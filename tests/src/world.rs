@@ -12,13 +12,16 @@ use kube::api::DynamicObject;
 use reqwest::StatusCode;
 use sandbox::config::{Config, Delays};
 use sandbox::control::Client as SandboxControl;
-use sandbox::control::types::{CreatedAccount, MessageFilter, MessageRecord, NewAccount, NewService};
+use sandbox::control::types::{
+    CreatedAccount, MessageFilter, MessageRecord, NewAccount, NewService, Reply, RequestEffect, RequestFault,
+    RequestFilter,
+};
 use sandbox::seed::Seed;
 use sandbox::{Running, Sandbox};
 use serde_json::{Value, json};
 
 use crate::api::TenantApi;
-use crate::app::{App, SIGNING_SECRET};
+use crate::app::{App, Received, SIGNING_SECRET};
 use crate::chart::{self, ServiceAccounts};
 use crate::cluster::Cluster;
 use crate::eventually::eventually;
@@ -307,6 +310,20 @@ impl World {
         .await
     }
 
+    /// The customer says something, which opens the 24-hour window, and the tenant's application has heard of it.
+    pub async fn hear(&self, tenant: &Tenant, customer: &str, words: &str) -> Result<()> {
+        self.control.reply(customer, &Reply { body: words.to_owned(), ..Reply::default() }).await?;
+        let heard = |r: &Received| r.event["data"]["content"]["body"] == words && r.event["data"]["from"] == customer;
+        tenant.app.event("the customer's words", heard).await.map(drop)
+    }
+
+    /// How often the provider was asked to create a message, whatever it answered.
+    pub async fn creates(&self) -> Result<usize> {
+        let method = Some("POST".to_owned());
+        let filter = RequestFilter { method, path: Some(CREATE.to_owned()), ..RequestFilter::default() };
+        Ok(self.control.requests(&filter).await?.len())
+    }
+
     /// What the provider sent to this customer, in its own view.
     pub async fn provider_messages(&self, tenant: &Tenant, to: &str) -> Result<Vec<MessageRecord>> {
         let filter =
@@ -314,6 +331,15 @@ impl World {
         let messages = self.control.messages(&filter).await?;
         Ok(messages.into_iter().filter(|m| m.direction.starts_with("outbound")).collect())
     }
+}
+
+/// The path of a call to create a message, as a regular expression.
+const CREATE: &str = "/Messages.json$";
+
+/// What goes wrong with the next calls to create a message.
+pub fn on_create(effect: RequestEffect, count: u64) -> RequestFault {
+    let method = Some("POST".to_owned());
+    RequestFault { method, path: Some(CREATE.to_owned()), count: Some(count), ..RequestFault::new(effect) }
 }
 
 /// The conditions of an object.

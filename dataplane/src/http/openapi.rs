@@ -18,13 +18,13 @@ pub(super) async fn serve() -> Json<utoipa::openapi::OpenApi> {
     Json(Document::openapi())
 }
 
-/// Sends, reads and cancels WhatsApp messages of one tenant, and tells what is known of its contacts.
-///
-/// Every request carries `Authorization: Bearer` and an API key of the tenant, or a token of one of its Kubernetes
-/// ServiceAccounts for this service's audience. The namespace is the tenant. Errors are problem documents (RFC 9457).
+const DESCRIPTION: &str = "Sends, reads and cancels WhatsApp messages of one tenant, and tells what is known of its \
+contacts. Every request carries `Authorization: Bearer` and an API key of the tenant, or a token of one of its Kubernetes \
+ServiceAccounts for this service's audience. The namespace is the tenant. Errors are problem documents (RFC 9457).";
+
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "whatsapp-operator data plane"),
+    info(title = "whatsapp-operator data plane", description = DESCRIPTION),
     paths(send, list, read, cancel, contact, consent),
     components(schemas(Problem)),
     modifiers(&Bearer),
@@ -49,8 +49,8 @@ impl utoipa::Modify for Bearer {
 struct SendBody {
     /// E.164, such as `+447700900123`, or a business-scoped user id, such as `GB.1a2b3c`.
     to: String,
-    /// A WhatsAppSender. Without it and without `policy`, the RoutingPolicy named `default` decides, or the only policy
-    /// or sender there is.
+    /// A WhatsAppSender. Without it and without `policy`, the RoutingPolicy named `default` decides, else the oldest,
+    /// else the only sender.
     from: Option<String>,
     /// A RoutingPolicy.
     policy: Option<String>,
