@@ -226,13 +226,17 @@ pub(super) async fn list(
     }))
 }
 
+fn one_of_the_statuses() -> String {
+    format!("one of {}", MessageStatus::ALL.map(MessageStatus::as_str).join(", "))
+}
+
 /// Reads the query; tells of everything that is wrong with it.
 fn filter(query: &str) -> Result<MessageFilter, Vec<FieldError>> {
     let mut filter = MessageFilter { limit: PAGE, ..MessageFilter::default() };
     let mut errors = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*name {
-            "status" => set(&mut filter.status, &name, &value, "one of the statuses in /openapi.json", &mut errors),
+            "status" => set(&mut filter.status, &name, &value, &one_of_the_statuses(), &mut errors),
             "to" => set(&mut filter.to, &name, &value, "an address such as %2B447700900123", &mut errors),
             "from" => set(&mut filter.sender, &name, &value, "the name of a WhatsAppSender", &mut errors),
             "template" => filter.template = Some(value.into_owned()),
