@@ -32,7 +32,7 @@ lint: need-build tools $(CARGO_DENY) ## Check format, lints, licences, the chart
 	$(CARGO_DENY) --log-level error check bans licenses sources
 	test -z "$$(gofmt -l tests/cluster)" || { gofmt -d tests/cluster; exit 1; }
 	go -C tests/cluster vet ./...
-	$(TOOLS)/helm lint --strict $(CHART) --set publicBaseUrl=https://whatsapp.example.com
+	$(TOOLS)/helm lint --strict $(CHART) --set publicBaseUrl=https://whatsapp.example.com,image.repository=registry.example.com/whatsapp
 	$(MAKE) --no-print-directory generate
 	git diff --exit-code --stat -- crds $(CHART) dataplane/openapi.json || { echo "generated files are out of date: commit what make generate wrote"; exit 1; }
 
@@ -44,7 +44,7 @@ generate: need-build ## Write the generated files: CRDs, the chart's copy of the
 	for kind in $(KINDS); do $(CHART)/crd-template crds/$$kind.yaml > $(CHART)/templates/crds/$$kind.yaml; done
 
 .PHONY: bench
-bench: need-build ## Measure webhooks, sends and memory; prints a table and writes target/bench/results.json
+bench: need-build ## Measure webhooks: rate, latency, processor time, memory; writes target/bench/results.json
 	cargo build --release --workspace --bins
 	cargo run --quiet --release --package tests --bin bench
 

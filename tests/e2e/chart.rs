@@ -2,9 +2,11 @@
 
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use kube::api::DynamicObject;
+use tests::chart::{REQUIRED, render};
 use tests::cluster::Cluster;
-use tests::process::{output, root, tool};
+use tests::process::{binary, output, root, tool};
 
 async fn helm(cluster: &Cluster, args: &[&str]) -> Result<String> {
     let mut command = Command::new(tool("helm")?);
@@ -17,7 +19,7 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
     // Of its own, because the chart brings the CRDs, and the shared cluster has them already.
     let cluster = Cluster::start()?;
     let chart = root().join("charts/whatsapp-operator").to_string_lossy().into_owned();
-    let url = "publicBaseUrl=https://whatsapp.example.com";
+    let url = "publicBaseUrl=https://whatsapp.example.com,image.repository=registry.example.com/whatsapp";
     helm(&cluster, &["lint", "--strict", &chart, "--set", url]).await?;
 
     let release = ["whatsapp", &chart, "--namespace", "whatsapp-system"];
@@ -60,9 +62,31 @@ async fn a_value_that_the_chart_does_not_know_is_refused() -> Result<()> {
         command.args(["template", "whatsapp", &chart, "--set", set]);
         output(command).await
     };
-    let unknown = template("publicBaseUrl=https://whatsapp.example.com,publicBaseURL=typo").await;
+    let unknown =
+        template("publicBaseUrl=https://whatsapp.example.com,image.repository=images,publicBaseURL=typo").await;
     ensure!(unknown.as_ref().is_err_and(|e| e.to_string().contains("publicBaseURL")), "{unknown:?}");
-    let missing = template("operator.logFormat=text").await;
+    let missing = template("image.repository=images").await;
     ensure!(missing.as_ref().is_err_and(|e| e.to_string().contains("publicBaseUrl")), "{missing:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_arguments_that_the_chart_gives_are_those_that_the_programs_take() -> Result<()> {
+    let more = [
+        ("twilioBaseUrl", "https://proxy.example.com"),
+        ("watchNamespaces", "{shop,bakery}"),
+        ("dataPlane.allowPrivateSinks", "true"),
+    ];
+    let objects = render("whatsapp", "whatsapp-system", &[&REQUIRED[..], &more[..]].concat()).await?;
+    for (kind, program) in [("Deployment", "whatsapp-operator"), ("StatefulSet", "whatsapp-dataplane")] {
+        let of_kind = |object: &&DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == kind);
+        let workload = objects.iter().find(of_kind).with_context(|| format!("the chart has no {kind}"))?;
+        let arguments = &workload.data["spec"]["template"]["spec"]["containers"][0]["args"];
+        let arguments: Vec<String> = serde_json::from_value(arguments.clone())?;
+        // What comes before --help is read, and refused when it is unknown.
+        let mut command = Command::new(binary(program)?);
+        command.args(&arguments).arg("--help");
+        output(command).await.with_context(|| format!("{program} does not take {arguments:?}"))?;
+    }
     Ok(())
 }

@@ -55,7 +55,7 @@ async fn killed_while_the_provider_is_called_the_message_is_not_sent_again() -> 
 }
 
 #[tokio::test]
-async fn killed_between_a_webhook_and_its_publication_the_event_arrives_once_under_one_id() -> Result<()> {
+async fn killed_between_a_webhook_and_its_publication_the_event_arrives_under_one_id() -> Result<()> {
     let mut world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
     // The application is down, so the event is taken and cannot be published.
@@ -74,6 +74,8 @@ async fn killed_between_a_webhook_and_its_publication_the_event_arrives_once_und
     shop.app.answer_with(StatusCode::NO_CONTENT);
     world.start_data_plane(&[]).await?;
     shop.app.event("the message", |r| r.kind() == "dev.whatsapp-operator.message.received").await?;
-    ensure!(shop.app.distinct("dev.whatsapp-operator.message.received").len() == 1);
+    // Whatever else the first one caused would stand before this second message.
+    world.hear(&shop, CUSTOMER, "Still there?").await?;
+    ensure!(shop.app.distinct("dev.whatsapp-operator.message.received").len() == 2);
     Ok(())
 }

@@ -16,7 +16,7 @@ async fn talk(world: &World, shop: &Tenant, n: u32) -> Result<()> {
 }
 
 #[tokio::test]
-async fn with_the_api_server_gone_the_data_plane_serves_and_restarts_from_its_cache() -> Result<()> {
+async fn with_the_operator_and_the_api_server_gone_the_data_plane_serves_and_restarts_from_its_cache() -> Result<()> {
     let cluster = Cluster::private().await?;
     let mut world = World::start_in(cluster.clone(), &["shop"], Options::default()).await?;
     let mut shop = world.tenant(0).await?;
@@ -35,6 +35,8 @@ async fn with_the_api_server_gone_the_data_plane_serves_and_restarts_from_its_ca
     })
     .await?;
 
+    // The whole control plane goes.
+    world.operator.terminate()?;
     cluster.stop_api_server().await?;
     talk(&world, &shop, 1).await?;
 
@@ -45,6 +47,7 @@ async fn with_the_api_server_gone_the_data_plane_serves_and_restarts_from_its_ca
 
     // When it is back, changes arrive again.
     cluster.start_api_server().await?;
+    world.start_operator()?;
     world.cluster.apply(&[shop.sender(&json!({"limits": {"messagesPerSecond": 40}}))?], None).await?;
     world.ready("whatsappsender", &shop.namespace, "support").await?;
     world.in_data_plane("whatsappsender", &shop.namespace, "support").await?;

@@ -1,7 +1,7 @@
 //! Template review, as tenants see it.
 
 use anyhow::{Context, Result, ensure};
-use sandbox::control::types::{RequestFilter, ReviewRule};
+use sandbox::control::types::{Decision, RequestFilter, ReviewRule};
 use serde_json::json;
 use tests::eventually::eventually;
 use tests::world::{World, conditions};
@@ -56,6 +56,23 @@ async fn an_edited_template_keeps_serving_its_approved_revision_until_the_next_i
     shop.api.until(&id, "delivered").await?;
     let sent = world.provider_messages(&shop, "+447700900126").await?;
     ensure!(sent.len() == 1 && sent[0].body.starts_with("Hello Ava, your order"), "{sent:?}");
+
+    let template = world.get("messagetemplate", &shop.namespace, "order-shipped").await?;
+    let newest = template["status"]["locations"][0]["newest"]["handle"].as_str().context("no newest revision")?;
+    let approved = Decision { status: "approved".into(), ..Decision::default() };
+    world.control.decide(newest, &approved).await?;
+    eventually("the new revision serves", async || {
+        let object =
+            world.get("messagetemplate", &shop.namespace, "order-shipped").await.map_err(|e| format!("{e:#}"))?;
+        let serving = &object["status"]["locations"][0]["serving"]["handle"];
+        if serving == newest { Ok(()) } else { Err(object["status"].to_string()) }
+    })
+    .await?;
+    world.in_data_plane("messagetemplate", &shop.namespace, "order-shipped").await?;
+    let id = shop.api.send("order-3", &send).await?;
+    shop.api.until(&id, "delivered").await?;
+    let sent = world.provider_messages(&shop, "+447700900126").await?;
+    ensure!(sent.iter().filter(|m| m.body.starts_with("Hello Ava, good news")).count() == 1, "{sent:?}");
     Ok(())
 }
 

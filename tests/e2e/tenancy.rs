@@ -35,6 +35,7 @@ async fn another_tenants_token_is_forbidden_and_sees_nothing() -> Result<()> {
     // Its own template of that name does not exist, and the other's cannot be used.
     let refused = bakery.api.try_send("order-1", &send).await?;
     ensure!(refused.status == StatusCode::UNPROCESSABLE_ENTITY, "{refused:?}");
+    ensure!(refused.body["errors"][0]["code"] == "template_unknown", "{refused:?}");
     Ok(())
 }
 

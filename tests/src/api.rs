@@ -51,10 +51,6 @@ impl TenantApi {
         self.request(Method::GET, path, None, None).await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.request(Method::PUT, path, None, Some(body)).await
-    }
-
     /// Asks for a message to be sent; the answer as it is.
     pub async fn try_send(&self, key: &str, message: &Value) -> Result<Answer> {
         self.request(Method::POST, "/v1/messages", Some(key), Some(message)).await

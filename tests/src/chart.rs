@@ -1,4 +1,4 @@
-//! The chart, rendered by the real Helm: what is tested is what is installed.
+//! The chart, rendered by the real Helm: the RBAC rules that are tested are those that are installed.
 
 use std::process::Command;
 
@@ -14,6 +14,10 @@ pub struct ServiceAccounts {
     pub operator: String,
     pub data_plane: String,
 }
+
+/// The values that have no default.
+pub const REQUIRED: [(&str, &str); 2] =
+    [("publicBaseUrl", "https://whatsapp.example.com"), ("image.repository", "registry.example.com/whatsapp")];
 
 /// `helm template`, as objects.
 pub async fn render(release: &str, namespace: &str, values: &[(&str, &str)]) -> Result<Vec<DynamicObject>> {
@@ -33,7 +37,7 @@ pub async fn install_rbac(
     watch: &[String],
 ) -> Result<ServiceAccounts> {
     let watched = format!("{{{}}}", watch.join(","));
-    let mut values = vec![("publicBaseUrl", "https://whatsapp.example.com")];
+    let mut values = REQUIRED.to_vec();
     if !watch.is_empty() {
         values.push(("watchNamespaces", watched.as_str()));
     }

@@ -43,11 +43,9 @@ impl Drop for OwnControlPlane {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry {
-    pub verb: String,
     pub user: AuditUser,
     #[serde(default)]
     pub object_ref: AuditObject,
-    pub request_received_timestamp: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

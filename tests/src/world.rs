@@ -33,12 +33,6 @@ pub const AUDIENCE: &str = "whatsapp-operator.dev";
 /// How a world differs from the usual one.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Further arguments of the data plane.
-    pub data_plane: Vec<String>,
-    /// Further arguments of the operator.
-    pub operator: Vec<String>,
-    /// Leaves the data plane to be started by the test.
-    pub without_data_plane: bool,
     /// The delays of the sandbox; absent: short ones.
     pub delays: Option<Delays>,
     /// What the sandbox begins with.
@@ -61,7 +55,6 @@ pub struct World {
     pub ports: Ports,
     dir: tempfile::TempDir,
     pub sandbox: Running,
-    options: Options,
 }
 
 /// Where the processes listen on loopback; kept over restarts.
@@ -99,15 +92,11 @@ impl World {
         Self::start_in(Cluster::shared().await?, tenants, Options::default()).await
     }
 
-    pub async fn start_with(tenants: &[&str], options: Options) -> Result<Self> {
-        Self::start_in(Cluster::shared().await?, tenants, options).await
-    }
-
     pub async fn start_in(cluster: Arc<Cluster>, tenants: &[&str], options: Options) -> Result<Self> {
         let mut dir = tempfile::Builder::new().prefix("whatsapp-world-").tempdir()?;
         if std::env::var_os("KEEP_LOGS").is_some() {
             dir.disable_cleanup(true);
-            tracing::info!(dir = %dir.path().display(), "the processes' logs stay");
+            eprintln!("the processes' logs stay in {}", dir.path().display());
         }
         let system = cluster.namespace("whatsapp-system").await?;
         let mut namespaces = Vec::new();
@@ -128,23 +117,10 @@ impl World {
         let sandbox = Sandbox::start(Config { delays, seed: options.seed.clone(), ..Config::default() }).await?;
         let control = sandbox.control();
         let ports = Ports::free()?;
-        let operator = start_operator(&dir, &system, ports, sandbox.base_url(), &namespaces, &options)?;
-        let mut world = Self {
-            operator,
-            data_plane: None,
-            control,
-            cluster,
-            system,
-            namespaces,
-            accounts,
-            ports,
-            dir,
-            sandbox,
-            options,
-        };
-        if !world.options.without_data_plane {
-            world.start_data_plane(&[]).await?;
-        }
+        let operator = start_operator(&dir, &system, ports, sandbox.base_url(), &namespaces)?;
+        let mut world =
+            Self { operator, data_plane: None, control, cluster, system, namespaces, accounts, ports, dir, sandbox };
+        world.start_data_plane(&[]).await?;
         Ok(world)
     }
 
@@ -181,7 +157,6 @@ impl World {
             .arg(self.dir.path().join("cache"))
             .args(["--api-audience", AUDIENCE, "--lease", "2s", "--drain-delay", "0s"])
             .arg("--allow-private-sinks")
-            .args(&self.options.data_plane)
             .args(arguments)
             .env("KUBECONFIG", self.data_plane_kubeconfig())
             .env("POD_NAME", "data-plane-0");
@@ -194,17 +169,9 @@ impl World {
         self.data_plane.take().context("the data plane does not run")?.kill()
     }
 
-    /// SIGTERM to the operator, and another one in its place.
-    pub async fn restart_operator(&mut self) -> Result<()> {
-        self.operator.terminate()?;
-        self.operator = start_operator(
-            &self.dir,
-            &self.system,
-            self.ports,
-            self.sandbox.base_url(),
-            &self.namespaces,
-            &self.options,
-        )?;
+    /// Starts another operator in the place of one that has ended.
+    pub fn start_operator(&mut self) -> Result<()> {
+        self.operator = start_operator(&self.dir, &self.system, self.ports, self.sandbox.base_url(), &self.namespaces)?;
         Ok(())
     }
 
@@ -216,11 +183,6 @@ impl World {
     /// A kubeconfig with the data plane's rights.
     pub fn data_plane_kubeconfig(&self) -> PathBuf {
         self.dir.path().join("data-plane.kubeconfig")
-    }
-
-    /// A kubeconfig with the operator's rights.
-    pub fn operator_kubeconfig(&self) -> PathBuf {
-        self.dir.path().join("operator.kubeconfig")
     }
 
     pub fn admin_url(&self, path: &str) -> String {
@@ -353,7 +315,6 @@ fn start_operator(
     ports: Ports,
     provider: &str,
     namespaces: &[String],
-    options: &Options,
 ) -> Result<Process> {
     let mut command = Command::new(binary("whatsapp-operator")?);
     command
@@ -364,7 +325,6 @@ fn start_operator(
         .args(["--twilio-base-url", provider])
         .args(["--listen", &format!("127.0.0.1:{}", ports.operator)])
         .args(["--template-poll", "200ms", "--poll-interval", "2s"])
-        .args(&options.operator)
         .env("KUBECONFIG", dir.path().join("operator.kubeconfig"))
         .env("POD_NAME", "operator-0");
     // One tenant twice would be one too many for the operator's arguments.

@@ -30,6 +30,13 @@ app.kubernetes.io/component: data-plane
 {{- required "publicBaseUrl is required: the internet's view of the data plane's webhook listener, such as https://whatsapp.example.com" .Values.publicBaseUrl }}
 {{- end }}
 
+{{/* The image of a component: (list . "operator"). */}}
+{{- define "whatsapp.image" -}}
+{{- $root := index . 0 -}}
+{{- $repository := required "image.repository is required: where your images are, such as registry.example.com/whatsapp" $root.Values.image.repository -}}
+{{ $repository }}/{{ index . 1 }}:{{ $root.Values.image.tag | default $root.Chart.AppVersion }}
+{{- end }}
+
 {{- define "whatsapp.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532

@@ -31,7 +31,7 @@ async fn main() -> Result<()> {
         review: Duration::from_secs(4),
         sender: Duration::from_millis(200),
     };
-    let options = Options { delays: Some(delays), seed: Seed::example(), ..Options::default() };
+    let options = Options { delays: Some(delays), seed: Seed::example() };
     let world = World::start_in(cluster, &[], options).await?;
     println!("sandbox, in Twilio's place: {}", world.sandbox.base_url());
     println!("operator and data plane: up, each under the ServiceAccount and RBAC rules that the chart installs");
