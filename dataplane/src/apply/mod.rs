@@ -38,6 +38,15 @@ pub struct ApplyContext {
 
 /// Applies events until told to stop, and then what is still in the log.
 pub async fn run(context: ApplyContext, stop: CancellationToken) {
+    // Without its sender's config an event would take effect without keywords and without being published.
+    let mut changes = context.configs.subscribe();
+    while !context.configs.is_ready() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
     loop {
         match turn(&context).await {
             Ok(0) if stop.is_cancelled() => return,

@@ -1,6 +1,6 @@
 //! One tenant, ready to be used: its config, and an adapter for each sender's provider.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -80,9 +80,10 @@ impl Tenant {
 }
 
 impl<'a> Sender<'a> {
-    /// Where this sender's events go.
+    /// Where this sender's events go, each once.
     pub fn sinks(&self) -> Vec<SinkId> {
-        self.http_sinks().map(sink_id).collect()
+        let distinct: BTreeSet<SinkId> = self.http_sinks().map(sink_id).collect();
+        distinct.into_iter().collect()
     }
 
     /// The sink of this name; `None` when the sender has none such (any more).
@@ -101,11 +102,17 @@ fn sink_id(sink: &HttpSink) -> SinkId {
 
 /// A sink whose secret cannot sign would fail each of its events; the config that brings it is refused instead.
 fn check_sinks(name: &SenderName, sender: &SenderConfig) -> Result<(), RefusedConfig> {
+    let mut urls = BTreeSet::new();
     for (i, sink) in sender.events.iter().enumerate() {
         let SinkConfig::Http(http) = sink;
         let path = format!("senders.{name}.events[{i}].http");
         if !matches!(http.url.scheme(), "http" | "https") || http.url.host().is_none() {
             return Err(RefusedConfig(format!("{path}.url: expected an http or https URL with a host")));
+        }
+        if !urls.insert(&http.url) {
+            return Err(RefusedConfig(format!(
+                "{path}.url: stands in an earlier entry already; expected each URL once"
+            )));
         }
         if http.signing_secrets.is_empty() {
             return Err(RefusedConfig(format!("{path}.signingSecrets: expected at least one secret")));

@@ -1,5 +1,7 @@
 //! A sender and its Secrets, judged and put into the tenant config's words: what follows takes only that.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use crds::condition::{CREDENTIALS_VALID, reason};
@@ -75,6 +77,13 @@ pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &Settings) -> 
         Err(error) => Err(invalid(path, error.to_string())),
     };
     let max_age = spec.consent.max_age.as_deref();
+    let sinks: Vec<SinkConfig> = events.map(|(i, http)| sink(i, http, found)).collect::<Result<_, _>>()?;
+    if let Some(i) = repeated(&sinks) {
+        return Err(invalid(
+            &format!("spec.events[{i}].http.url"),
+            "stands in an earlier entry already; each URL once".into(),
+        ));
+    }
     let config = SenderConfig {
         phone_number: number.clone(),
         provider: ProviderAccount::Twilio(account(twilio, &found.credentials, settings)?),
@@ -93,7 +102,7 @@ pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &Settings) -> 
             bodies_seconds: seconds("spec.retention.bodies", &spec.retention.bodies)?,
             metadata_seconds: seconds("spec.retention.metadata", &spec.retention.metadata)?,
         },
-        events: events.map(|(i, http)| sink(i, http, found)).collect::<Result<_, _>>()?,
+        events: sinks,
         paused: sender.annotations().get(crds::annotation::PAUSED).is_some_and(|paused| paused == "true"),
     };
     let messaging_service_sid = twilio.messaging_service_sid.clone();
@@ -173,6 +182,12 @@ fn sink(i: usize, http: &HttpSink, found: &Found) -> Result<SinkConfig, Invalid>
         )));
     }
     Ok(SinkConfig::Http(HttpSinkConfig { url, signing_secrets: vec![value.clone()] }))
+}
+
+/// The first entry whose URL an earlier one has, in whichever spelling: an event goes to each URL once.
+fn repeated(sinks: &[SinkConfig]) -> Option<usize> {
+    let mut urls = BTreeSet::new();
+    sinks.iter().position(|SinkConfig::Http(http)| !urls.insert(&http.url))
 }
 
 /// As Standard Webhooks has it. The data plane refuses anything else, and with it the tenant's whole config.

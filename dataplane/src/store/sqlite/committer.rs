@@ -8,7 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::webhooks;
@@ -183,6 +184,10 @@ impl Submit {
 /// The one writer. Spawn [`Committer::run`] where its end ends the process.
 pub struct Committer {
     connection: SqliteConnection,
+    /// How to connect again.
+    options: SqliteConnectOptions,
+    /// A write failed since the connection last worked.
+    suspect: bool,
     jobs: mpsc::Receiver<Job>,
     closing: Arc<Notify>,
     closed: watch::Sender<bool>,
@@ -195,12 +200,16 @@ impl std::fmt::Debug for Committer {
     }
 }
 
-pub(super) fn new(connection: SqliteConnection, signals: Arc<Signals>) -> (Submit, Committer) {
+pub(super) fn new(
+    connection: SqliteConnection,
+    options: SqliteConnectOptions,
+    signals: Arc<Signals>,
+) -> (Submit, Committer) {
     let (sender, jobs) = mpsc::channel(WAITING);
     let closing = Arc::new(Notify::new());
     let (closed, is_closed) = watch::channel(false);
     let submit = Submit { jobs: sender, closing: Arc::clone(&closing), closed: is_closed };
-    (submit, Committer { connection, jobs, closing, closed, signals })
+    (submit, Committer { connection, options, suspect: false, jobs, closing, closed, signals })
 }
 
 impl Committer {
@@ -251,6 +260,30 @@ impl Committer {
     }
 
     async fn commit(&mut self, group: &mut [Job]) -> Result<Bells, StoreError> {
+        if self.suspect {
+            self.mend().await?;
+        }
+        let outcome = self.try_commit(group).await;
+        self.suspect = outcome.is_err();
+        outcome
+    }
+
+    /// After a full disk or an I/O error SQLite has rolled the transaction back by itself, and a connection that does not
+    /// know it can begin no other. Such a connection is replaced.
+    async fn mend(&mut self) -> Result<(), StoreError> {
+        let works = match self.connection.begin_with("BEGIN IMMEDIATE").await {
+            Ok(transaction) => transaction.rollback().await.is_ok(),
+            Err(_) => false,
+        };
+        if !works {
+            tracing::warn!("the connection to the database is replaced after a write failed");
+            self.connection = self.options.connect().await?;
+        }
+        self.suspect = false;
+        Ok(())
+    }
+
+    async fn try_commit(&mut self, group: &mut [Job]) -> Result<Bells, StoreError> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut tx = Tx { connection: &mut transaction, bells: Bells::default() };
         let mut webhooks: Vec<&mut Box<Pending<RecordWebhook>>> = Vec::new();

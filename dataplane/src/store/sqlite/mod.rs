@@ -60,8 +60,12 @@ impl SqliteStore {
         // Before SQLite creates it for everybody to read: it holds what people say to each other.
         let created = tokio::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file).await;
         drop(created.map_err(|e| StoreError::Failed(e.to_string()))?);
-        let options = SqliteConnectOptions::new()
-            .filename(file)
+        Self::open_with(SqliteConnectOptions::new().filename(file)).await
+    }
+
+    async fn open_with(options: SqliteConnectOptions) -> Result<(Self, Committer), StoreError> {
+        let options = options
+            .create_if_missing(true)
             // Readers do not wait for the writer, nor it for them.
             .journal_mode(SqliteJournalMode::Wal)
             // A commit is on disk when it answers: with NORMAL a power loss would take acknowledged webhooks.
@@ -73,7 +77,8 @@ impl SqliteStore {
             .pragma("wal_autocheckpoint", "10000")
             .statement_cache_capacity(256)
             .disable_statement_logging();
-        let mut writer = options.connect().await?;
+        let writing = options.clone();
+        let mut writer = writing.connect().await?;
         migrations::run(&mut writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -81,7 +86,7 @@ impl SqliteStore {
             .connect_with(options.pragma("cache_size", "-8192").read_only(true))
             .await?;
         let signals = Arc::new(Signals::default());
-        let (submit, committer) = committer::new(writer, Arc::clone(&signals));
+        let (submit, committer) = committer::new(writer, writing, Arc::clone(&signals));
         Ok((Self { readers, submit, signals }, committer))
     }
 }
@@ -232,5 +237,40 @@ impl Store for SqliteStore {
         // The writer last: as the last of all connections it folds the log into the file.
         self.readers.close().await;
         self.submit.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::contact::{ConsentRecord, ConsentStatus, Evidence};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_does_not_stop_later_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(directory.path().join("data.db"));
+        // What SQLite may take of the disk: enough for the schema and a little more.
+        let (store, committer) = SqliteStore::open_with(options.pragma("max_page_count", "120")).await.unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(committer.run());
+        let put = |n: i64| PutConsent {
+            tenant: "shop".parse().unwrap(),
+            sender: "support".parse().unwrap(),
+            contact: format!("+4477{n:08}").parse().unwrap(),
+            consent: ConsentRecord {
+                status: ConsentStatus::Granted,
+                recorded_at: Timestamp::UNIX_EPOCH,
+                evidence: Evidence { source: "x".repeat(100_000), reference: None, at: None, note: None },
+            },
+        };
+        let mut refused = 0;
+        for n in 0..20 {
+            refused += i32::from(store.put_consent(put(n)).await.is_err());
+        }
+        assert!(refused > 1, "the disk was never full");
+        // This needs no room.
+        store.check().await.unwrap();
+        store.close().await;
     }
 }

@@ -35,7 +35,8 @@ pub(super) async fn insert(
              (tenant, sender, sink, event, subject, position, body, created_at, available_at, fence, tries)
              SELECT $1, $2, $3, $4, $5, COALESCE(MAX(position), 0) + 1, $6, $7,
                     CASE WHEN COUNT(*) = 0 THEN $7 ELSE $8 END, 0, 0
-             FROM outbox WHERE tenant = $1 AND sender = $2 AND sink = $3 AND subject = $5 AND dead_at IS NULL",
+             FROM outbox WHERE tenant = $1 AND sender = $2 AND sink = $3 AND subject = $5 AND dead_at IS NULL
+             ON CONFLICT DO NOTHING",
         )
         .bind(event.tenant.as_str())
         .bind(sender.as_str())

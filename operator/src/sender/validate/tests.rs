@@ -95,6 +95,18 @@ fn a_signing_secret_that_the_data_plane_would_refuse_is_refused_here() {
 }
 
 #[test]
+fn a_url_that_would_get_each_event_twice_is_refused() {
+    let mut sender = sender();
+    let mut again = sender.spec.events[0].clone();
+    // Another spelling of the same URL.
+    let url = again.http.as_mut().unwrap();
+    url.url = url.url.replacen("http", "HTTP", 1);
+    sender.spec.events.push(again);
+    let error = refused(&sender, &found());
+    assert!(error.starts_with("spec.events[1].http.url: "), "{error}");
+}
+
+#[test]
 fn a_paused_sender_sends_nothing() {
     let mut sender = sender();
     sender.annotations_mut().insert(crds::annotation::PAUSED.into(), "true".into());
