@@ -110,7 +110,7 @@ impl Carrier {
         let until = after(self.context.clock.now(), lease);
         match self.context.store.renew_claim(claim.clone(), until).await {
             Ok(Fenced::Done) => {}
-            // The call goes on: it cannot be taken back. Its result will not be taken, and its callback tells it.
+            // The call goes on: it cannot be taken back. If the provider takes it that is written all the same.
             Ok(Fenced::LeaseLost) => tracing::warn!(message = %claim.message, "the lease went during the call"),
             Err(error) => tracing::warn!(message = %claim.message, %error, "the lease could not be renewed"),
         }

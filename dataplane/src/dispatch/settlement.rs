@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messaging::clock::after;
+use messaging::failure::{FailureClass, suppression};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::ProviderMessage;
 
@@ -81,6 +82,11 @@ pub(super) fn settle(
                 provider_message_id: found.provider_message_id.clone(),
                 status: found.status,
                 reason,
+                suppress: found
+                    .failure
+                    .as_ref()
+                    .filter(|failure| failure.class == FailureClass::Suppress)
+                    .map(|failure| suppression(failure.code.as_deref(), &failure.message, now)),
                 ask_at: ask_again_at(),
             };
             (settlement, news.then_some(Repair::FoundInLog))

@@ -104,7 +104,8 @@ pub enum Began {
     LeaseLost,
 }
 
-/// Writes what became of an attempt.
+/// Writes what became of an attempt. That the provider took it ([`AttemptResult::Accepted`]) is written even when the
+/// claim has passed to another, while no later attempt was begun: it only moves the message forward.
 #[derive(Debug, Clone)]
 pub struct FinishAttempt {
     pub claim: ClaimRef,
@@ -179,7 +180,14 @@ pub struct Settle {
 pub enum Settlement {
     /// The provider has it, in this status; ask again at `ask_at` while that is not terminal. Where another message has
     /// got this id in the meantime it is only asked again.
-    Found { provider_message_id: String, status: MessageStatus, reason: Option<Reason>, ask_at: Timestamp },
+    Found {
+        provider_message_id: String,
+        status: MessageStatus,
+        reason: Option<Reason>,
+        /// What its failure says of the recipient.
+        suppress: Option<Suppression>,
+        ask_at: Timestamp,
+    },
     /// It will not be found out any more, or the provider does not have it.
     Ended { status: MessageStatus, reason: Reason },
     /// Nothing yet.

@@ -224,11 +224,12 @@ pub(super) async fn leave_queue(tx: &mut Tx<'_>, message: &Message) -> Result<()
     Ok(())
 }
 
-/// Its fate is to be asked for at `ask_at`, or earlier where that was settled before.
+/// Its fate is to be asked for at `ask_at`, or earlier where that was settled before. Who is asking right now asked
+/// before this was known, so its answer counts no more.
 pub(super) async fn await_settlement(tx: &mut Tx<'_>, message: &Message, ask_at: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO unsettled (tenant, message, available_at, fence, asked) VALUES ($1, $2, $3, 0, 0)
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT (tenant, message) DO UPDATE SET fence = unsettled.fence + 1",
     )
     .bind(message.tenant.as_str())
     .bind(message.id.to_string())

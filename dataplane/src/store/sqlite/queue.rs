@@ -187,10 +187,13 @@ impl Operation for FinishAttempt {
         let Some(mut message) = lifecycle::message_of_attempt(tx, &claim.tenant, *attempt).await? else {
             return Ok(Fenced::LeaseLost);
         };
+        let is_newest = message.attempt == Some(*attempt);
         match fence(tx, claim).await? {
             Some(fence) if fence == claim.fence => {}
             // A callback told before we could, and took it out of the queue. What we know adds to that.
-            None if message.attempt == Some(*attempt) && message.status >= MessageStatus::Accepted => {}
+            None if is_newest && message.status >= MessageStatus::Accepted => {}
+            // That the provider took it is true whoever holds the message now, and only moves it forward.
+            _ if is_newest && matches!(result, AttemptResult::Accepted { .. }) => {}
             _ => return Ok(Fenced::LeaseLost),
         }
         let (outcome, provider_message_id) = match result {
@@ -199,34 +202,44 @@ impl Operation for FinishAttempt {
             AttemptResult::Unconfirmed { .. } => ("unconfirmed", None),
             AttemptResult::Ended { .. } => ("ended", None),
         };
-        sqlx::query("UPDATE attempts SET finished_at = $3, outcome = $4 WHERE tenant = $1 AND id = $2")
-            .bind(claim.tenant.as_str())
-            .bind(attempt.to_string())
-            .bind(micros(*now))
-            .bind(outcome)
-            .execute(&mut *tx.connection)
-            .await?;
+        // An attempt that is known to be accepted stays so for whoever only knows that it was begun.
+        sqlx::query(
+            "UPDATE attempts SET finished_at = $3, outcome = $4
+             WHERE tenant = $1 AND id = $2 AND (outcome IS NULL OR outcome <> 'accepted')",
+        )
+        .bind(claim.tenant.as_str())
+        .bind(attempt.to_string())
+        .bind(micros(*now))
+        .bind(outcome)
+        .execute(&mut *tx.connection)
+        .await?;
 
         let failed = |then, reason: &Reason| {
             let event = LifecycleEvent::AttemptFailed { attempt: *attempt, then, reason: reason.text.clone() };
             Evidence { reason: Some(reason.clone()), ..Evidence::event(event, *now) }
         };
+        let is_unresolved = matches!(message.status, MessageStatus::Submitted | MessageStatus::Unconfirmed);
         let evidence = match result {
-            AttemptResult::Accepted { provider_message_id, status, ask_at: _ } => Evidence::event(
+            AttemptResult::Accepted { provider_message_id, status, ask_at: _ } => Some(Evidence::event(
                 LifecycleEvent::Accepted {
                     attempt: *attempt,
                     provider_message_id: provider_message_id.clone(),
                     status: *status,
                 },
                 *now,
-            ),
-            AttemptResult::Retry { at, reason } => failed(AfterFailure::RetryAt(*at), reason),
+            )),
+            AttemptResult::Retry { at, reason } => Some(failed(AfterFailure::RetryAt(*at), reason)),
             AttemptResult::Unconfirmed { reason, ask_at } => {
-                failed(AfterFailure::AwaitConfirmation { until: *ask_at }, reason)
+                Some(failed(AfterFailure::AwaitConfirmation { until: *ask_at }, reason))
             }
-            AttemptResult::Ended { status, reason } => failed(ending(*status), reason),
+            // Its status says why it ended. Nothing is ended that is known to have been taken.
+            AttemptResult::Ended { status, reason } => {
+                (is_unresolved && is_newest).then(|| Evidence::end(*status, reason.clone(), *now))
+            }
         };
-        lifecycle::advance(tx, &mut message, &evidence, sinks).await?;
+        if let Some(evidence) = evidence {
+            lifecycle::advance(tx, &mut message, &evidence, sinks).await?;
+        }
         if let Some(id) = provider_message_id {
             lifecycle::learn_provider_id(tx, &claim.tenant, *attempt, id).await?;
             lifecycle::adopt_parked(tx, &mut message, id, sinks).await?;
@@ -269,14 +282,5 @@ impl Operation for EndMessage {
         }
         lifecycle::advance(tx, &mut message, &Evidence::end(*status, reason.clone(), *now), sinks).await?;
         Ok(Fenced::Done)
-    }
-}
-
-/// How an attempt failed that ended its message with this status.
-fn ending(status: MessageStatus) -> AfterFailure {
-    match status {
-        MessageStatus::Suppressed => AfterFailure::Suppress,
-        MessageStatus::Rejected => AfterFailure::Reject,
-        _ => AfterFailure::Fail,
     }
 }

@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::codec::{corrupt, message, micros, parse, select_message, small, time};
 use super::committer::{Operation, Tx};
+use super::contacts;
 use super::lifecycle::{self, Evidence};
 use crate::store::StoreError;
 use crate::store::message::Message;
@@ -93,7 +94,7 @@ impl Operation for Settle {
             {
                 Some(*ask_at)
             }
-            Settlement::Found { provider_message_id, status, reason, ask_at } => {
+            Settlement::Found { provider_message_id, status, reason, suppress, ask_at } => {
                 let event = LifecycleEvent::Reported {
                     attempt: message.attempt,
                     provider_message_id: provider_message_id.clone(),
@@ -106,6 +107,9 @@ impl Operation for Settle {
                     lifecycle::learn_provider_id(tx, &claim.tenant, attempt, provider_message_id).await?;
                 }
                 lifecycle::adopt_parked(tx, &mut message, provider_message_id, sinks).await?;
+                if let Some(suppression) = suppress {
+                    contacts::suppress(tx, &message.tenant, &message.sender, &message.to, suppression).await?;
+                }
                 Some(*ask_at)
             }
         };

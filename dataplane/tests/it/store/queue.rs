@@ -15,7 +15,10 @@ use super::*;
 
 promises!(
     a_message_is_held_by_one_at_a_time_and_comes_back_when_the_lease_ends,
-    an_expired_holder_can_finish_nothing,
+    an_expired_holder_can_only_tell_that_the_provider_took_it,
+    what_the_provider_took_is_known_after_its_attempt_became_unconfirmed,
+    an_answer_that_was_asked_for_before_the_provider_took_it_ends_nothing,
+    an_attempt_that_is_not_repeated_in_time_ends_as_expired,
     a_renewed_lease_lasts,
     each_of_many_claimants_gets_messages_of_its_own,
     lanes_say_what_waits_and_until_when,
@@ -40,16 +43,61 @@ async fn a_message_is_held_by_one_at_a_time_and_comes_back_when_the_lease_ends(s
     assert_eq!(second.due_at, at(0), "its waiting is counted from when it became due");
 }
 
-async fn an_expired_holder_can_finish_nothing(store: &dyn Store) {
+async fn an_expired_holder_can_only_tell_that_the_provider_took_it(store: &dyn Store) {
     let (first, attempt_id) = submitted(store, 0).await;
     let second = claim_one(store, 60).await;
-    assert_eq!(finish(store, &first, attempt_id, 61, accepted("SM1")).await, Fenced::LeaseLost);
+    let busy = AttemptResult::Retry { at: at(61), reason: reason("too many requests") };
+    let ended = AttemptResult::Ended { status: Rejected, reason: reason("invalid") };
+    for result in [busy, ended] {
+        assert_eq!(finish(store, &first, attempt_id, 61, result).await, Fenced::LeaseLost);
+    }
     assert_eq!(store.renew_claim(first.reference(), at(200)).await.unwrap(), Fenced::LeaseLost);
     let defer = DeferClaim { claim: first.reference(), until: at(200) };
     assert_eq!(store.defer_claim(defer).await.unwrap(), Fenced::LeaseLost);
     assert_eq!(begin(store, &first, attempt(61), 61).await, Began::LeaseLost);
     assert_eq!(status(store, first.message.id).await, Submitted);
     assert_eq!(second.open_attempt, Some(attempt_id));
+
+    assert_eq!(finish(store, &first, attempt_id, 62, accepted("SM1")).await, Fenced::Done);
+    let unknown = AttemptResult::Unconfirmed { reason: reason("its holder died"), ask_at: at(100) };
+    finished(store, &second, attempt_id, 63, unknown).await;
+    let message = store.message(&tenant(), first.message.id).await.unwrap().unwrap().message;
+    assert_eq!((message.status, message.provider_message_id.as_deref()), (Accepted, Some("SM1")));
+    assert!(claim_some(store, 9_000, 10).await.is_empty(), "it is not sent again");
+}
+
+async fn what_the_provider_took_is_known_after_its_attempt_became_unconfirmed(store: &dyn Store) {
+    let (first, attempt_id) = submitted(store, 0).await;
+    let second = claim_one(store, 60).await;
+    let unknown = AttemptResult::Unconfirmed { reason: reason("its holder died"), ask_at: at(100) };
+    finished(store, &second, attempt_id, 61, unknown).await;
+    assert_eq!(finish(store, &first, attempt_id, 62, accepted("SM1")).await, Fenced::Done);
+    let message = store.message(&tenant(), first.message.id).await.unwrap().unwrap().message;
+    assert_eq!((message.status, message.provider_message_id.as_deref()), (Accepted, Some("SM1")));
+    assert_eq!(story(store, message.id).await, [Queued, Submitted, Unconfirmed, Accepted]);
+    assert_eq!(unsettled(store, 100).await.len(), 1, "its fate is still asked for");
+}
+
+async fn an_answer_that_was_asked_for_before_the_provider_took_it_ends_nothing(store: &dyn Store) {
+    let (first, attempt_id) = submitted(store, 0).await;
+    let second = claim_one(store, 60).await;
+    let unknown = AttemptResult::Unconfirmed { reason: reason("its holder died"), ask_at: at(100) };
+    finished(store, &second, attempt_id, 61, unknown).await;
+    let asked = unsettled(store, 100).await.remove(0);
+    finished(store, &first, attempt_id, 101, accepted("SM1")).await;
+    let absent = Settlement::Ended { status: Failed, reason: reason("the log has no such message") };
+    assert_eq!(settle(store, &asked, 102, absent).await, Fenced::LeaseLost);
+    assert_eq!(status(store, first.message.id).await, Accepted);
+    assert_eq!(unsettled(store, 160).await.len(), 1, "it is asked for again");
+}
+
+async fn an_attempt_that_is_not_repeated_in_time_ends_as_expired(store: &dyn Store) {
+    let (claim, attempt_id) = submitted(store, 0).await;
+    let late = AttemptResult::Ended { status: Expired, reason: reason("its validity ends before the next attempt") };
+    finished(store, &claim, attempt_id, 1, late).await;
+    assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Expired]);
+    assert_eq!(store.queue_counts(at(9_000)).await.unwrap(), Default::default());
+    assert_eq!(store.outbox_counts(at(1)).await.unwrap().waiting, 1);
 }
 
 async fn a_renewed_lease_lasts(store: &dyn Store) {
@@ -201,8 +249,13 @@ async fn what_was_found_out_settles_a_message_and_adopts_what_waited(store: &dyn
     report(store, 150, update("SM1", None, Delivered)).await;
     let asked = unsettled(store, 200).await.remove(0);
     assert_eq!(asked.asked, 1);
-    let found =
-        Settlement::Found { provider_message_id: "SM1".into(), status: Accepted, reason: None, ask_at: at(300) };
+    let found = Settlement::Found {
+        provider_message_id: "SM1".into(),
+        status: Accepted,
+        reason: None,
+        suppress: None,
+        ask_at: at(300),
+    };
     assert_eq!(settle(store, &asked, 201, found).await, Fenced::Done);
     assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Unconfirmed, Accepted, Delivered]);
     assert!(unsettled(store, 9_000).await.is_empty());
