@@ -58,6 +58,10 @@ pub async fn drive<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result<Act
     if !context.freshness.is_fresh(&uid, object.resource_version().as_deref()) {
         return Ok(Action::requeue(STALE));
     }
+    // Kinds judge each other by what is there, and before they are listed nothing is.
+    context.senders.wait_until_listed().await;
+    context.templates.wait_until_listed().await;
+    context.policies.wait_until_listed().await;
     // Closed never: the context outlives its reconciles.
     let _permit = context.permits.acquire().await.ok();
     let begin = Instant::now();
@@ -91,7 +95,10 @@ async fn run<K: Kind>(object: &K, context: &Context, progress: &mut Progress<K::
             return Ok(Done::Look(Next::Poll));
         }
         if held {
-            object.cleanup(context, progress).await?;
+            // What the policy says now counts, not what it said when the finalizer was added.
+            if object.needs_cleanup() {
+                object.cleanup(context, progress).await?;
+            }
             set_finalizer(object, context, false).await?;
         }
         return Ok(Done::Gone);

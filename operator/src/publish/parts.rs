@@ -4,6 +4,7 @@
 //! neither a restart nor broken credentials take anything away from the data plane.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use messaging::config::{RoutingConfig, SenderConfig, TemplateConfig};
@@ -22,8 +23,28 @@ pub struct Parts {
 #[derive(Debug, Default)]
 pub struct Contributions {
     tenants: Mutex<HashMap<TenantId, Parts>>,
-    dirty: Mutex<BTreeSet<TenantId>>,
+    dirty: Mutex<Dirty>,
     woken: Notify,
+}
+
+/// Tenants that are to be published, in turn.
+#[derive(Debug, Default)]
+struct Dirty {
+    tenants: BTreeSet<TenantId>,
+    /// Who was served last.
+    last: Option<TenantId>,
+}
+
+impl Dirty {
+    /// The next after the one that was served last, so that a tenant which is never clean does not keep others waiting.
+    fn pop(&mut self) -> Option<TenantId> {
+        let after =
+            self.last.as_ref().and_then(|last| self.tenants.range::<TenantId, _>((Excluded(last), Unbounded)).next());
+        let next = after.or_else(|| self.tenants.first())?.clone();
+        self.tenants.remove(&next);
+        self.last = Some(next.clone());
+        Some(next)
+    }
 }
 
 impl Contributions {
@@ -63,14 +84,14 @@ impl Contributions {
 
     /// Has the tenant published again although no part changed, because its objects, its API keys or its Secret did.
     pub fn touch(&self, tenant: &TenantId) {
-        self.dirty().insert(tenant.clone());
+        self.dirty().tenants.insert(tenant.clone());
         self.woken.notify_one();
     }
 
     /// Waits for a tenant that is to be published, and takes it off the list.
     pub async fn next_dirty(&self) -> TenantId {
         loop {
-            if let Some(tenant) = self.dirty().pop_first() {
+            if let Some(tenant) = self.dirty().pop() {
                 return tenant;
             }
             self.woken.notified().await;
@@ -96,7 +117,7 @@ impl Contributions {
     fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Parts>> {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    fn dirty(&self) -> MutexGuard<'_, BTreeSet<TenantId>> {
+    fn dirty(&self) -> MutexGuard<'_, Dirty> {
         self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,5 +156,16 @@ mod tests {
         assert_eq!(next(), None);
         contributions.forget_policy(&shop, &name);
         assert_eq!((next(), contributions.of(&shop)), (Some(shop), Parts::default()));
+    }
+
+    #[test]
+    fn a_tenant_that_is_never_clean_keeps_nobody_waiting() {
+        let contributions = Contributions::default();
+        let tenants: Vec<TenantId> = ["aaa", "shop"].iter().map(|name| name.parse().unwrap()).collect();
+        tenants.iter().for_each(|tenant| contributions.touch(tenant));
+        let next = || contributions.next_dirty().now_or_never().unwrap();
+        assert_eq!(next(), tenants[0]);
+        contributions.touch(&tenants[0]);
+        assert_eq!(next(), tenants[1]);
     }
 }

@@ -80,7 +80,13 @@ async fn withdraw_if_dangling(context: &Context, tenant: &TenantId, name: &Polic
         None => context.published(tenant).await?.and_then(|mut published| published.policies.remove(name)),
     };
     let senders = context.senders.of(tenant);
-    let is_gone = |name: &str| senders.iter().all(|sender| sender.metadata.name.as_deref() != Some(name));
+    // What can't be read is still there.
+    let unreadable = context.senders.unreadable(tenant);
+    let is_there = |name: &str| {
+        senders.iter().any(|sender| sender.metadata.name.as_deref() == Some(name))
+            || unreadable.iter().any(|u| u == name)
+    };
+    let is_gone = |name: &str| !is_there(name);
     if published.is_some_and(|published| leads_to(&published).any(is_gone)) {
         context.contributions.set_policy(tenant, name, None);
     }

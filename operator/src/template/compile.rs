@@ -35,9 +35,10 @@ struct Chosen<'a> {
 }
 
 /// One language has one text, and every account that sends it must have a revision which takes the same values. It is
-/// the first account's: they differ only while a new revision is approved here and not yet there.
+/// that of the first account where one serves, else of the first that has any: they differ only while a new revision is
+/// approved here and not yet there, and what serves must not stop for what is under review elsewhere.
 fn choose<'a>(status: &'a MessageTemplateStatus, language: &str) -> Option<Chosen<'a>> {
-    let published: Vec<(&str, &RevisionStatus, &RevisionContent, LocalizedContent)> = status
+    let published: Vec<(bool, &str, &RevisionStatus, &RevisionContent, LocalizedContent)> = status
         .locations
         .iter()
         .filter(|location| location.language == language)
@@ -46,14 +47,16 @@ fn choose<'a>(status: &'a MessageTemplateStatus, language: &str) -> Option<Chose
             let newest = location.newest.as_ref()?;
             let revision = location.serving.as_ref().unwrap_or(newest);
             let says = status.revisions.iter().find(|content| content.name == revision.name)?;
-            Some((location.account.as_str(), revision, says, content(&says.content).ok()?))
+            let serves = location.serving.is_some();
+            Some((serves, location.account.as_str(), revision, says, content(&says.content).ok()?))
         })
         .collect();
-    let (_, _, revision, text) = published.iter().find(|(_, revision, ..)| revision.handle.is_some())?;
+    let with_handle = || published.iter().filter(|(_, _, revision, ..)| revision.handle.is_some());
+    let (_, _, _, revision, text) = with_handle().find(|(serves, ..)| *serves).or_else(|| with_handle().next())?;
     let accounts = published
         .iter()
         .filter(|(.., other)| used_keys(other) == used_keys(text))
-        .filter_map(|(account, revision, ..)| {
+        .filter_map(|(_, account, revision, ..)| {
             let handle = revision.handle.clone()?;
             Some(((*account).to_owned(), AccountTemplate { handle, approval: approval(revision) }))
         })

@@ -33,6 +33,9 @@ use crate::kind::{Kind, name_of, tenant_of};
 use crate::metrics::KindName;
 use crate::progress::{Next, Progress};
 
+/// The provider's list is not asked more often than this for one template.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
 impl Kind for MessageTemplate {
     const NAME: KindName = KindName::Template;
     const PLURAL: &'static str = "messagetemplates";
@@ -66,7 +69,8 @@ impl Kind for MessageTemplate {
         found.unresolved.map_or(Ok(()), Err)?;
         applied?;
         trouble.map_or(Ok(()), Err)?;
-        let soon = look_again_at.map(|at| Duration::try_from(at.duration_since(seen.now)).unwrap_or(Duration::ZERO));
+        let soon =
+            look_again_at.map(|at| Duration::try_from(at.duration_since(seen.now)).unwrap_or_default().max(LOOK_AGAIN));
         let review = report::is_on_its_way(&progress.status).then_some(context.settings.template_poll);
         Ok(soon.into_iter().chain(review).min().map_or(Next::Poll, Next::After))
     }

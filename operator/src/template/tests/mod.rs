@@ -323,6 +323,24 @@ fn a_config_always_has_its_fallback_language() {
 }
 
 #[test]
+fn what_serves_does_not_stop_for_what_another_account_reviews() {
+    let mut world = World::new();
+    world.settle(&first(), &[ACCOUNT]);
+    let mut status = lock(&world.recorded).clone();
+    let serving = status.locations.iter().find(|location| location.language == "en_US").unwrap().clone();
+    // An account that comes before has only a newer revision, which takes another value and is under review.
+    let mut reviewed = crds::TemplateLocationStatus { account: "AC0".to_owned(), serving: None, ..serving };
+    let newest = reviewed.newest.as_mut().unwrap();
+    let mut says = status.revisions.iter().find(|says| says.name == newest.name).unwrap().clone();
+    (newest.name, newest.state) = ("newer".to_owned(), crds::RevisionState::Pending);
+    (says.name, says.content.body) = ("newer".to_owned(), "Hello {{1}}, {{2}} is on its way.".to_owned());
+    status.locations.insert(0, reviewed);
+    status.revisions.push(says);
+    let config = compile(&first().spec, &status).unwrap();
+    assert_eq!(config.localizations["en_US"].accounts[ACCOUNT].approval, Approval::Approved);
+}
+
+#[test]
 fn what_the_linter_finds_is_told_with_its_place() {
     let wrong = template(&[("Hallo {{1}}, dein", "Hallo {{1}} und {{3}}, dein")]);
     let error = validate(&wrong).unwrap_err().to_string();
