@@ -12,6 +12,7 @@ use messaging::provider::ProviderAdmin as _;
 
 use super::apply::event;
 use super::dereference::accounts_of;
+use super::naming::Names;
 use super::observe::list;
 use super::plan::LIST_LAG;
 use super::trouble::ProviderTrouble;
@@ -60,25 +61,57 @@ pub(super) async fn cleanup(
     if may_be_in_use(context, tenant, template) {
         return Err(NotYet::InUse.into());
     }
-    let names = names(template);
-    for (key, account) in accounts(context, tenant, template, progress).await {
-        let ours = list(&account, &names, Duration::ZERO).await?;
-        for revision in &ours {
-            account.delete_template(&revision.handle).await.map_err(|source| ProviderTrouble {
-                what: format!("{} cannot be deleted at {key}", revision.name),
-                source,
-            })?;
-            progress.changed(event::DELETED, format!("{} at {key}, named {}", revision.handle, revision.name));
-        }
-        let left = if ours.is_empty() { 0 } else { list(&account, &names, Duration::ZERO).await?.len() };
-        if left > 0 {
-            return Err(NotYet::StillListed { count: left, account: key }.into());
-        }
-        if let Some(after) = may_show_up_for(&progress.status, &key, context.clock.now()) {
-            return Err(NotYet::MayShowUp { account: key, after }.into());
+    let accounts = accounts(context, tenant, template, progress).await?;
+    take_back(accounts, &names(template), context.clock.now(), progress).await
+}
+
+/// Goes to every account, whatever becomes of the others, and tells the first trouble. An account that refuses the
+/// credentials would do so for ever, so what it holds is left behind.
+async fn take_back(
+    accounts: BTreeMap<String, Arc<Account>>,
+    names: &Names,
+    now: Timestamp,
+    progress: &mut Progress<MessageTemplateStatus>,
+) -> Result<(), Failure> {
+    let mut trouble = None;
+    for (key, account) in accounts {
+        match take_back_from(&key, &account, names, now, progress).await {
+            Ok(()) => {}
+            Err(failure) if failure.reason() == reason::CREDENTIALS_REFUSED => {
+                let text = format!("revisions may stay at {key}: it refuses the credentials");
+                progress.changed(event::LEFT_BEHIND, text);
+            }
+            Err(failure) => {
+                trouble.get_or_insert(failure);
+            }
         }
     }
-    Ok(())
+    trouble.map_or(Ok(()), Err)
+}
+
+async fn take_back_from(
+    key: &str,
+    account: &Arc<Account>,
+    names: &Names,
+    now: Timestamp,
+    progress: &mut Progress<MessageTemplateStatus>,
+) -> Result<(), Failure> {
+    let ours = list(account, names, Duration::ZERO).await?;
+    for revision in &ours {
+        account.delete_template(&revision.handle).await.map_err(|source| ProviderTrouble {
+            what: format!("{} cannot be deleted at {key}", revision.name),
+            source,
+        })?;
+        progress.changed(event::DELETED, format!("{} at {key}, named {}", revision.handle, revision.name));
+    }
+    let left = if ours.is_empty() { 0 } else { list(account, names, Duration::ZERO).await?.len() };
+    if left > 0 {
+        return Err(NotYet::StillListed { count: left, account: key.to_owned() }.into());
+    }
+    match may_show_up_for(&progress.status, key, now) {
+        Some(after) => Err(NotYet::MayShowUp { account: key.to_owned(), after }.into()),
+        None => Ok(()),
+    }
 }
 
 /// Messages that are under way with a template that is gone from the provider would fail.
@@ -94,7 +127,7 @@ async fn accounts(
     tenant: &TenantId,
     template: &MessageTemplate,
     progress: &mut Progress<MessageTemplateStatus>,
-) -> BTreeMap<String, Arc<Account>> {
+) -> Result<BTreeMap<String, Arc<Account>>, Failure> {
     let mut accounts = BTreeMap::new();
     for reference in &template.spec.sender_refs {
         let Ok(name) = reference.name.parse::<SenderName>() else { continue };
@@ -108,14 +141,14 @@ async fn accounts(
     }
     let known: Vec<String> = progress.status.locations.iter().map(|location| location.account.clone()).collect();
     if known.iter().any(|account| !accounts.contains_key(account)) {
-        let others = accounts_of(context, tenant).await;
+        let others = accounts_of(context, tenant).await?;
         accounts.extend(others.into_iter().filter(|(key, _)| known.contains(key)));
     }
     for account in known.iter().filter(|account| !accounts.contains_key(*account)) {
         let text = format!("revisions stay at {account}: no sender of this namespace opens it any more");
         progress.changed(event::LEFT_BEHIND, text);
     }
-    accounts
+    Ok(accounts)
 }
 
 /// How long a creation that was begun at an account may take to show up in its list.
@@ -130,4 +163,41 @@ fn may_show_up_for(status: &MessageTemplateStatus, account: &str, now: Timestamp
         .filter_map(|at| Duration::try_from((at.0 + LIST_LAG).duration_since(now)).ok())
         .filter(|wait| !wait.is_zero())
         .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::config::{LocalizedContent, TemplateCategory};
+    use messaging::provider::Approval;
+    use serde_json::json;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::testing::FakeAdmin;
+
+    const REVISION: &str = "HX1";
+
+    #[tokio::test]
+    async fn an_account_that_fails_keeps_no_other_from_being_cleaned() {
+        let names = Names::new("toys", "parcel-sent", "7f7b6e1e-8f0e-4a52-9d2e-0c4a7d3a5b11");
+        let content: LocalizedContent = serde_json::from_value(json!({ "body": "Hallo" })).unwrap();
+        let own = names.revision(TemplateCategory::Utility, "de", &content, &BTreeMap::new());
+        for (status, goes, noted) in [(401, true, true), (403, true, true), (503, false, false)] {
+            let (failing, well) = (Arc::new(FakeAdmin::default()), Arc::new(FakeAdmin::default()));
+            failing.fail_next(status, None);
+            well.add_template(REVISION, &own, "de", Approval::Approved);
+            let accounts = [("AC1", &failing), ("AC2", &well)]
+                .map(|(key, admin)| {
+                    let metrics = Arc::new(Metrics::new().unwrap());
+                    (key.to_owned(), Arc::new(Account::new(key.to_owned(), Arc::clone(admin) as _, metrics)))
+                })
+                .into();
+            let mut progress = Progress::new(MessageTemplateStatus::default(), false);
+            let taken = take_back(accounts, &names, Timestamp::UNIX_EPOCH, &mut progress).await;
+            assert_eq!(taken.is_ok(), goes, "{status}");
+            assert_eq!(well.calls("delete_template"), 1, "{status}");
+            let notes = progress.take_notes();
+            assert_eq!(notes.iter().any(|note| note.reason == event::LEFT_BEHIND), noted, "{status}");
+        }
+    }
 }

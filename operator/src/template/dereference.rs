@@ -8,7 +8,7 @@ use messaging::id::{SenderName, TenantId};
 
 use crate::accounts::Account;
 use crate::context::Context;
-use crate::error::{Advice, Explain, Failure};
+use crate::error::{Advice, Explain, Failure, KubernetesFailure};
 
 /// The accounts that a template is submitted to, and those that hold its revisions from before.
 #[derive(Debug, Default)]
@@ -56,8 +56,11 @@ pub(super) async fn dereference(context: &Context, tenant: &TenantId, template: 
         // One of them may be the account of a sender that can't be looked at now, so nothing is taken from them.
         found.wanted.extend(others.into_iter().cloned());
     } else if !others.is_empty() {
-        let accounts = accounts_of(context, tenant).await;
-        found.accounts.extend(accounts.into_iter().filter(|(key, _)| others.contains(key)));
+        match accounts_of(context, tenant).await {
+            Ok(accounts) => found.accounts.extend(accounts.into_iter().filter(|(key, _)| others.contains(key))),
+            // Not known now is not lost: what is recorded of them stays.
+            Err(failure) => found.unresolved = Some(failure.into()),
+        }
     }
     found
 }
@@ -81,19 +84,16 @@ impl Explain for InvalidReference {
 }
 
 /// Every account of a tenant that there are credentials for, also of senders that are gone.
-pub(super) async fn accounts_of(context: &Context, tenant: &TenantId) -> BTreeMap<String, Arc<Account>> {
-    let published = match context.published(tenant).await {
-        Ok(published) => published.map(|config| config.senders).unwrap_or_default(),
-        Err(error) => {
-            tracing::warn!(%tenant, %error, "the published senders cannot be read; only those that were seen since the start are known");
-            BTreeMap::new()
-        }
-    };
+pub(super) async fn accounts_of(
+    context: &Context,
+    tenant: &TenantId,
+) -> Result<BTreeMap<String, Arc<Account>>, KubernetesFailure> {
+    let published = context.published(tenant).await?.map(|config| config.senders).unwrap_or_default();
     let contributed = context.contributions.of(tenant).senders;
     // What was contributed is newer than what is published, so it comes last.
-    published
+    Ok(published
         .into_values()
         .chain(contributed.into_values())
         .map(|sender| (sender.provider.account_key().to_owned(), context.accounts.get(&sender.provider)))
-        .collect()
+        .collect())
 }
