@@ -206,3 +206,19 @@ fn contact() {}
 )]
 #[expect(dead_code, reason = "carries the description of a path")]
 fn consent() {}
+
+#[cfg(test)]
+mod tests {
+    use messaging::lifecycle::MessageStatus;
+
+    use super::*;
+
+    #[test]
+    fn every_status_of_a_message_is_described_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(&document()).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let mut described = schemas.values().map(|schema| &schema["enum"]);
+        let statuses = serde_json::json!(MessageStatus::ALL);
+        assert!(described.any(|words| *words == statuses), "{statuses}");
+    }
+}
