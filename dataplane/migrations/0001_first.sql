@@ -1,18 +1,19 @@
 -- The whole state of the data plane. One schema for every database: times are microseconds since 1970 in UTC, in
 -- BIGINT; identifiers and JSON are TEXT; the tenant leads every key, so that tables can be distributed by it.
--- What stands in /*sqlite: … */ is for SQLite alone.
+-- What stands in /*sqlite: … */ or /*postgres: … */ is for that one alone.
 
--- The log: webhooks as they came.
+-- The log: webhooks as they came. Their days leave as partitions, where the database has such.
 CREATE TABLE webhooks (
     tenant      TEXT   NOT NULL,
-    id          TEXT   NOT NULL,
     sender      TEXT   NOT NULL,
     received_at BIGINT NOT NULL,
+    id          TEXT   NOT NULL,
     url         TEXT   NOT NULL,
     headers     TEXT   NOT NULL,
     body        BYTEA  NOT NULL,
-    PRIMARY KEY (tenant, id)
-);
+    PRIMARY KEY (tenant, sender, received_at, id)
+) /*sqlite: WITHOUT ROWID */ /*postgres: PARTITION BY RANGE (received_at) */;
+/*postgres: CREATE TABLE webhooks_at_other_times PARTITION OF webhooks DEFAULT; */
 
 -- What makes an event of a provider take effect once. Small rows, so that looking one up stays cheap.
 CREATE TABLE webhook_dedupe (
@@ -22,22 +23,22 @@ CREATE TABLE webhook_dedupe (
     received_at BIGINT NOT NULL,
     PRIMARY KEY (tenant, sender, dedupe_key)
 ) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX webhook_dedupe_retention ON webhook_dedupe
+    /*sqlite: (tenant, sender, received_at) */ /*postgres: USING brin (received_at) */;
 
--- The events in the log. Their consequences are applied after they were committed.
-CREATE TABLE webhook_events (
-    tenant      TEXT   NOT NULL,
-    webhook     TEXT   NOT NULL,
-    position    BIGINT NOT NULL,
-    sender      TEXT   NOT NULL,
-    received_at BIGINT NOT NULL,
-    event       TEXT   NOT NULL,
-    applied_at  BIGINT,
+-- The events of the log whose consequences are not applied yet. Applying one takes it away.
+CREATE TABLE inbox (
+    tenant       TEXT   NOT NULL,
+    webhook      TEXT   NOT NULL,
+    position     BIGINT NOT NULL,
+    sender       TEXT   NOT NULL,
+    received_at  BIGINT NOT NULL,
+    event        TEXT   NOT NULL,
+    available_at BIGINT NOT NULL,
+    tries        BIGINT NOT NULL,
     PRIMARY KEY (tenant, webhook, position)
-);
-CREATE INDEX webhook_events_unapplied ON webhook_events (received_at) WHERE applied_at IS NULL;
-CREATE INDEX webhook_events_retention ON webhook_events (tenant, sender, received_at);
-CREATE INDEX webhooks_retention ON webhooks (tenant, sender, received_at);
-CREATE INDEX webhook_dedupe_retention ON webhook_dedupe (tenant, sender, received_at);
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX inbox_available ON inbox (available_at);
 
 -- Statuses of messages that are not known yet, until they are.
 CREATE TABLE parked_statuses (
@@ -48,6 +49,7 @@ CREATE TABLE parked_statuses (
     sender              TEXT   NOT NULL,
     received_at         BIGINT NOT NULL,
     status_update       TEXT   NOT NULL,
+    suppression         TEXT,
     PRIMARY KEY (tenant, provider_message_id, webhook, position)
 );
 CREATE INDEX parked_statuses_retention ON parked_statuses (tenant, sender, received_at);
@@ -98,17 +100,20 @@ CREATE TABLE messages (
     reply_to              TEXT,
     reply_to_provider_id  TEXT,
     metadata              TEXT   NOT NULL,
+    on_unconfirmed        TEXT   NOT NULL,
+    idempotency_key       TEXT,
+    created_at            BIGINT NOT NULL,
+    scheduled_at          BIGINT,
+    expires_at            BIGINT,
     status                TEXT   NOT NULL,
     reason                TEXT,
     provider_message_id   TEXT,
     attempt               TEXT,
     attempts              BIGINT NOT NULL,
-    created_at            BIGINT NOT NULL,
     updated_at            BIGINT NOT NULL,
-    scheduled_at          BIGINT,
-    expires_at            BIGINT,
+    steps                 BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
-);
+) /*postgres: WITH (fillfactor = 80) */;
 CREATE INDEX messages_by_status ON messages (tenant, status, id);
 CREATE INDEX messages_by_contact ON messages (tenant, contact, id);
 CREATE INDEX messages_retention ON messages (tenant, sender, created_at);
@@ -130,10 +135,8 @@ CREATE TABLE idempotency_keys (
     idempotency_key TEXT   NOT NULL,
     body_sha256     BYTEA  NOT NULL,
     message         TEXT   NOT NULL,
-    created_at      BIGINT NOT NULL,
     PRIMARY KEY (tenant, idempotency_key)
 ) /*sqlite: WITHOUT ROWID */;
-CREATE INDEX idempotency_keys_by_message ON idempotency_keys (tenant, message);
 
 -- Written before the provider is called, so that a crash leaves a trace of every call that may have been made.
 CREATE TABLE attempts (
@@ -147,7 +150,6 @@ CREATE TABLE attempts (
     PRIMARY KEY (tenant, id)
 ) /*sqlite: WITHOUT ROWID */;
 CREATE INDEX attempts_by_message ON attempts (tenant, message);
--- Unique also so that SQLite, which knows no sizes, prefers it to the key's leading tenant.
 CREATE UNIQUE INDEX attempts_by_provider_message ON attempts (tenant, provider_message_id);
 
 -- Messages that wait to be handed over. A claim moves available_at to the end of its lease, so that what its holder
@@ -157,13 +159,15 @@ CREATE TABLE queue (
     message      TEXT   NOT NULL,
     sender       TEXT   NOT NULL,
     priority     BIGINT NOT NULL,
+    expires_at   BIGINT,
     due_at       BIGINT NOT NULL,
     available_at BIGINT NOT NULL,
     fence        BIGINT NOT NULL,
     owner        TEXT,
     PRIMARY KEY (tenant, message)
 ) /*sqlite: WITHOUT ROWID */;
-CREATE INDEX queue_available ON queue (tenant, sender, priority, available_at);
+CREATE INDEX queue_available ON queue (tenant, sender, priority, available_at, message);
+CREATE INDEX queue_expiring ON queue (expires_at) WHERE expires_at IS NOT NULL;
 
 -- Which lanes the queue may hold work of, so that finding them never scans the queue.
 CREATE TABLE lanes (
@@ -171,6 +175,25 @@ CREATE TABLE lanes (
     sender   TEXT   NOT NULL,
     priority BIGINT NOT NULL,
     PRIMARY KEY (tenant, sender, priority)
+) /*sqlite: WITHOUT ROWID */;
+
+-- How full the buckets of rates are, shared by every replica.
+CREATE TABLE rate_buckets (
+    tenant   TEXT   NOT NULL,
+    bucket   TEXT   NOT NULL,
+    empty_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, bucket)
+) /*sqlite: WITHOUT ROWID */;
+
+-- What must not go on for now: a tenant, a sender, a template or a sink, until a time or until somebody lifts it.
+CREATE TABLE holds (
+    tenant     TEXT   NOT NULL,
+    scope      TEXT   NOT NULL,
+    kind       TEXT   NOT NULL,
+    until      BIGINT NOT NULL,
+    reason     TEXT   NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, scope, kind)
 ) /*sqlite: WITHOUT ROWID */;
 
 -- Messages that were handed over, or may have been, and have not ended. Claimed as the queue is.
@@ -185,6 +208,17 @@ CREATE TABLE unsettled (
 ) /*sqlite: WITHOUT ROWID */;
 CREATE INDEX unsettled_available ON unsettled (available_at);
 
+-- How far the log of each provider's account has been read. Claimed as the queue is.
+CREATE TABLE sweeps (
+    tenant       TEXT   NOT NULL,
+    account      TEXT   NOT NULL,
+    swept_until  BIGINT,
+    available_at BIGINT NOT NULL,
+    fence        BIGINT NOT NULL,
+    owner        TEXT,
+    PRIMARY KEY (tenant, account)
+) /*sqlite: WITHOUT ROWID */;
+
 -- Events to publish, one row for each sink. Of one subject only the first is ever available; the next becomes so when
 -- that one is out of the way. Claimed as the queue is.
 CREATE TABLE outbox (
@@ -193,9 +227,9 @@ CREATE TABLE outbox (
     sink         TEXT   NOT NULL,
     event        TEXT   NOT NULL,
     subject      TEXT   NOT NULL,
-    position     BIGINT NOT NULL,
     body         TEXT   NOT NULL,
     created_at   BIGINT NOT NULL,
+    position     BIGINT NOT NULL,
     available_at BIGINT NOT NULL,
     fence        BIGINT NOT NULL,
     owner        TEXT,

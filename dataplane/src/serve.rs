@@ -5,6 +5,7 @@
 //! back, the store writes what was accepted, and the replica's Lease goes.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,12 +14,14 @@ use axum::serve::ListenerExt;
 use messaging::clock::Clock;
 use messaging::config::ProviderAccount;
 use providers::HttpSettings;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::apply::{self, ApplyContext};
+use crate::apply::{Applier, ApplyContext};
 use crate::auth::Authenticator;
 use crate::auth::service_account::ServiceAccounts;
 use crate::clock::SystemClock;
@@ -37,8 +40,7 @@ use crate::publish::transport::Transport;
 use crate::publish::{PublishContext, Publisher};
 use crate::retention;
 use crate::settings::{ConfigSource, Role, Settings, StoreUrl};
-use crate::store::Store;
-use crate::store::sqlite::SqliteStore;
+use crate::store::{PostgresUrl, SqlStore, Store, Writers};
 
 /// The process, with its listeners bound.
 pub struct Server {
@@ -78,12 +80,10 @@ impl Server {
         let (stop_ground, stop_workers) = (CancellationToken::new(), CancellationToken::new());
         let draining = Arc::new(AtomicBool::new(false));
 
-        let StoreUrl::Sqlite(file) = &settings.store;
-        let (store, committer) =
-            SqliteStore::open(file).await.with_context(|| format!("opening the database {}", file.display()))?;
+        let (store, writers) = open_store(&settings.store, settings.store_ca.as_deref()).await?;
         ground.spawn(async move {
-            committer.run().await;
-            "the store's writer"
+            writers.run().await;
+            "the store's writers"
         });
         let store: Arc<dyn Store> = Arc::new(store);
 
@@ -108,31 +108,36 @@ impl Server {
         .await?;
         let mut addresses = Addresses { webhooks: None, api: None, admin };
 
+        let brakes = Arc::new(Brakes::new(Arc::clone(&metrics)));
+        let has = |role| settings.roles.contains(&role);
+        let mut fresh = None;
+        if has(Role::Apply) {
+            let (applier, handle) = Applier::new(ApplyContext {
+                store: Arc::clone(&store),
+                configs: Arc::clone(&configs),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+                brakes: Arc::clone(&brakes),
+            });
+            fresh = Some(handle);
+            let stop = stop_workers.clone();
+            workers.spawn(async move {
+                applier.run(stop).await;
+                "applying events"
+            });
+        }
         let context = Arc::new(HttpContext {
+            fresh,
             store: Arc::clone(&store),
             configs: Arc::clone(&configs),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             authenticator: Authenticator::new(Arc::clone(&configs), service_accounts, Arc::clone(&metrics)),
         });
-        let brakes = Arc::new(Brakes::new(Arc::clone(&metrics)));
-        let has = |role| settings.roles.contains(&role);
         if has(Role::Webhooks) {
             let router = http::webhooks(Arc::clone(&context));
             let at = settings.webhook_listen;
             addresses.webhooks = Some(listen(&mut workers, "the webhooks' listener", at, router, &stop_workers).await?);
-            let context = ApplyContext {
-                store: Arc::clone(&store),
-                configs: Arc::clone(&configs),
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
-                brakes: Arc::clone(&brakes),
-            };
-            let stop = stop_workers.clone();
-            workers.spawn(async move {
-                apply::run(context, stop).await;
-                "applying events"
-            });
         }
         if has(Role::Api) {
             let router = http::api(Arc::clone(&context));
@@ -187,7 +192,7 @@ impl Server {
                 "publishing"
             });
         }
-        tracing::info!(?addresses, roles = ?settings.roles, store = %file.display(), "serving");
+        tracing::info!(?addresses, roles = ?settings.roles, store = %settings.store, "serving");
         Ok(Self { settings, ground, workers, stop_ground, stop_workers, draining, store, addresses })
     }
 
@@ -227,6 +232,36 @@ async fn finish(parts: &mut JoinSet<&'static str>) -> anyhow::Result<()> {
         tracing::debug!(part = name, "ended");
     }
     Ok(())
+}
+
+async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::Result<(SqlStore, Writers)> {
+    match url {
+        StoreUrl::Sqlite(file) => {
+            SqlStore::sqlite(file).await.with_context(|| format!("opening the database {}", file.display()))
+        }
+        StoreUrl::Postgres(url) => {
+            let url = PostgresUrl::clone(url).with_tls(Arc::new(tls(authorities)?));
+            SqlStore::postgres(&url).await.with_context(|| format!("opening the database on {url}"))
+        }
+    }
+}
+
+/// Believes the authorities in a file, or those that the system believes.
+fn tls(authorities: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    match authorities {
+        Some(file) => {
+            let certificates = CertificateDer::pem_file_iter(file);
+            for certificate in certificates.with_context(|| format!("reading {}", file.display()))? {
+                roots.add(certificate.with_context(|| format!("reading {}", file.display()))?)?;
+            }
+        }
+        None => {
+            // A system without any is no fault until somebody asks for TLS, which then fails and says so.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Builds adapters that share one HTTP client. A base URL in the tenant's config comes before the process's own.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::store::PostgresUrl;
+
 /// How to serve.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
@@ -22,9 +24,14 @@ pub struct Settings {
     #[arg(long, env = "WHATSAPP_ADMIN_LISTEN", default_value = "0.0.0.0:9090", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,
 
-    /// The database: sqlite:///absolute/path/file.db or sqlite:relative/file.db.
+    /// The database: sqlite:///absolute/path/file.db, sqlite:relative/file.db, or
+    /// postgres://user:password@host:5432/database, where several hosts may stand with commas between them.
     #[arg(long, env = "WHATSAPP_STORE", value_name = "URL")]
     pub store: StoreUrl,
+
+    /// Certificates in PEM of those who may vouch for the PostgreSQL server; without it the system's are believed.
+    #[arg(long, env = "WHATSAPP_STORE_CA", value_name = "FILE")]
+    pub store_ca: Option<PathBuf>,
 
     /// Which parts run in this process.
     #[arg(
@@ -112,8 +119,10 @@ pub struct ConfigSource {
 /// A part of the process that can run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
-    /// Takes webhooks, and lets them take effect.
+    /// Takes webhooks.
     Webhooks,
+    /// Lets webhooks take effect.
+    Apply,
     /// Serves the tenants' API.
     Api,
     /// Hands messages to providers.
@@ -123,13 +132,14 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Webhooks, Self::Api, Self::Dispatch, Self::Publish];
+    pub const ALL: [Self; 5] = [Self::Webhooks, Self::Apply, Self::Api, Self::Dispatch, Self::Publish];
 }
 
 impl std::fmt::Display for Role {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Webhooks => "webhooks",
+            Self::Apply => "apply",
             Self::Api => "api",
             Self::Dispatch => "dispatch",
             Self::Publish => "publish",
@@ -141,19 +151,33 @@ impl std::fmt::Display for Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     Sqlite(PathBuf),
+    Postgres(Box<PostgresUrl>),
+}
+
+impl std::fmt::Display for StoreUrl {
+    /// Without passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
+            Self::Postgres(url) => write!(f, "postgres, {url}"),
+        }
+    }
 }
 
 impl FromStr for StoreUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return text.parse().map(|url| Self::Postgres(Box::new(url)));
+        }
         let path = text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
         match path {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             // Only the scheme is repeated: a database's URL may hold a password.
             _ => {
                 let scheme = text.split_once(':').map_or("no scheme", |(scheme, _)| scheme);
-                Err(format!("a store with {scheme:?} is not known: expected sqlite:///absolute/path/file.db"))
+                Err(format!("a store with {scheme:?} is not known: expected sqlite:///absolute/path/file.db or postgres://…"))
             }
         }
     }
@@ -183,8 +207,9 @@ mod tests {
     fn a_store_is_named_by_a_url() {
         assert_eq!("sqlite:///var/lib/data.db".parse(), Ok(StoreUrl::Sqlite("/var/lib/data.db".into())));
         assert_eq!("sqlite:data.db".parse(), Ok(StoreUrl::Sqlite("data.db".into())));
-        let error = "postgres://user:secret@host/db".parse::<StoreUrl>().unwrap_err();
-        assert!(error.contains("postgres") && !error.contains("secret"), "{error}");
+        assert!(matches!("postgres://user:secret@one,two/db".parse(), Ok(StoreUrl::Postgres(_))));
+        let error = "mysql://user:secret@host/db".parse::<StoreUrl>().unwrap_err();
+        assert!(error.contains("mysql") && !error.contains("secret"), "{error}");
         assert!("sqlite:".parse::<StoreUrl>().is_err());
     }
 

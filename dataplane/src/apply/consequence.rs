@@ -16,7 +16,7 @@ use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
 use messaging::window;
 
 use crate::event;
-use crate::store::message::{NewMessage, Priority};
+use crate::store::message::{NewMessage, OnUnconfirmed, Priority};
 use crate::store::webhook::{Consequence, Keyword, LoggedEvent, Received};
 
 /// How long after a callback that ends nothing the provider is asked, where nothing is to be asked before.
@@ -121,6 +121,7 @@ fn reply(
         priority: Priority::Utility,
         reply_to: Some((id, message.provider_message_id.clone())),
         metadata: BTreeMap::new(),
+        on_unconfirmed: OnUnconfirmed::Fail,
         created_at: now,
         scheduled_at: None,
         expires_at: Some(expires_at),
@@ -145,6 +146,7 @@ mod tests {
             sender: SenderName::new("support").unwrap(),
             received_at: at(0),
             event: Ok(event),
+            tries: 0,
         }
     }
 

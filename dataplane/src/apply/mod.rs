@@ -1,29 +1,37 @@
 //! Lets the events in the log take effect.
 //!
-//! A webhook is answered when it is in the log; what follows from it is decided here, from the log, right after the
-//! commit, and for what a crash left behind at the next start. Applying is idempotent: the store lets each event take
-//! effect once, whoever applies it and however often.
+//! A webhook is answered when it is in the log; what follows from it is decided here, right after the commit, by the
+//! replica that recorded it. What it could not apply — because it died, or because more came than it could keep in
+//! memory — stays in the inbox, and any replica takes it from there when its time is over. Applying is idempotent: the
+//! store lets each event take effect once, whoever applies it and however often.
 
 mod consequence;
+mod fresh;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use messaging::clock::Clock;
+use jiff::Timestamp;
+use messaging::clock::{Clock, after};
 use tokio_util::sync::CancellationToken;
 
+pub use self::fresh::{Fresh, RecordedWebhook};
+use self::fresh::Recorded;
 use crate::config::Configs;
 use crate::dispatch::brakes::Brakes;
 use crate::metrics::Metrics;
-use crate::store::webhook::{Applied, ApplyEvent, LoggedEvent};
+use crate::store::webhook::{APPLIED_WITHIN, Applied, ApplyEvent, ClaimUnapplied, LoggedEvent};
 use crate::store::{Store, StoreError};
 
-/// Events taken from the log at once. They are written in few groups, because each waits with the others.
-const BATCH: u32 = 256;
-/// Another replica, which wakes nobody here, may have died between logging and applying.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Events applied at once. They are written in few groups, because each waits with the others.
+const BATCH: usize = 256;
+/// How often what others left behind is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// After the store failed.
 const PAUSE: Duration = Duration::from_millis(500);
+/// An event that cannot be applied is tried again after this, then after twice that, and so on.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
+const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(60 * 60);
 
 /// What applying needs of the rest of the process.
 #[derive(Clone)]
@@ -36,58 +44,88 @@ pub struct ApplyContext {
     pub brakes: Arc<Brakes>,
 }
 
-/// Applies events until told to stop, and then what is still in the log.
-pub async fn run(context: ApplyContext, stop: CancellationToken) {
-    // Without its sender's config an event would take effect without keywords and without being published.
-    let mut changes = context.configs.subscribe();
-    while !context.configs.is_ready() {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(PAUSE) => {}
-            changed = changes.changed() => if changed.is_err() { return },
+/// Applies what this process records, and what others left behind.
+pub struct Applier {
+    context: ApplyContext,
+    fresh: Recorded,
+    looked_at: Option<Timestamp>,
+}
+
+impl Applier {
+    /// The applier, and what hands it the events that were just recorded.
+    pub fn new(context: ApplyContext) -> (Self, Fresh) {
+        let (handle, fresh) = fresh::channel();
+        (Self { context, fresh, looked_at: None }, handle)
+    }
+
+    /// Applies events until told to stop, and then what was recorded until then.
+    pub async fn run(mut self, stop: CancellationToken) {
+        // Without its sender's config an event would take effect without keywords and without being published.
+        let mut changes = self.context.configs.subscribe();
+        while !self.context.configs.is_ready() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+        loop {
+            match self.turn().await {
+                Ok(0) if stop.is_cancelled() => return,
+                Ok(0) => {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = self.fresh.wait() => {}
+                        () = tokio::time::sleep(LOOK_EVERY) => {}
+                    }
+                }
+                Ok(_) => {}
+                Err(_) if stop.is_cancelled() => return,
+                Err(error) => {
+                    tracing::error!(%error, "no event can take effect while the store fails; they stay in the log");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(PAUSE) => {}
+                    }
+                }
+            }
         }
     }
-    loop {
-        match turn(&context).await {
-            Ok(0) if stop.is_cancelled() => return,
-            Ok(0) => {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = context.store.signals().webhooks.notified() => {}
-                    () = tokio::time::sleep(LOOK_AGAIN) => {}
-                }
+
+    /// Applies what was just recorded, and now and then what was left behind; answers how many events that were.
+    pub async fn turn(&mut self) -> Result<usize, StoreError> {
+        let now = self.context.clock.now();
+        let mut events = self.fresh.take(BATCH);
+        let looked_lately = self.looked_at.is_some_and(|at| at <= now && now < after(at, LOOK_EVERY));
+        if !looked_lately {
+            self.looked_at = Some(now);
+            let limit = u32::try_from(BATCH).unwrap_or(u32::MAX);
+            let claim = ClaimUnapplied { now, lease_until: after(now, APPLIED_WITHIN), limit };
+            let left_behind = self.context.store.claim_unapplied(claim).await?;
+            if left_behind.len() >= BATCH {
+                // There are more.
+                self.looked_at = None;
             }
-            Ok(_) => {}
-            Err(_) if stop.is_cancelled() => return,
-            Err(error) => {
-                tracing::error!(%error, "no event can take effect while the store fails; they stay in the log");
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(PAUSE) => {}
-                }
-            }
+            events.extend(left_behind);
         }
+        let applied = events.len();
+        apply_all(&self.context, events).await?;
+        Ok(applied)
     }
 }
 
-/// Applies the oldest events of the log; answers how many were applied or found to be so.
-///
-/// Events of one batch are applied at the same time and in no order: statuses merge, and the window and suppressions of
-/// a contact follow from the times of their messages. Two keywords of one contact are the exception, so events of one
-/// contact are applied one after the other.
-pub async fn turn(context: &ApplyContext) -> Result<usize, StoreError> {
-    let events = context.store.unapplied_events(BATCH).await?;
-    let applied = events.len();
-    let lines = in_lines(events);
-    let outcomes = futures::future::join_all(lines.into_iter().map(|line| async move {
+/// Applies events at the same time and in no order: statuses merge, and the window and suppressions of a contact follow
+/// from the times of their messages. Two keywords of one contact are the exception, so events of one contact are applied
+/// one after the other.
+async fn apply_all(context: &ApplyContext, events: Vec<LoggedEvent>) -> Result<(), StoreError> {
+    let outcomes = futures::future::join_all(in_lines(events).into_iter().map(|line| async move {
         for event in line {
-            apply(context, event).await?;
+            apply_or_defer(context, event).await?;
         }
         Ok::<(), StoreError>(())
     }))
     .await;
-    outcomes.into_iter().collect::<Result<(), _>>()?;
-    Ok(applied)
+    outcomes.into_iter().collect()
 }
 
 /// Events that must follow each other, in their order.
@@ -109,6 +147,19 @@ fn in_lines(events: Vec<LoggedEvent>) -> Vec<Vec<LoggedEvent>> {
         }
     }
     lines
+}
+
+/// An event that cannot be applied harms only itself: it is put off, each time for longer, and stays in the log.
+async fn apply_or_defer(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreError> {
+    let (event, tries) = (logged.reference.clone(), logged.tries);
+    match apply(context, logged).await {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            let pause = TRY_AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(tries.min(20))).min(TRY_AGAIN_WITHIN);
+            tracing::error!(%error, webhook = event.webhook, "an event cannot take effect; it is tried again later");
+            context.store.defer_unapplied(event, after(context.clock.now(), pause)).await
+        }
+        other => other,
+    }
 }
 
 async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreError> {

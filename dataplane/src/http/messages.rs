@@ -106,7 +106,7 @@ async fn admit(
     request: SendRequest,
     now: jiff::Timestamp,
 ) -> Result<NewMessage, Problem> {
-    let SendRequest { to, route, content, reply_to, scheduled_at, valid_for, metadata } = request;
+    let SendRequest { to, route, content, reply_to, scheduled_at, valid_for, on_unconfirmed, metadata } = request;
     let target = target(tenant, &route, &to).map_err(|error| Problem::invalid(vec![error]))?;
     let sender = sender(tenant, &target).map_err(|error| Problem::invalid(vec![error]))?;
     let tenant_id = &tenant.config.tenant;
@@ -138,6 +138,7 @@ async fn admit(
         priority: Priority::of(permit.category),
         reply_to,
         metadata,
+        on_unconfirmed,
         created_at: now,
         scheduled_at: not_before,
         expires_at,

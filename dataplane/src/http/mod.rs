@@ -31,6 +31,7 @@ use tower_http::timeout::TimeoutLayer;
 pub use openapi::document as openapi_document;
 pub use problem::{FieldError, Problem};
 
+use crate::apply::Fresh;
 use crate::auth::{Authenticator, Caller};
 use crate::config::Configs;
 use crate::metrics::Metrics;
@@ -41,6 +42,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What requests need of the rest of the process.
 pub struct HttpContext {
+    /// Takes the events of webhooks that were recorded, where this process applies them.
+    pub fresh: Option<Fresh>,
     pub store: Arc<dyn Store>,
     pub configs: Arc<Configs>,
     pub clock: Arc<dyn Clock>,

@@ -66,6 +66,10 @@ struct SendBody {
     /// From 10s to 30d, counted from `scheduleAt` or from now: a whole number and one of s, m, h, d.
     #[schema(rename = "validFor")]
     valid_for: Option<String>,
+    /// What happens when nobody can tell whether it was sent: `fail`, the default, ends it; `resend` sends it again, and
+    /// the recipient may get it twice.
+    #[schema(rename = "onUnconfirmed")]
+    on_unconfirmed: Option<crate::store::message::OnUnconfirmed>,
     /// At most 16 entries of at most 64 and 512 characters; it comes back with every event of the message.
     metadata: Option<std::collections::BTreeMap<String, String>>,
 }

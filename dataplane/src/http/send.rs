@@ -12,6 +12,7 @@ use url::Url;
 
 use super::fields::{Errors, Fields, escaped, wrong_type};
 use super::problem::FieldError;
+use crate::store::message::OnUnconfirmed;
 
 /// Entries of `metadata`.
 const METADATA_ENTRIES: usize = 16;
@@ -35,6 +36,7 @@ pub(super) struct SendRequest {
     pub(super) reply_to: Option<MessageId>,
     pub(super) scheduled_at: Option<Timestamp>,
     pub(super) valid_for: Option<Duration>,
+    pub(super) on_unconfirmed: OnUnconfirmed,
     pub(super) metadata: BTreeMap<String, String>,
 }
 
@@ -72,11 +74,18 @@ pub(super) fn read(body: Value, now: Timestamp) -> Result<SendRequest, Errors> {
         duration,
         &mut errors,
     );
+    let on_unconfirmed = fields.parsed(
+        "onUnconfirmed",
+        "fail, which is the default, or resend",
+        |text| text.parse::<OnUnconfirmed>().ok(),
+        &mut errors,
+    );
     let metadata = metadata(&mut fields, &mut errors);
     fields.finish(&mut errors);
     match (to, route, content) {
         (Some(to), Some(route), Some(content)) if errors.is_empty() => {
-            Ok(SendRequest { to, route, content, reply_to, scheduled_at, valid_for, metadata })
+            let on_unconfirmed = on_unconfirmed.unwrap_or_default();
+            Ok(SendRequest { to, route, content, reply_to, scheduled_at, valid_for, on_unconfirmed, metadata })
         }
         _ => Err(errors),
     }

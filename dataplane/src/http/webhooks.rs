@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use messaging::address::Address;
+use messaging::clock::after;
 use messaging::id::{AttemptId, SenderName, TenantId};
 use messaging::provider::{Headers, InboundMessage, WebhookEvent, WebhookKind, WebhookRequest};
 
@@ -19,7 +20,8 @@ use super::body::{self, Unread};
 use crate::config::{Sender, Tenant};
 use crate::metrics::{WebhookLabel, WebhookResult};
 use crate::store::StoreError;
-use crate::store::webhook::{RecordWebhook, Recorded};
+use crate::apply::RecordedWebhook;
+use crate::store::webhook::{APPLIED_WITHIN, RecordWebhook, Recorded};
 
 /// Nothing is said to the customer by answering their webhook.
 const NO_REPLY: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
@@ -101,9 +103,14 @@ async fn take(
         url,
         body,
         events,
+        left_to_others_at: if context.fresh.is_some() { after(now, APPLIED_WITHIN) } else { now },
     };
+    let fresh = context.fresh.as_ref().map(|fresh| (fresh, RecordedWebhook::from(&webhook)));
     match context.store.record_webhook(webhook).await {
         Ok(recorded) => {
+            if let Some((fresh, webhook)) = fresh {
+                fresh.hand_over(webhook, &recorded);
+            }
             context.metrics.webhook(label, result(&recorded, unreadable));
             answer(kind)
         }

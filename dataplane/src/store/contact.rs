@@ -11,6 +11,8 @@ pub struct Contact {
     pub state: ContactState,
     /// Grows with every change; 0 when nothing is known. What was decided on one version is void on another.
     pub version: u64,
+    /// When it changed last.
+    pub updated_at: Timestamp,
 }
 
 /// Records what a contact agreed to.

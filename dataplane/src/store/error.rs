@@ -16,9 +16,3 @@ pub enum StoreError {
     #[error("the store holds {what} that cannot be read: {reason}")]
     Corrupt { what: &'static str, reason: String },
 }
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error.to_string())
-    }
-}

@@ -37,6 +37,26 @@ impl Priority {
     }
 }
 
+/// What to do with a message of which nobody can tell whether it was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnconfirmed {
+    /// It ends as failed, and says why: better lost than sent twice.
+    #[default]
+    Fail,
+    /// It is sent again: better sent twice than lost.
+    Resend,
+}
+
+impl OnUnconfirmed {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Resend => "resend",
+        }
+    }
+}
+
 /// Why a message stands where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = MessageReason)]
@@ -69,6 +89,7 @@ pub struct NewMessage {
     /// The message of this tenant that it answers, and the provider's id of that.
     pub reply_to: Option<(MessageId, String)>,
     pub metadata: BTreeMap<String, String>,
+    pub on_unconfirmed: OnUnconfirmed,
     pub created_at: Timestamp,
     /// Not to be handed over before this.
     pub scheduled_at: Option<Timestamp>,
@@ -115,6 +136,7 @@ pub struct Message {
     pub priority: Priority,
     pub reply_to: Option<(MessageId, String)>,
     pub metadata: BTreeMap<String, String>,
+    pub on_unconfirmed: OnUnconfirmed,
     pub status: MessageStatus,
     /// Why it has this status, where there is something to tell.
     pub reason: Option<Reason>,

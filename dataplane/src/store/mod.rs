@@ -8,16 +8,26 @@
 //! Several replicas may share one store, so nothing here is true in memory only: work is claimed under a lease, each
 //! claim has a fencing token, and a holder whose claim has passed to another can finish nothing.
 //!
-//! Reading order: the rows ([`webhook`], [`message`], [`contact`], [`queue`], [`outbox`]), then the trait, then
-//! [`sqlite`].
+//! Reading order: the rows ([`webhook`], [`message`], [`contact`], [`queue`], [`hold`], [`outbox`], [`sweep`]), then the
+//! trait, then how it is kept: [`engine`] makes groups of writes, [`operations`] and [`statements`] are the writes,
+//! [`reads`] the reads, and [`database`] is what SQLite and PostgreSQL have in common and what they have not.
 
+mod codec;
 pub mod contact;
+mod database;
+mod engine;
 mod error;
+pub mod hold;
 pub mod message;
+mod operations;
 pub mod outbox;
+mod postgres_url;
 pub mod queue;
+mod reads;
 mod signals;
-pub mod sqlite;
+mod sql_store;
+mod statements;
+pub mod sweep;
 pub mod webhook;
 
 use async_trait::async_trait;
@@ -26,19 +36,29 @@ use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 
 pub use error::StoreError;
+pub use postgres_url::PostgresUrl;
 pub use signals::Signals;
+pub use sql_store::{SqlStore, Writers};
 
 use self::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use self::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
     StatusCount,
 };
-use self::outbox::{ClaimEvents, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane};
-use self::queue::{
-    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, Fenced, FinishAttempt,
-    Lane, QueueCounts, Settle, Unsettled,
+use self::hold::{Hold, LiftHold, PutHold};
+use self::outbox::{
+    ClaimEvents, DeadEvent, DeadEventFilter, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane,
+    RedriveEvent,
 };
-use self::webhook::{Applied, ApplyEvent, Forget, LoggedEvent, RecordWebhook, Recorded};
+use self::queue::{
+    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef,
+    Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
+};
+use self::sweep::{ClaimSweep, FinishSweep, SweepClaim};
+use self::webhook::{
+    Applied, ApplyEvent, ClaimUnapplied, Forget, LoggedEvent, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
+    StoredWebhook,
+};
 
 /// The durable state of the data plane. Each method that writes is one atomic step, and is on disk when it returns
 /// `Ok`. Any of them may answer [`StoreError::Overloaded`], and then has done nothing.
@@ -53,11 +73,21 @@ pub trait Store: Send + Sync {
     /// Appends a verified webhook and those of its events that are not in the log yet.
     async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError>;
 
-    /// Events of the log that have not taken effect, oldest first.
-    async fn unapplied_events(&self, limit: u32) -> Result<Vec<LoggedEvent>, StoreError>;
+    /// Claims events of the log that have not taken effect in time, oldest first: whoever recorded them has died, or
+    /// could not apply them.
+    async fn claim_unapplied(&self, claim: ClaimUnapplied) -> Result<Vec<LoggedEvent>, StoreError>;
 
-    /// Lets an event take effect, exactly once: marking it applied commits with its consequences.
+    /// Lets an event take effect, exactly once: that it is not to be applied any more commits with its consequences.
     async fn apply_event(&self, apply: ApplyEvent) -> Result<Applied, StoreError>;
+
+    /// Applying an event has failed; it is tried again from a time on.
+    async fn defer_unapplied(&self, event: LoggedEventRef, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Webhooks of the log as they came, oldest first, as far as retention keeps them.
+    async fn webhooks(&self, filter: &ReplayFilter) -> Result<Vec<StoredWebhook>, StoreError>;
+
+    /// How many webhooks of the log a filter lets through, its page aside.
+    async fn count_webhooks(&self, filter: &ReplayFilter) -> Result<u64, StoreError>;
 
     // --- messages ---
 
@@ -119,6 +149,12 @@ pub trait Store: Send + Sync {
     /// Ends a claimed message without an attempt.
     async fn end_message(&self, end: EndMessage) -> Result<Fenced, StoreError>;
 
+    /// Queued messages whose validity is over, oldest first.
+    async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<ExpiredRef>, StoreError>;
+
+    /// Ends a queued message whose validity is over; `false` when it has left the queue.
+    async fn expire_message(&self, expire: ExpireMessage) -> Result<bool, StoreError>;
+
     /// Claims messages whose outcome has been awaited long enough, so that it should be asked for.
     async fn claim_unsettled(&self, claim: ClaimUnsettled) -> Result<Vec<Unsettled>, StoreError>;
 
@@ -126,6 +162,23 @@ pub trait Store: Send + Sync {
     async fn settle(&self, settle: Settle) -> Result<Fenced, StoreError>;
 
     async fn queue_counts(&self, now: Timestamp) -> Result<QueueCounts, StoreError>;
+
+    // --- holds ---
+
+    /// Everything that is held now, of every tenant.
+    async fn holds(&self, now: Timestamp) -> Result<Vec<Hold>, StoreError>;
+
+    async fn put_hold(&self, put: PutHold) -> Result<(), StoreError>;
+
+    /// `false` when nothing of the kind was held.
+    async fn lift_hold(&self, lift: LiftHold) -> Result<bool, StoreError>;
+
+    // --- sweeps ---
+
+    /// Claims the reading of an account's log; `None` when it is not due, or another replica reads it.
+    async fn claim_sweep(&self, claim: ClaimSweep) -> Result<Option<SweepClaim>, StoreError>;
+
+    async fn finish_sweep(&self, finish: FinishSweep) -> Result<Fenced, StoreError>;
 
     // --- the outbox ---
 
@@ -145,6 +198,12 @@ pub trait Store: Send + Sync {
     async fn end_event(&self, end: EndEvent) -> Result<Fenced, StoreError>;
 
     async fn outbox_counts(&self, now: Timestamp) -> Result<OutboxCounts, StoreError>;
+
+    /// Dead letters of a tenant, in the order of their identifiers.
+    async fn dead_events(&self, tenant: &TenantId, filter: &DeadEventFilter) -> Result<Vec<DeadEvent>, StoreError>;
+
+    /// Sends a dead letter on its way again; `false` when there is no such.
+    async fn redrive_event(&self, redrive: RedriveEvent) -> Result<bool, StoreError>;
 
     // --- housekeeping ---
 

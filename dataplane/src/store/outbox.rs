@@ -74,3 +74,39 @@ pub struct OutboxCounts {
     pub dead: u64,
     pub oldest_created_at: Option<Timestamp>,
 }
+
+/// Which dead letters to list. Every condition that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct DeadEventFilter {
+    pub sender: Option<SenderName>,
+    pub sink: Option<SinkId>,
+    /// Behind this one: the last of the page before.
+    pub after: Option<EventId>,
+    pub limit: u32,
+}
+
+/// An event that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadEvent {
+    pub sender: SenderName,
+    pub sink: SinkId,
+    pub event: EventId,
+    /// The message or contact that it is about.
+    pub subject: String,
+    /// The CloudEvent in JSON.
+    pub body: String,
+    pub created_at: Timestamp,
+    pub dead_at: Timestamp,
+    pub tries: u32,
+    pub last_error: String,
+}
+
+/// Sends a dead letter on its way again, from the first try on.
+#[derive(Debug, Clone)]
+pub struct RedriveEvent {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    pub sink: SinkId,
+    pub event: EventId,
+    pub now: Timestamp,
+}

@@ -140,6 +140,24 @@ pub struct EndMessage {
     pub sinks: Vec<SinkId>,
 }
 
+/// A message in the queue whose validity is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredRef {
+    pub tenant: TenantId,
+    pub id: MessageId,
+    pub sender: SenderName,
+}
+
+/// Ends a queued message whose validity is over, whoever holds it.
+#[derive(Debug, Clone)]
+pub struct ExpireMessage {
+    pub tenant: TenantId,
+    pub id: MessageId,
+    pub now: Timestamp,
+    pub reason: Reason,
+    pub sinks: Vec<SinkId>,
+}
+
 /// Claims messages whose outcome should be asked for.
 #[derive(Debug, Clone)]
 pub struct ClaimUnsettled {
@@ -157,6 +175,8 @@ pub struct Unsettled {
     pub content: Option<OutboundContent>,
     pub attempt: AttemptId,
     pub attempt_started_at: Timestamp,
+    /// `None` when whoever made it never said what became of it.
+    pub attempt_finished_at: Option<Timestamp>,
     /// How often it has been asked for.
     pub asked: u32,
 }
@@ -190,6 +210,9 @@ pub enum Settlement {
     },
     /// It will not be found out any more, or the provider does not have it.
     Ended { status: MessageStatus, reason: Reason },
+    /// It will not be found out any more, and its tenant would rather have it sent twice than not at all: it goes back
+    /// into the queue.
+    Resend { at: Timestamp, reason: Reason },
     /// Nothing yet.
     AskAgain { at: Timestamp },
 }
@@ -203,4 +226,6 @@ pub struct QueueCounts {
     pub unconfirmed: u64,
     /// Since when the oldest message that is due has been so.
     pub oldest_due_at: Option<Timestamp>,
+    /// Events of the log that should have taken effect and have not.
+    pub unapplied: u64,
 }

@@ -13,3 +13,25 @@ pub struct Signals {
     /// Events wait to be published.
     pub outbox: Notify,
 }
+
+/// Which bells to ring once what was written is committed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Bells {
+    pub(super) webhooks: bool,
+    pub(super) queue: bool,
+    pub(super) outbox: bool,
+}
+
+impl Bells {
+    pub(super) fn ring(self, signals: &Signals) {
+        if self.webhooks {
+            signals.webhooks.notify_one();
+        }
+        if self.queue {
+            signals.queue.notify_one();
+        }
+        if self.outbox {
+            signals.outbox.notify_one();
+        }
+    }
+}

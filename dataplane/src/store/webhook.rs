@@ -1,5 +1,7 @@
 //! Webhooks as they came, the events in them, and what follows from an event.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::contact::Suppression;
@@ -9,6 +11,9 @@ use messaging::opt_out::OptChange;
 use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
 
 use super::message::{NewMessage, SinkId};
+
+/// Whoever records an event applies it at once; when it has not within this, any replica does.
+pub const APPLIED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A webhook whose signature has been verified.
 #[derive(Debug, Clone)]
@@ -24,6 +29,8 @@ pub struct RecordWebhook {
     /// Byte for byte.
     pub body: bytes::Bytes,
     pub events: Vec<WebhookEvent>,
+    /// When any replica may apply the events: at once, or when the one that records them has not for so long.
+    pub left_to_others_at: Timestamp,
 }
 
 impl RecordWebhook {
@@ -74,6 +81,45 @@ pub struct LoggedEvent {
     pub received_at: Timestamp,
     /// `Err` when the row does not read as an event, and why.
     pub event: Result<WebhookEvent, String>,
+    /// How often applying it has failed.
+    pub tries: u32,
+}
+
+/// Claims events that were recorded and not applied in time.
+#[derive(Debug, Clone)]
+pub struct ClaimUnapplied {
+    pub now: Timestamp,
+    /// Nobody else claims them before this.
+    pub lease_until: Timestamp,
+    pub limit: u32,
+}
+
+/// Which webhooks of the log to read again. Every condition that is given must hold.
+#[derive(Debug, Clone)]
+pub struct ReplayFilter {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    /// Received at this time or later.
+    pub since: Option<Timestamp>,
+    /// Received before this time.
+    pub until: Option<Timestamp>,
+    /// Behind this one, which is the last of the page before: when it was received, and its id.
+    pub after: Option<(Timestamp, String)>,
+    pub limit: u32,
+}
+
+/// A webhook as the log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredWebhook {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    pub id: String,
+    pub received_at: Timestamp,
+    pub url: String,
+    /// The request's headers as JSON, credentials left out.
+    pub headers: String,
+    /// Byte for byte.
+    pub body: bytes::Bytes,
 }
 
 /// Lets an event take effect.

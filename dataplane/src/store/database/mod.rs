@@ -1,0 +1,85 @@
+//! The two databases, made to look the same: rows are found, inserted, changed and deleted by key, many at once.
+//!
+//! Everything above this folder is written once. What differs between SQLite and PostgreSQL — how many rows travel in
+//! one statement, what a transaction locks, when a connection is worth keeping — is here and nowhere else.
+//!
+//! [`schema`] describes the tables, [`value`] what is in them, [`migrations`] brings a database up to date, and
+//! [`sqlite`] and [`postgres`] are the databases themselves.
+
+pub(super) mod migrations;
+pub(super) mod postgres;
+pub(super) mod schema;
+pub(super) mod sqlite;
+pub(super) mod value;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use messaging::id::TenantId;
+
+use self::schema::{Finder, Table};
+use self::value::{Row, Value};
+use super::StoreError;
+
+/// Rows to find: for each key, every row of the table that has it.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    pub(super) finder: &'static Finder,
+    pub(super) keys: Vec<Vec<Value>>,
+}
+
+/// A change of many rows of one table.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// Rows with every column; one whose key is there already is left alone.
+    Insert(&'static Table, Vec<Vec<Value>>),
+    /// Keys, and the columns that may change.
+    Update(&'static Table, Vec<Vec<Value>>),
+    /// Keys as the finder takes them.
+    Delete(&'static Finder, Vec<Vec<Value>>),
+    /// A statement of its own, once for each list of parameters.
+    Run(&'static str, Vec<Vec<Value>>),
+}
+
+/// A connection that writes. Between `begin` and `commit` everything is one transaction.
+#[async_trait]
+pub(super) trait Connection: Send {
+    /// Begins a transaction in which nobody else writes what belongs to these tenants.
+    async fn begin(&mut self, tenants: &BTreeSet<TenantId>) -> Result<(), StoreError>;
+
+    /// On disk when it answers `Ok`. After an error it may be or not.
+    async fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Gives the transaction up, and mends the connection where it is broken. `false`: the database cannot be reached,
+    /// so trying again at once would be in vain.
+    async fn rollback(&mut self) -> bool;
+
+    /// For each lookup, the rows that were found, in no order. Each row begins with the columns of its table.
+    async fn find(&mut self, lookups: Vec<Lookup>) -> Result<Vec<Vec<Row>>, StoreError>;
+
+    /// Makes the changes in their order.
+    async fn change(&mut self, changes: Vec<Change>) -> Result<(), StoreError>;
+
+    /// Inserts rows, and tells for each whether its key was new.
+    async fn insert_new(&mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> Result<Vec<bool>, StoreError>;
+
+    /// Runs a statement once for each list of parameters; answers with the rows of each.
+    async fn query(&mut self, sql: &'static str, parameters: Vec<Vec<Value>>) -> Result<Vec<Vec<Row>>, StoreError>;
+
+    /// Runs a statement; answers with how many rows it changed.
+    async fn execute(&mut self, sql: &str, parameters: Vec<Value>) -> Result<u64, StoreError>;
+
+    /// Runs a text of several statements.
+    async fn script(&mut self, sql: &str) -> Result<(), StoreError>;
+
+    /// Ends the connection.
+    async fn close(&mut self);
+}
+
+/// Connections that read what is committed, and wait for no writer.
+#[async_trait]
+pub(super) trait Readers: Send + Sync + std::fmt::Debug {
+    async fn query(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError>;
+
+    async fn close(&self);
+}

@@ -1,0 +1,375 @@
+//! PostgreSQL: any number of replicas on one database.
+//!
+//! Many rows travel in one statement, as arrays, and several statements in one round trip. Every statement finds its
+//! rows by key, so the plans that scan or hash whole tables are turned off: they are only ever chosen by mistake, for a
+//! table whose statistics are old.
+
+mod arrays;
+mod connect;
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use messaging::id::TenantId;
+use tokio::sync::Semaphore;
+use tokio_postgres::types::ToSql;
+
+use self::arrays::{columns, read, unnest};
+pub(in crate::store) use self::connect::{Durability, Target};
+use self::connect::{Link, failed};
+use super::schema::{Finder, Table};
+use super::value::{Row, Value};
+use super::{Change, Connection, Lookup, Readers};
+use crate::store::StoreError;
+
+/// Connections that read at once.
+const READERS: usize = 4;
+/// No step of a transaction takes so long; a connection on which one does is given up.
+const STEP_WITHIN: Duration = Duration::from_secs(30);
+/// Whoever changes what belongs to a tenant locks one of so many numbers, which the tenant's name gives: few enough
+/// that a transaction over many tenants takes few locks.
+const TENANT_LOCKS: u64 = 256;
+/// The locks' first number: ours among whatever else locks in this database.
+const LOCK_CLASS: i32 = 1_466_527_076;
+
+/// A writing connection, made again when it breaks.
+pub(in crate::store) struct PostgresConnection {
+    target: Target,
+    link: Option<Link>,
+}
+
+impl fmt::Debug for PostgresConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresConnection").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl PostgresConnection {
+    pub(in crate::store) async fn open(target: Target) -> Result<Self, StoreError> {
+        let link = target.connect().await?;
+        Ok(Self { target, link: Some(link) })
+    }
+
+    pub(in crate::store) async fn durability(&mut self) -> Result<Durability, StoreError> {
+        self.link().await?.durability().await
+    }
+
+    async fn link(&mut self) -> Result<&mut Link, StoreError> {
+        let broken = self.link.as_ref().is_none_or(|link| link.client.is_closed());
+        if broken {
+            self.link = None;
+            self.link = Some(self.target.connect().await?);
+            tracing::info!(target = ?self.target, "connected to the database");
+        }
+        self.link.as_mut().ok_or(StoreError::Closed)
+    }
+
+    /// The connection of the transaction that is open.
+    fn open_link(&mut self) -> Result<&mut Link, StoreError> {
+        self.link.as_mut().ok_or_else(|| StoreError::Failed("the connection to the database was lost".into()))
+    }
+}
+
+async fn within<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(STEP_WITHIN, step).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::Failed(format!("the database did not answer within {STEP_WITHIN:?}"))),
+    }
+}
+
+/// The number that a tenant's writers lock (FNV-1a, so that every build counts alike).
+fn lock_of(tenant: &TenantId) -> i32 {
+    let hash = tenant
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    i32::try_from(hash % TENANT_LOCKS).unwrap_or(0)
+}
+
+fn insert(table: &Table) -> String {
+    let names: Vec<_> = table.names().collect();
+    let from = unnest(table.columns);
+    format!("INSERT INTO {} ({}) SELECT * FROM {from} ON CONFLICT DO NOTHING", table.name, names.join(", "))
+}
+
+fn update(table: &Table) -> String {
+    let columns = table.updated();
+    let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
+    let set: Vec<_> = names.iter().skip(table.key).map(|name| format!("{name} = k.{name}")).collect();
+    let found: Vec<_> = names.iter().take(table.key).map(|name| format!("t.{name} = k.{name}")).collect();
+    format!(
+        "UPDATE {} t SET {} FROM {} AS k({}) WHERE {}",
+        table.name,
+        set.join(", "),
+        unnest(&columns),
+        names.join(", "),
+        found.join(" AND ")
+    )
+}
+
+/// `FROM unnest(…) AS k(…)`, and how the table's rows are found by it.
+fn keyed(finder: &Finder) -> (String, String) {
+    let columns = finder.columns();
+    let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
+    let found: Vec<_> = names.iter().map(|name| format!("t.{name} = k.{name}")).collect();
+    (format!("{} AS k({})", unnest(&columns), names.join(", ")), found.join(" AND "))
+}
+
+fn select(finder: &Finder) -> String {
+    let (keys, found) = keyed(finder);
+    let names: Vec<_> = finder.table.names().map(|name| format!("t.{name}")).collect();
+    format!("SELECT {} FROM {keys} JOIN {} t ON {found}", names.join(", "), finder.table.name)
+}
+
+fn delete(finder: &Finder) -> String {
+    let (keys, found) = keyed(finder);
+    format!("DELETE FROM {} t USING {keys} WHERE {found}", finder.table.name)
+}
+
+fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|value| -> &(dyn ToSql + Sync) { value }).collect()
+}
+
+#[async_trait]
+impl Connection for PostgresConnection {
+    async fn begin(&mut self, tenants: &BTreeSet<TenantId>) -> Result<(), StoreError> {
+        let locks: BTreeSet<i32> = tenants.iter().map(lock_of).collect();
+        let locks: Vec<i32> = locks.into_iter().collect();
+        within(async {
+            let link = self.link().await?;
+            if locks.is_empty() {
+                return link.client.batch_execute("BEGIN").await.map_err(failed);
+            }
+            // Everybody locks in the same order, so nobody waits in a circle.
+            let lock = link.prepare("SELECT pg_advisory_xact_lock($1::int, n) FROM unnest($2::int[]) AS n").await?;
+            let parameters: [&(dyn ToSql + Sync); 2] = [&LOCK_CLASS, &locks];
+            let (begun, locked) =
+                tokio::join!(link.client.batch_execute("BEGIN"), link.client.query(&lock, &parameters));
+            begun.map_err(failed)?;
+            locked.map_err(failed)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        within(async { self.open_link()?.client.batch_execute("COMMIT").await.map_err(failed) }).await
+    }
+
+    async fn rollback(&mut self) -> bool {
+        let rolled_back = within(async { self.open_link()?.client.batch_execute("ROLLBACK").await.map_err(failed) });
+        if rolled_back.await.is_ok() && !self.is_read_only().await {
+            return true;
+        }
+        self.link = None;
+        false
+    }
+
+    async fn find(&mut self, lookups: Vec<Lookup>) -> Result<Vec<Vec<Row>>, StoreError> {
+        within(async {
+            let link = self.open_link()?;
+            let mut prepared = Vec::with_capacity(lookups.len());
+            for lookup in &lookups {
+                let arrays = columns(&lookup.finder.columns(), &lookup.keys);
+                prepared.push((link.prepare(&select(lookup.finder)).await?, arrays));
+            }
+            let client = &link.client;
+            let found = try_join_all(prepared.iter().map(|(statement, arrays)| async move {
+                let parameters: Vec<_> = arrays.iter().map(arrays::Column::as_parameter).collect();
+                client.query(statement, &parameters).await.map_err(failed)
+            }))
+            .await?;
+            found.iter().map(|rows| rows.iter().map(read).collect()).collect()
+        })
+        .await
+    }
+
+    async fn change(&mut self, changes: Vec<Change>) -> Result<(), StoreError> {
+        within(async {
+            let link = self.open_link()?;
+            let mut prepared = Vec::with_capacity(changes.len());
+            for change in &changes {
+                match change {
+                    Change::Insert(table, rows) => {
+                        prepared.push((link.prepare(&insert(table)).await?, Parameters::of(table.columns, rows)));
+                    }
+                    Change::Update(table, rows) => {
+                        prepared.push((link.prepare(&update(table)).await?, Parameters::of(&table.updated(), rows)));
+                    }
+                    Change::Delete(finder, keys) => {
+                        prepared.push((link.prepare(&delete(finder)).await?, Parameters::of(&finder.columns(), keys)));
+                    }
+                    Change::Run(sql, rows) => {
+                        let statement = link.prepare(sql).await?;
+                        prepared.extend(rows.iter().map(|row| (statement.clone(), Parameters::Row(row))));
+                    }
+                }
+            }
+            let client = &link.client;
+            // Sent in their order, one behind the other, without waiting for answers in between.
+            try_join_all(prepared.iter().map(|(statement, parameters)| async move {
+                client.execute(statement, &parameters.list()).await.map_err(failed)
+            }))
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn insert_new(&mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> Result<Vec<bool>, StoreError> {
+        within(async {
+            let link = self.open_link()?;
+            let key: Vec<_> = table.names().take(table.key).collect();
+            let statement = link.prepare(&format!("{} RETURNING {}", insert(table), key.join(", "))).await?;
+            let arrays = columns(table.columns, &rows);
+            let parameters: Vec<_> = arrays.iter().map(arrays::Column::as_parameter).collect();
+            let inserted = link.client.query(&statement, &parameters).await.map_err(failed)?;
+            if inserted.len() == rows.len() {
+                return Ok(vec![true; rows.len()]);
+            }
+            let inserted: HashSet<Vec<Value>> =
+                inserted.iter().map(|row| Ok(read(row)?.0)).collect::<Result<_, StoreError>>()?;
+            Ok(rows.iter().map(|row| row.get(..table.key).is_some_and(|key| inserted.contains(key))).collect())
+        })
+        .await
+    }
+
+    async fn query(&mut self, sql: &'static str, lists: Vec<Vec<Value>>) -> Result<Vec<Vec<Row>>, StoreError> {
+        within(async {
+            let link = self.open_link()?;
+            let statement = link.prepare(sql).await?;
+            let (client, statement) = (&link.client, &statement);
+            let found = try_join_all(lists.iter().map(|list| async move {
+                client.query(statement, &parameters(list)).await.map_err(failed)
+            }))
+            .await?;
+            found.iter().map(|rows| rows.iter().map(read).collect()).collect()
+        })
+        .await
+    }
+
+    async fn execute(&mut self, sql: &str, list: Vec<Value>) -> Result<u64, StoreError> {
+        within(async {
+            let link = self.open_link()?;
+            let statement = link.prepare(sql).await?;
+            link.client.execute(&statement, &parameters(&list)).await.map_err(failed)
+        })
+        .await
+    }
+
+    async fn script(&mut self, sql: &str) -> Result<(), StoreError> {
+        within(async { self.open_link()?.client.batch_execute(sql).await.map_err(failed) }).await
+    }
+
+    async fn close(&mut self) {
+        self.link = None;
+    }
+}
+
+impl PostgresConnection {
+    /// A server that was demoted keeps its connections, and refuses to write.
+    async fn is_read_only(&mut self) -> bool {
+        let Ok(link) = self.open_link() else { return true };
+        let asked = within(async { link.client.simple_query("SHOW transaction_read_only").await.map_err(failed) });
+        match asked.await {
+            Ok(answer) => answer.iter().any(|message| {
+                matches!(message, tokio_postgres::SimpleQueryMessage::Row(row) if row.get(0) == Some("on"))
+            }),
+            Err(_) => true,
+        }
+    }
+}
+
+/// What a statement is given: an array for each column, or one value for each place.
+enum Parameters<'a> {
+    Arrays(Vec<arrays::Column<'a>>),
+    Row(&'a [Value]),
+}
+
+impl<'a> Parameters<'a> {
+    fn of(kinds: &[(&'static str, super::value::Kind)], rows: &'a [Vec<Value>]) -> Self {
+        Self::Arrays(columns(kinds, rows))
+    }
+
+    fn list(&self) -> Vec<&(dyn ToSql + Sync)> {
+        match self {
+            Self::Arrays(arrays) => arrays.iter().map(arrays::Column::as_parameter).collect(),
+            Self::Row(row) => parameters(row),
+        }
+    }
+}
+
+/// Reading connections, made as they are needed.
+#[derive(Clone)]
+pub(in crate::store) struct PostgresReaders {
+    target: Arc<Target>,
+    places: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<Link>>>,
+}
+
+impl fmt::Debug for PostgresReaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresReaders").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl PostgresReaders {
+    pub(in crate::store) fn new(target: Target) -> Self {
+        Self { target: Arc::new(target), places: Arc::new(Semaphore::new(READERS)), idle: Arc::default() }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Link>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Readers for PostgresReaders {
+    async fn query(&self, sql: &str, list: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        let _place = self.places.acquire().await.map_err(|_| StoreError::Closed)?;
+        within(async {
+            let idle = self.idle().pop().filter(|link| !link.client.is_closed());
+            let mut link = match idle {
+                Some(link) => link,
+                None => self.target.connect().await?,
+            };
+            let statement = link.prepare(sql).await?;
+            let rows = link.client.query(&statement, &parameters(&list)).await.map_err(failed)?;
+            // One that failed is not kept.
+            self.idle().push(link);
+            rows.iter().map(read).collect()
+        })
+        .await
+    }
+
+    async fn close(&self) {
+        self.places.close();
+        self.idle().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::{ATTEMPT_BY_PROVIDER_ID, BUCKET, BUCKETS};
+    use super::*;
+
+    #[test]
+    fn many_rows_travel_in_one_statement() {
+        assert_eq!(
+            update(&BUCKETS),
+            "UPDATE rate_buckets t SET empty_at = k.empty_at FROM unnest($1::text[], $2::text[], $3::bigint[]) \
+             AS k(tenant, bucket, empty_at) WHERE t.tenant = k.tenant AND t.bucket = k.bucket"
+        );
+        assert_eq!(
+            delete(&BUCKET),
+            "DELETE FROM rate_buckets t USING unnest($1::text[], $2::text[]) AS k(tenant, bucket) \
+             WHERE t.tenant = k.tenant AND t.bucket = k.bucket"
+        );
+        assert!(select(&ATTEMPT_BY_PROVIDER_ID).ends_with("t.tenant = k.tenant AND t.provider_message_id = k.provider_message_id"));
+    }
+}

@@ -1,0 +1,135 @@
+//! Finding the server that takes writes among those that are named, and what is set on each connection to it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::{Client, Config, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::store::StoreError;
+
+/// To one host; the next is tried then.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// What is sent and not acknowledged for so long went into a broken network.
+const UNACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
+
+/// What every connection is told. A replica that freezes amid a transaction holds its locks no longer than this says.
+const SESSION: &str = "SET application_name = 'whatsapp-dataplane';
+    SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '20s'; SET statement_timeout = '30s';
+    SET plan_cache_mode = force_generic_plan; SET jit = off;
+    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+
+/// Where the database is.
+#[derive(Clone)]
+pub(in crate::store) struct Target {
+    config: Config,
+    tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the password.
+        f.debug_struct("Target").field("hosts", &self.config.get_hosts()).finish_non_exhaustive()
+    }
+}
+
+/// Whether the server keeps what it says is committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Durability {
+    /// The settings that are not as they should be, as `name = value`.
+    pub(in crate::store) narrowed_by: Vec<String>,
+    /// Standbys that must confirm each commit; empty when there are none.
+    pub(in crate::store) synchronous_standbys: String,
+}
+
+impl Target {
+    /// `tls` is used where the URL's `sslmode` says so.
+    pub(in crate::store) fn new(mut config: Config, tls: Option<Arc<rustls::ClientConfig>>) -> Self {
+        // Of several hosts the one that takes writes: after a failover that is another.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_WITHIN);
+        }
+        config.tcp_user_timeout(UNACKNOWLEDGED_WITHIN);
+        config.keepalives_idle(UNACKNOWLEDGED_WITHIN);
+        Self { config, tls }
+    }
+
+    pub(in crate::store) async fn connect(&self) -> Result<Link, StoreError> {
+        let mut driver = JoinSet::new();
+        let client = match &self.tls {
+            Some(tls) if self.config.get_ssl_mode() != SslMode::Disable => {
+                let tls = MakeRustlsConnect::new(rustls::ClientConfig::clone(tls));
+                let (client, connection) = self.config.connect(tls).await.map_err(failed)?;
+                driver.spawn(async move { ended(connection.await) });
+                client
+            }
+            _ => {
+                let (client, connection) = self.config.connect(tokio_postgres::NoTls).await.map_err(failed)?;
+                driver.spawn(async move { ended(connection.await) });
+                client
+            }
+        };
+        client.batch_execute(SESSION).await.map_err(failed)?;
+        Ok(Link { client, statements: HashMap::new(), _driver: driver })
+    }
+}
+
+fn ended(result: Result<(), tokio_postgres::Error>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "a connection to the database ended");
+    }
+}
+
+/// A connection, and the statements that it knows.
+pub(in crate::store) struct Link {
+    pub(super) client: Client,
+    statements: HashMap<String, Statement>,
+    /// Reads and writes the socket; ends with this.
+    _driver: JoinSet<()>,
+}
+
+impl Link {
+    pub(super) async fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await.map_err(failed)?;
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    pub(in crate::store) async fn durability(&self) -> Result<Durability, StoreError> {
+        let sql = "SELECT name, setting FROM pg_settings
+             WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'synchronous_standby_names') ORDER BY name";
+        let mut durability = Durability { narrowed_by: Vec::new(), synchronous_standbys: String::new() };
+        for row in self.client.query(sql, &[]).await.map_err(failed)? {
+            let (name, setting): (&str, &str) =
+                (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            match (name, setting) {
+                ("synchronous_standby_names", standbys) => durability.synchronous_standbys = standbys.to_owned(),
+                ("fsync" | "full_page_writes" | "synchronous_commit", "off") => {
+                    durability.narrowed_by.push(format!("{name} = {setting}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(durability)
+    }
+}
+
+/// With what the server said, which the driver's own words leave out.
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
+pub(super) fn failed(error: tokio_postgres::Error) -> StoreError {
+    StoreError::Failed(match error.as_db_error() {
+        Some(database) => format!("{} ({})", database.message(), database.code().code()),
+        None => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            format!("{error}{cause}")
+        }
+    })
+}

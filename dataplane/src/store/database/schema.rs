@@ -1,0 +1,126 @@
+//! The tables as the writer uses them: their columns in order, the key first, what may change last.
+//!
+//! A test compares every one with the migrated databases.
+
+use super::value::Kind;
+
+/// A table.
+#[derive(Debug)]
+pub(in crate::store) struct Table {
+    pub(in crate::store) name: &'static str,
+    pub(in crate::store) columns: &'static [(&'static str, Kind)],
+    /// So many columns from the first are the primary key.
+    pub(in crate::store) key: usize,
+    /// So many columns from the last may change.
+    pub(in crate::store) mutable: usize,
+}
+
+/// How rows of a table are found: by columns that an index begins with.
+#[derive(Debug)]
+pub(in crate::store) struct Finder {
+    pub(in crate::store) table: &'static Table,
+    pub(in crate::store) by: &'static [usize],
+}
+
+macro_rules! tables {
+    ($($table:ident $(, $finder:ident)? = $name:literal ($key:literal, $mutable:literal) [$($column:ident: $kind:ident),* $(,)?];)*) => {
+        $(
+            pub(in crate::store) static $table: Table = Table {
+                name: $name,
+                columns: &[$((stringify!($column), Kind::$kind)),*],
+                key: $key,
+                mutable: $mutable,
+            };
+            $(pub(in crate::store) static $finder: Finder = Finder { table: &$table, by: first($key) };)?
+        )*
+        #[cfg(test)]
+        pub(in crate::store) static ALL: &[&Table] = &[$(&$table),*];
+    };
+}
+
+const fn first(n: usize) -> &'static [usize] {
+    const COLUMNS: [usize; 4] = [0, 1, 2, 3];
+    COLUMNS.split_at(n).0
+}
+
+tables! {
+    WEBHOOKS = "webhooks" (4, 0) [
+        tenant: Text, sender: Text, received_at: Int, id: Text, url: Text, headers: Text, body: Blob,
+    ];
+    DEDUPE = "webhook_dedupe" (3, 0) [tenant: Text, sender: Text, dedupe_key: Text, received_at: Int];
+    INBOX, INBOX_EVENT = "inbox" (3, 2) [
+        tenant: Text, webhook: Text, position: Int, sender: Text, received_at: Int, event: Text,
+        available_at: Int, tries: Int,
+    ];
+    PARKED, PARKED_STATUS = "parked_statuses" (4, 0) [
+        tenant: Text, provider_message_id: Text, webhook: Text, position: Int, sender: Text, received_at: Int,
+        status_update: Text, suppression: Text,
+    ];
+    INBOUND, INBOUND_MESSAGE = "inbound_messages" (2, 0) [
+        tenant: Text, id: Text, sender: Text, contact: Text, provider_message_id: Text, received_at: Int,
+    ];
+    CONTACTS, CONTACT = "contacts" (3, 3) [
+        tenant: Text, sender: Text, contact: Text, version: Int, updated_at: Int, state: Text,
+    ];
+    CONSENTS, CONSENT = "consent_records" (4, 0) [
+        tenant: Text, sender: Text, contact: Text, version: Int, recorded_at: Int, record: Text,
+    ];
+    MESSAGES, MESSAGE = "messages" (2, 7) [
+        tenant: Text, id: Text, sender: Text, messaging_service_sid: Text, contact: Text, content: Text,
+        template: Text, purpose: Text, priority: Int, reply_to: Text, reply_to_provider_id: Text, metadata: Text,
+        on_unconfirmed: Text, idempotency_key: Text, created_at: Int, scheduled_at: Int, expires_at: Int,
+        status: Text, reason: Text, provider_message_id: Text, attempt: Text, attempts: Int, updated_at: Int,
+        steps: Int,
+    ];
+    TIMELINE, TIMELINE_STEP = "message_timeline" (3, 0) [
+        tenant: Text, message: Text, position: Int, at: Int, status: Text, attempt: Text, reason: Text,
+    ];
+    IDEMPOTENCY, IDEMPOTENCY_KEY = "idempotency_keys" (2, 0) [
+        tenant: Text, idempotency_key: Text, body_sha256: Blob, message: Text,
+    ];
+    ATTEMPTS, ATTEMPT = "attempts" (2, 3) [
+        tenant: Text, id: Text, message: Text, started_at: Int, finished_at: Int, outcome: Text,
+        provider_message_id: Text,
+    ];
+    QUEUE, QUEUED = "queue" (2, 4) [
+        tenant: Text, message: Text, sender: Text, priority: Int, expires_at: Int,
+        due_at: Int, available_at: Int, fence: Int, owner: Text,
+    ];
+    LANES = "lanes" (3, 0) [tenant: Text, sender: Text, priority: Int];
+    BUCKETS, BUCKET = "rate_buckets" (2, 1) [tenant: Text, bucket: Text, empty_at: Int];
+    HOLDS, HOLD = "holds" (3, 3) [tenant: Text, scope: Text, kind: Text, until: Int, reason: Text, created_at: Int];
+    UNSETTLED, UNSETTLED_MESSAGE = "unsettled" (2, 4) [
+        tenant: Text, message: Text, available_at: Int, fence: Int, owner: Text, asked: Int,
+    ];
+    SWEEPS, SWEEP = "sweeps" (2, 4) [
+        tenant: Text, account: Text, swept_until: Int, available_at: Int, fence: Int, owner: Text,
+    ];
+    OUTBOX, OUTBOX_EVENT = "outbox" (4, 6) [
+        tenant: Text, sender: Text, sink: Text, event: Text, subject: Text, body: Text, created_at: Int, position: Int,
+        available_at: Int, fence: Int, owner: Text, tries: Int, last_error: Text, dead_at: Int,
+    ];
+    OUTBOX_LANES = "outbox_lanes" (3, 0) [tenant: Text, sender: Text, sink: Text];
+}
+
+/// Attempts by the id that the provider gave.
+pub(in crate::store) static ATTEMPT_BY_PROVIDER_ID: Finder = Finder { table: &ATTEMPTS, by: &[0, 6] };
+/// Every status that waits for a message that the provider knows by this id.
+pub(in crate::store) static PARKED_BY_PROVIDER_ID: Finder = Finder { table: &PARKED, by: &[0, 1] };
+
+impl Table {
+    pub(in crate::store) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().map(|(name, _)| *name)
+    }
+
+    /// The key, then what may change: the columns that an update takes.
+    pub(in crate::store) fn updated(&self) -> Vec<(&'static str, Kind)> {
+        let mutable = self.columns.len() - self.mutable;
+        self.columns.iter().take(self.key).chain(self.columns.iter().skip(mutable)).copied().collect()
+    }
+}
+
+impl Finder {
+    pub(in crate::store) fn columns(&self) -> Vec<(&'static str, Kind)> {
+        self.by.iter().filter_map(|&i| self.table.columns.get(i)).copied().collect()
+    }
+}

@@ -1,0 +1,29 @@
+//! How writes are made: those that wait are taken together, decided on rows in memory, and committed as one group.
+//!
+//! A write is a pure function over [`rows`]. Where it looks at a row that has not been read yet it is put aside; what
+//! all of them miss is then read in one round trip, and they go on. At the end everything that changed is written, many
+//! rows in one statement, and committed once for all. So a group of five hundred writes costs a handful of statements,
+//! on either database, and no write knows that there is a database at all.
+//!
+//! [`committer`] runs the groups of [`job`]s; [`rows`] is what a group works on; [`records`] is how each kind of row is kept.
+
+pub(super) mod committer;
+pub(super) mod job;
+pub(super) mod records;
+pub(super) mod rows;
+
+use super::StoreError;
+
+/// Why a write did not come to an answer.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// It looked at rows that have to be read first; it has changed nothing, and runs again.
+    Missing,
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}

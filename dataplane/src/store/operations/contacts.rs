@@ -1,0 +1,91 @@
+//! Contacts of senders, changed one version at a time.
+
+use messaging::address::Address;
+use messaging::contact::{ContactState, Suppression};
+use messaging::id::{SenderName, TenantId};
+
+use super::Operation;
+use crate::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
+use crate::store::engine::Halt;
+use crate::store::engine::records::ConsentRow;
+use crate::store::engine::rows::Rows;
+
+pub(super) type ContactKey = (TenantId, SenderName, Address);
+
+/// What is known of a contact; the default when nothing is.
+pub(super) fn known(rows: &mut Rows, key: &ContactKey) -> Result<Contact, Halt> {
+    Ok(rows.contacts.get(key)?.cloned().unwrap_or_default())
+}
+
+/// Writes the next version.
+pub(super) fn save(
+    rows: &mut Rows,
+    key: &ContactKey,
+    before: &Contact,
+    state: ContactState,
+    now: jiff::Timestamp,
+) -> Contact {
+    let contact = Contact { state, version: before.version.saturating_add(1), updated_at: now };
+    rows.contacts.put(key.clone(), contact.clone());
+    contact
+}
+
+/// Stops everything to a contact, unless something stops it already: the first reason stays.
+pub(super) fn suppress(rows: &mut Rows, key: &ContactKey, suppression: &Suppression) -> Result<Contact, Halt> {
+    let contact = known(rows, key)?;
+    if contact.state.suppression.is_some() {
+        return Ok(contact);
+    }
+    let state = ContactState { suppression: Some(suppression.clone()), ..contact.state.clone() };
+    Ok(save(rows, key, &contact, state, suppression.at))
+}
+
+impl Operation for PutConsent {
+    type Answer = Contact;
+
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<Contact, Halt> {
+        let Self { tenant, sender, contact, consent } = self;
+        let key = (tenant.clone(), sender.clone(), contact.clone());
+        let before = known(rows, &key)?;
+        let state = ContactState { consent: Some(consent.clone()), ..before.state.clone() };
+        let saved = save(rows, &key, &before, state, consent.recorded_at);
+        let (tenant, sender, contact) = key;
+        rows.record_consent((tenant, sender, contact, saved.version), ConsentRow(consent.clone()));
+        Ok(saved)
+    }
+}
+
+impl Operation for PutSuppression {
+    type Answer = Contact;
+
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<Contact, Halt> {
+        suppress(rows, &(self.tenant.clone(), self.sender.clone(), self.contact.clone()), &self.suppression)
+    }
+}
+
+impl Operation for LiftSuppression {
+    type Answer = Contact;
+
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<Contact, Halt> {
+        let Self { tenant, sender, contact, now } = self;
+        let key = (tenant.clone(), sender.clone(), contact.clone());
+        let before = known(rows, &key)?;
+        if before.state.suppression.is_none() {
+            return Ok(before);
+        }
+        let state = ContactState { suppression: None, ..before.state.clone() };
+        Ok(save(rows, &key, &before, state, *now))
+    }
+}

@@ -1,0 +1,44 @@
+//! What must not go on for now, known to every replica: what a person has paused, and what failed for everybody.
+
+use messaging::id::TenantId;
+
+use super::Operation;
+use crate::store::engine::Halt;
+use crate::store::engine::records;
+use crate::store::engine::rows::Rows;
+use crate::store::hold::{LiftHold, PutHold};
+
+impl Operation for PutHold {
+    type Answer = ();
+
+    fn tenant(&self) -> &TenantId {
+        &self.hold.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
+        let hold = &self.hold;
+        let key = (hold.tenant.clone(), hold.scope.to_string(), hold.kind.as_str().to_owned());
+        // One that lasts longer stays.
+        let until = rows.holds.get(&key)?.map_or(hold.until, |known| known.until.max(hold.until));
+        let row = records::Hold { until, reason: hold.reason.clone(), created_at: hold.created_at };
+        rows.holds.put(key, row);
+        rows.bells.queue = true;
+        Ok(())
+    }
+}
+
+impl Operation for LiftHold {
+    type Answer = bool;
+
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<bool, Halt> {
+        let key = (self.tenant.clone(), self.scope.to_string(), self.kind.as_str().to_owned());
+        let there = rows.holds.get(&key)?.is_some();
+        rows.holds.remove(&key);
+        rows.bells.queue = true;
+        Ok(there)
+    }
+}

@@ -1,0 +1,166 @@
+//! Events of the log take effect, each once: applying one takes it out of the inbox, together with what follows.
+
+use jiff::Timestamp;
+use messaging::contact::ContactState;
+use messaging::id::TenantId;
+use messaging::lifecycle::MessageStatus;
+use messaging::opt_out::OptChange;
+use messaging::provider::StatusUpdate;
+
+use super::lifecycle::{self, Evidence, publish};
+use super::{Operation, contacts, messages};
+use crate::store::engine::Halt;
+use crate::store::engine::records::{InboundRow, InboxRow, ParkedRow};
+use crate::store::engine::rows::Rows;
+use crate::store::webhook::{Applied, ApplyEvent, Consequence, LoggedEventRef, Received};
+
+impl Operation for ApplyEvent {
+    type Answer = Applied;
+
+    fn tenant(&self) -> &TenantId {
+        &self.event.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<Applied, Halt> {
+        let Self { event, sender: _, now: _, received_at: _, consequence, sinks: _ } = self;
+        let key = (event.tenant.clone(), event.webhook.clone(), event.position);
+        // What its consequence looks at is asked for together with the event itself.
+        let waits = rows.inbox.get(&key).map(|row| row.is_some());
+        let applied = match consequence {
+            Consequence::Nothing { .. } => {
+                waits.map(|waits| if waits { Applied::Now { reached: Vec::new() } } else { Applied::Before })
+            }
+            Consequence::Received(received) => self.receive(rows, waits, received),
+            Consequence::Status { update, suppress, ask_at } => {
+                self.report(rows, waits, update, suppress.as_ref(), *ask_at)
+            }
+        }?;
+        rows.inbox.remove(&key);
+        Ok(applied)
+    }
+}
+
+impl ApplyEvent {
+    fn receive(&self, rows: &mut Rows, waits: Result<bool, Halt>, received: &Received) -> Result<Applied, Halt> {
+        let (tenant, sender) = (&self.event.tenant, &self.sender);
+        let keys: Vec<_> =
+            received.contacts.iter().map(|address| (tenant.clone(), sender.clone(), address.clone())).collect();
+        let known: Vec<_> = keys.iter().map(|key| contacts::known(rows, key)).collect();
+        if !waits? {
+            return Ok(Applied::Before);
+        }
+        let known: Vec<_> = known.into_iter().collect::<Result<_, _>>()?;
+
+        let inbound = InboundRow {
+            sender: sender.clone(),
+            contact: received.message.from.clone(),
+            provider_message_id: received.message.provider_message_id.clone(),
+            received_at: self.received_at,
+        };
+        rows.receive(tenant, received.id, inbound);
+        publish(rows, sender, &received.event, &self.sinks)?;
+        let change = received.keyword.as_ref().map(|k| k.change);
+        let text = received.keyword.as_ref().map_or("", |k| k.text.as_str());
+        let mut opted = false;
+        for (key, contact) in keys.iter().zip(&known) {
+            let after = contact.state.clone().after_message(self.received_at, change, text);
+            opted |= changed_by_keyword(change, &contact.state, &after);
+            contacts::save(rows, key, contact, after, self.now);
+        }
+        if let Some(keyword) = received.keyword.as_ref().filter(|_| opted) {
+            publish(rows, sender, &keyword.event, &self.sinks)?;
+            if let Some(reply) = &keyword.reply {
+                messages::insert(rows, reply, None);
+            }
+        }
+        Ok(Applied::Now { reached: Vec::new() })
+    }
+
+    fn report(
+        &self,
+        rows: &mut Rows,
+        waits: Result<bool, Halt>,
+        update: &StatusUpdate,
+        suppress: Option<&messaging::contact::Suppression>,
+        ask_at: Timestamp,
+    ) -> Result<Applied, Halt> {
+        let tenant = &self.event.tenant;
+        let id = update.provider_message_id.as_str();
+        let by_attempt = match update.attempt {
+            Some(attempt) => {
+                rows.attempts.get(&(tenant.clone(), attempt)).map(|row| row.map(|row| (attempt, row.message)))
+            }
+            None => Ok(None),
+        };
+        let by_id = rows.attempt_of_provider_id(tenant, id);
+        if !waits? {
+            return Ok(Applied::Before);
+        }
+        let (by_attempt, by_id) = (by_attempt?, by_id?);
+        let by_id = match by_id {
+            Some(attempt) => rows.attempts.get(&(tenant.clone(), attempt))?.map(|row| row.message),
+            None => None,
+        };
+        let found = by_attempt.map(|(_, message)| message).or(by_id);
+        let known = match found {
+            Some(message) => lifecycle::look(rows, tenant, message, Some(id))?,
+            None => {
+                // Where nothing waits for it yet that has to be known too, or what is parked could not be found.
+                rows.parked_for(tenant, id)?;
+                None
+            }
+        };
+        let Some(mut known) = known else {
+            let parked = ParkedRow {
+                sender: self.sender.clone(),
+                received_at: self.received_at,
+                update: update.clone(),
+                suppression: suppress.cloned(),
+            };
+            rows.park((tenant.clone(), id.to_owned(), self.event.webhook.clone(), self.event.position), parked);
+            return Ok(Applied::Parked);
+        };
+        let mut reached: Vec<MessageStatus> = Vec::new();
+        reached.extend(known.advance(rows, &Evidence::reported(update, self.received_at), &self.sinks)?);
+        if let Some((attempt, _)) = by_attempt {
+            reached.extend(known.learn_provider_id(rows, attempt, &self.sinks)?);
+        }
+        // It was handed over, so it leaves the queue however the attempt that did it ended.
+        if known.status() >= MessageStatus::Accepted {
+            known.leave_queue(rows);
+            known.await_settlement(rows, ask_at)?;
+        }
+        if let Some(suppression) = suppress {
+            known.suppress(rows, suppression)?;
+        }
+        Ok(Applied::Now { reached })
+    }
+}
+
+/// Whether the contact may be written to before and not after, or the other way round.
+fn changed_by_keyword(change: Option<OptChange>, before: &ContactState, after: &ContactState) -> bool {
+    let reason = |state: &ContactState| state.suppression.as_ref().map(|s| s.reason);
+    change.is_some() && reason(before) != reason(after)
+}
+
+/// An event could not be applied; it is tried again later.
+pub(in crate::store) struct DeferInbox {
+    pub(in crate::store) event: LoggedEventRef,
+    pub(in crate::store) until: Timestamp,
+}
+
+impl Operation for DeferInbox {
+    type Answer = ();
+
+    fn tenant(&self) -> &TenantId {
+        &self.event.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
+        let key = (self.event.tenant.clone(), self.event.webhook.clone(), self.event.position);
+        if let Some(row) = rows.inbox.get(&key)?.cloned() {
+            rows.inbox.put(key, InboxRow { available_at: self.until, tries: row.tries + 1 });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! What happens to a message when something is learned of it: its status, its timeline, its publication, and where it
+//! waits.
+
+use jiff::Timestamp;
+use messaging::contact::Suppression;
+use messaging::event::CloudEvent;
+use messaging::id::{AttemptId, SenderName, TenantId};
+use messaging::lifecycle::{LifecycleEvent, MessageState, MessageStatus};
+use messaging::provider::StatusUpdate;
+
+use crate::event;
+use crate::store::StoreError;
+use crate::store::codec::{MessageRow, json};
+use crate::store::engine::Halt;
+use crate::store::engine::records::{ParkedRow, Step, Waiting};
+use crate::store::engine::rows::{NewEvent, Rows};
+use crate::store::message::{Reason, SinkId};
+
+/// What was learned of a message, or decided about it.
+pub(super) struct Evidence {
+    pub(super) change: Change,
+    pub(super) at: Timestamp,
+    pub(super) reason: Option<Reason>,
+}
+
+pub(super) enum Change {
+    /// The domain says what follows from it.
+    Event(LifecycleEvent),
+    /// It ends, unless it has ended before.
+    End(MessageStatus),
+}
+
+impl Evidence {
+    pub(super) fn event(event: LifecycleEvent, at: Timestamp) -> Self {
+        Self { change: Change::Event(event), at, reason: None }
+    }
+
+    pub(super) fn end(status: MessageStatus, reason: Reason, at: Timestamp) -> Self {
+        Self { change: Change::End(status), at, reason: Some(reason) }
+    }
+
+    /// What a callback told.
+    pub(super) fn reported(update: &StatusUpdate, at: Timestamp) -> Self {
+        let event = LifecycleEvent::Reported {
+            attempt: update.attempt,
+            provider_message_id: update.provider_message_id.clone(),
+            status: update.status,
+            failure: update.failure.clone(),
+        };
+        let reason = update.failure.as_ref().map(|f| Reason::new(f.code.as_deref(), f.message.clone()));
+        Self { change: Change::Event(event), at, reason }
+    }
+}
+
+/// A message with everything that learning of it may touch, looked at before anything is changed.
+pub(super) struct Known {
+    pub(super) row: MessageRow,
+    /// Statuses that waited for it to be known by the provider's id that is learned now.
+    parked: Vec<ParkedRow>,
+    provider_message_id: Option<String>,
+    /// Whether an attempt, of this message or of another, has that id already.
+    id_is_taken: bool,
+}
+
+/// Looks at a message and where it waits; `learned` is the provider's id that it will be known by.
+pub(super) fn look(
+    rows: &mut Rows,
+    tenant: &TenantId,
+    id: messaging::id::MessageId,
+    learned: Option<&str>,
+) -> Result<Option<Known>, Halt> {
+    let key = (tenant.clone(), id);
+    // All of them are asked for at once.
+    let message = rows.messages.get(&key).map(|row| row.cloned());
+    let queued = rows.queue.get(&key).map(drop);
+    let unsettled = rows.unsettled.get(&key).map(drop);
+    let owner = learned.map_or(Ok(None), |learned| rows.attempt_of_provider_id(tenant, learned));
+    let parked = learned.map_or(Ok(Vec::new()), |learned| rows.parked_for(tenant, learned));
+    let (message, (), (), owner, parked) = (message?, queued?, unsettled?, owner?, parked?);
+    let Some(row) = message else { return Ok(None) };
+    // A parked status may suppress the contact.
+    rows.contacts.get(&contact_key(&row))?;
+    if let Some(attempt) = row.message.attempt {
+        rows.attempts.get(&(tenant.clone(), attempt))?;
+    }
+    Ok(Some(Known { row, parked, provider_message_id: learned.map(str::to_owned), id_is_taken: owner.is_some() }))
+}
+
+pub(super) fn contact_key(row: &MessageRow) -> (TenantId, SenderName, messaging::address::Address) {
+    (row.message.tenant.clone(), row.message.sender.clone(), row.message.to.clone())
+}
+
+impl Known {
+    pub(super) fn status(&self) -> MessageStatus {
+        self.row.message.status
+    }
+
+    /// Lets something that was learned change the message. Answers with the status that it reached by it; `None` when
+    /// it stands where it stood.
+    pub(super) fn advance(
+        &mut self,
+        rows: &mut Rows,
+        evidence: &Evidence,
+        sinks: &[SinkId],
+    ) -> Result<Option<MessageStatus>, StoreError> {
+        let message = &mut self.row.message;
+        let before = MessageState {
+            status: message.status,
+            attempt: message.attempt,
+            attempts: message.attempts,
+            provider_message_id: message.provider_message_id.clone(),
+        };
+        let (after, told) = match &evidence.change {
+            Change::Event(event) => {
+                let (after, entry) = before.apply(event, evidence.at);
+                (after, entry.and_then(|entry| entry.reason))
+            }
+            Change::End(_) if before.status.is_terminal() => (before.clone(), None),
+            Change::End(status) => (MessageState { status: *status, ..before.clone() }, None),
+        };
+        if after == before {
+            return Ok(None);
+        }
+        message.status = after.status;
+        message.attempt = after.attempt;
+        message.attempts = after.attempts;
+        message.provider_message_id = after.provider_message_id;
+        let key = (message.tenant.clone(), message.id);
+        if message.status == before.status {
+            rows.messages.put(key, self.row.clone());
+            return Ok(None);
+        }
+        message.reason = evidence.reason.clone().or_else(|| told.map(|text| Reason::new(None, text)));
+        message.updated_at = evidence.at;
+        self.row.steps += 1;
+        rows.messages.put(key.clone(), self.row.clone());
+        let message = &self.row.message;
+        let step = Step {
+            at: message.updated_at,
+            status: message.status,
+            attempt: message.attempt,
+            reason: message.reason.clone(),
+        };
+        rows.tell(&message.tenant, message.id, self.row.steps, step);
+        if event::is_published(message.status) {
+            publish(rows, &message.sender, &event::status(message, evidence.at), sinks)?;
+        }
+        if message.status.is_terminal() {
+            rows.queue.remove(&key);
+            rows.unsettled.remove(&key);
+        }
+        Ok(Some(message.status))
+    }
+
+    /// The provider knows an attempt of the message by the id that was looked at, so that statuses which waited for
+    /// that are merged. An id that another attempt has is not this one's, whoever says so.
+    pub(super) fn learn_provider_id(
+        &mut self,
+        rows: &mut Rows,
+        attempt: AttemptId,
+        sinks: &[SinkId],
+    ) -> Result<Vec<MessageStatus>, Halt> {
+        let Some(id) = self.provider_message_id.clone() else { return Ok(Vec::new()) };
+        let tenant = self.row.message.tenant.clone();
+        let key = (tenant.clone(), attempt);
+        if !self.id_is_taken
+            && let Some(mut held) = rows.attempts.get(&key)?.filter(|a| a.provider_message_id.is_none()).cloned()
+        {
+            held.provider_message_id = Some(id.clone());
+            rows.attempts.put(key, held);
+            rows.provider_knows(&tenant, &id, attempt);
+        }
+        let mut reached = Vec::new();
+        for parked in std::mem::take(&mut self.parked) {
+            reached.extend(self.advance(rows, &Evidence::reported(&parked.update, parked.received_at), sinks)?);
+            if let Some(suppression) = &parked.suppression {
+                self.suppress(rows, suppression)?;
+            }
+        }
+        rows.unpark(&tenant, &id);
+        Ok(reached)
+    }
+
+    /// Nothing more goes to the contact, unless something stops it already: the first reason stays.
+    pub(super) fn suppress(&self, rows: &mut Rows, suppression: &Suppression) -> Result<(), Halt> {
+        super::contacts::suppress(rows, &contact_key(&self.row), suppression).map(drop)
+    }
+
+    /// Nobody needs to hand it over any more.
+    pub(super) fn leave_queue(&self, rows: &mut Rows) {
+        rows.queue.remove(&(self.row.message.tenant.clone(), self.row.message.id));
+    }
+
+    /// Its fate is to be asked for at `ask_at`, or earlier where that was settled before. Who is asking right now asked
+    /// before this was known, so its answer counts no more.
+    pub(super) fn await_settlement(&self, rows: &mut Rows, ask_at: Timestamp) -> Result<(), Halt> {
+        if self.status().is_terminal() {
+            return Ok(());
+        }
+        let key = (self.row.message.tenant.clone(), self.row.message.id);
+        let waiting = match rows.unsettled.get(&key)? {
+            Some(waiting) => Waiting { fence: waiting.fence + 1, ..waiting.clone() },
+            None => Waiting { available_at: ask_at, fence: 0, owner: None, asked: 0 },
+        };
+        rows.unsettled.put(key, waiting);
+        Ok(())
+    }
+}
+
+/// Puts an event into the outbox, once for each sink.
+pub(super) fn publish(
+    rows: &mut Rows,
+    sender: &SenderName,
+    event: &CloudEvent,
+    sinks: &[SinkId],
+) -> Result<(), StoreError> {
+    if sinks.is_empty() {
+        return Ok(());
+    }
+    let body = json(event)?;
+    for sink in sinks {
+        rows.publish(NewEvent {
+            tenant: event.tenant.clone(),
+            sender: sender.clone(),
+            sink: sink.clone(),
+            event: event.id,
+            subject: event.subject.clone(),
+            body: body.clone(),
+            created_at: event.time,
+        });
+    }
+    Ok(())
+}

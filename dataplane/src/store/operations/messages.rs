@@ -1,0 +1,109 @@
+//! Messages come in, and are withdrawn.
+
+use messaging::id::TenantId;
+use messaging::lifecycle::{LifecycleEvent, MessageStatus};
+
+use super::Operation;
+use super::lifecycle::{self, Evidence};
+use crate::store::codec::{MessageRow, corrupt};
+use crate::store::engine::Halt;
+use crate::store::engine::records::{Queued, Step, Used};
+use crate::store::engine::rows::Rows;
+use crate::store::message::{AcceptMessage, Acceptance, CancelMessage, Cancellation, Message, NewMessage};
+
+/// Writes a message, the beginning of its timeline, and its place in the queue.
+pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<&str>) -> Message {
+    let message = Message {
+        id: new.id,
+        tenant: new.tenant.clone(),
+        sender: new.sender.clone(),
+        messaging_service_sid: new.messaging_service_sid.clone(),
+        to: new.to.clone(),
+        content: Some(new.content.clone()),
+        purpose: new.purpose,
+        priority: new.priority,
+        reply_to: new.reply_to.clone(),
+        metadata: new.metadata.clone(),
+        on_unconfirmed: new.on_unconfirmed,
+        status: MessageStatus::Queued,
+        reason: None,
+        provider_message_id: None,
+        attempt: None,
+        attempts: 0,
+        created_at: new.created_at,
+        updated_at: new.created_at,
+        scheduled_at: new.scheduled_at,
+        expires_at: new.expires_at,
+    };
+    let key = (new.tenant.clone(), new.id);
+    let due_at = new.scheduled_at.map_or(new.created_at, |at| at.max(new.created_at));
+    let row =
+        MessageRow { message: message.clone(), idempotency_key: idempotency_key.map(str::to_owned), steps: 1 };
+    rows.messages.put(key.clone(), row);
+    let step = Step { at: new.created_at, status: MessageStatus::Queued, attempt: None, reason: None };
+    rows.tell(&new.tenant, new.id, 1, step);
+    let queued = Queued {
+        sender: new.sender.clone(),
+        priority: new.priority,
+        expires_at: new.expires_at,
+        due_at,
+        available_at: due_at,
+        fence: 0,
+        owner: None,
+    };
+    rows.queue.put(key, queued);
+    rows.open_lane(&new.tenant, &new.sender, new.priority);
+    rows.bells.queue = true;
+    message
+}
+
+impl Operation for AcceptMessage {
+    type Answer = Acceptance;
+
+    fn tenant(&self) -> &TenantId {
+        &self.message.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<Acceptance, Halt> {
+        let Some(idempotency) = &self.idempotency else {
+            return Ok(Acceptance::New(Box::new(insert(rows, &self.message, None))));
+        };
+        let key = (self.message.tenant.clone(), idempotency.key.clone());
+        if let Some(used) = rows.idempotency.get(&key)?.cloned() {
+            if used.body_sha256 != idempotency.body_sha256 {
+                return Ok(Acceptance::KeyReused);
+            }
+            let known = rows.messages.get(&(key.0, used.message))?;
+            let row = known.ok_or_else(|| corrupt("an idempotency key", "its message is missing"))?;
+            return Ok(Acceptance::Replayed(Box::new(row.message.clone())));
+        }
+        let used = Used { body_sha256: idempotency.body_sha256.to_vec(), message: self.message.id };
+        rows.idempotency.put(key, used);
+        Ok(Acceptance::New(Box::new(insert(rows, &self.message, Some(&idempotency.key)))))
+    }
+}
+
+impl Operation for CancelMessage {
+    type Answer = Cancellation;
+
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<Cancellation, Halt> {
+        let Some(mut known) = lifecycle::look(rows, &self.tenant, self.id, None)? else {
+            return Ok(Cancellation::NotFound);
+        };
+        match known.status() {
+            MessageStatus::Canceled => Ok(Cancellation::Canceled(Box::new(known.row.message))),
+            // Whoever holds it cannot begin an attempt any more, because its place in the queue goes.
+            MessageStatus::Queued => {
+                let canceled = Evidence::event(LifecycleEvent::Canceled, self.now);
+                let evidence = Evidence { reason: Some(self.reason.clone()), ..canceled };
+                known.advance(rows, &evidence, &self.sinks)?;
+                Ok(Cancellation::Canceled(Box::new(known.row.message)))
+            }
+            _ => Ok(Cancellation::TooLate(Box::new(known.row.message))),
+        }
+    }
+}

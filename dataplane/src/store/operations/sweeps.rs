@@ -1,0 +1,58 @@
+//! How far the log of each provider's account has been read: one replica at a time reads on from there.
+
+use messaging::clock::after;
+use messaging::id::TenantId;
+
+use super::Operation;
+use crate::store::engine::Halt;
+use crate::store::engine::records;
+use crate::store::engine::rows::Rows;
+use crate::store::queue::Fenced;
+use crate::store::sweep::{ClaimSweep, FinishSweep, SweepClaim};
+
+impl Operation for ClaimSweep {
+    type Answer = Option<SweepClaim>;
+
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<Option<SweepClaim>, Halt> {
+        let Self { tenant, account, now, owner, lease_until } = self;
+        let key = (tenant.clone(), account.clone());
+        let known = rows.sweeps.get(&key)?.cloned();
+        let (swept_until, fence) = match known {
+            Some(sweep) if sweep.available_at > *now => return Ok(None),
+            Some(sweep) => (sweep.swept_until, sweep.fence + 1),
+            None => (None, 1),
+        };
+        let claimed =
+            records::Sweep { swept_until, available_at: *lease_until, fence, owner: Some(owner.clone()) };
+        rows.sweeps.put(key, claimed);
+        Ok(Some(SweepClaim { tenant: tenant.clone(), account: account.clone(), fence, swept_until }))
+    }
+}
+
+impl Operation for FinishSweep {
+    type Answer = Fenced;
+
+    fn tenant(&self) -> &TenantId {
+        &self.claim.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<Fenced, Halt> {
+        let Self { claim, now, swept_until, again_after } = self;
+        let key = (claim.tenant.clone(), claim.account.clone());
+        let Some(held) = rows.sweeps.get(&key)?.filter(|sweep| sweep.fence == claim.fence).cloned() else {
+            return Ok(Fenced::LeaseLost);
+        };
+        let finished = records::Sweep {
+            swept_until: (*swept_until).max(held.swept_until),
+            available_at: after(*now, *again_after),
+            fence: held.fence + 1,
+            owner: None,
+        };
+        rows.sweeps.put(key, finished);
+        Ok(Fenced::Done)
+    }
+}

@@ -1,0 +1,117 @@
+//! What is found out about messages whose outcome is awaited.
+
+use jiff::Timestamp;
+use messaging::failure::AfterFailure;
+use messaging::id::TenantId;
+use messaging::lifecycle::{LifecycleEvent, MessageStatus};
+
+use super::Operation;
+use super::lifecycle::{self, Evidence, Known};
+use crate::store::codec::corrupt;
+use crate::store::engine::Halt;
+use crate::store::engine::records::{Queued, Waiting};
+use crate::store::engine::rows::Rows;
+use crate::store::message::SinkId;
+use crate::store::queue::{Fenced, Settle, Settlement};
+
+impl Operation for Settle {
+    type Answer = Fenced;
+
+    fn tenant(&self) -> &TenantId {
+        &self.claim.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<Fenced, Halt> {
+        let Self { claim, now, settlement, sinks } = self;
+        let key = (claim.tenant.clone(), claim.message);
+        let learned = match settlement {
+            Settlement::Found { provider_message_id, .. } => Some(provider_message_id.as_str()),
+            Settlement::Ended { .. } | Settlement::Resend { .. } | Settlement::AskAgain { .. } => None,
+        };
+        let waiting = rows.unsettled.get(&key).map(|waiting| waiting.cloned());
+        let known = lifecycle::look(rows, &claim.tenant, claim.message, learned);
+        let owner = learned.map_or(Ok(None), |id| rows.attempt_of_provider_id(&claim.tenant, id));
+        let (waiting, known, owner) = (waiting?, known?, owner?);
+        let Some(waiting) = waiting.filter(|waiting| waiting.fence == claim.fence) else {
+            return Ok(Fenced::LeaseLost);
+        };
+        let mut known = known.ok_or_else(|| corrupt("an unsettled message", "it is missing"))?;
+        let belongs_to_another = match owner {
+            Some(attempt) => {
+                let of_attempt = rows.attempts.get(&(claim.tenant.clone(), attempt))?;
+                of_attempt.is_some_and(|attempt| attempt.message != claim.message)
+            }
+            None => false,
+        };
+        let ask_at = match settlement {
+            Settlement::AskAgain { at } => Some(*at),
+            Settlement::Ended { status, reason } => {
+                known.advance(rows, &Evidence::end(*status, reason.clone(), *now), sinks)?;
+                None
+            }
+            Settlement::Resend { at, reason } => self.resend(rows, &mut known, *at, &reason.text)?,
+            Settlement::Found { ask_at, .. } if belongs_to_another => Some(*ask_at),
+            Settlement::Found { provider_message_id, status, reason, suppress, ask_at } => {
+                let event = LifecycleEvent::Reported {
+                    attempt: known.row.message.attempt,
+                    provider_message_id: provider_message_id.clone(),
+                    status: *status,
+                    failure: None,
+                };
+                let found = Evidence { reason: reason.clone(), ..Evidence::event(event, *now) };
+                known.advance(rows, &found, sinks)?;
+                if let Some(attempt) = known.row.message.attempt {
+                    known.learn_provider_id(rows, attempt, sinks)?;
+                }
+                if let Some(suppression) = suppress {
+                    known.suppress(rows, suppression)?;
+                }
+                Some(*ask_at)
+            }
+        };
+        if let Some(ask_at) = ask_at.filter(|_| !known.status().is_terminal()) {
+            let again =
+                Waiting { available_at: ask_at, fence: waiting.fence + 1, owner: None, asked: waiting.asked + 1 };
+            rows.unsettled.put(key, again);
+        }
+        Ok(Fenced::Done)
+    }
+}
+
+impl Settle {
+    /// Back into the queue, for who would rather have a message twice than not at all.
+    fn resend(
+        &self,
+        rows: &mut Rows,
+        known: &mut Known,
+        at: Timestamp,
+        reason: &str,
+    ) -> Result<Option<Timestamp>, Halt> {
+        let message = known.row.message.clone();
+        let (Some(attempt), MessageStatus::Submitted | MessageStatus::Unconfirmed) = (message.attempt, message.status)
+        else {
+            return Ok(Some(at));
+        };
+        let then = AfterFailure::RetryAt(at);
+        let event = LifecycleEvent::AttemptFailed { attempt, then, reason: reason.to_owned() };
+        let sinks: &[SinkId] = &self.sinks;
+        known.advance(rows, &Evidence::event(event, self.now), sinks)?;
+        let key = (message.tenant.clone(), message.id);
+        rows.unsettled.remove(&key);
+        let queued = Queued {
+            sender: message.sender.clone(),
+            priority: message.priority,
+            expires_at: message.expires_at,
+            due_at: at,
+            available_at: at,
+            fence: 0,
+            owner: None,
+        };
+        // A fence that no earlier holder had.
+        let fence = rows.queue.get(&key)?.map_or(i64::from(message.attempts) << 32, |place| place.fence + 1);
+        rows.queue.put(key, Queued { fence, ..queued });
+        rows.open_lane(&message.tenant, &message.sender, message.priority);
+        rows.bells.queue = true;
+        Ok(None)
+    }
+}

@@ -1,0 +1,62 @@
+//! Events that are due for one sink are claimed.
+
+use messaging::id::TenantId;
+
+use crate::store::StoreError;
+use crate::store::codec::{micros, parse, small, time};
+use crate::store::database::Connection;
+use crate::store::database::value::values;
+use crate::store::engine::job::{BoxFuture, Statements};
+use crate::store::outbox::{ClaimEvents, EventClaim, EventRef};
+use crate::store::signals::Bells;
+
+/// Tenant, sender, sink, now, limit, owner, end of the lease.
+const CLAIM: &str = "UPDATE outbox SET fence = fence + 1, owner = $6, available_at = $7
+     WHERE tenant = $1 AND sender = $2 AND sink = $3 AND event IN (
+       SELECT event FROM outbox
+       WHERE tenant = $1 AND sender = $2 AND sink = $3 AND dead_at IS NULL AND available_at <= $4
+       ORDER BY available_at, event LIMIT $5)
+     RETURNING event, fence, body, tries, created_at";
+
+impl Statements for ClaimEvents {
+    type Answer = Vec<EventClaim>;
+
+    fn tenants(&self) -> Vec<TenantId> {
+        vec![self.tenant.clone()]
+    }
+
+    fn run<'a>(
+        &'a self,
+        connection: &'a mut dyn Connection,
+        _: &'a mut Bells,
+    ) -> BoxFuture<'a, Result<Vec<EventClaim>, StoreError>> {
+        Box::pin(async move {
+            let list = values![
+                self.tenant.as_str(),
+                self.sender.as_str(),
+                self.sink.0.as_str(),
+                micros(self.now),
+                self.limit,
+                self.owner.as_str(),
+                micros(self.lease_until)
+            ];
+            let mut claims = Vec::new();
+            for row in connection.query(CLAIM, vec![list]).await?.iter().flatten() {
+                claims.push(EventClaim {
+                    reference: EventRef {
+                        tenant: self.tenant.clone(),
+                        sender: self.sender.clone(),
+                        sink: self.sink.clone(),
+                        event: parse("an event id", row.text(0)?)?,
+                        fence: row.int(1)?,
+                    },
+                    body: row.text(2)?.to_owned().into(),
+                    tries: small(row.int(3)?),
+                    created_at: time(row.int(4)?)?,
+                });
+            }
+            claims.sort_by_key(|claim| claim.reference.event);
+            Ok(claims)
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! Messages whose outcome should be asked for are claimed.
+
+use messaging::id::TenantId;
+
+use crate::store::StoreError;
+use crate::store::codec::{MESSAGE_COLUMNS, message, micros, parse, select_message, small, time};
+use crate::store::database::Connection;
+use crate::store::database::value::{Row, values};
+use crate::store::engine::job::{BoxFuture, Statements};
+use crate::store::queue::{ClaimUnsettled, Unsettled};
+use crate::store::signals::Bells;
+
+/// Tenant, now, limit, owner, end of the lease.
+const CLAIM: &str = "UPDATE unsettled SET fence = fence + 1, owner = $4, available_at = $5
+     WHERE tenant = $1 AND message IN (
+       SELECT message FROM unsettled WHERE tenant = $1 AND available_at <= $2 ORDER BY available_at LIMIT $3)
+     RETURNING tenant, message";
+
+const READ: &str = select_message!(
+    "SELECT ",
+    ", u.fence, u.asked, a.id, a.started_at, a.finished_at
+     FROM unsettled u
+     JOIN messages m ON m.tenant = u.tenant AND m.id = u.message
+     JOIN attempts a ON a.tenant = m.tenant AND a.id = m.attempt
+     WHERE u.tenant = $1 AND u.message = $2"
+);
+
+/// A claim of what is due of these tenants: others are not locked.
+pub(in crate::store) struct ClaimOfTenants {
+    pub(in crate::store) claim: ClaimUnsettled,
+    pub(in crate::store) tenants: Vec<TenantId>,
+}
+
+impl Statements for ClaimOfTenants {
+    type Answer = Vec<Unsettled>;
+
+    fn tenants(&self) -> Vec<TenantId> {
+        self.tenants.clone()
+    }
+
+    fn run<'a>(
+        &'a self,
+        connection: &'a mut dyn Connection,
+        _: &'a mut Bells,
+    ) -> BoxFuture<'a, Result<Vec<Unsettled>, StoreError>> {
+        Box::pin(async move {
+            let ClaimUnsettled { now, owner, lease_until, limit } = &self.claim;
+            let tenants = u32::try_from(self.tenants.len()).unwrap_or(u32::MAX);
+            let each = limit.div_ceil(tenants.max(1));
+            let list = |tenant: &TenantId| {
+                values![tenant.as_str(), micros(*now), each, owner.as_str(), micros(*lease_until)]
+            };
+            let claimed = connection.query(CLAIM, self.tenants.iter().map(list).collect()).await?;
+            let keys: Vec<_> = claimed.into_iter().flatten().map(|row| row.0).collect();
+            let rows = connection.query(READ, keys).await?;
+            let mut claims = Vec::with_capacity(rows.len());
+            for row in rows.iter().flatten() {
+                match read(row) {
+                    Ok(claim) => claims.push(claim),
+                    Err(error) => tracing::error!(%error, "an unsettled message cannot be read"),
+                }
+            }
+            Ok(claims)
+        })
+    }
+}
+
+fn read(row: &Row) -> Result<Unsettled, StoreError> {
+    let message = message(row)?.message;
+    let rest = row.from(MESSAGE_COLUMNS);
+    Ok(Unsettled {
+        fence: rest.int(0)?,
+        asked: small(rest.int(1)?),
+        attempt: parse("an attempt id", rest.text(2)?)?,
+        attempt_started_at: time(rest.int(3)?)?,
+        attempt_finished_at: rest.maybe_int(4)?.map(time).transpose()?,
+        content: message.content.clone(),
+        message,
+    })
+}

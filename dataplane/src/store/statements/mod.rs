@@ -1,0 +1,32 @@
+//! Writes that are statements of their own, because they find their rows by more than their keys: webhooks on their way
+//! into the log, claims, and what retention lets go of.
+
+mod claim_due;
+mod claim_events;
+mod claim_inbox;
+mod claim_unsettled;
+mod forget;
+mod record;
+
+pub(super) use claim_inbox::ClaimInbox;
+pub(super) use claim_unsettled::ClaimOfTenants;
+pub(super) use record::record;
+
+/// Only to find out whether writing works.
+pub(super) struct Nothing;
+
+impl super::engine::job::Statements for Nothing {
+    type Answer = ();
+
+    fn tenants(&self) -> Vec<messaging::id::TenantId> {
+        Vec::new()
+    }
+
+    fn run<'a>(
+        &'a self,
+        _: &'a mut dyn super::database::Connection,
+        _: &'a mut super::signals::Bells,
+    ) -> super::engine::job::BoxFuture<'a, Result<(), super::StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+}

@@ -1,0 +1,89 @@
+//! Webhooks on their way into the log: what is new of them is written with as few statements as the database allows.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::store::StoreError;
+use crate::store::codec::{json, micros};
+use crate::store::database::schema::{DEDUPE, INBOX, WEBHOOKS};
+use crate::store::database::value::{Value, values};
+use crate::store::database::{Change, Connection};
+use crate::store::signals::Bells;
+use crate::store::webhook::{RecordWebhook, Recorded};
+
+type DedupeKey<'k> = (&'k str, &'k str, &'k str);
+
+/// Appends webhooks. An event is new in the first of them that has it.
+pub(in crate::store) async fn record(
+    connection: &mut dyn Connection,
+    webhooks: &[&RecordWebhook],
+    bells: &mut Bells,
+) -> Result<Vec<Recorded>, StoreError> {
+    let keys: Vec<Vec<String>> = webhooks.iter().map(|webhook| webhook.dedupe_keys()).collect();
+    // Sorted, so that two replicas with the same keys wait for each other in one order.
+    let mut offered: BTreeMap<DedupeKey<'_>, i64> = BTreeMap::new();
+    for (webhook, keys) in webhooks.iter().zip(&keys) {
+        for key in keys {
+            let key = (webhook.tenant.as_str(), webhook.sender.as_str(), key.as_str());
+            offered.entry(key).or_insert_with(|| micros(webhook.received_at));
+        }
+    }
+    let mut unclaimed = new_keys(connection, offered).await?;
+
+    let mut recorded = Vec::with_capacity(webhooks.len());
+    let (mut raw, mut inbox) = (Vec::new(), Vec::new());
+    for (webhook, keys) in webhooks.iter().zip(&keys) {
+        let mut new = Vec::with_capacity(keys.len());
+        for (position, (key, event)) in (0_u32..).zip(keys.iter().zip(&webhook.events)) {
+            let is_new = unclaimed.remove(&(webhook.tenant.as_str(), webhook.sender.as_str(), key.as_str()));
+            if is_new {
+                inbox.push(values![
+                    webhook.tenant.as_str(),
+                    webhook.id.as_str(),
+                    position,
+                    webhook.sender.as_str(),
+                    micros(webhook.received_at),
+                    json(event)?,
+                    micros(webhook.left_to_others_at),
+                    0_i64
+                ]);
+            }
+            new.push(is_new);
+        }
+        // A webhook without anything new is not kept; one without events is, for somebody may want to know of it.
+        if keys.is_empty() || new.contains(&true) {
+            raw.push(row(webhook));
+        }
+        recorded.push(Recorded { new });
+    }
+    bells.webhooks |= !inbox.is_empty();
+    let mut changes = Vec::new();
+    changes.extend((!raw.is_empty()).then_some(Change::Insert(&WEBHOOKS, raw)));
+    changes.extend((!inbox.is_empty()).then_some(Change::Insert(&INBOX, inbox)));
+    connection.change(changes).await?;
+    Ok(recorded)
+}
+
+fn row(w: &RecordWebhook) -> Vec<Value> {
+    values![
+        w.tenant.as_str(),
+        w.sender.as_str(),
+        micros(w.received_at),
+        w.id.as_str(),
+        w.url.as_str(),
+        w.headers.as_str(),
+        w.body.clone()
+    ]
+}
+
+/// Remembers these keys, and tells which of them were not known.
+async fn new_keys<'k>(
+    connection: &mut dyn Connection,
+    offered: BTreeMap<DedupeKey<'k>, i64>,
+) -> Result<HashSet<DedupeKey<'k>>, StoreError> {
+    if offered.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = offered.iter().map(|((tenant, sender, key), at)| values![*tenant, *sender, *key, *at]).collect();
+    let new = connection.insert_new(&DEDUPE, rows).await?;
+    Ok(offered.into_keys().zip(new).filter_map(|(key, is_new)| is_new.then_some(key)).collect())
+}
