@@ -1,0 +1,4 @@
+//! Servers that are really started, crashed and promoted.
+
+mod failover;
+mod life;
