@@ -81,6 +81,7 @@ mod tests {
             from: Some("+14155238886".parse().unwrap()),
             to: Some("+447700900123".parse().unwrap()),
             body: Some("hello".into()),
+            files: None,
             status: MessageStatus::Sent,
             failure: None,
             created_at: Some(at(1)),

@@ -147,6 +147,7 @@ mod tests {
             from: None,
             to: None,
             body: None,
+            files: None,
             status,
             failure: None,
             created_at: None,

@@ -20,6 +20,7 @@ fn logged(world: &World, id: &str) -> ProviderMessage {
         from: Some("+14155238886".parse().unwrap()),
         to: Some(CUSTOMER.parse().unwrap()),
         body: Some("Hello".into()),
+        files: None,
         status: MessageStatus::Sent,
         failure: None,
         created_at: Some(world.clock.now() + seconds(1)),
