@@ -10,6 +10,7 @@ mod account;
 mod postmaster;
 mod processor;
 mod programs;
+mod proxy;
 mod server;
 mod standby;
 mod wait;
@@ -19,6 +20,7 @@ use anyhow::Result;
 use tokio::sync::OnceCell;
 
 pub use crate::programs::Programs;
+pub use crate::proxy::Proxy;
 pub use crate::server::Server;
 
 static SHARED: OnceCell<Server> = OnceCell::const_new();

@@ -48,8 +48,13 @@ impl Programs {
         }
     }
 
+    /// The path of one of the programs.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     pub(crate) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.folder.join(program));
+        let mut command = Command::new(self.program(program));
         // A developer's own PGHOST or PGPASSWORD must not reach another server than ours.
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
             command.env_remove(name);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use postgres_cluster::{Server, shared};
+use postgres_cluster::{Programs, Server, shared};
 
 #[tokio::test]
 async fn a_server_answers_over_its_socket_and_over_tcp_and_is_durable() {
@@ -21,7 +21,8 @@ async fn a_server_answers_over_its_socket_and_over_tcp_and_is_durable() {
 
     let asked = |url: String| {
         let sql = "SELECT coalesce(host(inet_server_addr()), 'socket') || current_database()";
-        let output = Command::new("psql").args(["-XAtc", sql, "-d", &url]).output().unwrap();
+        let output =
+            Command::new(Programs::find().unwrap().program("psql")).args(["-XAtc", sql, "-d", &url]).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     server.create_database("a name").await.unwrap();
@@ -61,7 +62,7 @@ async fn a_committed_row_survives_every_kind_of_crash() {
 async fn killing_a_server_ends_a_query_that_is_running() {
     let mut server = Server::launch(&[]).await.unwrap();
     let url = server.url("postgres");
-    let mut psql = tokio::process::Command::new("psql")
+    let mut psql = tokio::process::Command::new(Programs::find().unwrap().program("psql"))
         .args(["-XAtc", "SELECT pg_sleep(600)", "-d", &url])
         .stderr(Stdio::null())
         .spawn()
