@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod auth;
+pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
