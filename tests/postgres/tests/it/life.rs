@@ -59,17 +59,24 @@ async fn a_committed_row_survives_every_kind_of_crash() {
 }
 
 #[tokio::test]
-async fn killing_a_server_ends_a_query_that_is_running() {
+async fn once_a_server_is_killed_none_of_its_processes_is_left() {
     let mut server = Server::launch(&[]).await.unwrap();
-    let url = server.url("postgres");
+    // A process that computes does not look whether it has been left alone.
     let mut psql = tokio::process::Command::new(Programs::find().unwrap().program("psql"))
-        .args(["-XAtc", "SELECT pg_sleep(600)", "-d", &url])
+        .args(["-XAtc", "SELECT sum(sqrt(n)) FROM generate_series(1, 1000000000) n", "-d", &server.url("postgres")])
         .stderr(Stdio::null())
+        .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-    eventually(async || server.query("postgres", sleeping).await.unwrap() == "1").await;
+    let computing = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%1000000000%' AND pid <> pg_backend_pid()";
+    eventually(async || !server.query("postgres", computing).await.unwrap().is_empty()).await;
+    let all = server.query("postgres", "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()").await.unwrap();
+    let all: Vec<String> = all.lines().map(|pid| format!("/proc/{pid}/cwd")).collect();
+    assert!(all.len() > 3 && all.iter().all(|cwd| fs::read_link(cwd).is_ok()), "{all:?}");
+
     server.kill().await.unwrap();
+    let left: Vec<_> = all.iter().filter(|cwd| fs::read_link(cwd).is_ok()).collect();
+    assert!(left.is_empty(), "{left:?}");
     assert!(!psql.wait().await.unwrap().success());
 }
 
@@ -83,7 +90,9 @@ async fn a_setting_that_is_wrong_is_told_in_the_servers_own_words() {
 async fn processor_time_counts_processes_that_have_ended() {
     let server = Server::launch(&[]).await.unwrap();
     let before = server.cpu_time().unwrap();
-    server.query("postgres", "SELECT sum(sqrt(n)) FROM generate_series(1, 3000000) n").await.unwrap();
+    let sql = "SELECT pg_backend_pid() FROM generate_series(1, 3000000) n GROUP BY 1 HAVING sum(sqrt(n)) > 0";
+    let process = server.query("postgres", sql).await.unwrap();
+    eventually(async || !Path::new("/proc").join(&process).exists()).await;
     let used = server.cpu_time().unwrap() - before;
     assert!(used >= Duration::from_millis(50), "the query alone takes longer than {used:?}");
     assert!(used <= Duration::from_secs(30), "{used:?}");

@@ -79,6 +79,19 @@ async fn everything_passes_in_order_and_so_does_the_end() {
 }
 
 #[tokio::test]
+async fn a_client_that_reads_late_still_gets_everything() {
+    let (mut echo, _proxy, mut stream) = parts().await;
+    stream.write_all(&[7; 300_000]).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(echo.end().await, None);
+    // Both sides have ended: here a proxy that resets would throw away what the client has not taken yet.
+    tokio::time::sleep(SILENCE).await;
+    let mut received = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut received)).await.unwrap().unwrap();
+    assert_eq!(received.len(), 300_000);
+}
+
+#[tokio::test]
 async fn a_cut_resets_both_sides_and_the_next_connection_works() {
     let (mut echo, proxy, mut stream) = parts().await;
     assert_eq!(proxy.cut().await.unwrap(), 1);
