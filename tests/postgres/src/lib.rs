@@ -11,6 +11,7 @@ mod postmaster;
 mod processor;
 mod programs;
 mod proxy;
+mod remains;
 mod server;
 mod standby;
 mod wait;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::account::Account;
 use crate::postmaster::Postmaster;
 use crate::programs::Programs;
+use crate::remains::Remains;
 use crate::wait::until;
 use crate::watchdog::Watchdog;
 use crate::{processor, wait};
@@ -144,9 +145,10 @@ impl Server {
 
     /// A crash that gives nobody a chance: SIGKILL to every one of its processes.
     pub async fn kill(&mut self) -> Result<()> {
+        let data = fs::canonicalize(self.data_directory()).context("where the server's data is")?;
+        let remains = Remains::of(&processor::working_in(&data)?);
         self.end(Signal::SIGKILL).await?;
         // Its children would leave when they find themselves alone. A client must not be served until then.
-        let data = fs::canonicalize(self.data_directory()).context("where the server's data is")?;
         until("all of the server's processes have ended", async || {
             let left = processor::working_in(&data)?;
             for process in &left {
@@ -157,7 +159,8 @@ impl Server {
             }
             Ok(left.is_empty().then_some(()))
         })
-        .await
+        .await?;
+        remains.remove().await
     }
 
     async fn end(&mut self, signal: Signal) -> Result<()> {

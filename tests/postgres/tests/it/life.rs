@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -74,7 +74,11 @@ async fn once_a_server_is_killed_none_of_its_processes_is_left() {
     let all: Vec<String> = all.lines().map(|pid| format!("/proc/{pid}/cwd")).collect();
     assert!(all.len() > 3 && all.iter().all(|cwd| fs::read_link(cwd).is_ok()), "{all:?}");
 
+    let memory = shared_memory(&all);
+    assert!(memory.iter().any(|path| path.starts_with("/dev/shm")), "{memory:?}");
+
     server.kill().await.unwrap();
+    assert!(!memory.iter().any(|path| path.exists()), "{memory:?}");
     let left: Vec<_> = all.iter().filter(|cwd| fs::read_link(cwd).is_ok()).collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(!psql.wait().await.unwrap().success());
@@ -156,6 +160,12 @@ async fn a_process_that_is_killed_leaves_neither_a_server_nor_a_folder() {
     child.kill().unwrap();
     child.wait().unwrap();
     eventually(async || fs::read_link(&cwd).is_err() && !folders.iter().any(|folder| folder.exists())).await;
+}
+
+/// What processes map that could outlive them.
+fn shared_memory(cwds: &[String]) -> Vec<PathBuf> {
+    let maps = cwds.iter().map(|cwd| fs::read_to_string(cwd.replace("cwd", "maps")).unwrap()).collect::<String>();
+    maps.split_whitespace().filter(|path| path.starts_with("/dev/shm/")).map(PathBuf::from).collect()
 }
 
 async fn eventually(mut so: impl AsyncFnMut() -> bool) {
