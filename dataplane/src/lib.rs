@@ -14,3 +14,4 @@ pub mod retention;
 pub mod serve;
 pub mod settings;
 pub mod store;
+pub mod sweep;
