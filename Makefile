@@ -21,7 +21,7 @@ demo: need-build tools ## Follow one message from YAML to delivery, on real part
 	@cargo run --quiet --package tests --bin demo
 
 .PHONY: test
-test: need-build need-sdks tools ## Run every test
+test: need-build need-sdks need-postgres tools ## Run every test
 	cargo build --workspace --bins
 	cargo test --workspace
 
@@ -44,9 +44,9 @@ generate: need-build ## Write the generated files: CRDs, the chart's copy of the
 	for kind in $(KINDS); do $(CHART)/crd-template crds/$$kind.yaml > $(CHART)/templates/crds/$$kind.yaml; done
 
 .PHONY: bench
-bench: need-build ## Measure webhooks: rate, latency, processor time, memory; writes target/bench/results.json
-	cargo build --release --workspace --bins
-	cargo run --quiet --release --package tests --bin bench
+bench: need-build ## Measure rates, latencies, processor time and memory beside their targets; BENCH_ONLY=webhooks
+	cargo build --release --bins --package dataplane --package sandbox --package bench
+	target/release/bench
 
 .PHONY: tools
 tools: need-build
@@ -56,7 +56,7 @@ $(CARGO_DENY):
 	cargo install --quiet --locked --debug cargo-deny --version $(CARGO_DENY_VERSION) --root $(TOOLS)/cargo-deny
 
 # What is missing is said before anything is built.
-.PHONY: need-build need-sdks
+.PHONY: need-build need-sdks need-postgres
 need-build:
 	@missing=(); \
 	command -v cargo >/dev/null || missing+=("Rust 1.94 or newer, from https://rustup.rs"); \
@@ -69,3 +69,9 @@ need-sdks:
 	command -v npm >/dev/null || missing+=("Node.js 20 or newer with npm: the official Twilio SDK for Node is one of the tests' clients"); \
 	command -v python3 >/dev/null || missing+=("Python 3.11 or newer: the official Twilio SDK for Python is one of the tests' clients"); \
 	if (($${#missing[@]})); then printf 'missing: %s\n' "$${missing[@]}" >&2; exit 1; fi
+
+# As the tests look for it: PG_BIN alone if it is set, else Debian's folders, which are not in PATH, then PATH.
+need-postgres:
+	@IFS=:; for folder in $${PG_BIN-$$(printf '%s:' /usr/lib/postgresql/*/bin)$$PATH}; do \
+	if [[ -x $$folder/initdb && -x $$folder/postgres && -x $$folder/psql && -x $$folder/pg_basebackup ]]; then exit 0; fi; done; \
+	echo "missing: $${PG_BIN+in PG_BIN=$$PG_BIN: }PostgreSQL's server, such as the package postgresql (elsewhere than Debian: set PG_BIN to the folder of initdb and postgres)" >&2; exit 1

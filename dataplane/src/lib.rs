@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod auth;
+pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
@@ -13,3 +14,4 @@ pub mod retention;
 pub mod serve;
 pub mod settings;
 pub mod store;
+pub mod sweep;

@@ -80,6 +80,8 @@ label!(
         AbsentFromLog => "absent_from_log",
         /// Nothing settled it before its deadline.
         DeadlinePassed => "deadline_passed",
+        /// A customer's message that no webhook brought was found in the provider's log.
+        InboundRecovered => "inbound_recovered",
     }
 );
 label!(

@@ -34,11 +34,23 @@ pub trait MessagingProvider: Send + Sync {
     /// page. Empty for providers that keep no log.
     async fn list(&self, filter: &MessageFilter) -> Result<Vec<ProviderMessage>, ProviderError>;
 
+    /// One page of what customers wrote to one address, by the provider's own log, newest first. Empty for providers
+    /// that keep no log. Each page is one call.
+    async fn inbound_log(&self, _query: &InboundQuery) -> Result<InboundPage, ProviderError> {
+        Ok(InboundPage::default())
+    }
+
+    /// An entry of that log with what only further calls tell of it. Only for [`InboundEntry::is_incomplete`].
+    async fn complete(&self, entry: InboundEntry) -> Result<InboundEntry, ProviderError> {
+        Ok(InboundEntry { is_incomplete: false, ..entry })
+    }
+
     /// Proves that a webhook comes from the provider. Tries every valid key, in constant time.
     fn verify(&self, webhook: &WebhookRequest<'_>) -> Result<(), WebhookRejected>;
 
     /// Translates a verified webhook into provider-neutral events. One bad item harms only itself: it becomes
-    /// [`WebhookEvent::Unreadable`].
+    /// [`WebhookEvent::Unreadable`]. Also takes the [`InboundEntry::body`] of a log as an inbound webhook's body, and
+    /// gives its event the key that the webhook's would have.
     fn translate(&self, webhook: &WebhookRequest<'_>) -> Vec<WebhookEvent>;
 }
 
@@ -100,6 +112,38 @@ pub struct MessageFilter {
     pub since: Timestamp,
 }
 
+/// Which inbound messages of the provider's log to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundQuery {
+    /// Our sender's address.
+    pub to: Address,
+    /// From this time on.
+    pub since: Timestamp,
+    /// Where the page begins: what the page before named as its next. `None` for the newest.
+    pub page: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InboundPage {
+    /// Newest first, none older than was asked for.
+    pub entries: Vec<InboundEntry>,
+    /// The next page, while it may hold something that is new enough.
+    pub next: Option<String>,
+}
+
+/// A customer's message as the provider's log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundEntry {
+    pub provider_message_id: String,
+    pub created_at: Option<Timestamp>,
+    /// Where it stands at the provider; without secrets.
+    pub url: String,
+    /// The entry as JSON, in a form that [`MessagingProvider::translate`] understands.
+    pub body: String,
+    /// It has files, which are told only by [`MessagingProvider::complete`].
+    pub is_incomplete: bool,
+}
+
 /// A message in the provider's own log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -109,6 +153,9 @@ pub struct ProviderMessage {
     pub from: Option<Address>,
     pub to: Option<Address>,
     pub body: Option<String>,
+    /// How many files it has, where the log tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u32>,
     pub status: MessageStatus,
     pub failure: Option<ProviderFailure>,
     pub created_at: Option<Timestamp>,

@@ -1,27 +1,106 @@
 //! What the provider's own log says about an attempt whose outcome is unknown: whether one of its messages is ours.
 //!
-//! The log carries nothing of ours, so a message is recognised by what it says and when. That is why only a single
-//! candidate settles anything, and two settle nothing: a wrong guess would report one message's fate as another's.
+//! The log carries nothing of ours, so a message is recognised by whom it is to, when it came and what it says. A wrong
+//! guess would report one message's fate as another's, so nothing is guessed: a message is ours only when it is the one
+//! that fits, and no other unresolved attempt could lay claim to it.
+
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use messaging::address::Address;
+use messaging::config::{LocalizedContent, TemplateCategory, TemplateConfig};
+use messaging::content::OutboundContent;
+use messaging::id::TemplateName;
 use messaging::provider::{Direction, ProviderMessage};
+use messaging::template::render::render;
 
 /// The provider's dates are whole seconds, and its clock is not ours.
 const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_secs(5);
-/// A call is given up long before this, so what the provider created later came of another call.
-const CREATED_WITHIN: SignedDuration = SignedDuration::from_mins(3);
+/// A call that we have given up may still be on its way through the provider.
+const LANDS_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+/// A call is given up long before this, whenever that was written.
+const LONGEST_CALL: SignedDuration = SignedDuration::from_mins(3);
 
-/// The attempt, as far as the log can show it.
+/// An attempt, as far as the log can show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trace {
     pub(super) to: Address,
     /// `None` when a Messaging Service picked the sender.
     pub(super) from: Option<Address>,
-    /// Free-form text, which the log repeats; `None` for templates and media, whose text the provider composes.
-    pub(super) body: Option<String>,
+    pub(super) said: Said,
     /// When the call began.
     pub(super) started_at: Timestamp,
+    /// When it was given up, where that is known.
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+/// What the log should show of what an attempt said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    /// These words, without a file.
+    Text(String),
+    /// A file, with these words where it has a caption.
+    File { caption: Option<String> },
+    /// A template whose text is one of these. Only likely: it is made from the config as it is now, and another revision
+    /// may have been sent.
+    Rendered(Vec<String>),
+    /// A template that the provider words itself, around these values.
+    Around(Vec<String>),
+    /// Nothing is known of it.
+    Unknown,
+}
+
+impl Said {
+    /// `None` is a content that retention has removed.
+    pub(super) fn of(content: Option<&OutboundContent>, templates: &BTreeMap<TemplateName, TemplateConfig>) -> Self {
+        match content {
+            None => Self::Unknown,
+            Some(OutboundContent::Text { body }) => Self::Text(body.clone()),
+            Some(OutboundContent::Media { url: _, caption }) => Self::File { caption: caption.clone() },
+            Some(OutboundContent::Template { name, language: _, values }) => match templates.get(name) {
+                None => Self::Unknown,
+                Some(template) if template.category == TemplateCategory::Authentication => {
+                    Self::Around(values.values().cloned().collect())
+                }
+                // Whichever language was sent: approvals may have changed since.
+                Some(template) => Self::Rendered(
+                    template
+                        .localizations
+                        .values()
+                        .flat_map(|localization| readings(&render(&localization.content, values)))
+                        .collect(),
+                ),
+            },
+        }
+    }
+}
+
+/// How a rendered template may read in one line of text: the provider documents for none of its content types which
+/// parts it shows.
+fn readings(content: &LocalizedContent) -> Vec<String> {
+    let LocalizedContent { body, header, footer, buttons: _ } = content;
+    let mut readings = Vec::new();
+    for header in [None, header.as_deref()] {
+        for footer in [None, footer.as_deref()] {
+            let parts: Vec<&str> = header.into_iter().chain([body.as_str()]).chain(footer).collect();
+            readings.push(parts.join(" "));
+        }
+    }
+    readings.dedup();
+    readings
+}
+
+/// How well a message of the log fits an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// It is surely not the attempt's.
+    Foreign,
+    /// To the same recipient at the same time, and in other words than we would expect, of which we are not certain.
+    OtherWords,
+    /// Nothing speaks against it, and no words for it.
+    Possible,
+    /// It says what the attempt said.
+    Likely,
 }
 
 impl Trace {
@@ -30,87 +109,108 @@ impl Trace {
         self.started_at - CLOCKS_DIFFER_BY
     }
 
-    fn fits(&self, message: &ProviderMessage) -> bool {
-        let in_time = message.created_at.is_some_and(|at| at >= self.since() && at <= self.started_at + CREATED_WITHIN);
+    /// Until when a message of the log may have come of the attempt.
+    pub(super) fn until(&self) -> Timestamp {
+        let longest = self.started_at + LONGEST_CALL;
+        self.ended_at.map_or(longest, |ended| (ended + LANDS_WITHIN + CLOCKS_DIFFER_BY).min(longest))
+    }
+
+    fn fit(&self, message: &ProviderMessage) -> Fit {
+        let in_time = message.created_at.is_some_and(|at| at >= self.since() && at <= self.until());
         // The provider leaves `from` empty until a sender is picked.
         let from_fits = match (&self.from, &message.from) {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => true,
         };
-        let body_fits = self.body.as_ref().is_none_or(|body| message.body.as_deref() == Some(body));
-        message.direction == Direction::Outbound
-            && message.to.as_ref() == Some(&self.to)
-            && from_fits
-            && body_fits
-            && in_time
+        if message.direction != Direction::Outbound || message.to.as_ref() != Some(&self.to) || !from_fits || !in_time {
+            return Fit::Foreign;
+        }
+        self.said.fit(message.body.as_deref(), message.files)
     }
+}
 
-    /// The messages of the log that may be this attempt's, without those that belong to another.
-    pub(super) fn candidates<'a>(
-        &self,
-        log: &'a [ProviderMessage],
-        belongs_to_another: impl Fn(&str) -> bool,
-    ) -> Vec<&'a ProviderMessage> {
-        log.iter().filter(|m| self.fits(m) && !belongs_to_another(&m.provider_message_id)).collect()
+impl Said {
+    fn fit(&self, body: Option<&str>, files: Option<u32>) -> Fit {
+        let body = body.map(plain).filter(|body| !body.is_empty());
+        let same = |text: &String| body.as_ref() == Some(&plain(text));
+        match (self, &body) {
+            // A log does not take files away or add them.
+            (Self::Text(_), _) if files.is_some_and(|files| files > 0) => Fit::Foreign,
+            (Self::File { caption: None }, None) if files.is_some_and(|files| files > 0) => Fit::Likely,
+            (Self::File { caption: None }, Some(_)) => Fit::Foreign,
+            // The text was redacted, or is not composed yet.
+            (_, None) => Fit::Possible,
+            (Self::Unknown, Some(_)) => Fit::Possible,
+            (Self::Text(text) | Self::File { caption: Some(text) }, Some(_)) => {
+                if same(text) {
+                    Fit::Likely
+                } else {
+                    Fit::Foreign
+                }
+            }
+            (Self::Rendered(readings), Some(_)) => likely(readings.iter().any(same)),
+            (Self::Around(values), Some(_)) if values.is_empty() => Fit::Possible,
+            (Self::Around(values), Some(body)) => likely(values.iter().all(|value| body.contains(&plain(value)))),
+        }
+    }
+}
+
+fn likely(fits: bool) -> Fit {
+    if fits { Fit::Likely } else { Fit::OtherWords }
+}
+
+/// A text as providers keep it at least: line breaks and runs of spaces are not.
+fn plain(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What the log says of an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Verdict<'a> {
+    /// This one is the attempt's.
+    Ours(&'a ProviderMessage),
+    /// There is none that could be.
+    Absent,
+    Unclear(Unclear),
+}
+
+/// Why the log does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unclear {
+    #[error("{0} messages of the provider's log fit the attempt")]
+    Several(usize),
+    #[error(
+        "the message of the provider's log that fits may have come of another unresolved attempt to this recipient"
+    )]
+    Claimed,
+    #[error("the provider's log has a message to this recipient at that time, in other words than were expected")]
+    OtherWords,
+}
+
+/// Judges an attempt by the log. `belongs` says of which messages the owner is known; `rivals` are the other attempts
+/// whose outcome no answer told.
+pub(super) fn judge<'a>(
+    trace: &Trace,
+    log: &'a [ProviderMessage],
+    belongs: impl Fn(&str) -> bool,
+    rivals: &[Trace],
+) -> Verdict<'a> {
+    let of = |wanted: Fit| -> Vec<&'a ProviderMessage> {
+        log.iter().filter(|m| !belongs(&m.provider_message_id) && trace.fit(m) == wanted).collect()
+    };
+    let claimed = |message: &ProviderMessage, from: Fit| rivals.iter().any(|rival| rival.fit(message) >= from);
+    match (of(Fit::Likely).as_slice(), of(Fit::Possible).as_slice(), of(Fit::OtherWords).len()) {
+        ([], [], 0) => Verdict::Absent,
+        ([], [], _) => Verdict::Unclear(Unclear::OtherWords),
+        // The words are ours; who says something else has no claim.
+        ([one], [], _) if !claimed(one, Fit::Possible) => Verdict::Ours(one),
+        // No words prove it, so nobody else may come into question at all.
+        ([], [one], 0) if !claimed(one, Fit::OtherWords) => Verdict::Ours(one),
+        ([_], [], _) | ([], [_], 0) => Verdict::Unclear(Unclear::Claimed),
+        (likely, possible, other) => Verdict::Unclear(Unclear::Several(likely.len() + possible.len() + other)),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use messaging::lifecycle::MessageStatus;
-
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_790_000_000 + seconds).unwrap()
-    }
-
-    fn trace() -> Trace {
-        Trace {
-            to: "+447700900123".parse().unwrap(),
-            from: Some("+14155238886".parse().unwrap()),
-            body: Some("hello".into()),
-            started_at: at(0),
-        }
-    }
-
-    fn logged(id: &str) -> ProviderMessage {
-        ProviderMessage {
-            provider_message_id: id.into(),
-            direction: Direction::Outbound,
-            from: Some("+14155238886".parse().unwrap()),
-            to: Some("+447700900123".parse().unwrap()),
-            body: Some("hello".into()),
-            status: MessageStatus::Sent,
-            failure: None,
-            created_at: Some(at(1)),
-        }
-    }
-
-    fn found(log: &[ProviderMessage]) -> Vec<String> {
-        trace().candidates(log, |id| id == "SM-other").iter().map(|m| m.provider_message_id.clone()).collect()
-    }
-
-    #[test]
-    fn only_a_message_that_fits_in_everything_is_a_candidate() {
-        assert_eq!(found(&[logged("SM1")]), ["SM1"]);
-        assert_eq!(found(&[ProviderMessage { from: None, ..logged("SM1") }]), ["SM1"], "no sender picked yet");
-        for foreign in [
-            ProviderMessage { direction: Direction::Inbound, ..logged("SM1") },
-            ProviderMessage { to: Some("+447700900124".parse().unwrap()), ..logged("SM1") },
-            ProviderMessage { from: Some("+14155238887".parse().unwrap()), ..logged("SM1") },
-            ProviderMessage { body: Some("hello!".into()), ..logged("SM1") },
-            ProviderMessage { created_at: Some(at(-60)), ..logged("SM1") },
-            ProviderMessage { created_at: Some(at(3600)), ..logged("SM1") },
-            ProviderMessage { created_at: None, ..logged("SM1") },
-            logged("SM-other"),
-        ] {
-            assert!(found(std::slice::from_ref(&foreign)).is_empty(), "{foreign:?}");
-        }
-    }
-
-    #[test]
-    fn two_candidates_are_both_shown_so_that_neither_is_guessed() {
-        assert_eq!(found(&[logged("SM1"), logged("SM2"), logged("SM-other")]), ["SM1", "SM2"]);
-    }
-}
+#[path = "evidence_tests.rs"]
+mod tests;

@@ -1,14 +1,16 @@
 //! Asks the provider about messages that no callback brought to an end.
 //!
 //! A message whose attempt has no known outcome is looked for in the provider's log; one that the provider has accepted
-//! is looked up by its id. Nothing here sends anything.
+//! is looked up by its id. Nothing here sends anything, and no account is asked more often than its budget allows: what
+//! finds none is asked about later.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::clock::after;
-use messaging::content::OutboundContent;
+use messaging::failure::{Stop, handle_to_stop};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{MessageFilter, ProviderMessage};
 use tokio::task::{JoinError, JoinSet};
@@ -16,10 +18,12 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::DispatchContext;
-use super::evidence::Trace;
-use super::settlement::{Answer, Awaited, settle};
-use crate::config::Sender;
+use super::evidence::{Said, Trace, Unclear, Verdict, judge};
+use super::settlement::{Answer, Awaited, Settled, settle};
+use crate::budget::{Budget, Exhausted};
+use crate::config::{Sender, Tenant};
 use crate::store::StoreError;
+use crate::store::message::{self, Message, MessageRecord};
 use crate::store::queue::{ClaimUnsettled, Fenced, Settle, Settlement, Unsettled};
 
 /// Each look is one indexed read when there is nothing to do.
@@ -30,6 +34,9 @@ const AT_ONCE: usize = 64;
 const LEASE: Duration = Duration::from_secs(5 * 60);
 /// The sender is not configured; the message waits, as it would in the queue.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(5 * 60);
+/// How many messages to one recipient are looked through for other attempts without an outcome. Who writes to somebody
+/// so often that this is not enough is far beyond what WhatsApp lets through to one person.
+const RIVALS_AMONG: u32 = 200;
 
 /// Settles what is unsettled.
 pub struct Reconciler {
@@ -39,11 +46,17 @@ pub struct Reconciler {
 
 struct Inquirer {
     context: DispatchContext,
+    budget: Arc<Budget>,
 }
 
 impl Reconciler {
     pub fn new(context: DispatchContext) -> Self {
-        Self { inquirer: Arc::new(Inquirer { context }), questions: JoinSet::new() }
+        Self::with_budget(context, Arc::default())
+    }
+
+    /// Shares a budget with others that ask the same accounts.
+    pub fn with_budget(context: DispatchContext, budget: Arc<Budget>) -> Self {
+        Self { inquirer: Arc::new(Inquirer { context, budget }), questions: JoinSet::new() }
     }
 
     /// Looks until told to stop. Questions that are open then are given up: nothing is lost by asking again.
@@ -102,24 +115,30 @@ impl Inquirer {
     async fn settle(&self, unsettled: Unsettled) -> Result<(), StoreError> {
         let DispatchContext { store, configs, clock, metrics, options, .. } = &self.context;
         let tenant = configs.get(&unsettled.message.tenant);
-        let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&unsettled.message.sender));
-        let (settlement, repair, sinks) = match sender {
-            None => (Settlement::AskAgain { at: after(clock.now(), WITHOUT_CONFIG) }, None, Vec::new()),
-            Some(sender) => {
-                let asked = self.ask(&unsettled, &sender).await?;
+        let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(&unsettled.message.sender)?)));
+        let (settled, sinks) = match configured {
+            None => {
+                let settlement = Settlement::AskAgain { at: after(clock.now(), WITHOUT_CONFIG) };
+                (Settled { settlement, repair: None, stop: None }, Vec::new())
+            }
+            Some((tenant, sender)) => {
+                let asked = self.ask(&unsettled, tenant, &sender).await?;
                 let awaited = Awaited {
                     status: unsettled.message.status,
                     attempt_started_at: unsettled.attempt_started_at,
                     asked: unsettled.asked,
                 };
-                let (settlement, repair) = settle(awaited, &asked.answer(), options, clock.now());
-                (settlement, repair, sender.sinks())
+                (settle(awaited, &asked.answer(), options, clock.now()), sender.sinks())
             }
         };
+        let Settled { settlement, repair, stop } = settled;
         let reached = reached(&settlement, unsettled.message.status);
         let settle = Settle { claim: unsettled.reference(), now: clock.now(), settlement, sinks };
         // Lost: a callback came in the meantime, and settled it better.
         if store.settle(settle).await? == Fenced::Done {
+            if let (Some(stop), Some((tenant, sender))) = (stop, configured) {
+                self.stop(stop, &unsettled, tenant, &sender);
+            }
             if let Some(repair) = repair {
                 metrics.repaired(repair);
                 tracing::info!(message = %unsettled.message.id, ?repair, "settled a message that no callback settled");
@@ -131,57 +150,145 @@ impl Inquirer {
         Ok(())
     }
 
-    async fn ask(&self, unsettled: &Unsettled, sender: &Sender<'_>) -> Result<Asked, StoreError> {
-        if let Some(id) = &unsettled.message.provider_message_id {
+    fn stop(&self, stop: Stop, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) {
+        let brakes = &self.context.brakes;
+        match stop {
+            Stop::Sender { until } => brakes.stop_sender(&tenant.config.tenant, sender.name, until),
+            Stop::Template { until } => {
+                let account = sender.config.provider.account_key();
+                let content = unsettled.content.as_ref();
+                let handle = content.and_then(|content| handle_to_stop(content, &tenant.config.templates, account));
+                if let Some(handle) = handle {
+                    brakes.stop_template(&tenant.config.tenant, handle, until);
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) -> Result<Asked, StoreError> {
+        let account = sender.config.provider.account_key();
+        if let Err(Exhausted { again_at }) = self.budget.take(account, self.context.clock.now()) {
+            return Ok(Asked::Not { again_at });
+        }
+        let message = &unsettled.message;
+        if let Some(id) = &message.provider_message_id {
             return Ok(match sender.provider.lookup(id).await {
-                Ok(found) => Asked::Found(found.into_iter().collect()),
+                Ok(found) => found.map_or(Asked::Absent, |found| Asked::Found(Box::new(found))),
                 Err(error) => Asked::Silent(error.to_string()),
             });
         }
-        let trace = trace(unsettled, sender);
+        let record = self.context.store.message(&message.tenant, message.id).await?;
+        let ended_at = record.and_then(|record| when(&record, MessageStatus::Unconfirmed));
+        let trace = trace(message, unsettled.attempt_started_at, ended_at, tenant, Some(sender));
         let filter = MessageFilter { from: trace.from.clone(), to: Some(trace.to.clone()), since: trace.since() };
         let log = match sender.provider.list(&filter).await {
             Ok(log) => log,
             Err(error) => return Ok(Asked::Silent(error.to_string())),
         };
+        if judge(&trace, &log, |_| false, &[]) == Verdict::Absent {
+            return Ok(Asked::Absent);
+        }
+        let (known, rivals) = self.others(message, &trace, &log, account).await?;
+        let verdict = judge(&trace, &log, |id| known.iter().any(|known| known == id), &rivals);
+        Ok(match verdict {
+            Verdict::Ours(found) => Asked::Found(Box::new(found.clone())),
+            Verdict::Absent => Asked::Absent,
+            Verdict::Unclear(why) => Asked::Unclear(why),
+        })
+    }
+
+    /// Of every tenant that shares the account: which messages of the log are known to be somebody's, and which other
+    /// attempts to the recipient may have made one of them.
+    async fn others(
+        &self,
+        message: &Message,
+        trace: &Trace,
+        log: &[ProviderMessage],
+        account: &str,
+    ) -> Result<(Vec<String>, Vec<Trace>), StoreError> {
+        let store = &self.context.store;
         let ids: Vec<String> = log.iter().map(|message| message.provider_message_id.clone()).collect();
-        let known = self.context.store.known_provider_message_ids(&unsettled.message.tenant, &ids).await?;
-        let fits = trace.candidates(&log, |id| known.iter().any(|known| known == id));
-        Ok(Asked::Found(fits.into_iter().cloned().collect()))
+        let to_them = message::MessageFilter {
+            to: Some(message.to.clone()),
+            until: Some(trace.until()),
+            limit: RIVALS_AMONG,
+            ..message::MessageFilter::default()
+        };
+        let (mut known, mut rivals) = (Vec::new(), Vec::new());
+        for tenant in self.context.configs.all() {
+            if !tenant.senders().any(|sender| sender.config.provider.account_key() == account) {
+                continue;
+            }
+            let id = &tenant.config.tenant;
+            known.extend(store.known_provider_message_ids(id, &ids).await?);
+            for other in store.messages(id, &to_them).await?.items {
+                if other.id != message.id
+                    && other.attempt.is_some()
+                    && other.provider_message_id.is_none()
+                    && let Some(record) = store.message(id, other.id).await?
+                {
+                    rivals.extend(trace_of_unknown(&record, &tenant));
+                }
+            }
+        }
+        Ok((known, rivals))
     }
 }
 
 /// What the provider said.
 enum Asked {
-    Found(Vec<ProviderMessage>),
+    Found(Box<ProviderMessage>),
+    Absent,
+    Unclear(Unclear),
     Silent(String),
+    Not { again_at: Timestamp },
 }
 
 impl Asked {
     fn answer(&self) -> Answer<'_> {
         match self {
+            Self::Found(found) => Answer::Has(found),
+            Self::Absent => Answer::HasNot,
+            Self::Unclear(why) => Answer::Unclear(*why),
             Self::Silent(reason) => Answer::Silent(reason.clone()),
-            Self::Found(found) => match found.as_slice() {
-                [] => Answer::HasNot,
-                [one] => Answer::Has(one),
-                several => Answer::Several(several.len()),
-            },
+            Self::Not { again_at } => Answer::NotAsked { again_at: *again_at },
         }
     }
 }
 
-fn trace(unsettled: &Unsettled, sender: &Sender<'_>) -> Trace {
-    let message = &unsettled.message;
-    let from = Address::Phone(sender.config.phone_number.clone());
+/// An attempt of a message. Without its sender's config any sender may have been the one.
+fn trace(
+    message: &Message,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    tenant: &Tenant,
+    sender: Option<&Sender<'_>>,
+) -> Trace {
+    let from = sender.map(|sender| Address::Phone(sender.config.phone_number.clone()));
     Trace {
         to: message.to.clone(),
-        from: message.messaging_service_sid.is_none().then_some(from),
-        body: match &unsettled.content {
-            Some(OutboundContent::Text { body }) => Some(body.clone()),
-            Some(OutboundContent::Media { .. } | OutboundContent::Template { .. }) | None => None,
-        },
-        started_at: unsettled.attempt_started_at,
+        from: from.filter(|_| message.messaging_service_sid.is_none()),
+        said: Said::of(message.content.as_ref(), &tenant.config.templates),
+        started_at,
+        ended_at,
     }
+}
+
+/// The newest attempt of another message, unless its outcome is known. Whoever ended without proof still counts: a
+/// message of the log may be theirs.
+fn trace_of_unknown(record: &MessageRecord, tenant: &Tenant) -> Option<Trace> {
+    let MessageRecord { message, timeline: _ } = record;
+    let started_at = when(record, MessageStatus::Submitted)?;
+    let ended_at = when(record, MessageStatus::Unconfirmed);
+    let is_unknown = ended_at.is_some() || message.status == MessageStatus::Submitted;
+    is_unknown.then(|| trace(message, started_at, ended_at, tenant, tenant.sender(&message.sender).as_ref()))
+}
+
+/// When the newest attempt reached a status.
+fn when(record: &MessageRecord, status: MessageStatus) -> Option<Timestamp> {
+    let MessageRecord { message, timeline } = record;
+    let of_attempt = |entry: &&message::TimelineEntry| entry.attempt.is_some() && entry.attempt == message.attempt;
+    timeline.iter().filter(of_attempt).find(|entry| entry.status == status).map(|entry| entry.at)
 }
 
 fn reached(settlement: &Settlement, before: MessageStatus) -> Option<MessageStatus> {

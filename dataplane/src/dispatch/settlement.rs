@@ -1,14 +1,15 @@
-//! What to write about a message whose end is awaited, given what the provider says: a pure decision.
+//! What to write about a message whose end is awaited, and what to stop, given what the provider says: a pure decision.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use messaging::clock::after;
-use messaging::failure::{FailureClass, suppression};
+use messaging::failure::{FailureClass, Stop, stop, suppression};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::ProviderMessage;
 
 use super::DispatchOptions;
+use super::evidence::Unclear;
 use crate::metrics::Repair;
 use crate::store::message::Reason;
 use crate::store::queue::Settlement;
@@ -30,30 +31,37 @@ pub(super) struct Awaited {
 /// What the provider says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Answer<'a> {
-    /// It has the message, known by its id or the only one in the log that fits.
+    /// It has the message, known by its id or the only one in the log that can be it.
     Has(&'a ProviderMessage),
     /// Its log has no message that fits, or it does not know the id.
     HasNot,
-    /// Several messages of its log fit.
-    Several(usize),
+    /// Its log does not tell.
+    Unclear(Unclear),
     /// It could not be asked.
     Silent(String),
+    /// It was not asked; it may be at this time.
+    NotAsked { again_at: Timestamp },
 }
 
-/// What to write, and what to count as repaired.
-pub(super) fn settle(
-    awaited: Awaited,
-    answer: &Answer<'_>,
-    options: &DispatchOptions,
-    now: Timestamp,
-) -> (Settlement, Option<Repair>) {
+/// What follows from an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// What to write.
+    pub(super) settlement: Settlement,
+    /// What to count as repaired.
+    pub(super) repair: Option<Repair>,
+    /// What must rest once it is written: a failure that no callback told is as good as one that was.
+    pub(super) stop: Option<Stop>,
+}
+
+pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOptions, now: Timestamp) -> Settled {
     let unconfirmed = awaited.status <= MessageStatus::Unconfirmed;
     let since = |pause: Duration| after(awaited.attempt_started_at, pause);
     let grace_over = now >= since(options.unconfirmed_grace);
     let deadline = since(if unconfirmed { options.retry.confirm_within } else { options.give_up_after });
     let failed = |text: String, repair| {
         let settlement = Settlement::Ended { status: MessageStatus::Failed, reason: Reason::new(None, text) };
-        (settlement, Some(repair))
+        Settled { settlement, repair: Some(repair), stop: None }
     };
     // Not beyond the next moment at which the answer may mean something else.
     let ask_again_at = || {
@@ -63,7 +71,7 @@ pub(super) fn settle(
         }
         if now < deadline { at.min(deadline) } else { at }
     };
-    let again = || (Settlement::AskAgain { at: ask_again_at() }, None);
+    let again = |at| Settled { settlement: Settlement::AskAgain { at }, repair: None, stop: None };
 
     match answer {
         Answer::Has(found) if now >= deadline && !unconfirmed && !found.status.is_terminal() => failed(
@@ -89,7 +97,12 @@ pub(super) fn settle(
                     .map(|failure| suppression(failure.code.as_deref(), &failure.message, now)),
                 ask_at: ask_again_at(),
             };
-            (settlement, news.then_some(Repair::FoundInLog))
+            let stop = found
+                .failure
+                .as_ref()
+                .filter(|_| news)
+                .and_then(|failure| stop(failure.class, options.retry.sender_pause, now));
+            Settled { settlement, repair: news.then_some(Repair::FoundInLog), stop }
         }
         Answer::HasNot if unconfirmed && grace_over => failed(
             format!(
@@ -98,12 +111,9 @@ pub(super) fn settle(
             ),
             Repair::AbsentFromLog,
         ),
-        Answer::Several(n) if now >= deadline => failed(
-            format!(
-                "unconfirmed: {n} messages of the provider's log fit the attempt, and no callback told which is it"
-            ),
-            Repair::DeadlinePassed,
-        ),
+        Answer::Unclear(why) if now >= deadline => {
+            failed(format!("unconfirmed: {why}, and no callback told which is its own"), Repair::DeadlinePassed)
+        }
         Answer::Silent(reason) if now >= deadline => failed(
             format!("unconfirmed: the provider could not be asked what became of it: {reason}"),
             Repair::DeadlinePassed,
@@ -115,7 +125,9 @@ pub(super) fn settle(
             ),
             Repair::DeadlinePassed,
         ),
-        Answer::HasNot | Answer::Several(_) | Answer::Silent(_) => again(),
+        Answer::HasNot | Answer::Unclear(_) | Answer::Silent(_) => again(ask_again_at()),
+        // Also after the deadline: what nobody asked about has not been answered.
+        Answer::NotAsked { again_at } => again(*again_at),
     }
 }
 
@@ -132,7 +144,7 @@ fn in_words(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use messaging::provider::Direction;
+    use messaging::provider::{Direction, ProviderFailure};
 
     use super::*;
 
@@ -147,15 +159,22 @@ mod tests {
             from: None,
             to: None,
             body: None,
+            files: None,
             status,
             failure: None,
             created_at: None,
         }
     }
 
-    fn of(status: MessageStatus, answer: &Answer<'_>, now: i64) -> (Settlement, Option<Repair>) {
+    fn settled(status: MessageStatus, answer: &Answer<'_>, now: i64) -> Settled {
         let awaited = Awaited { status, attempt_started_at: at(0), asked: 0 };
         settle(awaited, answer, &DispatchOptions::new("test"), at(now))
+    }
+
+    fn of(status: MessageStatus, answer: &Answer<'_>, now: i64) -> (Settlement, Option<Repair>) {
+        let Settled { settlement, repair, stop } = settled(status, answer, now);
+        assert_eq!(stop, None);
+        (settlement, repair)
     }
 
     const UNCONFIRMED: MessageStatus = MessageStatus::Unconfirmed;
@@ -179,8 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn several_that_fit_and_a_silent_provider_are_waited_out_until_the_deadline() {
-        for answer in [Answer::Several(2), Answer::Silent("503".into())] {
+    fn a_log_that_does_not_tell_and_a_silent_provider_are_waited_out_until_the_deadline() {
+        for answer in [
+            Answer::Unclear(Unclear::Several(2)),
+            Answer::Unclear(Unclear::Claimed),
+            Answer::Unclear(Unclear::OtherWords),
+            Answer::Silent("503".into()),
+        ] {
             assert!(
                 matches!(of(UNCONFIRMED, &answer, 3599), (Settlement::AskAgain { at: again }, None) if again == at(3600))
             );
@@ -188,6 +212,31 @@ mod tests {
             assert!(matches!(settlement, Settlement::Ended { status: MessageStatus::Failed, .. }), "{settlement:?}");
             assert_eq!(repair, Some(Repair::DeadlinePassed));
         }
+    }
+
+    #[test]
+    fn what_was_not_asked_is_asked_later_and_ended_by_no_deadline() {
+        for (status, now) in [(UNCONFIRMED, 60), (UNCONFIRMED, 90_000), (MessageStatus::Sent, 9_000_000)] {
+            let again_at = at(now + 3);
+            let answer = Answer::NotAsked { again_at };
+            assert_eq!(of(status, &answer, now), (Settlement::AskAgain { at: again_at }, None));
+        }
+    }
+
+    #[test]
+    fn a_failure_that_only_the_log_tells_stops_what_it_is_about() {
+        let failed = |class| ProviderMessage {
+            failure: Some(ProviderFailure { code: Some("63051".into()), message: "locked".into(), class }),
+            ..found(MessageStatus::Failed)
+        };
+        let stop = |status, class| settled(status, &Answer::Has(&failed(class)), 600).stop;
+        let until = at(660);
+        for status in [UNCONFIRMED, MessageStatus::Sent] {
+            assert_eq!(stop(status, FailureClass::Sender), Some(Stop::Sender { until }));
+            assert_eq!(stop(status, FailureClass::Template), Some(Stop::Template { until }));
+            assert_eq!(stop(status, FailureClass::Request), None);
+        }
+        assert_eq!(stop(MessageStatus::Failed, FailureClass::Sender), None, "it was known, and has been heeded");
     }
 
     #[test]

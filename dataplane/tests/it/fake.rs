@@ -104,6 +104,7 @@ impl MessagingProvider for FakeProvider {
                     from: Some(Address::Phone(message.from.clone())),
                     to: Some(message.to.clone()),
                     body: None,
+                    files: None,
                     status: MessageStatus::Accepted,
                     failure: None,
                     created_at: Some(clock.now()),

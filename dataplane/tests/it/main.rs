@@ -12,4 +12,5 @@ mod mortal;
 mod publish;
 mod sink;
 mod store;
+mod sweep;
 mod world;

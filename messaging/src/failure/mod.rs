@@ -3,13 +3,17 @@
 //! Each provider's codes are data (a table per provider); what follows from a class is decided here, once.
 
 mod next_step;
+mod stop;
 mod suppression;
 pub mod twilio;
 
 use serde::{Deserialize, Serialize};
 
+use crate::contact::SuppressionReason;
+
 pub use next_step::{AfterFailure, Consequence, Failed, RetryLimits, next_step};
-pub use suppression::suppression;
+pub use stop::{Stop, handle_to_stop, stop};
+pub use suppression::{suppression, suppression_in};
 
 /// The class of a failure: what may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,8 +55,22 @@ impl FailureClass {
 pub struct ErrorCode {
     pub code: u32,
     pub class: FailureClass,
+    /// What it says of the recipient; present exactly where the class is [`FailureClass::Suppress`].
+    pub suppression: Option<SuppressionReason>,
     /// The provider's name for it, shortened.
     pub title: &'static str,
     /// What a person can do about it; empty where there is nothing to do.
     pub advice: &'static str,
+}
+
+/// A provider's table of codes, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Codes(pub &'static [ErrorCode]);
+
+impl Codes {
+    /// The entry for a code as the provider wrote it.
+    pub fn find(&self, code: &str) -> Option<&'static ErrorCode> {
+        let code: u32 = code.trim().parse().ok()?;
+        self.0.binary_search_by_key(&code, |entry| entry.code).ok().map(|index| &self.0[index])
+    }
 }

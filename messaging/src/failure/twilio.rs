@@ -2,8 +2,9 @@
 //!
 //! Twilio warns that codes get split and refined, so this is data with a default for whatever is not in it.
 
-use super::ErrorCode;
 use super::FailureClass::{self, Ambiguous, Fallback, Request, Retry, RetryLater, Sender, Suppress, Template};
+use super::{Codes, ErrorCode};
+use crate::contact::SuppressionReason::{self, Blocked, OptedOut, Unreachable};
 
 /// The class of a failure: by its code, else by the HTTP status of the answer that told it, else (a status callback
 /// with a code that is not in the table, or none) as one that a new message later may get past.
@@ -12,7 +13,7 @@ use super::FailureClass::{self, Ambiguous, Fallback, Request, Retry, RetryLater,
 /// [`FailureClass::RetryLater`] in a status, such as a rate limit, is safe to retry there; and after a 5xx nothing is
 /// certain, whatever the code says (Twilio's page on 20500: sending again may send twice).
 pub fn classify(code: Option<&str>, http_status: Option<u16>) -> FailureClass {
-    let known = code.and_then(find).map(|entry| entry.class);
+    let known = code.and_then(|code| CODES.find(code)).map(|entry| entry.class);
     match (http_status, known) {
         (None, known) => known.unwrap_or(RetryLater),
         (Some(429), _) => Retry,
@@ -25,14 +26,13 @@ pub fn classify(code: Option<&str>, http_status: Option<u16>) -> FailureClass {
     }
 }
 
-/// The table's entry for a code.
-pub fn find(code: &str) -> Option<&'static ErrorCode> {
-    let code: u32 = code.trim().parse().ok()?;
-    CODES.binary_search_by_key(&code, |entry| entry.code).ok().map(|index| &CODES[index])
+const fn code(code: u32, class: FailureClass, title: &'static str, advice: &'static str) -> ErrorCode {
+    ErrorCode { code, class, suppression: None, title, advice }
 }
 
-const fn code(code: u32, class: FailureClass, title: &'static str, advice: &'static str) -> ErrorCode {
-    ErrorCode { code, class, title, advice }
+/// A code that says something of the recipient.
+const fn gone(code: u32, reason: SuppressionReason, title: &'static str, advice: &'static str) -> ErrorCode {
+    ErrorCode { code, class: Suppress, suppression: Some(reason), title, advice }
 }
 
 const CHECK_CREDENTIALS: &str =
@@ -50,7 +50,7 @@ const SEND_LATER: &str = "send it again later if it is still of use";
 
 /// Every code that a sender of WhatsApp messages may meet, in order.
 #[rustfmt::skip]
-pub const CODES: &[ErrorCode] = &[
+pub const CODES: Codes = Codes(&[
     code(11200, Request, "webhook: retrieval failure", CHECK_WEBHOOK),
     code(11205, Request, "webhook: connection failure", CHECK_WEBHOOK),
     code(11750, Request, "webhook: answer larger than 64 kB", CHECK_WEBHOOK),
@@ -60,12 +60,12 @@ pub const CODES: &[ErrorCode] = &[
     code(20404, Request, "not found", ""),
     code(20429, Retry, "too many requests", ""),
     code(20500, Ambiguous, "internal server error", ""),
-    code(21211, Suppress, "invalid recipient number", "correct the number"),
+    gone(21211, Unreachable, "invalid recipient number", "correct the number"),
     code(21408, Sender, "region not enabled for this account", "enable the region in Twilio's geographic permissions"),
-    code(21610, Suppress, "recipient opted out", "the recipient must send START"),
+    gone(21610, OptedOut, "recipient opted out", "the recipient must send START"),
     code(21611, Retry, "the sender's queue is full", "send more slowly"),
     code(21612, Fallback, "recipient not reachable from this sender", OTHER_CHANNEL),
-    code(21614, Suppress, "recipient is not a mobile number", "correct the number"),
+    gone(21614, Unreachable, "recipient is not a mobile number", "correct the number"),
     code(21617, Request, "body longer than 1,600 characters", "shorten the text"),
     code(21654, Request, "ContentSid required", ""),
     code(21655, Template, "ContentSid invalid", CHECK_TEMPLATE),
@@ -79,19 +79,19 @@ pub const CODES: &[ErrorCode] = &[
     code(30001, RetryLater, "queue overflow", "send more slowly"),
     code(30002, Sender, "account suspended", CHECK_CREDENTIALS),
     code(30003, RetryLater, "recipient's phone not reachable", OTHER_CHANNEL),
-    code(30004, Suppress, "recipient blocks messages", ""),
-    code(30005, Suppress, "recipient unknown", "correct the number"),
-    code(30006, Suppress, "recipient is a landline or cannot be reached", "correct the number"),
+    gone(30004, Blocked, "recipient blocks messages", ""),
+    gone(30005, Unreachable, "recipient unknown", "correct the number"),
+    gone(30006, Unreachable, "recipient is a landline or cannot be reached", "correct the number"),
     code(30007, Fallback, "message filtered", "check the content against WhatsApp's policies"),
     code(30008, RetryLater, "unknown error", SEND_LATER),
     code(30036, RetryLater, "validity period ended before it was sent", SEND_LATER),
     code(30410, Ambiguous, "provider timed out; not sent again, to avoid a duplicate", "ask the recipient before sending it again"),
-    code(30450, Suppress, "blocked as SMS pumping", ""),
+    gone(30450, Unreachable, "blocked as SMS pumping", ""),
     code(35115, Request, "time of a scheduled message out of range", ""),
     code(57012, Request, "webhook: signature did not match", CHECK_WEBHOOK),
     code(63001, Sender, "WhatsApp could not authenticate the sender", CHECK_SENDER),
     code(63002, Sender, "WhatsApp could not find the sender", CHECK_SENDER),
-    code(63003, Suppress, "WhatsApp could not find the recipient", "correct the number"),
+    gone(63003, Unreachable, "WhatsApp could not find the recipient", "correct the number"),
     code(63005, Request, "WhatsApp did not accept the content", "check the content"),
     code(63007, Sender, "no channel with this sender's address", CHECK_SENDER),
     code(63008, Sender, "channel misconfigured", CHECK_SENDER),
@@ -99,7 +99,7 @@ pub const CODES: &[ErrorCode] = &[
     code(63010, RetryLater, "Twilio internal error", SEND_LATER),
     code(63012, RetryLater, "WhatsApp internal error", SEND_LATER),
     code(63013, Template, "violates WhatsApp's policy", "check the content, and the values for long runs of spaces"),
-    code(63014, Suppress, "blocked by the recipient", ""),
+    gone(63014, Blocked, "blocked by the recipient", ""),
     code(63015, Request, "the recipient has not joined the sandbox", "join the sandbox from that phone, or use a sender of your own"),
     code(63016, Fallback, "outside the 24-hour window", USE_A_TEMPLATE),
     code(63017, Retry, "account's rate limit exceeded", "send more slowly"),
@@ -109,7 +109,7 @@ pub const CODES: &[ErrorCode] = &[
     code(63021, Request, "content invalid, or longer than 1,024 characters with its values", "shorten the values"),
     code(63022, Sender, "display name's certificate invalid", CHECK_SENDER),
     code(63023, RetryLater, "WhatsApp generic error", SEND_LATER),
-    code(63024, Suppress, "recipient cannot receive WhatsApp messages", OTHER_CHANNEL),
+    gone(63024, Unreachable, "recipient cannot receive WhatsApp messages", OTHER_CHANNEL),
     code(63025, RetryLater, "media exists already", SEND_LATER),
     code(63026, Template, "flagged as spam", "review the template's text and whom it is sent to"),
     code(63027, Template, "template does not exist in this language", CHECK_TEMPLATE),
@@ -118,7 +118,7 @@ pub const CODES: &[ErrorCode] = &[
     code(63030, Request, "unsupported parameter", ""),
     code(63031, Request, "sender and recipient are the same", ""),
     code(63032, Fallback, "recipient is part of an experiment of Meta's", OTHER_CHANNEL),
-    code(63033, Suppress, "recipient blocked", ""),
+    gone(63033, Blocked, "recipient blocked", ""),
     code(63034, Request, "media too large", "make the file smaller"),
     code(63035, Fallback, "RCS not launched there", OTHER_CHANNEL),
     code(63036, Fallback, "recipient cannot be reached by RCS", OTHER_CHANNEL),
@@ -135,7 +135,7 @@ pub const CODES: &[ErrorCode] = &[
     code(63101, Sender, "WhatsApp Business account not valid, or linked elsewhere", CHECK_SENDER),
     code(70051, Sender, "restricted API key lacks a permission", "grant the permission that the message names to the key"),
     code(92009, Request, "template was submitted already and cannot be changed", ""),
-];
+]);
 
 #[cfg(test)]
 mod tests {
@@ -143,8 +143,13 @@ mod tests {
 
     #[test]
     fn the_table_is_in_order_and_has_no_code_twice() {
-        assert!(CODES.windows(2).all(|pair| pair[0].code < pair[1].code));
-        assert!(CODES.iter().all(|entry| !entry.title.is_empty()));
+        assert!(CODES.0.windows(2).all(|pair| pair[0].code < pair[1].code));
+        assert!(CODES.0.iter().all(|entry| !entry.title.is_empty()));
+    }
+
+    #[test]
+    fn every_code_that_suppresses_says_why_and_no_other_does() {
+        assert!(CODES.0.iter().all(|entry| entry.suppression.is_some() == (entry.class == Suppress)));
     }
 
     #[test]
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn after_a_server_error_nothing_is_certain_whatever_the_code_says() {
-        for entry in CODES {
+        for entry in CODES.0 {
             assert_eq!(classify(Some(&entry.code.to_string()), Some(500)), Ambiguous);
         }
     }

@@ -53,6 +53,11 @@ impl Client {
         format!("/2010-04-01/Accounts/{}/{rest}", Segment(&self.account_sid))
     }
 
+    /// Where a path of the API stands; without credentials.
+    pub(crate) fn url(&self, host: Host, path: &str) -> String {
+        self.hosts.url(host, path)
+    }
+
     fn request(&self, method: Method, host: Host, path: &str) -> reqwest::RequestBuilder {
         self.http
             .request(method, self.hosts.url(host, path))

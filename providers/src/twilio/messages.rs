@@ -36,6 +36,7 @@ struct MessageResource {
     from: Option<String>,
     to: Option<String>,
     body: Option<String>,
+    num_media: Option<String>,
     status: Option<String>,
     error_code: Option<Value>,
     error_message: Option<String>,
@@ -176,7 +177,8 @@ fn since_oldest_first(rows: Vec<Value>, since: Timestamp) -> Vec<ProviderMessage
 
 /// `None` for a row without a SID.
 fn logged(resource: MessageResource) -> Option<ProviderMessage> {
-    let MessageResource { sid, direction, from, to, body, status, error_code, error_message, date_created } = resource;
+    let MessageResource { sid, direction, from, to, body, num_media, status, error_code, error_message, date_created } =
+        resource;
     let address = |text: Option<String>| -> Option<Address> { address::parse(&text?) };
     let code = match error_code {
         Some(Value::Number(code)) => Some(code.to_string()),
@@ -195,10 +197,16 @@ fn logged(resource: MessageResource) -> Option<ProviderMessage> {
         from: address(from),
         to: address(to),
         body: body.filter(|body| !body.is_empty()),
+        files: num_media.and_then(|number| number.parse().ok()),
         status,
         failure,
-        created_at: date_created.and_then(|date| Some(jiff::fmt::rfc2822::parse(&date).ok()?.timestamp())),
+        created_at: date_created.as_deref().and_then(date),
     })
+}
+
+/// A date as the 2010 API writes it.
+pub(crate) fn date(text: &str) -> Option<Timestamp> {
+    Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub(crate) mod error_body;
 mod form;
 pub(crate) mod hosts;
 mod inbound;
+mod inbound_log;
 mod messages;
 pub(crate) mod pages;
 mod senders;
@@ -26,9 +27,9 @@ use async_trait::async_trait;
 use messaging::address::PhoneNumber;
 use messaging::config::TwilioAccount;
 use messaging::provider::{
-    MessageFilter, MessagingProvider, OutboundMessage, ProviderAdmin, ProviderError, ProviderMessage, SendOutcome,
-    SenderObservation, ServiceObservation, TemplateObservation, TemplateRevision, WebhookEvent, WebhookRejected,
-    WebhookRequest, WebhookTargets,
+    InboundEntry, InboundPage, InboundQuery, MessageFilter, MessagingProvider, OutboundMessage, ProviderAdmin,
+    ProviderError, ProviderMessage, SendOutcome, SenderObservation, ServiceObservation, TemplateObservation,
+    TemplateRevision, WebhookEvent, WebhookRejected, WebhookRequest, WebhookTargets,
 };
 
 pub use callbacks::with_connection_overrides;
@@ -68,6 +69,14 @@ impl MessagingProvider for Twilio {
 
     async fn list(&self, filter: &MessageFilter) -> Result<Vec<ProviderMessage>, ProviderError> {
         messages::list(&self.client, filter).await
+    }
+
+    async fn inbound_log(&self, query: &InboundQuery) -> Result<InboundPage, ProviderError> {
+        inbound_log::page(&self.client, query).await
+    }
+
+    async fn complete(&self, entry: InboundEntry) -> Result<InboundEntry, ProviderError> {
+        inbound_log::with_files(&self.client, entry).await
     }
 
     fn verify(&self, webhook: &WebhookRequest<'_>) -> Result<(), WebhookRejected> {

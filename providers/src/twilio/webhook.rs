@@ -7,18 +7,23 @@ use messaging::provider::{WebhookEvent, WebhookKind, WebhookRequest};
 use sha2::{Digest as _, Sha256};
 
 use super::form::Form;
-use super::{inbound, status};
+use super::{inbound, inbound_log, status};
 
 /// Twilio sends one event a request, so there is exactly one in the answer. What cannot be understood is
-/// [`WebhookEvent::Unreadable`], with the reason.
+/// [`WebhookEvent::Unreadable`], with the reason. A JSON object, which Twilio never sends, is an entry of its log.
 pub fn translate(webhook: &WebhookRequest<'_>) -> Vec<WebhookEvent> {
-    let event = Form::parse(webhook.body).map_err(|error| error.to_string()).and_then(|form| {
-        let fields = Fields::of(&form);
-        match webhook.kind {
-            WebhookKind::Inbound => inbound::translate(fields).map(WebhookEvent::Inbound),
-            WebhookKind::Status { attempt } => status::translate(fields, attempt).map(WebhookEvent::Status),
+    let form = || Form::parse(webhook.body).map_err(|error| error.to_string());
+    let event = match webhook.kind {
+        WebhookKind::Inbound if webhook.body.first() == Some(&b'{') => {
+            inbound_log::translate(webhook.body).map(WebhookEvent::Inbound)
         }
-    });
+        WebhookKind::Inbound => {
+            form().and_then(|form| inbound::translate(Fields::of(&form))).map(WebhookEvent::Inbound)
+        }
+        WebhookKind::Status { attempt } => {
+            form().and_then(|form| status::translate(Fields::of(&form), attempt)).map(WebhookEvent::Status)
+        }
+    };
     vec![event.unwrap_or_else(|reason| WebhookEvent::Unreadable {
         reason,
         dedupe_key: hex::encode(&Sha256::digest(webhook.body)[..16]),

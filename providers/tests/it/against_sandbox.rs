@@ -9,14 +9,14 @@ use messaging::failure::FailureClass;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{
-    Approval, Direction, MessageFilter, MessagingProvider as _, OutboundMessage, ProviderAdmin as _, RenderedContent,
-    SendOutcome, TemplateRevision, WebhookEvent, WebhookKind, WebhookRejected, WebhookRequest,
+    Approval, Direction, InboundQuery, MessageFilter, MessagingProvider as _, OutboundMessage, ProviderAdmin as _,
+    RenderedContent, SendOutcome, TemplateRevision, WebhookEvent, WebhookKind, WebhookRejected, WebhookRequest,
 };
 use messaging::secret::Secret;
 use providers::HttpSettings;
 use providers::twilio::Twilio;
 use sandbox::control::types::{
-    ErrorShape, FaultRules, Reply, RequestEffect, RequestFault, WebhookFilter, WebhookRecord,
+    ErrorShape, FaultRules, Reply, ReplyMedia, RequestEffect, RequestFault, WebhookFilter, WebhookRecord,
 };
 use sandbox::seed::{EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, EXAMPLE_SENDER, EXAMPLE_SERVICE_SID, Seed};
 use sandbox::{Config, Running, Sandbox};
@@ -172,6 +172,75 @@ async fn a_customers_message_is_verified_and_understood() {
         }
         other => panic!("{other:?}"),
     }
+    world.sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_a_customer_wrote_is_in_the_log_as_its_webhook_would_have_told_it() {
+    let world = World::new(Seed::example()).await;
+    let since = jiff::Timestamp::UNIX_EPOCH;
+    let own = EXAMPLE_SENDER.parse().expect("a number");
+    let sender = world.twilio.find_sender(&own).await.expect("an answer").expect("it");
+    let service = world.twilio.find_messaging_service(EXAMPLE_SERVICE_SID).await.expect("an answer").expect("it");
+    let targets = world.twilio.webhook_targets(&format!("{NOWHERE}/in"), &format!("{NOWHERE}/status"));
+    world.twilio.configure_webhooks(&sender, Some(&service), &targets).await.expect("configured");
+    let with_file = Reply {
+        body: "look".into(),
+        media: vec![ReplyMedia { content_type: "image/png".into(), data: "aGVsbG8=".into() }],
+        ..Reply::default()
+    };
+    let picture = world.sandbox.control().reply(CUSTOMER, &with_file).await.expect("a reply").message_sid;
+    // Of ours, and so not of a customer.
+    accepted(world.twilio.send(&text()).await);
+    let words = world.customer_writes().await;
+
+    let query = InboundQuery { to: EXAMPLE_SENDER.parse().expect("an address"), since, page: None };
+    let page = world.twilio.inbound_log(&query).await.expect("the log");
+    assert_eq!(page.next, None);
+    let sids: Vec<&str> = page.entries.iter().map(|entry| entry.provider_message_id.as_str()).collect();
+    assert_eq!(sids, [words.as_str(), picture.as_str()], "newest first");
+
+    for entry in page.entries {
+        let entry = if entry.is_incomplete { world.twilio.complete(entry).await.expect("its files") } else { entry };
+        let told = eventually("its webhook", async || {
+            world.webhooks().await.into_iter().find(|webhook| webhook.message_sid == entry.provider_message_id)
+        })
+        .await;
+        let by_webhook = understand(&world.twilio, &told, WebhookKind::Inbound);
+        let request = WebhookRequest {
+            kind: WebhookKind::Inbound,
+            method: "GET",
+            url: &entry.url,
+            headers: &BTreeMap::new(),
+            body: entry.body.as_bytes(),
+        };
+        let by_log = world.twilio.translate(&request).remove(0);
+        assert_eq!(by_log.dedupe_key(), by_webhook.dedupe_key());
+        match (by_log, by_webhook) {
+            (WebhookEvent::Inbound(log), WebhookEvent::Inbound(webhook)) => {
+                assert_eq!((&log.from, &log.to, &log.content), (&webhook.from, &webhook.to, &webhook.content));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let later = InboundQuery { since: "2999-01-01T00:00:00Z".parse().expect("a time"), ..query };
+    assert_eq!(world.twilio.inbound_log(&later).await.expect("the log").entries, []);
+    world.sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn every_page_of_what_customers_wrote_is_read_from_its_predecessor() {
+    let world = World::new(Seed::example()).await;
+    for _ in 0..201 {
+        world.customer_writes().await;
+    }
+    let to = EXAMPLE_SENDER.parse().expect("an address");
+    let mut query = InboundQuery { to, since: jiff::Timestamp::UNIX_EPOCH, page: None };
+    let first = world.twilio.inbound_log(&query).await.expect("a page");
+    query.page = first.next;
+    assert!(query.page.is_some(), "there is more than one page");
+    let second = world.twilio.inbound_log(&query).await.expect("a page");
+    assert_eq!((first.entries.len(), second.entries.len(), second.next), (200, 1, None));
     world.sandbox.shutdown().await;
 }
 

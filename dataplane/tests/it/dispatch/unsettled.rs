@@ -1,12 +1,22 @@
 //! Promises about messages whose fate no answer and no callback told: asked for, never sent again, never guessed.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataplane::apply::{self, ApplyContext};
+use dataplane::budget::Budget;
+use dataplane::dispatch::Dispatcher;
+use dataplane::dispatch::brakes::Brakes;
+use dataplane::dispatch::reconcile::Reconciler;
+use dataplane::store::webhook::RecordWebhook;
 use messaging::clock::Clock;
+use messaging::content::{InboundContent, OutboundContent};
 use messaging::failure::FailureClass;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{Direction, ProviderFailure, ProviderMessage, SendOutcome};
+use messaging::provider::{Direction, InboundMessage, ProviderFailure, ProviderMessage, SendOutcome, WebhookEvent};
 
 use super::seconds;
-use crate::world::{CUSTOMER, World, dispatch, reconcile, support, tenant};
+use crate::world::{CUSTOMER, World, config_of, dispatch, reconcile, support, tenant};
 
 fn lost() -> SendOutcome {
     SendOutcome::Ambiguous { reason: "timed out".into() }
@@ -20,6 +30,7 @@ fn logged(world: &World, id: &str) -> ProviderMessage {
         from: Some("+14155238886".parse().unwrap()),
         to: Some(CUSTOMER.parse().unwrap()),
         body: Some("Hello".into()),
+        files: None,
         status: MessageStatus::Sent,
         failure: None,
         created_at: Some(world.clock.now() + seconds(1)),
@@ -86,8 +97,56 @@ async fn what_belongs_to_another_message_is_not_taken_for_a_lost_one() {
     assert_eq!(world.status("shop", unknown).await, MessageStatus::Failed, "the log has none that is not known");
 }
 
+/// Lets an hour pass in which the provider is asked as often as it is to be.
+async fn wait_it_out(world: &World) {
+    let mut reconciler = world.reconciler();
+    for _ in 0..70 {
+        world.clock.advance(seconds(61));
+        reconcile(&mut reconciler).await;
+    }
+}
+
+/// The customer writes, so that free-form text may be sent.
+async fn opens_window(world: &World, name: &str) {
+    let now = world.clock.now();
+    let message = InboundMessage {
+        provider_message_id: format!("SM-{}", now.as_second()),
+        from: CUSTOMER.parse().unwrap(),
+        from_user_id: None,
+        to: None,
+        profile_name: None,
+        content: InboundContent::Text { body: "hi".into() },
+        in_reply_to: None,
+        extra: BTreeMap::new(),
+    };
+    let webhook = RecordWebhook {
+        tenant: tenant(name),
+        sender: support(),
+        id: format!("whk_{name}"),
+        received_at: now,
+        url: String::new(),
+        headers: "{}".into(),
+        body: bytes::Bytes::new(),
+        events: vec![WebhookEvent::Inbound(message)],
+    };
+    world.store.record_webhook(webhook).await.unwrap();
+    apply::turn(&ApplyContext {
+        store: Arc::clone(&world.store),
+        configs: Arc::clone(&world.configs),
+        clock: Arc::clone(&world.clock) as _,
+        metrics: Arc::clone(&world.metrics),
+        brakes: Arc::new(Brakes::new(Arc::clone(&world.metrics))),
+    })
+    .await
+    .unwrap();
+}
+
+fn says(body: &str) -> OutboundContent {
+    OutboundContent::Text { body: body.into() }
+}
+
 #[tokio::test]
-async fn two_lost_messages_of_the_same_words_never_share_one_of_the_log() {
+async fn of_two_lost_messages_of_the_same_words_none_is_told_the_others_fate() {
     let world = World::new().await;
     world.tenant("shop", |_| ());
     let provider = world.provider("shop");
@@ -95,14 +154,89 @@ async fn two_lost_messages_of_the_same_words_never_share_one_of_the_log() {
     let ids = [world.accept("shop", |_| ()).await, world.accept("shop", |_| ()).await];
     dispatch(&mut world.dispatcher(), &world.clock).await;
     provider.log.lock().unwrap().push(logged(&world, "SM-only"));
-    let mut reconciler = world.reconciler();
-    for _ in 0..30 {
-        world.clock.advance(seconds(61));
-        reconcile(&mut reconciler).await;
+    wait_it_out(&world).await;
+    for id in ids {
+        assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
+        let reason = world.reason("shop", id).await;
+        assert!(reason.contains("may have come of another unresolved attempt"), "{reason}");
     }
-    let mut ended = [world.status("shop", ids[0]).await, world.status("shop", ids[1]).await];
-    ended.sort();
-    assert_eq!(ended, [MessageStatus::Sent, MessageStatus::Failed]);
+    assert_eq!(provider.calls(), 2);
+}
+
+#[tokio::test]
+async fn two_lost_messages_of_different_words_each_find_their_own() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let provider = world.provider("shop");
+    opens_window(&world, "shop").await;
+    provider.will_answer([lost(), lost()]);
+    let first = world.accept("shop", |m| m.content = says("your order left")).await;
+    let second = world.accept("shop", |m| m.content = says("your order arrived")).await;
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let words = |id: &str, body: &str| ProviderMessage { body: Some(body.into()), ..logged(&world, id) };
+    provider
+        .log
+        .lock()
+        .unwrap()
+        .extend([words("SM-arrived", "your order arrived"), words("SM-left", "your  order\nleft")]);
+    wait_it_out(&world).await;
+    for (id, found) in [(first, "SM-left"), (second, "SM-arrived")] {
+        assert_eq!(world.record("shop", id).await.message.provider_message_id.as_deref(), Some(found));
+    }
+}
+
+#[tokio::test]
+async fn a_template_is_not_taken_for_another_that_its_customer_got_at_the_same_time() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let provider = world.provider("shop");
+    provider.will_answer([lost()]);
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let other = ProviderMessage { body: Some("Your code is 1234".into()), ..logged(&world, "SM-other") };
+    provider.log.lock().unwrap().push(other);
+    wait_it_out(&world).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
+    let reason = world.reason("shop", id).await;
+    assert!(reason.contains("in other words than were expected"), "{reason}");
+    assert_eq!(world.record("shop", id).await.message.provider_message_id, None);
+}
+
+#[tokio::test]
+async fn what_came_after_the_call_was_given_up_is_not_taken_for_it() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let id = world.accept("shop", |_| ()).await;
+    let provider = world.provider("shop");
+    provider.will_answer([lost()]);
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    world.clock.advance(seconds(60));
+    provider.log.lock().unwrap().push(logged(&world, "SM-later"));
+    world.clock.advance(seconds(15 * 60));
+    reconcile(&mut world.reconciler()).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
+    assert!(world.reason("shop", id).await.contains("has no such message"));
+}
+
+#[tokio::test]
+async fn what_another_tenant_of_the_account_sent_is_not_taken_for_a_lost_message() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let account = config_of(&world, "shop").senders[&support()].provider.account_key().to_owned();
+    world.tenant("club", |sender| sender["provider"]["twilio"]["accountSid"] = account.as_str().into());
+    let provider = world.provider("shop");
+    provider.will_answer([lost()]);
+    let lost_one = world.accept("shop", |_| ()).await;
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    // The club has no template there, but a window.
+    opens_window(&world, "club").await;
+    let theirs = world.accept("club", |m| m.content = says("Hello")).await;
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let their_id = world.record("club", theirs).await.message.provider_message_id.unwrap();
+    provider.log.lock().unwrap().push(logged(&world, &their_id));
+    wait_it_out(&world).await;
+    assert_eq!(world.status("shop", lost_one).await, MessageStatus::Failed);
+    assert!(world.reason("shop", lost_one).await.contains("has no such message"));
 }
 
 #[tokio::test]
@@ -168,4 +302,67 @@ async fn a_failure_that_only_the_providers_log_tells_suppresses_its_recipient() 
     dispatch(&mut dispatcher, &world.clock).await;
     assert_eq!(world.status("shop", second).await, MessageStatus::Suppressed);
     assert_eq!(provider.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_of_the_sender_that_only_the_log_tells_stops_the_sender_and_one_of_a_template_the_template() {
+    for (class, others) in [(FailureClass::Sender, "sender_stopped"), (FailureClass::Template, "template_stopped")] {
+        let world = World::new().await;
+        world.tenant("shop", |_| ());
+        let provider = world.provider("shop");
+        let context = world.dispatching(|_| ());
+        let mut dispatcher = Dispatcher::new(context.clone());
+        let first = world.accept("shop", |_| ()).await;
+        dispatch(&mut dispatcher, &world.clock).await;
+        let provider_id = world.record("shop", first).await.message.provider_message_id.unwrap();
+        let failure = ProviderFailure { code: Some("1".into()), message: "no".into(), class };
+        let failed =
+            ProviderMessage { status: MessageStatus::Failed, failure: Some(failure), ..logged(&world, &provider_id) };
+        provider.log.lock().unwrap().push(failed);
+        world.clock.advance(seconds(601));
+        reconcile(&mut Reconciler::new(context)).await;
+        assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
+
+        opens_window(&world, "shop").await;
+        let template = world.accept("shop", |_| ()).await;
+        let text = world.accept("shop", |m| m.content = says("hello")).await;
+        dispatch(&mut dispatcher, &world.clock).await;
+        assert_eq!(world.status("shop", template).await, MessageStatus::Queued, "{class:?}");
+        let stopped = if class == FailureClass::Sender { MessageStatus::Queued } else { MessageStatus::Accepted };
+        assert_eq!(world.status("shop", text).await, stopped, "{class:?}");
+        let metrics = world.metrics.render().unwrap();
+        assert!(!metrics.contains(&format!(r#"whatsapp_deferred_total{{reason="{others}"}} 0"#)), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn what_finds_no_budget_is_asked_about_later_and_not_lost() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let provider = world.provider("shop");
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        let to = format!("+44770090012{n}");
+        ids.push(world.accept("shop", |m| m.to = to.parse().unwrap()).await);
+    }
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    for id in &ids {
+        let provider_id = world.record("shop", *id).await.message.provider_message_id.unwrap();
+        let delivered = ProviderMessage { status: MessageStatus::Delivered, ..logged(&world, &provider_id) };
+        provider.log.lock().unwrap().push(delivered);
+    }
+    world.clock.advance(seconds(601));
+    let budget = Arc::new(Budget::new(1, 2));
+    let mut reconciler = Reconciler::with_budget(world.dispatching(|_| ()), budget);
+    let mut settled = Vec::new();
+    for _ in 0..4 {
+        reconcile(&mut reconciler).await;
+        let mut delivered = 0;
+        for id in &ids {
+            delivered += usize::from(world.status("shop", *id).await == MessageStatus::Delivered);
+        }
+        settled.push(delivered);
+        world.clock.advance(seconds(1));
+    }
+    assert_eq!(settled, [2, 3, 4, 5]);
 }

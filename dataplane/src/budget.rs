@@ -1,0 +1,132 @@
+//! How often a provider account may be asked about what became of messages: questions are repair, and must not use up
+//! what the account needs for sending.
+//!
+//! It is this replica's own and in memory; so many replicas, so many times the rate.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messaging::clock::after;
+use messaging::rate::{Bucket, Pace, Rate};
+
+/// Questions a second to one account, in the long run and at once. Twilio answers hundreds of calls at a time, and
+/// publishes no number.
+const PER_SECOND: u32 = 5;
+const AT_ONCE: u32 = 20;
+
+/// One rate for each account.
+#[derive(Debug)]
+pub struct Budget {
+    rate: Rate,
+    /// Between two that were turned away, so that they do not come back together.
+    spacing: Duration,
+    accounts: Mutex<HashMap<String, Account>>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Account {
+    bucket: Option<Bucket>,
+    /// When the last one that was turned away was told to come back.
+    turned_away_until: Option<Timestamp>,
+}
+
+/// No question may be asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exhausted {
+    /// When to ask again; whoever is turned away later is told a later time.
+    pub again_at: Timestamp,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(PER_SECOND, AT_ONCE)
+    }
+}
+
+impl Budget {
+    pub fn new(per_second: u32, at_once: u32) -> Self {
+        Self {
+            rate: Rate::per_second(per_second, at_once),
+            spacing: Duration::from_secs(1) / per_second.max(1),
+            accounts: Mutex::default(),
+        }
+    }
+
+    /// Takes one question to the account out of the budget.
+    pub fn take(&self, account: &str, now: Timestamp) -> Result<(), Exhausted> {
+        let mut accounts = self.lock();
+        if !accounts.contains_key(account) {
+            // Only what is new costs a look at all.
+            accounts.retain(|_, account| account.is_busy(now));
+        }
+        let state = accounts.entry(account.to_owned()).or_default();
+        match self.rate.check(state.bucket, now) {
+            Pace::Go(bucket) => {
+                state.bucket = Some(bucket);
+                Ok(())
+            }
+            Pace::RetryAt(earliest) => {
+                let behind = state.turned_away_until.map(|last| after(last, self.spacing));
+                let again_at = behind.map_or(earliest, |behind| behind.max(earliest));
+                state.turned_away_until = Some(again_at);
+                Err(Exhausted { again_at })
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Account>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    fn is_busy(&self, now: Timestamp) -> bool {
+        self.bucket.is_some_and(|bucket| bucket.empty_at() > now) || self.turned_away_until.is_some_and(|at| at > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_790_000_000_000 + millis).unwrap()
+    }
+
+    #[test]
+    fn a_burst_is_let_through_and_then_the_rate() {
+        let budget = Budget::new(5, 2);
+        assert_eq!([budget.take("AC1", at(0)), budget.take("AC1", at(0))], [Ok(()), Ok(())]);
+        assert_eq!(budget.take("AC1", at(0)), Err(Exhausted { again_at: at(200) }));
+        assert_eq!(budget.take("AC1", at(200)), Ok(()));
+    }
+
+    #[test]
+    fn one_account_never_spends_what_is_anothers() {
+        let budget = Budget::new(5, 1);
+        assert_eq!(budget.take("AC1", at(0)), Ok(()));
+        assert!(budget.take("AC1", at(0)).is_err());
+        assert_eq!(budget.take("AC2", at(0)), Ok(()));
+    }
+
+    #[test]
+    fn who_is_turned_away_together_comes_back_one_by_one_and_is_let_in() {
+        let budget = Budget::new(5, 1);
+        assert_eq!(budget.take("AC1", at(0)), Ok(()));
+        let told: Vec<Timestamp> = (0..50).map(|_| budget.take("AC1", at(0)).unwrap_err().again_at).collect();
+        assert_eq!((told[0], told[1], told[49]), (at(200), at(400), at(10_000)));
+        assert!(told.iter().all(|&again_at| budget.take("AC1", again_at).is_ok()), "each finds its place");
+    }
+
+    #[test]
+    fn accounts_that_nothing_is_asked_of_are_forgotten() {
+        let budget = Budget::new(5, 1);
+        for n in 0..100 {
+            assert_eq!(budget.take(&format!("AC{n}"), at(0)), Ok(()));
+        }
+        assert_eq!(budget.take("AC-new", at(1000)), Ok(()));
+        assert_eq!(budget.lock().len(), 1);
+    }
+}

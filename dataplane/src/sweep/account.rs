@@ -1,0 +1,175 @@
+//! One account, swept: its senders' logs read, and what was missing recorded.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messaging::address::Address;
+use messaging::clock::after;
+use messaging::id::TenantId;
+use messaging::provider::{InboundEntry, InboundQuery, ProviderError, WebhookEvent, WebhookKind, WebhookRequest};
+
+use super::plan::Span;
+use super::store::{ClaimSweep, FinishSweep};
+use super::{SweepContext, SweepOptions};
+use crate::budget::Exhausted;
+use crate::config::{Sender, Tenant};
+use crate::metrics::Repair;
+use crate::store::StoreError;
+use crate::store::queue::Fenced;
+use crate::store::webhook::RecordWebhook;
+
+/// What is missing is recorded oldest first, so that of two keywords the later holds; of more than this, in parts.
+const HELD_AT_MOST: usize = 5_000;
+
+/// Why a sweep did not come to its end. The next one reads again what this one has read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfinished {
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    #[error("the provider's log could not be read")]
+    Provider(#[from] ProviderError),
+    #[error("it took longer than {0:?}, and another may have begun")]
+    TooLong(Duration),
+}
+
+/// Sweeps the account if it is due, as far as its tenant has senders there.
+pub(super) async fn sweep(context: &SweepContext, tenant: &TenantId, account: &str) -> Result<(), Unfinished> {
+    let SweepContext { cursors, configs, clock, options, .. } = context;
+    let SweepOptions { owner, every, lease, .. } = options;
+    let Some(config) = configs.get(tenant) else { return Ok(()) };
+    let now = clock.now();
+    let claim = ClaimSweep {
+        tenant: tenant.clone(),
+        account: account.to_owned(),
+        now,
+        every: *every,
+        owner: owner.clone(),
+        lease_until: after(now, *lease),
+    };
+    let Some(claim) = cursors.claim_sweep(claim).await? else { return Ok(()) };
+    let span = Span::plan(claim.swept_until, options, now);
+    if span.leaves_a_gap(claim.swept_until) {
+        tracing::error!(%tenant, %account, since = %span.since, "nothing was swept for so long that what came before is given up");
+    }
+    let swept = Sweep { context, tenant: &config, account, until: after(now, *lease) }.senders(span, now).await;
+    // How far it got is known only at its end: the log is read from its newest.
+    let swept_until = swept.is_ok().then(|| claim.swept_until.max(Some(span.until))).flatten();
+    if cursors.finish_sweep(FinishSweep { claim, swept_until }).await? == Fenced::LeaseLost {
+        tracing::warn!(%tenant, %account, "a sweep lasted longer than its lease; what it found is recorded all the same");
+    }
+    swept
+}
+
+struct Sweep<'a> {
+    context: &'a SweepContext,
+    tenant: &'a Tenant,
+    account: &'a str,
+    /// When it must be at its end.
+    until: Timestamp,
+}
+
+impl Sweep<'_> {
+    async fn senders(&self, span: Span, now: Timestamp) -> Result<(), Unfinished> {
+        for sender in self.tenant.senders() {
+            if sender.config.provider.account_key() != self.account {
+                continue;
+            }
+            let span = span.within(Duration::from_secs(sender.config.retention.metadata_seconds), now);
+            if !span.is_empty() {
+                self.sender(&sender, span).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the log from its newest, page by page.
+    async fn sender(&self, sender: &Sender<'_>, span: Span) -> Result<(), Unfinished> {
+        let to = Address::Phone(sender.config.phone_number.clone());
+        let mut query = InboundQuery { to, since: span.since, page: None };
+        let mut missing = Vec::new();
+        loop {
+            self.may_ask().await?;
+            let page = sender.provider.inbound_log(&query).await?;
+            let ids: Vec<String> = page.entries.iter().map(|entry| entry.provider_message_id.clone()).collect();
+            let known = self.context.store.known_provider_message_ids(&self.tenant.config.tenant, &ids).await?;
+            missing.extend(span.missing(page.entries, &known));
+            query.page = page.next;
+            if query.page.is_none() || missing.len() >= HELD_AT_MOST {
+                self.record(sender, &mut missing).await?;
+            }
+            if query.page.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Records the oldest first, and leaves nothing of them.
+    async fn record(&self, sender: &Sender<'_>, missing: &mut Vec<InboundEntry>) -> Result<(), Unfinished> {
+        missing.sort_by_key(|entry| std::cmp::Reverse(entry.created_at));
+        while let Some(entry) = missing.pop() {
+            let entry = if entry.is_incomplete {
+                self.may_ask().await?;
+                sender.provider.complete(entry).await?
+            } else {
+                entry
+            };
+            self.record_one(sender, entry).await?;
+        }
+        Ok(())
+    }
+
+    async fn record_one(&self, sender: &Sender<'_>, entry: InboundEntry) -> Result<(), Unfinished> {
+        let SweepContext { store, clock, metrics, .. } = self.context;
+        let now = clock.now();
+        let request = WebhookRequest {
+            kind: WebhookKind::Inbound,
+            method: "GET",
+            url: &entry.url,
+            headers: &BTreeMap::new(),
+            body: entry.body.as_bytes(),
+        };
+        let events = sender.provider.translate(&request);
+        let is_message: Vec<bool> = events.iter().map(|event| matches!(event, WebhookEvent::Inbound(_))).collect();
+        let webhook = RecordWebhook {
+            tenant: self.tenant.config.tenant.clone(),
+            sender: sender.name.clone(),
+            id: webhook_id(now),
+            // The window opened when the customer wrote, not when we found out.
+            received_at: entry.created_at.map_or(now, |at| at.min(now)),
+            url: entry.url,
+            headers: "{}".to_owned(),
+            body: entry.body.into(),
+            events,
+        };
+        let recorded = store.record_webhook(webhook).await?;
+        if recorded.new.iter().zip(is_message).any(|(new, is_message)| *new && is_message) {
+            metrics.repaired(Repair::InboundRecovered);
+            let (tenant, id) = (&self.tenant.config.tenant, &entry.provider_message_id);
+            tracing::warn!(%tenant, sender = %sender.name, %id, "recovered a message that no webhook brought");
+        }
+        Ok(())
+    }
+
+    /// Waits until the account may be asked.
+    async fn may_ask(&self) -> Result<(), Unfinished> {
+        loop {
+            let now = self.context.clock.now();
+            if now >= self.until {
+                return Err(Unfinished::TooLong(self.context.options.lease));
+            }
+            match self.context.budget.take(self.account, now) {
+                Ok(()) => return Ok(()),
+                Err(Exhausted { again_at }) => {
+                    tokio::time::sleep(again_at.duration_since(now).try_into().unwrap_or_default()).await;
+                }
+            }
+        }
+    }
+}
+
+/// Sorts by the time of its making, as those of live webhooks do.
+fn webhook_id(now: Timestamp) -> String {
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    format!("whk_{}", uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().simple())
+}

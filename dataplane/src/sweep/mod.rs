@@ -1,0 +1,132 @@
+//! Finds what customers wrote and no webhook brought, by reading each account's own log at the provider.
+//!
+//! ```text
+//! turn: accounts of the tenants ─> claim ─> plan (from when to when) ─> pages of the log ─> what is unknown ─┐
+//!                                                                                                         v
+//!                                      finish (how far it was read) <─ recorded as a webhook would be, oldest first
+//! ```
+//!
+//! What is found goes the way of every webhook: into the log under the webhook's own key, so that whichever comes second
+//! takes no effect, and from there to the tenant under one id. It carries the time that the provider took it, so the
+//! 24-hour window opens when it did. What the provider's log does not tell is missing from it: see the adapter, such as
+//! `providers/src/twilio/inbound_log.rs`.
+//!
+//! Messages that we sent are not looked for here: each is asked about by [`crate::dispatch::reconcile`].
+
+mod account;
+mod plan;
+mod store;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messaging::clock::{Clock, after};
+use messaging::id::TenantId;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+pub use self::plan::SweepOptions;
+pub use self::store::{ClaimSweep, FinishSweep, SweepClaim, SweepStore};
+use crate::budget::Budget;
+use crate::config::Configs;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// Whether any account is due; costs nothing while none is.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Accounts that are read at once. One that does not answer holds up its own place only.
+const AT_ONCE: usize = 8;
+/// Each replica tries an account so many times in the time after which it is due again, so that a replica that went is
+/// stood in for soon.
+const TRIES: u32 = 4;
+
+/// What sweeping needs of the rest of the process.
+#[derive(Clone)]
+pub struct SweepContext {
+    pub store: Arc<dyn Store>,
+    pub cursors: Arc<dyn SweepStore>,
+    pub configs: Arc<Configs>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    /// Shared with everything else that asks the accounts.
+    pub budget: Arc<Budget>,
+    pub options: SweepOptions,
+}
+
+/// An account as one tenant sees it. Tenants that share an account have senders of their own there.
+type AccountKey = (TenantId, String);
+
+/// Sweeps the accounts of every tenant in turn with the other replicas.
+pub struct Sweeper {
+    context: SweepContext,
+    /// When this replica tries an account next.
+    next: HashMap<AccountKey, Timestamp>,
+    sweeps: JoinSet<()>,
+}
+
+impl Sweeper {
+    pub fn new(context: SweepContext) -> Self {
+        Self { context, next: HashMap::new(), sweeps: JoinSet::new() }
+    }
+
+    /// Sweeps until told to stop. Sweeps that are going on then are given up: what was recorded is, and the next begins
+    /// where the last that was finished ended.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = look.tick() => self.turn(),
+                Some(ended) = self.sweeps.join_next() => sweep_ended(ended),
+            }
+        }
+    }
+
+    /// Begins to sweep the accounts that this replica has not tried for a while.
+    pub fn turn(&mut self) {
+        let SweepContext { configs, clock, options, .. } = &self.context;
+        let now = clock.now();
+        let mut accounts: Vec<AccountKey> = Vec::new();
+        for tenant in configs.all() {
+            let of_tenant = tenant.senders().map(|sender| sender.config.provider.account_key().to_owned());
+            accounts.extend(of_tenant.map(|account| (tenant.config.tenant.clone(), account)));
+        }
+        accounts.sort();
+        accounts.dedup();
+        self.next.retain(|key, _| accounts.binary_search(key).is_ok());
+        // Who has waited longest goes first.
+        accounts.sort_by_key(|key| self.next.get(key).copied().unwrap_or(Timestamp::MIN));
+        for key in accounts {
+            let is_due = self.next.get(&key).is_none_or(|at| *at <= now);
+            if !is_due || self.sweeps.len() >= AT_ONCE {
+                break;
+            }
+            self.next.insert(key.clone(), after(now, options.every / TRIES));
+            let context = self.context.clone();
+            self.sweeps.spawn(async move {
+                let (tenant, account) = key;
+                if let Err(error) = account::sweep(&context, &tenant, &account).await {
+                    tracing::warn!(%tenant, %account, %error, "an account could not be swept; it is tried again");
+                }
+            });
+        }
+    }
+
+    /// Waits until no sweep is going on.
+    pub async fn settle_down(&mut self) {
+        while let Some(ended) = self.sweeps.join_next().await {
+            sweep_ended(ended);
+        }
+    }
+}
+
+/// A sweep that panicked wrote no end; when its lease ends the account is swept again from where it was.
+fn sweep_ended(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a sweep ended abnormally; its account is swept again");
+    }
+}

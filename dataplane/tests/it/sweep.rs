@@ -1,0 +1,305 @@
+//! Promises about customers' messages whose webhook never came, against the sandbox's log.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dataplane::apply::{self, ApplyContext};
+use dataplane::budget::Budget;
+use dataplane::clock::SystemClock;
+use dataplane::config::{Applied, Configs};
+use dataplane::dispatch::brakes::Brakes;
+use dataplane::store::StoreError;
+use dataplane::store::queue::Fenced;
+use dataplane::store::webhook::RecordWebhook;
+use dataplane::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepContext, SweepOptions, SweepStore, Sweeper};
+use jiff::{SignedDuration, Timestamp};
+use messaging::clock::{Clock, after};
+use messaging::id::TenantId;
+use messaging::provider::{WebhookKind, WebhookRequest};
+use providers::HttpSettings;
+use sandbox::control::types::{ErrorShape, Reply, RequestEffect, RequestFault, WebhookFilter, WebhookRecord};
+use sandbox::seed::{EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, EXAMPLE_SENDER, EXAMPLE_SERVICE_SID, Seed};
+use sandbox::{Config, Running, Sandbox};
+use serde_json::json;
+
+use crate::config::{bytes, tenant_json};
+use crate::sink::Sink;
+use crate::world::{CUSTOMER, World, sink_config, support, tenant};
+
+const EVERY: Duration = Duration::from_secs(15 * 60);
+const RECOVERED: &str = r#"whatsapp_reconcile_repairs_total{kind="inbound_recovered"}"#;
+
+/// A data plane whose tenant `shop` has an account at a sandbox.
+struct Swept {
+    world: World,
+    sandbox: Running,
+    sink: Sink,
+    configs: Arc<Configs>,
+    cursors: Arc<Cursors>,
+}
+
+impl Swept {
+    async fn new() -> Self {
+        let world = World::new().await;
+        // Its dates are compared with ours.
+        world.clock.set(SystemClock.now());
+        let sandbox = Sandbox::start(Config { seed: Seed::example(), ..Config::default() }).await.unwrap();
+        let sink = Sink::start().await;
+        let http = providers::http_client(HttpSettings::default()).unwrap();
+        let connect = move |account: &_| providers::connect(account, &http);
+        let configs = Arc::new(Configs::new(Arc::new(connect), Arc::clone(&world.metrics)));
+        let mut config = tenant_json("shop");
+        let sender = &mut config["senders"]["support"];
+        sender["phoneNumber"] = json!(EXAMPLE_SENDER);
+        sender["events"] = json!([sink_config(&sink.url())]);
+        sender["provider"]["twilio"] = json!({
+            "accountSid": EXAMPLE_ACCOUNT_SID,
+            "username": EXAMPLE_ACCOUNT_SID,
+            "password": EXAMPLE_AUTH_TOKEN,
+            "webhookKeys": [EXAMPLE_AUTH_TOKEN],
+            "baseUrl": sandbox.base_url(),
+        });
+        assert_eq!(configs.apply(&tenant("shop"), &bytes(&config)), Applied::New);
+        Self { world, sandbox, sink, configs, cursors: Arc::default() }
+    }
+
+    /// Points the sandbox's webhooks to where nobody listens; what it would have said stands in its own record.
+    async fn tells_of_webhooks(&self) {
+        let tenant = self.configs.get(&tenant("shop")).unwrap();
+        let http = providers::http_client(HttpSettings::default()).unwrap();
+        let admin = providers::admin(&tenant.config.senders[&support()].provider, &http);
+        let sender = admin.find_sender(&EXAMPLE_SENDER.parse().unwrap()).await.unwrap().unwrap();
+        let service = admin.find_messaging_service(EXAMPLE_SERVICE_SID).await.unwrap().unwrap();
+        let targets = admin.webhook_targets("http://127.0.0.1:1/in", "http://127.0.0.1:1/status");
+        admin.configure_webhooks(&sender, Some(&service), &targets).await.unwrap();
+    }
+
+    /// A customer writes; the SID.
+    async fn customer_writes(&self, body: &str) -> String {
+        let reply = Reply { body: body.into(), profile_name: Some("Ava".into()), ..Reply::default() };
+        self.sandbox.control().reply(CUSTOMER, &reply).await.unwrap().message_sid
+    }
+
+    async fn sweep(&self) {
+        self.sweep_by("replica-a").await;
+    }
+
+    async fn sweep_by(&self, owner: &str) {
+        let mut sweeper = Sweeper::new(SweepContext {
+            store: Arc::clone(&self.world.store),
+            cursors: Arc::clone(&self.cursors) as _,
+            configs: Arc::clone(&self.configs),
+            clock: Arc::clone(&self.world.clock) as _,
+            metrics: Arc::clone(&self.world.metrics),
+            budget: Arc::new(Budget::default()),
+            options: SweepOptions { every: EVERY, ..SweepOptions::new(owner) },
+        });
+        sweeper.turn();
+        sweeper.settle_down().await;
+    }
+
+    /// Applies what is in the log, and publishes what follows.
+    async fn take_effect(&self) {
+        let context = ApplyContext {
+            store: Arc::clone(&self.world.store),
+            configs: Arc::clone(&self.configs),
+            clock: Arc::clone(&self.world.clock) as _,
+            metrics: Arc::clone(&self.world.metrics),
+            brakes: Arc::new(Brakes::new(Arc::clone(&self.world.metrics))),
+        };
+        while apply::turn(&context).await.unwrap() > 0 {}
+        let mut publishing = self.world.publishing();
+        publishing.configs = Arc::clone(&self.configs);
+        let mut publisher = dataplane::publish::Publisher::new(publishing);
+        for _ in 0..4 {
+            publisher.turn().await.unwrap();
+            publisher.settle_down().await;
+        }
+    }
+
+    /// What the webhook would have brought, and whether any of it was new.
+    async fn webhook_comes(&self, sid: &str) -> bool {
+        let webhooks = self.sandbox.control().webhooks(&WebhookFilter::default()).await.unwrap();
+        let told: WebhookRecord = webhooks.into_iter().find(|webhook| webhook.message_sid == sid).unwrap();
+        let request = WebhookRequest {
+            kind: WebhookKind::Inbound,
+            method: "POST",
+            url: &told.url,
+            headers: &BTreeMap::new(),
+            body: told.body.as_bytes(),
+        };
+        let tenant_config = self.configs.get(&tenant("shop")).unwrap();
+        let events = tenant_config.sender(&support()).unwrap().provider.translate(&request);
+        assert_eq!(events.len(), 1);
+        let now = self.world.clock.now();
+        let webhook = RecordWebhook {
+            tenant: tenant("shop"),
+            sender: support(),
+            id: format!("whk_{sid}"),
+            received_at: now,
+            url: told.url,
+            headers: "{}".into(),
+            body: told.body.into(),
+            events,
+        };
+        !self.world.store.record_webhook(webhook).await.unwrap().is_duplicate()
+    }
+
+    /// The provider's ids of the messages that the tenant's application was told of.
+    fn told(&self) -> Vec<String> {
+        let events = self.sink.received();
+        let of = |event: &serde_json::Value| Some(event["data"]["providerMessageId"].as_str()?.to_owned());
+        let mut ids: Vec<String> = events.iter().filter_map(|received| of(&received.event())).collect();
+        ids.sort();
+        ids
+    }
+
+    fn recovered(&self, n: usize) {
+        self.world.metric(&format!("{RECOVERED} {n}"));
+    }
+}
+
+/// Cursors in memory.
+#[derive(Default)]
+struct Cursors(Mutex<HashMap<(TenantId, String), Row>>);
+
+#[derive(Default, Clone)]
+struct Row {
+    due_at: Option<Timestamp>,
+    fence: i64,
+    swept_until: Option<Timestamp>,
+}
+
+impl Cursors {
+    fn swept_until(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap().values().next().and_then(|row| row.swept_until)
+    }
+}
+
+#[async_trait]
+impl SweepStore for Cursors {
+    async fn claim_sweep(&self, claim: ClaimSweep) -> Result<Option<SweepClaim>, StoreError> {
+        let ClaimSweep { tenant, account, now, every, .. } = claim;
+        let mut rows = self.0.lock().unwrap();
+        let row = rows.entry((tenant.clone(), account.clone())).or_default();
+        if row.due_at.is_some_and(|due_at| due_at > now) {
+            return Ok(None);
+        }
+        row.due_at = Some(after(now, every));
+        row.fence += 1;
+        Ok(Some(SweepClaim { tenant, account, fence: row.fence, swept_until: row.swept_until }))
+    }
+
+    async fn finish_sweep(&self, finish: FinishSweep) -> Result<Fenced, StoreError> {
+        let FinishSweep { claim, swept_until } = finish;
+        let mut rows = self.0.lock().unwrap();
+        let row = rows.get_mut(&(claim.tenant, claim.account)).unwrap();
+        if row.fence != claim.fence {
+            return Ok(Fenced::LeaseLost);
+        }
+        row.swept_until = swept_until.or(row.swept_until);
+        Ok(Fenced::Done)
+    }
+}
+
+fn minutes(n: i64) -> SignedDuration {
+    SignedDuration::from_mins(n)
+}
+
+#[tokio::test]
+async fn what_no_webhook_brought_is_recovered_once_and_a_late_webhook_tells_nothing_twice() {
+    let swept = Swept::new().await;
+    swept.tells_of_webhooks().await;
+    let brought = swept.customer_writes("hello").await;
+    let lost = swept.customer_writes("is anybody there?").await;
+    assert!(swept.webhook_comes(&brought).await);
+    swept.take_effect().await;
+    assert_eq!(swept.told(), [brought.as_str()]);
+
+    swept.world.clock.advance(minutes(6));
+    swept.sweep().await;
+    swept.take_effect().await;
+    let mut both = [brought.clone(), lost.clone()];
+    both.sort();
+    assert_eq!(swept.told(), both);
+    swept.recovered(1);
+
+    swept.world.clock.advance(minutes(16));
+    swept.sweep().await;
+    assert!(!swept.webhook_comes(&lost).await, "it is known by the key that its webhook has");
+    swept.take_effect().await;
+    assert_eq!(swept.told(), both);
+    swept.recovered(1);
+}
+
+#[tokio::test]
+async fn a_recovered_message_has_effect_from_when_it_was_written() {
+    let swept = Swept::new().await;
+    let written = swept.world.clock.now();
+    swept.customer_writes("hello").await;
+    swept.customer_writes("STOP").await;
+    swept.world.clock.advance(minutes(3 * 60));
+    swept.sweep().await;
+    swept.take_effect().await;
+    let contact = swept.world.store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap();
+    let window = contact.state.last_inbound_at.unwrap();
+    assert!(window.duration_since(written).abs() < minutes(1), "{window} is not {written}");
+    assert!(contact.state.suppression.is_some(), "an opt-out counts, however late it is heard");
+    swept.recovered(2);
+}
+
+#[tokio::test]
+async fn what_is_still_young_is_left_to_its_webhook_until_the_next_sweep() {
+    let swept = Swept::new().await;
+    let sid = swept.customer_writes("hello").await;
+    swept.world.clock.advance(minutes(4));
+    swept.sweep().await;
+    swept.take_effect().await;
+    assert_eq!(swept.told(), Vec::<String>::new());
+    swept.world.clock.advance(minutes(15));
+    swept.sweep().await;
+    swept.take_effect().await;
+    assert_eq!(swept.told(), [sid]);
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_is_read_again_from_where_it_was() {
+    let swept = Swept::new().await;
+    swept.world.clock.advance(minutes(6));
+    swept.sweep().await;
+    let before = swept.cursors.swept_until();
+    assert!(before.is_some());
+
+    let fails =
+        RequestEffect::Status { status: 503, retry_after: None, code: None, message: None, shape: ErrorShape::Empty };
+    swept.sandbox.control().add_request_fault(RequestFault::new(fails)).await.unwrap();
+    swept.customer_writes("hello").await;
+    swept.world.clock.advance(minutes(16));
+    swept.sweep().await;
+    assert_eq!(swept.cursors.swept_until(), before, "it was not read");
+    swept.recovered(0);
+
+    swept.sandbox.control().clear_faults().await.unwrap();
+    swept.world.clock.advance(minutes(16));
+    swept.sweep().await;
+    assert!(swept.cursors.swept_until() > before);
+    swept.recovered(1);
+}
+
+#[tokio::test]
+async fn replicas_share_the_accounts_and_none_is_swept_twice_in_its_time() {
+    let swept = Swept::new().await;
+    swept.world.clock.advance(minutes(6));
+    let reads = async || {
+        let requests = swept.sandbox.control().requests(&Default::default()).await.unwrap();
+        requests.iter().filter(|request| request.path.contains("/Messages.json")).count()
+    };
+    swept.sweep_by("replica-a").await;
+    swept.sweep_by("replica-b").await;
+    assert_eq!(reads().await, 1, "one call for the one sender of the account");
+    swept.world.clock.advance(minutes(16));
+    swept.sweep_by("replica-b").await;
+    assert_eq!(reads().await, 2);
+}
