@@ -177,7 +177,9 @@ impl FromStr for StoreUrl {
             // Only the scheme is repeated: a database's URL may hold a password.
             _ => {
                 let scheme = text.split_once(':').map_or("no scheme", |(scheme, _)| scheme);
-                Err(format!("a store with {scheme:?} is not known: expected sqlite:///absolute/path/file.db or postgres://…"))
+                Err(format!(
+                    "a store with {scheme:?} is not known: expected sqlite:///absolute/path/file.db or postgres://…"
+                ))
             }
         }
     }

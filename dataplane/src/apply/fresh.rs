@@ -56,8 +56,7 @@ impl Fresh {
                 continue;
             }
             let reference = LoggedEventRef { tenant: tenant.clone(), webhook: id.clone(), position };
-            let logged =
-                LoggedEvent { reference, sender: sender.clone(), received_at, event: Ok(event), tries: 0 };
+            let logged = LoggedEvent { reference, sender: sender.clone(), received_at, event: Ok(event), tries: 0 };
             if self.0.try_send(logged).is_err() {
                 // It is on disk; somebody finds it there.
                 return;

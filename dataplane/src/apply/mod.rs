@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use messaging::clock::{Clock, after};
 use tokio_util::sync::CancellationToken;
 
-pub use self::fresh::{Fresh, RecordedWebhook};
 use self::fresh::Recorded;
+pub use self::fresh::{Fresh, RecordedWebhook};
 use crate::config::Configs;
 use crate::dispatch::brakes::Brakes;
 use crate::metrics::Metrics;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::store::contact::Contact;
-use crate::store::message::{Message, MessageRecord, Reason, TimelineEntry};
+use crate::store::message::{Message, MessageRecord, OnUnconfirmed, Reason, TimelineEntry};
 
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,6 +51,8 @@ pub(super) struct MessageView {
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<String, String>,
+    /// What happens when nobody can tell whether it was sent.
+    on_unconfirmed: OnUnconfirmed,
     /// The provider's id, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_message_id: Option<String>,

@@ -17,10 +17,10 @@ use messaging::provider::{Headers, InboundMessage, WebhookEvent, WebhookKind, We
 
 use super::HttpContext;
 use super::body::{self, Unread};
+use crate::apply::RecordedWebhook;
 use crate::config::{Sender, Tenant};
 use crate::metrics::{WebhookLabel, WebhookResult};
 use crate::store::StoreError;
-use crate::apply::RecordedWebhook;
 use crate::store::webhook::{APPLIED_WITHIN, RecordWebhook, Recorded};
 
 /// Nothing is said to the customer by answering their webhook.

@@ -41,11 +41,11 @@ pub use signals::Signals;
 pub use sql_store::{SqlStore, Writers};
 
 use self::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
+use self::hold::{Hold, LiftHold, PutHold};
 use self::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
     StatusCount,
 };
-use self::hold::{Hold, LiftHold, PutHold};
 use self::outbox::{
     ClaimEvents, DeadEvent, DeadEventFilter, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane,
     RedriveEvent,

@@ -150,10 +150,7 @@ pub(super) async fn known_provider_message_ids(
     rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
 }
 
-pub(super) async fn count_by_status(
-    readers: &dyn Readers,
-    tenant: &TenantId,
-) -> Result<Vec<StatusCount>, StoreError> {
+pub(super) async fn count_by_status(readers: &dyn Readers, tenant: &TenantId) -> Result<Vec<StatusCount>, StoreError> {
     let sql = "SELECT status, COUNT(*) FROM messages WHERE tenant = $1 GROUP BY status ORDER BY status";
     let rows = readers.query(sql, values![tenant.as_str()]).await?;
     rows.iter()
@@ -191,11 +188,7 @@ pub(super) async fn lanes(readers: &dyn Readers) -> Result<Vec<Lane>, StoreError
     readers.query(sql, Vec::new()).await?.iter().map(lane).collect()
 }
 
-pub(super) async fn expired(
-    readers: &dyn Readers,
-    now: Timestamp,
-    limit: u32,
-) -> Result<Vec<ExpiredRef>, StoreError> {
+pub(super) async fn expired(readers: &dyn Readers, now: Timestamp, limit: u32) -> Result<Vec<ExpiredRef>, StoreError> {
     let sql = "SELECT tenant, message, sender FROM queue
          WHERE expires_at IS NOT NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
     let read = |row: &Row| {
@@ -328,10 +321,7 @@ pub(super) async fn dead_events(
 }
 
 /// Webhooks of the log, oldest first.
-pub(super) async fn webhooks(
-    readers: &dyn Readers,
-    filter: &ReplayFilter,
-) -> Result<Vec<StoredWebhook>, StoreError> {
+pub(super) async fn webhooks(readers: &dyn Readers, filter: &ReplayFilter) -> Result<Vec<StoredWebhook>, StoreError> {
     let ReplayFilter { tenant, sender, since, until, after, limit } = filter;
     let select = "SELECT received_at, id, url, headers, body FROM webhooks";
     let mut query = Conditions::new(select, "tenant", tenant.as_str());

@@ -11,10 +11,10 @@ use messaging::id::{MessageId, SenderName, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use super::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
+use super::database::Readers;
 use super::database::migrations::{self, Dialect};
 use super::database::postgres::{PostgresConnection, PostgresReaders, Target};
 use super::database::sqlite::{Options, SqliteConnection, SqliteReaders};
-use super::database::Readers;
 use super::engine::committer::{self, Committer, Submit};
 use super::hold::{Hold, LiftHold, PutHold};
 use super::message::{

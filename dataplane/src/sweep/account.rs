@@ -141,6 +141,7 @@ impl Sweep<'_> {
             headers: "{}".to_owned(),
             body: entry.body.into(),
             events,
+            left_to_others_at: now,
         };
         let recorded = store.record_webhook(webhook).await?;
         if recorded.new.iter().zip(is_message).any(|(new, is_message)| *new && is_message) {

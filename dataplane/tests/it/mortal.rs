@@ -5,16 +5,24 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use dataplane::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
+use dataplane::store::hold::{Hold, LiftHold, PutHold};
 use dataplane::store::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
     StatusCount,
 };
-use dataplane::store::outbox::{ClaimEvents, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane};
-use dataplane::store::queue::{
-    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, Fenced, FinishAttempt,
-    Lane, QueueCounts, Settle, Unsettled,
+use dataplane::store::outbox::{
+    ClaimEvents, DeadEvent, DeadEventFilter, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane,
+    RedriveEvent,
 };
-use dataplane::store::webhook::{Applied, ApplyEvent, Forget, LoggedEvent, RecordWebhook, Recorded};
+use dataplane::store::queue::{
+    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef,
+    Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
+};
+use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim};
+use dataplane::store::webhook::{
+    Applied, ApplyEvent, ClaimUnapplied, Forget, LoggedEvent, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
+    StoredWebhook,
+};
 use dataplane::store::{Signals, Store, StoreError};
 use jiff::Timestamp;
 use messaging::address::Address;
@@ -87,8 +95,11 @@ macro_rules! mortal {
 }
 mortal! {
     record_webhook(webhook: RecordWebhook) -> Recorded;
-    unapplied_events(limit: u32) -> Vec<LoggedEvent>;
+    claim_unapplied(claim: ClaimUnapplied) -> Vec<LoggedEvent>;
     apply_event(apply: ApplyEvent) -> Applied;
+    defer_unapplied(event: LoggedEventRef, until: Timestamp) -> ();
+    webhooks(filter: &ReplayFilter) -> Vec<StoredWebhook>;
+    count_webhooks(filter: &ReplayFilter) -> u64;
     accept_message(accept: AcceptMessage) -> Acceptance;
     replayed(tenant: &TenantId, idempotency: &Idempotency) -> Option<Acceptance>;
     cancel_message(cancel: CancelMessage) -> Cancellation;
@@ -108,15 +119,24 @@ mortal! {
     begin_attempt(begin: BeginAttempt) -> Began;
     finish_attempt(finish: FinishAttempt) -> Fenced;
     end_message(end: EndMessage) -> Fenced;
+    expired(now: Timestamp, limit: u32) -> Vec<ExpiredRef>;
+    expire_message(expire: ExpireMessage) -> bool;
     claim_unsettled(claim: ClaimUnsettled) -> Vec<Unsettled>;
     settle(settle: Settle) -> Fenced;
     queue_counts(now: Timestamp) -> QueueCounts;
+    holds(now: Timestamp) -> Vec<Hold>;
+    put_hold(put: PutHold) -> ();
+    lift_hold(lift: LiftHold) -> bool;
+    claim_sweep(claim: ClaimSweep) -> Option<SweepClaim>;
+    finish_sweep(finish: FinishSweep) -> Fenced;
     outbox_lanes() -> Vec<OutboxLane>;
     claim_events(claim: ClaimEvents) -> Vec<EventClaim>;
     event_delivered(event: EventRef, at: Timestamp) -> Fenced;
     defer_event(defer: DeferEvent) -> Fenced;
     end_event(end: EndEvent) -> Fenced;
     outbox_counts(now: Timestamp) -> OutboxCounts;
+    dead_events(tenant: &TenantId, filter: &DeadEventFilter) -> Vec<DeadEvent>;
+    redrive_event(redrive: RedriveEvent) -> bool;
     forget(forget: Forget) -> u64;
     check() -> ();
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dataplane::apply::{self, ApplyContext};
+use dataplane::apply::{Applier, ApplyContext};
 use dataplane::budget::Budget;
 use dataplane::clock::SystemClock;
 use dataplane::config::{Applied, Configs};
@@ -109,7 +109,8 @@ impl Swept {
             metrics: Arc::clone(&self.world.metrics),
             brakes: Arc::new(Brakes::new(Arc::clone(&self.world.metrics))),
         };
-        while apply::turn(&context).await.unwrap() > 0 {}
+        let (mut applier, _) = Applier::new(context);
+        while applier.turn().await.unwrap() > 0 {}
         let mut publishing = self.world.publishing();
         publishing.configs = Arc::clone(&self.configs);
         let mut publisher = dataplane::publish::Publisher::new(publishing);
@@ -143,6 +144,7 @@ impl Swept {
             headers: "{}".into(),
             body: told.body.into(),
             events,
+            left_to_others_at: now,
         };
         !self.world.store.record_webhook(webhook).await.unwrap().is_duplicate()
     }

@@ -11,9 +11,8 @@ use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use dataplane::metrics::Metrics;
 use dataplane::publish::transport::Transport;
 use dataplane::publish::{PublishContext, Publisher};
-use dataplane::store::Store;
-use dataplane::store::message::{AcceptMessage, Acceptance, MessageRecord, NewMessage, Priority};
-use dataplane::store::sqlite::SqliteStore;
+use dataplane::store::message::{AcceptMessage, Acceptance, MessageRecord, NewMessage, OnUnconfirmed, Priority};
+use dataplane::store::{SqlStore, Store};
 use jiff::Timestamp;
 use messaging::clock::Clock;
 use messaging::config::{ProviderAccount, TenantConfig};
@@ -46,7 +45,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (store, committer) = SqliteStore::open(&directory.path().join("store.db")).await.unwrap();
+        let (store, committer) = SqlStore::sqlite(&directory.path().join("store.db")).await.unwrap();
         let mut running = JoinSet::new();
         running.spawn(committer.run());
         let providers: Arc<Mutex<BTreeMap<String, Arc<FakeProvider>>>> = Arc::default();
@@ -141,6 +140,7 @@ impl World {
             priority: Priority::Utility,
             reply_to: None,
             metadata: BTreeMap::new(),
+            on_unconfirmed: OnUnconfirmed::Fail,
             created_at: now,
             scheduled_at: None,
             expires_at: None,

@@ -2,8 +2,8 @@
 //!
 //! They are written in the SQL that both databases read, with marks for what only one of them should see.
 
-use super::value::values;
 use super::Connection;
+use super::value::values;
 use crate::store::StoreError;
 
 /// Which database a migration is read for.

@@ -244,9 +244,11 @@ impl Connection for PostgresConnection {
             let link = self.open_link()?;
             let statement = link.prepare(sql).await?;
             let (client, statement) = (&link.client, &statement);
-            let found = try_join_all(lists.iter().map(|list| async move {
-                client.query(statement, &parameters(list)).await.map_err(failed)
-            }))
+            let found = try_join_all(
+                lists
+                    .iter()
+                    .map(|list| async move { client.query(statement, &parameters(list)).await.map_err(failed) }),
+            )
             .await?;
             found.iter().map(|rows| rows.iter().map(read).collect()).collect()
         })
@@ -277,9 +279,9 @@ impl PostgresConnection {
         let Ok(link) = self.open_link() else { return true };
         let asked = within(async { link.client.simple_query("SHOW transaction_read_only").await.map_err(failed) });
         match asked.await {
-            Ok(answer) => answer.iter().any(|message| {
-                matches!(message, tokio_postgres::SimpleQueryMessage::Row(row) if row.get(0) == Some("on"))
-            }),
+            Ok(answer) => answer.iter().any(
+                |message| matches!(message, tokio_postgres::SimpleQueryMessage::Row(row) if row.get(0) == Some("on")),
+            ),
             Err(_) => true,
         }
     }
@@ -370,6 +372,9 @@ mod tests {
             "DELETE FROM rate_buckets t USING unnest($1::text[], $2::text[]) AS k(tenant, bucket) \
              WHERE t.tenant = k.tenant AND t.bucket = k.bucket"
         );
-        assert!(select(&ATTEMPT_BY_PROVIDER_ID).ends_with("t.tenant = k.tenant AND t.provider_message_id = k.provider_message_id"));
+        assert!(
+            select(&ATTEMPT_BY_PROVIDER_ID)
+                .ends_with("t.tenant = k.tenant AND t.provider_message_id = k.provider_message_id")
+        );
     }
 }

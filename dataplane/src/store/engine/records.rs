@@ -215,11 +215,8 @@ impl Record for Contact {
         values![key.0.as_str(), key.1.as_str(), key.2.as_str()]
     }
     fn read(row: &Row) -> Result<(Self::Key, Self), StoreError> {
-        let key = (
-            parse("a tenant", row.text(0)?)?,
-            parse("a sender", row.text(1)?)?,
-            parse("an address", row.text(2)?)?,
-        );
+        let key =
+            (parse("a tenant", row.text(0)?)?, parse("a sender", row.text(1)?)?, parse("an address", row.text(2)?)?);
         let contact = Self {
             version: count(row.int(3)?),
             updated_at: time(row.int(4)?)?,
@@ -375,8 +372,7 @@ impl Record for Hold {
     }
     fn read(row: &Row) -> Result<(Self::Key, Self), StoreError> {
         let key = (parse("a tenant", row.text(0)?)?, row.text(1)?.to_owned(), row.text(2)?.to_owned());
-        let hold =
-            Self { until: time(row.int(3)?)?, reason: row.text(4)?.to_owned(), created_at: time(row.int(5)?)? };
+        let hold = Self { until: time(row.int(3)?)?, reason: row.text(4)?.to_owned(), created_at: time(row.int(5)?)? };
         Ok((key, hold))
     }
     fn values(&self, key: &Self::Key) -> Result<Vec<Value>, StoreError> {

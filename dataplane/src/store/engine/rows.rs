@@ -176,7 +176,12 @@ impl Rows {
     }
 
     /// The provider knows an attempt, which was looked at, by this id.
-    pub(in crate::store) fn provider_knows(&mut self, tenant: &TenantId, provider_message_id: &str, attempt: AttemptId) {
+    pub(in crate::store) fn provider_knows(
+        &mut self,
+        tenant: &TenantId,
+        provider_message_id: &str,
+        attempt: AttemptId,
+    ) {
         self.attempts_by_provider_id.insert((tenant.clone(), provider_message_id.to_owned()), Some(attempt));
     }
 
@@ -252,7 +257,20 @@ impl Rows {
                 })*
             };
         }
-        sets!(messages, attempts, idempotency, queue, unsettled, contacts, inbox, outbox, holds, buckets, sweeps, parked);
+        sets!(
+            messages,
+            attempts,
+            idempotency,
+            queue,
+            unsettled,
+            contacts,
+            inbox,
+            outbox,
+            holds,
+            buckets,
+            sweeps,
+            parked
+        );
         let by_provider_id = |keys: Vec<(TenantId, String)>, known: &dyn Fn(&(TenantId, String)) -> bool| {
             let mut keys: Vec<_> = keys.into_iter().filter(|key| !known(key)).collect();
             keys.sort_unstable();
@@ -306,7 +324,20 @@ impl Rows {
         macro_rules! sets {
             ($($set:ident),*) => { $(self.$set.changes(&mut changes)?;)* };
         }
-        sets!(messages, idempotency, attempts, queue, unsettled, contacts, inbox, parked, outbox, holds, buckets, sweeps);
+        sets!(
+            messages,
+            idempotency,
+            attempts,
+            queue,
+            unsettled,
+            contacts,
+            inbox,
+            parked,
+            outbox,
+            holds,
+            buckets,
+            sweeps
+        );
         append(&mut changes, &self.timeline)?;
         append(&mut changes, &self.consents)?;
         append(&mut changes, &self.inbound)?;

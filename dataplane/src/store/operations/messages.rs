@@ -37,8 +37,7 @@ pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<
     };
     let key = (new.tenant.clone(), new.id);
     let due_at = new.scheduled_at.map_or(new.created_at, |at| at.max(new.created_at));
-    let row =
-        MessageRow { message: message.clone(), idempotency_key: idempotency_key.map(str::to_owned), steps: 1 };
+    let row = MessageRow { message: message.clone(), idempotency_key: idempotency_key.map(str::to_owned), steps: 1 };
     rows.messages.put(key.clone(), row);
     let step = Step { at: new.created_at, status: MessageStatus::Queued, attempt: None, reason: None };
     rows.tell(&new.tenant, new.id, 1, step);

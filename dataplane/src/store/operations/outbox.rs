@@ -19,8 +19,9 @@ pub(in crate::store) fn never() -> i64 {
 /// Tenant, sender, sink, event, subject, body, time, [`never`]. An event goes behind those of its subject.
 pub(in crate::store) const INSERT: &str = "INSERT INTO outbox
      (tenant, sender, sink, event, subject, body, created_at, position, available_at, fence, tries)
-     SELECT $1, $2, $3, $4, $5, $6, $7, COALESCE(MAX(position), 0) + 1,
-            CASE WHEN COUNT(*) = 0 THEN $7 ELSE $8 END, 0, 0
+     SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT),
+            CAST($6 AS TEXT), CAST($7 AS BIGINT), COALESCE(MAX(position), 0) + 1,
+            CASE WHEN COUNT(*) = 0 THEN CAST($7 AS BIGINT) ELSE CAST($8 AS BIGINT) END, 0, 0
      FROM outbox WHERE tenant = $1 AND sender = $2 AND sink = $3 AND subject = $5 AND dead_at IS NULL
      ON CONFLICT DO NOTHING";
 
@@ -127,14 +128,7 @@ impl Operation for RedriveEvent {
             return Ok(false);
         };
         // It goes alone: what came after it has gone before.
-        let alive = OutboxRow {
-            dead_at: None,
-            available_at: *now,
-            fence: row.fence + 1,
-            tries: 0,
-            owner: None,
-            ..row
-        };
+        let alive = OutboxRow { dead_at: None, available_at: *now, fence: row.fence + 1, tries: 0, owner: None, ..row };
         rows.outbox.put(key, alive);
         rows.bells.outbox = true;
         Ok(true)

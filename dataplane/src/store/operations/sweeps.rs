@@ -26,8 +26,7 @@ impl Operation for ClaimSweep {
             Some(sweep) => (sweep.swept_until, sweep.fence + 1),
             None => (None, 1),
         };
-        let claimed =
-            records::Sweep { swept_until, available_at: *lease_until, fence, owner: Some(owner.clone()) };
+        let claimed = records::Sweep { swept_until, available_at: *lease_until, fence, owner: Some(owner.clone()) };
         rows.sweeps.put(key, claimed);
         Ok(Some(SweepClaim { tenant: tenant.clone(), account: account.clone(), fence, swept_until }))
     }

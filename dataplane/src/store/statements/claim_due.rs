@@ -132,8 +132,7 @@ async fn surroundings(
     }
     contacts.sort_unstable();
     contacts.dedup();
-    let lookups =
-        vec![Lookup { finder: &CONTACT, keys: contacts }, Lookup { finder: &ATTEMPT, keys: attempts }];
+    let lookups = vec![Lookup { finder: &CONTACT, keys: contacts }, Lookup { finder: &ATTEMPT, keys: attempts }];
     let found = connection.find(lookups).await?;
     let mut found = found.into_iter();
     let contacts = found.next().unwrap_or_default().iter().map(Contact::read).collect::<Result<_, _>>()?;

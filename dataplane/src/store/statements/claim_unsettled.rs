@@ -47,9 +47,8 @@ impl Statements for ClaimOfTenants {
             let ClaimUnsettled { now, owner, lease_until, limit } = &self.claim;
             let tenants = u32::try_from(self.tenants.len()).unwrap_or(u32::MAX);
             let each = limit.div_ceil(tenants.max(1));
-            let list = |tenant: &TenantId| {
-                values![tenant.as_str(), micros(*now), each, owner.as_str(), micros(*lease_until)]
-            };
+            let list =
+                |tenant: &TenantId| values![tenant.as_str(), micros(*now), each, owner.as_str(), micros(*lease_until)];
             let claimed = connection.query(CLAIM, self.tenants.iter().map(list).collect()).await?;
             let keys: Vec<_> = claimed.into_iter().flatten().map(|row| row.0).collect();
             let rows = connection.query(READ, keys).await?;

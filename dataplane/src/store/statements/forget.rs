@@ -67,8 +67,7 @@ impl Statements for Forget {
             let mut gone = 0;
             for (statements, before) in [(BODIES, self.bodies_before), (METADATA, self.metadata_before)] {
                 for sql in statements {
-                    let list =
-                        values![self.tenant.as_str(), self.sender.as_str(), micros(before), self.limit];
+                    let list = values![self.tenant.as_str(), self.sender.as_str(), micros(before), self.limit];
                     gone += connection.execute(sql, list).await?;
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane::apply::{self, ApplyContext};
+use dataplane::apply::{Applier, ApplyContext};
 use dataplane::budget::Budget;
 use dataplane::dispatch::Dispatcher;
 use dataplane::dispatch::brakes::Brakes;
@@ -128,17 +128,17 @@ async fn opens_window(world: &World, name: &str) {
         headers: "{}".into(),
         body: bytes::Bytes::new(),
         events: vec![WebhookEvent::Inbound(message)],
+        left_to_others_at: world.clock.now(),
     };
     world.store.record_webhook(webhook).await.unwrap();
-    apply::turn(&ApplyContext {
+    let (mut applier, _) = Applier::new(ApplyContext {
         store: Arc::clone(&world.store),
         configs: Arc::clone(&world.configs),
         clock: Arc::clone(&world.clock) as _,
         metrics: Arc::clone(&world.metrics),
         brakes: Arc::new(Brakes::new(Arc::clone(&world.metrics))),
-    })
-    .await
-    .unwrap();
+    });
+    applier.turn().await.unwrap();
 }
 
 fn says(body: &str) -> OutboundContent {

@@ -261,6 +261,7 @@ async fn before_the_configs_are_known_everybody_is_asked_to_come_back() {
     let connect = move |account: &ProviderAccount| providers::connect(account, &client);
     let configs = Arc::new(Configs::new(Arc::new(connect), Arc::clone(&metrics)));
     let context = Arc::new(HttpContext {
+        fresh: None,
         store: Arc::clone(&listeners.database.store) as _,
         configs: Arc::clone(&configs),
         clock: Arc::clone(&listeners.clock) as _,

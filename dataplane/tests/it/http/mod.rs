@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use dataplane::apply::{self, ApplyContext};
+use dataplane::apply::{Applier, ApplyContext};
 use dataplane::auth::Authenticator;
 use dataplane::config::{Applied, Configs};
 use dataplane::dispatch::brakes::Brakes;
@@ -56,6 +56,7 @@ impl Listeners {
         let clock = DrivenClock::new();
         let store: Arc<dyn Store> = Arc::clone(&database.store) as _;
         let context = Arc::new(HttpContext {
+            fresh: None,
             store,
             configs: Arc::clone(&configs),
             clock: Arc::clone(&clock) as _,
@@ -89,7 +90,8 @@ impl Listeners {
             metrics: Arc::clone(&self.metrics),
             brakes: Arc::new(Brakes::new(Arc::clone(&self.metrics))),
         };
-        while apply::turn(&context).await.unwrap() > 0 {}
+        let (mut applier, _) = Applier::new(context);
+        while applier.turn().await.unwrap() > 0 {}
     }
 
     /// A request of the tenant `shop`.

@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 use sha1::Sha1;
 
 use super::*;
+use crate::store::unapplied;
 use crate::world::{CUSTOMER, sink_config};
 
 const INBOUND: &str = "/webhooks/shop/support/twilio/inbound";
@@ -133,7 +134,7 @@ async fn what_is_not_signed_rightly_is_forbidden_and_leaves_nothing() {
         assert_eq!((answer.status, answer.text.as_str()), (StatusCode::FORBIDDEN, ""));
     }
     assert_eq!((counted(&shop, "rejected_signature"), counted(&shop, "accepted")), (4, 0));
-    assert!(shop.database.store().unapplied_events(10).await.unwrap().is_empty());
+    assert!(unapplied(shop.database.store()).await.is_empty());
 }
 
 #[tokio::test]
@@ -144,7 +145,7 @@ async fn a_callback_reaches_the_message_through_its_attempt() {
     let fields = [("MessageSid", SM1), ("MessageStatus", "delivered"), ("AccountSid", "AC1")];
     let answer = deliver(&shop, signed(&path, "token", &fields)).await;
     assert_eq!((answer.status, answer.text.as_str()), (StatusCode::NO_CONTENT, ""));
-    let logged = shop.database.store().unapplied_events(10).await.unwrap().remove(0);
+    let logged = unapplied(shop.database.store()).await.remove(0);
     let event = serde_json::to_value(logged.event.unwrap()).unwrap();
     assert_eq!((&event["attempt"], &event["status"]), (&json!(attempt), &json!("delivered")));
     // Nobody knows the attempt (another database): the status waits, and nothing breaks.

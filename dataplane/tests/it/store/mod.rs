@@ -12,10 +12,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataplane::event;
-use dataplane::store::Store;
-use dataplane::store::message::{AcceptMessage, Acceptance, Message, NewMessage, Priority, Reason, SinkId};
+use dataplane::store::message::{
+    AcceptMessage, Acceptance, Message, NewMessage, OnUnconfirmed, Priority, Reason, SinkId,
+};
 use dataplane::store::queue::{AttemptResult, Began, BeginAttempt, Claim, ClaimDue, Fenced, FinishAttempt, LaneRef};
-use dataplane::store::webhook::{Applied, ApplyEvent, Consequence, LoggedEvent, Received, RecordWebhook, Recorded};
+use dataplane::store::webhook::{
+    Applied, ApplyEvent, ClaimUnapplied, Consequence, LoggedEvent, Received, RecordWebhook, Recorded,
+};
+use dataplane::store::{PostgresUrl, SqlStore, Store};
 use jiff::{SignedDuration, Timestamp};
 use messaging::address::Address;
 use messaging::content::{InboundContent, OutboundContent};
@@ -25,8 +29,6 @@ use messaging::policy::Purpose;
 use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-
-use dataplane::store::sqlite::SqliteStore;
 
 /// Makes a test of each promise for each database.
 macro_rules! promises {
@@ -40,13 +42,22 @@ macro_rules! promises {
                 }
             )*
         }
+        mod on_postgres {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    let database = crate::store::Postgres::new().await;
+                    super::$promise(database.store()).await;
+                }
+            )*
+        }
     };
 }
 pub(crate) use promises;
 
 /// A SQLite database in a new file, and its writer.
 pub(crate) struct Sqlite {
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<SqlStore>,
     pub(crate) directory: TempDir,
     pub(crate) writer: JoinSet<()>,
 }
@@ -57,9 +68,9 @@ impl Sqlite {
     }
 
     pub(crate) async fn open(directory: TempDir) -> Self {
-        let (store, committer) = SqliteStore::open(&directory.path().join("store.db")).await.unwrap();
+        let (store, writers) = SqlStore::sqlite(&directory.path().join("store.db")).await.unwrap();
         let mut writer = JoinSet::new();
-        writer.spawn(committer.run());
+        writer.spawn(writers.run());
         Self { store: Arc::new(store), directory, writer }
     }
 
@@ -72,6 +83,38 @@ impl Sqlite {
         self.writer.shutdown().await;
         drop(self.store);
         Self::open(self.directory).await
+    }
+}
+
+/// A replica on a new PostgreSQL database of the server that all tests share.
+pub(crate) struct Postgres {
+    pub(crate) store: Arc<SqlStore>,
+    pub(crate) url: PostgresUrl,
+    _writers: JoinSet<()>,
+}
+
+impl Postgres {
+    pub(crate) async fn new() -> Self {
+        let server = postgres_cluster::shared().await.unwrap();
+        let database = format!("test_{}", uuid::Uuid::new_v4().simple());
+        server.create_database(&database).await.unwrap();
+        Self::open(server.url(&database).parse().unwrap()).await
+    }
+
+    /// Another replica on the same database.
+    pub(crate) async fn another(&self) -> Self {
+        Self::open(self.url.clone()).await
+    }
+
+    async fn open(url: PostgresUrl) -> Self {
+        let (store, writers) = SqlStore::postgres(&url).await.unwrap();
+        let mut running = JoinSet::new();
+        running.spawn(writers.run());
+        Self { store: Arc::new(store), url, _writers: running }
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
     }
 }
 
@@ -119,6 +162,7 @@ pub(crate) fn new_message(seconds: i64) -> NewMessage {
         priority: Priority::Utility,
         reply_to: None,
         metadata: BTreeMap::from([("order".to_owned(), "1".to_owned())]),
+        on_unconfirmed: OnUnconfirmed::Fail,
         created_at: at(seconds),
         scheduled_at: None,
         expires_at: None,
@@ -226,6 +270,7 @@ pub(crate) fn webhook(seconds: i64, events: Vec<WebhookEvent>) -> RecordWebhook 
         headers: "{}".into(),
         body: "a=b".into(),
         events,
+        left_to_others_at: at(seconds),
     }
 }
 
@@ -259,10 +304,16 @@ pub(crate) fn consequence(logged: &LoggedEvent) -> ApplyEvent {
     }
 }
 
+/// What is in the log and has not taken effect; nothing is claimed by asking.
+pub(crate) async fn unapplied(store: &dyn Store) -> Vec<LoggedEvent> {
+    let claim = ClaimUnapplied { now: at(1_000_000_000), lease_until: at(0), limit: 100 };
+    store.claim_unapplied(claim).await.unwrap()
+}
+
 /// Applies everything in the log.
 pub(crate) async fn apply_all(store: &dyn Store) -> Vec<Applied> {
     let mut applied = Vec::new();
-    for logged in store.unapplied_events(100).await.unwrap() {
+    for logged in unapplied(store).await {
         applied.push(store.apply_event(consequence(&logged)).await.unwrap());
     }
     applied

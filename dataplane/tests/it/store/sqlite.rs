@@ -1,7 +1,6 @@
 //! What only a store in a file and of this process can show: group commit, its bounds, and a crash at any moment.
 
-use dataplane::store::sqlite::SqliteStore;
-use dataplane::store::{Store, StoreError};
+use dataplane::store::{SqlStore, Store, StoreError, Writers};
 use futures::future::{join, join_all};
 use messaging::lifecycle::MessageStatus::{Queued, Submitted};
 
@@ -66,26 +65,32 @@ async fn an_attempt_under_way_at_a_crash_is_known_afterwards() {
 }
 
 /// A store whose writer does not run yet, so that what is written waits for one group.
-async fn still() -> (TempDir, SqliteStore, dataplane::store::sqlite::Committer) {
+async fn still() -> (TempDir, SqlStore, Writers) {
     let directory = tempfile::tempdir().unwrap();
-    let (store, committer) = SqliteStore::open(&directory.path().join("store.db")).await.unwrap();
+    let (store, committer) = SqlStore::sqlite(&directory.path().join("store.db")).await.unwrap();
     (directory, store, committer)
 }
 
 #[tokio::test]
 async fn a_write_that_fails_harms_no_other_of_its_group() {
-    let (_directory, store, committer) = still().await;
-    let twice = new_message(0);
-    let mut messages: Vec<_> = (1..6).map(new_message).collect();
-    messages.extend([twice.clone(), twice]);
+    let (directory, store, committer) = still().await;
+    let messages: Vec<_> = (1..8).map(new_message).collect();
+    let refused = messages[3].id;
+    // The database itself refuses one of them, which fails the whole transaction.
+    let database = rusqlite::Connection::open(directory.path().join("store.db")).unwrap();
+    let trigger = format!(
+        "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.id = '{refused}' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    );
+    database.execute_batch(&trigger).unwrap();
     let writes = messages.into_iter().map(|m| store.accept_message(AcceptMessage { message: m, idempotency: None }));
     let events = (0..3).map(|n| record(&store, n, inbound(&format!("SM{n}"))));
     let mut writer = JoinSet::new();
     let (answers, (recorded, _)) =
         join(join_all(writes), async { join(join_all(events), async { writer.spawn(committer.run()) }).await }).await;
-    let failed = answers.iter().filter(|a| matches!(a, Err(StoreError::Failed(_)))).count();
+    let failed: Vec<usize> =
+        (0..7).filter(|n| matches!(&answers[*n], Err(StoreError::Failed(reason)) if reason.contains("no"))).collect();
     let new = answers.iter().filter(|a| matches!(a, Ok(Acceptance::New(_)))).count();
-    assert_eq!((failed, new), (1, 6), "{answers:?}");
+    assert_eq!((failed, new), (vec![3], 6), "{answers:?}");
     assert!(recorded.iter().all(|r| r.new == [true]), "{recorded:?}");
     assert_eq!(store.queue_counts(at(100)).await.unwrap().due, 6);
 }

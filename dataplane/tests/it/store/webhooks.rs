@@ -33,7 +33,7 @@ async fn an_event_is_new_once_however_often_it_comes_and_however_close(store: &d
     let recorded = join_all((0..10).map(|_| record(store, 0, inbound("SM1")))).await;
     assert_eq!(recorded.iter().filter(|r| r.new == [true]).count(), 1, "{recorded:?}");
     assert!(record(store, 5, inbound("SM1")).await.is_duplicate());
-    assert_eq!(store.unapplied_events(100).await.unwrap().len(), 1);
+    assert_eq!(unapplied(store).await.len(), 1);
     assert_eq!(record(store, 5, inbound("SM2")).await, Recorded { new: vec![true] });
 }
 
@@ -51,18 +51,18 @@ async fn a_webhook_of_several_events_is_new_in_part(store: &dyn Store) {
     record(store, 0, inbound("SM1")).await;
     let both = webhook(1, vec![inbound("SM1"), inbound("SM2"), inbound("SM2")]);
     assert_eq!(store.record_webhook(both).await.unwrap().new, [false, true, false]);
-    assert_eq!(store.unapplied_events(100).await.unwrap().len(), 2);
+    assert_eq!(unapplied(store).await.len(), 2);
 }
 
 async fn an_event_takes_effect_once_whoever_applies_it(store: &dyn Store) {
     record(store, 0, inbound("SM1")).await;
-    let logged = store.unapplied_events(10).await.unwrap();
+    let logged = unapplied(store).await;
     let outcomes = join_all((0..5).map(|_| store.apply_event(consequence(&logged[0])))).await;
     let now = outcomes.iter().filter(|o| matches!(o, Ok(Applied::Now { .. }))).count();
     let before = outcomes.iter().filter(|o| matches!(o, Ok(Applied::Before))).count();
     assert_eq!((now, before), (1, 4), "{outcomes:?}");
     assert_eq!(store.outbox_counts(at(1)).await.unwrap().waiting, 1);
-    assert!(store.unapplied_events(10).await.unwrap().is_empty());
+    assert!(unapplied(store).await.is_empty());
 }
 
 async fn a_message_from_a_customer_opens_the_window_and_is_told_of_once(store: &dyn Store) {
@@ -77,7 +77,7 @@ async fn a_message_from_a_customer_opens_the_window_and_is_told_of_once(store: &
 
 async fn say(store: &dyn Store, seconds: i64, id: &str, change: OptChange) {
     record(store, seconds, inbound(id)).await;
-    let logged = store.unapplied_events(10).await.unwrap();
+    let logged = unapplied(store).await;
     let mut apply = consequence(&logged[0]);
     let Consequence::Received(received) = &mut apply.consequence else { panic!("{apply:?}") };
     let reply = new_message(seconds);

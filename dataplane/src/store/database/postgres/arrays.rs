@@ -29,10 +29,12 @@ pub(super) fn columns<'a>(kinds: &[(&'static str, Kind)], rows: &'a [Vec<Value>]
     let column = |i: usize, kind: Kind| {
         let values = rows.iter().map(move |row| row.get(i));
         match kind {
-            Kind::Int => Column::Int(values.map(|v| if let Some(Value::Int(n)) = v { Some(*n) } else { None }).collect()),
-            Kind::Text => {
-                Column::Text(values.map(|v| if let Some(Value::Text(t)) = v { Some(t.as_str()) } else { None }).collect())
+            Kind::Int => {
+                Column::Int(values.map(|v| if let Some(Value::Int(n)) = v { Some(*n) } else { None }).collect())
             }
+            Kind::Text => Column::Text(
+                values.map(|v| if let Some(Value::Text(t)) = v { Some(t.as_str()) } else { None }).collect(),
+            ),
             Kind::Blob => {
                 Column::Blob(values.map(|v| if let Some(Value::Blob(b)) = v { Some(&b[..]) } else { None }).collect())
             }
@@ -59,11 +61,7 @@ pub(super) fn unnest(kinds: &[(&'static str, Kind)]) -> String {
 }
 
 impl ToSql for Value {
-    fn to_sql(
-        &self,
-        ty: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         match self {
             Self::Null => Ok(IsNull::Yes),
             Self::Int(number) if *ty == Type::INT4 => i32::try_from(*number)?.to_sql(ty, out),

@@ -108,8 +108,7 @@ impl Link {
              WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'synchronous_standby_names') ORDER BY name";
         let mut durability = Durability { narrowed_by: Vec::new(), synchronous_standbys: String::new() };
         for row in self.client.query(sql, &[]).await.map_err(failed)? {
-            let (name, setting): (&str, &str) =
-                (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            let (name, setting): (&str, &str) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
             match (name, setting) {
                 ("synchronous_standby_names", standbys) => durability.synchronous_standbys = standbys.to_owned(),
                 ("fsync" | "full_page_writes" | "synchronous_commit", "off") => {
