@@ -65,9 +65,20 @@ mod tests {
             .prop_map(|pairs| pairs.join("&").into_bytes())
     }
 
+    /// The same for an entry of the log.
+    fn entry() -> impl Strategy<Value = Vec<u8>> {
+        let key = prop_oneof!["sid|from|to|body|num_media|direction|media|date_created", "[a-z]{0,4}"];
+        let value = prop_oneof![
+            "\"(SM1|inbound|whatsapp:\\+[0-9]{7,15}|[0-9]|[a-z ]{0,8})\"",
+            "null|true|-?[0-9]{1,3}|\\[\\]|\\{\\}|\\[\\{\"url\":\"u\"\\}\\]"
+        ];
+        proptest::collection::vec((key, value).prop_map(|(key, value)| format!("\"{key}\":{value}")), 0..9)
+            .prop_map(|members| format!("{{{}}}", members.join(",")).into_bytes())
+    }
+
     proptest! {
         #[test]
-        fn any_webhook_is_one_event(bytes in prop_oneof![form(), any::<Vec<u8>>()]) {
+        fn any_webhook_is_one_event(bytes in prop_oneof![form(), entry(), any::<Vec<u8>>()]) {
             webhook(&bytes);
         }
 

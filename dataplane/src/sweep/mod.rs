@@ -17,7 +17,7 @@ mod account;
 mod plan;
 mod store;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,12 +64,14 @@ pub struct Sweeper {
     context: SweepContext,
     /// When this replica tries an account next.
     next: HashMap<AccountKey, Timestamp>,
+    /// Accounts whose turn has come, in its order.
+    waiting: VecDeque<AccountKey>,
     sweeps: JoinSet<()>,
 }
 
 impl Sweeper {
     pub fn new(context: SweepContext) -> Self {
-        Self { context, next: HashMap::new(), sweeps: JoinSet::new() }
+        Self { context, next: HashMap::new(), waiting: VecDeque::new(), sweeps: JoinSet::new() }
     }
 
     /// Sweeps until told to stop. Sweeps that are going on then are given up: what was recorded is, and the next begins
@@ -81,14 +83,25 @@ impl Sweeper {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = look.tick() => self.turn(),
-                Some(ended) = self.sweeps.join_next() => sweep_ended(ended),
+                Some(ended) = self.sweeps.join_next() => {
+                    sweep_ended(ended);
+                    self.begin();
+                }
             }
         }
     }
 
     /// Begins to sweep the accounts that this replica has not tried for a while.
     pub fn turn(&mut self) {
-        let SweepContext { configs, clock, options, .. } = &self.context;
+        if self.waiting.is_empty() {
+            self.look();
+        }
+        self.begin();
+    }
+
+    /// Finds the accounts that are to be tried. Who has waited longest goes first.
+    fn look(&mut self) {
+        let SweepContext { configs, clock, .. } = &self.context;
         let now = clock.now();
         let mut accounts: Vec<AccountKey> = Vec::new();
         for tenant in configs.all() {
@@ -98,28 +111,34 @@ impl Sweeper {
         accounts.sort();
         accounts.dedup();
         self.next.retain(|key, _| accounts.binary_search(key).is_ok());
-        // Who has waited longest goes first.
+        accounts.retain(|key| self.next.get(key).is_none_or(|at| *at <= now));
         accounts.sort_by_key(|key| self.next.get(key).copied().unwrap_or(Timestamp::MIN));
-        for key in accounts {
-            let is_due = self.next.get(&key).is_none_or(|at| *at <= now);
-            if !is_due || self.sweeps.len() >= AT_ONCE {
-                break;
-            }
-            self.next.insert(key.clone(), after(now, options.every / TRIES));
+        self.waiting = accounts.into();
+    }
+
+    /// Begins as many sweeps as there is room for.
+    fn begin(&mut self) {
+        while self.sweeps.len() < AT_ONCE
+            && let Some(key) = self.waiting.pop_front()
+        {
+            let SweepContext { clock, options, .. } = &self.context;
+            self.next.insert(key.clone(), after(clock.now(), options.every / TRIES));
             let context = self.context.clone();
             self.sweeps.spawn(async move {
                 let (tenant, account) = key;
                 if let Err(error) = account::sweep(&context, &tenant, &account).await {
-                    tracing::warn!(%tenant, %account, %error, "an account could not be swept; it is tried again");
+                    let error = anyhow::Error::new(error);
+                    tracing::warn!(%tenant, %account, error = format!("{error:#}"), "an account could not be swept; it is tried again");
                 }
             });
         }
     }
 
-    /// Waits until no sweep is going on.
+    /// Waits until every sweep that is to be made now is at its end.
     pub async fn settle_down(&mut self) {
         while let Some(ended) = self.sweeps.join_next().await {
             sweep_ended(ended);
+            self.begin();
         }
     }
 }

@@ -93,7 +93,8 @@ impl Swept {
             configs: Arc::clone(&self.configs),
             clock: Arc::clone(&self.world.clock) as _,
             metrics: Arc::clone(&self.world.metrics),
-            budget: Arc::new(Budget::default()),
+            // The clock stands still while somebody waits, so nobody has to.
+            budget: Arc::new(Budget::new(1000, 1000)),
             options: SweepOptions { every: EVERY, ..SweepOptions::new(owner) },
         });
         sweeper.turn();
@@ -288,6 +289,23 @@ async fn a_log_that_cannot_be_read_is_read_again_from_where_it_was() {
     swept.sweep().await;
     assert!(swept.cursors.swept_until() > before);
     swept.recovered(1);
+}
+
+#[tokio::test]
+async fn every_tenants_account_has_its_turn_however_many_there_are() {
+    let swept = Swept::new().await;
+    let shop: serde_json::Value =
+        serde_json::from_slice(&swept.configs.get(&tenant("shop")).unwrap().config.to_json()).unwrap();
+    for n in 0..30 {
+        let mut config = shop.clone();
+        config["tenant"] = json!(format!("shop-{n}"));
+        assert_eq!(swept.configs.apply(&tenant(&format!("shop-{n}")), &bytes(&config)), Applied::New);
+    }
+    swept.world.clock.advance(minutes(6));
+    swept.sweep().await;
+    let rows = swept.cursors.0.lock().unwrap();
+    assert_eq!(rows.len(), 31);
+    assert!(rows.values().all(|row| row.swept_until.is_some()));
 }
 
 #[tokio::test]

@@ -98,9 +98,11 @@ fn the_log_is_cut_at_the_time_and_turned_oldest_first() {
 fn a_logged_failure_keeps_its_code_and_an_unknown_word_is_at_least_accepted() {
     let of = |row: Value| serde_json::from_value(row).ok().and_then(logged).expect("a message");
     let failed = of(json!({"sid": "MM1", "status": "undelivered", "direction": "outbound-api", "error_code": 63024,
-        "error_message": null, "from": "whatsapp:+14155238886", "to": "whatsapp:+447700900123", "body": ""}));
+        "error_message": null, "from": "whatsapp:+14155238886", "to": "whatsapp:+447700900123", "body": "",
+        "num_media": "2"}));
     let failure = failed.failure.expect("a failure");
     assert_eq!((failed.status, failure.code.as_deref(), failed.body), (MessageStatus::Failed, Some("63024"), None));
+    assert_eq!(failed.files, Some(2));
     assert_eq!(failed.to.map(|to| to.to_string()).as_deref(), Some("+447700900123"));
     assert_eq!(of(json!({"sid": "SM1", "status": "levitating"})).status, MessageStatus::Accepted);
     let inbound = of(json!({"sid": "SM1", "status": "received", "direction": "inbound"}));

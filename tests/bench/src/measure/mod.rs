@@ -1,0 +1,117 @@
+//! What is measured: one file for each.
+
+pub(crate) mod latency;
+pub(crate) mod queue;
+pub(crate) mod replicas;
+pub(crate) mod send;
+pub(crate) mod webhooks;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use tempfile::TempDir;
+use tests::process::root;
+
+use crate::results::Results;
+use crate::servers::data_plane::{DataPlane, Parts};
+use crate::servers::database::{Database, Databases, Kind};
+use crate::tenant;
+
+/// A thing to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Measurement {
+    /// Webhooks as fast as they are answered, beside the server that only verifies and the handler in Express.
+    Webhooks,
+    /// How long a webhook waits at a fixed rate.
+    Latency,
+    /// Accepting messages, and handing them over.
+    Send,
+    /// Two replicas on one database.
+    Replicas,
+    /// What a claim costs when a million messages wait.
+    Queue,
+}
+
+impl Measurement {
+    pub(crate) const ALL: [Self; 5] = [Self::Webhooks, Self::Latency, Self::Send, Self::Replicas, Self::Queue];
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Webhooks => "webhooks, as fast as they are answered",
+            Self::Latency => "webhooks, at a fixed rate",
+            Self::Send => "sends, accepted and handed over",
+            Self::Replicas => "two replicas on one database",
+            Self::Queue => "claims from a long queue",
+        }
+    }
+
+    pub(crate) async fn run(self, bench: &Bench, results: &mut Results) -> Result<()> {
+        match self {
+            Self::Webhooks => webhooks::measure(bench, results).await,
+            Self::Latency => latency::measure(bench, results).await,
+            Self::Send => send::measure(bench, results).await,
+            Self::Replicas => replicas::measure(bench, results).await,
+            Self::Queue => queue::measure(bench, results).await,
+        }
+    }
+}
+
+/// What the measurements share.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) databases: Databases,
+    kinds: Vec<Kind>,
+    /// On a disk, as the databases are.
+    target: std::path::PathBuf,
+    peak_mib: Mutex<Option<f64>>,
+}
+
+impl Bench {
+    pub(crate) fn start(kinds: Vec<Kind>) -> Result<Self> {
+        let target = root().join("target/bench");
+        std::fs::create_dir_all(&target).with_context(|| format!("making {}", target.display()))?;
+        Ok(Self { databases: Databases::default(), kinds, target, peak_mib: Mutex::default() })
+    }
+
+    /// Nothing yet for each database that is measured.
+    pub(crate) fn on_each<T: Default>(&self) -> Vec<(Kind, T)> {
+        self.kinds.iter().map(|kind| (*kind, T::default())).collect()
+    }
+
+    /// An empty directory for one run, with the tenant's config in it.
+    pub(crate) fn directory(&self, template: &str) -> Result<TempDir> {
+        let directory = tempfile::Builder::new().prefix("run-").tempdir_in(&self.target)?;
+        std::fs::create_dir(directory.path().join("config"))?;
+        tenant::write(&directory.path().join("config"), template)?;
+        Ok(directory)
+    }
+
+    /// A data plane without a provider.
+    pub(crate) async fn data_plane(
+        &self,
+        directory: &Path,
+        parts: Parts,
+        database: &Arc<Database>,
+    ) -> Result<DataPlane> {
+        DataPlane::start("data-plane", directory, parts, database, None).await
+    }
+
+    /// Notes how much memory a data plane had at most, and ends it.
+    pub(crate) fn end(&self, data_plane: DataPlane) -> Result<()> {
+        self.note_memory(data_plane.peak_mib()?);
+        data_plane.stop()
+    }
+
+    pub(crate) fn note_memory(&self, mib: f64) {
+        let mut peak = self.peak_mib.lock().unwrap_or_else(PoisonError::into_inner);
+        *peak = Some(peak.map_or(mib, |peak| peak.max(mib)));
+    }
+
+    /// The most memory that any data plane had.
+    pub(crate) fn peak_mib(&self) -> Option<f64> {
+        *self.peak_mib.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

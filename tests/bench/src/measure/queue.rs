@@ -1,0 +1,194 @@
+//! What a claim costs when a million messages wait, beside what it costs when a thousand do. Through the store itself, in a
+//! process of its own: a turn is what dispatch does, looking at the lanes and claiming from them.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use dataplane::clock::SystemClock;
+use dataplane::settings::StoreUrl;
+use dataplane::store::Store;
+use dataplane::store::message::{AcceptMessage, NewMessage, Priority};
+use dataplane::store::queue::{ClaimDue, LaneRef};
+use dataplane::store::sqlite::SqliteStore;
+use jiff::Timestamp;
+use messaging::clock::{Clock, after};
+use messaging::content::OutboundContent;
+use messaging::id::{MessageId, TenantId};
+use messaging::policy::Purpose;
+use serde::{Deserialize, Serialize};
+use tests::process::output;
+use tokio::task::JoinSet;
+
+use super::Bench;
+use super::webhooks::NO_TEMPLATE;
+use crate::cost::peak_mib;
+use crate::results::Results;
+use crate::servers::database::Kind;
+use crate::statistics::median;
+use crate::tenant::{SENDERS, TEMPLATE, TENANT};
+
+const SHORT: u32 = 1_000;
+const LONG: u32 = 1_000_000;
+/// Messages that one turn claims, over all senders.
+const PER_TURN: u32 = 64;
+/// Claimed from each queue; as the short one is empty after a thousand, it is filled again.
+const CLAIMS: u32 = 10_000;
+/// Accepted at once while the queue is filled: what the store commits as one group.
+const FILLING: u32 = 1_024;
+
+/// What the process that claims is told.
+#[derive(Debug, Args)]
+pub(crate) struct ClaimSettings {
+    #[arg(long)]
+    store: StoreUrl,
+    /// Messages that wait when claiming begins.
+    #[arg(long)]
+    queued: u32,
+    /// Messages to claim.
+    #[arg(long)]
+    claims: u32,
+}
+
+/// What it found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimFigures {
+    /// Of a turn, for each message that it claimed; the median of all turns.
+    claim_us: f64,
+    filled_per_second: f64,
+    peak_mib: f64,
+}
+
+pub(crate) async fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
+    for (kind, ()) in bench.on_each() {
+        let short = in_its_own_process(bench, kind, SHORT).await?;
+        let long = in_its_own_process(bench, kind, LONG).await?;
+        bench.note_memory(long.peak_mib);
+        // PostgreSQL is what the promise is about.
+        let name = if kind == Kind::Postgres { "queue".to_owned() } else { format!("queue.{}", kind.name()) };
+        results.figure(format!("{name}.claim_us_at_{SHORT}"), short.claim_us, "µs");
+        results.figure(format!("{name}.claim_us_at_{LONG}"), long.claim_us, "µs");
+        results.figure(format!("{name}.claim_ratio_{LONG}_to_{SHORT}"), long.claim_us / short.claim_us, "");
+        results.figure(format!("{name}.filled_per_s"), long.filled_per_second, "1/s");
+        results.figure(format!("{name}.memory_mb_at_{LONG}"), long.peak_mib, "MiB");
+    }
+    Ok(())
+}
+
+async fn in_its_own_process(bench: &Bench, kind: Kind, queued: u32) -> Result<ClaimFigures> {
+    let directory = bench.directory(NO_TEMPLATE)?;
+    let database = bench.databases.fresh(kind, directory.path()).await?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["claim", "--store", database.url()]);
+    command.args(["--queued", &queued.to_string(), "--claims", &CLAIMS.to_string()]);
+    let printed = output(command).await?;
+    serde_json::from_str(&printed).with_context(|| format!("what the process that claims printed: {printed}"))
+}
+
+/// The process itself.
+#[tokio::main]
+pub(crate) async fn claim(settings: &ClaimSettings) -> Result<()> {
+    let mut ground = JoinSet::new();
+    let store = open(&settings.store, &mut ground).await?;
+    let (mut claimed, mut filled) = (0, 0);
+    let mut costs = Vec::new();
+    let began = Instant::now();
+    let mut filling = began.elapsed();
+    while claimed < settings.claims {
+        let began = Instant::now();
+        fill(&store, filled, settings.queued).await?;
+        filling += began.elapsed();
+        filled += settings.queued;
+        let until = (claimed + settings.queued).min(settings.claims);
+        while claimed < until {
+            let (taken, micros) = turn(store.as_ref()).await?;
+            claimed += taken;
+            costs.push(micros / f64::from(taken));
+        }
+    }
+    store.close().await;
+    while let Some(ended) = ground.join_next().await {
+        ended?;
+    }
+    let figures = ClaimFigures {
+        claim_us: median(&costs),
+        filled_per_second: f64::from(filled) / filling.as_secs_f64(),
+        peak_mib: peak_mib(std::process::id())?,
+    };
+    #[expect(clippy::print_stdout, reason = "what the first process reads")]
+    {
+        println!("{}", serde_json::to_string(&figures)?);
+    }
+    Ok(())
+}
+
+async fn open(url: &StoreUrl, ground: &mut JoinSet<()>) -> Result<Arc<dyn Store>> {
+    let StoreUrl::Sqlite(file) = url;
+    let (store, committer) = SqliteStore::open(file).await?;
+    ground.spawn(committer.run());
+    Ok(Arc::new(store))
+}
+
+/// Accepts messages, counted from `first`, so many at once that they are committed in groups.
+async fn fill(store: &Arc<dyn Store>, first: u32, count: u32) -> Result<()> {
+    let mut fillers = JoinSet::new();
+    for filler in 0..FILLING {
+        let store = Arc::clone(store);
+        fillers.spawn(async move {
+            let mut n = first + filler;
+            while n < first + count {
+                let message = message(n, SystemClock.now())?;
+                store.accept_message(AcceptMessage { message, idempotency: None }).await?;
+                n += FILLING;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(filled) = fillers.join_next().await {
+        filled??;
+    }
+    Ok(())
+}
+
+/// One turn of dispatch, its claims evenly over all lanes. Answers how many messages it claimed, and in how many µs.
+async fn turn(store: &dyn Store) -> Result<(u32, f64)> {
+    let now = SystemClock.now();
+    let began = Instant::now();
+    let lanes = store.lanes().await?;
+    let due: Vec<LaneRef> = lanes.into_iter().filter(|lane| lane.next_at <= now).map(|lane| lane.lane).collect();
+    let share = PER_TURN.div_ceil(u32::try_from(due.len().max(1))?);
+    let shares = due.into_iter().map(|lane| (lane, share)).collect();
+    let lease_until = after(now, std::time::Duration::from_secs(3600));
+    let claims = store.claim_due(ClaimDue { now, owner: "bench".to_owned(), lease_until, shares }).await?;
+    let micros = began.elapsed().as_secs_f64() * 1e6;
+    ensure!(!claims.is_empty(), "nothing was there to be claimed");
+    Ok((u32::try_from(claims.len())?, micros))
+}
+
+/// The nth message, to somebody of its own, through every sender in turn.
+fn message(n: u32, now: Timestamp) -> Result<NewMessage> {
+    let mut entropy = [0; 10];
+    entropy[..4].copy_from_slice(&n.to_be_bytes());
+    Ok(NewMessage {
+        id: MessageId::new(now, &entropy),
+        tenant: TenantId::new(TENANT)?,
+        sender: SENDERS[n as usize % SENDERS.len()].parse()?,
+        messaging_service_sid: None,
+        to: format!("+44770{n:07}").parse()?,
+        content: OutboundContent::Template {
+            name: TEMPLATE.parse()?,
+            language: Some("en_US".to_owned()),
+            values: [("1".to_owned(), "Ava".to_owned())].into(),
+        },
+        purpose: Purpose::Message,
+        priority: Priority::Utility,
+        reply_to: None,
+        metadata: [("order".to_owned(), n.to_string())].into(),
+        created_at: now,
+        scheduled_at: None,
+        expires_at: None,
+    })
+}

@@ -1,0 +1,142 @@
+//! Sends: accepted over the tenants' API, each under a key of its own and committed before the answer; then handed over to
+//! the provider, with limits that are never felt.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use tests::eventually::eventually;
+
+use super::Bench;
+use super::webhooks::CONNECTIONS;
+use crate::load::{Requests, closed};
+use crate::results::Results;
+use crate::servers::cpu;
+use crate::servers::data_plane::{DataPlane, Parts};
+use crate::servers::database::{Database, Kind};
+use crate::servers::provider::{AcceptedMessages, Provider};
+use crate::statistics::median;
+use crate::tenant::{API_KEY, SENDERS, TEMPLATE};
+
+const ROUNDS: usize = 2;
+/// Accepted before the clock starts, and handed over with the others.
+const WARM_UP: usize = 2_000;
+const MESSAGES: usize = 20_000;
+
+pub(crate) async fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
+    let mut runs = bench.on_each::<Vec<Run>>();
+    for _ in 0..ROUNDS {
+        for (kind, runs) in &mut runs {
+            runs.push(run(bench, *kind).await?);
+        }
+    }
+    for (kind, runs) in &runs {
+        // PostgreSQL is what the promise is about.
+        let name = if *kind == Kind::Postgres { "send".to_owned() } else { format!("send.{}", kind.name()) };
+        let of = |figure: fn(&Run) -> f64| median(&runs.iter().map(figure).collect::<Vec<_>>());
+        results.figure(format!("{name}.accept_per_s"), of(|run| run.accept_per_second), "1/s");
+        results.figure(format!("{name}.accept_cpu_us"), of(|run| run.accept_cpu_us), "µs");
+        results.figure(format!("{name}.accept_p99_ms"), of(|run| run.accept_p99_ms), "ms");
+        results.figure(format!("{name}.dispatch_per_s"), of(|run| run.dispatch_per_second), "1/s");
+    }
+    Ok(())
+}
+
+struct Run {
+    accept_per_second: f64,
+    accept_cpu_us: f64,
+    accept_p99_ms: f64,
+    dispatch_per_second: f64,
+}
+
+async fn run(bench: &Bench, kind: Kind) -> Result<Run> {
+    let provider_directory = tempfile::tempdir()?;
+    let provider = Provider::start(provider_directory.path(), 4 * (WARM_UP + MESSAGES)).await?;
+    let directory = bench.directory(&provider.template)?;
+    let database = bench.databases.fresh(kind, directory.path()).await?;
+
+    let server = bench.data_plane(directory.path(), Parts::Api, &database).await?;
+    database.quiesce().await?;
+    closed::run(&[server.api()], CONNECTIONS, &Arc::new(requests(0, WARM_UP))).await?;
+    let timed = Arc::new(requests(WARM_UP, MESSAGES));
+    let before = cpu(&[&server])?;
+    let outcome = closed::run(&[server.api()], CONNECTIONS, &timed).await?;
+    let spent = cpu(&[&server])?.saturating_sub(before);
+    bench.end(server)?;
+
+    let handed_over = dispatch(bench, directory.path(), &database, &provider, 1, WARM_UP + MESSAGES).await?;
+    ensure!(handed_over.repeated == 0, "{} messages were sent twice", handed_over.repeated);
+    Ok(Run {
+        accept_per_second: outcome.per_second(),
+        accept_cpu_us: spent.as_secs_f64() * 1e6 / MESSAGES as f64,
+        accept_p99_ms: outcome.latencies.percentile_ms(99),
+        dispatch_per_second: handed_over.count as f64 / handed_over.seconds,
+    })
+}
+
+/// Hands over everything that waits, and says what the provider has of it.
+pub(super) async fn dispatch(
+    bench: &Bench,
+    directory: &Path,
+    database: &Arc<Database>,
+    provider: &Provider,
+    replicas: usize,
+    messages: usize,
+) -> Result<AcceptedMessages> {
+    let mut servers = Vec::new();
+    for n in 0..replicas {
+        let name = format!("dispatch-{n}");
+        let server = DataPlane::start(&name, directory, Parts::Dispatch, database, Some(provider.base_url())).await?;
+        servers.push(server);
+    }
+    // The data plane is asked, not the provider: a list of all messages is a heavy answer.
+    eventually_slowly("everything is handed over", async || {
+        let mut accepted = 0.0;
+        for server in &servers {
+            let labels = [r#"outcome="accepted""#];
+            accepted +=
+                server.metric("whatsapp_attempts_total", &labels).await.map_err(|error| format!("{error:#}"))?;
+        }
+        if accepted >= messages as f64 { Ok(()) } else { Err(format!("{accepted} of {messages}")) }
+    })
+    .await?;
+    for server in servers {
+        bench.end(server)?;
+    }
+    let accepted = provider.accepted().await?;
+    ensure!(accepted.count >= messages, "the provider has {} of {messages} messages", accepted.count);
+    Ok(accepted)
+}
+
+/// Polls four times a second, so that asking costs nothing.
+async fn eventually_slowly(what: &str, mut probe: impl AsyncFnMut() -> Result<(), String>) -> Result<()> {
+    let mut ticks = tokio::time::interval(Duration::from_millis(250));
+    eventually(what, async || {
+        ticks.tick().await;
+        probe().await
+    })
+    .await
+}
+
+/// Messages to so many people, through every sender in turn.
+pub(super) fn requests(first: usize, count: usize) -> Requests {
+    let mut requests = Requests::default();
+    for n in first..first + count {
+        let body = json!({
+            "to": format!("+44770{n:07}"),
+            "from": SENDERS[n % SENDERS.len()],
+            "template": {"name": TEMPLATE, "language": "en_US", "values": {"1": "Ava"}},
+            "metadata": {"order": n.to_string()},
+        })
+        .to_string();
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: whatsapp.example.com\r\nauthorization: Bearer {API_KEY}\r\n\
+             content-type: application/json\r\nidempotency-key: order-{n}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        requests.push(&[head.as_bytes(), body.as_bytes()].concat());
+    }
+    requests
+}

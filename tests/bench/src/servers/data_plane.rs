@@ -1,0 +1,143 @@
+//! The data plane itself: the released binary, on a database of its own or one that replicas share.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use dataplane::settings::Role;
+use tests::process::{Process, binary};
+use tests::world::Ports;
+
+use super::database::Database;
+use super::{Server, cpu, until};
+use crate::cost::{cpu_of_family, peak_mib};
+
+/// Which parts of it run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parts {
+    /// Webhooks are committed and answered.
+    Webhooks,
+    /// And they take effect.
+    WebhooksAndEffects,
+    /// Sends are accepted.
+    Api,
+    /// What was accepted is handed over.
+    Dispatch,
+}
+
+impl Parts {
+    fn roles(self) -> String {
+        match self {
+            Self::Webhooks => "webhooks".to_owned(),
+            Self::WebhooksAndEffects => {
+                let apply = Role::ALL.iter().map(ToString::to_string).find(|role| role == "apply");
+                std::iter::once("webhooks".to_owned()).chain(apply).collect::<Vec<_>>().join(",")
+            }
+            Self::Api => "api".to_owned(),
+            Self::Dispatch => "dispatch".to_owned(),
+        }
+    }
+}
+
+pub(crate) struct DataPlane {
+    process: Process,
+    ports: Ports,
+    database: Arc<Database>,
+}
+
+impl DataPlane {
+    /// Starts a replica and waits until it is ready. `config` holds the tenants' configs; `provider` stands in for the
+    /// real one's hosts.
+    pub(crate) async fn start(
+        name: &str,
+        directory: &Path,
+        parts: Parts,
+        database: &Arc<Database>,
+        provider: Option<&str>,
+    ) -> Result<Self> {
+        let ports = Ports::free()?;
+        let at = |port: u16| format!("127.0.0.1:{port}");
+        let mut command = Command::new(binary("whatsapp-dataplane")?);
+        command
+            .arg("serve")
+            .args(["--webhook-listen", &at(ports.webhooks)])
+            .args(["--api-listen", &at(ports.api)])
+            .args(["--admin-listen", &at(ports.admin)])
+            .args(["--store", database.url(), "--replica", name, "--roles", &parts.roles()])
+            .arg("--config-dir")
+            .arg(directory.join("config"))
+            .args(["--drain-delay", "0s"])
+            .env("RUST_LOG", "warn");
+        if let Some(provider) = provider {
+            command.args(["--twilio-base-url", provider]);
+        }
+        let mut process = Process::start(name, directory, &mut command)?;
+        let ready = format!("http://{}/readyz", at(ports.admin));
+        until("the data plane is ready", &mut process, async || {
+            reqwest::get(&ready).await?.error_for_status()?;
+            Ok(())
+        })
+        .await?;
+        Ok(Self { process, ports, database: Arc::clone(database) })
+    }
+
+    pub(crate) fn api(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.api))
+    }
+
+    /// The most memory that it has had, in MiB; its database server's is not in it.
+    pub(crate) fn peak_mib(&self) -> Result<f64> {
+        peak_mib(self.process.id())
+    }
+
+    /// The value of a metric, summed over its labels that contain all of `labels`.
+    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        let text = reqwest::get(format!("http://127.0.0.1:{}/metrics", self.ports.admin)).await?.text().await?;
+        let lines = text.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|label| line.contains(label))
+        });
+        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// Waits until it has nothing left to do: until two looks half a second apart find almost no work between them.
+    pub(crate) async fn rests(&self) -> Result<()> {
+        const LOOK: Duration = Duration::from_millis(500);
+        let mut looks = tokio::time::interval(LOOK);
+        let mut before = cpu(&[self])?;
+        looks.tick().await;
+        for _ in 0..240 {
+            looks.tick().await;
+            let now = cpu(&[self])?;
+            if now.saturating_sub(before) <= LOOK / 20 {
+                return Ok(());
+            }
+            before = now;
+        }
+        anyhow::bail!("the data plane still works after two minutes without load")
+    }
+
+    /// Tells it to end, and waits until it has.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let status = self.process.terminate()?;
+        ensure!(status.success(), "the data plane ended with {status}:\n{}", self.process.log_tail());
+        Ok(())
+    }
+}
+
+impl Server for DataPlane {
+    fn webhooks(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.webhooks))
+    }
+
+    fn processes_cpu(&self) -> Result<Duration> {
+        cpu_of_family(self.process.id())
+    }
+
+    fn database(&self) -> Option<&Database> {
+        Some(&self.database)
+    }
+}

@@ -1,0 +1,87 @@
+//! Databases, each fresh: SQLite in a file, or PostgreSQL with everything on that keeps a commit safe.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use postgres_cluster::Server;
+use tokio::sync::OnceCell;
+
+use crate::results::Results;
+
+/// What anybody would set who gives PostgreSQL a machine of its own; the rest is its default, fsync on.
+const SETTINGS: &[(&str, &str)] = &[("shared_buffers", "512MB"), ("max_wal_size", "4GB"), ("max_connections", "200")];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    Postgres,
+    Sqlite,
+}
+
+impl Kind {
+    /// As it stands in the names of figures.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+/// Where databases come from. The PostgreSQL server starts when the first is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Databases {
+    postgres: OnceCell<Arc<Server>>,
+    made: AtomicU32,
+}
+
+/// A database for one run.
+#[derive(Debug)]
+pub(crate) struct Database {
+    url: String,
+    server: Option<Arc<Server>>,
+}
+
+impl Databases {
+    pub(crate) fn describe(results: &mut Results) {
+        let settings: Vec<String> = SETTINGS.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        results.fact("postgres settings", settings.join(", "));
+    }
+
+    /// An empty database. A file of its own stands in `directory`.
+    pub(crate) async fn fresh(&self, kind: Kind, directory: &Path) -> Result<Arc<Database>> {
+        let database = match kind {
+            Kind::Sqlite => Database { url: format!("sqlite://{}", directory.join("data.db").display()), server: None },
+            Kind::Postgres => {
+                let launch = async || Server::launch(SETTINGS).await.map(Arc::new);
+                let server = Arc::clone(self.postgres.get_or_try_init(launch).await?);
+                let name = format!("run_{}", self.made.fetch_add(1, Ordering::Relaxed));
+                server.create_database(&name).await?;
+                Database { url: server.url(&name), server: Some(server) }
+            }
+        };
+        Ok(Arc::new(database))
+    }
+}
+
+impl Database {
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Processor time of the database's own processes; an embedded one has none.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        self.server.as_ref().map_or(Ok(Duration::ZERO), |server| server.cpu_time())
+    }
+
+    /// Ends what an earlier run left to be done, so that it does not disturb the next: pages to write, rows to clean up.
+    pub(crate) async fn quiesce(&self) -> Result<()> {
+        if let Some(server) = &self.server {
+            server.query("postgres", "CHECKPOINT").await?;
+        }
+        Ok(())
+    }
+}

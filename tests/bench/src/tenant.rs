@@ -1,0 +1,101 @@
+//! The one tenant that everything is measured with: many senders, nobody to tell, no limits that could be felt.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use messaging::config::{
+    AccountTemplate, ApiKeyConfig, ConsentConfig, FORMAT, Limits, LocalizationConfig, LocalizedContent, OptOutConfig,
+    ProviderAccount, Retention, SenderConfig, TemplateCategory, TemplateConfig, TenantConfig, TwilioAccount,
+};
+use messaging::id::{SenderName, TemplateName, TenantId};
+use messaging::provider::Approval;
+use messaging::secret::Secret;
+use sha2::{Digest, Sha256};
+
+pub(crate) const TENANT: &str = "shop";
+pub(crate) const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
+pub(crate) const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// The number of [`SENDERS`]' first.
+pub(crate) const NUMBER: &str = "+14155238886";
+pub(crate) const PUBLIC_URL: &str = "https://whatsapp.example.com";
+pub(crate) const API_KEY: &str = "an-api-key-that-opens-nothing-but-a-benchmark";
+pub(crate) const TEMPLATE: &str = "order-shipped";
+/// Each with a number of its own, counted up from [`NUMBER`].
+pub(crate) const SENDERS: [&str; 8] =
+    ["support", "sales", "billing", "shipping", "returns", "events", "clinic", "school"];
+
+/// The phone number of the nth sender.
+pub(crate) fn number(sender: usize) -> String {
+    format!("+1415523{}", 8886 + sender)
+}
+
+/// Writes the tenant's config into a directory that a data plane reads. `handle` is what the provider calls the template.
+pub(crate) fn write(directory: &Path, handle: &str) -> Result<()> {
+    let path = directory.join(format!("{TENANT}.json"));
+    std::fs::write(&path, config(handle)?.to_json()).with_context(|| format!("writing {}", path.display()))
+}
+
+fn config(handle: &str) -> Result<TenantConfig> {
+    let account = TwilioAccount {
+        account_sid: ACCOUNT.to_owned(),
+        username: ACCOUNT.to_owned(),
+        password: Secret::new(AUTH_TOKEN),
+        webhook_keys: vec![Secret::new(AUTH_TOKEN)],
+        messaging_service_sid: None,
+        base_url: None,
+    };
+    let mut senders = BTreeMap::new();
+    for (n, name) in SENDERS.into_iter().enumerate() {
+        let sender = SenderConfig {
+            phone_number: number(n).parse()?,
+            provider: ProviderAccount::Twilio(account.clone()),
+            limits: Limits { messages_per_second: 1_000_000, burst: 1_000_000, max_concurrency: 1_000 },
+            opt_out: OptOutConfig::default(),
+            consent: ConsentConfig::default(),
+            retention: Retention::default(),
+            events: Vec::new(),
+            paused: false,
+        };
+        senders.insert(SenderName::new(name)?, sender);
+    }
+    let approved = AccountTemplate { handle: handle.to_owned(), approval: Approval::Approved };
+    let body = "Hello {{1}}, your order has left our warehouse and is on its way to you.";
+    let localization = LocalizationConfig {
+        content: LocalizedContent { body: body.to_owned(), header: None, footer: None, buttons: Vec::new() },
+        accounts: BTreeMap::from([(ACCOUNT.to_owned(), approved)]),
+    };
+    let template = TemplateConfig {
+        category: TemplateCategory::Utility,
+        variables: vec!["1".to_owned()],
+        fallback_language: "en_US".to_owned(),
+        localizations: BTreeMap::from([("en_US".to_owned(), localization)]),
+    };
+    let key = ApiKeyConfig { name: "bench".to_owned(), sha256: hex::encode(Sha256::digest(API_KEY)) };
+    Ok(TenantConfig {
+        format: FORMAT,
+        tenant: TenantId::new(TENANT)?,
+        cell: None,
+        public_base_url: PUBLIC_URL.parse()?,
+        senders,
+        templates: BTreeMap::from([(TemplateName::new(TEMPLATE)?, template)]),
+        policies: BTreeMap::new(),
+        default_policy: None,
+        api_keys: vec![key],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tenant_is_one_that_a_data_plane_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), "HX0123456789abcdef0123456789abcdef").unwrap();
+        let bytes = std::fs::read(directory.path().join("shop.json")).unwrap();
+        let read = TenantConfig::from_json(&TenantId::new(TENANT).unwrap(), &bytes).unwrap();
+        assert_eq!(read.senders.len(), SENDERS.len());
+        assert_eq!(read.senders[&SenderName::new("support").unwrap()].phone_number.to_string(), NUMBER);
+    }
+}
