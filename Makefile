@@ -44,7 +44,7 @@ generate: need-build ## Write the generated files: CRDs, the chart's copy of the
 	for kind in $(KINDS); do $(CHART)/crd-template crds/$$kind.yaml > $(CHART)/templates/crds/$$kind.yaml; done
 
 .PHONY: bench
-bench: need-build ## Measure rates, latencies, processor time and memory beside their targets; BENCH_ONLY=webhooks
+bench: need-build need-postgres ## Measure rates, latencies, processor time and memory beside their targets; BENCH_ONLY=webhooks
 	cargo build --release --bins --package dataplane --package sandbox --package bench
 	target/release/bench
 
