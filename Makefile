@@ -25,6 +25,11 @@ test: need-build need-sdks need-postgres tools ## Run every test
 	cargo build --workspace --bins
 	cargo test --workspace
 
+.PHONY: soak
+soak: need-build need-postgres ## Break everything for SOAK_MINUTES (10), then compare every log with every other
+	cargo build --package dataplane --package conservation --bins
+	target/debug/soak
+
 .PHONY: lint
 lint: need-build tools $(CARGO_DENY) ## Check format, lints, licences, the chart, and that generated files are current
 	cargo fmt --all --check
