@@ -25,6 +25,11 @@ test: need-build need-sdks need-postgres tools ## Run every test
 	cargo build --workspace --bins
 	cargo test --workspace
 
+.PHONY: soak
+soak: need-build need-postgres ## Break everything for SOAK_MINUTES (10), then compare every log with every other
+	cargo build --package dataplane --package conservation --bins
+	target/debug/soak
+
 .PHONY: lint
 lint: need-build tools $(CARGO_DENY) ## Check format, lints, licences, the chart, and that generated files are current
 	cargo fmt --all --check
@@ -44,7 +49,7 @@ generate: need-build ## Write the generated files: CRDs, the chart's copy of the
 	for kind in $(KINDS); do $(CHART)/crd-template crds/$$kind.yaml > $(CHART)/templates/crds/$$kind.yaml; done
 
 .PHONY: bench
-bench: need-build ## Measure rates, latencies, processor time and memory beside their targets; BENCH_ONLY=webhooks
+bench: need-build need-postgres ## Measure rates, latencies, processor time and memory beside their targets; BENCH_ONLY=webhooks
 	cargo build --release --bins --package dataplane --package sandbox --package bench
 	target/release/bench
 

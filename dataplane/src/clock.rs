@@ -1,7 +1,27 @@
 //! The one clock of the binary. Everything else takes a [`Clock`], so that tests can drive it.
 
-use jiff::Timestamp;
+use std::sync::LazyLock;
+
+use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
+
+/// How far this process's clock is from the machine's, such as `3s` or `-2500ms`. For tests that run several replicas
+/// whose clocks differ, or start one again after its clock was set; not a setting for anybody else.
+const OFFSET: &str = "WHATSAPP_CLOCK_OFFSET";
+
+static OFFSET_OF_THIS_PROCESS: LazyLock<SignedDuration> = LazyLock::new(|| {
+    let Ok(text) = std::env::var(OFFSET) else { return SignedDuration::ZERO };
+    match text.parse() {
+        Ok(offset) => {
+            tracing::warn!(%offset, "this clock differs from the machine's because {OFFSET} says so");
+            offset
+        }
+        Err(error) => {
+            tracing::error!(%error, "{OFFSET} is not a duration such as 3s or -2500ms; the machine's time counts");
+            SignedDuration::ZERO
+        }
+    }
+});
 
 /// The time of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -10,8 +30,9 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the data plane asks the machine for the time")]
     fn now(&self) -> Timestamp {
-        // In microseconds, as the store keeps it: what is answered now is what is read later.
         let now = Timestamp::now();
+        let now = now.checked_add(*OFFSET_OF_THIS_PROCESS).unwrap_or(now);
+        // In microseconds, as the store keeps it: what is answered now is what is read later.
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }

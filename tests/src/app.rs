@@ -13,8 +13,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::eventually::eventually;
@@ -40,6 +41,19 @@ struct Shared {
     /// What was refused, and why; a test expects it to be empty.
     refused: Mutex<Vec<String>>,
     answer: Mutex<StatusCode>,
+    /// Whether it takes events and never answers.
+    hanging: watch::Sender<bool>,
+    /// The ids that it has stumbled over, while it stumbles.
+    stumbled: Mutex<Option<BTreeSet<String>>>,
+}
+
+/// How an application fails once over some of its events; which of them is decided by their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stumble {
+    /// It is down: the event is not in its log.
+    Refuses,
+    /// It takes the event and its answer is lost: the event is in its log, and comes again.
+    LosesItsAnswer,
 }
 
 /// The application, listening on loopback until it is dropped.
@@ -65,6 +79,8 @@ impl App {
             log: Mutex::default(),
             refused: Mutex::default(),
             answer: Mutex::new(StatusCode::NO_CONTENT),
+            hanging: watch::Sender::new(false),
+            stumbled: Mutex::default(),
         });
         let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
         let url = format!("http://{}/events", listener.local_addr()?);
@@ -84,6 +100,22 @@ impl App {
     /// From now on the application answers so: 500 plays an application that is down.
     pub fn answer_with(&self, status: StatusCode) {
         *lock(&self.shared.answer) = status;
+    }
+
+    /// Whether requests get no answer until this is taken back.
+    pub fn hang(&self, hanging: bool) {
+        self.shared.hanging.send_replace(hanging);
+    }
+
+    /// Requests that wait for an answer while it hangs.
+    pub fn hanging_requests(&self) -> usize {
+        self.shared.hanging.receiver_count()
+    }
+
+    /// Whether it fails the first time over one in sixteen events: over half of those by refusing, over the others by
+    /// losing the answer. It never fails twice over one event.
+    pub fn stumble(&self, stumbling: bool) {
+        *lock(&self.shared.stumbled) = stumbling.then(BTreeSet::new);
     }
 
     /// Every event that was accepted so far, in order of arrival, redeliveries included.
@@ -126,9 +158,18 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    // A sender of the channel is in the state, so waiting can only end well.
+    drop(shared.hanging.subscribe().wait_for(|hanging| !hanging).await);
     match verified(&shared, &headers, &body) {
         Ok(received) => {
-            let answer = *lock(&shared.answer);
+            let answer = match stumbles(&shared, &received.id) {
+                None => *lock(&shared.answer),
+                Some(Stumble::Refuses) => StatusCode::SERVICE_UNAVAILABLE,
+                Some(Stumble::LosesItsAnswer) => {
+                    lock(&shared.log).push(received);
+                    return StatusCode::GATEWAY_TIMEOUT;
+                }
+            };
             if answer.is_success() {
                 lock(&shared.log).push(received);
             }
@@ -139,6 +180,15 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
             StatusCode::UNAUTHORIZED
         }
     }
+}
+
+fn stumbles(shared: &Shared, id: &str) -> Option<Stumble> {
+    let stumble = match Sha256::digest(id)[0] {
+        0..8 => Stumble::Refuses,
+        8..16 => Stumble::LosesItsAnswer,
+        16.. => return None,
+    };
+    lock(&shared.stumbled).as_mut()?.insert(id.to_owned()).then_some(stumble)
 }
 
 /// Standard Webhooks, written out: what an application in any language does.

@@ -46,6 +46,13 @@ pub async fn output(command: Command) -> Result<String> {
     }
 }
 
+fn spawn(name: &str, log: &Path, command: &mut Command) -> Result<Child> {
+    let opening = || format!("opening {}", log.display());
+    let out = File::options().create(true).append(true).open(log).with_context(opening)?;
+    let command = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+    command.spawn().with_context(|| format!("starting {name}"))
+}
+
 /// A running program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Process {
@@ -58,18 +65,22 @@ impl Process {
     /// Starts a program whose output is appended to `<dir>/<name>.log`.
     pub fn start(name: &str, dir: &Path, command: &mut Command) -> Result<Self> {
         let log = dir.join(format!("{name}.log"));
-        let out = File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .with_context(|| format!("opening {}", log.display()))?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
-            .spawn()
-            .with_context(|| format!("starting {name}"))?;
+        let child = spawn(name, &log, command)?;
         Ok(Self { name: name.to_owned(), child, log })
+    }
+
+    /// Starts a program in the place of the one that has ended; its output follows the earlier one's.
+    pub fn start_again(&mut self, command: &mut Command) -> Result<()> {
+        if self.child.try_wait()?.is_none() {
+            bail!("{} still runs", self.name);
+        }
+        self.child = spawn(&self.name, &self.log, command)?;
+        Ok(())
+    }
+
+    /// Where its output is.
+    pub fn log_path(&self) -> &Path {
+        &self.log
     }
 
     pub fn id(&self) -> u32 {

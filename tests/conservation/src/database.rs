@@ -1,0 +1,107 @@
+//! Where the replicas keep their state, and what can happen to it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use postgres_cluster::{Proxy, Server};
+
+use crate::plan::Store;
+
+/// The one database of a server.
+const NAME: &str = "conservation";
+
+#[derive(Debug)]
+pub enum Database {
+    Sqlite(PathBuf),
+    Postgres(Box<Postgres>),
+}
+
+/// One server or two, and between them and each replica a proxy for each.
+#[derive(Debug)]
+pub struct Postgres {
+    primary: Server,
+    standby: Option<Server>,
+    /// By replica, then by server.
+    proxies: Vec<Vec<Proxy>>,
+    promoted: bool,
+}
+
+impl Database {
+    pub async fn start(store: Store, replicas: usize, folder: &Path) -> Result<Self> {
+        if store == Store::Sqlite {
+            return Ok(Self::Sqlite(folder.join("data.db")));
+        }
+        let primary = Server::launch(&[]).await?;
+        primary.create_database(NAME).await?;
+        let standby = match store {
+            Store::PostgresWithStandby => Some(Server::standby_of(&primary).await?),
+            Store::Postgres | Store::Sqlite => None,
+        };
+        let mut proxies = Vec::new();
+        for _ in 0..replicas {
+            let mut to_each = vec![Proxy::start(primary.tcp_address()).await?];
+            if let Some(standby) = &standby {
+                to_each.push(Proxy::start(standby.tcp_address()).await?);
+            }
+            proxies.push(to_each);
+        }
+        Ok(Self::Postgres(Box::new(Postgres { primary, standby, proxies, promoted: false })))
+    }
+
+    /// What a replica is started with.
+    pub fn url_for(&self, replica: usize) -> String {
+        match self {
+            Self::Sqlite(file) => format!("sqlite://{}", file.display()),
+            Self::Postgres(postgres) => {
+                let hosts: Vec<String> =
+                    postgres.proxies[replica].iter().map(|proxy| proxy.address().to_string()).collect();
+                format!("postgres://postgres@{}/{NAME}?sslmode=disable", hosts.join(","))
+            }
+        }
+    }
+
+    pub fn postgres(&mut self) -> Option<&mut Postgres> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(postgres) => Some(postgres),
+        }
+    }
+
+    /// Runs SQL where the data is now, and gives the rows as lines with `|` between columns; `None` where nothing of
+    /// this program can ask.
+    pub async fn query(&self, sql: &str) -> Result<Option<String>> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(postgres) => postgres.writable().query(NAME, sql).await.map(Some),
+        }
+    }
+}
+
+impl Postgres {
+    fn writable(&self) -> &Server {
+        self.standby.as_ref().filter(|_| self.promoted).unwrap_or(&self.primary)
+    }
+
+    /// What stands between a replica and each server.
+    pub fn proxies(&self, replica: usize) -> &[Proxy] {
+        &self.proxies[replica]
+    }
+
+    /// Every process of the server dies at once.
+    pub async fn crash(&mut self) -> Result<()> {
+        self.primary.kill().await
+    }
+
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.primary.start().await
+    }
+
+    /// The primary dies for good, and the standby takes its place.
+    pub async fn fail_over(&mut self) -> Result<()> {
+        self.primary.kill().await?;
+        let Some(standby) = &self.standby else { bail!("there is no standby") };
+        standby.promote().await.context("promoting the standby")?;
+        self.promoted = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! The tenants' clients: they ask for messages to be sent, repeat a request under the same key until an answer decides,
+//! and withdraw some of what they asked for.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tests::api::TenantApi;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::logs::{Answer, Asked, Webhook};
+use crate::tenant::{SENDER, Tenant};
+
+/// A request that gets no answer within this is made again.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between one request of a client and its repetition.
+const PAUSE: Duration = Duration::from_millis(150);
+/// Requests of one tenant's clients at once; beyond it they wait their turn, as behind any pool of connections.
+const AT_ONCE: usize = 48;
+
+/// What the clients wrote down.
+#[derive(Debug, Clone, Default)]
+pub struct Diary(Arc<Mutex<Pages>>);
+
+#[derive(Debug, Default)]
+pub struct Pages {
+    pub asked: Vec<Asked>,
+    /// Webhooks that were not sent by the sandbox.
+    pub webhooks: Vec<Webhook>,
+}
+
+impl Diary {
+    pub fn open(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a tenant's clients share.
+#[derive(Clone)]
+pub struct Clients {
+    pub tenants: Arc<Vec<Tenant>>,
+    pub tenant: usize,
+    pub apis: Vec<SocketAddr>,
+    pub diary: Diary,
+    /// Told when nothing new is to be begun. What was begun goes on until it is decided.
+    pub stop: CancellationToken,
+}
+
+impl Clients {
+    fn tenant(&self) -> &Tenant {
+        &self.tenants[self.tenant]
+    }
+
+    /// Asks so often until told to stop, and returns when every request is decided.
+    pub async fn ask(self, per_second: u32, mut chance: StdRng) -> Result<()> {
+        let mut ticks = interval(Duration::from_secs(1) / per_second.max(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut requests = JoinSet::new();
+        for n in 0.. {
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
+            if requests.len() >= AT_ONCE
+                && let Some(ended) = requests.join_next().await
+            {
+                ended?;
+            }
+            let wish = Wish::draw(self.tenant(), n, &mut chance);
+            requests.spawn(self.clone().insist(wish, StdRng::from_rng(&mut chance)));
+        }
+        while let Some(ended) = requests.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// Asks for these messages at once, and returns when all are decided.
+    pub async fn ask_for(self, count: usize, mut chance: StdRng) -> Result<()> {
+        let mut requests = JoinSet::new();
+        for n in 0..count {
+            let wish = Wish::plain(self.tenant(), n);
+            requests.spawn(self.clone().insist(wish, StdRng::from_rng(&mut chance)));
+        }
+        while let Some(ended) = requests.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// Repeats one request until an answer decides. After that some are repeated all the same, and some withdrawn.
+    async fn insist(self, wish: Wish, mut chance: StdRng) {
+        let place = {
+            let mut diary = self.diary.open();
+            let (tenant, key, text) = (self.tenant().name.clone(), wish.key.clone(), wish.text.clone());
+            diary.asked.push(Asked { tenant, key, text, ..Asked::default() });
+            diary.asked.len() - 1
+        };
+        let mut pause = interval(PAUSE);
+        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut repetitions = wish.repetitions;
+        loop {
+            pause.tick().await;
+            let api = self.api(&mut chance);
+            let request = api.1.request(Method::POST, "/v1/messages", Some(&wish.key), Some(&wish.body));
+            let answer = answer(api.0, timeout(PATIENCE, request).await);
+            let (decided, id) = (is_decided(&answer), answer.message.clone());
+            self.diary.open().asked[place].answers.push(answer);
+            if !decided {
+                continue;
+            }
+            if repetitions > 0 {
+                repetitions -= 1;
+                continue;
+            }
+            if let (true, Some(id)) = (wish.withdraws, id) {
+                self.withdraw(place, &id, &mut chance).await;
+            }
+            return;
+        }
+    }
+
+    async fn withdraw(&self, place: usize, id: &str, chance: &mut StdRng) {
+        let mut pause = interval(PAUSE);
+        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let path = format!("/v1/messages/{id}/cancel");
+        loop {
+            pause.tick().await;
+            let (replica, api) = self.api(chance);
+            let answer = answer(replica, timeout(PATIENCE, api.request(Method::POST, &path, None, None)).await);
+            self.diary.open().asked[place].withdrawals.push(answer.status);
+            if is_decided(&answer) {
+                return;
+            }
+        }
+    }
+
+    /// Any replica; clients do not know which of them live.
+    fn api(&self, chance: &mut StdRng) -> (String, TenantApi) {
+        let n = chance.random_range(0..self.apis.len());
+        (format!("replica-{n}"), TenantApi::new(format!("http://{}", self.apis[n]), &self.tenant().api_key))
+    }
+}
+
+/// One message that somebody wants to send.
+struct Wish {
+    key: String,
+    text: String,
+    body: Value,
+    /// How often the request is repeated although it was answered.
+    repetitions: u32,
+    withdraws: bool,
+}
+
+impl Wish {
+    fn plain(tenant: &Tenant, n: usize) -> Self {
+        let key = format!("{}-{n}", tenant.name);
+        let text = format!("message {key}");
+        let body = json!({
+            "to": tenant.customers[n % tenant.customers.len()],
+            "from": SENDER,
+            "text": {"body": text},
+            "metadata": {"key": key},
+        });
+        Self { key, text, body, repetitions: 0, withdraws: false }
+    }
+
+    fn draw(tenant: &Tenant, n: usize, chance: &mut StdRng) -> Self {
+        let mut wish = Self::plain(tenant, n);
+        wish.repetitions = u32::from(chance.random_bool(0.1));
+        wish.withdraws = chance.random_bool(0.15);
+        if chance.random_bool(if wish.withdraws { 0.5 } else { 0.1 }) {
+            let ahead = SignedDuration::from_millis(chance.random_range(200..4000));
+            let at = now().saturating_add(ahead).unwrap_or_default();
+            wish.body["scheduleAt"] = json!(at.to_string());
+        }
+        if chance.random_bool(0.05) {
+            wish.body["validFor"] = json!("10s");
+        }
+        wish
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a client's own clock: it asks for a time that the data plane must keep")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+type Outcome = Result<Result<tests::api::Answer>, tokio::time::error::Elapsed>;
+
+fn answer(replica: String, outcome: Outcome) -> Answer {
+    match outcome {
+        Ok(Ok(answer)) => Answer {
+            replica,
+            status: Some(answer.status.as_u16()),
+            message: answer.body["id"].as_str().filter(|_| answer.status == StatusCode::ACCEPTED).map(str::to_owned),
+            words: if answer.status.is_success() { String::new() } else { answer.body.to_string() },
+        },
+        Ok(Err(error)) => Answer { replica, status: None, message: None, words: format!("{error:#}") },
+        Err(_) => Answer { replica, status: None, message: None, words: "no answer in time".to_owned() },
+    }
+}
+
+/// Whether to repeat the request would be pointless.
+fn is_decided(answer: &Answer) -> bool {
+    answer.status.is_some_and(|status| status < 500 && !matches!(status, 408 | 429))
+}

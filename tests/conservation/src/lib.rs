@@ -1,0 +1,31 @@
+//! Conservation under faults: what was acknowledged is not lost, and nothing happens twice.
+//!
+//! A [`world`] has several replicas of the data plane as real processes, the sandbox in the provider's place, and an
+//! application for each tenant. Clients [`drive`] it while [`chaos`] kills, cuts, delays and sets clocks. When all has
+//! [settled](settle), what each side wrote down by itself is [`collect`]ed into [`logs`], and the [`oracle`], a pure
+//! function, says what does not fit together. For each violation the whole [`story`] is told.
+//!
+//! All chance comes from one seed, which is printed. It makes what the clients and the chaos do repeatable, as far as
+//! several processes on one machine are.
+
+pub mod balancer;
+pub mod chaos;
+pub mod collect;
+pub mod customer;
+pub mod database;
+pub mod drive;
+pub mod faults;
+pub mod logs;
+pub mod oracle;
+pub mod plan;
+pub mod replica;
+pub mod run;
+pub mod settle;
+pub mod signing;
+pub mod story;
+pub mod tenant;
+pub mod world;
+
+pub use crate::plan::{Plan, Store};
+pub use crate::run::run;
+pub use crate::world::World;

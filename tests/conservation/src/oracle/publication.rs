@@ -1,0 +1,93 @@
+//! Each tenant is told of what happened to its own, in order, under stable ids.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use messaging::lifecycle::MessageStatus;
+
+use super::{About, Broken, Violation, by};
+use crate::logs::{Logs, Received};
+
+pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
+    let mut violations = events(logs);
+    violations.extend(statuses(logs));
+    violations
+}
+
+/// What holds for every event by itself.
+fn events(logs: &Logs) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut bodies: BTreeMap<&str, &str> = BTreeMap::new();
+    for event in &logs.received {
+        let violation = |broken, detail| Violation::new(broken, &event.tenant, About::Event(event.id.clone()), detail);
+        if event.application != event.tenant {
+            let detail = format!("it reached the application of {}", event.application);
+            violations.push(violation(Broken::ReachedAnotherTenant, detail));
+        }
+        if *bodies.entry(&event.id).or_insert(&event.body) != event.body {
+            let detail = "its redelivery had another body".to_owned();
+            violations.push(violation(Broken::EventChanged, detail));
+        }
+    }
+    violations
+}
+
+/// Whether applications are told of a status. They know that they queued it, and an attempt without an outcome says
+/// nothing.
+fn is_told(status: MessageStatus) -> bool {
+    !matches!(status, MessageStatus::Queued | MessageStatus::Submitted)
+}
+
+/// Whether each message's story arrived as it happened.
+fn statuses(logs: &Logs) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let told = by(&logs.received, |r| (r.application.as_str(), r.subject.as_str()));
+    let mut known = BTreeSet::new();
+    for message in &logs.stored {
+        let place = (message.tenant.as_str(), message.id.as_str());
+        known.insert(place);
+        let violation =
+            |broken, detail| Violation::new(broken, &message.tenant, About::Message(message.id.clone()), detail);
+        let arrived = first_arrivals(told.get(&place).map_or(&[], Vec::as_slice));
+        let order: Vec<MessageStatus> = arrived.iter().map(|(status, _)| *status).collect();
+        if !order.is_sorted() {
+            violations.push(violation(Broken::StatusOutOfOrder, format!("its application got {order:?}")));
+        }
+        let reached: BTreeSet<_> = message.timeline.iter().map(|line| line.status).collect();
+        for status in reached.iter().filter(|status| is_told(**status)) {
+            let ids: BTreeSet<_> = arrived.iter().filter(|(s, _)| s == status).map(|(_, id)| id).collect();
+            match ids.len() {
+                0 => {
+                    let detail = format!("it reached {status} and its application got {order:?}");
+                    violations.push(violation(Broken::StatusNotPublished, detail));
+                }
+                1 => {}
+                _ => {
+                    let detail = format!("{status} came as {ids:?}");
+                    violations.push(violation(Broken::PublishedUnderSeveralIds, detail));
+                }
+            }
+        }
+        if let Some(status) = order.iter().find(|status| !reached.contains(status)) {
+            let detail = format!("its application got {status}, which it never reached");
+            violations.push(violation(Broken::PublishedButNeverHappened, detail));
+        }
+    }
+    for ((application, subject), events) in told {
+        if !known.contains(&(application, subject)) && !first_arrivals(&events).is_empty() {
+            let detail = "its application was told of a message that does not exist";
+            let about = About::Message(subject.to_owned());
+            violations.push(Violation::new(Broken::PublishedButNeverHappened, application, about, detail));
+        }
+    }
+    violations
+}
+
+/// The statuses in the order in which each event came for the first time.
+fn first_arrivals<'a>(events: &[&'a Received]) -> Vec<(MessageStatus, &'a str)> {
+    let mut seen = BTreeSet::new();
+    events
+        .iter()
+        .filter(|event| seen.insert(event.id.as_str()))
+        .filter_map(|event| Some((event.kind.parse().ok()?, event.id.as_str())))
+        .collect()
+}

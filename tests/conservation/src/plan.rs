@@ -1,0 +1,89 @@
+//! What one run is made of.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::SignedDuration;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use sha2::{Digest, Sha256};
+
+/// Repeats a run: the seed that it printed.
+const SEED: &str = "CONSERVATION_SEED";
+/// How long the clients and the chaos go on, such as `90s`.
+const DURATION: &str = "CONSERVATION_DURATION";
+
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub seed: u64,
+    pub tenants: usize,
+    pub replicas: usize,
+    pub store: Store,
+    /// How long clients ask and chaos acts.
+    pub load: Duration,
+    /// What each tenant's clients begin in a second: sends, and half as many messages from customers.
+    pub sends_per_second: u32,
+    /// What may go wrong.
+    pub chaos: Chaos,
+    /// How long everything then gets to settle before the clocks are put forward.
+    pub by_itself: Duration,
+}
+
+/// Where the replicas keep their state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// A file; there is one replica.
+    Sqlite,
+    Postgres,
+    /// Two servers, the second a synchronous standby of the first.
+    PostgresWithStandby,
+}
+
+/// What goes wrong while the clients ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chaos {
+    None,
+    /// Everything but the loss of a database server.
+    All,
+    /// Once, in the middle: the primary is killed and the standby promoted.
+    Failover,
+}
+
+impl Plan {
+    /// Some seconds of everything, on a store that fits so many replicas. The environment may give the seed and the
+    /// duration.
+    pub fn short(store: Store) -> Result<Self> {
+        let replicas = if store == Store::Sqlite { 1 } else { 3 };
+        let plan = Self {
+            seed: rand::random(),
+            tenants: 4,
+            replicas,
+            store,
+            load: Duration::from_secs(20),
+            sends_per_second: 4,
+            chaos: Chaos::All,
+            by_itself: Duration::from_secs(10),
+        };
+        plan.told_by_the_environment()
+    }
+
+    fn told_by_the_environment(mut self) -> Result<Self> {
+        if let Ok(seed) = std::env::var(SEED) {
+            self.seed = seed.parse().with_context(|| format!("{SEED} is {seed:?}: expected a whole number"))?;
+        }
+        if let Ok(text) = std::env::var(DURATION) {
+            let duration: SignedDuration =
+                text.parse().with_context(|| format!("{DURATION} is {text:?}: expected a duration such as 90s"))?;
+            self.load = duration.try_into().with_context(|| format!("{DURATION} is negative"))?;
+        }
+        Ok(self)
+    }
+
+    /// Chance for one purpose: the same for the same seed and name, whatever else drew from it.
+    pub fn chance(&self, name: &str) -> StdRng {
+        let mut hash = Sha256::new();
+        hash.update(self.seed.to_le_bytes());
+        hash.update(name.as_bytes());
+        StdRng::from_seed(hash.finalize().into())
+    }
+}

@@ -1,0 +1,116 @@
+//! One replica of the data plane: a real process, which can be killed and started again with another clock.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use jiff::SignedDuration;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tests::process::{Process, binary};
+
+/// Short, so that what a dead replica held comes back within a test.
+const LEASE: &str = "2s";
+/// Longer than any call to the provider takes here and than clocks differ, as in production.
+const UNCONFIRMED_GRACE: &str = "10s";
+const RECONCILE_AFTER: &str = "4s";
+
+#[derive(Debug)]
+pub struct Replica {
+    pub name: String,
+    pub webhooks: SocketAddr,
+    pub api: SocketAddr,
+    pub admin: SocketAddr,
+    store: String,
+    configs: PathBuf,
+    process: Option<Process>,
+    runs: bool,
+    /// How far its clock is from the machine's.
+    pub clock: SignedDuration,
+}
+
+impl Replica {
+    /// A replica that does not run yet.
+    pub fn new(name: String, store: String, configs: &Path, chance: &mut StdRng) -> Result<Self> {
+        Ok(Self {
+            name,
+            webhooks: free_address(chance)?,
+            api: free_address(chance)?,
+            admin: free_address(chance)?,
+            store,
+            configs: configs.to_owned(),
+            process: None,
+            runs: false,
+            clock: SignedDuration::ZERO,
+        })
+    }
+
+    pub fn runs(&self) -> bool {
+        self.runs
+    }
+
+    /// Starts it, its output beside that of earlier lives in `<folder>/<name>.log`. It is not ready yet.
+    pub fn start(&mut self, folder: &Path) -> Result<()> {
+        let mut command = self.command()?;
+        match &mut self.process {
+            None => self.process = Some(Process::start(&self.name, folder, &mut command)?),
+            Some(process) => process.start_again(&mut command)?,
+        }
+        self.runs = true;
+        Ok(())
+    }
+
+    fn command(&self) -> Result<Command> {
+        let mut command = Command::new(binary("whatsapp-dataplane")?);
+        command.args(["serve", "--allow-private-sinks", "--drain-delay", "0ms", "--drain-timeout", "5s"]);
+        command.args(["--lease", LEASE, "--unconfirmed-grace", UNCONFIRMED_GRACE]);
+        command.args(["--reconcile-after", RECONCILE_AFTER, "--replica", &self.name, "--store", &self.store]);
+        command.args(["--webhook-listen", &self.webhooks.to_string(), "--api-listen", &self.api.to_string()]);
+        command.args(["--admin-listen", &self.admin.to_string()]).arg("--config-dir").arg(&self.configs);
+        command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()));
+        command.env("WHATSAPP_CLOCK_OFFSET", self.clock.to_string());
+        Ok(command)
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> Result<()> {
+        self.runs = false;
+        self.process.as_mut().map_or(Ok(()), Process::kill)
+    }
+
+    /// SIGTERM: it drains.
+    pub fn terminate(&mut self) -> Result<()> {
+        self.runs = false;
+        if let Some(process) = &mut self.process {
+            process.terminate().with_context(|| format!("ending {}", self.name))?;
+        }
+        Ok(())
+    }
+
+    /// Starts it again if it ended by itself, as whoever runs containers does; says so, with the end of its output.
+    pub fn revive(&mut self, folder: &Path) -> Result<Option<String>> {
+        let Some(process) = self.process.as_mut().filter(|_| self.runs) else { return Ok(None) };
+        let Err(ended) = process.still_running() else { return Ok(None) };
+        self.start(folder)?;
+        Ok(Some(format!("{ended:#}")))
+    }
+
+    /// Every line of its output that speaks of one of these.
+    pub fn lines_about(&self, names: &[String]) -> Vec<String> {
+        let text = self.process.as_ref().and_then(|process| std::fs::read_to_string(process.log_path()).ok());
+        let about = |line: &&str| names.iter().any(|name| line.contains(name.as_str()));
+        text.unwrap_or_default().lines().filter(about).map(|line| format!("{}: {line}", self.name)).collect()
+    }
+}
+
+/// A port that nobody has and that nobody gets by chance while the replica is down: below those that the kernel gives
+/// out to outgoing connections, and apart from the databases'.
+fn free_address(chance: &mut StdRng) -> Result<SocketAddr> {
+    loop {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, chance.random_range(10_000..20_000)));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! One run, from its seed to its verdict.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::customer::Customers;
+use crate::drive::{Clients, Diary};
+use crate::logs::Logs;
+use crate::plan::{Chaos, Plan};
+use crate::settle::{Verdict, settle};
+use crate::world::World;
+use crate::{chaos, faults, story};
+
+/// Violations whose stories are told in full.
+const STORIES: usize = 5;
+/// How long clients that repeat themselves may take when nothing is wrong any more.
+const DECIDED_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a run that held every promise was.
+#[derive(Debug)]
+pub struct Summary {
+    pub accepted: usize,
+    pub acknowledged: usize,
+    pub events: usize,
+    pub deliveries: usize,
+    /// How the accepted messages ended, by status and the beginning of the reason.
+    pub ends: BTreeMap<String, usize>,
+    pub hastened: bool,
+}
+
+/// Drives, harms, settles and judges. An error tells every story that does not fit together, and the seed.
+pub async fn run(plan: &Plan) -> Result<Summary> {
+    eprintln!("conservation: {plan:?}");
+    let seed = plan.seed;
+    attempt(plan).await.with_context(|| format!("to repeat this run: CONSERVATION_SEED={seed}"))
+}
+
+async fn attempt(plan: &Plan) -> Result<Summary> {
+    let mut world = World::start(plan).await?;
+    let (diary, stop) = (Diary::default(), CancellationToken::new());
+    let mut everybody = people(plan, &world, &diary, &stop);
+    if plan.chaos == Chaos::All {
+        world.control.add_faults(&faults::bad_day()).await?;
+        world.tenants.iter().for_each(|tenant| tenant.app.stumble(true));
+    }
+    let mut chance = plan.chance("chaos");
+    let done = chaos::act(&mut world, plan.chaos, plan.load, &mut chance).await?;
+    eprintln!("what was done: {done}");
+    eprintln!("what the provider did: {}", provider_faults(&world).await?);
+    stop.cancel();
+    world.control.clear_faults().await?;
+    world.tenants.iter().for_each(|tenant| tenant.app.stumble(false));
+    world.ready().await?;
+    let decided = async {
+        while let Some(ended) = everybody.join_next().await {
+            ended??;
+        }
+        anyhow::Ok(())
+    };
+    // What is not decided by then is for the oracle to say.
+    if let Ok(ended) = timeout(DECIDED_WITHIN, decided).await {
+        ended?;
+    }
+    everybody.shutdown().await;
+    let verdict = settle(&mut world, &diary, plan.by_itself).await?;
+    report(&world, &verdict)
+}
+
+/// Everybody who asks for something.
+fn people(plan: &Plan, world: &World, diary: &Diary, stop: &CancellationToken) -> JoinSet<Result<()>> {
+    let mut people = JoinSet::new();
+    for tenant in 0..plan.tenants {
+        let clients = Clients {
+            tenants: world.tenants.clone(),
+            tenant,
+            apis: world.apis(),
+            diary: diary.clone(),
+            stop: stop.clone(),
+        };
+        people.spawn(clients.ask(plan.sends_per_second, plan.chance(&format!("clients of {tenant}"))));
+        let customers = Customers {
+            tenants: world.tenants.clone(),
+            tenant,
+            control: world.control.clone(),
+            public_url: world.balancer.url(),
+            listeners: world.webhook_listeners(),
+            diary: diary.clone(),
+            stop: stop.clone(),
+        };
+        let per_second = plan.sends_per_second.div_ceil(2);
+        people.spawn(customers.write(per_second, plan.chance(&format!("customers of {tenant}"))));
+    }
+    people
+}
+
+async fn provider_faults(world: &World) -> Result<String> {
+    let report = world.control.faults().await?;
+    let requests = report.requests.iter().map(|hits| (format!("{:?}", hits.rule.effect), hits.hits));
+    let webhooks = report.webhooks.iter().map(|hits| (format!("{:?}", hits.rule.effect), hits.hits));
+    let parts: Vec<_> = requests.chain(webhooks).map(|(effect, hits)| format!("{effect} {hits}")).collect();
+    Ok(parts.join(", "))
+}
+
+/// Tells what was broken, with its stories; where nothing was, how much was conserved.
+pub fn report(world: &World, verdict: &Verdict) -> Result<Summary> {
+    let Verdict { logs, violations, hastened } = verdict;
+    let refused: Vec<String> = world.tenants.iter().flat_map(|tenant| tenant.app.refused()).collect();
+    if !refused.is_empty() {
+        bail!("applications refused events whose signatures were wrong: {refused:?}");
+    }
+    if violations.is_empty() {
+        let accepted = logs.asked.iter().filter(|asked| asked.answers.iter().any(|a| a.message.is_some())).count();
+        let ids: BTreeSet<_> = logs.received.iter().map(|received| &received.id).collect();
+        let summary = Summary {
+            accepted,
+            acknowledged: logs.webhooks.iter().filter(|webhook| webhook.was_acknowledged()).count(),
+            events: ids.len(),
+            deliveries: logs.received.len(),
+            ends: ends(logs),
+            hastened: *hastened,
+        };
+        eprintln!("every promise held: {summary:#?}");
+        return Ok(summary);
+    }
+    for violation in violations.iter().take(STORIES) {
+        let told = story::of(logs, violation);
+        eprintln!("{told}");
+        for line in said_by_replicas(world, &told) {
+            eprintln!("    {line}");
+        }
+    }
+    let all: Vec<_> = violations.iter().map(|violation| violation.to_string()).collect();
+    bail!("{} violations:\n{}", all.len(), all.join("\n"))
+}
+
+fn ends(logs: &Logs) -> BTreeMap<String, usize> {
+    let mut ends = BTreeMap::new();
+    for message in &logs.stored {
+        let reason: String = message.reason.iter().flat_map(|reason| reason.chars().take(60)).collect();
+        *ends.entry(format!("{} {reason}", message.status).trim_end().to_owned()).or_default() += 1;
+    }
+    ends
+}
+
+/// What the replicas themselves said about the ids in a story.
+fn said_by_replicas(world: &World, told: &str) -> Vec<String> {
+    let is_id = |word: &&str| ["msg_", "att-", "evt_"].iter().any(|prefix| word.starts_with(prefix));
+    let words = told.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+    let names: BTreeSet<String> = words.filter(is_id).map(str::to_owned).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    world.replicas.iter().flat_map(|replica| replica.lines_about(&names)).collect()
+}

@@ -1,0 +1,88 @@
+//! One tenant: an account and a sender at the provider, an application, customers, and a config file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use messaging::config::{
+    ApiKeyConfig, ConsentConfig, FORMAT, HttpSink, Limits, OptOutConfig, ProviderAccount, Retention, SenderConfig,
+    SinkConfig, TenantConfig, TwilioAccount,
+};
+use messaging::id::{SenderName, TenantId};
+use messaging::secret::Secret;
+use sandbox::control::Client;
+use sandbox::control::types::{CreatedAccount, NewAccount, NewSender};
+use sha2::{Digest, Sha256};
+use tests::app::{App, SIGNING_SECRET};
+
+/// The one sender of every tenant.
+pub const SENDER: &str = "support";
+/// More than one client sends in a minute, so that no recipient is written to too often.
+const CUSTOMERS: usize = 40;
+
+#[derive(Debug)]
+pub struct Tenant {
+    pub name: String,
+    pub account: CreatedAccount,
+    pub number: String,
+    pub api_key: String,
+    pub app: App,
+    /// Those that the sandbox plays. What the sender writes them has its effect.
+    pub customers: Vec<String>,
+}
+
+impl Tenant {
+    pub async fn create(index: usize, control: &Client, public_url: &str) -> Result<Self> {
+        let name = format!("tenant-{index}");
+        let number = format!("+1415523{:04}", 8000 + index);
+        let callback = format!("{public_url}/webhooks/{name}/{SENDER}/twilio/inbound#rc=5&rp=all");
+        let sender = NewSender { phone_number: number.clone(), callback_url: Some(callback), ..NewSender::default() };
+        let account = NewAccount { senders: vec![sender], ..NewAccount::default() };
+        let account = control.create_account(&account).await?;
+        let customers = (0..CUSTOMERS).map(|customer| format!("+4477{index:02}9{customer:05}")).collect();
+        let api_key = format!("key-of-{name}");
+        Ok(Self { name, account, number, api_key, app: App::start().await?, customers })
+    }
+
+    /// Writes its config where the replicas read it.
+    pub fn write_config(&self, folder: &Path, public_url: &str, provider: &str) -> Result<()> {
+        let path = folder.join(format!("{}.json", self.name));
+        std::fs::write(&path, self.config(public_url, provider)?.to_json())
+            .with_context(|| format!("writing {}", path.display()))
+    }
+
+    fn config(&self, public_url: &str, provider: &str) -> Result<TenantConfig> {
+        let CreatedAccount { account_sid, auth_token, .. } = &self.account;
+        let twilio = TwilioAccount {
+            account_sid: account_sid.clone(),
+            username: account_sid.clone(),
+            password: Secret::new(auth_token),
+            webhook_keys: vec![Secret::new(auth_token)],
+            messaging_service_sid: None,
+            base_url: Some(provider.parse()?),
+        };
+        let sink = HttpSink { url: self.app.url().parse()?, signing_secrets: vec![Secret::new(SIGNING_SECRET)] };
+        let sender = SenderConfig {
+            phone_number: self.number.parse()?,
+            provider: ProviderAccount::Twilio(twilio),
+            limits: Limits::default(),
+            opt_out: OptOutConfig::default(),
+            consent: ConsentConfig::default(),
+            retention: Retention::default(),
+            events: vec![SinkConfig::Http(sink)],
+            paused: false,
+        };
+        let key = ApiKeyConfig { name: "client".to_owned(), sha256: hex::encode(Sha256::digest(&self.api_key)) };
+        Ok(TenantConfig {
+            format: FORMAT,
+            tenant: TenantId::new(self.name.as_str())?,
+            cell: None,
+            public_base_url: public_url.parse()?,
+            senders: BTreeMap::from([(SenderName::new(SENDER)?, sender)]),
+            templates: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            default_policy: None,
+            api_keys: vec![key],
+        })
+    }
+}

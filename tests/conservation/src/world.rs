@@ -1,0 +1,137 @@
+//! Everything that one run needs, as real as it gets without Kubernetes.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::SignedDuration;
+use sandbox::control::Client;
+use sandbox::control::types::Reply;
+use sandbox::{Config, Delays, Running, Sandbox};
+use tempfile::TempDir;
+use tests::eventually::eventually;
+
+use crate::balancer::Balancer;
+use crate::database::Database;
+use crate::plan::Plan;
+use crate::replica::Replica;
+use crate::tenant::Tenant;
+
+/// Records that the sandbox keeps of each kind: more than the longest run makes.
+const KEEP: usize = 2_000_000;
+
+/// A running system. Everything ends when it is dropped.
+#[derive(Debug)]
+pub struct World {
+    // Dropped in this order: the processes first, what they stand on after them.
+    pub replicas: Vec<Replica>,
+    pub balancer: Balancer,
+    pub tenants: Arc<Vec<Tenant>>,
+    pub control: Client,
+    pub sandbox: Running,
+    pub database: Database,
+    pub folder: TempDir,
+}
+
+impl World {
+    pub async fn start(plan: &Plan) -> Result<Self> {
+        tests::install_crypto();
+        let mut folder = tempfile::Builder::new().prefix("whatsapp-conservation-").tempdir()?;
+        if std::env::var_os("KEEP_LOGS").is_some() {
+            folder.disable_cleanup(true);
+            eprintln!("the processes' logs stay in {}", folder.path().display());
+        }
+        let delays = Delays { status: Duration::from_millis(40), ..Config::default().delays };
+        let config = Config { delays, keep: KEEP, random_seed: Some(plan.seed), ..Config::default() };
+        let sandbox = Sandbox::start(config).await?;
+        let control = sandbox.control();
+        let database = Database::start(plan.store, plan.replicas, folder.path()).await?;
+
+        let configs = folder.path().join("configs");
+        std::fs::create_dir(&configs)?;
+        let mut chance = plan.chance("ports");
+        let replicas: Vec<Replica> = (0..plan.replicas)
+            .map(|n| Replica::new(format!("replica-{n}"), database.url_for(n), &configs, &mut chance))
+            .collect::<Result<_>>()?;
+        let balancer = Balancer::start(replicas.iter().map(|replica| replica.webhooks).collect()).await?;
+        let mut tenants = Vec::new();
+        for index in 0..plan.tenants {
+            let tenant = Tenant::create(index, &control, &balancer.url()).await?;
+            tenant.write_config(&configs, &balancer.url(), sandbox.base_url())?;
+            tenants.push(tenant);
+        }
+        let tenants = Arc::new(tenants);
+        let mut world = Self { replicas, balancer, tenants, control, sandbox, database, folder };
+        for replica in &mut world.replicas {
+            replica.start(world.folder.path())?;
+        }
+        world.ready().await?;
+        world.open_windows().await?;
+        Ok(world)
+    }
+
+    /// Where the folder with everybody's output is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn apis(&self) -> Vec<SocketAddr> {
+        self.replicas.iter().map(|replica| replica.api).collect()
+    }
+
+    pub fn webhook_listeners(&self) -> Vec<SocketAddr> {
+        self.replicas.iter().map(|replica| replica.webhooks).collect()
+    }
+
+    /// Waits until every replica that runs can serve.
+    pub async fn ready(&mut self) -> Result<()> {
+        for replica in &mut self.replicas {
+            let url = format!("http://{}/readyz", replica.admin);
+            eventually(&format!("{} is ready", replica.name), async || {
+                if let Some(ended) = replica.revive(self.folder.path()).map_err(|error| format!("{error:#}"))? {
+                    return Err(ended);
+                }
+                match reqwest::get(&url).await {
+                    Ok(answer) if answer.status().is_success() => Ok(()),
+                    Ok(answer) => Err(answer.text().await.unwrap_or_default()),
+                    Err(error) => Err(error.to_string()),
+                }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Every customer writes once, so that they may be answered freely.
+    async fn open_windows(&self) -> Result<()> {
+        for tenant in self.tenants.iter() {
+            for customer in &tenant.customers {
+                let reply =
+                    Reply { to: Some(tenant.number.clone()), body: "the first word".to_owned(), ..Reply::default() };
+                self.control.reply(customer, &reply).await?;
+            }
+        }
+        for tenant in self.tenants.iter() {
+            eventually(&format!("{} has heard of its customers", tenant.name), async || {
+                let heard = tenant.app.distinct("dev.whatsapp-operator.message.received").len();
+                if heard == tenant.customers.len() { Ok(()) } else { Err(heard) }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Ends every replica in order and starts it again with this clock.
+    pub async fn restart_with_clock(&mut self, clock: SignedDuration) -> Result<()> {
+        for replica in &mut self.replicas {
+            if replica.runs() {
+                replica.terminate()?;
+            }
+            replica.clock = clock;
+            replica.start(self.folder.path()).with_context(|| format!("starting {} again", replica.name))?;
+        }
+        self.ready().await
+    }
+}

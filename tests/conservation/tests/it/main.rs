@@ -1,0 +1,2 @@
+mod conservation;
+mod isolation;
