@@ -234,7 +234,8 @@ async fn finish(parts: &mut JoinSet<&'static str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::Result<(SqlStore, Writers)> {
+/// Opens the database that a URL names. `authorities` are certificates in PEM of those who may vouch for its server.
+pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::Result<(SqlStore, Writers)> {
     match url {
         StoreUrl::Sqlite(file) => {
             SqlStore::sqlite(file).await.with_context(|| format!("opening the database {}", file.display()))

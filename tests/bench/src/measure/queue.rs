@@ -8,11 +8,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use dataplane::clock::SystemClock;
+use dataplane::serve::open_store;
 use dataplane::settings::StoreUrl;
 use dataplane::store::Store;
-use dataplane::store::message::{AcceptMessage, NewMessage, Priority};
+use dataplane::store::message::{AcceptMessage, NewMessage, OnUnconfirmed, Priority};
 use dataplane::store::queue::{ClaimDue, LaneRef};
-use dataplane::store::sqlite::SqliteStore;
 use jiff::Timestamp;
 use messaging::clock::{Clock, after};
 use messaging::content::OutboundContent;
@@ -37,7 +37,7 @@ const PER_TURN: u32 = 64;
 /// Claimed from each queue; as the short one is empty after a thousand, it is filled again.
 const CLAIMS: u32 = 10_000;
 /// Accepted at once while the queue is filled: what the store commits as one group.
-const FILLING: u32 = 1_024;
+const FILLING: u32 = 512;
 
 /// What the process that claims is told.
 #[derive(Debug, Args)]
@@ -126,9 +126,8 @@ pub(crate) async fn claim(settings: &ClaimSettings) -> Result<()> {
 }
 
 async fn open(url: &StoreUrl, ground: &mut JoinSet<()>) -> Result<Arc<dyn Store>> {
-    let StoreUrl::Sqlite(file) = url;
-    let (store, committer) = SqliteStore::open(file).await?;
-    ground.spawn(committer.run());
+    let (store, writers) = open_store(url, None).await?;
+    ground.spawn(writers.run());
     Ok(Arc::new(store))
 }
 
@@ -187,6 +186,7 @@ fn message(n: u32, now: Timestamp) -> Result<NewMessage> {
         priority: Priority::Utility,
         reply_to: None,
         metadata: [("order".to_owned(), n.to_string())].into(),
+        on_unconfirmed: OnUnconfirmed::Fail,
         created_at: now,
         scheduled_at: None,
         expires_at: None,

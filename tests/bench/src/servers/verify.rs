@@ -20,12 +20,14 @@ use dataplane::store::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
     StatusCount,
 };
-use dataplane::store::outbox::{ClaimEvents, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane};
+use dataplane::store::hold::{Hold, LiftHold, PutHold};
+use dataplane::store::outbox::{ClaimEvents, DeadEvent, DeadEventFilter, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane, RedriveEvent};
 use dataplane::store::queue::{
-    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, Fenced, FinishAttempt,
+    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef, Fenced, FinishAttempt,
     Lane, QueueCounts, Settle, Unsettled,
 };
-use dataplane::store::webhook::{Applied, ApplyEvent, Forget, LoggedEvent, RecordWebhook, Recorded};
+use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim};
+use dataplane::store::webhook::{Applied, ApplyEvent, ClaimUnapplied, Forget, LoggedEvent, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter, StoredWebhook};
 use dataplane::store::{Signals, Store, StoreError};
 use jiff::Timestamp;
 use messaging::address::Address;
@@ -80,6 +82,7 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
     ensure!(applied == ConfigApplied::New, "the config is {applied:?}");
     configs.mark_ready();
     let context = Arc::new(HttpContext {
+        fresh: None,
         store: Arc::new(Nowhere::default()),
         configs: Arc::clone(&configs),
         clock: Arc::new(SystemClock),
@@ -115,8 +118,11 @@ macro_rules! nowhere {
     };
 }
 nowhere! {
-    unapplied_events(u32) -> Vec<LoggedEvent>;
+    claim_unapplied(ClaimUnapplied) -> Vec<LoggedEvent>;
     apply_event(ApplyEvent) -> Applied;
+    defer_unapplied(LoggedEventRef, Timestamp) -> ();
+    webhooks(&ReplayFilter) -> Vec<StoredWebhook>;
+    count_webhooks(&ReplayFilter) -> u64;
     accept_message(AcceptMessage) -> Acceptance;
     replayed(&TenantId, &Idempotency) -> Option<Acceptance>;
     cancel_message(CancelMessage) -> Cancellation;
@@ -136,15 +142,24 @@ nowhere! {
     begin_attempt(BeginAttempt) -> Began;
     finish_attempt(FinishAttempt) -> Fenced;
     end_message(EndMessage) -> Fenced;
+    expired(Timestamp, u32) -> Vec<ExpiredRef>;
+    expire_message(ExpireMessage) -> bool;
     claim_unsettled(ClaimUnsettled) -> Vec<Unsettled>;
     settle(Settle) -> Fenced;
     queue_counts(Timestamp) -> QueueCounts;
+    holds(Timestamp) -> Vec<Hold>;
+    put_hold(PutHold) -> ();
+    lift_hold(LiftHold) -> bool;
+    claim_sweep(ClaimSweep) -> Option<SweepClaim>;
+    finish_sweep(FinishSweep) -> Fenced;
     outbox_lanes() -> Vec<OutboxLane>;
     claim_events(ClaimEvents) -> Vec<EventClaim>;
     event_delivered(EventRef, Timestamp) -> Fenced;
     defer_event(DeferEvent) -> Fenced;
     end_event(EndEvent) -> Fenced;
     outbox_counts(Timestamp) -> OutboxCounts;
+    dead_events(&TenantId, &DeadEventFilter) -> Vec<DeadEvent>;
+    redrive_event(RedriveEvent) -> bool;
     forget(Forget) -> u64;
     check() -> ();
 }
