@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dataplane::settings::Role;
 use tests::process::{Process, binary};
 use tests::world::Ports;
 
@@ -29,15 +28,12 @@ pub(crate) enum Parts {
 }
 
 impl Parts {
-    fn roles(self) -> String {
+    fn roles(self) -> &'static str {
         match self {
-            Self::Webhooks => "webhooks".to_owned(),
-            Self::WebhooksAndEffects => {
-                let apply = Role::ALL.iter().map(ToString::to_string).find(|role| role == "apply");
-                std::iter::once("webhooks".to_owned()).chain(apply).collect::<Vec<_>>().join(",")
-            }
-            Self::Api => "api".to_owned(),
-            Self::Dispatch => "dispatch".to_owned(),
+            Self::Webhooks => "webhooks",
+            Self::WebhooksAndEffects => "webhooks,apply",
+            Self::Api => "api",
+            Self::Dispatch => "dispatch",
         }
     }
 }
@@ -66,7 +62,7 @@ impl DataPlane {
             .args(["--webhook-listen", &at(ports.webhooks)])
             .args(["--api-listen", &at(ports.api)])
             .args(["--admin-listen", &at(ports.admin)])
-            .args(["--store", database.url(), "--replica", name, "--roles", &parts.roles()])
+            .args(["--store", database.url(), "--replica", name, "--roles", parts.roles()])
             .arg("--config-dir")
             .arg(directory.join("config"))
             .args(["--drain-delay", "0s"])
