@@ -71,3 +71,31 @@ tolerations: {{- toYaml . | nindent 2 }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+
+{{/* sqlite or postgres; a combination that would lose data or replicas is refused. */}}
+{{- define "whatsapp.store" -}}
+{{- if .Values.store.postgres.existingSecret -}}
+{{- if or .Values.store.sqlite.size .Values.store.sqlite.storageClassName -}}
+{{- fail "store.sqlite and store.postgres are both set: the data plane keeps everything in one of them; remove store.sqlite, or leave store.postgres.existingSecret empty" -}}
+{{- end -}}
+postgres
+{{- else -}}
+{{- if .Values.store.postgres.caSecret -}}
+{{- fail "store.postgres.caSecret is set without store.postgres.existingSecret: expected the name of the Secret that holds the database's URL" -}}
+{{- end -}}
+{{- if gt (int .Values.dataPlane.replicas) 1 -}}
+{{- fail (printf "dataPlane.replicas is %d with SQLite, whose database is a file of one replica: expected 1, or PostgreSQL (store.postgres.existingSecret)" (int .Values.dataPlane.replicas)) -}}
+{{- end -}}
+sqlite
+{{- end -}}
+{{- end }}
+
+{{/* A duration in whole seconds, rounded up. */}}
+{{- define "whatsapp.seconds" -}}
+{{- $number := int64 (regexFind "^[0-9]+" .) -}}
+{{- if hasSuffix "ms" . }}{{ div (add $number 999) 1000 }}
+{{- else if hasSuffix "s" . }}{{ $number }}
+{{- else if hasSuffix "m" . }}{{ mul $number 60 }}
+{{- else }}{{ mul $number 3600 }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,91 @@
+{{/* The pod of one replica, whatever runs it. */}}
+{{- define "whatsapp.dataPlane.pod" -}}
+{{- $store := include "whatsapp.store" . -}}
+metadata:
+  labels:
+    {{- include "whatsapp.labels" . | nindent 4 }}
+    app.kubernetes.io/component: data-plane
+spec:
+  serviceAccountName: {{ include "whatsapp.dataPlane.name" . }}
+  # Longer than a drain takes, so that none is cut short.
+  terminationGracePeriodSeconds: {{ add (include "whatsapp.seconds" .Values.dataPlane.drainDelay) (include "whatsapp.seconds" .Values.dataPlane.drainTimeout) 10 }}
+  securityContext: {{- include "whatsapp.podSecurityContext" . | nindent 4 }}
+  {{- include "whatsapp.pullSecrets" . | nindent 2 }}
+  containers:
+    - name: data-plane
+      image: {{ include "whatsapp.image" (list . "data-plane") | quote }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args:
+        - serve
+        - --webhook-listen=0.0.0.0:8080
+        - --api-listen=0.0.0.0:8081
+        - --admin-listen=0.0.0.0:9090
+        {{- if eq $store "sqlite" }}
+        - --store=sqlite:///var/lib/whatsapp/data.db
+        {{- else if .Values.store.postgres.caSecret }}
+        - --store-ca=/etc/whatsapp/store-ca/{{ .Values.store.postgres.caKey }}
+        {{- end }}
+        - --config-namespace={{ .Release.Namespace }}
+        - --config-cache=/var/cache/whatsapp
+        - --api-audience={{ .Values.dataPlane.apiAudience }}
+        - --drain-delay={{ .Values.dataPlane.drainDelay }}
+        - --drain-timeout={{ .Values.dataPlane.drainTimeout }}
+        - --log-format={{ .Values.dataPlane.logFormat }}
+        {{- with .Values.twilioBaseUrl }}
+        - --twilio-base-url={{ . }}
+        {{- end }}
+        {{- if .Values.dataPlane.allowPrivateSinks }}
+        - --allow-private-sinks
+        {{- end }}
+      env:
+        - name: POD_NAME
+          valueFrom: { fieldRef: { fieldPath: metadata.name } }
+        # So that the replica's Lease goes with its pod.
+        - name: POD_UID
+          valueFrom: { fieldRef: { fieldPath: metadata.uid } }
+        {{- if eq $store "postgres" }}
+        # Not an argument: it holds a password.
+        - name: WHATSAPP_STORE
+          valueFrom: { secretKeyRef: { name: {{ .Values.store.postgres.existingSecret }}, key: {{ .Values.store.postgres.key | quote }} } }
+        {{- end }}
+      ports:
+        - { name: webhooks, containerPort: 8080 }
+        - { name: api, containerPort: 8081 }
+        - { name: metrics, containerPort: 9090 }
+      livenessProbe:
+        httpGet: { path: /healthz, port: metrics }
+      readinessProbe:
+        httpGet: { path: /readyz, port: metrics }
+        periodSeconds: 5
+      resources: {{- toYaml .Values.dataPlane.resources | nindent 8 }}
+      securityContext: {{- include "whatsapp.containerSecurityContext" . | nindent 8 }}
+      volumeMounts:
+        {{- if eq $store "sqlite" }}
+        - { name: data, mountPath: /var/lib/whatsapp }
+        {{- else if .Values.store.postgres.caSecret }}
+        - { name: store-ca, mountPath: /etc/whatsapp/store-ca, readOnly: true }
+        {{- end }}
+        - { name: config-cache, mountPath: /var/cache/whatsapp }
+  volumes:
+    # The last good config, so that a container that restarts while the API server is away still serves.
+    - name: config-cache
+      emptyDir: { medium: Memory, sizeLimit: 64Mi }
+    {{- with .Values.store.postgres.caSecret }}
+    - name: store-ca
+      secret: { secretName: {{ . }} }
+    {{- end }}
+  {{- if eq $store "postgres" }}
+  # Apart from each other where the cluster allows it, so that a node or a zone takes one replica with it, not all.
+  topologySpreadConstraints:
+    {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+    - topologyKey: {{ . }}
+      maxSkew: 1
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels: {{- include "whatsapp.dataPlane.selector" $ | nindent 10 }}
+      # The replicas of one version, or an upgrade would spread over those that leave.
+      matchLabelKeys: [pod-template-hash]
+    {{- end }}
+  {{- end }}
+  {{- include "whatsapp.scheduling" .Values.dataPlane | nindent 2 }}
+{{- end }}
