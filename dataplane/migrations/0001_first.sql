@@ -241,6 +241,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_available ON outbox (tenant, sender, sink, available_at, event) WHERE dead_at IS NULL;
 CREATE INDEX outbox_order ON outbox (tenant, sender, sink, subject, position) WHERE dead_at IS NULL;
 CREATE INDEX outbox_dead ON outbox (tenant, sender, dead_at) WHERE dead_at IS NOT NULL;
+CREATE INDEX outbox_dead_letters ON outbox (tenant, event, sink) WHERE dead_at IS NOT NULL;
 
 CREATE TABLE outbox_lanes (
     tenant TEXT NOT NULL,

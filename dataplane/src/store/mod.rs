@@ -30,6 +30,8 @@ mod statements;
 pub mod sweep;
 pub mod webhook;
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use messaging::address::Address;
@@ -72,6 +74,19 @@ pub trait Store: Send + Sync {
 
     /// Appends a verified webhook and those of its events that are not in the log yet.
     async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError>;
+
+    /// Puts events of a webhook that is in the log already into it as well, where they are not yet: those that were not
+    /// understood when it came. The webhook's own row stays as it is, and `webhook.id` must be another than that one's,
+    /// because an event is known by its place in a webhook.
+    async fn record_replayed(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError>;
+
+    /// Which of these [`RecordWebhook::dedupe_keys`] are known of a sender.
+    async fn known_dedupe_keys(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        keys: &[String],
+    ) -> Result<HashSet<String>, StoreError>;
 
     /// Claims events of the log that have not taken effect in time, oldest first: whoever recorded them has died, or
     /// could not apply them.
@@ -199,7 +214,7 @@ pub trait Store: Send + Sync {
 
     async fn outbox_counts(&self, now: Timestamp) -> Result<OutboxCounts, StoreError>;
 
-    /// Dead letters of a tenant, in the order of their identifiers.
+    /// Dead letters of a tenant, in the order of their events' identifiers, which is that of their age.
     async fn dead_events(&self, tenant: &TenantId, filter: &DeadEventFilter) -> Result<Vec<DeadEvent>, StoreError>;
 
     /// Sends a dead letter on its way again; `false` when there is no such.

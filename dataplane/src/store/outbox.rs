@@ -80,8 +80,9 @@ pub struct OutboxCounts {
 pub struct DeadEventFilter {
     pub sender: Option<SenderName>,
     pub sink: Option<SinkId>,
-    /// Behind this one: the last of the page before.
-    pub after: Option<EventId>,
+    pub event: Option<EventId>,
+    /// Behind this one: the last of the page before. One event may be dead for several sinks.
+    pub after: Option<(EventId, SinkId)>,
     pub limit: u32,
 }
 

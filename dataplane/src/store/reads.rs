@@ -1,5 +1,7 @@
 //! What is read without waiting for writes, as it is committed.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::id::{EventId, MessageId, SenderName, TenantId};
@@ -64,6 +66,13 @@ impl Conditions {
             self.parameters.push(value.into());
             self.sql.push_str(&format!(" AND {condition} ${}", self.parameters.len()));
         }
+    }
+
+    /// Behind a row, in the order of two columns.
+    fn behind(&mut self, columns: &str, row: Vec<Value>) {
+        let n = self.parameters.len();
+        self.sql.push_str(&format!(" AND ({columns}) > (${}, ${})", n + 1, n + 2));
+        self.parameters.extend(row);
     }
 
     /// One more than asked for, which tells whether there is another page.
@@ -295,14 +304,17 @@ pub(super) async fn dead_events(
     tenant: &TenantId,
     filter: &DeadEventFilter,
 ) -> Result<Vec<DeadEvent>, StoreError> {
-    let DeadEventFilter { sender, sink, after, limit } = filter;
+    let DeadEventFilter { sender, sink, event, after, limit } = filter;
     let select = "SELECT sender, sink, event, subject, body, created_at, dead_at, tries, last_error FROM outbox";
     let mut query = Conditions::new(select, "tenant", tenant.as_str());
     query.sql.push_str(" AND dead_at IS NOT NULL");
     query.and("sender =", sender.as_ref().map(SenderName::as_str));
     query.and("sink =", sink.as_ref().map(|sink| sink.0.as_str()));
-    query.and("event >", after.map(|after: EventId| after.to_string()));
-    query.ordered("event", *limit);
+    query.and("event =", event.map(|event: EventId| event.to_string()));
+    if let Some((event, sink)) = after {
+        query.behind("event, sink", values![event.to_string(), sink.0.as_str()]);
+    }
+    query.ordered("event, sink", *limit);
     let rows = readers.query(&query.sql, query.parameters).await?;
     let read = |row: &Row| {
         Ok(DeadEvent {
@@ -320,6 +332,31 @@ pub(super) async fn dead_events(
     rows.iter().take(usize::try_from(*limit).unwrap_or(usize::MAX)).map(read).collect()
 }
 
+/// Keys in one statement; both databases allow many more parameters.
+const KEYS: usize = 500;
+
+pub(super) async fn known_dedupe_keys(
+    readers: &dyn Readers,
+    tenant: &TenantId,
+    sender: &SenderName,
+    keys: &[String],
+) -> Result<HashSet<String>, StoreError> {
+    let mut known = HashSet::new();
+    for keys in keys.chunks(KEYS) {
+        let places: Vec<_> = (3..).take(keys.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "SELECT dedupe_key FROM webhook_dedupe WHERE tenant = $1 AND sender = $2 AND dedupe_key IN ({})",
+            places.join(", ")
+        );
+        let mut list = values![tenant.as_str(), sender.as_str()];
+        list.extend(keys.iter().map(|key| Value::from(key.as_str())));
+        for row in readers.query(&sql, list).await? {
+            known.insert(row.text(0)?.to_owned());
+        }
+    }
+    Ok(known)
+}
+
 /// Webhooks of the log, oldest first.
 pub(super) async fn webhooks(readers: &dyn Readers, filter: &ReplayFilter) -> Result<Vec<StoredWebhook>, StoreError> {
     let ReplayFilter { tenant, sender, since, until, after, limit } = filter;
@@ -329,9 +366,7 @@ pub(super) async fn webhooks(readers: &dyn Readers, filter: &ReplayFilter) -> Re
     query.and("received_at >=", since.map(micros));
     query.and("received_at <", until.map(micros));
     if let Some((at, id)) = after {
-        let n = query.parameters.len();
-        query.sql.push_str(&format!(" AND (received_at, id) > (${}, ${})", n + 1, n + 2));
-        query.parameters.extend(values![micros(*at), id.as_str()]);
+        query.behind("received_at, id", values![micros(*at), id.as_str()]);
     }
     query.parameters.push((*limit).into());
     query.sql.push_str(&format!(" ORDER BY received_at, id LIMIT ${}", query.parameters.len()));

@@ -1,5 +1,6 @@
 //! The store over a database: reads go to its readers, writes to its committers.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ use super::queue::{
     Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
 use super::reads::{self, Due};
-use super::statements::{ClaimInbox, ClaimOfTenants, Nothing};
+use super::statements::{ClaimInbox, ClaimOfTenants, Nothing, RecordReplayed};
 use super::sweep::{ClaimSweep, FinishSweep, SweepClaim};
 use super::webhook::{
     self, Applied, ApplyEvent, Forget, LoggedEvent, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
@@ -156,6 +157,19 @@ impl Store for SqlStore {
 
     async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
         self.log.webhook(webhook).await
+    }
+
+    async fn record_replayed(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
+        self.log.statements(RecordReplayed(webhook)).await
+    }
+
+    async fn known_dedupe_keys(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        keys: &[String],
+    ) -> Result<HashSet<String>, StoreError> {
+        reads::known_dedupe_keys(self.readers.as_ref(), tenant, sender, keys).await
     }
 
     async fn claim_unapplied(&self, claim: webhook::ClaimUnapplied) -> Result<Vec<LoggedEvent>, StoreError> {

@@ -1,5 +1,6 @@
 //! A store whose process dies at a chosen operation: just before it, or when it is on disk and has not answered.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -95,6 +96,8 @@ macro_rules! mortal {
 }
 mortal! {
     record_webhook(webhook: RecordWebhook) -> Recorded;
+    record_replayed(webhook: RecordWebhook) -> Recorded;
+    known_dedupe_keys(tenant: &TenantId, sender: &SenderName, keys: &[String]) -> HashSet<String>;
     claim_unapplied(claim: ClaimUnapplied) -> Vec<LoggedEvent>;
     apply_event(apply: ApplyEvent) -> Applied;
     defer_unapplied(event: LoggedEventRef, until: Timestamp) -> ();

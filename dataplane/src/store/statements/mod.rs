@@ -10,7 +10,7 @@ mod record;
 
 pub(super) use claim_inbox::ClaimInbox;
 pub(super) use claim_unsettled::ClaimOfTenants;
-pub(super) use record::record;
+pub(super) use record::{RecordReplayed, record};
 
 /// Only to find out whether writing works.
 pub(super) struct Nothing;

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use messaging::id::TenantId;
+
 use crate::store::StoreError;
 use crate::store::codec::{json, micros};
 use crate::store::database::schema::{DEDUPE, INBOX, WEBHOOKS};
 use crate::store::database::value::{Value, values};
 use crate::store::database::{Change, Connection};
+use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::signals::Bells;
 use crate::store::webhook::{RecordWebhook, Recorded};
 
@@ -16,6 +19,45 @@ type DedupeKey<'k> = (&'k str, &'k str, &'k str);
 pub(in crate::store) async fn record(
     connection: &mut dyn Connection,
     webhooks: &[&RecordWebhook],
+    bells: &mut Bells,
+) -> Result<Vec<Recorded>, StoreError> {
+    write(connection, webhooks, Raw::Kept, bells).await
+}
+
+/// Events of a webhook that is in the log itself already.
+pub(in crate::store) struct RecordReplayed(pub(in crate::store) RecordWebhook);
+
+impl Statements for RecordReplayed {
+    type Answer = Recorded;
+
+    fn tenants(&self) -> Vec<TenantId> {
+        // As live webhooks, they are only ever added, and take nobody's place.
+        Vec::new()
+    }
+
+    fn run<'a>(
+        &'a self,
+        connection: &'a mut dyn Connection,
+        bells: &'a mut Bells,
+    ) -> BoxFuture<'a, Result<Recorded, StoreError>> {
+        Box::pin(async move {
+            let recorded = write(connection, &[&self.0], Raw::KnownAlready, bells).await?;
+            Ok(recorded.into_iter().next().unwrap_or(Recorded { new: Vec::new() }))
+        })
+    }
+}
+
+/// What becomes of the webhooks as they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Raw {
+    Kept,
+    KnownAlready,
+}
+
+async fn write(
+    connection: &mut dyn Connection,
+    webhooks: &[&RecordWebhook],
+    raw_webhooks: Raw,
     bells: &mut Bells,
 ) -> Result<Vec<Recorded>, StoreError> {
     let keys: Vec<Vec<String>> = webhooks.iter().map(|webhook| webhook.dedupe_keys()).collect();
@@ -50,7 +92,7 @@ pub(in crate::store) async fn record(
             new.push(is_new);
         }
         // A webhook without anything new is not kept; one without events is, for somebody may want to know of it.
-        if keys.is_empty() || new.contains(&true) {
+        if raw_webhooks == Raw::Kept && (keys.is_empty() || new.contains(&true)) {
             raw.push(row(webhook));
         }
         recorded.push(Recorded { new });

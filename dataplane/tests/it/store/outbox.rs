@@ -1,8 +1,11 @@
 //! The outbox: in order for each message, held by one at a time, kept until the sink has taken it.
 
 use dataplane::store::Store;
-use dataplane::store::outbox::{ClaimEvents, DeferEvent, EndEvent, EventClaim};
+use dataplane::store::outbox::{
+    ClaimEvents, DeadEvent, DeadEventFilter, DeferEvent, EndEvent, EventClaim, RedriveEvent,
+};
 use dataplane::store::queue::Fenced;
+use messaging::id::TenantId;
 use messaging::lifecycle::MessageStatus::{Delivered, Read, Sent};
 
 use super::*;
@@ -13,14 +16,20 @@ promises!(
     an_event_comes_back_when_the_lease_ends_and_its_old_holder_is_told,
     a_deferred_event_holds_up_those_behind_it_and_nobody_else,
     a_dead_letter_is_kept_and_lets_the_next_pass,
+    dead_letters_are_read_page_by_page_also_where_one_is_dead_for_several_sinks,
+    a_dead_letter_goes_on_its_way_again_once_and_from_its_first_try,
     lanes_say_which_sink_has_work_and_when,
 );
 
 async fn claim_events(store: &dyn Store, now: i64) -> Vec<EventClaim> {
+    claim_events_of(store, sinks()[0].clone(), now).await
+}
+
+async fn claim_events_of(store: &dyn Store, sink: SinkId, now: i64) -> Vec<EventClaim> {
     let claim = ClaimEvents {
         tenant: tenant(),
         sender: sender(),
-        sink: sinks()[0].clone(),
+        sink,
         now: at(now),
         owner: "test".into(),
         lease_until: at(now + 60),
@@ -104,6 +113,76 @@ async fn a_dead_letter_is_kept_and_lets_the_next_pass(store: &dyn Store) {
     let counts = store.outbox_counts(at(20)).await.unwrap();
     assert_eq!((counts.waiting, counts.dead), (1, 1));
     assert_eq!(store.end_event(end(&first, false)).await.unwrap(), Fenced::LeaseLost, "it is dead already");
+}
+
+/// Two received messages, whose events are dead for each of two sinks.
+async fn four_dead_letters(store: &dyn Store) {
+    let both = [sinks()[0].clone(), SinkId("https://other.example/events".into())];
+    for id in ["SM1", "SM2"] {
+        record(store, 0, inbound(id)).await;
+    }
+    for logged in unapplied(store).await {
+        let apply = ApplyEvent { sinks: both.to_vec(), ..consequence(&logged) };
+        store.apply_event(apply).await.unwrap();
+    }
+    for sink in both {
+        for claim in claim_events_of(store, sink, 10).await {
+            let defer = DeferEvent { event: claim.reference.clone(), until: at(11), error: Some("500".into()) };
+            assert_eq!(store.defer_event(defer).await.unwrap(), Fenced::Done);
+        }
+    }
+    for sink in [sinks()[0].clone(), SinkId("https://other.example/events".into())] {
+        for claim in claim_events_of(store, sink, 12).await {
+            let end = EndEvent { event: claim.reference, now: at(20), error: "410".into(), keep: true };
+            assert_eq!(store.end_event(end).await.unwrap(), Fenced::Done);
+        }
+    }
+}
+
+async fn dead_letters_are_read_page_by_page_also_where_one_is_dead_for_several_sinks(store: &dyn Store) {
+    four_dead_letters(store).await;
+    let dead = async |filter: DeadEventFilter| store.dead_events(&tenant(), &filter).await.unwrap();
+    let all = dead(DeadEventFilter { limit: 10, ..Default::default() }).await;
+    assert_eq!(all.len(), 4);
+    let mut paged: Vec<DeadEvent> = Vec::new();
+    loop {
+        let after = paged.last().map(|last| (last.event, last.sink.clone()));
+        let page = dead(DeadEventFilter { after, limit: 1, ..Default::default() }).await;
+        assert!(page.len() <= 1);
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    assert_eq!(paged, all, "nothing is missed and nothing comes twice");
+    let first = &all[0];
+    assert_eq!((first.tries, first.last_error.as_str(), first.dead_at), (1, "410", at(20)));
+    let of_event = dead(DeadEventFilter { event: Some(first.event), limit: 10, ..Default::default() }).await;
+    assert_eq!(of_event, all[..2]);
+    let of_sink = dead(DeadEventFilter { sink: Some(sinks()[0].clone()), limit: 10, ..Default::default() }).await;
+    assert!(of_sink.len() == 2 && of_sink.iter().all(|letter| letter.sink == sinks()[0]), "{of_sink:?}");
+    let none = DeadEventFilter { sender: Some(SenderName::new("sales").unwrap()), limit: 10, ..Default::default() };
+    assert!(dead(none).await.is_empty());
+    let (bakery, any) = (TenantId::new("bakery").unwrap(), DeadEventFilter { limit: 9, ..Default::default() });
+    assert!(store.dead_events(&bakery, &any).await.unwrap().is_empty(), "a tenant sees its own only");
+}
+
+async fn a_dead_letter_goes_on_its_way_again_once_and_from_its_first_try(store: &dyn Store) {
+    four_dead_letters(store).await;
+    let filter = DeadEventFilter { sink: Some(sinks()[0].clone()), limit: 1, ..Default::default() };
+    let letter = store.dead_events(&tenant(), &filter).await.unwrap().remove(0);
+    assert!(claim_events(store, 30).await.is_empty());
+    let redrive =
+        RedriveEvent { tenant: tenant(), sender: letter.sender, sink: letter.sink, event: letter.event, now: at(40) };
+    assert!(store.redrive_event(redrive.clone()).await.unwrap());
+    assert!(!store.redrive_event(redrive).await.unwrap(), "it is not dead any more");
+    assert!(claim_events(store, 39).await.is_empty());
+    let again = claim_events(store, 40).await;
+    assert_eq!((again.len(), again[0].reference.event, again[0].tries), (1, letter.event, 0));
+    assert_eq!(again[0].body, letter.body.as_bytes());
+    assert_eq!(store.event_delivered(again[0].reference.clone(), at(41)).await.unwrap(), Fenced::Done);
+    let counts = store.outbox_counts(at(50)).await.unwrap();
+    assert_eq!((counts.waiting, counts.dead), (0, 3));
 }
 
 async fn lanes_say_which_sink_has_work_and_when(store: &dyn Store) {

@@ -3,7 +3,7 @@
 use dataplane::store::Store;
 use dataplane::store::outbox::ClaimEvents;
 use dataplane::store::queue::{AttemptResult, Fenced};
-use dataplane::store::webhook::{Applied, Consequence, Keyword, Recorded};
+use dataplane::store::webhook::{Applied, Consequence, Keyword, Recorded, ReplayFilter, StoredWebhook};
 use futures::future::join_all;
 use jiff::SignedDuration;
 use messaging::event::CloudEvent;
@@ -18,6 +18,9 @@ promises!(
     an_event_is_new_once_however_often_it_comes_and_however_close,
     tenants_and_senders_do_not_share_events,
     a_webhook_of_several_events_is_new_in_part,
+    it_is_told_which_keys_are_known_and_asking_changes_nothing,
+    what_is_replayed_adds_its_new_events_and_no_second_webhook,
+    the_log_is_read_in_pages_and_counted,
     an_event_takes_effect_once_whoever_applies_it,
     a_message_from_a_customer_opens_the_window_and_is_told_of_once,
     a_keyword_suppresses_once_and_is_taken_back,
@@ -52,6 +55,62 @@ async fn a_webhook_of_several_events_is_new_in_part(store: &dyn Store) {
     let both = webhook(1, vec![inbound("SM1"), inbound("SM2"), inbound("SM2")]);
     assert_eq!(store.record_webhook(both).await.unwrap().new, [false, true, false]);
     assert_eq!(unapplied(store).await.len(), 2);
+}
+
+async fn it_is_told_which_keys_are_known_and_asking_changes_nothing(store: &dyn Store) {
+    record(store, 0, inbound("SM1")).await;
+    let mut keys: Vec<String> = (1..=1200).map(|n| format!("in:SM{n}")).collect();
+    keys.reverse();
+    let known = async |tenant: &str, sender: &str| {
+        let (tenant, sender) = (TenantId::new(tenant).unwrap(), SenderName::new(sender).unwrap());
+        store.known_dedupe_keys(&tenant, &sender, &keys).await.unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(known("shop", "support").await, ["in:SM1".to_owned()].into());
+    }
+    assert!(known("shop", "sales").await.is_empty() && known("bakery", "support").await.is_empty());
+    assert!(store.known_dedupe_keys(&tenant(), &sender(), &[]).await.unwrap().is_empty());
+}
+
+fn everything(limit: u32) -> ReplayFilter {
+    ReplayFilter { tenant: tenant(), sender: sender(), since: None, until: None, after: None, limit }
+}
+
+async fn what_is_replayed_adds_its_new_events_and_no_second_webhook(store: &dyn Store) {
+    let unreadable = WebhookEvent::Unreadable { reason: "a defect".into(), dedupe_key: "1".into() };
+    let first = webhook(0, vec![unreadable]);
+    store.record_webhook(first.clone()).await.unwrap();
+    // Its first event still waits in the same place.
+    let replayed =
+        |n: u32| RecordWebhook { id: format!("{}.{n}", first.id), events: vec![inbound("SM1")], ..first.clone() };
+    assert_eq!(store.record_replayed(replayed(1)).await.unwrap().new, [true]);
+    assert_eq!(store.record_replayed(replayed(2)).await.unwrap().new, [false]);
+    assert_eq!(unapplied(store).await.len(), 2);
+    apply_all(store).await;
+    assert_eq!(store.outbox_counts(at(1)).await.unwrap().waiting, 1);
+    assert_eq!(store.count_webhooks(&everything(10)).await.unwrap(), 1);
+    assert!(record(store, 5, inbound("SM1")).await.is_duplicate(), "the live one knows of the replayed");
+}
+
+async fn the_log_is_read_in_pages_and_counted(store: &dyn Store) {
+    for n in 0..5 {
+        record(store, n, inbound(&format!("SM{n}"))).await;
+    }
+    let mut read = Vec::new();
+    loop {
+        let after = read.last().map(|last: &StoredWebhook| (last.received_at, last.id.clone()));
+        let page = store.webhooks(&ReplayFilter { after, ..everything(2) }).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        read.extend(page);
+    }
+    let times: Vec<_> = read.iter().map(|webhook| webhook.received_at).collect();
+    assert_eq!(times, [at(0), at(1), at(2), at(3), at(4)]);
+    assert_eq!(&read[0].body[..], b"a=b");
+    let part = ReplayFilter { since: Some(at(1)), until: Some(at(4)), ..everything(10) };
+    assert_eq!(store.count_webhooks(&part).await.unwrap(), 3);
+    assert_eq!(store.webhooks(&part).await.unwrap(), read[1..4]);
 }
 
 async fn an_event_takes_effect_once_whoever_applies_it(store: &dyn Store) {

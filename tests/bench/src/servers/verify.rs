@@ -1,6 +1,7 @@
 //! The same server that only verifies: the data plane's own router, config and adapter, with a store that takes
 //! everything at once and keeps nothing. What is between its figures and the data plane's is what durability costs.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -118,6 +119,8 @@ macro_rules! nowhere {
     };
 }
 nowhere! {
+    record_replayed(RecordWebhook) -> Recorded;
+    known_dedupe_keys(&TenantId, &SenderName, &[String]) -> HashSet<String>;
     claim_unapplied(ClaimUnapplied) -> Vec<LoggedEvent>;
     apply_event(ApplyEvent) -> Applied;
     defer_unapplied(LoggedEventRef, Timestamp) -> ();
