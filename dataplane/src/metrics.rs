@@ -63,7 +63,12 @@ label!(
 label!(
     /// Why due messages were passed over.
     DeferReason {
+        /// The sender's rate.
         Rate => "rate",
+        /// The rate of all senders of its account.
+        AccountRate => "account_rate",
+        /// How often a sender may write to one recipient.
+        PairRate => "pair_rate",
         Concurrency => "concurrency",
         Paused => "paused",
         SenderStopped => "sender_stopped",

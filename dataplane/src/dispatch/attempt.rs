@@ -59,6 +59,7 @@ impl Carrier {
         }
 
         let mut contact = claim.contact.clone();
+        let mut is_counted = false;
         let (attempt, permit, now) = loop {
             let now = clock.now();
             let permit = match gate::judge(message, &claim.content, &contact.state, tenant, &sender, now) {
@@ -70,6 +71,14 @@ impl Carrier {
             {
                 metrics.deferred(DeferReason::TemplateStopped);
                 return self.defer(&claim, until).await;
+            }
+            if !is_counted {
+                let key = (message.tenant.clone(), message.sender.clone());
+                if let Err(until) = brakes.pair(&key, &message.to, message.priority, now) {
+                    metrics.deferred(DeferReason::PairRate);
+                    return self.defer(&claim, until).await;
+                }
+                is_counted = true;
             }
             let attempt = AttemptId::new(now, &rand::random());
             let contact_version = contact.version;

@@ -1,19 +1,23 @@
-//! What slows a sender down: its rate, its calls in flight, and the stops after a failure of its own.
+//! What slows a sender down beside its rates: its calls in flight, the stops after a failure of its own, and how often
+//! it may write to one recipient.
 //!
-//! All of it is this replica's own and in memory: after a restart a bucket is empty, and a stopped sender is tried once
-//! more. Two replicas together may so reach twice a sender's rate; the provider's own limit then answers with a 429,
-//! which is safe to retry.
+//! All of it is this replica's own and in memory: after a restart a stopped sender is tried once more.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use messaging::address::Address;
 use messaging::config::Limits;
 use messaging::id::{SenderName, TenantId};
-use messaging::rate::{Bucket, Pace, Rate};
 
-use super::fair::SenderKey;
+use super::schedule::SenderKey;
+use super::schedule::pairs::Pairs;
 use crate::metrics::{DeferReason, Metrics};
+use crate::store::message::Priority;
+
+/// Of a sender's calls at once a campaign leaves one in so many to what is more urgent.
+const CAMPAIGN_LEAVES_ONE_IN: u32 = 8;
 
 /// The brakes of every sender. Whoever learns that a sender or a template must stop pulls them: dispatch from an
 /// answer, the applying of webhooks from a status.
@@ -28,20 +32,24 @@ struct State {
     senders: HashMap<SenderKey, Sender>,
     /// Templates by tenant and the provider's handle, and until when none of their messages leaves.
     templates: HashMap<(TenantId, String), Timestamp>,
+    pairs: Pairs,
 }
 
 #[derive(Debug, Default)]
 struct Sender {
-    bucket: Option<Bucket>,
     in_flight: u32,
     stopped_until: Option<Timestamp>,
 }
 
-/// How much a sender may send now.
+/// How many calls of a sender may begin now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
-    /// So many messages, at least one.
-    For(u32),
+    For {
+        /// At least one.
+        calls: u32,
+        /// How many of them may be a campaign's.
+        campaign: u32,
+    },
     None {
         why: DeferReason,
         /// When there will be room; `None` when it comes with the end of a call.
@@ -73,50 +81,52 @@ impl Brakes {
         self.lock().templates.get(&(tenant.clone(), handle.to_owned())).copied().filter(|until| *until > now)
     }
 
-    /// How much the sender may send now, `at_most` aside. Changes nothing: what is then taken is told by
-    /// [`Brakes::take`].
-    pub(super) fn room(&self, key: &SenderKey, limits: &Limits, at_most: u32, now: Timestamp) -> Room {
+    /// Counts a message to the recipient, or says when it may leave.
+    pub(super) fn pair(
+        &self,
+        sender: &SenderKey,
+        to: &Address,
+        priority: Priority,
+        now: Timestamp,
+    ) -> Result<(), Timestamp> {
+        self.lock().pairs.take(sender, to, priority, now)
+    }
+
+    /// How many calls of the sender may begin now. Changes nothing: what then begins is told by [`Brakes::take`].
+    pub(super) fn room(&self, key: &SenderKey, limits: &Limits, now: Timestamp) -> Room {
         let state = self.lock();
         let none = Sender::default();
         let sender = state.senders.get(key).unwrap_or(&none);
         if let Some(until) = sender.stopped_until.filter(|until| *until > now) {
             return Room::None { why: DeferReason::SenderStopped, again_at: Some(until) };
         }
-        let free = limits.max_concurrency.max(1).saturating_sub(sender.in_flight).min(at_most);
-        if free == 0 {
-            return Room::None { why: DeferReason::Concurrency, again_at: None };
+        let most = limits.max_concurrency.max(1);
+        match most.saturating_sub(sender.in_flight) {
+            0 => Room::None { why: DeferReason::Concurrency, again_at: None },
+            calls => Room::For { calls, campaign: calls.saturating_sub(most / CAMPAIGN_LEAVES_ONE_IN) },
         }
-        let (rate, mut bucket, mut room) = (Rate::from(limits), sender.bucket, 0);
-        while room < free {
-            match rate.check(bucket, now) {
-                Pace::Go(filled) => (bucket, room) = (Some(filled), room + 1),
-                Pace::RetryAt(at) if room == 0 => return Room::None { why: DeferReason::Rate, again_at: Some(at) },
-                Pace::RetryAt(_) => break,
-            }
-        }
-        Room::For(room)
     }
 
     /// One message is on its way; it is until the answer is dropped.
-    pub(super) fn take(self: &Arc<Self>, key: &SenderKey, limits: &Limits, now: Timestamp) -> InFlight {
-        self.change(key.clone(), |sender| {
-            sender.in_flight += 1;
-            if let Pace::Go(filled) = Rate::from(limits).check(sender.bucket, now) {
-                sender.bucket = Some(filled);
-            }
-        });
+    pub(super) fn take(self: &Arc<Self>, key: &SenderKey) -> InFlight {
+        self.change(key.clone(), |sender| sender.in_flight += 1);
         InFlight { brakes: Arc::clone(self), key: key.clone() }
+    }
+
+    /// The calls of each tenant that are on their way.
+    pub(super) fn in_flight(&self) -> HashMap<TenantId, u32> {
+        let mut calls: HashMap<TenantId, u32> = HashMap::new();
+        for ((tenant, _), sender) in self.lock().senders.iter().filter(|(_, sender)| sender.in_flight > 0) {
+            *calls.entry(tenant.clone()).or_default() += sender.in_flight;
+        }
+        calls
     }
 
     /// Forgets senders and templates that nothing holds back, and counts those that are stopped.
     pub(super) fn tidy(&self, now: Timestamp) {
         let mut state = self.lock();
         state.templates.retain(|_, until| *until > now);
-        state.senders.retain(|_, sender| {
-            sender.in_flight > 0
-                || sender.stopped_until.is_some_and(|until| until > now)
-                || sender.bucket.is_some_and(|bucket| bucket.empty_at() > now)
-        });
+        state.senders.retain(|_, sender| sender.in_flight > 0 || sender.stopped_until.is_some_and(|until| until > now));
         let stopped = state.senders.values().filter(|s| s.stopped_until.is_some_and(|until| until > now)).count();
         self.metrics.senders_stopped(stopped);
     }
@@ -157,29 +167,28 @@ mod tests {
     }
 
     const LIMITS: Limits = Limits { messages_per_second: 10, burst: 3, max_concurrency: 4 };
-
-    #[test]
-    fn a_burst_passes_and_then_the_rate_says_when() {
-        let (brakes, key) = brakes();
-        assert_eq!(brakes.room(&key, &LIMITS, 99, at(0)), Room::For(3), "asking takes nothing");
-        assert_eq!(brakes.room(&key, &LIMITS, 99, at(0)), Room::For(3));
-        for _ in 0..3 {
-            drop(brakes.take(&key, &LIMITS, at(0)));
-        }
-        let again_at = Some(at(100));
-        assert_eq!(brakes.room(&key, &LIMITS, 99, at(0)), Room::None { why: DeferReason::Rate, again_at });
-        assert_eq!(brakes.room(&key, &LIMITS, 99, at(100)), Room::For(1));
-    }
+    const ALL_FREE: Room = Room::For { calls: 4, campaign: 4 };
+    const FULL: Room = Room::None { why: DeferReason::Concurrency, again_at: None };
 
     #[test]
     fn no_more_calls_are_in_flight_than_the_sender_allows() {
         let (brakes, key) = brakes();
-        let limits = Limits { burst: 99, ..LIMITS };
-        let calls: Vec<_> = (0..4).map(|_| brakes.take(&key, &limits, at(0))).collect();
-        let full = Room::None { why: DeferReason::Concurrency, again_at: None };
-        assert_eq!(brakes.room(&key, &limits, 99, at(0)), full);
+        let calls: Vec<_> = (0..4).map(|_| brakes.take(&key)).collect();
+        assert_eq!(brakes.room(&key, &LIMITS, at(0)), FULL);
+        assert_eq!(brakes.in_flight(), HashMap::from([(key.0.clone(), 4)]));
         drop(calls);
-        assert_eq!(brakes.room(&key, &limits, 99, at(0)), Room::For(4));
+        assert_eq!(brakes.room(&key, &LIMITS, at(0)), ALL_FREE);
+        assert_eq!(brakes.in_flight(), HashMap::new());
+    }
+
+    #[test]
+    fn a_campaign_leaves_a_part_of_the_senders_calls_to_what_is_more_urgent() {
+        let (brakes, key) = brakes();
+        let limits = Limits { max_concurrency: 32, ..LIMITS };
+        assert_eq!(brakes.room(&key, &limits, at(0)), Room::For { calls: 32, campaign: 28 });
+        let campaign: Vec<_> = (0..28).map(|_| brakes.take(&key)).collect();
+        assert_eq!(brakes.room(&key, &limits, at(0)), Room::For { calls: 4, campaign: 0 });
+        drop(campaign);
     }
 
     #[test]
@@ -188,8 +197,8 @@ mod tests {
         let other = (key.0.clone(), SenderName::new("sales").unwrap());
         brakes.stop_sender(&key.0, &key.1, at(1000));
         let stopped = Room::None { why: DeferReason::SenderStopped, again_at: Some(at(1000)) };
-        assert_eq!(brakes.room(&key, &LIMITS, 99, at(999)), stopped);
-        assert_eq!(brakes.room(&other, &LIMITS, 99, at(999)), Room::For(3));
-        assert_eq!(brakes.room(&key, &LIMITS, 99, at(1000)), Room::For(3));
+        assert_eq!(brakes.room(&key, &LIMITS, at(999)), stopped);
+        assert_eq!(brakes.room(&other, &LIMITS, at(999)), ALL_FREE);
+        assert_eq!(brakes.room(&key, &LIMITS, at(1000)), ALL_FREE);
     }
 }

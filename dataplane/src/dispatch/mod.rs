@@ -1,9 +1,8 @@
 //! Out to the providers: due messages claimed, checked once more, and handed over.
 //!
 //! ```text
-//! turn: lanes ─> brakes (room per sender) ─> fair (whose turn) ─> claim ─┐
-//!                                                                       ├─ gate ─> attempt ─> outcome
-//! reconcile: unsettled ─> evidence (the provider's log) ─> settlement    ┘
+//! turn: lanes ─> outlook (room by rates and brakes) ─> schedule (whose turn) ─> claim ─> gate ─> attempt ─> outcome
+//! reconcile: unsettled ─> evidence (the provider's log) ─> settlement
 //! ```
 //!
 //! A turn claims what may leave now and says when to look again; between turns it sleeps until then, or until something
@@ -13,29 +12,33 @@
 mod attempt;
 pub mod brakes;
 mod evidence;
-mod fair;
 mod gate;
 mod outcome;
+mod outlook;
 pub mod reconcile;
+mod schedule;
 mod settlement;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use messaging::clock::{Clock, after};
-use messaging::config::Limits;
 use messaging::failure::RetryLimits;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::Carrier;
-use self::brakes::{Brakes, Room};
-use self::fair::{Rotation, SenderKey};
+use self::brakes::Brakes;
+use self::outlook::{Limits, Outlook};
+use self::schedule::known::KnownLanes;
+use self::schedule::rates::Buckets;
+use self::schedule::{Scheduler, Share};
 use crate::config::Configs;
-use crate::metrics::{DeferReason, Metrics};
-use crate::store::queue::ClaimDue;
+use crate::metrics::Metrics;
+use crate::store::queue::{Claim, ClaimDue, LaneRef};
 use crate::store::{Store, StoreError};
 
 /// Another replica, which wakes nobody here, may have queued something.
@@ -44,6 +47,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// When a lane had due work and nothing was there to claim: another replica was quicker.
 const TAKEN_BY_ANOTHER: Duration = Duration::from_millis(100);
+/// A busy turn claims many at once: it waits until one place in so many came free, but not for longer than this.
+const GATHER_ONE_IN: u32 = 4;
+const GATHER_FOR: Duration = Duration::from_millis(5);
 
 /// How to dispatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,38 +99,54 @@ pub struct DispatchContext {
 pub struct Dispatcher {
     context: DispatchContext,
     carrier: Arc<Carrier>,
-    rotation: Rotation,
+    scheduler: Scheduler,
+    known: KnownLanes,
+    buckets: Buckets,
     calls: JoinSet<()>,
+}
+
+/// When to take the next turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// There is more, and room for it.
+    Now,
+    /// There may be more; a turn for each call that ends would cost more than the calls.
+    AfterSomeCalls,
+    At(Timestamp),
+    WhenSomethingHappens,
 }
 
 impl Dispatcher {
     pub fn new(context: DispatchContext) -> Self {
         let carrier = Arc::new(Carrier::new(context.clone()));
-        Self { context, carrier, rotation: Rotation::default(), calls: JoinSet::new() }
+        let (scheduler, known, buckets) = (Scheduler::default(), KnownLanes::default(), Buckets::default());
+        Self { context, carrier, scheduler, known, buckets, calls: JoinSet::new() }
     }
 
     /// Dispatches until told to stop, then waits for the calls that are in flight.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut config_changes = self.context.configs.subscribe();
         while !stop.is_cancelled() {
-            while let Some(ended) = self.calls.try_join_next() {
-                call_ended(ended);
-            }
             let now = self.context.clock.now();
-            let next = match self.turn().await {
+            let next = match self.step().await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::error!(%error, "nothing can be dispatched while the store fails");
-                    Some(after(now, STORE_PAUSE))
+                    Next::At(after(now, STORE_PAUSE))
                 }
             };
-            let pause = next.map_or(LOOK_AGAIN, |at| at.duration_since(now).try_into().unwrap_or_default());
-            if pause.is_zero() {
-                continue;
-            }
+            let pause = match next {
+                Next::Now => continue,
+                Next::AfterSomeCalls => {
+                    self.gather(&stop).await;
+                    continue;
+                }
+                Next::At(at) => at.duration_since(now).try_into().unwrap_or_default(),
+                Next::WhenSomethingHappens => LOOK_AGAIN,
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.context.store.signals().queue.notified() => {}
+                () = self.context.store.signals().queue.notified() => self.known.forget(),
                 Some(ended) = self.calls.join_next() => call_ended(ended),
                 changed = config_changes.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep(pause.min(LOOK_AGAIN)) => {}
@@ -140,78 +162,113 @@ impl Dispatcher {
         }
     }
 
-    /// Claims what may leave now and starts its calls. Answers when to look again; `None`: when something happens.
+    /// Claims what may leave now, as the store says, and starts its calls. Answers when to look again; `None`: when
+    /// something happens.
     pub async fn turn(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        let DispatchContext { store, metrics, brakes, clock, options, .. } = &self.context;
+        self.known.forget();
+        let now = self.context.clock.now();
+        Ok(match self.step().await? {
+            Next::Now | Next::AfterSomeCalls => Some(now),
+            Next::At(at) => Some(at),
+            Next::WhenSomethingHappens => None,
+        })
+    }
+
+    async fn step(&mut self) -> Result<Next, StoreError> {
+        while let Some(ended) = self.calls.try_join_next() {
+            call_ended(ended);
+        }
+        let DispatchContext { store, configs, brakes, clock, metrics, options, .. } = &self.context;
         let now = clock.now();
         brakes.tidy(now);
-        let free = options.max_in_flight.saturating_sub(u32::try_from(self.calls.len()).unwrap_or(u32::MAX));
-        let (mut next, mut ready) = (None, Vec::new());
-        let mut room: HashMap<SenderKey, u32> = HashMap::new();
-        let mut limits: HashMap<SenderKey, Limits> = HashMap::new();
-        for lane in store.lanes().await? {
-            if lane.next_at > now {
-                next = earlier(next, Some(lane.next_at));
-                continue;
-            }
-            let key = fair::key(&lane.lane);
-            match self.room(&key, free, now, &mut limits) {
-                Room::For(places) => {
-                    room.insert(key, places);
-                    ready.push(lane.lane);
-                }
-                Room::None { why, again_at } => {
-                    metrics.deferred(why);
-                    next = earlier(next, again_at);
-                }
-            }
+        self.buckets.tidy(now);
+        let places = options.max_in_flight.saturating_sub(u32::try_from(self.calls.len()).unwrap_or(u32::MAX));
+        if places == 0 {
+            return Ok(Next::WhenSomethingHappens);
         }
-        let shares = self.rotation.share(ready, &room, free);
+        if store.signals().queue.notified().now_or_never().is_some() {
+            self.known.forget();
+        }
+        let (lanes, just_asked) = match self.known.get(now) {
+            Some(lanes) => (lanes, false),
+            None => (self.known.learn(store.lanes().await?, now), true),
+        };
+        let outlook = Outlook::new(lanes, places, &Limits { configs, brakes, buckets: &self.buckets, metrics, now });
+        let shares = self.scheduler.share(outlook.turn);
         if shares.is_empty() {
-            return Ok(next);
+            return Ok(outlook.next_at.map_or(Next::WhenSomethingHappens, Next::At));
         }
-        let lease_until = after(now, options.lease);
-        let claim = ClaimDue { now, owner: options.owner.clone(), lease_until, shares };
+        let claim = ClaimDue {
+            now,
+            owner: options.owner.clone(),
+            lease_until: after(now, options.lease),
+            shares: shares.iter().map(|share| (share.lane.clone(), share.count)).collect(),
+        };
         let claims = store.claim_due(claim).await?;
+        let there_is_more = settle(&mut self.scheduler, &mut self.known, &shares, &claims);
         if claims.is_empty() {
-            return Ok(earlier(next, Some(after(now, TAKEN_BY_ANOTHER))));
+            // What was remembered may be over by now; what was just said was taken by another replica.
+            self.known.forget();
+            let again_at = after(now, TAKEN_BY_ANOTHER);
+            return Ok(if just_asked {
+                Next::At(outlook.next_at.map_or(again_at, |at| at.min(again_at)))
+            } else {
+                Next::Now
+            });
         }
+        let left = places.saturating_sub(u32::try_from(claims.len()).unwrap_or(u32::MAX));
         for claim in claims {
             let key = (claim.message.tenant.clone(), claim.message.sender.clone());
-            let limits = limits.get(&key).copied().unwrap_or_default();
-            let in_flight = brakes.take(&key, &limits, now);
+            for rate in outlook.rates.get(&key).into_iter().flatten() {
+                self.buckets.take(rate, 1, now);
+            }
+            let in_flight = brakes.take(&key);
             let carrier = Arc::clone(&self.carrier);
             self.calls.spawn(async move { carrier.carry(claim, in_flight).await });
         }
-        // There may be more than was claimed.
-        Ok(Some(now))
+        let has_room = left >= options.max_in_flight.div_ceil(GATHER_ONE_IN);
+        Ok(if there_is_more && has_room { Next::Now } else { Next::AfterSomeCalls })
     }
 
-    /// How much a sender may send now; notes its limits.
-    fn room(&self, key: &SenderKey, free: u32, now: Timestamp, limits: &mut HashMap<SenderKey, Limits>) -> Room {
-        let tenant = self.context.configs.get(&key.0);
-        let Some(sender) = tenant.as_ref().and_then(|tenant| tenant.sender(&key.1)) else {
-            // Its messages wait: the config may come back, and a message that was accepted never disappears.
-            return Room::None { why: DeferReason::NoConfig, again_at: None };
-        };
-        if sender.config.paused {
-            return Room::None { why: DeferReason::Paused, again_at: None };
+    /// Lets calls end, so that the next turn claims many at once. With nothing in flight there is nothing to wait for.
+    async fn gather(&mut self, stop: &CancellationToken) {
+        let mut pause = std::pin::pin!(tokio::time::sleep(GATHER_FOR));
+        for _ in 0..self.context.options.max_in_flight.div_ceil(GATHER_ONE_IN) {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = &mut pause => return,
+                ended = self.calls.join_next() => match ended {
+                    Some(ended) => call_ended(ended),
+                    None => return,
+                },
+            }
         }
-        limits.insert(key.clone(), sender.config.limits);
-        self.context.brakes.room(key, &sender.config.limits, free, now)
     }
+}
+
+/// Tells the scheduler what came of the shares. Answers whether any lane may hold more.
+fn settle(scheduler: &mut Scheduler, known: &mut KnownLanes, shares: &[Share], claims: &[Claim]) -> bool {
+    let mut claimed: HashMap<LaneRef, u32> = HashMap::new();
+    for Claim { message, .. } in claims {
+        let (tenant, sender) = (message.tenant.clone(), message.sender.clone());
+        *claimed.entry(LaneRef { tenant, sender, priority: message.priority }).or_default() += 1;
+    }
+    let mut there_is_more = false;
+    for share in shares {
+        let count = claimed.get(&share.lane).copied().unwrap_or(0);
+        scheduler.claimed(share, count);
+        if count < share.count {
+            known.drained(&share.lane);
+        } else {
+            there_is_more = true;
+        }
+    }
+    there_is_more
 }
 
 /// A call that panicked wrote no result; its lease ends, and then its message is unconfirmed.
 fn call_ended(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a call to a provider ended abnormally; its outcome will be found out");
-    }
-}
-
-fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
     }
 }

@@ -1,0 +1,129 @@
+//! What waits now, and what limits it: the scheduler's question, put together from configs, brakes and rates.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use messaging::id::TenantId;
+
+use super::brakes::{Brakes, Room};
+use super::schedule::rates::{Buckets, RateOf};
+use super::schedule::{SenderKey, Turn, Waiting};
+use crate::config::Configs;
+use crate::metrics::{DeferReason, Metrics};
+use crate::store::message::Priority;
+use crate::store::queue::Lane;
+
+/// What a turn looks at.
+#[derive(Debug, Default)]
+pub(super) struct Outlook {
+    pub(super) turn: Turn,
+    /// The rates that each waiting sender's messages count against.
+    pub(super) rates: HashMap<SenderKey, [RateOf; 2]>,
+    /// When something will be due, or have room, that is not or has not now; `None` when only an event can tell.
+    pub(super) next_at: Option<Timestamp>,
+}
+
+/// What the outlook is put together from.
+pub(super) struct Limits<'a> {
+    pub(super) configs: &'a Configs,
+    pub(super) brakes: &'a Brakes,
+    pub(super) buckets: &'a Buckets,
+    pub(super) metrics: &'a Metrics,
+    pub(super) now: Timestamp,
+}
+
+/// The pools that a sender's lanes draw on.
+#[derive(Debug, Clone, Copy)]
+struct SenderPools {
+    calls: usize,
+    campaign: usize,
+    rates: [usize; 2],
+}
+
+/// Pools while they are found.
+#[derive(Debug, Default)]
+struct Found {
+    /// `None`: the sender takes no part.
+    senders: HashMap<SenderKey, Option<SenderPools>>,
+    buckets: HashMap<(TenantId, String), usize>,
+}
+
+impl Outlook {
+    pub(super) fn new(lanes: &[Lane], places: u32, limits: &Limits<'_>) -> Self {
+        let turn = Turn { places, in_flight: limits.brakes.in_flight(), ..Turn::default() };
+        let mut outlook = Self { turn, ..Self::default() };
+        let mut found = Found::default();
+        for Lane { lane, next_at } in lanes {
+            // What is scheduled or deferred takes no part in fairness before its time.
+            if *next_at > limits.now {
+                outlook.look_again_at(Some(*next_at));
+                continue;
+            }
+            let key = (lane.tenant.clone(), lane.sender.clone());
+            let pools = match found.senders.get(&key) {
+                Some(pools) => *pools,
+                None => {
+                    let pools = outlook.sender(&key, limits, &mut found.buckets);
+                    found.senders.insert(key, pools);
+                    pools
+                }
+            };
+            let Some(SenderPools { calls, campaign, rates: [account, own] }) = pools else { continue };
+            let mut draws_on = vec![calls, account, own];
+            if lane.priority == Priority::Marketing {
+                draws_on.push(campaign);
+            }
+            outlook.turn.waiting.push(Waiting { lane: lane.clone(), draws_on });
+        }
+        outlook
+    }
+
+    /// The pools of a sender; `None` when it takes no part. One that only has no room now does, and keeps its place.
+    fn sender(
+        &mut self,
+        key: &SenderKey,
+        limits: &Limits<'_>,
+        buckets: &mut HashMap<(TenantId, String), usize>,
+    ) -> Option<SenderPools> {
+        let tenant = limits.configs.get(&key.0);
+        let Some(sender) = tenant.as_ref().and_then(|tenant| tenant.sender(&key.1)) else {
+            // Its messages wait: the config may come back, and a message that was accepted never disappears.
+            limits.metrics.deferred(DeferReason::NoConfig);
+            return None;
+        };
+        if sender.config.paused {
+            limits.metrics.deferred(DeferReason::Paused);
+            return None;
+        }
+        let (calls, campaign) = match limits.brakes.room(key, &sender.config.limits, limits.now) {
+            Room::For { calls, campaign } => (calls, campaign),
+            Room::None { why, again_at } => {
+                self.no_room(why, again_at, limits);
+                (0, 0)
+            }
+        };
+        let of = RateOf::all(&key.0, &key.1, sender.config);
+        let [account, own] = &of;
+        let rates = [(account, DeferReason::AccountRate), (own, DeferReason::Rate)].map(|(rate, why)| {
+            let room = limits.buckets.room(rate, self.turn.places, limits.now).unwrap_or_else(|again_at| {
+                self.no_room(why, Some(again_at), limits);
+                0
+            });
+            *buckets.entry(rate.key()).or_insert_with(|| self.turn.pool(room))
+        });
+        self.rates.insert(key.clone(), of);
+        Some(SenderPools { calls: self.turn.pool(calls), campaign: self.turn.pool(campaign), rates })
+    }
+
+    fn no_room(&mut self, why: DeferReason, again_at: Option<Timestamp>, limits: &Limits<'_>) {
+        limits.metrics.deferred(why);
+        self.look_again_at(again_at);
+    }
+
+    fn look_again_at(&mut self, at: Option<Timestamp>) {
+        self.next_at = match (self.next_at, at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+}

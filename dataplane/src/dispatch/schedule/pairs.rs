@@ -1,0 +1,192 @@
+//! How fast one sender may write to one recipient: what the provider allows, and for whom to wait how long.
+//!
+//! It is this replica's own, in memory and bounded. Several replicas together may exceed the rate of a pair; the
+//! provider then refuses, which is safe to retry.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use jiff::Timestamp;
+use messaging::address::Address;
+use messaging::clock::after;
+use messaging::rate::{Bucket, Rate};
+
+use super::SenderKey;
+use crate::store::message::Priority;
+
+/// Pairs that are remembered at most, in some 5 MB. A pair is forgotten when its bucket is empty: 6 seconds after a
+/// single message.
+const CAPACITY: usize = 64 * 1024;
+const RATE: Rate = Rate::PAIR;
+
+/// The buckets of all pairs that wrote lately.
+#[derive(Debug)]
+pub(in crate::dispatch) struct Pairs {
+    /// By a keyed hash of sender and recipient: smaller than the names, and no phone number stays in memory. That two
+    /// pairs share one is improbable, and then both are a little slower.
+    pairs: HashMap<u64, Pair>,
+    hasher: RandomState,
+    capacity: usize,
+    /// With so many the empty ones are forgotten.
+    tidy_at: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Pair {
+    bucket: Option<Bucket>,
+    /// The latest time that a message was told to come back, by priority.
+    told: [Option<Timestamp>; Priority::ALL.len()],
+}
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self::new(CAPACITY)
+    }
+}
+
+impl Pairs {
+    fn new(capacity: usize) -> Self {
+        Self {
+            pairs: HashMap::new(),
+            hasher: RandomState::new(),
+            capacity: capacity.max(1),
+            tidy_at: 1024.min(capacity),
+        }
+    }
+
+    /// Takes one message of the pair, or says when to come back. Each that is turned away is told a later time, so that
+    /// a thousand messages to one recipient do not come back a thousand times together; but who is more urgent does not
+    /// queue behind who is less.
+    pub(in crate::dispatch) fn take(
+        &mut self,
+        sender: &SenderKey,
+        to: &Address,
+        priority: Priority,
+        now: Timestamp,
+    ) -> Result<(), Timestamp> {
+        let key = self.hasher.hash_one((sender, to));
+        if !self.pairs.contains_key(&key) {
+            self.make_room(now);
+        }
+        let pair = self.pairs.entry(key).or_default();
+        let taken = RATE.take(pair.bucket, 1, now);
+        let Some(retry_at) = taken.retry_at else {
+            pair.bucket = Some(taken.bucket);
+            return Ok(());
+        };
+        let rank = priority as usize;
+        let after_others = pair.told[..=rank].iter().flatten().max().map(|told| after(*told, RATE.interval()));
+        let again_at = after_others.map_or(retry_at, |then| then.max(retry_at));
+        pair.told[rank] = Some(again_at);
+        Err(again_at)
+    }
+
+    /// Forgets pairs that nothing holds back; if all are held back, the quarter that is held back least.
+    fn make_room(&mut self, now: Timestamp) {
+        if self.pairs.len() < self.tidy_at {
+            return;
+        }
+        self.pairs.retain(|_, pair| pair.held_back_until() > Some(now));
+        if self.pairs.len() >= self.capacity {
+            // Failure policy: fail open. A pair that is forgotten too early may send a burst too many, which the provider
+            // refuses; to hold everybody up for that would be worse.
+            let mut times: Vec<_> = self.pairs.values().map(Pair::held_back_until).collect();
+            let quarter = times.len() / 4;
+            let (_, least, _) = times.select_nth_unstable(quarter);
+            let least = *least;
+            self.pairs.retain(|_, pair| pair.held_back_until() > least);
+        }
+        self.tidy_at = (self.pairs.len() * 2).clamp(1024.min(self.capacity), self.capacity);
+    }
+}
+
+impl Pair {
+    fn held_back_until(&self) -> Option<Timestamp> {
+        self.told.iter().flatten().copied().chain(self.bucket.map(Bucket::empty_at)).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::id::{SenderName, TenantId};
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+    }
+
+    fn sender(name: &str) -> SenderKey {
+        (TenantId::new("shop").unwrap(), SenderName::new(name).unwrap())
+    }
+
+    fn recipient(n: usize) -> Address {
+        format!("+4477009{n:05}").parse().unwrap()
+    }
+
+    const NEWS: Priority = Priority::Marketing;
+
+    fn used_up(pairs: &mut Pairs) {
+        for _ in 0..45 {
+            assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, at(0)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_recipient_gets_a_burst_and_then_one_message_in_six_seconds_and_nobody_else_waits_for_that() {
+        let mut pairs = Pairs::default();
+        used_up(&mut pairs);
+        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, at(0)), Err(at(6)));
+        assert_eq!(pairs.take(&sender("a"), &recipient(1), NEWS, at(0)), Ok(()));
+        assert_eq!(pairs.take(&sender("b"), &recipient(0), NEWS, at(0)), Ok(()));
+        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, at(6)), Ok(()));
+    }
+
+    #[test]
+    fn each_that_is_turned_away_comes_back_at_its_own_time_and_then_passes() {
+        let mut pairs = Pairs::default();
+        used_up(&mut pairs);
+        let told: Vec<_> =
+            (0..100).map(|_| pairs.take(&sender("a"), &recipient(0), NEWS, at(0)).unwrap_err()).collect();
+        assert_eq!(told, (1..=100).map(|n| at(n * 6)).collect::<Vec<_>>());
+        for then in told {
+            assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, then), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_one_time_password_does_not_come_back_after_the_campaign() {
+        let mut pairs = Pairs::default();
+        used_up(&mut pairs);
+        for _ in 0..50 {
+            pairs.take(&sender("a"), &recipient(0), NEWS, at(0)).unwrap_err();
+        }
+        let password = |pairs: &mut Pairs| pairs.take(&sender("a"), &recipient(0), Priority::Authentication, at(0));
+        assert_eq!(password(&mut pairs), Err(at(6)));
+        assert_eq!(password(&mut pairs), Err(at(12)));
+        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, at(0)), Err(at(51 * 6)), "after all before it");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_who_is_held_back_most_is_remembered() {
+        let mut pairs = Pairs::new(1000);
+        used_up(&mut pairs);
+        for n in 1..20_000 {
+            assert_eq!(pairs.take(&sender("a"), &recipient(n), NEWS, at(0)), Ok(()));
+            assert!(pairs.pairs.len() <= 1000);
+        }
+        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, at(0)), Err(at(6)));
+    }
+
+    #[test]
+    fn who_is_held_back_no_more_is_forgotten() {
+        let mut pairs = Pairs::default();
+        for second in 0..2000 {
+            for n in 0..20 {
+                let to = recipient(usize::try_from(second).unwrap() * 20 + n);
+                assert_eq!(pairs.take(&sender("a"), &to, NEWS, at(second)), Ok(()));
+            }
+        }
+        assert!(pairs.pairs.len() <= 1024, "{}", pairs.pairs.len());
+    }
+}

@@ -1,0 +1,74 @@
+//! Promises about when a message leaves: not before its time, not faster than its recipient may be written to, and
+//! nobody waits for another's time.
+
+use dataplane::store::message::Priority;
+use messaging::clock::Clock;
+use messaging::lifecycle::MessageStatus;
+
+use super::seconds;
+use crate::world::{World, dispatch};
+
+#[tokio::test]
+async fn a_scheduled_message_holds_up_nobody_and_leaves_at_its_time() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let at = world.clock.now() + seconds(3600);
+    let later = world.accept("shop", |m| m.scheduled_at = Some(at)).await;
+    let now = world.accept("shop", |_| ()).await;
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", now).await, MessageStatus::Accepted);
+    // What was remembered of the lane is over, and the store says when the rest is due.
+    world.clock.advance(seconds(1));
+    assert_eq!(dispatch(&mut dispatcher, &world.clock).await, Some(at));
+    assert_eq!(world.status("shop", later).await, MessageStatus::Queued);
+    world.clock.set(at);
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", later).await, MessageStatus::Accepted);
+}
+
+#[tokio::test]
+async fn one_recipient_is_not_written_to_too_fast_and_no_other_waits_for_that() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    for _ in 0..47 {
+        world.accept("shop", |m| m.priority = Priority::Authentication).await;
+    }
+    let other = world.accept("shop", |m| m.to = "+447700900999".parse().unwrap()).await;
+    let provider = world.provider("shop");
+    let mut dispatcher = world.dispatcher();
+    let begun = world.clock.now();
+    let mut called = Vec::new();
+    while provider.calls() < 48 {
+        let next = dispatch(&mut dispatcher, &world.clock).await;
+        called.resize(provider.calls(), world.clock.now().duration_since(begun).as_secs());
+        if called.len() == 46 {
+            assert_eq!(world.status("shop", other).await, MessageStatus::Accepted);
+        }
+        if let Some(next) = next {
+            world.clock.set(next);
+        }
+    }
+    assert_eq!(called[..46], [0; 46]);
+    assert_eq!(called[46..], [6, 12]);
+    world.metric(r#"whatsapp_deferred_total{reason="pair_rate"} 2"#);
+}
+
+#[tokio::test]
+async fn all_senders_of_an_account_together_keep_its_rate() {
+    let world = World::new().await;
+    world.tenant("shop", |s| {
+        s["limits"] = serde_json::json!({ "messagesPerSecond": 5000, "burst": 5000, "maxConcurrency": 5000 });
+    });
+    for n in 0..230 {
+        world.accept("shop", |m| m.to = format!("+4477009{n:05}").parse().unwrap()).await;
+    }
+    let provider = world.provider("shop");
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(provider.calls(), 200);
+    world.metric(r#"whatsapp_deferred_total{reason="account_rate"} 1"#);
+    world.clock.advance(seconds(1));
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(provider.calls(), 230);
+}
