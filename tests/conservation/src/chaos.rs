@@ -15,6 +15,9 @@ use crate::world::World;
 /// Clocks differ by less than the provider's log allows for (5 s), and by more than a lease lasts.
 const CLOCKS_DIFFER_BY: i64 = 3_500;
 
+/// How late everything arrives, each way, on a slow network.
+const LATE: Duration = Duration::from_millis(60);
+
 /// Something that is to be mended later.
 #[derive(Debug, Clone, Copy)]
 enum Mend {
@@ -65,13 +68,15 @@ async fn fail_over(world: &mut World, end: Instant, load: Duration, done: &mut D
 }
 
 async fn everything(world: &mut World, end: Instant, chance: &mut StdRng, done: &mut Done) -> Result<()> {
-    let mut mends: Vec<(Instant, Mend)> = Vec::new();
+    let (mut mends, mut deck): (Vec<(Instant, Mend)>, Vec<Blow>) = Default::default();
     let mut next = Instant::now();
     while Instant::now() < end {
         if Instant::now() >= next {
-            let (pause, mend) = harm(world, &mends, chance, done).await?;
-            mends.extend(mend.map(|(after, mend)| (Instant::now() + after, mend)));
-            next = Instant::now() + pause;
+            let blow = draw(&mut deck, chance);
+            let mend = strike(world, blow, &mends, chance, done).await?;
+            let after = Duration::from_millis(chance.random_range(100..2500));
+            mends.extend(mend.map(|mend| (Instant::now() + after, mend)));
+            next = Instant::now() + Duration::from_millis(chance.random_range(200..1200));
         }
         let (due, later) = mends.into_iter().partition::<Vec<_>, _>(|(at, _)| *at <= Instant::now());
         mends = later;
@@ -87,59 +92,79 @@ async fn everything(world: &mut World, end: Instant, chance: &mut StdRng, done: 
     Ok(())
 }
 
-/// One blow, the pause after it, and how and when it is mended.
-async fn harm(
+/// One kind of blow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blow {
+    Kill,
+    Cut,
+    Freeze,
+    Refuse,
+    Delay,
+    Crash,
+}
+
+/// What is drawn from, without putting back, until nothing is left: so a short run has some of everything.
+const DECK: [Blow; 12] = {
+    use Blow::{Crash, Cut, Delay, Freeze, Kill, Refuse};
+    [Kill, Kill, Kill, Kill, Cut, Cut, Freeze, Freeze, Refuse, Delay, Crash, Crash]
+};
+
+fn draw(deck: &mut Vec<Blow>, chance: &mut StdRng) -> Blow {
+    if deck.is_empty() {
+        deck.extend(DECK);
+    }
+    deck.swap_remove(chance.random_range(0..deck.len()))
+}
+
+/// Strikes, and says how that is to be mended; nothing where what would be hit is down already, or does not exist.
+async fn strike(
     world: &mut World,
+    blow: Blow,
     mends: &[(Instant, Mend)],
     chance: &mut StdRng,
     done: &mut Done,
-) -> Result<(Duration, Option<(Duration, Mend)>)> {
-    let pause = Duration::from_millis(chance.random_range(200..1200));
-    let after = Duration::from_millis(chance.random_range(100..2500));
+) -> Result<Option<Mend>> {
     let n = chance.random_range(0..world.replicas.len());
-    let blow = chance.random_range(0..100);
-    let network_is_well = !mends.iter().any(|(_, mend)| matches!(mend, Mend::Network(ill) if *ill == n));
-    let database_is_well = !mends.iter().any(|(_, mend)| matches!(mend, Mend::Database));
-    let Some(postgres) = world.database.postgres() else {
-        // Half of the time goes by without a blow, because there is only one replica to hit.
-        let hit = blow < 50 && world.replicas[n].runs();
-        return Ok((pause, if hit { Some((after, kill(world, n, chance, done)?)) } else { None }));
+    if blow == Blow::Kill {
+        return if world.replicas[n].runs() { kill(world, n, chance, done).map(Some) } else { Ok(None) };
+    }
+    let Some(postgres) = world.database.postgres() else { return Ok(None) };
+    let is_down = |mend: &Mend| match blow {
+        Blow::Crash => matches!(mend, Mend::Database),
+        _ => matches!(mend, Mend::Network(ill) if *ill == n),
     };
-    let mend = match blow {
-        0..40 if world.replicas[n].runs() => Some(kill(world, n, chance, done)?),
-        40..55 => {
+    if mends.iter().any(|(_, mend)| is_down(mend)) {
+        return Ok(None);
+    }
+    let (what, mend) = match blow {
+        Blow::Kill | Blow::Crash => {
+            postgres.crash().await?;
+            ("crashes of the database", Some(Mend::Database))
+        }
+        Blow::Cut => {
             for proxy in postgres.proxies(n) {
                 proxy.cut().await?;
             }
-            done.note("cuts");
-            None
+            ("cuts", None)
         }
-        55..70 if network_is_well => {
+        Blow::Freeze => {
             postgres.proxies(n).iter().for_each(|proxy| proxy.freeze(true));
-            done.note("freezes");
-            Some(Mend::Network(n))
+            ("freezes", Some(Mend::Network(n)))
         }
-        70..80 if network_is_well => {
+        Blow::Refuse => {
             for proxy in postgres.proxies(n) {
                 proxy.refuse(true);
                 proxy.cut().await?;
             }
-            done.note("refusals");
-            Some(Mend::Network(n))
+            ("refusals", Some(Mend::Network(n)))
         }
-        80..90 if network_is_well => {
-            postgres.proxies(n).iter().for_each(|proxy| proxy.delay(Duration::from_millis(60)));
-            done.note("delays");
-            Some(Mend::Network(n))
+        Blow::Delay => {
+            postgres.proxies(n).iter().for_each(|proxy| proxy.delay(LATE));
+            ("delays", Some(Mend::Network(n)))
         }
-        90.. if database_is_well => {
-            postgres.crash().await?;
-            done.note("crashes of the database");
-            Some(Mend::Database)
-        }
-        _ => None,
     };
-    Ok((pause, mend.map(|mend| (after, mend))))
+    done.note(what);
+    Ok(mend)
 }
 
 /// SIGKILL. When it comes back, its clock may have been set.

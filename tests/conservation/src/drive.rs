@@ -1,7 +1,6 @@
 //! The tenants' clients: they ask for messages to be sent, repeat a request under the same key until an answer decides,
 //! and withdraw some of what they asked for.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +47,8 @@ impl Diary {
 pub struct Clients {
     pub tenants: Arc<Vec<Tenant>>,
     pub tenant: usize,
-    pub apis: Vec<SocketAddr>,
+    /// Of every replica. Made once, because making a client costs more than many requests.
+    pub apis: Vec<TenantApi>,
     pub diary: Diary,
     /// Told when nothing new is to be begun. What was begun goes on until it is decided.
     pub stop: CancellationToken,
@@ -109,9 +109,9 @@ impl Clients {
         let mut repetitions = wish.repetitions;
         loop {
             pause.tick().await;
-            let api = self.api(&mut chance);
-            let request = api.1.request(Method::POST, "/v1/messages", Some(&wish.key), Some(&wish.body));
-            let answer = answer(api.0, timeout(PATIENCE, request).await);
+            let (replica, api) = self.api(&mut chance);
+            let request = api.request(Method::POST, "/v1/messages", Some(&wish.key), Some(&wish.body));
+            let answer = answer(replica, timeout(PATIENCE, request).await);
             let (decided, id) = (is_decided(&answer), answer.message.clone());
             self.diary.open().asked[place].answers.push(answer);
             if !decided {
@@ -144,9 +144,9 @@ impl Clients {
     }
 
     /// Any replica; clients do not know which of them live.
-    fn api(&self, chance: &mut StdRng) -> (String, TenantApi) {
+    fn api(&self, chance: &mut StdRng) -> (String, &TenantApi) {
         let n = chance.random_range(0..self.apis.len());
-        (format!("replica-{n}"), TenantApi::new(format!("http://{}", self.apis[n]), &self.tenant().api_key))
+        (format!("replica-{n}"), &self.apis[n])
     }
 }
 

@@ -44,7 +44,7 @@ async fn attempt(plan: &Plan) -> Result<Summary> {
     let mut world = World::start(plan).await?;
     let (diary, stop) = (Diary::default(), CancellationToken::new());
     let mut everybody = people(plan, &world, &diary, &stop);
-    if plan.chaos == Chaos::All {
+    if plan.chaos != Chaos::None {
         world.control.add_faults(&faults::bad_day()).await?;
         world.tenants.iter().for_each(|tenant| tenant.app.stumble(true));
     }
@@ -78,7 +78,7 @@ fn people(plan: &Plan, world: &World, diary: &Diary, stop: &CancellationToken) -
         let clients = Clients {
             tenants: world.tenants.clone(),
             tenant,
-            apis: world.apis(),
+            apis: world.apis(tenant),
             diary: diary.clone(),
             stop: stop.clone(),
         };

@@ -83,8 +83,9 @@ async fn open(world: &World) -> Result<Option<String>> {
         return Ok(Some(format!("{pending} webhooks are under way")));
     }
     for tenant in world.tenants.iter() {
+        let api = api(world, tenant)?;
         for status in OPEN {
-            let answer = api(world, tenant)?.get(&format!("/v1/messages?limit=1&status={status}")).await?;
+            let answer = api.get(&format!("/v1/messages?limit=1&status={status}")).await?;
             if answer.status != StatusCode::OK {
                 bail!("listing messages after every fault was mended: {} {}", answer.status, answer.body);
             }

@@ -11,6 +11,7 @@ use sandbox::control::Client;
 use sandbox::control::types::Reply;
 use sandbox::{Config, Delays, Running, Sandbox};
 use tempfile::TempDir;
+use tests::api::TenantApi;
 use tests::eventually::eventually;
 
 use crate::balancer::Balancer;
@@ -77,8 +78,10 @@ impl World {
         self.folder.path()
     }
 
-    pub fn apis(&self) -> Vec<SocketAddr> {
-        self.replicas.iter().map(|replica| replica.api).collect()
+    /// A tenant's clients of every replica.
+    pub fn apis(&self, tenant: usize) -> Vec<TenantApi> {
+        let key = &self.tenants[tenant].api_key;
+        self.replicas.iter().map(|replica| TenantApi::new(format!("http://{}", replica.api), key)).collect()
     }
 
     pub fn webhook_listeners(&self) -> Vec<SocketAddr> {
@@ -87,13 +90,14 @@ impl World {
 
     /// Waits until every replica that runs can serve.
     pub async fn ready(&mut self) -> Result<()> {
+        let http = reqwest::Client::new();
         for replica in &mut self.replicas {
             let url = format!("http://{}/readyz", replica.admin);
             eventually(&format!("{} is ready", replica.name), async || {
                 if let Some(ended) = replica.revive(self.folder.path()).map_err(|error| format!("{error:#}"))? {
                     return Err(ended);
                 }
-                match reqwest::get(&url).await {
+                match http.get(&url).send().await {
                     Ok(answer) if answer.status().is_success() => Ok(()),
                     Ok(answer) => Err(answer.text().await.unwrap_or_default()),
                     Err(error) => Err(error.to_string()),

@@ -36,6 +36,11 @@ async fn others_are_served_while_one_sender_fails_and_one_application_hangs() ->
     isolation(Store::Sqlite).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn others_are_served_while_one_sender_fails_and_one_application_hangs_on_postgresql() -> Result<()> {
+    isolation(Store::Postgres).await
+}
+
 async fn isolation(store: Store) -> Result<()> {
     let plan = Plan { chaos: Chaos::None, ..Plan::short(store)? };
     eprintln!("isolation: {plan:?}");
@@ -87,7 +92,7 @@ async fn ask(plan: &Plan, world: &World, diary: &Diary, tenant: usize, count: us
     let clients = Clients {
         tenants: world.tenants.clone(),
         tenant,
-        apis: world.apis(),
+        apis: world.apis(tenant),
         diary: diary.clone(),
         stop: CancellationToken::new(),
     };

@@ -1,2 +1,3 @@
 mod conservation;
+mod failover;
 mod isolation;
