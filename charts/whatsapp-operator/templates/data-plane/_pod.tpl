@@ -20,11 +20,6 @@ spec:
         - --webhook-listen=0.0.0.0:8080
         - --api-listen=0.0.0.0:8081
         - --admin-listen=0.0.0.0:9090
-        {{- if eq $store "sqlite" }}
-        - --store=sqlite:///var/lib/whatsapp/data.db
-        {{- else if .Values.store.postgres.caSecret }}
-        - --store-ca=/etc/whatsapp/store-ca/{{ .Values.store.postgres.caKey }}
-        {{- end }}
         - --config-namespace={{ .Release.Namespace }}
         - --config-cache=/var/cache/whatsapp
         - --api-audience={{ .Values.dataPlane.apiAudience }}
@@ -43,10 +38,18 @@ spec:
         # So that the replica's Lease goes with its pod.
         - name: POD_UID
           valueFrom: { fieldRef: { fieldPath: metadata.uid } }
-        {{- if eq $store "postgres" }}
-        # Not an argument: it holds a password.
+        # In the environment, so that a command that is run beside the process finds the database too, and so that no
+        # password is in an argument.
+        {{- if eq $store "sqlite" }}
+        - { name: WHATSAPP_STORE, value: "sqlite:///var/lib/whatsapp/data.db" }
+        {{- else }}
         - name: WHATSAPP_STORE
           valueFrom: { secretKeyRef: { name: {{ .Values.store.postgres.existingSecret }}, key: {{ .Values.store.postgres.key | quote }} } }
+        {{- with .Values.store.postgres }}
+        {{- if .caSecret }}
+        - { name: WHATSAPP_STORE_CA, value: "/etc/whatsapp/store-ca/{{ .caKey }}" }
+        {{- end }}
+        {{- end }}
         {{- end }}
       ports:
         - { name: webhooks, containerPort: 8080 }
