@@ -10,35 +10,28 @@ CREATE TABLE webhooks (
     id          TEXT   NOT NULL,
     url         TEXT   NOT NULL,
     headers     TEXT   NOT NULL,
-    body        BYTEA  NOT NULL,
-    PRIMARY KEY (tenant, sender, received_at, id)
+    body        BYTEA  NOT NULL
+    /*sqlite: , PRIMARY KEY (tenant, sender, received_at, id) */
 ) /*sqlite: WITHOUT ROWID */ /*postgres: PARTITION BY RANGE (received_at) */;
+/*postgres: CREATE INDEX webhooks_by_time ON webhooks (tenant, sender, received_at); */
 /*postgres: CREATE TABLE webhooks_at_other_times PARTITION OF webhooks DEFAULT; */
 
--- What makes an event of a provider take effect once. Small rows, so that looking one up stays cheap.
-CREATE TABLE webhook_dedupe (
-    tenant      TEXT   NOT NULL,
-    sender      TEXT   NOT NULL,
-    dedupe_key  TEXT   NOT NULL,
-    received_at BIGINT NOT NULL,
-    PRIMARY KEY (tenant, sender, dedupe_key)
-) /*sqlite: WITHOUT ROWID */;
-CREATE INDEX webhook_dedupe_retention ON webhook_dedupe
-    /*sqlite: (tenant, sender, received_at) */ /*postgres: USING brin (received_at) */;
-
--- The events of the log whose consequences are not applied yet. Applying one takes it away.
-CREATE TABLE inbox (
+-- The events in the log. That each has one row makes it take effect once; available_at says from when on somebody
+-- should apply it, and is null once it has taken effect. Small rows, so that looking one up stays cheap.
+CREATE TABLE webhook_events (
     tenant       TEXT   NOT NULL,
+    sender       TEXT   NOT NULL,
+    dedupe_key   TEXT   NOT NULL,
+    received_at  BIGINT NOT NULL,
     webhook      TEXT   NOT NULL,
     position     BIGINT NOT NULL,
-    sender       TEXT   NOT NULL,
-    received_at  BIGINT NOT NULL,
-    event        TEXT   NOT NULL,
-    available_at BIGINT NOT NULL,
+    available_at BIGINT,
     tries        BIGINT NOT NULL,
-    PRIMARY KEY (tenant, webhook, position)
+    PRIMARY KEY (tenant, sender, dedupe_key)
 ) /*sqlite: WITHOUT ROWID */;
-CREATE INDEX inbox_available ON inbox (available_at);
+CREATE INDEX webhook_events_waiting ON webhook_events (available_at) WHERE available_at IS NOT NULL;
+CREATE INDEX webhook_events_retention ON webhook_events
+    /*sqlite: (tenant, sender, received_at) */ /*postgres: USING brin (received_at) */;
 
 -- Statuses of messages that are not known yet, until they are.
 CREATE TABLE parked_statuses (

@@ -58,7 +58,7 @@ use self::queue::{
 };
 use self::sweep::{ClaimSweep, FinishSweep, SweepClaim};
 use self::webhook::{
-    Applied, ApplyEvent, ClaimUnapplied, Forget, LoggedEvent, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
+    Applied, ApplyEvent, ClaimUnapplied, Forget, LoggedEventRef, WaitingEvent, RecordWebhook, Recorded, ReplayFilter,
     StoredWebhook,
 };
 
@@ -90,7 +90,7 @@ pub trait Store: Send + Sync {
 
     /// Claims events of the log that have not taken effect in time, oldest first: whoever recorded them has died, or
     /// could not apply them.
-    async fn claim_unapplied(&self, claim: ClaimUnapplied) -> Result<Vec<LoggedEvent>, StoreError>;
+    async fn claim_unapplied(&self, claim: ClaimUnapplied) -> Result<Vec<WaitingEvent>, StoreError>;
 
     /// Lets an event take effect, exactly once: that it is not to be applied any more commits with its consequences.
     async fn apply_event(&self, apply: ApplyEvent) -> Result<Applied, StoreError>;

@@ -216,7 +216,7 @@ pub(super) async fn queue_counts(readers: &dyn Readers, now: Timestamp) -> Resul
                 (SELECT COUNT(*) FROM unsettled u JOIN messages m ON m.tenant = u.tenant AND m.id = u.message
                  WHERE m.status = 'unconfirmed'),
                 (SELECT MIN(available_at) FROM queue WHERE available_at <= $1),
-                (SELECT COUNT(*) FROM inbox WHERE available_at <= $1)";
+                (SELECT COUNT(*) FROM webhook_events WHERE available_at <= $1)";
     let rows = readers.query(sql, values![micros(now)]).await?;
     let Some(row) = rows.first() else { return Ok(QueueCounts::default()) };
     Ok(QueueCounts {
@@ -247,9 +247,9 @@ pub(super) async fn tenants_due(
     limit: u32,
 ) -> Result<Vec<TenantId>, StoreError> {
     let sql = match table {
-        Due::Inbox => {
+        Due::Events => {
             "SELECT DISTINCT tenant FROM (
-               SELECT tenant FROM inbox WHERE available_at <= $1 ORDER BY available_at LIMIT $2) AS due"
+               SELECT tenant FROM webhook_events WHERE available_at <= $1 ORDER BY available_at LIMIT $2) AS due"
         }
         Due::Unsettled => {
             "SELECT DISTINCT tenant FROM (
@@ -263,7 +263,7 @@ pub(super) async fn tenants_due(
 /// What may be due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
-    Inbox,
+    Events,
     Unsettled,
 }
 
@@ -345,7 +345,7 @@ pub(super) async fn known_dedupe_keys(
     for keys in keys.chunks(KEYS) {
         let places: Vec<_> = (3..).take(keys.len()).map(|n| format!("${n}")).collect();
         let sql = format!(
-            "SELECT dedupe_key FROM webhook_dedupe WHERE tenant = $1 AND sender = $2 AND dedupe_key IN ({})",
+            "SELECT dedupe_key FROM webhook_events WHERE tenant = $1 AND sender = $2 AND dedupe_key IN ({})",
             places.join(", ")
         );
         let mut list = values![tenant.as_str(), sender.as_str()];

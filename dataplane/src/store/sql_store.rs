@@ -22,7 +22,7 @@ use super::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
     StatusCount,
 };
-use super::operations::inbox::DeferInbox;
+use super::operations::events::DeferLogged;
 use super::operations::outbox::EventDelivered;
 use super::operations::queue::RenewClaim;
 use super::outbox::{
@@ -34,10 +34,10 @@ use super::queue::{
     Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
 use super::reads::{self, Due};
-use super::statements::{ClaimInbox, ClaimOfTenants, Nothing, RecordReplayed};
+use super::statements::{ClaimWaiting, ClaimOfTenants, Nothing, RecordReplayed};
 use super::sweep::{ClaimSweep, FinishSweep, SweepClaim};
 use super::webhook::{
-    self, Applied, ApplyEvent, Forget, LoggedEvent, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
+    self, Applied, ApplyEvent, Forget, LoggedEventRef, WaitingEvent, RecordWebhook, Recorded, ReplayFilter,
     StoredWebhook,
 };
 use super::{PostgresUrl, Signals, Store, StoreError};
@@ -172,12 +172,12 @@ impl Store for SqlStore {
         reads::known_dedupe_keys(self.readers.as_ref(), tenant, sender, keys).await
     }
 
-    async fn claim_unapplied(&self, claim: webhook::ClaimUnapplied) -> Result<Vec<LoggedEvent>, StoreError> {
-        let tenants = reads::tenants_due(self.readers.as_ref(), Due::Inbox, claim.now, claim.limit).await?;
+    async fn claim_unapplied(&self, claim: webhook::ClaimUnapplied) -> Result<Vec<WaitingEvent>, StoreError> {
+        let tenants = reads::tenants_due(self.readers.as_ref(), Due::Events, claim.now, claim.limit).await?;
         if tenants.is_empty() {
             return Ok(Vec::new());
         }
-        self.changes.statements(ClaimInbox { claim, tenants }).await
+        self.changes.statements(ClaimWaiting { claim, tenants }).await
     }
 
     async fn apply_event(&self, apply: ApplyEvent) -> Result<Applied, StoreError> {
@@ -185,7 +185,7 @@ impl Store for SqlStore {
     }
 
     async fn defer_unapplied(&self, event: LoggedEventRef, until: Timestamp) -> Result<(), StoreError> {
-        self.changes.operation(DeferInbox { event, until }).await
+        self.changes.operation(DeferLogged { event, until }).await
     }
 
     async fn webhooks(&self, filter: &ReplayFilter) -> Result<Vec<StoredWebhook>, StoreError> {

@@ -35,18 +35,22 @@ pub struct RecordWebhook {
 
 impl RecordWebhook {
     /// What each event is known by, so that it is taken once.
-    ///
-    /// A status that carries its attempt tells more than the same status without, and is an event of its own: where the
-    /// other came first and waits for a message that nobody knows yet, this one finds it. Statuses merge, so both may
-    /// take effect.
     pub fn dedupe_keys(&self) -> Vec<String> {
-        let key = |event: &WebhookEvent| match event {
-            WebhookEvent::Status(StatusUpdate { attempt: Some(attempt), .. }) => {
-                format!("{}:{attempt}", event.dedupe_key())
-            }
-            WebhookEvent::Inbound(_) | WebhookEvent::Status(_) | WebhookEvent::Unreadable { .. } => event.dedupe_key(),
-        };
-        self.events.iter().map(key).collect()
+        self.events.iter().map(dedupe_key).collect()
+    }
+}
+
+/// What an event is known by.
+///
+/// A status that carries its attempt tells more than the same status without, and is an event of its own: where the
+/// other came first and waits for a message that nobody knows yet, this one finds it. Statuses merge, so both may take
+/// effect.
+pub fn dedupe_key(event: &WebhookEvent) -> String {
+    match event {
+        WebhookEvent::Status(StatusUpdate { attempt: Some(attempt), .. }) => {
+            format!("{}:{attempt}", event.dedupe_key())
+        }
+        WebhookEvent::Inbound(_) | WebhookEvent::Status(_) | WebhookEvent::Unreadable { .. } => event.dedupe_key(),
     }
 }
 
@@ -68,6 +72,10 @@ impl Recorded {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LoggedEventRef {
     pub tenant: TenantId,
+    pub sender: SenderName,
+    /// What it is known by: see [`RecordWebhook::dedupe_keys`].
+    pub dedupe_key: String,
+    /// The webhook that brought it first.
     pub webhook: String,
     /// Its place in the webhook.
     pub position: u32,
@@ -77,10 +85,19 @@ pub struct LoggedEventRef {
 #[derive(Debug, Clone)]
 pub struct LoggedEvent {
     pub reference: LoggedEventRef,
-    pub sender: SenderName,
     pub received_at: Timestamp,
-    /// `Err` when the row does not read as an event, and why.
-    pub event: Result<WebhookEvent, String>,
+    pub event: WebhookEvent,
+    /// How often applying it has failed.
+    pub tries: u32,
+}
+
+/// An event of the log that was not applied in time, with the webhook that it is in.
+#[derive(Debug, Clone)]
+pub struct WaitingEvent {
+    pub reference: LoggedEventRef,
+    pub received_at: Timestamp,
+    /// `None` once retention has removed it.
+    pub webhook: Option<StoredWebhook>,
     /// How often applying it has failed.
     pub tries: u32,
 }
@@ -126,7 +143,6 @@ pub struct StoredWebhook {
 #[derive(Debug, Clone)]
 pub struct ApplyEvent {
     pub event: LoggedEventRef,
-    pub sender: SenderName,
     /// When it takes effect, for the record.
     pub now: Timestamp,
     /// When the webhook came: what the window and timelines count from.

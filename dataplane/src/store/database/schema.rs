@@ -47,9 +47,8 @@ tables! {
     WEBHOOKS = "webhooks" (4, 0) [
         tenant: Text, sender: Text, received_at: Int, id: Text, url: Text, headers: Text, body: Blob,
     ];
-    DEDUPE = "webhook_dedupe" (3, 0) [tenant: Text, sender: Text, dedupe_key: Text, received_at: Int];
-    INBOX, INBOX_EVENT = "inbox" (3, 2) [
-        tenant: Text, webhook: Text, position: Int, sender: Text, received_at: Int, event: Text,
+    EVENTS, EVENT = "webhook_events" (3, 2) [
+        tenant: Text, sender: Text, dedupe_key: Text, received_at: Int, webhook: Text, position: Int,
         available_at: Int, tries: Int,
     ];
     PARKED, PARKED_STATUS = "parked_statuses" (4, 0) [

@@ -233,30 +233,32 @@ impl Record for Contact {
     }
 }
 
-/// An event that is not applied yet; that it is here is all that applying has to know.
+/// An event of the log, as far as applying it has to know.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct InboxRow {
-    pub(in crate::store) available_at: Timestamp,
+pub(in crate::store) struct EventRow {
+    /// `None` once it has taken effect.
+    pub(in crate::store) available_at: Option<Timestamp>,
     pub(in crate::store) tries: u32,
 }
 
-impl Record for InboxRow {
-    type Key = (TenantId, String, u32);
+impl Record for EventRow {
+    /// Tenant, sender, dedupe key.
+    type Key = (TenantId, SenderName, String);
     fn finder() -> &'static Finder {
-        &schema::INBOX_EVENT
+        &schema::EVENT
     }
     fn key(key: &Self::Key) -> Vec<Value> {
-        values![key.0.as_str(), key.1.as_str(), key.2]
+        values![key.0.as_str(), key.1.as_str(), key.2.as_str()]
     }
     fn read(row: &Row) -> Result<(Self::Key, Self), StoreError> {
-        let key = (parse("a tenant", row.text(0)?)?, row.text(1)?.to_owned(), small(row.int(2)?));
-        Ok((key, Self { available_at: time(row.int(6)?)?, tries: small(row.int(7)?) }))
+        let key = (parse("a tenant", row.text(0)?)?, parse("a sender", row.text(1)?)?, row.text(2)?.to_owned());
+        Ok((key, Self { available_at: maybe_time(row.maybe_int(6)?)?, tries: small(row.int(7)?) }))
     }
     fn values(&self, _: &Self::Key) -> Result<Vec<Value>, StoreError> {
-        Err(StoreError::Failed("the inbox is filled by recording webhooks, and by nothing else".into()))
+        Err(StoreError::Failed("events come with their webhooks, and from nowhere else".into()))
     }
     fn changes(&self) -> Result<Vec<Value>, StoreError> {
-        Ok(values![micros(self.available_at), self.tries])
+        Ok(values![self.available_at.map(micros), self.tries])
     }
 }
 

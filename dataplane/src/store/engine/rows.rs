@@ -9,7 +9,7 @@ use messaging::id::{AttemptId, EventId, MessageId, SenderName, TenantId};
 
 use super::Halt;
 use super::records::{
-    Attempt, Bucket, ConsentRow, Hold, InboundRow, InboxRow, OutboxRow, ParkedRow, Queued, Record, Step, Sweep, Used,
+    Attempt, Bucket, ConsentRow, EventRow, Hold, InboundRow, OutboxRow, ParkedRow, Queued, Record, Step, Sweep, Used,
     Waiting,
 };
 use crate::store::StoreError;
@@ -138,7 +138,7 @@ pub(in crate::store) struct Rows {
     pub(in crate::store) queue: Set<Queued>,
     pub(in crate::store) unsettled: Set<Waiting>,
     pub(in crate::store) contacts: Set<Contact>,
-    pub(in crate::store) inbox: Set<InboxRow>,
+    pub(in crate::store) logged: Set<EventRow>,
     pub(in crate::store) outbox: Set<OutboxRow>,
     pub(in crate::store) holds: Set<Hold>,
     pub(in crate::store) buckets: Set<Bucket>,
@@ -264,7 +264,7 @@ impl Rows {
             queue,
             unsettled,
             contacts,
-            inbox,
+            logged,
             outbox,
             holds,
             buckets,
@@ -331,7 +331,7 @@ impl Rows {
             queue,
             unsettled,
             contacts,
-            inbox,
+            logged,
             parked,
             outbox,
             holds,

@@ -4,8 +4,8 @@
 
 pub(super) mod attempts;
 pub(super) mod contacts;
+pub(super) mod events;
 pub(super) mod holds;
-pub(super) mod inbox;
 pub(super) mod lifecycle;
 pub(super) mod messages;
 pub(super) mod outbox;

@@ -26,7 +26,10 @@ macro_rules! ended {
 /// Tenant, sender, before, limit. What follows from the bodies' retention.
 const BODIES: &[&str] = &[
     "DELETE FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3 AND id IN (
-       SELECT id FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3 ORDER BY received_at LIMIT $4)",
+       SELECT id FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3
+         AND received_at < (SELECT COALESCE(MIN(received_at), $3) FROM webhook_events
+           WHERE available_at IS NOT NULL AND tenant = $1 AND sender = $2)
+       ORDER BY received_at LIMIT $4)",
     "UPDATE messages SET content = NULL WHERE tenant = $1 AND id IN (
        SELECT id FROM messages WHERE tenant = $1 AND sender = $2 AND created_at < $3 AND content IS NOT NULL
          AND status IN ('canceled', 'expired', 'suppressed', 'rejected', 'failed', 'delivered', 'read')
@@ -38,8 +41,9 @@ const BODIES: &[&str] = &[
 /// What follows from the metadata's retention. A message's rows in other tables go first, while it can still be found;
 /// the same messages each time.
 const METADATA: &[&str] = &[
-    "DELETE FROM webhook_dedupe WHERE tenant = $1 AND sender = $2 AND dedupe_key IN (
-       SELECT dedupe_key FROM webhook_dedupe WHERE tenant = $1 AND sender = $2 AND received_at < $3 LIMIT $4)",
+    "DELETE FROM webhook_events WHERE tenant = $1 AND sender = $2 AND dedupe_key IN (
+       SELECT dedupe_key FROM webhook_events
+       WHERE tenant = $1 AND sender = $2 AND received_at < $3 AND available_at IS NULL LIMIT $4)",
     "DELETE FROM parked_statuses WHERE tenant = $1 AND (provider_message_id, webhook, position) IN (
        SELECT provider_message_id, webhook, position FROM parked_statuses
        WHERE tenant = $1 AND sender = $2 AND received_at < $3 LIMIT $4)",

@@ -3,13 +3,13 @@
 
 mod claim_due;
 mod claim_events;
-mod claim_inbox;
 mod claim_unsettled;
+mod claim_waiting;
 mod forget;
 mod record;
 
-pub(super) use claim_inbox::ClaimInbox;
 pub(super) use claim_unsettled::ClaimOfTenants;
+pub(super) use claim_waiting::ClaimWaiting;
 pub(super) use record::{RecordReplayed, record};
 
 /// Only to find out whether writing works.

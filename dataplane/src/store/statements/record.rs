@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, HashSet};
 use messaging::id::TenantId;
 
 use crate::store::StoreError;
-use crate::store::codec::{json, micros};
-use crate::store::database::schema::{DEDUPE, INBOX, WEBHOOKS};
+use crate::store::codec::micros;
+use crate::store::database::schema::{EVENTS, WEBHOOKS};
 use crate::store::database::value::{Value, values};
 use crate::store::database::{Change, Connection};
 use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::signals::Bells;
 use crate::store::webhook::{RecordWebhook, Recorded};
 
-type DedupeKey<'k> = (&'k str, &'k str, &'k str);
+/// Tenant, sender, and what the event is known by.
+type EventKey<'k> = (&'k str, &'k str, &'k str);
 
 /// Appends webhooks. An event is new in the first of them that has it.
 pub(in crate::store) async fn record(
@@ -62,47 +63,33 @@ async fn write(
 ) -> Result<Vec<Recorded>, StoreError> {
     let keys: Vec<Vec<String>> = webhooks.iter().map(|webhook| webhook.dedupe_keys()).collect();
     // Sorted, so that two replicas with the same keys wait for each other in one order.
-    let mut offered: BTreeMap<DedupeKey<'_>, i64> = BTreeMap::new();
+    let mut offered: BTreeMap<EventKey<'_>, (&RecordWebhook, u32)> = BTreeMap::new();
     for (webhook, keys) in webhooks.iter().zip(&keys) {
-        for key in keys {
-            let key = (webhook.tenant.as_str(), webhook.sender.as_str(), key.as_str());
-            offered.entry(key).or_insert_with(|| micros(webhook.received_at));
+        for (position, key) in (0_u32..).zip(keys) {
+            offered.entry(event_key(webhook, key)).or_insert((webhook, position));
         }
     }
-    let mut unclaimed = new_keys(connection, offered).await?;
+    let mut unclaimed = new_events(connection, offered).await?;
 
     let mut recorded = Vec::with_capacity(webhooks.len());
-    let (mut raw, mut inbox) = (Vec::new(), Vec::new());
+    let mut raw = Vec::new();
     for (webhook, keys) in webhooks.iter().zip(&keys) {
-        let mut new = Vec::with_capacity(keys.len());
-        for (position, (key, event)) in (0_u32..).zip(keys.iter().zip(&webhook.events)) {
-            let is_new = unclaimed.remove(&(webhook.tenant.as_str(), webhook.sender.as_str(), key.as_str()));
-            if is_new {
-                inbox.push(values![
-                    webhook.tenant.as_str(),
-                    webhook.id.as_str(),
-                    position,
-                    webhook.sender.as_str(),
-                    micros(webhook.received_at),
-                    json(event)?,
-                    micros(webhook.left_to_others_at),
-                    0_i64
-                ]);
-            }
-            new.push(is_new);
-        }
+        let new: Vec<bool> = keys.iter().map(|key| unclaimed.remove(&event_key(webhook, key))).collect();
+        bells.webhooks |= new.contains(&true);
         // A webhook without anything new is not kept; one without events is, for somebody may want to know of it.
         if raw_webhooks == Raw::Kept && (keys.is_empty() || new.contains(&true)) {
             raw.push(row(webhook));
         }
         recorded.push(Recorded { new });
     }
-    bells.webhooks |= !inbox.is_empty();
-    let mut changes = Vec::new();
-    changes.extend((!raw.is_empty()).then_some(Change::Insert(&WEBHOOKS, raw)));
-    changes.extend((!inbox.is_empty()).then_some(Change::Insert(&INBOX, inbox)));
-    connection.change(changes).await?;
+    if !raw.is_empty() {
+        connection.change(vec![Change::Insert(&WEBHOOKS, raw)]).await?;
+    }
     Ok(recorded)
+}
+
+fn event_key<'k>(webhook: &'k RecordWebhook, dedupe_key: &'k str) -> EventKey<'k> {
+    (webhook.tenant.as_str(), webhook.sender.as_str(), dedupe_key)
 }
 
 fn row(w: &RecordWebhook) -> Vec<Value> {
@@ -117,15 +104,26 @@ fn row(w: &RecordWebhook) -> Vec<Value> {
     ]
 }
 
-/// Remembers these keys, and tells which of them were not known.
-async fn new_keys<'k>(
+/// Remembers these events, and tells which of them were not known.
+async fn new_events<'k>(
     connection: &mut dyn Connection,
-    offered: BTreeMap<DedupeKey<'k>, i64>,
-) -> Result<HashSet<DedupeKey<'k>>, StoreError> {
+    offered: BTreeMap<EventKey<'k>, (&RecordWebhook, u32)>,
+) -> Result<HashSet<EventKey<'k>>, StoreError> {
     if offered.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows = offered.iter().map(|((tenant, sender, key), at)| values![*tenant, *sender, *key, *at]).collect();
-    let new = connection.insert_new(&DEDUPE, rows).await?;
+    let row = |((tenant, sender, key), (webhook, position)): (&EventKey<'_>, &(&RecordWebhook, u32))| {
+        values![
+            *tenant,
+            *sender,
+            *key,
+            micros(webhook.received_at),
+            webhook.id.as_str(),
+            *position,
+            micros(webhook.left_to_others_at),
+            0_i64
+        ]
+    };
+    let new = connection.insert_new(&EVENTS, offered.iter().map(row).collect()).await?;
     Ok(offered.into_keys().zip(new).filter_map(|(key, is_new)| is_new.then_some(key)).collect())
 }

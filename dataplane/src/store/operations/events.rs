@@ -1,4 +1,4 @@
-//! Events of the log take effect, each once: applying one takes it out of the inbox, together with what follows.
+//! Events of the log take effect, each once: that one has is written together with what follows from it.
 
 use jiff::Timestamp;
 use messaging::contact::ContactState;
@@ -10,7 +10,7 @@ use messaging::provider::StatusUpdate;
 use super::lifecycle::{self, Evidence, publish};
 use super::{Operation, contacts, messages};
 use crate::store::engine::Halt;
-use crate::store::engine::records::{InboundRow, InboxRow, ParkedRow};
+use crate::store::engine::records::{EventRow, InboundRow, ParkedRow};
 use crate::store::engine::rows::Rows;
 use crate::store::webhook::{Applied, ApplyEvent, Consequence, LoggedEventRef, Received};
 
@@ -22,10 +22,10 @@ impl Operation for ApplyEvent {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Applied, Halt> {
-        let Self { event, sender: _, now: _, received_at: _, consequence, sinks: _ } = self;
-        let key = (event.tenant.clone(), event.webhook.clone(), event.position);
+        let Self { event, now: _, received_at: _, consequence, sinks: _ } = self;
+        let key = (event.tenant.clone(), event.sender.clone(), event.dedupe_key.clone());
         // What its consequence looks at is asked for together with the event itself.
-        let waits = rows.inbox.get(&key).map(|row| row.is_some());
+        let waits = rows.logged.get(&key).map(|row| row.is_some_and(|row| row.available_at.is_some()));
         let applied = match consequence {
             Consequence::Nothing { .. } => {
                 waits.map(|waits| if waits { Applied::Now { reached: Vec::new() } } else { Applied::Before })
@@ -35,14 +35,18 @@ impl Operation for ApplyEvent {
                 self.report(rows, waits, update, suppress.as_ref(), *ask_at)
             }
         }?;
-        rows.inbox.remove(&key);
+        if applied != Applied::Before
+            && let Some(row) = rows.logged.get(&key)?.cloned()
+        {
+            rows.logged.put(key, EventRow { available_at: None, ..row });
+        }
         Ok(applied)
     }
 }
 
 impl ApplyEvent {
     fn receive(&self, rows: &mut Rows, waits: Result<bool, Halt>, received: &Received) -> Result<Applied, Halt> {
-        let (tenant, sender) = (&self.event.tenant, &self.sender);
+        let (tenant, sender) = (&self.event.tenant, &self.event.sender);
         let keys: Vec<_> =
             received.contacts.iter().map(|address| (tenant.clone(), sender.clone(), address.clone())).collect();
         let known: Vec<_> = keys.iter().map(|key| contacts::known(rows, key)).collect();
@@ -112,7 +116,7 @@ impl ApplyEvent {
         };
         let Some(mut known) = known else {
             let parked = ParkedRow {
-                sender: self.sender.clone(),
+                sender: self.event.sender.clone(),
                 received_at: self.received_at,
                 update: update.clone(),
                 suppression: suppress.cloned(),
@@ -144,12 +148,12 @@ fn changed_by_keyword(change: Option<OptChange>, before: &ContactState, after: &
 }
 
 /// An event could not be applied; it is tried again later.
-pub(in crate::store) struct DeferInbox {
+pub(in crate::store) struct DeferLogged {
     pub(in crate::store) event: LoggedEventRef,
     pub(in crate::store) until: Timestamp,
 }
 
-impl Operation for DeferInbox {
+impl Operation for DeferLogged {
     type Answer = ();
 
     fn tenant(&self) -> &TenantId {
@@ -157,9 +161,9 @@ impl Operation for DeferInbox {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
-        let key = (self.event.tenant.clone(), self.event.webhook.clone(), self.event.position);
-        if let Some(row) = rows.inbox.get(&key)?.cloned() {
-            rows.inbox.put(key, InboxRow { available_at: self.until, tries: row.tries + 1 });
+        let key = (self.event.tenant.clone(), self.event.sender.clone(), self.event.dedupe_key.clone());
+        if let Some(row) = rows.logged.get(&key)?.filter(|row| row.available_at.is_some()).cloned() {
+            rows.logged.put(key, EventRow { available_at: Some(self.until), tries: row.tries + 1 });
         }
         Ok(())
     }
