@@ -23,10 +23,13 @@ macro_rules! ended {
         )
     };
 }
-/// Tenant, sender, before, limit. What follows from the bodies' retention.
+/// Tenant, sender, before, limit, as all of them. The webhooks that do not leave with their day.
+const WEBHOOKS: &[&str] = &["DELETE FROM webhooks WHERE tenant = $1 AND sender = $2 AND (received_at, id) IN (
+       SELECT received_at, id FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3
+       ORDER BY received_at, id LIMIT $4)"];
+
+/// What follows from the bodies' retention besides.
 const BODIES: &[&str] = &[
-    "DELETE FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3 AND id IN (
-       SELECT id FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3 ORDER BY received_at LIMIT $4)",
     "UPDATE messages SET content = NULL WHERE tenant = $1 AND id IN (
        SELECT id FROM messages WHERE tenant = $1 AND sender = $2 AND created_at < $3 AND content IS NOT NULL
          AND status IN ('canceled', 'expired', 'suppressed', 'rejected', 'failed', 'delivered', 'read')
@@ -65,7 +68,10 @@ impl Statements for Forget {
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move {
             let mut gone = 0;
-            for (statements, before) in [(BODIES, self.bodies_before), (METADATA, self.metadata_before)] {
+            let Self { webhooks_before, bodies_before, metadata_before, .. } = *self;
+            for (statements, before) in
+                [(WEBHOOKS, webhooks_before), (BODIES, bodies_before), (METADATA, metadata_before)]
+            {
                 for sql in statements {
                     let list = values![self.tenant.as_str(), self.sender.as_str(), micros(before), self.limit];
                     gone += connection.execute(sql, list).await?;

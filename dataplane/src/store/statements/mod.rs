@@ -6,6 +6,7 @@ mod claim_events;
 mod claim_inbox;
 mod claim_unsettled;
 mod forget;
+pub(super) mod partitions;
 mod record;
 
 pub(super) use claim_inbox::ClaimInbox;

@@ -1,8 +1,10 @@
 //! What every store promises, as functions over any [`Store`], and each run on each database.
 
 mod contacts;
+mod holds;
 mod messages;
 mod outbox;
+mod partitions;
 mod queue;
 mod retention;
 mod sqlite;
@@ -89,7 +91,8 @@ impl Sqlite {
 /// A replica on a new PostgreSQL database of the server that all tests share.
 pub(crate) struct Postgres {
     pub(crate) store: Arc<SqlStore>,
-    pub(crate) url: PostgresUrl,
+    /// As any client writes it.
+    pub(crate) address: String,
     _writers: JoinSet<()>,
 }
 
@@ -98,19 +101,20 @@ impl Postgres {
         let server = postgres_cluster::shared().await.unwrap();
         let database = format!("test_{}", uuid::Uuid::new_v4().simple());
         server.create_database(&database).await.unwrap();
-        Self::open(server.url(&database).parse().unwrap()).await
+        Self::open(server.url(&database)).await
     }
 
     /// Another replica on the same database.
     pub(crate) async fn another(&self) -> Self {
-        Self::open(self.url.clone()).await
+        Self::open(self.address.clone()).await
     }
 
-    async fn open(url: PostgresUrl) -> Self {
+    async fn open(address: String) -> Self {
+        let url: PostgresUrl = address.parse().unwrap();
         let (store, writers) = SqlStore::postgres(&url).await.unwrap();
         let mut running = JoinSet::new();
         running.spawn(writers.run());
-        Self { store: Arc::new(store), url, _writers: running }
+        Self { store: Arc::new(store), address, _writers: running }
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
