@@ -7,6 +7,8 @@ pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod event;
+pub mod expiry;
+pub mod holds;
 pub mod http;
 pub mod metrics;
 pub mod publish;

@@ -6,6 +6,8 @@
 use messaging::lifecycle::MessageStatus;
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+use crate::store::hold::HoldKind;
+
 /// A label's values, as a type.
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal),+ $(,)? }) => {
@@ -130,6 +132,7 @@ pub struct QueueGauges {
     pub unconfirmed: u64,
     /// Seconds that the oldest message that is due has waited since it became so.
     pub oldest_due_age_seconds: f64,
+    pub webhooks_unapplied: u64,
 }
 
 /// What waits to be published, as the store counts it.
@@ -159,6 +162,9 @@ pub struct Metrics {
     auth: IntCounterVec,
     queue: IntGaugeVec,
     queue_oldest: Gauge,
+    webhooks_unapplied: IntGauge,
+    holds: IntGaugeVec,
+    store_waiting: IntGauge,
     senders_stopped: IntGauge,
     outbox: IntGaugeVec,
     outbox_oldest: Gauge,
@@ -223,10 +229,31 @@ impl Metrics {
                 "Calls of the tenants' API, by how and whether they were let in.",
                 &["method", "result"],
             )?,
-            queue: gauges(r, "queue_messages", "Messages that wait to be handed over, or to be settled.", &["state"])?,
+            queue: gauges(
+                r,
+                "queue_messages",
+                "Messages that wait to be handed over, or to be settled; 100000 means at least so many.",
+                &["state"],
+            )?,
             queue_oldest: gauge(r, "queue_oldest_due_age_seconds", "Age of the oldest message that is due.")?,
+            webhooks_unapplied: int_gauge(
+                r,
+                "webhooks_unapplied",
+                "Events of webhooks that should have taken effect and have not; 100000 means at least so many.",
+            )?,
+            holds: gauges(r, "holds", "Tenants, senders, templates and sinks that are held now, by kind.", &["kind"])?,
+            store_waiting: int_gauge(
+                r,
+                "store_waiting_writes",
+                "Writes that wait in this process for those before them.",
+            )?,
             senders_stopped: int_gauge(r, "senders_stopped", "Senders that rest because their account cannot send.")?,
-            outbox: gauges(r, "outbox_events", "Events that wait to be published, and dead letters.", &["state"])?,
+            outbox: gauges(
+                r,
+                "outbox_events",
+                "Events that wait to be published, and dead letters; 100000 means at least so many.",
+                &["state"],
+            )?,
             outbox_oldest: gauge(r, "outbox_oldest_age_seconds", "Age of the oldest event that is not published.")?,
             registry,
         };
@@ -330,6 +357,15 @@ impl Metrics {
         set("deferred", gauges.deferred);
         set("unconfirmed", gauges.unconfirmed);
         self.queue_oldest.set(gauges.oldest_due_age_seconds);
+        self.webhooks_unapplied.set(i64::try_from(gauges.webhooks_unapplied).unwrap_or(i64::MAX));
+    }
+
+    pub fn holds(&self, kind: HoldKind, n: usize) {
+        self.holds.with_label_values(&[kind.as_str()]).set(i64::try_from(n).unwrap_or(i64::MAX));
+    }
+
+    pub fn store_waiting(&self, n: usize) {
+        self.store_waiting.set(i64::try_from(n).unwrap_or(i64::MAX));
     }
 
     pub fn senders_stopped(&self, n: usize) {

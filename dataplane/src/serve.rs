@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
-use axum::serve::ListenerExt;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use messaging::clock::Clock;
 use messaging::config::ProviderAccount;
 use providers::HttpSettings;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -33,7 +34,9 @@ use crate::config::{Configs, Connect};
 use crate::dispatch::brakes::Brakes;
 use crate::dispatch::reconcile::Reconciler;
 use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
-use crate::http::admin::{self, AdminContext};
+use crate::expiry::Expiry;
+use crate::holds::Holds;
+use crate::http::admin::{self, AdminContext, ReceivedAt};
 use crate::http::{self, HttpContext};
 use crate::metrics::Metrics;
 use crate::publish::transport::Transport;
@@ -91,8 +94,19 @@ impl Server {
         let configs = Arc::new(Configs::new(connect(client, settings.twilio_base_url.clone()), Arc::clone(&metrics)));
         let service_accounts = follow_config(&settings, &configs, &clock, &metrics, &mut ground, &stop_ground).await?;
 
+        // Before anything is taken: a drain counts for the first message, and the first webhook finds its day.
+        let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock)));
+        holds.refresh().await.context("reading what is held")?;
+        retention::make_days(store.as_ref(), clock.now()).await;
+        let (following, stop) = (Arc::clone(&holds), stop_ground.clone());
+        ground.spawn(async move {
+            following.run(stop).await;
+            "following what is held"
+        });
+
         let admin_context = Arc::new(AdminContext {
             store: Arc::clone(&store),
+            holds: Arc::clone(&holds),
             configs: Arc::clone(&configs),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
@@ -129,6 +143,7 @@ impl Server {
         let context = Arc::new(HttpContext {
             fresh,
             store: Arc::clone(&store),
+            holds: Arc::clone(&holds),
             configs: Arc::clone(&configs),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
@@ -168,6 +183,17 @@ impl Server {
             workers.spawn(async move {
                 reconciler.run(stop).await;
                 "reconciling"
+            });
+            let expiry = Expiry {
+                store: Arc::clone(&store),
+                configs: Arc::clone(&configs),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+            };
+            let stop = stop_workers.clone();
+            workers.spawn(async move {
+                expiry.run(stop).await;
+                "expiring"
             });
             let (store, configs, clock) = (Arc::clone(&store), Arc::clone(&configs), Arc::clone(&clock));
             let stop = stop_workers.clone();
@@ -325,6 +351,33 @@ async fn follow_config(
     Ok(Some(ServiceAccounts::new(Arc::new(client), settings.api_audience.as_str(), Arc::clone(clock))))
 }
 
+/// Accepts connections, and tells of each where it was received.
+#[derive(Debug)]
+struct Sockets(TcpListener);
+
+impl Listener for Sockets {
+    type Io = TcpStream;
+    type Addr = ReceivedAt;
+
+    async fn accept(&mut self) -> (TcpStream, ReceivedAt) {
+        let (connection, _) = Listener::accept(&mut self.0).await;
+        // Answers are small and waited for.
+        drop(connection.set_nodelay(true));
+        let received_at = ReceivedAt::of(&connection);
+        (connection, received_at)
+    }
+
+    fn local_addr(&self) -> std::io::Result<ReceivedAt> {
+        self.0.local_addr().map(|address| ReceivedAt(Some(address.ip())))
+    }
+}
+
+impl Connected<IncomingStream<'_, Sockets>> for ReceivedAt {
+    fn connect_info(stream: IncomingStream<'_, Sockets>) -> Self {
+        *stream.remote_addr()
+    }
+}
+
 async fn listen(
     parts: &mut JoinSet<&'static str>,
     name: &'static str,
@@ -334,11 +387,11 @@ async fn listen(
 ) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("{name} at {address}"))?;
     let bound = listener.local_addr()?;
-    // Answers are small and waited for.
-    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+    let listener = Sockets(listener);
     let stop = stop.clone();
+    let service = router.into_make_service_with_connect_info::<ReceivedAt>();
     parts.spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {
             tracing::error!(%error, name, "the listener failed");
         }

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use kube::api::DynamicObject;
+use serde_json::json;
 use tests::chart::{REQUIRED, render};
 use tests::cluster::Cluster;
 use tests::process::{binary, output, root, tool};
@@ -32,16 +33,22 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
         .await?;
     ensure!(deployed.contains("operator") && deployed.contains("data-plane"), "{deployed}");
 
-    let upgraded =
-        helm(&cluster, &[&["upgrade"], &release[..], &["--set", url, "--set", "operator.logFormat=text"]].concat())
-            .await?;
-    ensure!(upgraded.contains("REVISION: 2"), "{upgraded}");
+    // The API server takes the other shape too, and the first one's workload goes.
+    let postgres = "store.postgres.existingSecret=database,store.postgres.caSecret=database-ca,dataPlane.replicas=3";
+    let upgraded = helm(&cluster, &[&["upgrade"], &release[..], &["--set", url, "--set", postgres]].concat()).await?;
+    ensure!(upgraded.contains("REVISION: 2") && upgraded.contains("database"), "{upgraded}");
+    let workloads = ["get", "deployments,statefulsets,poddisruptionbudgets", "--namespace", "whatsapp-system"];
+    let workloads = cluster.kubectl(&[&workloads[..], &["--output=name"]].concat()).await?;
+    for present in ["deployment.apps/whatsapp-data-plane", "poddisruptionbudget.policy/whatsapp-data-plane"] {
+        ensure!(workloads.contains(present), "{workloads}");
+    }
+    ensure!(!workloads.contains("statefulset"), "{workloads}");
 
     helm(&cluster, &["uninstall", "whatsapp", "--namespace", "whatsapp-system"]).await?;
     let left = cluster
         .kubectl(&[
             "get",
-            "deployments,statefulsets,services,roles,rolebindings",
+            "deployments,statefulsets,services,roles,rolebindings,poddisruptionbudgets",
             "--namespace",
             "whatsapp-system",
             "--output=name",
@@ -56,17 +63,70 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
 
 #[tokio::test]
 async fn a_value_that_the_chart_does_not_know_is_refused() -> Result<()> {
-    let chart = root().join("charts/whatsapp-operator").to_string_lossy().into_owned();
-    let template = async |set: &str| -> Result<String> {
-        let mut command = Command::new(tool("helm")?);
-        command.args(["template", "whatsapp", &chart, "--set", set]);
-        output(command).await
+    let refused = async |values: &[(&str, &str)], said: &str| -> Result<()> {
+        let rendered = render("whatsapp", "whatsapp-system", values).await;
+        ensure!(rendered.as_ref().is_err_and(|e| e.to_string().contains(said)), "{values:?}: {rendered:?}");
+        Ok(())
     };
-    let unknown =
-        template("publicBaseUrl=https://whatsapp.example.com,image.repository=images,publicBaseURL=typo").await;
-    ensure!(unknown.as_ref().is_err_and(|e| e.to_string().contains("publicBaseURL")), "{unknown:?}");
-    let missing = template("image.repository=images").await;
-    ensure!(missing.as_ref().is_err_and(|e| e.to_string().contains("publicBaseUrl")), "{missing:?}");
+    refused(&[&REQUIRED[..], &[("publicBaseURL", "typo")]].concat(), "publicBaseURL").await?;
+    refused(&REQUIRED[1..], "publicBaseUrl").await?;
+    let url = ("store.postgres.url", "postgres://user:password@host/data");
+    refused(&[&REQUIRED[..], &[url]].concat(), "'url' not allowed").await
+}
+
+#[tokio::test]
+async fn a_store_that_would_lose_replicas_or_data_is_refused_with_what_would_be_right() -> Result<()> {
+    let secret = ("store.postgres.existingSecret", "database");
+    for (values, said) in [
+        (
+            &[("dataPlane.replicas", "2")][..],
+            "dataPlane.replicas is 2 with SQLite, whose database is a file of one replica: expected 1, or PostgreSQL",
+        ),
+        (&[secret, ("store.sqlite.size", "20Gi")], "store.sqlite and store.postgres are both set"),
+        (&[secret, ("store.sqlite.storageClassName", "fast")], "store.sqlite and store.postgres are both set"),
+        (
+            &[("store.postgres.caSecret", "database-ca")],
+            "store.postgres.caSecret is set without store.postgres.existingSecret",
+        ),
+    ] {
+        let rendered = render("whatsapp", "whatsapp-system", &[&REQUIRED[..], values].concat()).await;
+        ensure!(rendered.as_ref().is_err_and(|e| e.to_string().contains(said)), "{values:?}: {rendered:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn over_postgresql_the_data_plane_is_a_deployment_without_a_volume_of_its_own() -> Result<()> {
+    let values = [&REQUIRED[..], &POSTGRES[..]].concat();
+    let objects = render("whatsapp", "whatsapp-system", &values).await?;
+    let data_plane = workload(&objects, "data-plane")?;
+    ensure!(data_plane.types.as_ref().is_some_and(|types| types.kind == "Deployment"), "{data_plane:?}");
+    let spec = &data_plane.data["spec"];
+    ensure!(spec["replicas"] == 3 && spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, "{spec:#}");
+    let pod = &spec["template"]["spec"];
+    ensure!(!pod.to_string().contains("persistentVolumeClaim") && !pod.to_string().contains("/var/lib"), "{pod:#}");
+    ensure!(pod["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname", "{pod:#}");
+    // The password stays in its Secret: no argument, and no value, can hold it.
+    let store = json!({"name": "WHATSAPP_STORE", "valueFrom": {"secretKeyRef": {"name": "database", "key": "uri"}}});
+    let environment = pod["containers"][0]["env"].as_array().context("no environment")?;
+    ensure!(environment.contains(&store), "{environment:?}");
+    // A budget that lets nobody go, or everybody, would be none.
+    let budget = objects.iter().find(|o| o.types.as_ref().is_some_and(|t| t.kind == "PodDisruptionBudget"));
+    let budget = &budget.context("no PodDisruptionBudget")?.data["spec"];
+    ensure!(budget["maxUnavailable"] == 1, "{budget:#}");
+    ensure!(budget["selector"] == spec["selector"], "{budget:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_drain_has_the_time_that_it_may_take() -> Result<()> {
+    for (delay, timeout, seconds) in [("5s", "25s", 40), ("500ms", "2m", 131), ("0s", "1h", 3610)] {
+        let values = [("dataPlane.drainDelay", delay), ("dataPlane.drainTimeout", timeout)];
+        let objects = render("whatsapp", "whatsapp-system", &[&REQUIRED[..], &values].concat()).await?;
+        let grace =
+            &workload(&objects, "data-plane")?.data["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
+        ensure!(*grace == seconds, "{delay} and {timeout}: {grace}");
+    }
     Ok(())
 }
 
@@ -77,16 +137,40 @@ async fn the_arguments_that_the_chart_gives_are_those_that_the_programs_take() -
         ("watchNamespaces", "{shop,bakery}"),
         ("dataPlane.allowPrivateSinks", "true"),
     ];
-    let objects = render("whatsapp", "whatsapp-system", &[&REQUIRED[..], &more[..]].concat()).await?;
-    for (kind, program) in [("Deployment", "whatsapp-operator"), ("StatefulSet", "whatsapp-dataplane")] {
-        let of_kind = |object: &&DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == kind);
-        let workload = objects.iter().find(of_kind).with_context(|| format!("the chart has no {kind}"))?;
-        let arguments = &workload.data["spec"]["template"]["spec"]["containers"][0]["args"];
-        let arguments: Vec<String> = serde_json::from_value(arguments.clone())?;
+    let sqlite = [&REQUIRED[..], &more[..]].concat();
+    let postgres = [&sqlite[..], &POSTGRES[..]].concat();
+    for (values, component, program) in [
+        (&sqlite, "operator", "whatsapp-operator"),
+        (&sqlite, "data-plane", "whatsapp-dataplane"),
+        (&postgres, "data-plane", "whatsapp-dataplane"),
+    ] {
+        let objects = render("whatsapp", "whatsapp-system", values).await?;
+        let container = &workload(&objects, component)?.data["spec"]["template"]["spec"]["containers"][0];
+        let arguments: Vec<String> = serde_json::from_value(container["args"].clone())?;
         // What comes before --help is read, and refused when it is unknown.
         let mut command = Command::new(binary(program)?);
         command.args(&arguments).arg("--help");
-        output(command).await.with_context(|| format!("{program} does not take {arguments:?}"))?;
+        let help = output(command).await.with_context(|| format!("{program} does not take {arguments:?}"))?;
+        for variable in container["env"].as_array().context("no environment")? {
+            let name = variable["name"].as_str().unwrap_or_default();
+            ensure!(help.contains(&format!("[env: {name}=")), "{program} does not read {name}");
+        }
     }
     Ok(())
+}
+
+const POSTGRES: [(&str, &str); 3] = [
+    ("store.postgres.existingSecret", "database"),
+    ("store.postgres.caSecret", "database-ca"),
+    ("dataPlane.replicas", "3"),
+];
+
+/// What runs a component's pods.
+fn workload<'a>(objects: &'a [DynamicObject], component: &str) -> Result<&'a DynamicObject> {
+    let runs = |object: &&DynamicObject| {
+        let labels = object.metadata.labels.as_ref();
+        object.types.as_ref().is_some_and(|types| ["Deployment", "StatefulSet"].contains(&types.kind.as_str()))
+            && labels.and_then(|labels| labels.get("app.kubernetes.io/component")).is_some_and(|c| c == component)
+    };
+    objects.iter().find(runs).with_context(|| format!("the chart has nothing that runs {component}"))
 }

@@ -15,7 +15,7 @@ async fn killed_between_accepting_and_sending_the_message_is_sent_once() -> Resu
     let shop = world.tenant(0).await?;
     world.hear(&shop, CUSTOMER, "Hi").await?;
     world.kill_data_plane()?;
-    world.start_data_plane(&["--roles", "webhooks,api,publish"]).await?;
+    world.start_data_plane(&["--roles", "webhooks,apply,api,publish"]).await?;
     let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": "Hello"}});
     let id = shop.api.send("hello", &text).await?;
 

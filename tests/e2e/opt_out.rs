@@ -42,7 +42,7 @@ async fn an_opt_out_between_accepting_and_sending_stops_the_message() -> Result<
 
     // This replica accepts, but hands nothing to the provider.
     world.kill_data_plane()?;
-    world.start_data_plane(&["--roles", "webhooks,api,publish"]).await?;
+    world.start_data_plane(&["--roles", "webhooks,apply,api,publish"]).await?;
     let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": "Hello again"}});
     let id = shop.api.send("hello-3", &text).await?;
     world.control.reply(CUSTOMER, &Reply { body: "stop".into(), ..Reply::default() }).await?;

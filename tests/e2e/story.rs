@@ -4,13 +4,23 @@ use anyhow::{Result, ensure};
 use sandbox::control::types::{Behaviour, Reply, WebhookFilter, WebhookKind};
 use serde_json::json;
 use tests::api::statuses;
-use tests::world::World;
+use tests::cluster::Cluster;
+use tests::world::{Options, Store, World};
 
 const CUSTOMER: &str = "+447700900123";
 
 #[tokio::test]
 async fn what_a_tenant_declares_becomes_a_message_that_is_read_and_a_reply_that_arrives() -> Result<()> {
-    let world = World::start(&["shop"]).await?;
+    story(World::start(&["shop"]).await?).await
+}
+
+#[tokio::test]
+async fn with_two_replicas_over_postgresql_the_story_is_the_same() -> Result<()> {
+    let options = Options { store: Store::Postgres { replicas: 2 }, ..Options::default() };
+    story(World::start_in(Cluster::shared().await?, &["shop"], options).await?).await
+}
+
+async fn story(world: World) -> Result<()> {
     let shop = world.tenant(0).await?;
     let policy = json!({"default": {"senderRef": {"name": "support"}}});
     let objects = [shop.template("order-shipped", &json!({}))?, shop.object("RoutingPolicy", "default", policy)?];

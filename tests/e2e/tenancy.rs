@@ -5,12 +5,21 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tests::cluster::{client, kubectl};
-use tests::world::World;
+use tests::cluster::{Cluster, client, kubectl};
+use tests::world::{Options, Store, World};
 
 #[tokio::test]
 async fn another_tenants_token_is_forbidden_and_sees_nothing() -> Result<()> {
-    let world = World::start(&["shop", "bakery"]).await?;
+    strangers(World::start(&["shop", "bakery"]).await?).await
+}
+
+#[tokio::test]
+async fn tenants_who_share_a_database_and_its_replicas_are_strangers_all_the_same() -> Result<()> {
+    let options = Options { store: Store::Postgres { replicas: 2 }, ..Options::default() };
+    strangers(World::start_in(Cluster::shared().await?, &["shop", "bakery"], options).await?).await
+}
+
+async fn strangers(world: World) -> Result<()> {
     let (shop, bakery) = (world.tenant(0).await?, world.tenant(1).await?);
     let template =
         json!({"localizations": [{"language": "en_US", "body": "Hello {{1}}, your order is on its way to you now."}]});

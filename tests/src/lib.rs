@@ -6,10 +6,12 @@
 
 pub mod api;
 pub mod app;
+pub mod balancer;
 pub mod chart;
 pub mod cluster;
 pub mod eventually;
 pub mod process;
+pub mod replica;
 pub mod world;
 
 /// Chooses the TLS implementation for this process's own clients. To call it again is harmless.

@@ -98,6 +98,16 @@ impl Process {
         self.child.wait().map(drop).with_context(|| format!("waiting for {}", self.name))
     }
 
+    /// SIGSTOP: the process does nothing until it is told to go on, as on a machine that hangs.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// SIGCONT, after [`Process::freeze`].
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
     /// SIGTERM, and how it ended.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;

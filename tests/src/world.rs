@@ -1,4 +1,4 @@
-//! The whole house for one test: a cluster, the sandbox, the operator, one data-plane replica, and tenants.
+//! The whole house for one test: a cluster, the sandbox, the operator, the data plane's replicas, and tenants.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -7,9 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use kube::api::DynamicObject;
-use reqwest::StatusCode;
 use sandbox::config::{Config, Delays};
 use sandbox::control::Client as SandboxControl;
 use sandbox::control::types::{
@@ -22,10 +21,12 @@ use serde_json::{Value, json};
 
 use crate::api::TenantApi;
 use crate::app::{App, Received, SIGNING_SECRET};
+use crate::balancer::Balancer;
 use crate::chart::{self, ServiceAccounts};
 use crate::cluster::Cluster;
 use crate::eventually::eventually;
 use crate::process::{Process, binary};
+use crate::replica::{Replica, Shared};
 
 /// The audience that tenants' tokens are issued for.
 pub const AUDIENCE: &str = "whatsapp-operator.dev";
@@ -37,6 +38,17 @@ pub struct Options {
     pub delays: Option<Delays>,
     /// What the sandbox begins with.
     pub seed: Seed,
+    pub store: Store,
+}
+
+/// Where the data plane keeps everything, and so how many replicas it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Store {
+    /// A file of one replica.
+    #[default]
+    Sqlite,
+    /// A PostgreSQL database that so many replicas share, behind a load balancer.
+    Postgres { replicas: usize },
 }
 
 /// A running system. Everything ends when it is dropped.
@@ -44,7 +56,9 @@ pub struct Options {
 pub struct World {
     // Dropped in this order: the processes first, the provider and the cluster last.
     pub operator: Process,
-    pub data_plane: Option<Process>,
+    pub replicas: Vec<Replica>,
+    /// In front of several replicas: for webhooks, and for the tenants' API.
+    _balancers: Option<(Balancer, Balancer)>,
     pub control: SandboxControl,
     pub cluster: Arc<Cluster>,
     /// The namespace that the chart would be installed in.
@@ -53,26 +67,26 @@ pub struct World {
     pub namespaces: Vec<String>,
     pub accounts: ServiceAccounts,
     pub ports: Ports,
+    /// The URL of the data plane's database.
+    store: String,
     dir: tempfile::TempDir,
     pub sandbox: Running,
 }
 
-/// Where the processes listen on loopback; kept over restarts.
+/// Where the system is reached on loopback; kept over restarts.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
     pub webhooks: u16,
     pub api: u16,
+    /// The operators' listener of the first replica.
     pub admin: u16,
     pub operator: u16,
 }
 
-impl Ports {
-    /// Four free ports. All are held until the last is found, so that no two are the same.
-    pub fn free() -> Result<Self> {
-        let held: Vec<TcpListener> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-        let port = |i: usize| held[i].local_addr().map(|a| a.port());
-        Ok(Self { webhooks: port(0)?, api: port(1)?, admin: port(2)?, operator: port(3)? })
-    }
+/// Free ports. All are held until the last is found, so that no two are the same.
+fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
 /// One tenant: a namespace, an account at the provider, an application.
@@ -116,57 +130,77 @@ impl World {
         let delays = options.delays.unwrap_or(quick);
         let sandbox = Sandbox::start(Config { delays, seed: options.seed.clone(), ..Config::default() }).await?;
         let control = sandbox.control();
-        let ports = Ports::free()?;
+        let (count, store) = match options.store {
+            Store::Sqlite => (1, format!("sqlite://{}", dir.path().join("data.db").display())),
+            Store::Postgres { replicas } => {
+                let server = postgres_cluster::shared().await?;
+                server.create_database(&system).await?;
+                (replicas, format!("{}?sslmode=disable", server.tcp_url(&system)))
+            }
+        };
+        let free = free_ports(1 + 3 * count)?;
+        let replicas: Vec<Replica> = (free[1..].chunks_exact(3).enumerate())
+            .map(|(n, ports)| Replica {
+                name: format!("data-plane-{n}"),
+                process: None,
+                webhooks: ports[0],
+                api: ports[1],
+                admin: ports[2],
+            })
+            .collect();
+        let first = replicas.first().context("a data plane without replicas")?;
+        let mut ports = Ports { webhooks: first.webhooks, api: first.api, admin: first.admin, operator: free[0] };
+        let mut balancers = None;
+        if count > 1 {
+            let webhooks = Balancer::start(replicas.iter().map(Replica::webhooks_address).collect()).await?;
+            let api = Balancer::start(replicas.iter().map(Replica::api_address).collect()).await?;
+            (ports.webhooks, ports.api) = (webhooks.port(), api.port());
+            balancers = Some((webhooks, api));
+        }
         let operator = start_operator(&dir, &system, ports, sandbox.base_url(), &namespaces)?;
-        let mut world =
-            Self { operator, data_plane: None, control, cluster, system, namespaces, accounts, ports, dir, sandbox };
+        let mut world = Self {
+            operator,
+            replicas,
+            _balancers: balancers,
+            control,
+            cluster,
+            system,
+            namespaces,
+            accounts,
+            ports,
+            store,
+            dir,
+            sandbox,
+        };
         world.start_data_plane(&[]).await?;
         Ok(world)
     }
 
-    /// Starts the data plane, with further arguments, and waits until it is ready.
+    /// Starts every replica, with further arguments, and waits until all are ready.
     pub async fn start_data_plane(&mut self, arguments: &[&str]) -> Result<()> {
-        ensure!(self.data_plane.is_none(), "the data plane runs already");
-        self.spawn_data_plane(arguments)?;
-        let ready = self.admin_url("/readyz");
-        eventually("the data plane is ready", async || {
-            if let Some(process) = &mut self.data_plane {
-                process.still_running().map_err(|e| format!("{e:#}"))?;
-            }
-            match reqwest::get(&ready).await {
-                Ok(answer) if answer.status() == StatusCode::OK => Ok(()),
-                Ok(answer) => Err(answer.text().await.unwrap_or_default()),
-                Err(error) => Err(error.to_string()),
-            }
-        })
-        .await
-    }
-
-    fn spawn_data_plane(&mut self, arguments: &[&str]) -> Result<()> {
-        let at = |port: u16| format!("127.0.0.1:{port}");
-        let mut command = Command::new(binary("whatsapp-dataplane")?);
-        command
-            .arg("serve")
-            .args(["--webhook-listen", &at(self.ports.webhooks)])
-            .args(["--api-listen", &at(self.ports.api)])
-            .args(["--admin-listen", &at(self.ports.admin)])
-            .arg("--store")
-            .arg(format!("sqlite://{}", self.store().display()))
-            .args(["--config-namespace", &self.system])
-            .arg("--config-cache")
-            .arg(self.dir.path().join("cache"))
-            .args(["--api-audience", AUDIENCE, "--lease", "2s", "--drain-delay", "0s"])
-            .arg("--allow-private-sinks")
-            .args(arguments)
-            .env("KUBECONFIG", self.data_plane_kubeconfig())
-            .env("POD_NAME", "data-plane-0");
-        self.data_plane = Some(Process::start("data-plane", self.dir.path(), &mut command)?);
+        for n in 0..self.replicas.len() {
+            self.spawn_replica(n, arguments)?;
+        }
+        for replica in &mut self.replicas {
+            replica.ready().await?;
+        }
         Ok(())
     }
 
-    /// SIGKILL to the data plane.
+    /// Starts one replica, with further arguments, and waits until it is ready.
+    pub async fn start_replica(&mut self, n: usize, arguments: &[&str]) -> Result<()> {
+        self.spawn_replica(n, arguments)?;
+        self.replicas[n].ready().await
+    }
+
+    fn spawn_replica(&mut self, n: usize, arguments: &[&str]) -> Result<()> {
+        let shared = Shared { dir: self.dir.path(), store: &self.store, system: &self.system, audience: AUDIENCE };
+        self.replicas.get_mut(n).context("no such replica")?.spawn(shared, arguments)
+    }
+
+    /// SIGKILL to every replica.
     pub fn kill_data_plane(&mut self) -> Result<()> {
-        self.data_plane.take().context("the data plane does not run")?.kill()
+        self.replicas.iter_mut().try_for_each(Replica::kill)
     }
 
     /// Starts another operator in the place of one that has ended.
@@ -175,32 +209,23 @@ impl World {
         Ok(())
     }
 
-    /// The database of the data plane.
-    pub fn store(&self) -> PathBuf {
-        self.dir.path().join("data.db")
-    }
-
     /// A kubeconfig with the data plane's rights.
     pub fn data_plane_kubeconfig(&self) -> PathBuf {
         self.dir.path().join("data-plane.kubeconfig")
-    }
-
-    pub fn admin_url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.ports.admin)
     }
 
     pub fn webhook_url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.ports.webhooks)
     }
 
-    /// The value of a metric of the data plane, summed over its labels that contain all of `labels`.
+    /// The value of a metric of the data plane, summed over the replicas that run and over its labels that contain all
+    /// of `labels`.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let text = reqwest::get(self.admin_url("/metrics")).await?.text().await?;
-        let lines = text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-                && labels.iter().all(|l| line.contains(l))
-        });
-        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+        let mut sum = 0.0;
+        for replica in self.replicas.iter().filter(|replica| replica.process.is_some()) {
+            sum += replica.metric(name, labels).await?;
+        }
+        Ok(sum)
     }
 
     /// A tenant with its Secrets and a sender named `support` that is ready and runs in the data plane.
@@ -261,13 +286,15 @@ impl World {
         serde_json::from_str(&json).context("kubectl's JSON")
     }
 
-    /// Waits until every replica runs the current config of this object.
+    /// Waits until every replica runs the current config of this object. One that was killed counts until its Lease
+    /// ends, so there may be more than run.
     pub async fn in_data_plane(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
+        let running = self.replicas.iter().filter(|replica| replica.process.is_some()).count() as u64;
         eventually(&format!("the data plane runs the config of {kind} {name}"), async || {
             let object = self.get(kind, namespace, name).await.map_err(|e| format!("{e:#}"))?;
             let replicas = &object["status"]["dataPlane"];
             let (ready, total) = (replicas["ready"].as_u64().unwrap_or(0), replicas["total"].as_u64().unwrap_or(0));
-            if total > 0 && ready == total { Ok(()) } else { Err(object["status"].to_string()) }
+            if total >= running.max(1) && ready == total { Ok(()) } else { Err(object["status"].to_string()) }
         })
         .await
     }

@@ -27,8 +27,8 @@ const REPLY_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// What events must not overtake each other by: the contact that wrote.
 pub(super) fn line(logged: &LoggedEvent) -> Option<(TenantId, SenderName, Address)> {
     match &logged.event {
-        Ok(WebhookEvent::Inbound(message)) => {
-            Some((logged.reference.tenant.clone(), logged.sender.clone(), message.from.clone()))
+        WebhookEvent::Inbound(message) => {
+            Some((logged.reference.tenant.clone(), logged.reference.sender.clone(), message.from.clone()))
         }
         _ => None,
     }
@@ -42,23 +42,22 @@ pub(super) fn of(
     randomness: &mut dyn FnMut() -> Randomness,
 ) -> Consequence {
     match &logged.event {
-        Ok(WebhookEvent::Inbound(message)) => {
+        WebhookEvent::Inbound(message) => {
             Consequence::Received(Box::new(received(logged, message, sender, now, randomness)))
         }
-        Ok(WebhookEvent::Status(update)) => Consequence::Status {
+        WebhookEvent::Status(update) => Consequence::Status {
             update: update.clone(),
             suppress: suppression_of(update, logged.received_at),
             ask_at: after(now, ASK_AFTER),
         },
-        Ok(WebhookEvent::Unreadable { reason, .. }) => Consequence::Nothing { reason: reason.clone() },
-        Err(reason) => Consequence::Nothing { reason: reason.clone() },
+        WebhookEvent::Unreadable { reason, .. } => Consequence::Nothing { reason: reason.clone() },
     }
 }
 
 /// Until when the sender rests because of what a status told: an account that is suspended or misconfigured fails every
 /// message, and each may cost money.
 pub(super) fn stops_sender_until(logged: &LoggedEvent) -> Option<Timestamp> {
-    let Ok(WebhookEvent::Status(StatusUpdate { failure: Some(failure), .. })) = &logged.event else { return None };
+    let WebhookEvent::Status(StatusUpdate { failure: Some(failure), .. }) = &logged.event else { return None };
     let stops = failure.class.consequence() == failure::Consequence::StopSender;
     stops.then(|| after(logged.received_at, RetryLimits::default().sender_pause))
 }
@@ -75,7 +74,7 @@ fn received(
     now: Timestamp,
     randomness: &mut dyn FnMut() -> Randomness,
 ) -> Received {
-    let (tenant, name, at) = (&logged.reference.tenant, &logged.sender, logged.received_at);
+    let (tenant, name, at) = (&logged.reference.tenant, &logged.reference.sender, logged.received_at);
     let id = event::received_id(tenant, name, &message.provider_message_id, at);
     let mut contacts = vec![message.from.clone()];
     contacts.extend(message.from_user_id.iter().filter(|id| **id != message.from).cloned());
@@ -113,7 +112,7 @@ fn reply(
     Some(NewMessage {
         id: MessageId::new(now, &randomness()),
         tenant: logged.reference.tenant.clone(),
-        sender: logged.sender.clone(),
+        sender: logged.reference.sender.clone(),
         messaging_service_sid: None,
         to: message.from.clone(),
         content: OutboundContent::Text { body: text.clone() },
@@ -142,10 +141,15 @@ mod tests {
 
     fn logged(event: WebhookEvent) -> LoggedEvent {
         LoggedEvent {
-            reference: LoggedEventRef { tenant: TenantId::new("shop").unwrap(), webhook: "whk_1".into(), position: 0 },
-            sender: SenderName::new("support").unwrap(),
+            reference: LoggedEventRef {
+                tenant: TenantId::new("shop").unwrap(),
+                sender: SenderName::new("support").unwrap(),
+                dedupe_key: "in:SM1".into(),
+                webhook: "whk_1".into(),
+                position: 0,
+            },
             received_at: at(0),
-            event: Ok(event),
+            event,
             tries: 0,
         }
     }

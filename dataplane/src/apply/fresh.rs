@@ -2,9 +2,9 @@
 
 use tokio::sync::mpsc;
 
-use crate::store::webhook::{LoggedEvent, LoggedEventRef, RecordWebhook, Recorded as Outcome};
+use crate::store::webhook::{LoggedEvent, LoggedEventRef, RecordWebhook, Recorded as Outcome, dedupe_key};
 
-/// Events in memory; what does not fit is taken from the inbox later.
+/// Events in memory; what does not fit is taken from the log later.
 const CAPACITY: usize = 4096;
 
 /// Hands over what was recorded.
@@ -55,8 +55,14 @@ impl Fresh {
             if !is_new {
                 continue;
             }
-            let reference = LoggedEventRef { tenant: tenant.clone(), webhook: id.clone(), position };
-            let logged = LoggedEvent { reference, sender: sender.clone(), received_at, event: Ok(event), tries: 0 };
+            let reference = LoggedEventRef {
+                tenant: tenant.clone(),
+                sender: sender.clone(),
+                dedupe_key: dedupe_key(&event),
+                webhook: id.clone(),
+                position,
+            };
+            let logged = LoggedEvent { reference, received_at, event, tries: 0 };
             if self.0.try_send(logged).is_err() {
                 // It is on disk; somebody finds it there.
                 return;

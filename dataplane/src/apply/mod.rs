@@ -2,11 +2,12 @@
 //!
 //! A webhook is answered when it is in the log; what follows from it is decided here, right after the commit, by the
 //! replica that recorded it. What it could not apply — because it died, or because more came than it could keep in
-//! memory — stays in the inbox, and any replica takes it from there when its time is over. Applying is idempotent: the
+//! memory — waits in the log, and any replica takes it from there when its time is over. Applying is idempotent: the
 //! store lets each event take effect once, whoever applies it and however often.
 
 mod consequence;
 mod fresh;
+mod stored;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +17,12 @@ use messaging::clock::{Clock, after};
 use tokio_util::sync::CancellationToken;
 
 use self::fresh::Recorded;
+pub use self::stored::{kind, translate};
 pub use self::fresh::{Fresh, RecordedWebhook};
 use crate::config::Configs;
 use crate::dispatch::brakes::Brakes;
 use crate::metrics::Metrics;
-use crate::store::webhook::{APPLIED_WITHIN, Applied, ApplyEvent, ClaimUnapplied, LoggedEvent};
+use crate::store::webhook::{APPLIED_WITHIN, Applied, ApplyEvent, ClaimUnapplied, LoggedEvent, WaitingEvent};
 use crate::store::{Store, StoreError};
 
 /// Events applied at once. They are written in few groups, because each waits with the others.
@@ -106,7 +108,7 @@ impl Applier {
                 // There are more.
                 self.looked_at = None;
             }
-            events.extend(left_behind);
+            events.extend(read(&self.context, left_behind).await?);
         }
         let applied = events.len();
         apply_all(&self.context, events).await?;
@@ -126,6 +128,24 @@ async fn apply_all(context: &ApplyContext, events: Vec<LoggedEvent>) -> Result<(
     }))
     .await;
     outcomes.into_iter().collect()
+}
+
+/// Reads events from their webhooks. One whose sender is not configured now waits until it is again.
+async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<LoggedEvent>, StoreError> {
+    let mut events = Vec::with_capacity(waiting.len());
+    for waiting in waiting {
+        let tenant = context.configs.get(&waiting.reference.tenant);
+        let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&waiting.reference.sender));
+        let Some(sender) = sender else {
+            let until = after(context.clock.now(), TRY_AGAIN_WITHIN);
+            context.store.defer_unapplied(waiting.reference, until).await?;
+            continue;
+        };
+        let event = stored::event(sender.provider.as_ref(), &waiting);
+        let WaitingEvent { reference, received_at, webhook: _, tries } = waiting;
+        events.push(LoggedEvent { reference, received_at, event, tries });
+    }
+    Ok(events)
 }
 
 /// Events that must follow each other, in their order.
@@ -166,14 +186,13 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
     let ApplyContext { store, configs, clock, metrics, brakes } = context;
     let now = clock.now();
     let tenant = configs.get(&logged.reference.tenant);
-    let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&logged.sender));
+    let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&logged.reference.sender));
     // A sender that is gone has no sinks and no keywords; its messages still reach their statuses.
     let sinks = sender.map(|sender| sender.sinks()).unwrap_or_default();
     let consequence = consequence::of(&logged, sender.map(|sender| sender.config), now, &mut || rand::random());
     let stop = consequence::stops_sender_until(&logged).filter(|until| *until > now);
     let apply = ApplyEvent {
         event: logged.reference.clone(),
-        sender: logged.sender.clone(),
         now,
         received_at: logged.received_at,
         consequence,
@@ -181,7 +200,7 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
     };
     if let Applied::Now { reached } = store.apply_event(apply).await? {
         if let Some(until) = stop {
-            brakes.stop_sender(&logged.reference.tenant, &logged.sender, until);
+            brakes.stop_sender(&logged.reference.tenant, &logged.reference.sender, until);
         }
         reached.into_iter().for_each(|status| metrics.message_reached(status));
     }

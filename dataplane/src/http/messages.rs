@@ -26,6 +26,7 @@ use super::send::{self, Route, SendRequest};
 use super::view::{MessageList, MessageView};
 use crate::auth::Caller;
 use crate::config::{Sender, Tenant};
+use crate::store::hold::{Hold, Scope};
 use crate::store::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, NewMessage, Priority,
     Reason,
@@ -110,6 +111,9 @@ async fn admit(
     let target = target(tenant, &route, &to).map_err(|error| Problem::invalid(vec![error]))?;
     let sender = sender(tenant, &target).map_err(|error| Problem::invalid(vec![error]))?;
     let tenant_id = &tenant.config.tenant;
+    if let Some(drain) = context.holds.refuses_sends(tenant_id, sender.name, now) {
+        return Err(draining(&drain, now));
+    }
     let reply_to = match reply_to {
         None => None,
         Some(id) => match context.store.provider_message_id(tenant_id, id).await? {
@@ -143,6 +147,27 @@ async fn admit(
         scheduled_at: not_before,
         expires_at,
     })
+}
+
+/// Longest that a caller is asked to stay away from what drains: it may be let go on at any moment.
+const DRAINING_RETRY: i64 = 60;
+
+/// Nothing is wrong with the request, and the same will be taken later: so a 503, which a caller keeps and repeats, and
+/// not a 4xx, which it would give up.
+fn draining(drain: &Hold, now: jiff::Timestamp) -> Problem {
+    let what = match &drain.scope {
+        Scope::Sender(sender) => format!("the sender {sender}"),
+        Scope::Tenant | Scope::Template(_) | Scope::Sink(..) => format!("the tenant {}", drain.tenant),
+    };
+    let until = if drain.lasts_until_lifted() { "it is let go on".to_owned() } else { drain.until.to_string() };
+    let detail = format!(
+        "{what} is being drained: what is queued is sent, and nothing new is accepted until {until} ({}); \
+         expected the same request after that",
+        drain.reason
+    );
+    let seconds = drain.until.duration_since(now).as_secs().clamp(1, DRAINING_RETRY);
+    let title = "No new messages for now";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", title, detail).after(u32::try_from(seconds).unwrap_or(1))
 }
 
 fn template<'a>(tenant: &'a Tenant, content: &OutboundContent) -> Option<&'a TemplateConfig> {

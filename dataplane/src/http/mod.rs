@@ -34,6 +34,7 @@ pub use problem::{FieldError, Problem};
 use crate::apply::Fresh;
 use crate::auth::{Authenticator, Caller};
 use crate::config::Configs;
+use crate::holds::Holds;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -45,6 +46,7 @@ pub struct HttpContext {
     /// Takes the events of webhooks that were recorded, where this process applies them.
     pub fresh: Option<Fresh>,
     pub store: Arc<dyn Store>,
+    pub holds: Arc<Holds>,
     pub configs: Arc<Configs>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,

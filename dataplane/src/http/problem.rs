@@ -123,6 +123,12 @@ impl Problem {
         }
     }
 
+    /// The same request may succeed after so many seconds.
+    #[must_use]
+    pub fn after(self, seconds: u32) -> Self {
+        Self { retry_after_seconds: Some(seconds), ..self }
+    }
+
     pub fn internal() -> Self {
         let detail = "the request ended in a defect of this service, which has been logged";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)

@@ -21,7 +21,9 @@ pub(super) fn micros(at: Timestamp) -> i64 {
 }
 
 pub(super) fn time(micros: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(micros).map_err(|e| corrupt("a time", e.to_string()))
+    // Not by `from_microsecond`, which ends before the last second that a timestamp can have.
+    let nanos = i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or(0);
+    Timestamp::new(micros.div_euclid(1_000_000), nanos).map_err(|e| corrupt("a time", e.to_string()))
 }
 
 pub(super) fn maybe_time(micros: Option<i64>) -> Result<Option<Timestamp>, StoreError> {

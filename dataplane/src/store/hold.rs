@@ -59,7 +59,25 @@ pub struct Hold {
     pub created_at: Timestamp,
 }
 
-/// Holds something; one of the same kind that lasts longer stays as long.
+impl Hold {
+    /// Whether only somebody's word ends it.
+    pub fn lasts_until_lifted(&self) -> bool {
+        // Stores keep microseconds.
+        self.until.as_microsecond() == Timestamp::MAX.as_microsecond()
+    }
+}
+
+impl HoldKind {
+    /// Whether a person put it, so that their newest word counts.
+    pub fn is_of_a_person(self) -> bool {
+        match self {
+            Self::Pause | Self::Drain => true,
+            Self::Breaker | Self::Gone => false,
+        }
+    }
+}
+
+/// Holds something. What a person held before is replaced; of what workers held, the longer stays.
 #[derive(Debug, Clone)]
 pub struct PutHold {
     pub hold: Hold,

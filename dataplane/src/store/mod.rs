@@ -34,6 +34,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 
@@ -58,8 +59,8 @@ use self::queue::{
 };
 use self::sweep::{ClaimSweep, FinishSweep, SweepClaim};
 use self::webhook::{
-    Applied, ApplyEvent, ClaimUnapplied, Forget, LoggedEventRef, WaitingEvent, RecordWebhook, Recorded, ReplayFilter,
-    StoredWebhook,
+    Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
+    StoredWebhook, WaitingEvent,
 };
 
 /// The durable state of the data plane. Each method that writes is one atomic step, and is on disk when it returns
@@ -225,6 +226,15 @@ pub trait Store: Send + Sync {
     /// Deletes what retention no longer keeps, a bounded step at a time; answers how many rows went. Call it again
     /// until it answers 0.
     async fn forget(&self, forget: Forget) -> Result<u64, StoreError>;
+
+    /// Sees to it that what the log takes on a day can leave it at once, with that day. Any number of replicas may.
+    async fn make_day(&self, day: Date) -> Result<DayMade, StoreError>;
+
+    /// Lets the oldest day of the log that was over by then go, whosever its webhooks are; `None` when there is none.
+    async fn drop_day(&self, before: Timestamp) -> Result<Option<Date>, StoreError>;
+
+    /// How many writes wait for those before them.
+    fn waiting(&self) -> usize;
 
     /// Whether a write would succeed now.
     async fn check(&self) -> Result<(), StoreError>;

@@ -217,7 +217,7 @@ pub enum Settlement {
     AskAgain { at: Timestamp },
 }
 
-/// What stands in the queue.
+/// What stands in the queue; each is counted up to a bound, and means at least so many there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueCounts {
     pub due: u64,

@@ -198,8 +198,10 @@ pub(super) async fn lanes(readers: &dyn Readers) -> Result<Vec<Lane>, StoreError
 }
 
 pub(super) async fn expired(readers: &dyn Readers, now: Timestamp, limit: u32) -> Result<Vec<ExpiredRef>, StoreError> {
-    let sql = "SELECT tenant, message, sender FROM queue
-         WHERE expires_at IS NOT NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
+    // One that is being handed over keeps its place until its call has ended, and is not to stand before the others.
+    let sql = "SELECT q.tenant, q.message, q.sender FROM queue q
+         JOIN messages m ON m.tenant = q.tenant AND m.id = q.message AND m.status = 'queued'
+         WHERE q.expires_at IS NOT NULL AND q.expires_at <= $1 ORDER BY q.expires_at LIMIT $2";
     let read = |row: &Row| {
         Ok(ExpiredRef {
             tenant: parse("a tenant", row.text(0)?)?,
@@ -210,14 +212,30 @@ pub(super) async fn expired(readers: &dyn Readers, now: Timestamp, limit: u32) -
     readers.query(sql, values![micros(now), limit]).await?.iter().map(read).collect()
 }
 
+/// Nothing is counted any further, so that looking costs the same however much there is.
+const COUNTED: u32 = 100_000;
+
+/// What stands in the queue. Lane by lane, so that counting what is due never passes over what is not, and the other
+/// way round.
 pub(super) async fn queue_counts(readers: &dyn Readers, now: Timestamp) -> Result<QueueCounts, StoreError> {
-    let sql = "SELECT (SELECT COUNT(*) FROM queue WHERE available_at <= $1),
-                (SELECT COUNT(*) FROM queue WHERE available_at > $1),
-                (SELECT COUNT(*) FROM unsettled u JOIN messages m ON m.tenant = u.tenant AND m.id = u.message
-                 WHERE m.status = 'unconfirmed'),
-                (SELECT MIN(available_at) FROM queue WHERE available_at <= $1),
-                (SELECT COUNT(*) FROM webhook_events WHERE available_at <= $1)";
-    let rows = readers.query(sql, values![micros(now)]).await?;
+    let sql = "WITH RECURSIVE tenants(tenant) AS (
+           SELECT MIN(tenant) FROM messages
+           UNION ALL
+           SELECT (SELECT MIN(m.tenant) FROM messages m WHERE m.tenant > t.tenant) FROM tenants t
+           WHERE t.tenant IS NOT NULL)
+         SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM lanes l CROSS JOIN queue q
+                 WHERE q.tenant = l.tenant AND q.sender = l.sender AND q.priority = l.priority
+                   AND q.available_at <= $1 LIMIT $2) AS due),
+                (SELECT COUNT(*) FROM (SELECT 1 FROM lanes l CROSS JOIN queue q
+                 WHERE q.tenant = l.tenant AND q.sender = l.sender AND q.priority = l.priority
+                   AND q.available_at > $1 LIMIT $2) AS deferred),
+                (SELECT COUNT(*) FROM (SELECT 1 FROM tenants t CROSS JOIN messages m
+                 WHERE m.tenant = t.tenant AND m.status = 'unconfirmed' LIMIT $2) AS unconfirmed),
+                (SELECT MIN(next_at) FROM (SELECT (SELECT MIN(q.available_at) FROM queue q
+                   WHERE q.tenant = l.tenant AND q.sender = l.sender AND q.priority = l.priority) AS next_at
+                   FROM lanes l) AS heads WHERE next_at <= $1),
+                (SELECT COUNT(*) FROM (SELECT 1 FROM webhook_events WHERE available_at <= $1 LIMIT $2) AS unapplied)";
+    let rows = readers.query(sql, values![micros(now), COUNTED]).await?;
     let Some(row) = rows.first() else { return Ok(QueueCounts::default()) };
     Ok(QueueCounts {
         due: count(row.int(0)?),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::join_all;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 use tokio_util::sync::CancellationToken;
@@ -34,10 +35,10 @@ use super::queue::{
     Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
 use super::reads::{self, Due};
-use super::statements::{ClaimWaiting, ClaimOfTenants, Nothing, RecordReplayed};
+use super::statements::{ClaimOfTenants, ClaimWaiting, Nothing, RecordReplayed, partitions};
 use super::sweep::{ClaimSweep, FinishSweep, SweepClaim};
 use super::webhook::{
-    self, Applied, ApplyEvent, Forget, LoggedEventRef, WaitingEvent, RecordWebhook, Recorded, ReplayFilter,
+    self, Applied, ApplyEvent, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter, WaitingEvent,
     StoredWebhook,
 };
 use super::{PostgresUrl, Signals, Store, StoreError};
@@ -51,6 +52,8 @@ pub struct SqlStore {
     log: Arc<Submit>,
     /// Everything else.
     changes: Arc<Submit>,
+    /// Where the log's days are made and dropped, on a connection of their own; `None` where they are not kept apart.
+    days: Option<Target>,
     signals: Arc<Signals>,
 }
 
@@ -110,7 +113,7 @@ impl SqlStore {
         let (submit, committer) = committer::new(Box::new(connection), Arc::clone(&signals));
         let submit = Arc::new(submit);
         let readers = Box::new(SqliteReaders::new(options));
-        let store = Self { readers, log: Arc::clone(&submit), changes: submit, signals };
+        let store = Self { readers, log: Arc::clone(&submit), changes: submit, days: None, signals };
         Ok((store, Writers { committers: vec![committer], blocking: true }))
     }
 
@@ -124,8 +127,9 @@ impl SqlStore {
         let signals = Arc::new(Signals::default());
         let (changes, changes_committer) = committer::new(Box::new(connection), Arc::clone(&signals));
         let (log, log_committer) = committer::new(Box::new(log), Arc::clone(&signals));
-        let readers = Box::new(PostgresReaders::new(target));
-        let store = Self { readers, log: Arc::new(log), changes: Arc::new(changes), signals };
+        let readers = Box::new(PostgresReaders::new(target.clone()));
+        let (log, changes) = (Arc::new(log), Arc::new(changes));
+        let store = Self { readers, log, changes, days: Some(target), signals };
         Ok((store, Writers { committers: vec![changes_committer, log_committer], blocking: false }))
     }
 }
@@ -351,6 +355,29 @@ impl Store for SqlStore {
 
     async fn forget(&self, forget: Forget) -> Result<u64, StoreError> {
         self.changes.statements(forget).await
+    }
+
+    async fn make_day(&self, day: Date) -> Result<DayMade, StoreError> {
+        let Some(target) = &self.days else { return Ok(DayMade::NotApart) };
+        if partitions::made(self.readers.as_ref()).await?.contains(&day) {
+            return Ok(DayMade::WasThere);
+        }
+        let mut connection = PostgresConnection::open(target.clone()).await?;
+        partitions::make(&mut connection, day).await
+    }
+
+    async fn drop_day(&self, before: Timestamp) -> Result<Option<Date>, StoreError> {
+        let Some(target) = &self.days else { return Ok(None) };
+        let made = partitions::made(self.readers.as_ref()).await?;
+        let Some(day) = partitions::over(&made, before).next() else { return Ok(None) };
+        let mut connection = PostgresConnection::open(target.clone()).await?;
+        partitions::drop_day(&mut connection, day).await?;
+        Ok(Some(day))
+    }
+
+    fn waiting(&self) -> usize {
+        let changes = self.changes.waiting();
+        if Arc::ptr_eq(&self.log, &self.changes) { changes } else { changes + self.log.waiting() }
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -197,12 +197,25 @@ pub enum Applied {
     Before,
 }
 
+/// What became of making a day of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DayMade {
+    Made,
+    WasThere,
+    /// The log holds webhooks of that day already that stand elsewhere; they leave one by one.
+    Taken,
+    /// This database does not keep days apart.
+    NotApart,
+}
+
 /// One bounded step of retention for one sender.
 #[derive(Debug, Clone)]
 pub struct Forget {
     pub tenant: TenantId,
     pub sender: SenderName,
-    /// Raw webhooks and message bodies from before this go.
+    /// Raw webhooks from before this go.
+    pub webhooks_before: Timestamp,
+    /// Message bodies, and dead letters, from before this go.
     pub bodies_before: Timestamp,
     /// Everything else of messages that ended before this goes.
     pub metadata_before: Timestamp,

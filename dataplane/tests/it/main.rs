@@ -6,6 +6,7 @@ mod auth;
 mod config;
 mod crash;
 mod dispatch;
+mod expiry;
 mod fake;
 mod http;
 mod mortal;

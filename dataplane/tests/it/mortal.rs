@@ -21,11 +21,12 @@ use dataplane::store::queue::{
 };
 use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim};
 use dataplane::store::webhook::{
-    Applied, ApplyEvent, ClaimUnapplied, Forget, LoggedEvent, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
-    StoredWebhook,
+    Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, WaitingEvent,
+    ReplayFilter, StoredWebhook,
 };
 use dataplane::store::{Signals, Store, StoreError};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 use tokio::sync::Notify;
@@ -85,6 +86,9 @@ macro_rules! mortal {
             fn signals(&self) -> &Signals {
                 self.inner.signals()
             }
+            fn waiting(&self) -> usize {
+                self.inner.waiting()
+            }
             $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
                 self.live(self.inner.$name($($argument),*)).await
             })*
@@ -98,7 +102,7 @@ mortal! {
     record_webhook(webhook: RecordWebhook) -> Recorded;
     record_replayed(webhook: RecordWebhook) -> Recorded;
     known_dedupe_keys(tenant: &TenantId, sender: &SenderName, keys: &[String]) -> HashSet<String>;
-    claim_unapplied(claim: ClaimUnapplied) -> Vec<LoggedEvent>;
+    claim_unapplied(claim: ClaimUnapplied) -> Vec<WaitingEvent>;
     apply_event(apply: ApplyEvent) -> Applied;
     defer_unapplied(event: LoggedEventRef, until: Timestamp) -> ();
     webhooks(filter: &ReplayFilter) -> Vec<StoredWebhook>;
@@ -141,5 +145,7 @@ mortal! {
     dead_events(tenant: &TenantId, filter: &DeadEventFilter) -> Vec<DeadEvent>;
     redrive_event(redrive: RedriveEvent) -> bool;
     forget(forget: Forget) -> u64;
+    make_day(day: Date) -> DayMade;
+    drop_day(before: Timestamp) -> Option<Date>;
     check() -> ();
 }

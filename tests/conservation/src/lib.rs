@@ -8,7 +8,6 @@
 //! All chance comes from one seed, which is printed. It makes what the clients and the chaos do repeatable, as far as
 //! several processes on one machine are.
 
-pub mod balancer;
 pub mod chaos;
 pub mod collect;
 pub mod customer;
@@ -29,3 +28,4 @@ pub mod world;
 pub use crate::plan::{Plan, Store};
 pub use crate::run::run;
 pub use crate::world::World;
+pub use tests::balancer;

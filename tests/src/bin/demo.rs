@@ -31,7 +31,7 @@ async fn main() -> Result<()> {
         review: Duration::from_secs(4),
         sender: Duration::from_millis(200),
     };
-    let options = Options { delays: Some(delays), seed: Seed::example() };
+    let options = Options { delays: Some(delays), seed: Seed::example(), ..Options::default() };
     let world = World::start_in(cluster, &[], options).await?;
     println!("sandbox, in Twilio's place: {}", world.sandbox.base_url());
     println!("operator and data plane: up, each under the ServiceAccount and RBAC rules that the chart installs");
@@ -90,7 +90,7 @@ async fn main() -> Result<()> {
         "\nThe whole story took {:.1} s. Resident memory: operator {} MiB, data plane {} MiB.",
         began.elapsed().as_secs_f64(),
         memory(Some(&world.operator))?,
-        memory(world.data_plane.as_ref())?
+        memory(world.replicas[0].process.as_ref())?
     );
     if std::env::var_os("KEEP").is_some_and(|keep| keep != "0" && !keep.is_empty()) {
         stay(&world).await?;

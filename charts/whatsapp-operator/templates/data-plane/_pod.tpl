@@ -73,9 +73,12 @@ spec:
     # The last good config, so that a container that restarts while the API server is away still serves.
     - name: config-cache
       emptyDir: { medium: Memory, sizeLimit: 64Mi }
-    {{- with .Values.store.postgres.caSecret }}
+    {{- with .Values.store.postgres }}
+    {{- if .caSecret }}
+    # The certificate alone: such a Secret may hold its private key too.
     - name: store-ca
-      secret: { secretName: {{ . }} }
+      secret: { secretName: {{ .caSecret }}, items: [{ key: {{ .caKey | quote }}, path: {{ .caKey | quote }} }] }
+    {{- end }}
     {{- end }}
   {{- if eq $store "postgres" }}
   # Apart from each other where the cluster allows it, so that a node or a zone takes one replica with it, not all.

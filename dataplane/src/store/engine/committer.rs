@@ -66,6 +66,11 @@ impl Submit {
         if self.jobs.capacity() <= KEPT_FOR_WEBHOOKS { Err(StoreError::Overloaded) } else { Ok(()) }
     }
 
+    /// How many writes wait, those aside that are being written.
+    pub(in crate::store) fn waiting(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
     /// Waits until what was handed over is written, and takes nothing more.
     pub(in crate::store) async fn close(&self) {
         self.closing.notify_one();

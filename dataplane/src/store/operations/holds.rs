@@ -18,8 +18,12 @@ impl Operation for PutHold {
     fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
         let hold = &self.hold;
         let key = (hold.tenant.clone(), hold.scope.to_string(), hold.kind.as_str().to_owned());
-        // One that lasts longer stays.
-        let until = rows.holds.get(&key)?.map_or(hold.until, |known| known.until.max(hold.until));
+        let known = rows.holds.get(&key)?;
+        let until = match known {
+            // Replicas learn of one failure at different times; none of them shortens what another knows.
+            Some(known) if !hold.kind.is_of_a_person() => known.until.max(hold.until),
+            Some(_) | None => hold.until,
+        };
         let row = records::Hold { until, reason: hold.reason.clone(), created_at: hold.created_at };
         rows.holds.put(key, row);
         rows.bells.queue = true;

@@ -23,13 +23,17 @@ macro_rules! ended {
         )
     };
 }
-/// Tenant, sender, before, limit. What follows from the bodies' retention.
-const BODIES: &[&str] = &[
-    "DELETE FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3 AND id IN (
-       SELECT id FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3
+
+/// Tenant, sender, before, limit, as all of them. The webhooks that do not leave with their day; what has not taken
+/// effect stays, however old.
+const WEBHOOKS: &[&str] = &["DELETE FROM webhooks WHERE tenant = $1 AND sender = $2 AND (received_at, id) IN (
+       SELECT received_at, id FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3
          AND received_at < (SELECT COALESCE(MIN(received_at), $3) FROM webhook_events
-           WHERE available_at IS NOT NULL AND tenant = $1 AND sender = $2)
-       ORDER BY received_at LIMIT $4)",
+           WHERE available_at IS NOT NULL AND tenant || '' = $1 AND sender = $2)
+       ORDER BY received_at, id LIMIT $4)"];
+
+/// What follows from the bodies' retention besides.
+const BODIES: &[&str] = &[
     "UPDATE messages SET content = NULL WHERE tenant = $1 AND id IN (
        SELECT id FROM messages WHERE tenant = $1 AND sender = $2 AND created_at < $3 AND content IS NOT NULL
          AND status IN ('canceled', 'expired', 'suppressed', 'rejected', 'failed', 'delivered', 'read')
@@ -69,7 +73,10 @@ impl Statements for Forget {
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move {
             let mut gone = 0;
-            for (statements, before) in [(BODIES, self.bodies_before), (METADATA, self.metadata_before)] {
+            let Self { webhooks_before, bodies_before, metadata_before, .. } = *self;
+            for (statements, before) in
+                [(WEBHOOKS, webhooks_before), (BODIES, bodies_before), (METADATA, metadata_before)]
+            {
                 for sql in statements {
                     let list = values![self.tenant.as_str(), self.sender.as_str(), micros(before), self.limit];
                     gone += connection.execute(sql, list).await?;

@@ -6,6 +6,7 @@ mod claim_events;
 mod claim_unsettled;
 mod claim_waiting;
 mod forget;
+pub(super) mod partitions;
 mod record;
 
 pub(super) use claim_unsettled::ClaimOfTenants;

@@ -263,6 +263,7 @@ async fn before_the_configs_are_known_everybody_is_asked_to_come_back() {
     let context = Arc::new(HttpContext {
         fresh: None,
         store: Arc::clone(&listeners.database.store) as _,
+        holds: Arc::clone(&listeners.holds),
         configs: Arc::clone(&configs),
         clock: Arc::clone(&listeners.clock) as _,
         metrics: Arc::clone(&metrics),

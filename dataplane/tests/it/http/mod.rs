@@ -1,5 +1,6 @@
 //! The listeners, request by request, over a real store in a file.
 
+mod admin;
 mod any_bytes;
 mod contacts;
 mod description;
@@ -16,6 +17,7 @@ use dataplane::apply::{Applier, ApplyContext};
 use dataplane::auth::Authenticator;
 use dataplane::config::{Applied, Configs};
 use dataplane::dispatch::brakes::Brakes;
+use dataplane::holds::Holds;
 use dataplane::http::{self as listeners, HttpContext};
 use dataplane::metrics::Metrics;
 use dataplane::store::Store;
@@ -37,6 +39,7 @@ pub(crate) struct Listeners {
     pub(crate) clock: Arc<DrivenClock>,
     pub(crate) configs: Arc<Configs>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) holds: Arc<Holds>,
     pub(crate) api: Router,
     pub(crate) webhooks: Router,
 }
@@ -55,16 +58,18 @@ impl Listeners {
         configs.mark_ready();
         let clock = DrivenClock::new();
         let store: Arc<dyn Store> = Arc::clone(&database.store) as _;
+        let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
         let context = Arc::new(HttpContext {
             fresh: None,
             store,
+            holds: Arc::clone(&holds),
             configs: Arc::clone(&configs),
             clock: Arc::clone(&clock) as _,
             metrics: Arc::clone(&metrics),
             authenticator: Authenticator::new(Arc::clone(&configs), None, Arc::clone(&metrics)),
         });
         let (api, webhooks) = (listeners::api(Arc::clone(&context)), listeners::webhooks(context));
-        Self { database, clock, configs, metrics, api, webhooks }
+        Self { database, clock, configs, metrics, holds, api, webhooks }
     }
 
     /// A tenant whose API key is `key-of-<name>`, with the template `hello` and one sender `support`. `change` edits it.

@@ -1,8 +1,10 @@
 //! What every store promises, as functions over any [`Store`], and each run on each database.
 
 mod contacts;
+mod holds;
 mod messages;
 mod outbox;
+mod partitions;
 mod queue;
 mod retention;
 mod sqlite;
@@ -17,7 +19,7 @@ use dataplane::store::message::{
 };
 use dataplane::store::queue::{AttemptResult, Began, BeginAttempt, Claim, ClaimDue, Fenced, FinishAttempt, LaneRef};
 use dataplane::store::webhook::{
-    Applied, ApplyEvent, ClaimUnapplied, Consequence, LoggedEvent, Received, RecordWebhook, Recorded,
+    Applied, ApplyEvent, ClaimUnapplied, Consequence, Received, RecordWebhook, Recorded, WaitingEvent, dedupe_key,
 };
 use dataplane::store::{PostgresUrl, SqlStore, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -89,7 +91,8 @@ impl Sqlite {
 /// A replica on a new PostgreSQL database of the server that all tests share.
 pub(crate) struct Postgres {
     pub(crate) store: Arc<SqlStore>,
-    pub(crate) url: PostgresUrl,
+    /// As any client writes it.
+    pub(crate) address: String,
     _writers: JoinSet<()>,
 }
 
@@ -98,19 +101,20 @@ impl Postgres {
         let server = postgres_cluster::shared().await.unwrap();
         let database = format!("test_{}", uuid::Uuid::new_v4().simple());
         server.create_database(&database).await.unwrap();
-        Self::open(server.url(&database).parse().unwrap()).await
+        Self::open(server.url(&database)).await
     }
 
     /// Another replica on the same database.
     pub(crate) async fn another(&self) -> Self {
-        Self::open(self.url.clone()).await
+        Self::open(self.address.clone()).await
     }
 
-    async fn open(url: PostgresUrl) -> Self {
+    async fn open(address: String) -> Self {
+        let url: PostgresUrl = address.parse().unwrap();
         let (store, writers) = SqlStore::postgres(&url).await.unwrap();
         let mut running = JoinSet::new();
         running.spawn(writers.run());
-        Self { store: Arc::new(store), url, _writers: running }
+        Self { store: Arc::new(store), address, _writers: running }
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
@@ -268,7 +272,7 @@ pub(crate) fn webhook(seconds: i64, events: Vec<WebhookEvent>) -> RecordWebhook 
         received_at: at(seconds),
         url: "https://hooks.example/".into(),
         headers: "{}".into(),
-        body: "a=b".into(),
+        body: serde_json::to_vec(&events).unwrap().into(),
         events,
         left_to_others_at: at(seconds),
     }
@@ -279,8 +283,11 @@ pub(crate) async fn record(store: &dyn Store, seconds: i64, event: WebhookEvent)
 }
 
 /// What follows from a logged event, without the config of a sender.
-pub(crate) fn consequence(logged: &LoggedEvent) -> ApplyEvent {
-    let consequence = match logged.event.clone().unwrap() {
+pub(crate) fn consequence(logged: &WaitingEvent) -> ApplyEvent {
+    // These webhooks say in their bodies what is in them.
+    let events: Vec<WebhookEvent> = serde_json::from_slice(&logged.webhook.as_ref().unwrap().body).unwrap();
+    let event = events.into_iter().find(|event| dedupe_key(event) == logged.reference.dedupe_key);
+    let consequence = match event.unwrap() {
         WebhookEvent::Inbound(message) => {
             let id = event::received_id(&tenant(), &sender(), &message.provider_message_id, logged.received_at);
             Consequence::Received(Box::new(Received {
@@ -296,7 +303,6 @@ pub(crate) fn consequence(logged: &LoggedEvent) -> ApplyEvent {
     };
     ApplyEvent {
         event: logged.reference.clone(),
-        sender: logged.sender.clone(),
         now: logged.received_at + SignedDuration::from_secs(1),
         received_at: logged.received_at,
         consequence,
@@ -305,7 +311,7 @@ pub(crate) fn consequence(logged: &LoggedEvent) -> ApplyEvent {
 }
 
 /// What is in the log and has not taken effect; nothing is claimed by asking.
-pub(crate) async fn unapplied(store: &dyn Store) -> Vec<LoggedEvent> {
+pub(crate) async fn unapplied(store: &dyn Store) -> Vec<WaitingEvent> {
     let claim = ClaimUnapplied { now: at(1_000_000_000), lease_until: at(0), limit: 100 };
     store.claim_unapplied(claim).await.unwrap()
 }

@@ -3,7 +3,7 @@
 use dataplane::store::Store;
 use dataplane::store::contact::PutSuppression;
 use dataplane::store::queue::{
-    AttemptResult, Began, ClaimUnsettled, DeferClaim, EndMessage, Fenced, Settle, Settlement, Unsettled,
+    AttemptResult, Began, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, Fenced, Settle, Settlement, Unsettled,
 };
 use futures::future::join_all;
 use messaging::contact::{Suppression, SuppressionReason};
@@ -31,6 +31,7 @@ promises!(
     an_ended_attempt_suppresses_its_recipient,
     what_was_found_out_settles_a_message_and_adopts_what_waited,
     who_lost_the_claim_settles_nothing,
+    messages_whose_validity_is_over_are_found_and_ended_whoever_holds_them,
 );
 
 async fn a_message_is_held_by_one_at_a_time_and_comes_back_when_the_lease_ends(store: &dyn Store) {
@@ -272,4 +273,46 @@ async fn who_lost_the_claim_settles_nothing(store: &dyn Store) {
     assert_eq!(status(store, claim.message.id).await, Unconfirmed);
     assert_eq!(settle(store, &second, 162, ended).await, Fenced::Done);
     assert_eq!(status(store, claim.message.id).await, Failed);
+}
+
+async fn messages_whose_validity_is_over_are_found_and_ended_whoever_holds_them(store: &dyn Store) {
+    let valid_until = |seconds, until| NewMessage { expires_at: Some(at(until)), ..new_message(seconds) };
+    let handed_over = accept(store, valid_until(0, 10)).await;
+    let claim = claim_one(store, 0).await;
+    assert_eq!(begin(store, &claim, attempt(0), 0).await, Began::Begun);
+    let held = accept(store, valid_until(1, 20)).await;
+    let waiting = accept(store, valid_until(2, 15)).await;
+    accept(store, valid_until(3, 100)).await;
+    accept(store, new_message(4)).await;
+    let holder = claim_some(store, 1, 1).await.remove(0);
+    assert_eq!(holder.message.id, held.id);
+
+    let over = async |now| {
+        let over = store.expired(at(now), 10).await.unwrap();
+        over.into_iter().map(|over| over.id).collect::<Vec<_>>()
+    };
+    assert!(over(14).await.is_empty(), "what is being handed over is not stopped by its validity");
+    assert_eq!(over(30).await, [waiting.id, held.id], "the one that is over for longest first");
+    assert_eq!(store.expired(at(30), 1).await.unwrap().len(), 1);
+
+    let expire = async |id, now| {
+        let expire = ExpireMessage {
+            tenant: tenant(),
+            id,
+            now: at(now),
+            reason: reason("its validity is over"),
+            sinks: sinks(),
+        };
+        store.expire_message(expire).await.unwrap()
+    };
+    assert!(!expire(waiting.id, 14).await, "not before its time");
+    for id in [waiting.id, held.id] {
+        assert!(expire(id, 30).await);
+        assert_eq!(story(store, id).await, [Queued, Expired]);
+        assert!(!expire(id, 30).await, "it has ended already");
+    }
+    assert!(!expire(handed_over.id, 30).await);
+    assert_eq!(begin(store, &holder, attempt(30), 30).await, Began::LeaseLost);
+    assert_eq!(store.outbox_counts(at(30)).await.unwrap().waiting, 2, "whoever sent them hears of it");
+    assert!(over(30).await.is_empty());
 }

@@ -14,7 +14,14 @@ promises!(
 );
 
 fn forget(bodies: i64, metadata: i64, limit: u32) -> Forget {
-    Forget { tenant: tenant(), sender: sender(), bodies_before: at(bodies), metadata_before: at(metadata), limit }
+    Forget {
+        tenant: tenant(),
+        sender: sender(),
+        webhooks_before: at(bodies),
+        bodies_before: at(bodies),
+        metadata_before: at(metadata),
+        limit,
+    }
 }
 
 async fn forget_all(store: &dyn Store, bodies: i64, metadata: i64) {

@@ -14,6 +14,7 @@ use axum::serve::ListenerExt;
 use dataplane::auth::Authenticator;
 use dataplane::clock::SystemClock;
 use dataplane::config::{Applied as ConfigApplied, Configs};
+use dataplane::holds::Holds;
 use dataplane::http::{self, HttpContext};
 use dataplane::metrics::Metrics;
 use dataplane::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
@@ -28,10 +29,12 @@ use dataplane::store::queue::{
     Lane, QueueCounts, Settle, Unsettled,
 };
 use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim};
-use dataplane::store::webhook::{Applied, ApplyEvent, ClaimUnapplied, Forget, LoggedEvent, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter, StoredWebhook};
+use dataplane::store::webhook::{Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, WaitingEvent, RecordWebhook, Recorded, ReplayFilter, StoredWebhook};
 use dataplane::store::{Signals, Store, StoreError};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use messaging::address::Address;
+use messaging::clock::Clock;
 use messaging::id::{MessageId, SenderName, TenantId};
 use providers::HttpSettings;
 use tests::process::Process;
@@ -82,11 +85,14 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
     let applied = configs.apply(&TenantId::new(TENANT)?, &bytes);
     ensure!(applied == ConfigApplied::New, "the config is {applied:?}");
     configs.mark_ready();
+    let store: Arc<dyn Store> = Arc::new(Nowhere::default());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let context = Arc::new(HttpContext {
         fresh: None,
-        store: Arc::new(Nowhere::default()),
+        holds: Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock))),
+        store,
         configs: Arc::clone(&configs),
-        clock: Arc::new(SystemClock),
+        clock,
         metrics: Arc::clone(&metrics),
         authenticator: Authenticator::new(configs, None, metrics),
     });
@@ -111,6 +117,9 @@ macro_rules! nowhere {
             async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
                 Ok(Recorded { new: vec![true; webhook.events.len()] })
             }
+            fn waiting(&self) -> usize {
+                0
+            }
             $(async fn $name(&self, $(_: $type),*) -> Result<$answer, StoreError> {
                 Err(StoreError::Closed)
             })*
@@ -121,7 +130,7 @@ macro_rules! nowhere {
 nowhere! {
     record_replayed(RecordWebhook) -> Recorded;
     known_dedupe_keys(&TenantId, &SenderName, &[String]) -> HashSet<String>;
-    claim_unapplied(ClaimUnapplied) -> Vec<LoggedEvent>;
+    claim_unapplied(ClaimUnapplied) -> Vec<WaitingEvent>;
     apply_event(ApplyEvent) -> Applied;
     defer_unapplied(LoggedEventRef, Timestamp) -> ();
     webhooks(&ReplayFilter) -> Vec<StoredWebhook>;
@@ -164,5 +173,7 @@ nowhere! {
     dead_events(&TenantId, &DeadEventFilter) -> Vec<DeadEvent>;
     redrive_event(RedriveEvent) -> bool;
     forget(Forget) -> u64;
+    make_day(Date) -> DayMade;
+    drop_day(Timestamp) -> Option<Date>;
     check() -> ();
 }

@@ -1,19 +1,33 @@
-//! The operators' side: whether the process lives, whether it can serve, and what it has counted. Nothing secret.
+//! The operators' side: whether the process lives, whether it can serve, what it has counted, and what an operator may
+//! stop: [`holds`] pauses and drains, [`purge`] cancels what is queued.
+//!
+//! Looking is for everybody who reaches the listener, and shows nothing secret. What names tenants or stops them is
+//! only for who is in the process's own network namespace, which `kubectl port-forward` and `kubectl exec` reach and
+//! other pods do not: who may do that is Kubernetes' RBAC to say, and no tenant can stop another.
 
+mod holds;
+mod purge;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::rejection::ExtensionRejection;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use http::{StatusCode, header};
 use jiff::Timestamp;
 use messaging::clock::Clock;
 use serde_json::json;
+use tokio::net::TcpStream;
 
+use super::problem::Problem;
 use crate::config::Configs;
+use crate::holds::Holds;
 use crate::metrics::{Metrics, OutboxGauges, QueueGauges};
 use crate::store::Store;
 
@@ -23,6 +37,7 @@ const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// What the operators' requests need of the rest of the process.
 pub struct AdminContext {
     pub store: Arc<dyn Store>,
+    pub holds: Arc<Holds>,
     pub configs: Arc<Configs>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
@@ -31,11 +46,49 @@ pub struct AdminContext {
 }
 
 pub fn router(context: Arc<AdminContext>) -> Router {
+    let stopping = Router::new()
+        .route("/admin/v1/holds", get(holds::list))
+        .route("/admin/v1/tenants/{tenant}/{kind}", put(holds::put).delete(holds::lift))
+        .route("/admin/v1/tenants/{tenant}/purge", post(purge::purge))
+        .route("/admin/v1/tenants/{tenant}/senders/{sender}/{kind}", put(holds::put).delete(holds::lift))
+        .route("/admin/v1/tenants/{tenant}/senders/{sender}/purge", post(purge::purge))
+        .route("/admin/v1/tenants/{tenant}/holds/{kind}/{*scope}", delete(holds::lift_any))
+        .layer(middleware::from_fn(from_within));
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .merge(stopping)
         .with_state(context)
+}
+
+/// The address at which a connection was received; `None` where that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceivedAt(pub Option<IpAddr>);
+
+impl ReceivedAt {
+    pub fn of(connection: &TcpStream) -> Self {
+        Self(connection.local_addr().ok().map(|address| address.ip().to_canonical()))
+    }
+}
+
+/// Failure policy: fail closed. What came from elsewhere, or from nobody knows where, stops nothing. It is the address
+/// that was called that counts: who calls may be a proxy of the pod's own.
+async fn from_within(
+    received_at: Result<ConnectInfo<ReceivedAt>, ExtensionRejection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match received_at {
+        Ok(ConnectInfo(ReceivedAt(Some(address)))) if address.is_loopback() => next.run(request).await,
+        Ok(_) | Err(_) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "not-from-within",
+            "Only from within the pod",
+            "operators' requests are taken on a loopback address only; expected kubectl port-forward to this listener",
+        )
+        .into_response(),
+    }
 }
 
 /// Ready means that every part is; each is named, so that one sees which is not.
@@ -58,6 +111,7 @@ async fn metrics(State(context): State<Arc<AdminContext>>) -> Response {
             deferred: counts.deferred,
             unconfirmed: counts.unconfirmed,
             oldest_due_age_seconds: age(counts.oldest_due_at, now),
+            webhooks_unapplied: counts.unapplied,
         });
     }
     if let Ok(counts) = context.store.outbox_counts(now).await {
@@ -67,6 +121,10 @@ async fn metrics(State(context): State<Arc<AdminContext>>) -> Response {
             oldest_age_seconds: age(counts.oldest_created_at, now),
         });
     }
+    for (kind, count) in context.holds.count(now) {
+        context.metrics.holds(kind, count);
+    }
+    context.metrics.store_waiting(context.store.waiting());
     match context.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {

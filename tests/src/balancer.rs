@@ -1,4 +1,4 @@
-//! The load balancer in front of the replicas' webhook listeners: the one address that the provider knows.
+//! The load balancer in front of replicas: the one address that others know.
 //!
 //! It gives each connection to the next replica that takes one. A replica that dies takes its connections with it, as
 //! behind a real balancer.
@@ -26,7 +26,11 @@ impl Balancer {
         Ok(Self { address, _accepting: accepting })
     }
 
-    /// What the provider calls.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// What others call.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -1,0 +1,81 @@
+//! Ends queued messages whose validity is over, whatever else holds them back.
+//!
+//! Dispatch judges a message again before it leaves, but never sees one whose sender is paused, held or no longer
+//! configured. Nobody wants such a message any more, and whoever sent it should hear so in time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use messaging::clock::Clock;
+use messaging::lifecycle::MessageStatus;
+use messaging::refusal::RefusalCode;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Configs;
+use crate::metrics::Metrics;
+use crate::store::message::Reason;
+use crate::store::queue::{ExpireMessage, ExpiredRef};
+use crate::store::{Store, StoreError};
+
+/// How often the queue is looked at; a message ends at most this much later than its validity.
+const EVERY: Duration = Duration::from_secs(5);
+/// Messages that are ended at once: few enough to leave room for other writes.
+const STEP: u32 = 100;
+
+/// What expiring needs of the rest of the process.
+#[derive(Clone)]
+pub struct Expiry {
+    pub store: Arc<dyn Store>,
+    pub configs: Arc<Configs>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Expiry {
+    /// Expires until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            loop {
+                match self.turn().await {
+                    Ok(over) if over < STEP || stop.is_cancelled() => break,
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "messages whose validity is over cannot be ended yet; none of them leaves");
+                        break;
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    /// Ends the messages whose validity is over, at most one step of them. Answers how many it found.
+    pub async fn turn(&self) -> Result<u32, StoreError> {
+        let over = self.store.expired(self.clock.now(), STEP).await?;
+        let ended = try_join_all(over.iter().map(|message| self.expire(message))).await?;
+        // Another replica may have been quicker, or a call may have begun meanwhile.
+        for _ in ended.into_iter().filter(|ended| *ended) {
+            self.metrics.message_reached(MessageStatus::Expired);
+        }
+        Ok(u32::try_from(over.len()).unwrap_or(u32::MAX))
+    }
+
+    async fn expire(&self, message: &ExpiredRef) -> Result<bool, StoreError> {
+        let ExpiredRef { tenant, id, sender } = message;
+        let config = self.configs.get(tenant);
+        let sinks = config.as_deref().and_then(|config| config.sender(sender)).map(|sender| sender.sinks());
+        let text = "validFor: its validity was over before it could be handed over";
+        let expire = ExpireMessage {
+            tenant: tenant.clone(),
+            id: *id,
+            now: self.clock.now(),
+            reason: Reason::new(Some(RefusalCode::Expired.as_str()), text),
+            sinks: sinks.unwrap_or_default(),
+        };
+        self.store.expire_message(expire).await
+    }
+}

@@ -1,0 +1,242 @@
+//! What is held now, as this process knows it: asked of the store every second, and answered from memory.
+//!
+//! A hold is written by an operator (pause, drain) or by a worker of any replica (breaker, gone), and is kept in the
+//! store, so that it outlives this process and counts for all of them. Another replica's hold is known here within a
+//! second; one of this process at once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use messaging::clock::Clock;
+use messaging::id::{SenderName, TenantId};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::hold::{Hold, HoldKind, LiftHold, PutHold, Scope};
+use crate::store::{Store, StoreError};
+
+/// How often the store is asked.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The holds of every tenant.
+pub struct Holds {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    known: ArcSwap<Known>,
+    /// One at a time, so that what was read first never replaces what was read later.
+    asking: Mutex<()>,
+}
+
+impl fmt::Debug for Holds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Holds").field("known", &self.known.load()).finish_non_exhaustive()
+    }
+}
+
+impl Holds {
+    /// Nothing is held until [`Holds::refresh`] says so.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, known: ArcSwap::default(), asking: Mutex::new(()) }
+    }
+
+    /// Keeps asking the store until told to stop.
+    ///
+    /// Failure policy: fail static. While the store cannot be asked, what was held stays so until its time is over.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut fails = false;
+        loop {
+            match self.refresh().await {
+                Ok(()) => fails = false,
+                Err(error) => {
+                    if !fails {
+                        tracing::warn!(%error, "it cannot be asked what is held; what was held stays so");
+                    }
+                    fails = true;
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    /// Asks the store.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let _asking = self.asking.lock().await;
+        let holds = self.store.holds(self.clock.now()).await?;
+        self.known.store(Arc::new(Known::of(holds)));
+        Ok(())
+    }
+
+    /// Holds something, and knows it when it answers.
+    pub async fn put(&self, hold: Hold) -> Result<(), StoreError> {
+        self.store.put_hold(PutHold { hold }).await?;
+        self.refresh().await
+    }
+
+    /// Lets something go on, and knows it when it answers; `false` when nothing of the kind was held.
+    pub async fn lift(&self, lift: LiftHold) -> Result<bool, StoreError> {
+        let was_held = self.store.lift_hold(lift).await?;
+        self.refresh().await?;
+        // Who was woken by the write itself may have looked before it was known here.
+        self.store.signals().queue.notify_one();
+        Ok(was_held)
+    }
+
+    /// What keeps a sender's queued messages from leaving now; the one that lasts longest.
+    pub fn blocks_dispatch(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<Arc<Hold>> {
+        self.known.load().blocks_dispatch(tenant, sender, now).cloned()
+    }
+
+    /// What keeps new messages of a sender from being accepted now; the one that lasts longest.
+    pub fn refuses_sends(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<Arc<Hold>> {
+        self.known.load().refuses_sends(tenant, sender, now).cloned()
+    }
+
+    /// How many things of each kind are held now.
+    pub fn count(&self, now: Timestamp) -> Vec<(HoldKind, usize)> {
+        let known = self.known.load();
+        HoldKind::ALL.into_iter().map(|kind| (kind, known.count(kind, now))).collect()
+    }
+}
+
+/// Holds, by tenant: few in all, and of most tenants none.
+#[derive(Debug, Default)]
+struct Known(HashMap<TenantId, Vec<Arc<Hold>>>);
+
+impl Known {
+    fn of(holds: Vec<Hold>) -> Self {
+        let mut known: HashMap<TenantId, Vec<Arc<Hold>>> = HashMap::new();
+        for hold in holds {
+            known.entry(hold.tenant.clone()).or_default().push(Arc::new(hold));
+        }
+        Self(known)
+    }
+
+    fn blocks_dispatch(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<&Arc<Hold>> {
+        self.longest(tenant, sender, now, |kind| match kind {
+            HoldKind::Pause | HoldKind::Breaker => true,
+            // What drains is handed over, and what is gone is a sink.
+            HoldKind::Drain | HoldKind::Gone => false,
+        })
+    }
+
+    fn refuses_sends(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<&Arc<Hold>> {
+        self.longest(tenant, sender, now, |kind| match kind {
+            HoldKind::Drain => true,
+            // What is paused or fails for everybody is accepted and waits.
+            HoldKind::Pause | HoldKind::Breaker | HoldKind::Gone => false,
+        })
+    }
+
+    fn longest(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        now: Timestamp,
+        counts: impl Fn(HoldKind) -> bool,
+    ) -> Option<&Arc<Hold>> {
+        let covers = |scope: &Scope| match scope {
+            Scope::Tenant => true,
+            Scope::Sender(held) => held == sender,
+            Scope::Template(_) | Scope::Sink(..) => false,
+        };
+        let holds = self.0.get(tenant)?.iter();
+        holds.filter(|hold| hold.until > now && counts(hold.kind) && covers(&hold.scope)).max_by_key(|hold| hold.until)
+    }
+
+    fn count(&self, kind: HoldKind, now: Timestamp) -> usize {
+        self.0.values().flatten().filter(|hold| hold.kind == kind && hold.until > now).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::message::SinkId;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+    }
+
+    fn name(name: &str) -> SenderName {
+        SenderName::new(name).unwrap()
+    }
+
+    fn shop() -> TenantId {
+        TenantId::new("shop").unwrap()
+    }
+
+    fn hold(scope: Scope, kind: HoldKind, until: Timestamp) -> Hold {
+        Hold { tenant: shop(), scope, kind, until, reason: "a test".into(), created_at: at(0) }
+    }
+
+    fn blocked(holds: Vec<Hold>, sender: &str, now: i64) -> Option<Timestamp> {
+        Known::of(holds).blocks_dispatch(&shop(), &name(sender), at(now)).map(|hold| hold.until)
+    }
+
+    #[test]
+    fn a_pause_blocks_whom_it_names_until_its_time_is_over() {
+        let support = Scope::Sender(name("support"));
+        for kind in [HoldKind::Pause, HoldKind::Breaker] {
+            let holds = || vec![hold(support.clone(), kind, at(60))];
+            assert_eq!(blocked(holds(), "support", 59), Some(at(60)));
+            assert_eq!(blocked(holds(), "support", 60), None);
+            assert_eq!(blocked(holds(), "sales", 0), None);
+            assert_eq!(blocked(vec![hold(Scope::Tenant, kind, at(60))], "sales", 0), Some(at(60)));
+        }
+        let elsewhere = Known::of(vec![hold(Scope::Tenant, HoldKind::Pause, at(60))]);
+        assert_eq!(elsewhere.blocks_dispatch(&TenantId::new("bakery").unwrap(), &name("support"), at(0)), None);
+    }
+
+    #[test]
+    fn of_several_pauses_the_longest_counts() {
+        let holds = vec![
+            hold(Scope::Tenant, HoldKind::Pause, at(60)),
+            hold(Scope::Sender(name("support")), HoldKind::Pause, Timestamp::MAX),
+            hold(Scope::Sender(name("support")), HoldKind::Breaker, at(90)),
+        ];
+        assert_eq!(blocked(holds, "support", 0), Some(Timestamp::MAX));
+    }
+
+    #[test]
+    fn a_drain_refuses_what_is_new_and_lets_go_what_waits() {
+        let known = Known::of(vec![hold(Scope::Sender(name("support")), HoldKind::Drain, at(60))]);
+        let refuses = |sender, now| known.refuses_sends(&shop(), &name(sender), at(now)).is_some();
+        assert!(refuses("support", 59) && !refuses("support", 60) && !refuses("sales", 0));
+        assert_eq!(known.blocks_dispatch(&shop(), &name("support"), at(0)), None);
+    }
+
+    #[test]
+    fn a_pause_refuses_nothing() {
+        let known = Known::of(vec![hold(Scope::Tenant, HoldKind::Pause, at(60))]);
+        assert_eq!(known.refuses_sends(&shop(), &name("support"), at(0)), None);
+    }
+
+    #[test]
+    fn what_is_held_of_a_template_or_a_sink_is_no_hold_of_the_sender() {
+        let sink = Scope::Sink(name("support"), SinkId("https://app.example/".into()));
+        let holds = vec![
+            hold(Scope::Template("HX1".into()), HoldKind::Breaker, at(60)),
+            hold(sink, HoldKind::Gone, Timestamp::MAX),
+        ];
+        assert_eq!(blocked(holds, "support", 0), None);
+    }
+
+    #[test]
+    fn what_is_over_is_not_counted() {
+        let known = Known::of(vec![
+            hold(Scope::Tenant, HoldKind::Pause, at(60)),
+            hold(Scope::Sender(name("support")), HoldKind::Pause, at(30)),
+        ]);
+        assert_eq!(known.count(HoldKind::Pause, at(0)), 2);
+        assert_eq!(known.count(HoldKind::Pause, at(30)), 1);
+        assert_eq!(known.count(HoldKind::Drain, at(0)), 0);
+    }
+}

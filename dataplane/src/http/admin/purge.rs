@@ -1,0 +1,110 @@
+//! Cancels what is queued, for operators.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use futures::future::join_all;
+use http::HeaderMap;
+use messaging::lifecycle::MessageStatus;
+use serde::Serialize;
+
+use super::AdminContext;
+use super::holds::{Named, Target, read_optional};
+use crate::http::fields::{Errors, Fields};
+use crate::http::problem::Problem;
+use crate::store::StoreError;
+use crate::store::message::{CancelMessage, Cancellation, Message, MessageFilter, Reason};
+
+/// Messages that are canceled at once: few enough to leave room for other writes.
+const STEP: u32 = 100;
+/// Messages in one request, which a caller waits for.
+const MOST: u64 = 10_000;
+
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Purged {
+    /// How many messages this request canceled.
+    canceled: u64,
+    /// There may be more that were queued when it came: ask again.
+    more: bool,
+}
+
+/// Cancels every message that is queued when it is asked for. What is being handed over by then is left alone: the
+/// provider may have it already.
+pub(super) async fn purge(
+    State(context): State<Arc<AdminContext>>,
+    Path(named): Path<Named>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Purged>, Problem> {
+    let target = named.read()?;
+    let reason = reason(read_optional(&headers, body).await?).map_err(Problem::invalid)?;
+    // Also of a tenant that is not configured (any more): what it has queued waits for ever otherwise.
+    let purged = cancel_all(&context, &target, &reason).await?;
+    tracing::warn!(tenant = %target.tenant, sender = ?target.sender, canceled = purged.canceled, reason, "an operator purged the queue");
+    Ok(Json(purged))
+}
+
+fn reason(body: serde_json::Value) -> Result<String, Errors> {
+    let mut errors = Errors::new();
+    let Some(mut fields) = Fields::of("", body, &mut errors) else { return Err(errors) };
+    let expected = "why, in a sentence: whoever sent the messages reads it";
+    let reason = fields.required_string("reason", expected, &mut errors);
+    fields.finish(&mut errors);
+    match reason {
+        Some(reason) if errors.is_empty() => Ok(reason),
+        Some(_) | None => Err(errors),
+    }
+}
+
+async fn cancel_all(context: &AdminContext, target: &Target, reason: &str) -> Result<Purged, StoreError> {
+    let mut purged = Purged::default();
+    // Newest first and always on: what comes in meanwhile is newer than where it began, so this ends.
+    let mut after = None;
+    loop {
+        let filter = MessageFilter {
+            status: Some(MessageStatus::Queued),
+            sender: target.sender.clone(),
+            after,
+            limit: STEP,
+            ..MessageFilter::default()
+        };
+        let page = context.store.messages(&target.tenant, &filter).await?;
+        let canceled = join_all(page.items.iter().map(|message| cancel(context, message, reason))).await;
+        for canceled in canceled {
+            match canceled {
+                Ok(true) => purged.canceled += 1,
+                Ok(false) => {}
+                // What was canceled is told; the rest is for the next request.
+                Err(StoreError::Overloaded) if purged.canceled > 0 => return Ok(Purged { more: true, ..purged }),
+                Err(error) => return Err(error),
+            }
+        }
+        after = page.next;
+        if after.is_none() || purged.canceled >= MOST {
+            return Ok(Purged { more: after.is_some(), ..purged });
+        }
+    }
+}
+
+/// `false` when it has left the queue meanwhile.
+async fn cancel(context: &AdminContext, message: &Message, reason: &str) -> Result<bool, StoreError> {
+    let config = context.configs.get(&message.tenant);
+    let sinks = config.as_deref().and_then(|config| config.sender(&message.sender)).map(|sender| sender.sinks());
+    let cancel = CancelMessage {
+        tenant: message.tenant.clone(),
+        id: message.id,
+        now: context.clock.now(),
+        reason: Reason::new(Some("purged"), format!("purged by an operator: {reason}")),
+        sinks: sinks.unwrap_or_default(),
+    };
+    match context.store.cancel_message(cancel).await? {
+        Cancellation::Canceled(_) => {
+            context.metrics.message_reached(MessageStatus::Canceled);
+            Ok(true)
+        }
+        Cancellation::TooLate(_) | Cancellation::NotFound => Ok(false),
+    }
+}

@@ -1,0 +1,62 @@
+//! Messages whose validity is over end, whatever else holds them back.
+
+use dataplane::expiry::Expiry;
+use jiff::{SignedDuration, Timestamp};
+use messaging::clock::Clock;
+use messaging::lifecycle::MessageStatus::{Expired, Queued};
+use serde_json::json;
+
+use crate::world::{World, dispatch, sink_config, tenant};
+
+fn expiry(world: &World) -> Expiry {
+    Expiry {
+        store: world.store.clone(),
+        configs: world.configs.clone(),
+        clock: world.clock.clone(),
+        metrics: world.metrics.clone(),
+    }
+}
+
+fn in_a_minute(world: &World) -> Option<Timestamp> {
+    Some(world.clock.now() + SignedDuration::from_secs(60))
+}
+
+#[tokio::test]
+async fn a_message_of_a_paused_sender_expires_and_its_tenant_is_told() {
+    let world = World::new().await;
+    let sink = "https://app.example/events".parse().unwrap();
+    world.tenant("shop", |sender| {
+        sender["paused"] = json!(true);
+        sender["events"] = json!([sink_config(&sink)]);
+    });
+    let expires_at = in_a_minute(&world);
+    let id = world.accept("shop", |message| message.expires_at = expires_at).await;
+    let lasting = world.accept("shop", |_| ()).await;
+
+    world.clock.advance(SignedDuration::from_secs(59));
+    assert_eq!(expiry(&world).turn().await.unwrap(), 0);
+    world.clock.advance(SignedDuration::from_secs(1));
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    assert_eq!(world.status("shop", id).await, Queued, "dispatch does not see what is paused");
+
+    assert_eq!(expiry(&world).turn().await.unwrap(), 1);
+    assert_eq!(world.status("shop", id).await, Expired);
+    assert!(world.reason("shop", id).await.contains("validFor"));
+    assert_eq!(world.store.outbox_counts(world.clock.now()).await.unwrap().waiting, 1);
+    world.metric(r#"whatsapp_messages_total{status="expired"} 1"#);
+    assert_eq!(world.status("shop", lasting).await, Queued);
+    assert_eq!(world.provider("shop").calls(), 0);
+}
+
+#[tokio::test]
+async fn a_message_of_a_tenant_that_is_gone_expires_too() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let expires_at = in_a_minute(&world);
+    let id = world.accept("shop", |message| message.expires_at = expires_at).await;
+    world.configs.remove(&tenant("shop"));
+    world.clock.advance(SignedDuration::from_secs(60));
+    assert_eq!(expiry(&world).turn().await.unwrap(), 1);
+    assert_eq!(world.status("shop", id).await, Expired);
+    assert_eq!(expiry(&world).turn().await.unwrap(), 0);
+}
