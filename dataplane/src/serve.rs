@@ -166,6 +166,7 @@ impl Server {
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(&metrics),
                 brakes: Arc::clone(&brakes),
+                holds: Arc::clone(&holds),
                 options: DispatchOptions {
                     lease: settings.lease,
                     unconfirmed_grace: settings.unconfirmed_grace,

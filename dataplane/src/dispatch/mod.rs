@@ -37,6 +37,7 @@ use self::schedule::known::KnownLanes;
 use self::schedule::rates::Buckets;
 use self::schedule::{Scheduler, Share};
 use crate::config::Configs;
+use crate::holds::Holds;
 use crate::metrics::Metrics;
 use crate::store::queue::{Claim, ClaimDue, LaneRef};
 use crate::store::{Store, StoreError};
@@ -92,6 +93,7 @@ pub struct DispatchContext {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub brakes: Arc<Brakes>,
+    pub holds: Arc<Holds>,
     pub options: DispatchOptions,
 }
 
@@ -178,7 +180,7 @@ impl Dispatcher {
         while let Some(ended) = self.calls.try_join_next() {
             call_ended(ended);
         }
-        let DispatchContext { store, configs, brakes, clock, metrics, options, .. } = &self.context;
+        let DispatchContext { store, configs, brakes, holds, clock, metrics, options } = &self.context;
         let now = clock.now();
         brakes.tidy(now);
         self.buckets.tidy(now);
@@ -193,7 +195,8 @@ impl Dispatcher {
             Some(lanes) => (lanes, false),
             None => (self.known.learn(store.lanes().await?, now), true),
         };
-        let outlook = Outlook::new(lanes, places, &Limits { configs, brakes, buckets: &self.buckets, metrics, now });
+        let limits = Limits { configs, brakes, holds, buckets: &self.buckets, metrics, now };
+        let outlook = Outlook::new(lanes, places, &limits);
         let shares = self.scheduler.share(outlook.turn);
         if shares.is_empty() {
             return Ok(outlook.next_at.map_or(Next::WhenSomethingHappens, Next::At));

@@ -9,6 +9,7 @@ use super::brakes::{Brakes, Room};
 use super::schedule::rates::{Buckets, RateOf};
 use super::schedule::{SenderKey, Turn, Waiting};
 use crate::config::Configs;
+use crate::holds::Holds;
 use crate::metrics::{DeferReason, Metrics};
 use crate::store::message::Priority;
 use crate::store::queue::Lane;
@@ -27,6 +28,7 @@ pub(super) struct Outlook {
 pub(super) struct Limits<'a> {
     pub(super) configs: &'a Configs,
     pub(super) brakes: &'a Brakes,
+    pub(super) holds: &'a Holds,
     pub(super) buckets: &'a Buckets,
     pub(super) metrics: &'a Metrics,
     pub(super) now: Timestamp,
@@ -93,6 +95,11 @@ impl Outlook {
         };
         if sender.config.paused {
             limits.metrics.deferred(DeferReason::Paused);
+            return None;
+        }
+        if let Some(hold) = limits.holds.blocks_dispatch(&key.0, &key.1, limits.now) {
+            let why = if hold.kind.is_of_a_person() { DeferReason::Paused } else { DeferReason::SenderStopped };
+            self.no_room(why, Some(hold.until), limits);
             return None;
         }
         let (calls, campaign) = match limits.brakes.room(key, &sender.config.limits, limits.now) {

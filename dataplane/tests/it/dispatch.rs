@@ -1,5 +1,6 @@
 //! Promises about sending: nothing twice, nothing that policy forbids, nothing lost.
 
+mod held;
 mod pace;
 mod unsettled;
 

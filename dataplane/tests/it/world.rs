@@ -8,6 +8,7 @@ use dataplane::config::{Applied, Configs};
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
+use dataplane::holds::Holds;
 use dataplane::metrics::Metrics;
 use dataplane::publish::transport::Transport;
 use dataplane::publish::{PublishContext, Publisher};
@@ -36,6 +37,7 @@ pub(crate) struct World {
     pub(crate) configs: Arc<Configs>,
     pub(crate) clock: Arc<DrivenClock>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) holds: Arc<Holds>,
     providers: Arc<Mutex<BTreeMap<String, Arc<FakeProvider>>>>,
     /// A new file for the lifetime of the value.
     _directory: TempDir,
@@ -56,11 +58,14 @@ impl World {
             Arc::clone(fake) as Arc<dyn MessagingProvider>
         };
         let metrics = Arc::new(Metrics::new().unwrap());
+        let (store, clock): (Arc<dyn Store>, _) = (Arc::new(store), DrivenClock::new());
+        let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
         Self {
-            store: Arc::new(store),
+            store,
             configs: Arc::new(Configs::new(Arc::new(connect), Arc::clone(&metrics))),
-            clock: DrivenClock::new(),
+            clock,
             metrics,
+            holds,
             providers,
             _directory: directory,
             _committer: running,
@@ -98,6 +103,7 @@ impl World {
             clock: Arc::clone(&self.clock) as _,
             metrics: Arc::clone(&self.metrics),
             brakes: Arc::new(Brakes::new(Arc::clone(&self.metrics))),
+            holds: Arc::clone(&self.holds),
             options,
         }
     }

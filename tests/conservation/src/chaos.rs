@@ -203,7 +203,8 @@ async fn apply(world: &mut World, mend: Mend) -> Result<()> {
 fn revive(world: &mut World, done: &mut Done) -> Result<()> {
     for replica in &mut world.replicas {
         if let Some(ended) = replica.revive(world.folder.path())? {
-            eprintln!("{} ended by itself and is started again: {ended}", replica.name);
+            let last_words = ended.lines().last().unwrap_or_default();
+            eprintln!("{} ended by itself and is started again: {last_words}", replica.name);
             done.note("replicas that ended by themselves");
         }
     }

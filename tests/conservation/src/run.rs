@@ -141,7 +141,11 @@ pub fn report(world: &World, verdict: &Verdict) -> Result<Summary> {
 fn ends(logs: &Logs) -> BTreeMap<String, usize> {
     let mut ends = BTreeMap::new();
     for message in &logs.stored {
-        let reason: String = message.reason.iter().flat_map(|reason| reason.chars().take(60)).collect();
+        let reason: String = message
+            .reason
+            .iter()
+            .flat_map(|reason| reason.chars().take_while(|c| !c.is_ascii_digit()).take(60))
+            .collect();
         *ends.entry(format!("{} {reason}", message.status).trim_end().to_owned()).or_default() += 1;
     }
     ends

@@ -81,6 +81,10 @@ impl Bench {
         self.kinds.iter().map(|kind| (*kind, T::default())).collect()
     }
 
+    pub(crate) fn measures(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind)
+    }
+
     /// An empty directory for one run, with the tenant's config in it.
     pub(crate) fn directory(&self, template: &str) -> Result<TempDir> {
         let directory = tempfile::Builder::new().prefix("run-").tempdir_in(&self.target)?;

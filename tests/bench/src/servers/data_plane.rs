@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tests::process::{Process, binary};
-use tests::world::Ports;
 
 use super::database::Database;
-use super::{Server, cpu, until};
+use super::{Server, cpu, free_addresses, until};
 use crate::cost::{cpu_of_family, peak_mib};
 
 /// Which parts of it run.
@@ -40,7 +39,9 @@ impl Parts {
 
 pub(crate) struct DataPlane {
     process: Process,
-    ports: Ports,
+    webhooks: SocketAddr,
+    api: SocketAddr,
+    admin: SocketAddr,
     database: Arc<Database>,
 }
 
@@ -54,14 +55,13 @@ impl DataPlane {
         database: &Arc<Database>,
         provider: Option<&str>,
     ) -> Result<Self> {
-        let ports = Ports::free()?;
-        let at = |port: u16| format!("127.0.0.1:{port}");
+        let [webhooks, api, admin] = free_addresses()?;
         let mut command = Command::new(binary("whatsapp-dataplane")?);
         command
             .arg("serve")
-            .args(["--webhook-listen", &at(ports.webhooks)])
-            .args(["--api-listen", &at(ports.api)])
-            .args(["--admin-listen", &at(ports.admin)])
+            .args(["--webhook-listen", &webhooks.to_string()])
+            .args(["--api-listen", &api.to_string()])
+            .args(["--admin-listen", &admin.to_string()])
             .args(["--store", database.url(), "--replica", name, "--roles", parts.roles()])
             .arg("--config-dir")
             .arg(directory.join("config"))
@@ -71,17 +71,17 @@ impl DataPlane {
             command.args(["--twilio-base-url", provider]);
         }
         let mut process = Process::start(name, directory, &mut command)?;
-        let ready = format!("http://{}/readyz", at(ports.admin));
+        let ready = format!("http://{admin}/readyz");
         until("the data plane is ready", &mut process, async || {
             reqwest::get(&ready).await?.error_for_status()?;
             Ok(())
         })
         .await?;
-        Ok(Self { process, ports, database: Arc::clone(database) })
+        Ok(Self { process, webhooks, api, admin, database: Arc::clone(database) })
     }
 
     pub(crate) fn api(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.ports.api))
+        self.api
     }
 
     /// The most memory that it has had, in MiB; its database server's is not in it.
@@ -91,7 +91,7 @@ impl DataPlane {
 
     /// The value of a metric, summed over its labels that contain all of `labels`.
     pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let text = reqwest::get(format!("http://127.0.0.1:{}/metrics", self.ports.admin)).await?.text().await?;
+        let text = reqwest::get(format!("http://{}/metrics", self.admin)).await?.text().await?;
         let lines = text.lines().filter(|line| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
                 && labels.iter().all(|label| line.contains(label))
@@ -126,7 +126,7 @@ impl DataPlane {
 
 impl Server for DataPlane {
     fn webhooks(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.ports.webhooks))
+        self.webhooks
     }
 
     fn processes_cpu(&self) -> Result<Duration> {

@@ -37,7 +37,18 @@ pub(crate) fn cpu(servers: &[&dyn Server]) -> Result<Duration> {
 
 /// A port of loopback that is free now.
 fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    let [address] = free_addresses()?;
+    Ok(address)
+}
+
+/// Several. All are held until the last is found, so that no two are the same.
+fn free_addresses<const COUNT: usize>() -> Result<[SocketAddr; COUNT]> {
+    let held: Vec<TcpListener> = (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); COUNT];
+    for (address, listener) in addresses.iter_mut().zip(&held) {
+        *address = listener.local_addr()?;
+    }
+    Ok(addresses)
 }
 
 /// Waits until `probe` succeeds; an error at once when the process has ended.
