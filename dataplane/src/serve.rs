@@ -132,6 +132,7 @@ impl Server {
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(&metrics),
                 brakes: Arc::clone(&brakes),
+                ask_after: settings.reconcile_after,
             });
             fresh = Some(handle);
             let stop = stop_workers.clone();

@@ -19,8 +19,6 @@ use crate::event;
 use crate::store::message::{NewMessage, OnUnconfirmed, Priority};
 use crate::store::webhook::{Consequence, Keyword, LoggedEvent, Received};
 
-/// How long after a callback that ends nothing the provider is asked, where nothing is to be asked before.
-const ASK_AFTER: Duration = Duration::from_secs(60 * 60);
 /// A confirmation of an opt-out that could not leave soon is better not sent.
 const REPLY_WITHIN: Duration = Duration::from_secs(60 * 60);
 
@@ -39,17 +37,16 @@ pub(super) fn of(
     logged: &LoggedEvent,
     sender: Option<&SenderConfig>,
     now: Timestamp,
+    ask_at: Timestamp,
     randomness: &mut dyn FnMut() -> Randomness,
 ) -> Consequence {
     match &logged.event {
         WebhookEvent::Inbound(message) => {
             Consequence::Received(Box::new(received(logged, message, sender, now, randomness)))
         }
-        WebhookEvent::Status(update) => Consequence::Status {
-            update: update.clone(),
-            suppress: suppression_of(update, logged.received_at),
-            ask_at: after(now, ASK_AFTER),
-        },
+        WebhookEvent::Status(update) => {
+            Consequence::Status { update: update.clone(), suppress: suppression_of(update, logged.received_at), ask_at }
+        }
         WebhookEvent::Unreadable { reason, .. } => Consequence::Nothing { reason: reason.clone() },
     }
 }
@@ -188,7 +185,7 @@ mod tests {
     }
 
     fn received_of(logged: &LoggedEvent, config: Option<&SenderConfig>, now: Timestamp) -> Received {
-        match of(logged, config, now, &mut || [7; 10]) {
+        match of(logged, config, now, at(3600), &mut || [7; 10]) {
             Consequence::Received(received) => *received,
             other => panic!("{other:?}"),
         }
@@ -232,7 +229,7 @@ mod tests {
     #[test]
     fn a_status_suppresses_when_its_failure_says_that_the_recipient_does_not_want_it() {
         for (class, suppresses) in [(FailureClass::Suppress, true), (FailureClass::Template, false)] {
-            match of(&failed(class), None, at(0), &mut || [0; 10]) {
+            match of(&failed(class), None, at(0), at(3600), &mut || [0; 10]) {
                 Consequence::Status { suppress, .. } => assert_eq!(suppress.is_some(), suppresses, "{class:?}"),
                 other => panic!("{other:?}"),
             }

@@ -17,8 +17,8 @@ use messaging::clock::{Clock, after};
 use tokio_util::sync::CancellationToken;
 
 use self::fresh::Recorded;
-pub use self::stored::{kind, translate};
 pub use self::fresh::{Fresh, RecordedWebhook};
+pub use self::stored::{kind, translate};
 use crate::config::Configs;
 use crate::dispatch::brakes::Brakes;
 use crate::metrics::Metrics;
@@ -44,6 +44,8 @@ pub struct ApplyContext {
     pub metrics: Arc<Metrics>,
     /// Those of this process's dispatch: most troubles of a sender are told by a status, not by an answer.
     pub brakes: Arc<Brakes>,
+    /// When the provider is asked about a message that a callback told of and did not bring to an end.
+    pub ask_after: Duration,
 }
 
 /// Applies what this process records, and what others left behind.
@@ -183,21 +185,19 @@ async fn apply_or_defer(context: &ApplyContext, logged: LoggedEvent) -> Result<(
 }
 
 async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreError> {
-    let ApplyContext { store, configs, clock, metrics, brakes } = context;
+    let ApplyContext { store, configs, clock, metrics, brakes, ask_after } = context;
     let now = clock.now();
     let tenant = configs.get(&logged.reference.tenant);
     let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&logged.reference.sender));
     // A sender that is gone has no sinks and no keywords; its messages still reach their statuses.
     let sinks = sender.map(|sender| sender.sinks()).unwrap_or_default();
-    let consequence = consequence::of(&logged, sender.map(|sender| sender.config), now, &mut || rand::random());
+    let consequence =
+        consequence::of(&logged, sender.map(|sender| sender.config), now, after(now, *ask_after), &mut || {
+            rand::random()
+        });
     let stop = consequence::stops_sender_until(&logged).filter(|until| *until > now);
-    let apply = ApplyEvent {
-        event: logged.reference.clone(),
-        now,
-        received_at: logged.received_at,
-        consequence,
-        sinks,
-    };
+    let apply =
+        ApplyEvent { event: logged.reference.clone(), now, received_at: logged.received_at, consequence, sinks };
     if let Applied::Now { reached } = store.apply_event(apply).await? {
         if let Some(until) = stop {
             brakes.stop_sender(&logged.reference.tenant, &logged.reference.sender, until);

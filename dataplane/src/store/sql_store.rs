@@ -38,8 +38,8 @@ use super::reads::{self, Due};
 use super::statements::{ClaimOfTenants, ClaimWaiting, Nothing, RecordReplayed, partitions};
 use super::sweep::{ClaimSweep, FinishSweep, SweepClaim};
 use super::webhook::{
-    self, Applied, ApplyEvent, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter, WaitingEvent,
-    StoredWebhook,
+    self, Applied, ApplyEvent, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter, StoredWebhook,
+    WaitingEvent,
 };
 use super::{PostgresUrl, Signals, Store, StoreError};
 
@@ -371,8 +371,7 @@ impl Store for SqlStore {
         let made = partitions::made(self.readers.as_ref()).await?;
         let Some(day) = partitions::over(&made, before).next() else { return Ok(None) };
         let mut connection = PostgresConnection::open(target.clone()).await?;
-        partitions::drop_day(&mut connection, day).await?;
-        Ok(Some(day))
+        Ok(partitions::drop_day(&mut connection, day).await?.then_some(day))
     }
 
     fn waiting(&self) -> usize {

@@ -130,7 +130,8 @@ impl MessagingProvider for FakeProvider {
         Ok(())
     }
 
-    fn translate(&self, _: &WebhookRequest<'_>) -> Vec<WebhookEvent> {
-        Vec::new()
+    fn translate(&self, webhook: &WebhookRequest<'_>) -> Vec<WebhookEvent> {
+        // Its webhooks say in their bodies what is in them.
+        serde_json::from_slice(webhook.body).unwrap()
     }
 }

@@ -21,8 +21,8 @@ use dataplane::store::queue::{
 };
 use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim};
 use dataplane::store::webhook::{
-    Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, WaitingEvent,
-    ReplayFilter, StoredWebhook,
+    Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
+    StoredWebhook, WaitingEvent,
 };
 use dataplane::store::{Signals, Store, StoreError};
 use jiff::Timestamp;

@@ -139,8 +139,9 @@ impl Committer {
     }
 
     fn succeed(&self, group: &mut Vec<Job>, bells: Bells) {
-        group.drain(..).for_each(|job| job.answer(Ok(())));
+        // Whoever is answered finds the bell rung.
         bells.ring(&self.signals);
+        group.drain(..).for_each(|job| job.answer(Ok(())));
     }
 
     async fn commit(&mut self, group: &mut [Job]) -> Result<Bells, StoreError> {

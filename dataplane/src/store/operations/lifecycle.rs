@@ -199,7 +199,9 @@ impl Known {
         }
         let key = (self.row.message.tenant.clone(), self.row.message.id);
         let waiting = match rows.unsettled.get(&key)? {
-            Some(waiting) => Waiting { fence: waiting.fence + 1, ..waiting.clone() },
+            Some(waiting) => {
+                Waiting { fence: waiting.fence + 1, available_at: waiting.available_at.min(ask_at), ..waiting.clone() }
+            }
             None => Waiting { available_at: ask_at, fence: 0, owner: None, asked: 0 },
         };
         rows.unsettled.put(key, waiting);

@@ -18,10 +18,10 @@ use crate::store::signals::Bells;
 
 /// Tenant, sender, priority, now, limit, owner, end of the lease.
 const CLAIM: &str = "UPDATE queue SET fence = fence + 1, owner = $6, available_at = $7
-     WHERE tenant = $1 AND message IN (
-       SELECT message FROM queue
+     FROM (SELECT tenant AS of, message AS due FROM queue
        WHERE tenant = $1 AND sender = $2 AND priority = $3 AND available_at <= $4
-       ORDER BY available_at, message LIMIT $5)
+       ORDER BY available_at, message LIMIT $5) AS due
+     WHERE tenant = due.of AND message = due.due
      RETURNING tenant, message, fence, due_at";
 
 /// A place in the queue that was claimed.

@@ -12,10 +12,10 @@ use crate::store::signals::Bells;
 
 /// Tenant, sender, sink, now, limit, owner, end of the lease.
 const CLAIM: &str = "UPDATE outbox SET fence = fence + 1, owner = $6, available_at = $7
-     WHERE tenant = $1 AND sender = $2 AND sink = $3 AND event IN (
-       SELECT event FROM outbox
+     FROM (SELECT event AS due FROM outbox
        WHERE tenant = $1 AND sender = $2 AND sink = $3 AND dead_at IS NULL AND available_at <= $4
-       ORDER BY available_at, event LIMIT $5)
+       ORDER BY available_at, event LIMIT $5) AS due
+     WHERE tenant = $1 AND sender = $2 AND sink = $3 AND event = due.due
      RETURNING event, fence, body, tries, created_at";
 
 impl Statements for ClaimEvents {

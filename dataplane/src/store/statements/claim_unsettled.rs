@@ -12,8 +12,9 @@ use crate::store::signals::Bells;
 
 /// Tenant, now, limit, owner, end of the lease.
 const CLAIM: &str = "UPDATE unsettled SET fence = fence + 1, owner = $4, available_at = $5
-     WHERE tenant = $1 AND message IN (
-       SELECT message FROM unsettled WHERE tenant = $1 AND available_at <= $2 ORDER BY available_at LIMIT $3)
+     FROM (SELECT tenant AS of, message AS due FROM unsettled
+       WHERE tenant || '' = $1 AND available_at <= $2 ORDER BY available_at LIMIT $3) AS due
+     WHERE tenant = due.of AND message = due.due
      RETURNING tenant, message";
 
 const READ: &str = select_message!(

@@ -13,9 +13,9 @@ use crate::store::webhook::{ClaimUnapplied, LoggedEventRef, StoredWebhook, Waiti
 /// Tenant, now, limit, end of the lease. What waits is found by its time: the key, which begins with the tenant, would
 /// lead over every event that the tenant ever had.
 const CLAIM: &str = "UPDATE webhook_events SET available_at = $4
-     WHERE tenant = $1 AND (sender, dedupe_key) IN (
-       SELECT sender, dedupe_key FROM webhook_events
-       WHERE tenant || '' = $1 AND available_at <= $2 ORDER BY available_at LIMIT $3)
+     FROM (SELECT tenant AS of, sender AS at, dedupe_key AS due FROM webhook_events
+       WHERE tenant || '' = $1 AND available_at <= $2 ORDER BY available_at LIMIT $3) AS due
+     WHERE tenant = due.of AND sender = due.at AND dedupe_key = due.due
      RETURNING tenant, sender, dedupe_key, received_at, webhook, position, tries";
 
 const READ: &str = "SELECT url, headers, body FROM webhooks

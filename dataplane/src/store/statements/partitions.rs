@@ -99,18 +99,18 @@ async fn make_in_transaction(connection: &mut dyn Connection, day: Date) -> Resu
     Ok(DayMade::Made)
 }
 
-/// Drops the partition of a day; harmless when it is gone already.
-pub(in crate::store) async fn drop_day(connection: &mut dyn Connection, day: Date) -> Result<(), StoreError> {
+/// Drops the partition of a day, unless something of it has not taken effect; harmless when it is gone already.
+pub(in crate::store) async fn drop_day(connection: &mut dyn Connection, day: Date) -> Result<bool, StoreError> {
     connection.begin(&BTreeSet::new()).await?;
     let dropped = async {
         connection.execute(LOCK, Vec::new()).await?;
         let (_, until) = bounds(day)?;
         if !connection.query(WAITING, vec![values![micros(until)]]).await?.concat().is_empty() {
-            // What has not taken effect stays, however old.
-            return Ok(());
+            return Ok(false);
         }
         connection.script(BRIEFLY).await?;
-        connection.script(&format!("DROP TABLE IF EXISTS {}", name(day))).await
+        connection.script(&format!("DROP TABLE IF EXISTS {}", name(day))).await?;
+        Ok(true)
     };
     let dropped = dropped.await;
     end(connection, dropped).await

@@ -119,6 +119,7 @@ async fn opens_window(world: &World, name: &str) {
         in_reply_to: None,
         extra: BTreeMap::new(),
     };
+    let events = vec![WebhookEvent::Inbound(message)];
     let webhook = RecordWebhook {
         tenant: tenant(name),
         sender: support(),
@@ -126,8 +127,8 @@ async fn opens_window(world: &World, name: &str) {
         received_at: now,
         url: String::new(),
         headers: "{}".into(),
-        body: bytes::Bytes::new(),
-        events: vec![WebhookEvent::Inbound(message)],
+        body: serde_json::to_vec(&events).unwrap().into(),
+        events,
         left_to_others_at: world.clock.now(),
     };
     world.store.record_webhook(webhook).await.unwrap();
@@ -137,6 +138,7 @@ async fn opens_window(world: &World, name: &str) {
         clock: Arc::clone(&world.clock) as _,
         metrics: Arc::clone(&world.metrics),
         brakes: Arc::new(Brakes::new(Arc::clone(&world.metrics))),
+        ask_after: std::time::Duration::from_secs(600),
     });
     applier.turn().await.unwrap();
 }

@@ -94,6 +94,7 @@ impl Listeners {
             clock: Arc::clone(&self.clock) as _,
             metrics: Arc::clone(&self.metrics),
             brakes: Arc::new(Brakes::new(Arc::clone(&self.metrics))),
+            ask_after: std::time::Duration::from_secs(600),
         };
         let (mut applier, _) = Applier::new(context);
         while applier.turn().await.unwrap() > 0 {}

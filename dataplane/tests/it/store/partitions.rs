@@ -86,6 +86,8 @@ async fn a_day_that_has_begun_without_a_place_of_its_own_is_left_as_it_is() {
     assert_eq!(store.make_day(day(1)).await.unwrap(), DayMade::Made, "the next day is not harmed by it");
     record(store, noon(0), inbound("SM2")).await;
     record(store, noon(1), inbound("SM3")).await;
+    assert_eq!(store.drop_day(midnight(9)).await.unwrap(), None, "what has not taken effect stays");
+    apply_all(store).await;
     assert_eq!(store.drop_day(midnight(9)).await.unwrap(), Some(day(1)));
     assert_eq!(logged(store).await.len(), 2, "they leave one by one");
 }
@@ -110,6 +112,7 @@ async fn a_day_that_somebody_reads_is_dropped_later_and_holds_up_nobody_for_long
     let store = database.store();
     store.make_day(day(0)).await.unwrap();
     record(store, noon(0), inbound("SM1")).await;
+    apply_all(store).await;
 
     let (reader, connection) = tokio_postgres::connect(&database.address, tokio_postgres::NoTls).await.unwrap();
     let mut driver = JoinSet::new();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -59,10 +59,15 @@ impl Target {
         Self { config, tls }
     }
 
+    /// A socket in the file system goes over no network, and has no name that a certificate could be for.
+    fn is_local(&self) -> bool {
+        self.config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)))
+    }
+
     pub(in crate::store) async fn connect(&self) -> Result<Link, StoreError> {
         let mut driver = JoinSet::new();
         let client = match &self.tls {
-            Some(tls) if self.config.get_ssl_mode() != SslMode::Disable => {
+            Some(tls) if self.config.get_ssl_mode() != SslMode::Disable && !self.is_local() => {
                 let tls = MakeRustlsConnect::new(rustls::ClientConfig::clone(tls));
                 let (client, connection) = self.config.connect(tls).await.map_err(failed)?;
                 driver.spawn(async move { ended(connection.await) });
