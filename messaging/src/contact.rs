@@ -114,6 +114,8 @@ impl ContactState {
                 at,
                 detail: format!("the contact sent {:?}", keyword.trim()),
             }),
+            // What is applied late says nothing against what came after it.
+            (_, Some(s)) if s.at > at => Some(s),
             (Some(OptChange::Start), Some(s)) if s.reason != SuppressionReason::Manual => None,
             (_, Some(s)) if s.reason.is_disproved_by_a_message() => None,
             (_, suppression) => suppression,
@@ -155,6 +157,18 @@ mod tests {
         }
         let by_hand = suppressed(Manual).after_message(at(1), Some(OptChange::Start), "START");
         assert!(by_hand.suppression.is_some(), "a keyword cannot undo what the tenant did");
+    }
+
+    #[test]
+    fn a_message_that_is_applied_late_takes_back_nothing_that_came_after_it() {
+        let stopped = ContactState::default().after_message(at(9), Some(OptChange::Stop), "STOP");
+        let after = stopped.clone().after_message(at(3), Some(OptChange::Start), "START");
+        assert_eq!(after.suppression, stopped.suppression);
+        let unreachable = ContactState {
+            suppression: suppressed(SuppressionReason::Unreachable).suppression.map(|s| Suppression { at: at(9), ..s }),
+            ..ContactState::default()
+        };
+        assert!(unreachable.after_message(at(3), None, "hello").suppression.is_some());
     }
 
     #[test]
