@@ -293,7 +293,7 @@ fn tls(authorities: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
 }
 
 /// Builds adapters that share one HTTP client. A base URL in the tenant's config comes before the process's own.
-fn connect(client: reqwest::Client, twilio_base_url: Option<Url>) -> Connect {
+pub(crate) fn connect(client: reqwest::Client, twilio_base_url: Option<Url>) -> Connect {
     Arc::new(move |account: &ProviderAccount| {
         let ProviderAccount::Twilio(twilio) = account;
         let mut twilio = twilio.clone();

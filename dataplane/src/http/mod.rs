@@ -31,6 +31,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use openapi::document as openapi_document;
 pub use problem::{FieldError, Problem};
+pub(crate) use webhooks::addressee;
 
 use crate::apply::Fresh;
 use crate::auth::{Authenticator, Caller};
