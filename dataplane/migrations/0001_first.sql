@@ -5,15 +5,15 @@
 -- The log: webhooks as they came. Their days leave as partitions, where the database has such.
 CREATE TABLE webhooks (
     tenant      TEXT   NOT NULL,
-    sender      TEXT   NOT NULL,
     received_at BIGINT NOT NULL,
     id          TEXT   NOT NULL,
+    sender      TEXT   NOT NULL,
     url         TEXT   NOT NULL,
     headers     TEXT   NOT NULL,
     body        BYTEA  NOT NULL
-    /*sqlite: , PRIMARY KEY (tenant, sender, received_at, id) */
+    /*sqlite: , PRIMARY KEY (tenant, received_at, id) */
 ) /*sqlite: WITHOUT ROWID */ /*postgres: PARTITION BY RANGE (received_at) */;
-/*postgres: CREATE INDEX webhooks_by_time ON webhooks (tenant, sender, received_at); */
+/*postgres: CREATE INDEX webhooks_by_time ON webhooks (tenant, received_at); */
 /*postgres: CREATE TABLE webhooks_at_other_times PARTITION OF webhooks DEFAULT; */
 
 -- The events in the log. That each has one row makes it take effect once; available_at says from when on somebody

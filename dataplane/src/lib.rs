@@ -12,6 +12,7 @@ pub mod holds;
 pub mod http;
 pub mod metrics;
 pub mod publish;
+pub mod replay;
 pub mod retention;
 pub mod serve;
 pub mod settings;

@@ -1,9 +1,11 @@
-//! The binary: reads its settings and serves, or prints the API's description.
+//! The binary: reads its settings and serves, replays the log, or prints the API's description.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use dataplane::clock::SystemClock;
+use dataplane::replay::{command as replay, progress};
 use dataplane::settings::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,16 @@ enum Command {
         #[command(flatten)]
         settings: Box<Settings>,
     },
+    /// Read webhooks of the log again, so that what could not be understood when it came takes effect now.
+    ///
+    /// Each webhook goes the way of live ones, so what took effect before has no effect again, and a replay may be
+    /// repeated, cut off, and run beside serving replicas. It only records: a serving replica lets what is new take
+    /// effect within seconds, and where none serves, the next one that starts does. Signatures are not verified again:
+    /// only what was verified is in the log. How far back the log goes is the senders' retention of bodies.
+    Replay {
+        #[command(flatten)]
+        options: Box<replay::Options>,
+    },
     /// Print the tenants' API in OpenAPI.
     Openapi,
 }
@@ -46,8 +58,24 @@ fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
+        Command::Replay { options } => {
+            log(LogFormat::Text, "warn");
+            match replay(*options) {
+                Ok(summary) => {
+                    #[expect(clippy::print_stdout, reason = "it is what was asked for")]
+                    {
+                        println!("{summary}");
+                    }
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    eprintln!("error: {error:#}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         Command::Serve { log_format, settings } => {
-            log(log_format);
+            log(log_format, "info");
             match serve(*settings) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
@@ -59,9 +87,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn log(format: LogFormat) {
+#[tokio::main]
+async fn replay(options: replay::Options) -> anyhow::Result<dataplane::replay::Summary> {
+    replay::run(options, &SystemClock, progress::on_stderr().as_mut()).await
+}
+
+fn log(format: LogFormat, level: &str) {
     // RUST_LOG says more or less.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let coloured = std::io::stderr().is_terminal();
     match format {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::extract::connect_info::Connected;
@@ -25,6 +26,7 @@ use url::Url;
 use crate::apply::{Applier, ApplyContext};
 use crate::auth::Authenticator;
 use crate::auth::service_account::ServiceAccounts;
+use crate::budget::Budget;
 use crate::clock::SystemClock;
 use crate::config::cache::Cache;
 use crate::config::directory::Directory;
@@ -43,7 +45,12 @@ use crate::publish::transport::Transport;
 use crate::publish::{PublishContext, Publisher};
 use crate::retention;
 use crate::settings::{ConfigSource, Role, Settings, StoreUrl};
-use crate::store::{PostgresUrl, SqlStore, Store, Writers};
+use crate::store::{PostgresUrl, SqlStore, Store, StoreError, Writers};
+use crate::sweep::{SweepContext, SweepOptions, Sweeper};
+
+/// A database that cannot be reached when the process starts is waited for about this long.
+const CONNECT_TRIES: u32 = 60;
+const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// The process, with its listeners bound.
 pub struct Server {
@@ -175,7 +182,23 @@ impl Server {
                     ..DispatchOptions::new(settings.replica.as_str())
                 },
             };
-            let (dispatcher, reconciler) = (Dispatcher::new(context.clone()), Reconciler::new(context));
+            // Whatever asks the accounts shares what they may be asked.
+            let budget = Arc::new(Budget::default());
+            let dispatcher = Dispatcher::new(context.clone());
+            let reconciler = Reconciler::with_budget(context, Arc::clone(&budget));
+            let sweeper = Sweeper::new(SweepContext {
+                store: Arc::clone(&store),
+                configs: Arc::clone(&configs),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+                budget,
+                options: SweepOptions::new(settings.replica.as_str()),
+            });
+            let stop = stop_workers.clone();
+            workers.spawn(async move {
+                sweeper.run(stop).await;
+                "sweeping"
+            });
             let stop = stop_workers.clone();
             workers.spawn(async move {
                 dispatcher.run(stop).await;
@@ -270,7 +293,18 @@ pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::R
         }
         StoreUrl::Postgres(url) => {
             let url = PostgresUrl::clone(url).with_tls(Arc::new(tls(authorities)?));
-            SqlStore::postgres(&url).await.with_context(|| format!("opening the database on {url}"))
+            let mut tries = 0;
+            loop {
+                match SqlStore::postgres(&url).await {
+                    // It may be about to come, or to fail over.
+                    Err(StoreError::Failed(reason)) if tries < CONNECT_TRIES => {
+                        tries += 1;
+                        tracing::warn!(reason, "the database cannot be opened yet; trying again");
+                        tokio::time::sleep(CONNECT_PAUSE).await;
+                    }
+                    opened => return opened.with_context(|| format!("opening the database on {url}")),
+                }
+            }
         }
     }
 }
@@ -294,7 +328,7 @@ fn tls(authorities: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
 }
 
 /// Builds adapters that share one HTTP client. A base URL in the tenant's config comes before the process's own.
-fn connect(client: reqwest::Client, twilio_base_url: Option<Url>) -> Connect {
+pub(crate) fn connect(client: reqwest::Client, twilio_base_url: Option<Url>) -> Connect {
     Arc::new(move |account: &ProviderAccount| {
         let ProviderAccount::Twilio(twilio) = account;
         let mut twilio = twilio.clone();

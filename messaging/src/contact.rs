@@ -107,17 +107,16 @@ impl ContactState {
     #[must_use]
     pub fn after_message(self, at: Timestamp, change: Option<OptChange>, keyword: &str) -> Self {
         let suppression = match (change, self.suppression) {
-            // The first opt-out stays, with the time of the last: what is older than that does not take it back.
-            (Some(OptChange::Stop), Some(s)) if s.reason == SuppressionReason::OptedOut => {
-                Some(Suppression { at: s.at.max(at), ..s })
-            }
+            // The first opt-out stays, so that the record says since when.
+            (Some(OptChange::Stop), Some(s)) if s.reason == SuppressionReason::OptedOut => Some(s),
             (Some(OptChange::Stop), _) => Some(Suppression {
                 reason: SuppressionReason::OptedOut,
                 at,
                 detail: format!("the contact sent {:?}", keyword.trim()),
             }),
-            // Webhooks may come late: only what was said after the opt-out takes it back.
-            (Some(OptChange::Start), Some(s)) if s.reason != SuppressionReason::Manual && s.at <= at => None,
+            // What is applied late says nothing against what came after it.
+            (_, Some(s)) if s.at > at => Some(s),
+            (Some(OptChange::Start), Some(s)) if s.reason != SuppressionReason::Manual => None,
             (_, Some(s)) if s.reason.is_disproved_by_a_message() => None,
             (_, suppression) => suppression,
         };
@@ -142,11 +141,11 @@ mod tests {
         assert_eq!((suppression.reason, suppression.at), (SuppressionReason::OptedOut, at(1)));
         assert_eq!(suppression.detail, "the contact sent \"Stop\"");
         assert_eq!(stopped.clone().after_message(at(2), None, "").suppression, stopped.suppression);
-        let again = stopped.after_message(at(5), Some(OptChange::Stop), "STOP");
-        assert_eq!(again.suppression, Some(Suppression { at: at(5), ..suppression }));
-        let late = again.clone().after_message(at(3), Some(OptChange::Start), "START");
-        assert_eq!(late.suppression, again.suppression, "it was said before the last opt-out");
-        assert_eq!(again.after_message(at(6), Some(OptChange::Start), "START").suppression, None);
+        assert_eq!(
+            stopped.clone().after_message(at(2), Some(OptChange::Stop), "STOP").suppression,
+            stopped.suppression
+        );
+        assert_eq!(stopped.after_message(at(3), Some(OptChange::Start), "START").suppression, None);
     }
 
     #[test]
@@ -158,6 +157,18 @@ mod tests {
         }
         let by_hand = suppressed(Manual).after_message(at(1), Some(OptChange::Start), "START");
         assert!(by_hand.suppression.is_some(), "a keyword cannot undo what the tenant did");
+    }
+
+    #[test]
+    fn a_message_that_is_applied_late_takes_back_nothing_that_came_after_it() {
+        let stopped = ContactState::default().after_message(at(9), Some(OptChange::Stop), "STOP");
+        let after = stopped.clone().after_message(at(3), Some(OptChange::Start), "START");
+        assert_eq!(after.suppression, stopped.suppression);
+        let unreachable = ContactState {
+            suppression: suppressed(SuppressionReason::Unreachable).suppression.map(|s| Suppression { at: at(9), ..s }),
+            ..ContactState::default()
+        };
+        assert!(unreachable.after_message(at(3), None, "hello").suppression.is_some());
     }
 
     #[test]

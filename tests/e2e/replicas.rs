@@ -94,6 +94,41 @@ async fn replicas_killed_one_after_the_other_amid_calls_lose_nothing_and_send_no
 }
 
 #[tokio::test]
+async fn what_one_replica_is_told_to_hold_every_replica_holds() -> Result<()> {
+    let world = two_replicas(None).await?;
+    let shop = world.tenant(0).await?;
+    world.hear(&shop, CUSTOMER, "Hi").await?;
+    let http = reqwest::Client::new();
+    let pause =
+        |n: usize| world.replicas[n].admin_url(&format!("/admin/v1/tenants/{}/senders/support/pause", shop.namespace));
+    let paused = http.put(pause(0)).json(&json!({"reason": "a wrong price"})).send().await?;
+    ensure!(paused.status().is_success(), "{paused:?}");
+    let holds: Value = http.get(world.replicas[1].admin_url("/admin/v1/holds")).send().await?.json().await?;
+    ensure!(holds.to_string().contains("a wrong price"), "{holds:#}");
+    let reaches_one = async |what: &str, metric: &str, label: &str| -> Result<()> {
+        for replica in &world.replicas {
+            eventually(&format!("{} {what}", replica.name), async || {
+                let value = replica.metric(metric, &[label]).await.map_err(|e| format!("{e:#}"))?;
+                if value >= 1.0 { Ok(()) } else { Err(value.to_string()) }
+            })
+            .await?;
+        }
+        Ok(())
+    };
+    reaches_one("knows of the hold", "whatsapp_holds", "kind=\"pause\"").await?;
+
+    let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": "Hello"}});
+    let id = shop.api.send("hello", &text).await?;
+    reaches_one("passes the message over", "whatsapp_deferred_total", "reason=\"paused\"").await?;
+    ensure!(world.creates().await? == 0);
+    let lifted = http.delete(pause(1)).send().await?;
+    ensure!(lifted.status().is_success(), "{lifted:?}");
+    shop.api.until(&id, "delivered").await?;
+    ensure!(world.creates().await? == 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_alert_of_the_chart_is_about_metrics_that_replicas_have() -> Result<()> {
     let world = two_replicas(None).await?;
     world.tenant(0).await?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use messaging::provider::{MessagingProvider, WebhookEvent, WebhookKind, WebhookRequest};
+use url::Url;
 
 use crate::store::webhook::{StoredWebhook, WaitingEvent, dedupe_key};
 
@@ -20,13 +21,19 @@ pub fn translate(provider: &dyn MessagingProvider, webhook: &StoredWebhook) -> V
     })
 }
 
-/// What a webhook tells of, by the path that it came to.
+/// What our route said of a webhook, from the URL that was called: `…/status`, `…/status/{attempt}`, `…/inbound`. What
+/// has another was no webhook, but was found in the provider's log of what customers wrote.
 pub fn kind(url: &str) -> WebhookKind {
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    let mut parts = path.rsplit('/');
-    match (parts.next(), parts.next()) {
-        (Some("status"), _) => WebhookKind::Status { attempt: None },
-        (Some(attempt), Some("status")) => WebhookKind::Status { attempt: attempt.parse().ok() },
+    let Ok(url) = Url::parse(url) else { return WebhookKind::Inbound };
+    let mut segments: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
+    // `webhooks/{namespace}/{sender}/{provider}/` stands before, and whatever the public base URL has before that.
+    let is_route = |rest: &[&str]| rest.len() >= 4 && rest[rest.len() - 4] == "webhooks";
+    let last = segments.pop();
+    match (last, segments.last()) {
+        (Some("status"), _) if is_route(&segments) => WebhookKind::Status { attempt: None },
+        (Some(attempt), Some(&"status")) if is_route(&segments[..segments.len() - 1]) => {
+            WebhookKind::Status { attempt: attempt.parse().ok() }
+        }
         _ => WebhookKind::Inbound,
     }
 }
@@ -46,13 +53,22 @@ pub(super) fn event(provider: &dyn MessagingProvider, waiting: &WaitingEvent) ->
 mod tests {
     use super::*;
 
+    const ATTEMPT: &str = "att-0192d3b8c7a97c3e8f1e2d3c4b5a6978";
+
     #[test]
-    fn the_path_tells_what_a_webhook_tells_of() {
-        let base = "https://whatsapp.example.com/webhooks/shop/status/twilio";
-        let attempt = "att-0192d3b8c7a97c3e8f1e2d3c4b5a6978";
-        assert_eq!(kind(&format!("{base}/inbound")), WebhookKind::Inbound);
-        assert_eq!(kind(&format!("{base}/status?x=/inbound")), WebhookKind::Status { attempt: None });
-        assert_eq!(kind(&format!("{base}/status/{attempt}")), WebhookKind::Status { attempt: attempt.parse().ok() });
-        assert_eq!(kind("https://api.twilio.com/2010-04-01/Accounts/AC1/Messages/SM1.json"), WebhookKind::Inbound);
+    fn a_url_says_what_its_webhook_was() {
+        let status = |attempt| WebhookKind::Status { attempt };
+        for (path, expected) in [
+            ("/webhooks/shop/support/twilio/inbound", WebhookKind::Inbound),
+            ("/webhooks/shop/support/twilio/status?x=1", status(None)),
+            ("/webhooks/shop/support/twilio/status/att-0192d3b8c7a97c3e8f1e2d3c4b5a6978", status(ATTEMPT.parse().ok())),
+            ("/behind/a/path/webhooks/shop/status/twilio/status", status(None)),
+            ("/webhooks/status/status/twilio/inbound", WebhookKind::Inbound),
+            ("/2010-04-01/Accounts/AC1/Messages/SM1.json", WebhookKind::Inbound),
+            ("", WebhookKind::Inbound),
+        ] {
+            assert_eq!(kind(&format!("https://hooks.example.com{path}")), expected, "{path}");
+        }
+        assert_eq!(kind("no url"), WebhookKind::Inbound);
     }
 }

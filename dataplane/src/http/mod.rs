@@ -5,6 +5,7 @@
 pub mod admin;
 mod body;
 mod contacts;
+mod events;
 mod fields;
 mod messages;
 mod openapi;
@@ -30,6 +31,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use openapi::document as openapi_document;
 pub use problem::{FieldError, Problem};
+pub(crate) use webhooks::addressee;
 
 use crate::apply::Fresh;
 use crate::auth::{Authenticator, Caller};
@@ -70,6 +72,9 @@ pub fn api(context: Arc<HttpContext>) -> Router {
         .route("/v1/messages/{id}/cancel", post(messages::cancel))
         .route("/v1/contacts/{address}", get(contacts::read))
         .route("/v1/contacts/{address}/consent", put(contacts::put_consent))
+        .route("/v1/events/dead", get(events::list))
+        .route("/v1/events/redrive", post(events::redrive_many))
+        .route("/v1/events/{id}/redrive", post(events::redrive))
         .route("/openapi.json", get(openapi::serve))
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", "there is no such path; see /openapi.json")

@@ -4,6 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::contacts::ConsentBody;
+use super::events::{DeadEventList, RedriveBody, Redriven};
 use super::problem::Problem;
 use super::view::{ContactView, MessageList, MessageView};
 
@@ -18,14 +19,14 @@ pub(super) async fn serve() -> Json<utoipa::openapi::OpenApi> {
     Json(Document::openapi())
 }
 
-const DESCRIPTION: &str = "Sends, reads and cancels WhatsApp messages of one tenant, and tells what is known of its \
-contacts. Every request carries `Authorization: Bearer` and an API key of the tenant, or a token of one of its Kubernetes \
+const DESCRIPTION: &str = "Sends, reads and cancels WhatsApp messages of one tenant, tells what is known of its contacts, \
+and lists and redrives the events that its sinks did not take. Every request carries `Authorization: Bearer` and an API key of the tenant, or a token of one of its Kubernetes \
 ServiceAccounts for this service's audience. The namespace is the tenant. Errors are problem documents (RFC 9457).";
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "whatsapp-operator data plane", description = DESCRIPTION),
-    paths(send, list, read, cancel, contact, consent),
+    paths(send, list, read, cancel, contact, consent, dead_events, redrive_event, redrive_events),
     components(schemas(Problem)),
     modifiers(&Bearer),
     security(("bearer" = []))
@@ -210,6 +211,60 @@ fn contact() {}
 )]
 #[expect(dead_code, reason = "carries the description of a path")]
 fn consent() {}
+
+/// List events that were given up
+///
+/// An event is given up for a sink after ten tries over three days, at once when the sink answers 410 or has a private
+/// address, and while the sink is gone or no longer configured. It is kept as long as bodies are.
+#[utoipa::path(
+    get, path = "/v1/events/dead", operation_id = "listDeadEvents",
+    params(
+        ("sender" = Option<String>, Query, description = "Only events of this sender."),
+        ("sink" = Option<String>, Query, description = "Only events for this sink, by its URL."),
+        ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 unless said.", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page, oldest first.", body = DeadEventList),
+        (status = 400, description = "A parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn dead_events() {}
+
+/// Send an event that was given up on its way again
+///
+/// It keeps its id, and gets the whole schedule of tries again. It goes alone: later events about the same subject have
+/// passed it. A sink that had answered 410 is called again.
+#[utoipa::path(
+    post, path = "/v1/events/{id}/redrive", operation_id = "redriveEvent",
+    params(
+        ("id" = String, Path, description = "`evt_` and 32 hexadecimal digits."),
+        ("sink" = Option<String>, Query, description = "Only for this sink, by its URL; else for every sink that it was given up for."),
+    ),
+    responses(
+        (status = 200, description = "It is on its way.", body = Redriven),
+        (status = 400, description = "A parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "This tenant has no such event that was given up.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn redrive_event() {}
+
+/// Send events that were given up on their way again, oldest first
+///
+/// At most 500 in one request; where there are more, the answer has a cursor for the next one.
+#[utoipa::path(
+    post, path = "/v1/events/redrive", operation_id = "redriveEvents", request_body = RedriveBody,
+    responses(
+        (status = 200, description = "They are on their way.", body = Redriven),
+        (status = 400, description = "The body is not JSON.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body does not say that it is JSON.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Fields are wrong.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn redrive_events() {}
 
 #[cfg(test)]
 mod tests {

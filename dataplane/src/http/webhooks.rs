@@ -127,7 +127,7 @@ async fn take(
 
 /// Whose webhook it is. A Messaging Service has one URL for all its senders, so what a customer wrote says itself which of
 /// them it is for; only a sender of the same account is believed to be meant, because its keys signed it.
-fn addressee<'a>(tenant: &'a Tenant, called: Sender<'a>, events: &[WebhookEvent]) -> Sender<'a> {
+pub(crate) fn addressee<'a>(tenant: &'a Tenant, called: Sender<'a>, events: &[WebhookEvent]) -> Sender<'a> {
     let written_to = events.iter().find_map(|event| match event {
         WebhookEvent::Inbound(InboundMessage { to: Some(Address::Phone(number)), .. }) => Some(number),
         _ => None,

@@ -9,6 +9,7 @@ use messaging::id::{SenderName, TenantId};
 use messaging::publication::next_attempt_at;
 
 use super::PublishContext;
+use super::gone::GoneSinks;
 use super::transport::Delivery;
 use crate::metrics::PublishResult;
 use crate::store::StoreError;
@@ -26,19 +27,16 @@ pub(super) struct SinkKey {
 
 pub(super) struct Courier {
     context: PublishContext,
-    sinks: Arc<Mutex<HashMap<SinkKey, SinkState>>>,
+    gone: GoneSinks,
+    in_flight: InFlight,
 }
 
-#[derive(Debug, Default)]
-struct SinkState {
-    in_flight: u32,
-    /// The sink as it was configured when it answered 410. While it is configured so, nothing goes there.
-    gone: Option<HttpSink>,
-}
+/// Requests to each sink; one without any is not here.
+type InFlight = Arc<Mutex<HashMap<SinkKey, u32>>>;
 
 /// A request's place among those of its sink. Dropping it, also by a panic, gives it back.
 pub(super) struct Place {
-    sinks: Arc<Mutex<HashMap<SinkKey, SinkState>>>,
+    in_flight: InFlight,
     key: SinkKey,
 }
 
@@ -58,16 +56,21 @@ enum Fate {
 
 impl Courier {
     pub(super) fn new(context: PublishContext) -> Self {
-        Self { context, sinks: Arc::default() }
+        Self { gone: GoneSinks::new(Arc::clone(&context.store)), context, in_flight: Arc::default() }
+    }
+
+    /// Learns, at most once a second, which sinks are not to be called.
+    pub(super) async fn look(&self, now: jiff::Timestamp) -> Result<(), StoreError> {
+        self.gone.look(now).await
     }
 
     pub(super) fn in_flight(&self, key: &SinkKey) -> u32 {
-        lock(&self.sinks).get(key).map_or(0, |sink| sink.in_flight)
+        lock(&self.in_flight).get(key).copied().unwrap_or(0)
     }
 
     pub(super) fn take(&self, key: &SinkKey) -> Place {
-        lock(&self.sinks).entry(key.clone()).or_default().in_flight += 1;
-        Place { sinks: Arc::clone(&self.sinks), key: key.clone() }
+        *lock(&self.in_flight).entry(key.clone()).or_default() += 1;
+        Place { in_flight: Arc::clone(&self.in_flight), key: key.clone() }
     }
 
     /// Carries the event to `sink`, which is `None` when the sender has no such sink any more.
@@ -79,7 +82,7 @@ impl Courier {
     }
 
     async fn try_deliver(&self, event: EventClaim, sink: Option<HttpSink>, key: &SinkKey) -> Result<(), StoreError> {
-        let fate = self.fate(&event, sink, key).await;
+        let fate = self.fate(&event, sink, key).await?;
         let (store, metrics) = (&self.context.store, &self.context.metrics);
         let (now, reference) = (self.context.clock.now(), event.reference.clone());
         let (fenced, counted) = match fate {
@@ -103,30 +106,32 @@ impl Courier {
         Ok(())
     }
 
-    async fn fate(&self, event: &EventClaim, sink: Option<HttpSink>, key: &SinkKey) -> Fate {
-        let dead = |error: String, counted| Fate::Dead { error, counted };
+    async fn fate(&self, event: &EventClaim, sink: Option<HttpSink>, key: &SinkKey) -> Result<Fate, StoreError> {
+        let dead = |error: String, counted| Ok(Fate::Dead { error, counted });
         let Some(sink) = sink else {
             return dead("the sender has no such sink any more".into(), PublishResult::SinkRemoved);
         };
-        if lock(&self.sinks).get(key).is_some_and(|state| state.gone.as_ref() == Some(&sink)) {
-            let error = "the sink has answered 410; it is not called until its config changes";
+        if self.gone.is_gone(key, &sink).await? {
+            let error =
+                "the sink has answered 410; it is not called until its config changes or somebody lifts the hold";
             return dead(error.into(), PublishResult::Dead);
         }
         let began = Instant::now();
         let now = self.context.clock.now();
         let delivery = self.context.transport.deliver(&sink, &event.reference.event, event.body.clone(), now).await;
         self.context.metrics.publish_took(began.elapsed());
+        let now = self.context.clock.now();
         match delivery {
-            Delivery::Delivered => Fate::Delivered,
+            Delivery::Delivered => Ok(Fate::Delivered),
             Delivery::Gone => {
-                lock(&self.sinks).entry(key.clone()).or_default().gone = Some(sink);
+                tracing::warn!(tenant = %key.tenant, sender = %key.sender, "a sink answered 410; nothing more is sent there");
+                self.gone.put(key, &sink, now).await?;
                 dead("the sink answered 410".into(), PublishResult::Dead)
             }
             Delivery::Private(error) => dead(error.to_string(), PublishResult::PrivateAddress),
             Delivery::Failed { reason, retry_after } => {
-                let now = self.context.clock.now();
                 match next_attempt_at(event.tries + 1, retry_after, rand::random(), now) {
-                    Some(until) => Fate::Later { until, error: reason },
+                    Some(until) => Ok(Fate::Later { until, error: reason }),
                     None => dead(format!("given up after {} tries: {reason}", event.tries + 1), PublishResult::Dead),
                 }
             }
@@ -136,11 +141,11 @@ impl Courier {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut sinks = lock(&self.sinks);
-        if let Some(sink) = sinks.get_mut(&self.key) {
-            sink.in_flight = sink.in_flight.saturating_sub(1);
-            if sink.in_flight == 0 && sink.gone.is_none() {
-                sinks.remove(&self.key);
+        let mut in_flight = lock(&self.in_flight);
+        if let Some(n) = in_flight.get_mut(&self.key) {
+            *n = n.saturating_sub(1);
+            if *n == 0 {
+                in_flight.remove(&self.key);
             }
         }
     }

@@ -11,6 +11,7 @@ mod fake;
 mod http;
 mod mortal;
 mod publish;
+mod replay;
 mod sink;
 mod store;
 mod sweep;

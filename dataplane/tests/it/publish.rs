@@ -1,13 +1,17 @@
 //! Promises about events: signed, at least once, in order per message, and never to a private address.
 
+use std::collections::BTreeSet;
+
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use dataplane::publish::Publisher;
 use dataplane::publish::guard::PrivateAddress;
 use dataplane::publish::transport::{Delivery, Transport};
+use dataplane::store::hold::{Hold, HoldKind, LiftHold};
 use http::StatusCode;
 use http::header::{LOCATION, RETRY_AFTER};
 use jiff::{SignedDuration, Timestamp};
+use messaging::address::Address;
 use messaging::clock::Clock;
 use messaging::config::HttpSink;
 use messaging::failure::FailureClass;
@@ -16,6 +20,8 @@ use messaging::lifecycle::MessageStatus;
 use messaging::provider::{ProviderError, SendOutcome};
 use messaging::secret::Secret;
 use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::sink::Sink;
@@ -209,6 +215,95 @@ async fn a_sink_that_is_gone_is_not_called_until_its_config_changes() {
     dispatch(&mut dispatcher, &world.clock).await;
     publish(&mut publisher, &world).await;
     assert_eq!(sink.received().len(), 2);
+}
+
+#[tokio::test]
+async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_it_is_lifted() {
+    let (world, sink) = (World::new().await, Sink::start().await);
+    let url = sink.url();
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&url)]));
+    let (mut dispatcher, mut one, mut other) = (world.dispatcher(), world.publisher(), world.publisher());
+    let mut publish_one = async |publisher: &mut Publisher| {
+        world.accept("shop", |_| ()).await;
+        dispatch(&mut dispatcher, &world.clock).await;
+        publish(publisher, &world).await;
+    };
+    publish_one(&mut other).await;
+    assert_eq!(sink.received().len(), 1);
+    sink.will_answer([StatusCode::GONE.into_response()]);
+    publish_one(&mut one).await;
+    assert_eq!(sink.received().len(), 2);
+    world.clock.advance(SignedDuration::from_secs(1));
+    publish_one(&mut other).await;
+    publish_one(&mut world.publisher()).await;
+    assert_eq!(sink.received().len(), 2, "neither another replica nor a restarted one calls it");
+
+    let hold = world.store.holds(world.clock.now()).await.unwrap().remove(0);
+    assert!(hold.reason.contains("answered 410"), "{hold:?}");
+    let Hold { tenant, scope, kind, .. } = hold;
+    assert_eq!(kind, HoldKind::Gone);
+    assert!(world.store.lift_hold(LiftHold { tenant, scope, kind }).await.unwrap());
+    world.clock.advance(SignedDuration::from_secs(1));
+    for publisher in [&mut one, &mut other] {
+        publish_one(publisher).await;
+    }
+    assert_eq!(sink.received().len(), 4, "somebody lifted it");
+    assert_eq!(world.store.outbox_counts(world.clock.now()).await.unwrap().dead, 3);
+}
+
+#[tokio::test]
+async fn a_sink_that_is_configured_anew_is_held_no_more_for_anybody() {
+    let (world, sink) = (World::new().await, Sink::start().await);
+    let url = sink.url();
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&url)]));
+    sink.will_answer([StatusCode::GONE.into_response()]);
+    world.accept("shop", |_| ()).await;
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    publish(&mut world.publisher(), &world).await;
+    assert_eq!(world.store.holds(world.clock.now()).await.unwrap().len(), 1);
+    world.tenant("shop", |s| {
+        s["events"] = json!([sink_config(&url)]);
+        s["events"][0]["http"]["signingSecrets"] = json!([OTHER_KEY]);
+    });
+    world.accept("shop", |_| ()).await;
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    publish(&mut world.publisher(), &world).await;
+    assert_eq!(sink.received().len(), 2);
+    assert!(world.store.holds(world.clock.now()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_sink_that_asks_for_a_long_pause_gets_at_most_twice_the_schedules() {
+    let (world, sink) = (World::new().await, Sink::start().await);
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    world.accept("shop", |_| ()).await;
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    sink.will_answer([(StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "86400")]).into_response()]);
+    let next = publish(&mut world.publisher(), &world).await.unwrap();
+    assert_eq!(next.duration_since(world.clock.now()), SignedDuration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_running_publisher_delivers_everything_while_one_sink_hangs() {
+    let (world, hanging, healthy) = (World::new().await, Sink::start().await, Sink::start().await);
+    hanging.hang();
+    world.tenant("shop", |s| s["events"] = json!([sink_config(&hanging.url())]));
+    world.tenant("bank", |s| s["events"] = json!([sink_config(&healthy.url())]));
+    let stop = CancellationToken::new();
+    let mut running = JoinSet::new();
+    running.spawn(world.publisher().run(stop.clone()));
+    for n in 0..50 {
+        // Of several to one recipient only some may leave now.
+        let to: Address = format!("+4477009001{n:02}").parse().unwrap();
+        world.accept("shop", |message| message.to = to.clone()).await;
+        world.accept("bank", |message| message.to = to.clone()).await;
+    }
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let received = soon(healthy.until_received(50)).await;
+    let ids: BTreeSet<_> = received.iter().map(|received| received.header("webhook-id").to_owned()).collect();
+    assert_eq!(ids.len(), 50, "each once");
+    assert_eq!(hanging.received().len(), 8);
+    running.shutdown().await;
 }
 
 #[tokio::test]

@@ -44,8 +44,8 @@ const fn first(n: usize) -> &'static [usize] {
 }
 
 tables! {
-    WEBHOOKS = "webhooks" (4, 0) [
-        tenant: Text, sender: Text, received_at: Int, id: Text, url: Text, headers: Text, body: Blob,
+    WEBHOOKS = "webhooks" (3, 0) [
+        tenant: Text, received_at: Int, id: Text, sender: Text, url: Text, headers: Text, body: Blob,
     ];
     EVENTS, EVENT = "webhook_events" (3, 2) [
         tenant: Text, sender: Text, dedupe_key: Text, received_at: Int, webhook: Text, position: Int,
@@ -121,5 +121,31 @@ impl Table {
 impl Finder {
     pub(in crate::store) fn columns(&self) -> Vec<(&'static str, Kind)> {
         self.by.iter().filter_map(|&i| self.table.columns.get(i)).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::SqlStore;
+
+    /// PostgreSQL's columns have the same names in the same order, because they come of the same text.
+    #[tokio::test]
+    async fn every_table_is_as_the_database_has_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("store.db");
+        let opened = SqlStore::sqlite(&file).await.unwrap();
+        let database = rusqlite::Connection::open(&file).unwrap();
+        for table in ALL {
+            let mut columns =
+                database.prepare(&format!("SELECT name, pk FROM pragma_table_info('{}')", table.name)).unwrap();
+            let columns: Vec<(String, usize)> =
+                columns.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+            let names: Vec<_> = columns.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, table.names().collect::<Vec<_>>(), "{}", table.name);
+            let key: Vec<_> = columns.iter().map(|(_, key)| *key).filter(|key| *key > 0).collect();
+            assert_eq!(key, (1..=table.key).collect::<Vec<_>>(), "the key of {}", table.name);
+        }
+        drop(opened);
     }
 }

@@ -25,6 +25,7 @@ const CLAIM: &str = "UPDATE queue SET fence = fence + 1, owner = $6, available_a
      RETURNING tenant, message, fence, due_at";
 
 /// A place in the queue that was claimed.
+#[derive(Clone, Copy)]
 struct Place {
     fence: i64,
     due_at: jiff::Timestamp,

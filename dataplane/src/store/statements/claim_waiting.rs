@@ -18,8 +18,8 @@ const CLAIM: &str = "UPDATE webhook_events SET available_at = $4
      WHERE tenant = due.of AND sender = due.at AND dedupe_key = due.due
      RETURNING tenant, sender, dedupe_key, received_at, webhook, position, tries";
 
-const READ: &str = "SELECT url, headers, body FROM webhooks
-     WHERE tenant = $1 AND sender = $2 AND received_at = $3 AND id = $4";
+/// Tenant, when it was received, webhook.
+const READ: &str = "SELECT url, headers, body FROM webhooks WHERE tenant = $1 AND received_at = $2 AND id = $3";
 
 /// A claim of what is due of these tenants: others are not locked.
 pub(in crate::store) struct ClaimWaiting {
@@ -47,8 +47,8 @@ impl Statements for ClaimWaiting {
             let claimed = connection.query(CLAIM, self.tenants.iter().map(list).collect()).await?;
             let mut events = claimed.iter().flatten().map(read).collect::<Result<Vec<_>, _>>()?;
             let raw = events.iter().map(|event| {
-                let LoggedEventRef { tenant, sender, webhook, .. } = &event.reference;
-                values![tenant.as_str(), sender.as_str(), micros(event.received_at), webhook.as_str()]
+                let LoggedEventRef { tenant, webhook, .. } = &event.reference;
+                values![tenant.as_str(), micros(event.received_at), webhook.as_str()]
             });
             let raw = connection.query(READ, raw.collect()).await?;
             for (event, raw) in events.iter_mut().zip(raw) {

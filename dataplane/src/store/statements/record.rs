@@ -95,9 +95,9 @@ fn event_key<'k>(webhook: &'k RecordWebhook, dedupe_key: &'k str) -> EventKey<'k
 fn row(w: &RecordWebhook) -> Vec<Value> {
     values![
         w.tenant.as_str(),
-        w.sender.as_str(),
         micros(w.received_at),
         w.id.as_str(),
+        w.sender.as_str(),
         w.url.as_str(),
         w.headers.as_str(),
         w.body.clone()

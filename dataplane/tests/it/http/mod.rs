@@ -4,6 +4,7 @@ mod admin;
 mod any_bytes;
 mod contacts;
 mod description;
+mod events;
 mod messages;
 mod serve;
 mod webhooks;

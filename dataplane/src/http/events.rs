@@ -1,0 +1,324 @@
+//! Events that could not be told: a tenant lists them, and sends them on their way again.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures::future::join_all;
+use http::HeaderMap;
+use jiff::Timestamp;
+use messaging::clock::after;
+use messaging::id::{EventId, SenderName, TenantId};
+use serde::Serialize;
+use serde_json::Value;
+use url::form_urlencoded;
+use utoipa::ToSchema;
+
+use super::HttpContext;
+use super::body;
+use super::fields::{Errors, Fields};
+use super::problem::{FieldError, Problem};
+use crate::auth::Caller;
+use crate::publish::gone::SEEN_WITHIN;
+use crate::store::StoreError;
+use crate::store::hold::{HoldKind, LiftHold, Scope};
+use crate::store::message::SinkId;
+use crate::store::outbox::{DeadEvent, DeadEventFilter, RedriveEvent};
+
+/// Events on a page, unless the caller says otherwise; and at most.
+const PAGE: u32 = 50;
+const LARGEST_PAGE: u32 = 200;
+/// Events that one request sends on their way again.
+const REDRIVEN: usize = 500;
+/// One event has no more sinks than a sender can have.
+const SINKS: u32 = 1000;
+
+/// An event that was given up for a sink.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DeadEvent)]
+pub(super) struct DeadEventView {
+    /// `evt_` and 32 hexadecimal digits; the same for every sink and every delivery.
+    #[schema(value_type = String)]
+    id: EventId,
+    #[schema(value_type = String)]
+    sender: SenderName,
+    /// The URL that it could not be carried to.
+    sink: String,
+    /// The message or contact that it is about.
+    subject: String,
+    /// Why it was given up.
+    reason: String,
+    /// How often it was tried in vain before that.
+    tries: u32,
+    created_at: Timestamp,
+    /// When it was given up.
+    dead_at: Timestamp,
+    /// The CloudEvent, as it would have been delivered.
+    #[schema(value_type = Object)]
+    event: Value,
+}
+
+/// A page of dead letters, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeadEventList {
+    items: Vec<DeadEventView>,
+    /// Where the next page begins; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// What was sent on its way again.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Redriven {
+    /// How many, each for one sink.
+    redriven: usize,
+    /// There are more: ask again with this cursor. Absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Which dead letters to send on their way again: all of them unless something is given.
+#[derive(ToSchema)]
+#[schema(as = RedriveEvents)]
+#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
+pub(super) struct RedriveBody {
+    /// Only events of this sender.
+    sender: Option<String>,
+    /// Only events for this sink, by its URL.
+    sink: Option<String>,
+    /// `nextCursor` of the answer before.
+    cursor: Option<String>,
+}
+
+pub(super) async fn list(
+    caller: Caller,
+    State(context): State<Arc<HttpContext>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<DeadEventList>, Problem> {
+    let filter = filter(query.as_deref().unwrap_or("")).map_err(Problem::bad_parameters)?;
+    let (letters, next_cursor) = page(&context, &caller.tenant, filter).await?;
+    Ok(Json(DeadEventList { items: letters.into_iter().map(DeadEventView::from).collect(), next_cursor }))
+}
+
+pub(super) async fn redrive(
+    caller: Caller,
+    State(context): State<Arc<HttpContext>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Redriven>, Problem> {
+    // What is no id is no event either.
+    let event: EventId = id.parse().map_err(|_| Problem::not_found("dead letter"))?;
+    let mut sink = None;
+    let mut errors = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.as_deref().unwrap_or("").as_bytes()) {
+        if name == "sink" {
+            sink = Some(SinkId(value.into_owned()));
+        } else {
+            let detail = format!("{name:?} is not a parameter here");
+            errors.push(FieldError::parameter(&name, detail, "sink"));
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Problem::bad_parameters(errors));
+    }
+    let filter = DeadEventFilter { event: Some(event), sink, limit: SINKS, ..DeadEventFilter::default() };
+    let letters = context.store.dead_events(&caller.tenant, &filter).await?;
+    match send_again(&context, &caller.tenant, letters).await? {
+        0 => Err(Problem::not_found("dead letter")),
+        redriven => Ok(Json(Redriven { redriven, next_cursor: None })),
+    }
+}
+
+pub(super) async fn redrive_many(
+    caller: Caller,
+    State(context): State<Arc<HttpContext>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Redriven>, Problem> {
+    body::check_is_json(&headers)?;
+    let filter = read_filter(body::json(&body::read(body).await?)?).map_err(Problem::invalid)?;
+    let (letters, next_cursor) = page(&context, &caller.tenant, filter).await?;
+    let redriven = send_again(&context, &caller.tenant, letters).await?;
+    Ok(Json(Redriven { redriven, next_cursor }))
+}
+
+/// A page, and where the next begins.
+async fn page(
+    context: &HttpContext,
+    tenant: &TenantId,
+    filter: DeadEventFilter,
+) -> Result<(Vec<DeadEvent>, Option<String>), Problem> {
+    let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    // One more tells whether there are more.
+    let filter = DeadEventFilter { limit: filter.limit.saturating_add(1), ..filter };
+    let mut letters = context.store.dead_events(tenant, &filter).await?;
+    let there_are_more = letters.len() > wanted;
+    letters.truncate(wanted);
+    let last = letters.last().filter(|_| there_are_more);
+    let next = last.map(|last| Cursor { event: last.event, sink: last.sink.clone() }.to_string());
+    Ok((letters, next))
+}
+
+/// Answers how many that were: another request may have been quicker with some of them.
+async fn send_again(context: &HttpContext, tenant: &TenantId, letters: Vec<DeadEvent>) -> Result<usize, Problem> {
+    let now = context.clock.now();
+    let sinks: BTreeSet<_> = letters.iter().map(|letter| (letter.sender.clone(), letter.sink.clone())).collect();
+    // Whoever asks for it wants the sink to be called again, whatever it answered before.
+    let lifted = lift(context, tenant, &sinks, now).await?;
+    let again = |letter: DeadEvent| {
+        let DeadEvent { sender, sink, event, .. } = letter;
+        // Every replica has read by then that the sink is not held any more.
+        let at = if lifted.contains(&(sender.clone(), sink.clone())) { after(now, SEEN_WITHIN * 2) } else { now };
+        context.store.redrive_event(RedriveEvent { tenant: tenant.clone(), sender, sink, event, now: at })
+    };
+    let mut redriven = 0;
+    for outcome in join_all(letters.into_iter().map(again)).await {
+        redriven += usize::from(outcome?);
+    }
+    Ok(redriven)
+}
+
+/// Lifts what holds these sinks because they answered 410.
+async fn lift(
+    context: &HttpContext,
+    tenant: &TenantId,
+    sinks: &BTreeSet<(SenderName, SinkId)>,
+    now: Timestamp,
+) -> Result<BTreeSet<(SenderName, SinkId)>, StoreError> {
+    let mut lifted = BTreeSet::new();
+    for hold in context.store.holds(now).await? {
+        let Scope::Sink(sender, sink) = &hold.scope else { continue };
+        let key = (sender.clone(), sink.clone());
+        if hold.tenant == *tenant && hold.kind == HoldKind::Gone && sinks.contains(&key) {
+            let lift = LiftHold { tenant: tenant.clone(), scope: hold.scope, kind: HoldKind::Gone };
+            context.store.lift_hold(lift).await?;
+            lifted.insert(key);
+        }
+    }
+    Ok(lifted)
+}
+
+/// Where a page ended. Opaque to callers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Cursor {
+    event: EventId,
+    sink: SinkId,
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(format!("{} {}", self.event, self.sink.0)))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let decoded = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| ())?;
+        let decoded = String::from_utf8(decoded).map_err(|_| ())?;
+        let (event, sink) = decoded.split_once(' ').ok_or(())?;
+        Ok(Self { event: event.parse().map_err(|_| ())?, sink: SinkId(sink.to_owned()) })
+    }
+}
+
+const A_SENDER: &str = "the name of a WhatsAppSender";
+const A_CURSOR: &str = "nextCursor of the answer before";
+
+/// Reads the query; tells of everything that is wrong with it.
+fn filter(query: &str) -> Result<DeadEventFilter, Errors> {
+    let mut filter = DeadEventFilter { limit: PAGE, ..DeadEventFilter::default() };
+    let mut errors = Errors::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let mut wrong = |expected: &str| {
+            errors.push(FieldError::parameter(&name, format!("{name} is {value:?}"), expected));
+        };
+        match &*name {
+            "sender" => match value.parse() {
+                Ok(sender) => filter.sender = Some(sender),
+                Err(_) => wrong(A_SENDER),
+            },
+            "sink" => filter.sink = Some(SinkId(value.into_owned())),
+            "cursor" => match value.parse() {
+                Ok(Cursor { event, sink }) => filter.after = Some((event, sink)),
+                Err(()) => wrong(A_CURSOR),
+            },
+            "limit" => match value.parse() {
+                Ok(limit) if (1..=LARGEST_PAGE).contains(&limit) => filter.limit = limit,
+                _ => wrong(&format!("a number from 1 to {LARGEST_PAGE}")),
+            },
+            _ => {
+                let detail = format!("{name:?} is not a parameter here");
+                errors.push(FieldError::parameter(&name, detail, "one of sender, sink, cursor, limit"));
+            }
+        }
+    }
+    if errors.is_empty() { Ok(filter) } else { Err(errors) }
+}
+
+fn read_filter(body: Value) -> Result<DeadEventFilter, Errors> {
+    let mut errors = Errors::new();
+    let Some(mut fields) = Fields::of("", body, &mut errors) else { return Err(errors) };
+    let sender = fields.parsed("sender", A_SENDER, |text| text.parse().ok(), &mut errors);
+    let sink = fields.string("sink", &mut errors).map(SinkId);
+    let after = fields.parsed("cursor", A_CURSOR, |text| text.parse().ok(), &mut errors);
+    fields.finish(&mut errors);
+    let after = after.map(|Cursor { event, sink }| (event, sink));
+    let limit = u32::try_from(REDRIVEN).unwrap_or(u32::MAX);
+    if errors.is_empty() { Ok(DeadEventFilter { sender, sink, event: None, after, limit }) } else { Err(errors) }
+}
+
+impl From<DeadEvent> for DeadEventView {
+    fn from(letter: DeadEvent) -> Self {
+        let DeadEvent { sender, sink, event, subject, body, created_at, dead_at, tries, last_error } = letter;
+        Self {
+            id: event,
+            sender,
+            sink: sink.0,
+            subject,
+            reason: last_error,
+            tries,
+            created_at,
+            dead_at,
+            // It was written as JSON; where it is none any more, what is there is shown.
+            event: serde_json::from_str(&body).unwrap_or(Value::String(body)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_text_and_nothing_else_is_one() {
+        let cursor = Cursor {
+            event: "evt_01890a5d4f7a7c3e8b2d112233445566".parse().unwrap(),
+            sink: SinkId("https://app.example/events?a=b c".into()),
+        };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for bad in ["", "evt_01890a5d4f7a7c3e8b2d112233445566", "%%", "YQ"] {
+            assert!(bad.parse::<Cursor>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_a_request_is_told_at_once() {
+        let wrong = filter("sender=A%20b&cursor=x&limit=0&offset=3").unwrap_err();
+        let parameters: Vec<_> = wrong.into_iter().filter_map(|error| error.parameter).collect();
+        assert_eq!(parameters, ["sender", "cursor", "limit", "offset"]);
+        let wrong = read_filter(json!({"sender": 1, "cursor": "x", "all": true})).unwrap_err();
+        let pointers: Vec<_> = wrong.into_iter().filter_map(|error| error.pointer).collect();
+        assert_eq!(pointers, ["/sender", "/cursor", "/all"]);
+    }
+}

@@ -1,0 +1,140 @@
+//! The subcommand: opens the store, finds the tenant's config, replays.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::ListParams;
+use messaging::clock::Clock;
+use messaging::config::kubernetes::{CONFIG_KEY, TENANT_LABEL, secret_name};
+use messaging::id::{MessageId, SenderName, TenantId};
+use providers::HttpSettings;
+use tokio::task::JoinSet;
+
+use super::{Kind, Progress, Replay, Summary, Wanted};
+use crate::config::cache::Cache;
+use crate::config::directory::Directory;
+use crate::config::{Applied, Configs, Tenant};
+use crate::metrics::Metrics;
+use crate::serve::{connect, open_store};
+use crate::settings::{ConfigSource, StoreUrl};
+use crate::store::Store;
+
+/// What to replay, and where it is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// The database, as `serve` takes it. With SQLite both write to one file and wait for each other, so replay when
+    /// little is going on.
+    #[arg(long, env = "WHATSAPP_STORE", value_name = "URL")]
+    pub store: StoreUrl,
+
+    /// Certificates in PEM of those who may vouch for the PostgreSQL server; without it the system's are believed.
+    #[arg(long, env = "WHATSAPP_STORE_CA", value_name = "FILE")]
+    pub store_ca: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub config: ConfigSource,
+
+    /// Whose webhooks.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub tenant: TenantId,
+
+    /// Webhooks of this WhatsAppSender.
+    #[arg(long, value_name = "NAME")]
+    pub sender: SenderName,
+
+    /// Received at this time or later. Without it, with --message, as far back as can be told what took effect.
+    #[arg(long, value_name = "RFC3339", required_unless_present = "message")]
+    pub since: Option<Timestamp>,
+
+    /// Received before this time; now, unless said.
+    #[arg(long, value_name = "RFC3339")]
+    pub until: Option<Timestamp>,
+
+    /// Only events of this kind.
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub kind: Option<Kind>,
+
+    /// Only events about this message, sent or received.
+    #[arg(long, value_name = "MESSAGE")]
+    pub message: Option<MessageId>,
+
+    /// Say what would be new, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Does what the options say.
+pub async fn run(options: Options, clock: &dyn Clock, progress: &mut dyn Progress) -> anyhow::Result<Summary> {
+    // An error means that it is installed already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let Options { store, store_ca, config, tenant, sender, since, until, kind, message, dry_run } = options;
+    if let StoreUrl::Sqlite(file) = &store
+        && !tokio::fs::try_exists(file).await.unwrap_or(false)
+    {
+        bail!("there is no database at {}: expected the store of a data plane that has served", file.display());
+    }
+    let configured = find_config(&config, &tenant).await?;
+    let (store, writers) = open_store(&store, store_ca.as_deref()).await?;
+    let mut running = JoinSet::new();
+    running.spawn(writers.run());
+    let wanted = Wanted { sender, since, until, kind, message, dry_run };
+    let replayed = Replay { store: &store, tenant: configured, clock }.run(&wanted, progress).await;
+    store.close().await;
+    while let Some(ended) = running.join_next().await {
+        ended.context("the store's writers panicked")?;
+    }
+    Ok(replayed?)
+}
+
+/// The tenant's config as it is now, read once.
+async fn find_config(source: &ConfigSource, tenant: &TenantId) -> anyhow::Result<Arc<Tenant>> {
+    let ConfigSource { config_namespace, config_cache, config_dir } = source;
+    let metrics = Arc::new(Metrics::new()?);
+    let client = providers::http_client(HttpSettings::default())?;
+    // No provider is called: the adapter only translates.
+    let configs = Arc::new(Configs::new(connect(client, None), Arc::clone(&metrics)));
+    if let Some(path) = config_dir {
+        let looked = Directory::new(path, Arc::clone(&configs), metrics).look().await;
+        looked.with_context(|| format!("reading the config directory {}", path.display()))?;
+    } else {
+        let namespace = config_namespace.as_deref().context("expected --config-namespace or --config-dir")?;
+        let bytes = match (of_cluster(namespace, tenant).await, config_cache) {
+            (Ok(bytes), _) => bytes,
+            (Err(error), Some(cache)) => {
+                tracing::warn!(error = format!("{error:#}"), "the cluster cannot be asked; the cached config is taken");
+                of_cache(cache, tenant).await?
+            }
+            (Err(error), None) => return Err(error),
+        };
+        if let Applied::Refused(refused) = configs.apply(tenant, &bytes) {
+            bail!("the config of tenant {tenant} does not run: {refused}");
+        }
+    }
+    if let (None, Some(refused)) = (configs.get(tenant), configs.refused().get(tenant)) {
+        bail!("the config of tenant {tenant} does not run: {refused}");
+    }
+    configs.get(tenant).with_context(|| format!("tenant {tenant} is not configured there"))
+}
+
+async fn of_cluster(namespace: &str, tenant: &TenantId) -> anyhow::Result<Vec<u8>> {
+    let client = kube::Client::try_default().await.context("finding the Kubernetes API server")?;
+    let secrets: Api<Secret> = Api::namespaced(client, namespace);
+    // Listed, because that is what serving replicas may do.
+    let labelled = ListParams::default().labels(&format!("{TENANT_LABEL}={tenant}"));
+    let found = secrets.list(&labelled).await.with_context(|| format!("reading the configs in {namespace}"))?;
+    let name = secret_name(tenant);
+    let secret = found.items.into_iter().find(|secret| secret.metadata.name.as_deref() == Some(name.as_str()));
+    let data = secret.and_then(|secret| secret.data?.remove(CONFIG_KEY));
+    Ok(data.with_context(|| format!("there is no Secret {name} with a config in {namespace}"))?.0)
+}
+
+async fn of_cache(path: &std::path::Path, tenant: &TenantId) -> anyhow::Result<Vec<u8>> {
+    let cache = Cache::open(path).await.with_context(|| format!("opening the config cache {}", path.display()))?;
+    let copies = cache.load().await.with_context(|| format!("reading the config cache {}", path.display()))?;
+    let copy = copies.into_iter().find(|(of, _)| of == tenant);
+    Ok(copy.with_context(|| format!("the config cache {} has no copy of tenant {tenant}", path.display()))?.1)
+}

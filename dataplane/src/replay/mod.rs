@@ -1,0 +1,250 @@
+//! Webhooks of the log, read again: what was not understood when it came takes effect now.
+//!
+//! Each webhook goes the way of live ones: the sender's adapter translates it, its addressee is found, and its events
+//! are recorded under the keys that make each of them take effect once. What took effect before has no effect again,
+//! because its key is known; what had none (a defect, since mended, could not read it) takes effect under the ids that it
+//! would have had, because ids follow from when the webhook came. So a replay may be repeated, cut off, and run beside
+//! serving replicas, which let what it records take effect.
+//!
+//! Signatures are not verified again: the log holds only webhooks whose signature was, and the keys of then may have
+//! been rotated away since. Nothing is read from before the metadata's retention: the keys of then are forgotten, and
+//! what took effect could not be told from what did not.
+//!
+//! [`select`] decides which events are wanted, [`command`] is the subcommand around it, [`progress`] what a person sees
+//! meanwhile, and [`summary`] what they see at the end.
+
+pub mod command;
+pub mod progress;
+mod select;
+mod summary;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use messaging::clock::Clock;
+use messaging::id::{MessageId, SenderName, TenantId};
+use messaging::provider::WebhookEvent;
+
+pub use self::select::Kind;
+use self::select::{About, Selection};
+pub use self::summary::{Counts, Summary};
+use crate::apply;
+use crate::config::{Sender, Tenant};
+use crate::http::addressee;
+use crate::store::webhook::{RecordWebhook, ReplayFilter, StoredWebhook};
+use crate::store::{Store, StoreError};
+
+/// Webhooks that are read, translated and recorded together.
+const PAGE: u32 = 200;
+
+/// What to replay. Every condition that is given must hold.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub sender: SenderName,
+    /// Received at this time or later.
+    pub since: Option<Timestamp>,
+    /// Received before this time; without it, before now.
+    pub until: Option<Timestamp>,
+    pub kind: Option<Kind>,
+    /// Only what is about this message, sent or received.
+    pub message: Option<MessageId>,
+    /// Only find out what would be new.
+    pub dry_run: bool,
+}
+
+/// What replaying needs.
+pub struct Replay<'a> {
+    pub store: &'a dyn Store,
+    pub tenant: Arc<Tenant>,
+    pub clock: &'a dyn Clock,
+}
+
+/// Why nothing, or no more, was replayed. What was recorded by then stands, and is known the next time.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    #[error("tenant {tenant} has no sender {sender}: expected one of {known}")]
+    UnknownSender { tenant: TenantId, sender: SenderName, known: String },
+    #[error("tenant {tenant} has no message {message}, sent or received")]
+    UnknownMessage { tenant: TenantId, message: MessageId },
+}
+
+/// Hears how far a replay has come.
+pub trait Progress: Send {
+    /// So many webhooks will be read.
+    fn begins(&mut self, webhooks: u64);
+    fn goes_on(&mut self, so_far: &Summary);
+}
+
+impl Replay<'_> {
+    /// Replays page by page, oldest first.
+    pub async fn run(&self, wanted: &Wanted, progress: &mut dyn Progress) -> Result<Summary, ReplayError> {
+        let (now, tenant) = (self.clock.now(), &self.tenant.config.tenant);
+        let Some(sender) = self.tenant.sender(&wanted.sender) else {
+            let known: Vec<_> = self.tenant.senders().map(|sender| sender.name.as_str()).collect();
+            let (tenant, sender) = (tenant.clone(), wanted.sender.clone());
+            return Err(ReplayError::UnknownSender { tenant, sender, known: known.join(", ") });
+        };
+        let about = match wanted.message {
+            Some(message) => Some(self.about(message).await?),
+            None => None,
+        };
+        let selection = Selection { kind: wanted.kind, about };
+        let mut filter = ReplayFilter {
+            tenant: tenant.clone(),
+            sender: wanted.sender.clone(),
+            since: wanted.since.max(now.checked_sub(self.keys_are_kept_for()).ok()),
+            // What comes while the replay runs was translated by what serves now.
+            until: Some(wanted.until.map_or(now, |until| until.min(now))),
+            after: None,
+            limit: PAGE,
+        };
+        let mut summary = Summary::of(wanted, filter.since, filter.until);
+        let mut would_be_new = HashSet::new();
+        progress.begins(self.store.count_webhooks(&filter).await?);
+        loop {
+            let page = self.store.webhooks(&filter).await?;
+            let Some(last) = page.last() else { return Ok(summary) };
+            filter.after = Some((last.received_at, last.id.clone()));
+            summary.read += u64::try_from(page.len()).unwrap_or(u64::MAX);
+            let webhooks: Vec<_> = page
+                .into_iter()
+                .filter_map(|stored| self.translate(stored, sender, &selection, &mut summary))
+                .collect();
+            let unknown = self.without_known(webhooks, &wanted.sender, &mut summary).await?;
+            if wanted.dry_run {
+                would_record(&unknown, &mut would_be_new, &mut summary);
+            } else {
+                self.record(unknown, &mut summary).await?;
+            }
+            progress.goes_on(&summary);
+        }
+    }
+
+    /// For how long every event that came is known to have come.
+    fn keys_are_kept_for(&self) -> SignedDuration {
+        let kept = self.tenant.senders().map(|sender| sender.config.retention.metadata_seconds);
+        SignedDuration::from_secs(kept.min().and_then(|seconds| seconds.try_into().ok()).unwrap_or(i64::MAX))
+    }
+
+    /// What tells events about a message.
+    async fn about(&self, message: MessageId) -> Result<About, ReplayError> {
+        let tenant = &self.tenant.config.tenant;
+        let record = self.store.message(tenant, message).await?;
+        let provider_id = self.store.provider_message_id(tenant, message).await?;
+        if record.is_none() && provider_id.is_none() {
+            return Err(ReplayError::UnknownMessage { tenant: tenant.clone(), message });
+        }
+        let attempts = record.iter().flat_map(|record| &record.timeline).filter_map(|step| step.attempt).collect();
+        Ok(About { provider_message_ids: provider_id.into_iter().collect(), attempts })
+    }
+
+    /// As live webhooks are, by what the adapter understands today. `None` when nothing of it is wanted.
+    fn translate(
+        &self,
+        stored: StoredWebhook,
+        sender: Sender<'_>,
+        selection: &Selection,
+        summary: &mut Summary,
+    ) -> Option<RecordWebhook> {
+        let kind = apply::kind(&stored.url);
+        let events = apply::translate(sender.provider.as_ref(), &stored);
+        let addressee = addressee(&self.tenant, sender, &events).name.clone();
+        let StoredWebhook { tenant, sender: _, id, received_at, url, headers, body } = stored;
+        let (mut kept, mut unreadable) = (Vec::new(), false);
+        for event in events {
+            if !selection.wants(&event, kind) {
+                summary.passed_over += 1;
+            } else if let WebhookEvent::Unreadable { .. } = event {
+                unreadable = true;
+                summary.unreadable += 1;
+            } else {
+                kept.push(event);
+            }
+        }
+        if unreadable {
+            tracing::debug!(webhook = id, "a webhook of the log still cannot be read");
+        }
+        (!kept.is_empty()).then(|| RecordWebhook {
+            tenant,
+            sender: addressee,
+            id,
+            received_at,
+            url,
+            headers,
+            body,
+            events: kept,
+            left_to_others_at: self.clock.now(),
+        })
+    }
+
+    /// Leaves what never came. An event may have come when its addressee was not configured, and then took effect for the
+    /// sender whose URL was called.
+    async fn without_known(
+        &self,
+        webhooks: Vec<RecordWebhook>,
+        called: &SenderName,
+        summary: &mut Summary,
+    ) -> Result<Vec<RecordWebhook>, ReplayError> {
+        let mut keys: BTreeMap<&SenderName, Vec<String>> = BTreeMap::new();
+        for webhook in &webhooks {
+            let of_webhook = webhook.dedupe_keys();
+            if webhook.sender != *called {
+                keys.entry(called).or_default().extend(of_webhook.iter().cloned());
+            }
+            keys.entry(&webhook.sender).or_default().extend(of_webhook);
+        }
+        let mut known: BTreeMap<SenderName, HashSet<String>> = BTreeMap::new();
+        for (sender, keys) in keys {
+            let found = self.store.known_dedupe_keys(&self.tenant.config.tenant, sender, &keys).await?;
+            known.insert(sender.clone(), found);
+        }
+        let is_known = |sender: &SenderName, key: &String| known.get(sender).is_some_and(|keys| keys.contains(key));
+        let mut unknown = Vec::new();
+        for mut webhook in webhooks {
+            let keys = webhook.dedupe_keys();
+            let events = std::mem::take(&mut webhook.events);
+            for (key, event) in keys.iter().zip(events) {
+                if is_known(&webhook.sender, key) || is_known(called, key) {
+                    summary.count_duplicate(&event);
+                } else {
+                    webhook.events.push(event);
+                }
+            }
+            if !webhook.events.is_empty() {
+                unknown.push(webhook);
+            }
+        }
+        Ok(unknown)
+    }
+
+    async fn record(&self, webhooks: Vec<RecordWebhook>, summary: &mut Summary) -> Result<(), ReplayError> {
+        let recorded = webhooks.into_iter().map(|webhook| async move {
+            let events = webhook.events.clone();
+            self.store.record_replayed(webhook).await.map(|recorded| (events, recorded))
+        });
+        for recorded in join_all(recorded).await {
+            let (events, recorded) = recorded?;
+            for (event, is_new) in events.iter().zip(recorded.new) {
+                if is_new { summary.count_new(event) } else { summary.count_duplicate(event) }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts as [`Replay::record`] would.
+fn would_record(webhooks: &[RecordWebhook], would_be_new: &mut HashSet<(SenderName, String)>, summary: &mut Summary) {
+    for webhook in webhooks {
+        for (key, event) in webhook.dedupe_keys().into_iter().zip(&webhook.events) {
+            if would_be_new.insert((webhook.sender.clone(), key)) {
+                summary.count_new(event);
+            } else {
+                summary.count_duplicate(event);
+            }
+        }
+    }
+}
