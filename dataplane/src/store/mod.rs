@@ -57,7 +57,7 @@ use self::queue::{
     Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef,
     Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
-use self::sweep::{ClaimSweep, FinishSweep, SweepClaim};
+use self::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use self::webhook::{
     Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
     StoredWebhook, WaitingEvent,
@@ -193,6 +193,9 @@ pub trait Store: Send + Sync {
 
     /// Claims the reading of an account's log; `None` when it is not due, or another replica reads it.
     async fn claim_sweep(&self, claim: ClaimSweep) -> Result<Option<SweepClaim>, StoreError>;
+
+    /// How far every account's log has been read.
+    async fn sweeps(&self) -> Result<Vec<SweepCursor>, StoreError>;
 
     async fn finish_sweep(&self, finish: FinishSweep) -> Result<Fenced, StoreError>;
 

@@ -21,6 +21,7 @@ use super::message::{
 };
 use super::outbox::{DeadEvent, DeadEventFilter, OutboxCounts, OutboxLane};
 use super::queue::{ExpiredRef, Lane, LaneRef, QueueCounts};
+use super::sweep::SweepCursor;
 use super::webhook::{ReplayFilter, StoredWebhook};
 
 pub(super) async fn message(
@@ -255,6 +256,28 @@ pub(super) async fn holds(readers: &dyn Readers, now: Timestamp) -> Result<Vec<H
         Ok(Hold { tenant, scope, kind, until, reason, created_at })
     };
     readers.query(sql, values![micros(now)]).await?.iter().map(read).collect()
+}
+
+/// How far every account's log has been read.
+pub(super) async fn sweeps(readers: &dyn Readers) -> Result<Vec<SweepCursor>, StoreError> {
+    let sql = "SELECT tenant, account, swept_until, available_at, fence, owner FROM sweeps ORDER BY tenant, account";
+    let read = |row: &Row| {
+        let ((tenant, account), sweep) = records::Sweep::read(row)?;
+        Ok(SweepCursor { tenant, account, swept_until: sweep.swept_until, due_at: sweep.available_at })
+    };
+    readers.query(sql, Vec::new()).await?.iter().map(read).collect()
+}
+
+/// Whether an account may be claimed to be swept.
+pub(super) async fn sweep_is_due(
+    readers: &dyn Readers,
+    tenant: &TenantId,
+    account: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT available_at FROM sweeps WHERE tenant = $1 AND account = $2";
+    let rows = readers.query(sql, values![tenant.as_str(), account]).await?;
+    rows.first().map_or(Ok(true), |row| Ok(row.int(0)? <= micros(now)))
 }
 
 /// Tenants of which something is due in a table that has a time for it.

@@ -36,7 +36,7 @@ use super::queue::{
 };
 use super::reads::{self, Due};
 use super::statements::{ClaimOfTenants, ClaimWaiting, Nothing, RecordReplayed, partitions};
-use super::sweep::{ClaimSweep, FinishSweep, SweepClaim};
+use super::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use super::webhook::{
     self, Applied, ApplyEvent, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter, StoredWebhook,
     WaitingEvent,
@@ -314,7 +314,13 @@ impl Store for SqlStore {
     }
 
     async fn claim_sweep(&self, claim: ClaimSweep) -> Result<Option<SweepClaim>, StoreError> {
-        self.changes.operation(claim).await
+        // Most are not due, which costs no write to find out.
+        let due = reads::sweep_is_due(self.readers.as_ref(), &claim.tenant, &claim.account, claim.now).await?;
+        if due { self.changes.operation(claim).await } else { Ok(None) }
+    }
+
+    async fn sweeps(&self) -> Result<Vec<SweepCursor>, StoreError> {
+        reads::sweeps(self.readers.as_ref()).await
     }
 
     async fn finish_sweep(&self, finish: FinishSweep) -> Result<Fenced, StoreError> {

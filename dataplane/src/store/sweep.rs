@@ -5,34 +5,43 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messaging::id::TenantId;
 
-/// Claims the reading of an account's log, when it is due.
+/// Claims the sweep of an account.
 #[derive(Debug, Clone)]
 pub struct ClaimSweep {
     pub tenant: TenantId,
-    /// The provider's account: what limits and template handles are keyed by.
+    /// The provider's account.
     pub account: String,
     pub now: Timestamp,
+    /// How long after one claim the next may follow; no sweep lasts longer.
+    pub every: Duration,
+    /// Who claims, for people who look at the rows.
     pub owner: String,
-    pub lease_until: Timestamp,
 }
 
-/// The log is this replica's to read.
+/// Proves that one may sweep an account. A later claim of it has a greater fence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepClaim {
     pub tenant: TenantId,
     pub account: String,
     pub fence: i64,
-    /// It has been read up to this time; `None`: never.
+    /// Until when the log has been read; `None` when it never was.
     pub swept_until: Option<Timestamp>,
 }
 
-/// The log has been read, as far as this says.
+/// Ends the sweep of an account.
 #[derive(Debug, Clone)]
 pub struct FinishSweep {
     pub claim: SweepClaim,
-    pub now: Timestamp,
-    /// `None` where it was not read; what was known stands.
+    /// Until when the log has now been read; `None` when it could not be read to its end.
     pub swept_until: Option<Timestamp>,
-    /// It is due again after this.
-    pub again_after: Duration,
+}
+
+/// How far an account's log has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweepCursor {
+    pub tenant: TenantId,
+    pub account: String,
+    pub swept_until: Option<Timestamp>,
+    /// When it may be claimed again.
+    pub due_at: Timestamp,
 }

@@ -10,13 +10,13 @@ use messaging::id::TenantId;
 use messaging::provider::{InboundEntry, InboundQuery, ProviderError, WebhookEvent, WebhookKind, WebhookRequest};
 
 use super::plan::Span;
-use super::store::{ClaimSweep, FinishSweep};
 use super::{SweepContext, SweepOptions};
 use crate::budget::Exhausted;
 use crate::config::{Sender, Tenant};
 use crate::metrics::Repair;
 use crate::store::StoreError;
 use crate::store::queue::Fenced;
+use crate::store::sweep::{ClaimSweep, FinishSweep};
 use crate::store::webhook::RecordWebhook;
 
 /// What is missing is recorded oldest first, so that of two keywords the later holds; of more than this, in parts.
@@ -35,19 +35,13 @@ pub(super) enum Unfinished {
 
 /// Sweeps the account if it is due, as far as its tenant has senders there.
 pub(super) async fn sweep(context: &SweepContext, tenant: &TenantId, account: &str) -> Result<(), Unfinished> {
-    let SweepContext { cursors, configs, clock, options, .. } = context;
+    let SweepContext { store, configs, clock, options, .. } = context;
     let SweepOptions { owner, every, lease, .. } = options;
     let Some(config) = configs.get(tenant) else { return Ok(()) };
     let now = clock.now();
-    let claim = ClaimSweep {
-        tenant: tenant.clone(),
-        account: account.to_owned(),
-        now,
-        every: *every,
-        owner: owner.clone(),
-        lease_until: after(now, *lease),
-    };
-    let Some(claim) = cursors.claim_sweep(claim).await? else { return Ok(()) };
+    let claim =
+        ClaimSweep { tenant: tenant.clone(), account: account.to_owned(), now, every: *every, owner: owner.clone() };
+    let Some(claim) = store.claim_sweep(claim).await? else { return Ok(()) };
     let span = Span::plan(claim.swept_until, options, now);
     if span.leaves_a_gap(claim.swept_until) {
         tracing::error!(%tenant, %account, since = %span.since, "nothing was swept for so long that what came before is given up");
@@ -55,7 +49,7 @@ pub(super) async fn sweep(context: &SweepContext, tenant: &TenantId, account: &s
     let swept = Sweep { context, tenant: &config, account, until: after(now, *lease) }.senders(span, now).await;
     // How far it got is known only at its end: the log is read from its newest.
     let swept_until = swept.is_ok().then(|| claim.swept_until.max(Some(span.until))).flatten();
-    if cursors.finish_sweep(FinishSweep { claim, swept_until }).await? == Fenced::LeaseLost {
+    if store.finish_sweep(FinishSweep { claim, swept_until }).await? == Fenced::LeaseLost {
         tracing::warn!(%tenant, %account, "a sweep lasted longer than its lease; what it found is recorded all the same");
     }
     swept

@@ -15,7 +15,6 @@
 
 mod account;
 mod plan;
-mod store;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,7 +28,6 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub use self::plan::SweepOptions;
-pub use self::store::{ClaimSweep, FinishSweep, SweepClaim, SweepStore};
 use crate::budget::Budget;
 use crate::config::Configs;
 use crate::metrics::Metrics;
@@ -47,7 +45,6 @@ const TRIES: u32 = 4;
 #[derive(Clone)]
 pub struct SweepContext {
     pub store: Arc<dyn Store>,
-    pub cursors: Arc<dyn SweepStore>,
     pub configs: Arc<Configs>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,

@@ -35,7 +35,8 @@ impl SweepOptions {
             lease: Duration::from_secs(15 * 60),
             grace: Duration::from_secs(5 * 60),
             overlap: Duration::from_secs(10 * 60),
-            first_look_back: DAY,
+            // What was said before the account was known to us is history, and nobody waits for it.
+            first_look_back: Duration::from_secs(15 * 60),
             longest_look_back: DAY * 7,
         }
     }

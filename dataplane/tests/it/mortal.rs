@@ -19,7 +19,7 @@ use dataplane::store::queue::{
     Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef,
     Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
-use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim};
+use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use dataplane::store::webhook::{
     Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
     StoredWebhook, WaitingEvent,
@@ -136,6 +136,7 @@ mortal! {
     lift_hold(lift: LiftHold) -> bool;
     claim_sweep(claim: ClaimSweep) -> Option<SweepClaim>;
     finish_sweep(finish: FinishSweep) -> Fenced;
+    sweeps() -> Vec<SweepCursor>;
     outbox_lanes() -> Vec<OutboxLane>;
     claim_events(claim: ClaimEvents) -> Vec<EventClaim>;
     event_delivered(event: EventRef, at: Timestamp) -> Fenced;

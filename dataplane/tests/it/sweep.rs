@@ -1,22 +1,18 @@
 //! Promises about customers' messages whose webhook never came, against the sandbox's log.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use dataplane::apply::{Applier, ApplyContext};
 use dataplane::budget::Budget;
 use dataplane::clock::SystemClock;
 use dataplane::config::{Applied, Configs};
 use dataplane::dispatch::brakes::Brakes;
-use dataplane::store::StoreError;
-use dataplane::store::queue::Fenced;
 use dataplane::store::webhook::RecordWebhook;
-use dataplane::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepContext, SweepOptions, SweepStore, Sweeper};
+use dataplane::sweep::{SweepContext, SweepOptions, Sweeper};
 use jiff::{SignedDuration, Timestamp};
-use messaging::clock::{Clock, after};
-use messaging::id::TenantId;
+use messaging::clock::Clock;
 use messaging::provider::{WebhookKind, WebhookRequest};
 use providers::HttpSettings;
 use sandbox::control::types::{ErrorShape, Reply, RequestEffect, RequestFault, WebhookFilter, WebhookRecord};
@@ -37,7 +33,6 @@ struct Swept {
     sandbox: Running,
     sink: Sink,
     configs: Arc<Configs>,
-    cursors: Arc<Cursors>,
 }
 
 impl Swept {
@@ -62,7 +57,7 @@ impl Swept {
             "baseUrl": sandbox.base_url(),
         });
         assert_eq!(configs.apply(&tenant("shop"), &bytes(&config)), Applied::New);
-        Self { world, sandbox, sink, configs, cursors: Arc::default() }
+        Self { world, sandbox, sink, configs }
     }
 
     /// Points the sandbox's webhooks to where nobody listens; what it would have said stands in its own record.
@@ -89,7 +84,6 @@ impl Swept {
     async fn sweep_by(&self, owner: &str) {
         let mut sweeper = Sweeper::new(SweepContext {
             store: Arc::clone(&self.world.store),
-            cursors: Arc::clone(&self.cursors) as _,
             configs: Arc::clone(&self.configs),
             clock: Arc::clone(&self.world.clock) as _,
             metrics: Arc::clone(&self.world.metrics),
@@ -160,51 +154,13 @@ impl Swept {
         ids
     }
 
+    /// How far the account's log has been read.
+    async fn until(&self) -> Option<Timestamp> {
+        self.world.store.sweeps().await.unwrap().first().and_then(|cursor| cursor.swept_until)
+    }
+
     fn recovered(&self, n: usize) {
         self.world.metric(&format!("{RECOVERED} {n}"));
-    }
-}
-
-/// Cursors in memory.
-#[derive(Default)]
-struct Cursors(Mutex<HashMap<(TenantId, String), Row>>);
-
-#[derive(Default, Clone)]
-struct Row {
-    due_at: Option<Timestamp>,
-    fence: i64,
-    swept_until: Option<Timestamp>,
-}
-
-impl Cursors {
-    fn swept_until(&self) -> Option<Timestamp> {
-        self.0.lock().unwrap().values().next().and_then(|row| row.swept_until)
-    }
-}
-
-#[async_trait]
-impl SweepStore for Cursors {
-    async fn claim_sweep(&self, claim: ClaimSweep) -> Result<Option<SweepClaim>, StoreError> {
-        let ClaimSweep { tenant, account, now, every, .. } = claim;
-        let mut rows = self.0.lock().unwrap();
-        let row = rows.entry((tenant.clone(), account.clone())).or_default();
-        if row.due_at.is_some_and(|due_at| due_at > now) {
-            return Ok(None);
-        }
-        row.due_at = Some(after(now, every));
-        row.fence += 1;
-        Ok(Some(SweepClaim { tenant, account, fence: row.fence, swept_until: row.swept_until }))
-    }
-
-    async fn finish_sweep(&self, finish: FinishSweep) -> Result<Fenced, StoreError> {
-        let FinishSweep { claim, swept_until } = finish;
-        let mut rows = self.0.lock().unwrap();
-        let row = rows.get_mut(&(claim.tenant, claim.account)).unwrap();
-        if row.fence != claim.fence {
-            return Ok(Fenced::LeaseLost);
-        }
-        row.swept_until = swept_until.or(row.swept_until);
-        Ok(Fenced::Done)
     }
 }
 
@@ -273,7 +229,7 @@ async fn a_log_that_cannot_be_read_is_read_again_from_where_it_was() {
     let swept = Swept::new().await;
     swept.world.clock.advance(minutes(6));
     swept.sweep().await;
-    let before = swept.cursors.swept_until();
+    let before = swept.until().await;
     assert!(before.is_some());
 
     let fails =
@@ -282,13 +238,13 @@ async fn a_log_that_cannot_be_read_is_read_again_from_where_it_was() {
     swept.customer_writes("hello").await;
     swept.world.clock.advance(minutes(16));
     swept.sweep().await;
-    assert_eq!(swept.cursors.swept_until(), before, "it was not read");
+    assert_eq!(swept.until().await, before, "it was not read");
     swept.recovered(0);
 
     swept.sandbox.control().clear_faults().await.unwrap();
     swept.world.clock.advance(minutes(16));
     swept.sweep().await;
-    assert!(swept.cursors.swept_until() > before);
+    assert!(swept.until().await > before);
     swept.recovered(1);
 }
 
@@ -304,9 +260,9 @@ async fn every_tenants_account_has_its_turn_however_many_there_are() {
     }
     swept.world.clock.advance(minutes(6));
     swept.sweep().await;
-    let rows = swept.cursors.0.lock().unwrap();
-    assert_eq!(rows.len(), 31);
-    assert!(rows.values().all(|row| row.swept_until.is_some()));
+    let cursors = swept.world.store.sweeps().await.unwrap();
+    assert_eq!(cursors.len(), 31);
+    assert!(cursors.iter().all(|cursor| cursor.swept_until.is_some()));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ impl Operation for ClaimSweep {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Option<SweepClaim>, Halt> {
-        let Self { tenant, account, now, owner, lease_until } = self;
+        let Self { tenant, account, now, every, owner } = self;
         let key = (tenant.clone(), account.clone());
         let known = rows.sweeps.get(&key)?.cloned();
         let (swept_until, fence) = match known {
@@ -26,7 +26,8 @@ impl Operation for ClaimSweep {
             Some(sweep) => (sweep.swept_until, sweep.fence + 1),
             None => (None, 1),
         };
-        let claimed = records::Sweep { swept_until, available_at: *lease_until, fence, owner: Some(owner.clone()) };
+        let available_at = after(*now, *every);
+        let claimed = records::Sweep { swept_until, available_at, fence, owner: Some(owner.clone()) };
         rows.sweeps.put(key, claimed);
         Ok(Some(SweepClaim { tenant: tenant.clone(), account: account.clone(), fence, swept_until }))
     }
@@ -40,17 +41,13 @@ impl Operation for FinishSweep {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Fenced, Halt> {
-        let Self { claim, now, swept_until, again_after } = self;
+        let Self { claim, swept_until } = self;
         let key = (claim.tenant.clone(), claim.account.clone());
         let Some(held) = rows.sweeps.get(&key)?.filter(|sweep| sweep.fence == claim.fence).cloned() else {
             return Ok(Fenced::LeaseLost);
         };
-        let finished = records::Sweep {
-            swept_until: (*swept_until).max(held.swept_until),
-            available_at: after(*now, *again_after),
-            fence: held.fence + 1,
-            owner: None,
-        };
+        let swept_until = (*swept_until).max(held.swept_until);
+        let finished = records::Sweep { swept_until, owner: None, fence: held.fence + 1, ..held };
         rows.sweeps.put(key, finished);
         Ok(Fenced::Done)
     }

@@ -18,18 +18,24 @@ use dataplane::holds::Holds;
 use dataplane::http::{self, HttpContext};
 use dataplane::metrics::Metrics;
 use dataplane::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
+use dataplane::store::hold::{Hold, LiftHold, PutHold};
 use dataplane::store::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
     StatusCount,
 };
-use dataplane::store::hold::{Hold, LiftHold, PutHold};
-use dataplane::store::outbox::{ClaimEvents, DeadEvent, DeadEventFilter, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane, RedriveEvent};
-use dataplane::store::queue::{
-    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef, Fenced, FinishAttempt,
-    Lane, QueueCounts, Settle, Unsettled,
+use dataplane::store::outbox::{
+    ClaimEvents, DeadEvent, DeadEventFilter, DeferEvent, EndEvent, EventClaim, EventRef, OutboxCounts, OutboxLane,
+    RedriveEvent,
 };
-use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim};
-use dataplane::store::webhook::{Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, WaitingEvent, RecordWebhook, Recorded, ReplayFilter, StoredWebhook};
+use dataplane::store::queue::{
+    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef,
+    Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
+};
+use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
+use dataplane::store::webhook::{
+    Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
+    StoredWebhook, WaitingEvent,
+};
 use dataplane::store::{Signals, Store, StoreError};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -164,6 +170,7 @@ nowhere! {
     lift_hold(LiftHold) -> bool;
     claim_sweep(ClaimSweep) -> Option<SweepClaim>;
     finish_sweep(FinishSweep) -> Fenced;
+    sweeps() -> Vec<SweepCursor>;
     outbox_lanes() -> Vec<OutboxLane>;
     claim_events(ClaimEvents) -> Vec<EventClaim>;
     event_delivered(EventRef, Timestamp) -> Fenced;
