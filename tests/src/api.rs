@@ -27,6 +27,11 @@ impl TenantApi {
         Self { http: reqwest::Client::new(), base: base.into(), token: token.into() }
     }
 
+    /// With a connection for each request, so that behind a load balancer each may reach another replica.
+    pub fn without_keep_alive(self) -> Result<Self> {
+        Ok(Self { http: reqwest::Client::builder().pool_max_idle_per_host(0).build()?, ..self })
+    }
+
     /// Sends a request and gives the answer as it is.
     pub async fn request(&self, method: Method, path: &str, key: Option<&str>, body: Option<&Value>) -> Result<Answer> {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);

@@ -250,7 +250,7 @@ impl World {
         let app = App::start().await?;
         self.cluster.apply(&secrets(&namespace, &account)?, None).await?;
         let token = self.cluster.token(&namespace, "default", Some(AUDIENCE)).await?;
-        let api = TenantApi::new(format!("http://127.0.0.1:{}", self.ports.api), token);
+        let api = TenantApi::new(format!("http://127.0.0.1:{}", self.ports.api), token).without_keep_alive()?;
         Ok(Tenant { namespace, number, account, app, api })
     }
 

@@ -326,11 +326,15 @@ pub(super) async fn outbox_lanes(readers: &dyn Readers) -> Result<Vec<OutboxLane
     readers.query(sql, Vec::new()).await?.iter().map(lane).collect()
 }
 
+/// What waits to be published. Where more waits than is counted, the oldest is that of those which are due first.
 pub(super) async fn outbox_counts(readers: &dyn Readers) -> Result<OutboxCounts, StoreError> {
-    let sql = "SELECT (SELECT COUNT(*) FROM outbox WHERE dead_at IS NULL),
-                (SELECT COUNT(*) FROM outbox WHERE dead_at IS NOT NULL),
-                (SELECT MIN(created_at) FROM outbox WHERE dead_at IS NULL)";
-    let rows = readers.query(sql, Vec::new()).await?;
+    let sql = "SELECT COUNT(*),
+                (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE dead_at IS NOT NULL LIMIT $1) AS dead),
+                MIN(created_at)
+         FROM (SELECT o.created_at FROM outbox_lanes l CROSS JOIN outbox o
+               WHERE o.tenant = l.tenant AND o.sender = l.sender AND o.sink = l.sink AND o.dead_at IS NULL
+               LIMIT $1) AS waiting";
+    let rows = readers.query(sql, values![COUNTED]).await?;
     let Some(row) = rows.first() else { return Ok(OutboxCounts::default()) };
     Ok(OutboxCounts {
         waiting: count(row.int(0)?),

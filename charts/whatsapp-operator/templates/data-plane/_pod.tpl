@@ -20,8 +20,6 @@ spec:
         - --webhook-listen=0.0.0.0:8080
         - --api-listen=0.0.0.0:8081
         - --admin-listen=0.0.0.0:9090
-        - --config-namespace={{ .Release.Namespace }}
-        - --config-cache=/var/cache/whatsapp
         - --api-audience={{ .Values.dataPlane.apiAudience }}
         - --drain-delay={{ .Values.dataPlane.drainDelay }}
         - --drain-timeout={{ .Values.dataPlane.drainTimeout }}
@@ -38,8 +36,11 @@ spec:
         # So that the replica's Lease goes with its pod.
         - name: POD_UID
           valueFrom: { fieldRef: { fieldPath: metadata.uid } }
-        # In the environment, so that a command that is run beside the process finds the database too, and so that no
-        # password is in an argument.
+        # In the environment, so that a command that is run beside the process (replay) finds the configs and the
+        # database too, and so that no password is in an argument.
+        - name: WHATSAPP_CONFIG_NAMESPACE
+          valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
+        - { name: WHATSAPP_CONFIG_CACHE, value: /var/cache/whatsapp }
         {{- if eq $store "sqlite" }}
         - { name: WHATSAPP_STORE, value: "sqlite:///var/lib/whatsapp/data.db" }
         {{- else }}

@@ -24,8 +24,9 @@ macro_rules! ended {
     };
 }
 
-/// Tenant, sender, before, limit, as all of them. The webhooks that do not leave with their day; what has not taken
-/// effect stays, however old.
+/// Tenant, sender, before, limit, as all of them. Each finds its rows in an index's order, so that it stops at the
+/// limit instead of collecting everything that is over. The webhooks that do not leave with their day; what has not
+/// taken effect stays, however old.
 const WEBHOOKS: &[&str] = &["DELETE FROM webhooks WHERE tenant = $1 AND sender = $2 AND (received_at, id) IN (
        SELECT received_at, id FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3
          AND received_at < (SELECT COALESCE(MIN(received_at), $3) FROM webhook_events
@@ -37,9 +38,10 @@ const BODIES: &[&str] = &[
     "UPDATE messages SET content = NULL WHERE tenant = $1 AND id IN (
        SELECT id FROM messages WHERE tenant = $1 AND sender = $2 AND created_at < $3 AND content IS NOT NULL
          AND status IN ('canceled', 'expired', 'suppressed', 'rejected', 'failed', 'delivered', 'read')
-       LIMIT $4)",
+       ORDER BY created_at LIMIT $4)",
     "DELETE FROM outbox WHERE tenant = $1 AND sender = $2 AND (sink, event) IN (
-       SELECT sink, event FROM outbox WHERE tenant = $1 AND sender = $2 AND dead_at < $3 LIMIT $4)",
+       SELECT sink, event FROM outbox WHERE tenant = $1 AND sender = $2 AND dead_at < $3
+       ORDER BY dead_at LIMIT $4)",
 ];
 
 /// What follows from the metadata's retention. A message's rows in other tables go first, while it can still be found;
@@ -47,12 +49,14 @@ const BODIES: &[&str] = &[
 const METADATA: &[&str] = &[
     "DELETE FROM webhook_events WHERE tenant = $1 AND sender = $2 AND dedupe_key IN (
        SELECT dedupe_key FROM webhook_events
-       WHERE tenant = $1 AND sender = $2 AND received_at < $3 AND available_at IS NULL LIMIT $4)",
+       WHERE tenant = $1 AND sender = $2 AND received_at < $3 AND available_at IS NULL
+       ORDER BY received_at LIMIT $4)",
     "DELETE FROM parked_statuses WHERE tenant = $1 AND (provider_message_id, webhook, position) IN (
        SELECT provider_message_id, webhook, position FROM parked_statuses
-       WHERE tenant = $1 AND sender = $2 AND received_at < $3 LIMIT $4)",
+       WHERE tenant = $1 AND sender = $2 AND received_at < $3 ORDER BY received_at LIMIT $4)",
     "DELETE FROM inbound_messages WHERE tenant = $1 AND id IN (
-       SELECT id FROM inbound_messages WHERE tenant = $1 AND sender = $2 AND received_at < $3 LIMIT $4)",
+       SELECT id FROM inbound_messages WHERE tenant = $1 AND sender = $2 AND received_at < $3
+       ORDER BY received_at LIMIT $4)",
     concat!("DELETE FROM message_timeline WHERE tenant = $1 AND message IN ", ended!("id")),
     concat!("DELETE FROM attempts WHERE tenant = $1 AND message IN ", ended!("id")),
     concat!("DELETE FROM idempotency_keys WHERE tenant = $1 AND idempotency_key IN ", ended!("idempotency_key")),

@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
+use dataplane::config::{Applied, Configs};
+use dataplane::metrics::Metrics;
+use dataplane::retention;
 use dataplane::store::webhook::{DayMade, ReplayFilter};
 use dataplane::store::{Store, StoreError};
 use futures::future::{join_all, try_join};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::config::{bytes, tenant_json};
+use crate::fake::FakeProvider;
 
 promises!(a_day_that_is_made_again_changes_nothing, days_that_nobody_made_are_not_dropped,);
 
@@ -131,4 +138,49 @@ async fn a_day_that_somebody_reads_is_dropped_later_and_holds_up_nobody_for_long
     assert_eq!(store.drop_day(midnight(1)).await.unwrap(), Some(day(0)));
     let (first, second) = try_join(store.make_day(day(1)), store.make_day(day(2))).await.unwrap();
     assert_eq!((first, second), (DayMade::Taken, DayMade::Made));
+}
+
+/// One tenant whose sender `support` keeps bodies for so many days, and `sales` for ten.
+fn configs(days: i64) -> Configs {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let configs = Configs::new(Arc::new(|_: &_| FakeProvider::new() as _), metrics);
+    let mut config = tenant_json("shop");
+    config["senders"]["sales"] = config["senders"]["support"].clone();
+    config["senders"]["sales"]["phoneNumber"] = json!("+14155550199");
+    for (sender, days) in [("support", days), ("sales", 10)] {
+        config["senders"][sender]["retention"] = json!({ "bodiesSeconds": days * DAY, "metadataSeconds": 400 * DAY });
+    }
+    assert_eq!(configs.apply(&tenant(), &bytes(&config)), Applied::New);
+    configs
+}
+
+#[tokio::test]
+async fn a_day_goes_when_nobody_keeps_it_and_who_keeps_less_loses_only_its_own() {
+    let database = Postgres::new().await;
+    let store = database.store();
+    for days in 0..4 {
+        store.make_day(day(days)).await.unwrap();
+        let sales = RecordWebhook { sender: SenderName::new("sales").unwrap(), ..webhook(noon(days), Vec::new()) };
+        store.record_webhook(sales).await.unwrap();
+        store.record_webhook(webhook(noon(days), Vec::new())).await.unwrap();
+    }
+    let of_sales = async || {
+        let sender = SenderName::new("sales").unwrap();
+        let filter = ReplayFilter { tenant: tenant(), sender, since: None, until: None, after: None, limit: 100 };
+        store.webhooks(&filter).await.unwrap().len()
+    };
+    let stop = CancellationToken::new();
+    let configs = configs(1);
+    // Ten days after noon of the third day.
+    let now = at(noon(12));
+    retention::turn(store, &configs, now, &stop).await.unwrap();
+    assert_eq!((logged(store).await, of_sales().await), (vec![], 2), "what is over goes one by one");
+    let dropped = store.drop_day(midnight(1)).await.unwrap();
+    assert_eq!(dropped, Some(day(0)), "before every config is known no day goes");
+
+    configs.mark_ready();
+    retention::turn(store, &configs, now, &stop).await.unwrap();
+    assert_eq!(store.drop_day(midnight(2)).await.unwrap(), None, "the second day is kept by nobody");
+    assert_eq!(of_sales().await, 2, "the third day is kept in part, so it stays whole");
+    assert_eq!(store.make_day(day(12 + 3)).await.unwrap(), DayMade::WasThere, "days to come were made");
 }
