@@ -111,9 +111,9 @@ mod tests {
     }
 
     #[test]
-    fn the_first_sweep_looks_back_a_day_and_each_later_one_over_the_end_of_the_last() {
+    fn the_first_sweep_looks_back_a_little_and_each_later_one_over_the_end_of_the_last() {
         for (swept_until, since) in [
-            (None, -DAY),
+            (None, -15 * MINUTE),
             (Some(-20 * MINUTE), -30 * MINUTE),
             // Nobody swept for a while.
             (Some(-3 * DAY), -3 * DAY - 10 * MINUTE),
@@ -168,7 +168,7 @@ mod tests {
             entry("SM-oldest", Some(-DAY)),
             entry("SM-old", Some(-DAY - 1)),
         ];
-        let missing = plan(None).missing(page, &["SM-known".into(), "SM-elsewhere".into()]);
+        let missing = plan(Some(-DAY + 10 * MINUTE)).missing(page, &["SM-known".into(), "SM-elsewhere".into()]);
         let ids: Vec<&str> = missing.iter().map(|entry| entry.provider_message_id.as_str()).collect();
         assert_eq!(ids, ["SM-newest", "SM-undated", "SM-oldest"]);
     }

@@ -197,6 +197,7 @@ async fn what_no_webhook_brought_is_recovered_once_and_a_late_webhook_tells_noth
 #[tokio::test]
 async fn a_recovered_message_has_effect_from_when_it_was_written() {
     let swept = Swept::new().await;
+    swept.sweep().await;
     let written = swept.world.clock.now();
     swept.customer_writes("hello").await;
     swept.customer_writes("STOP").await;

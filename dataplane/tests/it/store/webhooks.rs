@@ -149,7 +149,7 @@ async fn a_keyword_suppresses_once_and_is_taken_back(store: &dyn Store) {
     say(store, 1, "SM1", OptChange::Stop).await;
     assert_eq!(suppressed().await.map(|s| s.at), Some(at(1)));
     say(store, 2, "SM2", OptChange::Stop).await;
-    assert_eq!(suppressed().await.map(|s| s.at), Some(at(2)), "what is older than the last does not take it back");
+    assert_eq!(suppressed().await.map(|s| s.at), Some(at(1)), "since when is kept");
     say(store, 3, "SM3", OptChange::Start).await;
     assert_eq!(suppressed().await, None);
     // One event for each message, and one for each of the two changes; one reply for each change.
