@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messaging::address::Address;
 use messaging::clock::after;
 use messaging::config::SenderConfig;
 use messaging::content::OutboundContent;
 use messaging::failure::{self, FailureClass, RetryLimits, suppression};
-use messaging::id::{MessageId, Randomness, SenderName, TenantId};
+use messaging::id::{MessageId, Randomness};
 use messaging::opt_out::{self, OptChange};
 use messaging::policy::Purpose;
 use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
@@ -21,16 +20,6 @@ use crate::store::webhook::{Consequence, Keyword, LoggedEvent, Received};
 
 /// A confirmation of an opt-out that could not leave soon is better not sent.
 const REPLY_WITHIN: Duration = Duration::from_secs(60 * 60);
-
-/// What events must not overtake each other by: the contact that wrote.
-pub(super) fn line(logged: &LoggedEvent) -> Option<(TenantId, SenderName, Address)> {
-    match &logged.event {
-        WebhookEvent::Inbound(message) => {
-            Some((logged.reference.tenant.clone(), logged.reference.sender.clone(), message.from.clone()))
-        }
-        _ => None,
-    }
-}
 
 /// What follows from an event. `sender` is its sender's config, while it has one.
 pub(super) fn of(
@@ -126,7 +115,9 @@ fn reply(
 
 #[cfg(test)]
 mod tests {
+    use messaging::address::Address;
     use messaging::content::InboundContent;
+    use messaging::id::{SenderName, TenantId};
     use messaging::provider::ProviderFailure;
 
     use super::*;

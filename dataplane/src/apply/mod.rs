@@ -12,6 +12,7 @@ mod stored;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use messaging::clock::{Clock, after};
 use tokio_util::sync::CancellationToken;
@@ -118,17 +119,10 @@ impl Applier {
     }
 }
 
-/// Applies events at the same time and in no order: statuses merge, and the window and suppressions of a contact follow
-/// from the times of their messages. Two keywords of one contact are the exception, so events of one contact are applied
-/// one after the other.
+/// Applies events all at once. They are handed to the store in their order and are applied in it, so that of two
+/// keywords of one contact the later one holds.
 async fn apply_all(context: &ApplyContext, events: Vec<LoggedEvent>) -> Result<(), StoreError> {
-    let outcomes = futures::future::join_all(in_lines(events).into_iter().map(|line| async move {
-        for event in line {
-            apply_or_defer(context, event).await?;
-        }
-        Ok::<(), StoreError>(())
-    }))
-    .await;
+    let outcomes = join_all(events.into_iter().map(|event| apply_or_defer(context, event))).await;
     outcomes.into_iter().collect()
 }
 
@@ -148,27 +142,6 @@ async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<
         events.push(LoggedEvent { reference, received_at, event, tries });
     }
     Ok(events)
-}
-
-/// Events that must follow each other, in their order.
-fn in_lines(events: Vec<LoggedEvent>) -> Vec<Vec<LoggedEvent>> {
-    let mut lines: Vec<Vec<LoggedEvent>> = Vec::new();
-    let mut line_of = std::collections::HashMap::new();
-    for event in events {
-        match consequence::line(&event) {
-            None => lines.push(vec![event]),
-            Some(key) => {
-                let index = *line_of.entry(key).or_insert_with(|| {
-                    lines.push(Vec::new());
-                    lines.len() - 1
-                });
-                if let Some(line) = lines.get_mut(index) {
-                    line.push(event);
-                }
-            }
-        }
-    }
-    lines
 }
 
 /// An event that cannot be applied harms only itself: it is put off, each time for longer, and stays in the log.

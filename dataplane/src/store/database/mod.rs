@@ -41,6 +41,15 @@ pub(super) enum Change {
     Run(&'static str, Vec<Vec<Value>>),
 }
 
+/// What is to be added to the log.
+#[derive(Debug)]
+pub(super) struct LogEntries {
+    /// Rows of [`schema::EVENTS`].
+    pub(super) events: Vec<Vec<Value>>,
+    /// Rows of [`schema::WEBHOOKS`], and 1 where the webhook is kept though none of its events is new, else 0.
+    pub(super) webhooks: Vec<Vec<Value>>,
+}
+
 /// A connection that writes. Between `begin` and `commit` everything is one transaction.
 #[async_trait]
 pub(super) trait Connection: Send {
@@ -60,8 +69,14 @@ pub(super) trait Connection: Send {
     /// Makes the changes in their order.
     async fn change(&mut self, changes: Vec<Change>) -> Result<(), StoreError>;
 
-    /// Inserts rows, and tells for each whether its key was new.
-    async fn insert_new(&mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> Result<Vec<bool>, StoreError>;
+    /// Whether adding to the log outside a transaction is one of its own, and on disk when it answers.
+    fn logs_alone(&self) -> bool {
+        false
+    }
+
+    /// Adds to the log the events whose key is new, and the webhooks that brought one. Tells of each event whether it
+    /// was new.
+    async fn log(&mut self, entries: LogEntries) -> Result<Vec<bool>, StoreError>;
 
     /// Runs a statement once for each list of parameters; answers with the rows of each.
     async fn query(&mut self, sql: &'static str, parameters: Vec<Vec<Value>>) -> Result<Vec<Vec<Row>>, StoreError>;

@@ -10,7 +10,7 @@ mod connect;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,9 +22,9 @@ use tokio_postgres::types::ToSql;
 use self::arrays::{columns, read, unnest};
 pub(in crate::store) use self::connect::{Durability, Target};
 use self::connect::{Link, failed};
-use super::schema::{Finder, Table};
-use super::value::{Row, Value};
-use super::{Change, Connection, Lookup, Readers};
+use super::schema::{EVENTS, Finder, Table, WEBHOOKS};
+use super::value::{Kind, Row, Value};
+use super::{Change, Connection, LogEntries, Lookup, Readers};
 use crate::store::StoreError;
 
 /// Connections that read at once.
@@ -41,6 +41,7 @@ const LOCK_CLASS: i32 = 1_466_527_076;
 pub(in crate::store) struct PostgresConnection {
     target: Target,
     link: Option<Link>,
+    in_transaction: bool,
 }
 
 impl fmt::Debug for PostgresConnection {
@@ -52,7 +53,7 @@ impl fmt::Debug for PostgresConnection {
 impl PostgresConnection {
     pub(in crate::store) async fn open(target: Target) -> Result<Self, StoreError> {
         let link = target.connect().await?;
-        Ok(Self { target, link: Some(link) })
+        Ok(Self { target, link: Some(link), in_transaction: false })
     }
 
     pub(in crate::store) async fn durability(&mut self) -> Result<Durability, StoreError> {
@@ -93,7 +94,7 @@ fn lock_of(tenant: &TenantId) -> i32 {
 
 fn insert(table: &Table) -> String {
     let names: Vec<_> = table.names().collect();
-    let from = unnest(table.columns);
+    let from = unnest(table.columns, 1);
     format!("INSERT INTO {} ({}) SELECT * FROM {from} ON CONFLICT DO NOTHING", table.name, names.join(", "))
 }
 
@@ -106,7 +107,7 @@ fn update(table: &Table) -> String {
         "UPDATE {} t SET {} FROM {} AS k({}) WHERE {}",
         table.name,
         set.join(", "),
-        unnest(&columns),
+        unnest(&columns, 1),
         names.join(", "),
         found.join(" AND ")
     )
@@ -117,7 +118,7 @@ fn keyed(finder: &Finder) -> (String, String) {
     let columns = finder.columns();
     let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
     let found: Vec<_> = names.iter().map(|name| format!("t.{name} = k.{name}")).collect();
-    (format!("{} AS k({})", unnest(&columns), names.join(", ")), found.join(" AND "))
+    (format!("{} AS k({})", unnest(&columns, 1), names.join(", ")), found.join(" AND "))
 }
 
 fn select(finder: &Finder) -> String {
@@ -131,6 +132,32 @@ fn delete(finder: &Finder) -> String {
     format!("DELETE FROM {} t USING {keys} WHERE {found}", finder.table.name)
 }
 
+/// The columns of [`WEBHOOKS`], and whether the webhook is kept in any case.
+fn flagged_webhooks() -> Vec<(&'static str, Kind)> {
+    WEBHOOKS.columns.iter().copied().chain([("always", Kind::Int)]).collect()
+}
+
+/// One statement, and so one transaction where there is none: one round trip, and one flush to disk.
+static LOG: LazyLock<String> = LazyLock::new(|| {
+    let (events, webhooks): (Vec<_>, Vec<_>) = (EVENTS.names().collect(), WEBHOOKS.names().collect());
+    let flagged = flagged_webhooks();
+    let flagged_names: Vec<_> = flagged.iter().map(|(name, _)| *name).collect();
+    let key = EVENTS.names().take(EVENTS.key).collect::<Vec<_>>().join(", ");
+    format!(
+        "WITH logged AS (INSERT INTO {} ({}) SELECT * FROM {} ON CONFLICT DO NOTHING RETURNING {key}, webhook),
+         kept AS (INSERT INTO {} ({webhooks}) SELECT {webhooks} FROM {} AS w({})
+           WHERE (always = 1 OR id IN (SELECT webhook FROM logged)) IS TRUE)
+         SELECT {key} FROM logged",
+        EVENTS.name,
+        events.join(", "),
+        unnest(EVENTS.columns, 1),
+        WEBHOOKS.name,
+        unnest(&flagged, EVENTS.columns.len() + 1),
+        flagged_names.join(", "),
+        webhooks = webhooks.join(", "),
+    )
+});
+
 fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| -> &(dyn ToSql + Sync) { value }).collect()
 }
@@ -140,6 +167,7 @@ impl Connection for PostgresConnection {
     async fn begin(&mut self, tenants: &BTreeSet<TenantId>) -> Result<(), StoreError> {
         let locks: BTreeSet<i32> = tenants.iter().map(lock_of).collect();
         let locks: Vec<i32> = locks.into_iter().collect();
+        self.in_transaction = true;
         within(async {
             let link = self.link().await?;
             if locks.is_empty() {
@@ -158,10 +186,12 @@ impl Connection for PostgresConnection {
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
+        self.in_transaction = false;
         within(async { self.open_link()?.client.batch_execute("COMMIT").await.map_err(failed) }).await
     }
 
     async fn rollback(&mut self) -> bool {
+        self.in_transaction = false;
         let rolled_back = within(async { self.open_link()?.client.batch_execute("ROLLBACK").await.map_err(failed) });
         if rolled_back.await.is_ok() && !self.is_read_only().await {
             return true;
@@ -221,20 +251,24 @@ impl Connection for PostgresConnection {
         .await
     }
 
-    async fn insert_new(&mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> Result<Vec<bool>, StoreError> {
+    fn logs_alone(&self) -> bool {
+        true
+    }
+
+    async fn log(&mut self, entries: LogEntries) -> Result<Vec<bool>, StoreError> {
+        let LogEntries { events, webhooks } = entries;
         within(async {
-            let link = self.open_link()?;
-            let key: Vec<_> = table.names().take(table.key).collect();
-            let statement = link.prepare(&format!("{} RETURNING {}", insert(table), key.join(", "))).await?;
-            let arrays = columns(table.columns, &rows);
+            let link = if self.in_transaction { self.open_link()? } else { self.link().await? };
+            let statement = link.prepare(&LOG).await?;
+            let mut arrays = columns(EVENTS.columns, &events);
+            arrays.extend(columns(&flagged_webhooks(), &webhooks));
             let parameters: Vec<_> = arrays.iter().map(arrays::Column::as_parameter).collect();
-            let inserted = link.client.query(&statement, &parameters).await.map_err(failed)?;
-            if inserted.len() == rows.len() {
-                return Ok(vec![true; rows.len()]);
+            let new = link.client.query(&statement, &parameters).await.map_err(failed)?;
+            if new.len() == events.len() {
+                return Ok(vec![true; events.len()]);
             }
-            let inserted: HashSet<Vec<Value>> =
-                inserted.iter().map(|row| Ok(read(row)?.0)).collect::<Result<_, StoreError>>()?;
-            Ok(rows.iter().map(|row| row.get(..table.key).is_some_and(|key| inserted.contains(key))).collect())
+            let new: HashSet<Vec<Value>> = new.iter().map(|row| Ok(read(row)?.0)).collect::<Result<_, StoreError>>()?;
+            Ok(events.iter().map(|row| row.get(..EVENTS.key).is_some_and(|key| new.contains(key))).collect())
         })
         .await
     }
@@ -294,7 +328,7 @@ enum Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    fn of(kinds: &[(&'static str, super::value::Kind)], rows: &'a [Vec<Value>]) -> Self {
+    fn of(kinds: &[(&'static str, Kind)], rows: &'a [Vec<Value>]) -> Self {
         Self::Arrays(columns(kinds, rows))
     }
 

@@ -101,6 +101,10 @@ tables! {
     OUTBOX_LANES = "outbox_lanes" (3, 0) [tenant: Text, sender: Text, sink: Text];
 }
 
+/// The column of [`EVENTS`] that names the webhook, and the one of [`WEBHOOKS`] that is its name.
+pub(in crate::store) const EVENT_WEBHOOK: usize = 4;
+pub(in crate::store) const WEBHOOK_ID: usize = 2;
+
 /// Attempts by the id that the provider gave.
 pub(in crate::store) static ATTEMPT_BY_PROVIDER_ID: Finder = Finder { table: &ATTEMPTS, by: &[0, 6] };
 /// Every status that waits for a message that the provider knows by this id.

@@ -2,7 +2,7 @@
 //!
 //! Statements are made for one row each and prepared once: without a server to travel to, a row costs microseconds.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection as Database, OpenFlags, ToSql, params_from_iter};
 use tokio::sync::Semaphore;
 
-use super::schema::{Finder, Table};
+use super::schema::{EVENT_WEBHOOK, EVENTS, Finder, Table, WEBHOOK_ID, WEBHOOKS};
 use super::value::{Row, Value};
-use super::{Change, Connection, Lookup, Readers};
+use super::{Change, Connection, LogEntries, Lookup, Readers};
 use crate::store::StoreError;
 
 /// Readers at once; more would only wait for the same cores.
@@ -217,9 +217,24 @@ impl Connection for SqliteConnection {
         Ok(())
     }
 
-    async fn insert_new(&mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> Result<Vec<bool>, StoreError> {
-        let mut statement = self.statement(table.name, Verb::Insert, || insert(table))?;
-        rows.iter().map(|row| Ok(statement.execute(params_from_iter(row))? == 1)).collect()
+    async fn log(&mut self, entries: LogEntries) -> Result<Vec<bool>, StoreError> {
+        let LogEntries { events, webhooks } = entries;
+        let mut statement = self.statement(EVENTS.name, Verb::Insert, || insert(&EVENTS))?;
+        let new: Vec<bool> = events
+            .iter()
+            .map(|row| Ok(statement.execute(params_from_iter(row))? == 1))
+            .collect::<Result<_, StoreError>>()?;
+        drop(statement);
+        let brought: HashSet<&Value> =
+            events.iter().zip(&new).filter(|(_, new)| **new).filter_map(|(row, _)| row.get(EVENT_WEBHOOK)).collect();
+        let mut statement = self.statement(WEBHOOKS.name, Verb::Insert, || insert(&WEBHOOKS))?;
+        for row in &webhooks {
+            let (Some((always, row)), Some(id)) = (row.split_last(), row.get(WEBHOOK_ID)) else { continue };
+            if *always == Value::Int(1) || brought.contains(id) {
+                statement.execute(params_from_iter(row))?;
+            }
+        }
+        Ok(new)
     }
 
     async fn query(&mut self, sql: &'static str, parameters: Vec<Vec<Value>>) -> Result<Vec<Vec<Row>>, StoreError> {

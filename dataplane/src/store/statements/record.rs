@@ -6,9 +6,8 @@ use messaging::id::TenantId;
 
 use crate::store::StoreError;
 use crate::store::codec::micros;
-use crate::store::database::schema::{EVENTS, WEBHOOKS};
 use crate::store::database::value::{Value, values};
-use crate::store::database::{Change, Connection};
+use crate::store::database::{Connection, LogEntries};
 use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::signals::Bells;
 use crate::store::webhook::{RecordWebhook, Recorded};
@@ -69,21 +68,20 @@ async fn write(
             offered.entry(event_key(webhook, key)).or_insert((webhook, position));
         }
     }
-    let mut unclaimed = new_events(connection, offered).await?;
+    let rows = offered.iter().map(|(key, (webhook, position))| event_row(*key, webhook, *position)).collect();
+    let raw = match raw_webhooks {
+        Raw::KnownAlready => Vec::new(),
+        // Without anything new it is not kept; without events it is, for somebody may want to know of it.
+        Raw::Kept => webhooks.iter().zip(&keys).map(|(webhook, keys)| webhook_row(webhook, keys.is_empty())).collect(),
+    };
+    let new = connection.log(LogEntries { events: rows, webhooks: raw }).await?;
+    let mut unclaimed: HashSet<EventKey<'_>> =
+        offered.into_keys().zip(new).filter_map(|(key, is_new)| is_new.then_some(key)).collect();
+    bells.webhooks |= !unclaimed.is_empty();
 
     let mut recorded = Vec::with_capacity(webhooks.len());
-    let mut raw = Vec::new();
     for (webhook, keys) in webhooks.iter().zip(&keys) {
-        let new: Vec<bool> = keys.iter().map(|key| unclaimed.remove(&event_key(webhook, key))).collect();
-        bells.webhooks |= new.contains(&true);
-        // A webhook without anything new is not kept; one without events is, for somebody may want to know of it.
-        if raw_webhooks == Raw::Kept && (keys.is_empty() || new.contains(&true)) {
-            raw.push(row(webhook));
-        }
-        recorded.push(Recorded { new });
-    }
-    if !raw.is_empty() {
-        connection.change(vec![Change::Insert(&WEBHOOKS, raw)]).await?;
+        recorded.push(Recorded { new: keys.iter().map(|key| unclaimed.remove(&event_key(webhook, key))).collect() });
     }
     Ok(recorded)
 }
@@ -92,7 +90,7 @@ fn event_key<'k>(webhook: &'k RecordWebhook, dedupe_key: &'k str) -> EventKey<'k
     (webhook.tenant.as_str(), webhook.sender.as_str(), dedupe_key)
 }
 
-fn row(w: &RecordWebhook) -> Vec<Value> {
+fn webhook_row(w: &RecordWebhook, always: bool) -> Vec<Value> {
     values![
         w.tenant.as_str(),
         micros(w.received_at),
@@ -100,30 +98,20 @@ fn row(w: &RecordWebhook) -> Vec<Value> {
         w.sender.as_str(),
         w.url.as_str(),
         w.headers.as_str(),
-        w.body.clone()
+        w.body.clone(),
+        i64::from(always)
     ]
 }
 
-/// Remembers these events, and tells which of them were not known.
-async fn new_events<'k>(
-    connection: &mut dyn Connection,
-    offered: BTreeMap<EventKey<'k>, (&RecordWebhook, u32)>,
-) -> Result<HashSet<EventKey<'k>>, StoreError> {
-    if offered.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let row = |((tenant, sender, key), (webhook, position)): (&EventKey<'_>, &(&RecordWebhook, u32))| {
-        values![
-            *tenant,
-            *sender,
-            *key,
-            micros(webhook.received_at),
-            webhook.id.as_str(),
-            *position,
-            micros(webhook.left_to_others_at),
-            0_i64
-        ]
-    };
-    let new = connection.insert_new(&EVENTS, offered.iter().map(row).collect()).await?;
-    Ok(offered.into_keys().zip(new).filter_map(|(key, is_new)| is_new.then_some(key)).collect())
+fn event_row((tenant, sender, key): EventKey<'_>, webhook: &RecordWebhook, position: u32) -> Vec<Value> {
+    values![
+        tenant,
+        sender,
+        key,
+        micros(webhook.received_at),
+        webhook.id.as_str(),
+        position,
+        micros(webhook.left_to_others_at),
+        0_i64
+    ]
 }

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
-use axum::serve::ListenerExt;
 use dataplane::auth::Authenticator;
 use dataplane::clock::SystemClock;
 use dataplane::config::{Applied as ConfigApplied, Configs};
 use dataplane::holds::Holds;
 use dataplane::http::{self, HttpContext};
 use dataplane::metrics::Metrics;
+use dataplane::serve::listen::{Ends, on_every_core};
 use dataplane::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use dataplane::store::hold::{Hold, LiftHold, PutHold};
 use dataplane::store::message::{
@@ -44,7 +44,7 @@ use messaging::clock::Clock;
 use messaging::id::{MessageId, SenderName, TenantId};
 use providers::HttpSettings;
 use tests::process::Process;
-use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use super::{Server, free_address, listens};
 use crate::cost::cpu_of_family;
@@ -103,8 +103,12 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
         authenticator: Authenticator::new(configs, None, metrics),
     });
     // As the data plane listens.
-    let listener = TcpListener::bind(listen).await?.tap_io(|connection| drop(connection.set_nodelay(true)));
-    axum::serve(listener, http::webhooks(context)).await.context("serving")
+    let mut parts = JoinSet::new();
+    on_every_core(&mut parts, "webhooks", listen, &http::webhooks(context), &Ends::default())?;
+    while let Some(ended) = parts.join_next().await {
+        ended?;
+    }
+    Ok(())
 }
 
 /// Takes every webhook and keeps none; does nothing else.

@@ -43,8 +43,8 @@ pub(super) fn columns<'a>(kinds: &[(&'static str, Kind)], rows: &'a [Vec<Value>]
     kinds.iter().enumerate().map(|(i, (_, kind))| column(i, *kind)).collect()
 }
 
-/// `unnest($1::text[], $2::bigint[], …)`.
-pub(super) fn unnest(kinds: &[(&'static str, Kind)]) -> String {
+/// `unnest($1::text[], $2::bigint[], …)`, its parameters numbered from `first`.
+pub(super) fn unnest(kinds: &[(&'static str, Kind)], first: usize) -> String {
     let arrays: Vec<_> = kinds
         .iter()
         .enumerate()
@@ -54,7 +54,7 @@ pub(super) fn unnest(kinds: &[(&'static str, Kind)]) -> String {
                 Kind::Text => "text",
                 Kind::Blob => "bytea",
             };
-            format!("${}::{kind}[]", i + 1)
+            format!("${}::{kind}[]", i + first)
         })
         .collect();
     format!("unnest({})", arrays.join(", "))

@@ -4,21 +4,17 @@
 //! it. To end in order: readiness fails, the listeners stop accepting, what is in flight finishes, claims are given
 //! back, the store writes what was accepted, and the replica's Lease goes.
 
+pub mod listen;
+mod open;
+
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, bail};
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use messaging::clock::Clock;
 use messaging::config::ProviderAccount;
 use providers::HttpSettings;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -38,19 +34,18 @@ use crate::dispatch::reconcile::Reconciler;
 use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
 use crate::holds::Holds;
-use crate::http::admin::{self, AdminContext, ReceivedAt};
+use crate::http::admin::{self, AdminContext};
 use crate::http::{self, HttpContext};
 use crate::metrics::Metrics;
 use crate::publish::transport::Transport;
 use crate::publish::{PublishContext, Publisher};
 use crate::retention;
-use crate::settings::{ConfigSource, Role, Settings, StoreUrl};
-use crate::store::{PostgresUrl, SqlStore, Store, StoreError, Writers};
+use crate::settings::{ConfigSource, Role, Settings};
+use crate::store::Store;
 use crate::sweep::{SweepContext, SweepOptions, Sweeper};
 
-/// A database that cannot be reached when the process starts is waited for about this long.
-const CONNECT_TRIES: u32 = 60;
-const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+use self::listen::Ends;
+pub use self::open::open_store;
 
 /// The process, with its listeners bound.
 pub struct Server {
@@ -61,6 +56,8 @@ pub struct Server {
     workers: JoinSet<&'static str>,
     stop_ground: CancellationToken,
     stop_workers: CancellationToken,
+    /// What is still going on then ends at once.
+    cut_off: CancellationToken,
     draining: Arc<AtomicBool>,
     store: Arc<dyn Store>,
     addresses: Addresses,
@@ -88,6 +85,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new()?);
         let (mut ground, mut workers) = (JoinSet::new(), JoinSet::new());
         let (stop_ground, stop_workers) = (CancellationToken::new(), CancellationToken::new());
+        let ends = Ends { gently: stop_workers.clone(), at_once: CancellationToken::new() };
         let draining = Arc::new(AtomicBool::new(false));
 
         let (store, writers) = open_store(&settings.store, settings.store_ca.as_deref()).await?;
@@ -119,14 +117,9 @@ impl Server {
             metrics: Arc::clone(&metrics),
             draining: Arc::clone(&draining),
         });
-        let admin = listen(
-            &mut ground,
-            "the operators' listener",
-            settings.admin_listen,
-            admin::router(admin_context),
-            &stop_ground,
-        )
-        .await?;
+        let admin = admin::router(admin_context);
+        let admin = listen::here(&mut ground, "the operators' listener", settings.admin_listen, admin, &stop_ground);
+        let admin = admin.await?;
         let mut addresses = Addresses { webhooks: None, api: None, admin };
 
         let brakes = Arc::new(Brakes::new(Arc::clone(&metrics)));
@@ -160,12 +153,13 @@ impl Server {
         if has(Role::Webhooks) {
             let router = http::webhooks(Arc::clone(&context));
             let at = settings.webhook_listen;
-            addresses.webhooks = Some(listen(&mut workers, "the webhooks' listener", at, router, &stop_workers).await?);
+            let name = "the webhooks' listener";
+            addresses.webhooks = Some(listen::on_every_core(&mut workers, name, at, &router, &ends)?);
         }
         if has(Role::Api) {
             let router = http::api(Arc::clone(&context));
-            addresses.api =
-                Some(listen(&mut workers, "the tenants' listener", settings.api_listen, router, &stop_workers).await?);
+            let (name, at) = ("the tenants' listener", settings.api_listen);
+            addresses.api = Some(listen::on_every_core(&mut workers, name, at, &router, &ends)?);
         }
         if has(Role::Dispatch) {
             let context = DispatchContext {
@@ -244,7 +238,17 @@ impl Server {
             });
         }
         tracing::info!(?addresses, roles = ?settings.roles, store = %settings.store, "serving");
-        Ok(Self { settings, ground, workers, stop_ground, stop_workers, draining, store, addresses })
+        Ok(Self {
+            settings,
+            ground,
+            workers,
+            stop_ground,
+            stop_workers,
+            cut_off: ends.at_once,
+            draining,
+            store,
+            addresses,
+        })
     }
 
     pub fn addresses(&self) -> Addresses {
@@ -268,6 +272,7 @@ impl Server {
             // What is cut off was committed or was not; the next start finds it either way.
             Err(_) => tracing::warn!("not everything in flight finished in time; it is cut off"),
         }
+        self.cut_off.cancel();
         self.workers.shutdown().await;
         self.store.close().await;
         self.stop_ground.cancel();
@@ -283,48 +288,6 @@ async fn finish(parts: &mut JoinSet<&'static str>) -> anyhow::Result<()> {
         tracing::debug!(part = name, "ended");
     }
     Ok(())
-}
-
-/// Opens the database that a URL names. `authorities` are certificates in PEM of those who may vouch for its server.
-pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::Result<(SqlStore, Writers)> {
-    match url {
-        StoreUrl::Sqlite(file) => {
-            SqlStore::sqlite(file).await.with_context(|| format!("opening the database {}", file.display()))
-        }
-        StoreUrl::Postgres(url) => {
-            let url = PostgresUrl::clone(url).with_tls(Arc::new(tls(authorities)?));
-            let mut tries = 0;
-            loop {
-                match SqlStore::postgres(&url).await {
-                    // It may be about to come, or to fail over.
-                    Err(StoreError::Failed(reason)) if tries < CONNECT_TRIES => {
-                        tries += 1;
-                        tracing::warn!(reason, "the database cannot be opened yet; trying again");
-                        tokio::time::sleep(CONNECT_PAUSE).await;
-                    }
-                    opened => return opened.with_context(|| format!("opening the database on {url}")),
-                }
-            }
-        }
-    }
-}
-
-/// Believes the authorities in a file, or those that the system believes.
-fn tls(authorities: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    match authorities {
-        Some(file) => {
-            let certificates = CertificateDer::pem_file_iter(file);
-            for certificate in certificates.with_context(|| format!("reading {}", file.display()))? {
-                roots.add(certificate.with_context(|| format!("reading {}", file.display()))?)?;
-            }
-        }
-        None => {
-            // A system without any is no fault until somebody asks for TLS, which then fails and says so.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Builds adapters that share one HTTP client. A base URL in the tenant's config comes before the process's own.
@@ -385,53 +348,4 @@ async fn follow_config(
         "keeping the replica's lease"
     });
     Ok(Some(ServiceAccounts::new(Arc::new(client), settings.api_audience.as_str(), Arc::clone(clock))))
-}
-
-/// Accepts connections, and tells of each where it was received.
-#[derive(Debug)]
-struct Sockets(TcpListener);
-
-impl Listener for Sockets {
-    type Io = TcpStream;
-    type Addr = ReceivedAt;
-
-    async fn accept(&mut self) -> (TcpStream, ReceivedAt) {
-        let (connection, _) = Listener::accept(&mut self.0).await;
-        // Answers are small and waited for.
-        drop(connection.set_nodelay(true));
-        let received_at = ReceivedAt::of(&connection);
-        (connection, received_at)
-    }
-
-    fn local_addr(&self) -> std::io::Result<ReceivedAt> {
-        self.0.local_addr().map(|address| ReceivedAt(Some(address.ip())))
-    }
-}
-
-impl Connected<IncomingStream<'_, Sockets>> for ReceivedAt {
-    fn connect_info(stream: IncomingStream<'_, Sockets>) -> Self {
-        *stream.remote_addr()
-    }
-}
-
-async fn listen(
-    parts: &mut JoinSet<&'static str>,
-    name: &'static str,
-    address: SocketAddr,
-    router: axum::Router,
-    stop: &CancellationToken,
-) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("{name} at {address}"))?;
-    let bound = listener.local_addr()?;
-    let listener = Sockets(listener);
-    let stop = stop.clone();
-    let service = router.into_make_service_with_connect_info::<ReceivedAt>();
-    parts.spawn(async move {
-        let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, name, "the listener failed");
-        }
-        name
-    });
-    Ok(bound)
 }

@@ -1,0 +1,58 @@
+//! Opens the database that a URL names.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::settings::StoreUrl;
+use crate::store::{PostgresUrl, SqlStore, StoreError, Writers};
+
+/// A database that cannot be reached when the process starts is waited for about this long.
+const CONNECT_TRIES: u32 = 60;
+const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Opens the database that a URL names. `authorities` are certificates in PEM of those who may vouch for its server.
+pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::Result<(SqlStore, Writers)> {
+    match url {
+        StoreUrl::Sqlite(file) => {
+            SqlStore::sqlite(file).await.with_context(|| format!("opening the database {}", file.display()))
+        }
+        StoreUrl::Postgres(url) => {
+            let url = PostgresUrl::clone(url).with_tls(Arc::new(tls(authorities)?));
+            let mut tries = 0;
+            loop {
+                match SqlStore::postgres(&url).await {
+                    // It may be about to come, or to fail over.
+                    Err(StoreError::Failed(reason)) if tries < CONNECT_TRIES => {
+                        tries += 1;
+                        tracing::warn!(reason, "the database cannot be opened yet; trying again");
+                        tokio::time::sleep(CONNECT_PAUSE).await;
+                    }
+                    opened => return opened.with_context(|| format!("opening the database on {url}")),
+                }
+            }
+        }
+    }
+}
+
+/// Believes the authorities in a file, or those that the system believes.
+fn tls(authorities: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    match authorities {
+        Some(file) => {
+            let certificates = CertificateDer::pem_file_iter(file);
+            for certificate in certificates.with_context(|| format!("reading {}", file.display()))? {
+                roots.add(certificate.with_context(|| format!("reading {}", file.display()))?)?;
+            }
+        }
+        None => {
+            // A system without any is no fault until somebody asks for TLS, which then fails and says so.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
