@@ -52,6 +52,12 @@ pub trait MessagingProvider: Send + Sync {
     /// [`WebhookEvent::Unreadable`]. Also takes the [`InboundEntry::body`] of a log as an inbound webhook's body, and
     /// gives its event the key that the webhook's would have.
     fn translate(&self, webhook: &WebhookRequest<'_>) -> Vec<WebhookEvent>;
+
+    /// Verifies a webhook and only then translates it. An adapter for which both read the body reads it once here.
+    fn receive(&self, webhook: &WebhookRequest<'_>) -> Result<Vec<WebhookEvent>, WebhookRejected> {
+        self.verify(webhook)?;
+        Ok(self.translate(webhook))
+    }
 }
 
 /// One attempt, ready to be handed over.

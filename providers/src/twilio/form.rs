@@ -4,7 +4,6 @@
 //! that is none stands for itself, as in every browser.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 /// Twilio's own limit on a webhook's body is 64 kB (error 11750); nothing larger is looked at.
 const LARGEST_BODY: usize = 256 * 1024;
@@ -15,7 +14,16 @@ const MOST_FIELDS: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Form {
     decoded: Vec<u8>,
-    fields: Vec<(Range<usize>, Range<usize>)>,
+    fields: Vec<Field>,
+}
+
+/// Where a decoded field stands: its key, and right behind it its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Field {
+    // The order of these members is that in which fields came: where two begin at one place, the first is empty.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) value: usize,
 }
 
 /// Why bytes are not taken for a form.
@@ -32,48 +40,138 @@ impl Form {
         if encoded.len() > LARGEST_BODY {
             return Err(NotAForm::TooLarge);
         }
-        let mut form = Self { decoded: Vec::with_capacity(encoded.len()), fields: Vec::with_capacity(48) };
-        for pair in encoded.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
-            if form.fields.len() == MOST_FIELDS {
-                return Err(NotAForm::TooManyFields);
+        // Nothing is longer decoded than it was encoded.
+        let mut decoded = vec![0; encoded.len()];
+        let mut fields = Vec::with_capacity(48);
+        let (mut start, mut value, mut end) = (0, None, 0);
+        let mut at = 0;
+        loop {
+            for (to, &byte) in decoded[end..].iter_mut().zip(&encoded[at..]) {
+                if matches!(byte, b'&' | b'=' | b'+' | b'%') {
+                    break;
+                }
+                *to = byte;
+                (at, end) = (at + 1, end + 1);
             }
-            let equals = pair.iter().position(|&byte| byte == b'=');
-            let key = form.decode(&pair[..equals.unwrap_or(pair.len())]);
-            let value = form.decode(equals.map_or(&[], |at| &pair[at + 1..]));
-            form.fields.push((key, value));
-        }
-        Ok(form)
-    }
-
-    /// Appends the decoded bytes and says where they are.
-    fn decode(&mut self, encoded: &[u8]) -> Range<usize> {
-        let start = self.decoded.len();
-        let mut rest = encoded;
-        while let Some(at) = rest.iter().position(|&byte| byte == b'+' || byte == b'%') {
-            self.decoded.extend_from_slice(&rest[..at]);
-            let (byte, length) = match rest[at..] {
-                [b'+', ..] => (b' ', 1),
-                [_, high, low, ..] => match (hexadecimal(high), hexadecimal(low)) {
-                    (Some(high), Some(low)) => (high << 4 | low, 3),
-                    _ => (b'%', 1),
+            let next = encoded.get(at);
+            at += 1;
+            let byte = match next {
+                None | Some(b'&') => {
+                    // Nothing at all between two separators is no field; an equals sign alone is an empty one.
+                    if value.is_some() || start < end {
+                        if fields.len() == MOST_FIELDS {
+                            return Err(NotAForm::TooManyFields);
+                        }
+                        fields.push(Field { start, value: value.unwrap_or(end), end });
+                        (start, value) = (end, None);
+                    }
+                    if next.is_none() {
+                        break;
+                    }
+                    continue;
+                }
+                Some(b'=') if value.is_none() => {
+                    value = Some(end);
+                    continue;
+                }
+                Some(b'+') => b' ',
+                // No separator is a hexadecimal digit, so an escape never reaches into what follows its field.
+                Some(b'%') => match encoded.get(at..at + 2) {
+                    Some(&[high, low]) => match (hexadecimal(high), hexadecimal(low)) {
+                        (Some(high), Some(low)) => {
+                            at += 2;
+                            high << 4 | low
+                        }
+                        _ => b'%',
+                    },
+                    _ => b'%',
                 },
-                _ => (b'%', 1),
+                Some(&byte) => byte,
             };
-            self.decoded.push(byte);
-            rest = &rest[at + length..];
+            decoded[end] = byte;
+            end += 1;
         }
-        self.decoded.extend_from_slice(rest);
-        start..self.decoded.len()
+        decoded.truncate(end);
+        Ok(Self { decoded, fields })
     }
 
-    /// Every field as it came: key and value.
+    /// Every field: key and value.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|(key, value)| (&self.decoded[key.clone()], &self.decoded[value.clone()]))
+        self.fields.iter().map(|field| field.of(&self.decoded))
     }
 
     /// Every field as text; bytes that are not UTF-8 become replacement characters.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    fn texts(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         self.fields().map(|(key, value)| (String::from_utf8_lossy(key), String::from_utf8_lossy(value)))
+    }
+
+    pub(crate) fn sorted(mut self) -> SortedForm {
+        sort(&mut self.fields, &self.decoded);
+        SortedForm(self)
+    }
+}
+
+impl Field {
+    fn of(self, decoded: &[u8]) -> (&[u8], &[u8]) {
+        (&decoded[self.start..self.value], &decoded[self.value..self.end])
+    }
+}
+
+fn sort(fields: &mut [Field], decoded: &[u8]) {
+    fields.sort_unstable_by(|a, b| a.of(decoded).cmp(&b.of(decoded)));
+}
+
+/// A form whose fields stand in the order of the bytes of their keys, those of one key in the order of their values'.
+#[derive(Debug)]
+pub(crate) struct SortedForm(Form);
+
+impl SortedForm {
+    /// What Twilio signs: each key and its value, repetitions once.
+    pub(crate) fn signed(&self) -> Vec<u8> {
+        let Form { decoded, fields } = &self.0;
+        let mut signed = Vec::with_capacity(decoded.len());
+        let mut last = None;
+        for field in fields {
+            let this = Some(field.of(decoded));
+            if this != last {
+                signed.extend_from_slice(&decoded[field.start..field.end]);
+            }
+            last = this;
+        }
+        signed
+    }
+
+    /// The form as text, in which the fields stand in the order of their keys; bytes that are not UTF-8 become
+    /// replacement characters.
+    pub(crate) fn into_text(self) -> (String, Vec<Field>) {
+        let Form { decoded, fields } = self.0;
+        // A character may begin in one field and end in the next, and then it is none.
+        let is_text = |text: &str| {
+            fields.iter().all(|field| text.is_char_boundary(field.value) && text.is_char_boundary(field.end))
+        };
+        match String::from_utf8(decoded) {
+            Ok(text) if is_text(&text) => (text, fields),
+            Ok(text) => Form { decoded: text.into_bytes(), fields }.into_lossy_text(),
+            Err(error) => Form { decoded: error.into_bytes(), fields }.into_lossy_text(),
+        }
+    }
+}
+
+impl Form {
+    fn into_lossy_text(mut self) -> (String, Vec<Field>) {
+        // As they came, so that keys that only become the same by it keep the order of their values.
+        self.fields.sort_unstable();
+        let mut lossy = String::with_capacity(self.decoded.len());
+        let mut fields = Vec::with_capacity(self.fields.len());
+        for (key, text) in self.texts() {
+            let start = lossy.len();
+            lossy.push_str(&key);
+            let value = lossy.len();
+            lossy.push_str(&text);
+            fields.push(Field { start, value, end: lossy.len() });
+        }
+        sort(&mut fields, lossy.as_bytes());
+        (lossy, fields)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Messages from customers. (Twilio docs, webhook request parameters of messaging and of WhatsApp, 2026-03.)
 
+use std::borrow::Cow;
+
 use messaging::address::Address;
 use messaging::content::{InboundContent, MediaItem};
 use messaging::provider::InboundMessage;
 
 use super::address;
-use super::webhook::Fields;
+use super::fields::Fields;
 
-pub(crate) fn translate(mut fields: Fields<'_>) -> Result<InboundMessage, String> {
+pub(crate) fn translate(mut fields: Fields) -> Result<InboundMessage, String> {
     let Some(provider_message_id) = fields.take("MessageSid").or_else(|| fields.take("SmsMessageSid")) else {
         return Err("an inbound webhook has neither MessageSid nor SmsMessageSid".to_owned());
     };
@@ -39,14 +41,14 @@ pub(crate) fn translate(mut fields: Fields<'_>) -> Result<InboundMessage, String
 }
 
 /// What is no address stays where it is, and so ends up in `extra`.
-fn take_address(fields: &mut Fields<'_>, key: &str) -> Option<Address> {
-    let address = address::parse(fields.peek(key)?)?;
+fn take_address(fields: &mut Fields, key: &str) -> Option<Address> {
+    let address = address::parse(&fields.peek(key)?)?;
     fields.take(key);
     Some(address)
 }
 
 /// The most telling thing that the message holds, in the order of how much each tells.
-fn content(fields: &mut Fields<'_>) -> InboundContent {
+fn content(fields: &mut Fields) -> InboundContent {
     if let Some(button) = button(fields) {
         return button;
     }
@@ -57,7 +59,7 @@ fn content(fields: &mut Fields<'_>) -> InboundContent {
     if !items.is_empty() {
         return InboundContent::Media { body: fields.take("Body"), items };
     }
-    let kind = fields.peek("MessageType").map(str::to_owned);
+    let kind = fields.peek("MessageType").map(Cow::into_owned);
     match (fields.take("Body"), kind.as_deref()) {
         (Some(body), None | Some("text")) => InboundContent::Text { body },
         (body, _) => InboundContent::Other { kind, body },
@@ -65,18 +67,19 @@ fn content(fields: &mut Fields<'_>) -> InboundContent {
 }
 
 /// A quick reply (`ButtonText`, `ButtonPayload`) or an item of a list (`ListTitle`, `ListId`).
-fn button(fields: &mut Fields<'_>) -> Option<InboundContent> {
+fn button(fields: &mut Fields) -> Option<InboundContent> {
     let payload = fields.take("ButtonPayload").or_else(|| fields.take("ListId"));
     let text = fields.take("ButtonText").or_else(|| fields.take("ListTitle"));
     if payload.is_none() && text.is_none() {
         return None;
     }
     // Body repeats the text; if it ever says something else, it is kept.
-    let body = if text.is_none() || fields.peek("Body") == text.as_deref() { fields.take("Body") } else { None };
+    let body =
+        if text.is_none() || fields.peek("Body").as_deref() == text.as_deref() { fields.take("Body") } else { None };
     Some(InboundContent::Button { text: text.or(body).unwrap_or_default(), payload })
 }
 
-fn location(fields: &mut Fields<'_>) -> Option<InboundContent> {
+fn location(fields: &mut Fields) -> Option<InboundContent> {
     let degrees = |key: &str, limit: f64| {
         fields.peek(key)?.trim().parse::<f64>().ok().filter(|degrees| (-limit..=limit).contains(degrees))
     };
@@ -87,7 +90,7 @@ fn location(fields: &mut Fields<'_>) -> Option<InboundContent> {
 }
 
 /// `MediaUrl0`, `MediaUrl1` and so on, as far as they go; `NumMedia` only repeats their number.
-fn media(fields: &mut Fields<'_>) -> Vec<MediaItem> {
+fn media(fields: &mut Fields) -> Vec<MediaItem> {
     let items: Vec<MediaItem> = (0..)
         .map_while(|n| {
             let url = fields.take(&format!("MediaUrl{n}"))?;

@@ -10,6 +10,7 @@ mod candidates;
 mod client;
 mod content;
 pub(crate) mod error_body;
+mod fields;
 mod form;
 pub(crate) mod hosts;
 mod inbound;
@@ -85,6 +86,10 @@ impl MessagingProvider for Twilio {
 
     fn translate(&self, webhook: &WebhookRequest<'_>) -> Vec<WebhookEvent> {
         webhook::translate(webhook)
+    }
+
+    fn receive(&self, webhook: &WebhookRequest<'_>) -> Result<Vec<WebhookEvent>, WebhookRejected> {
+        webhook::receive(&self.webhook_keys, webhook)
     }
 }
 

@@ -16,9 +16,11 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::candidates::any_spelling;
-use super::form::Form;
+use super::form::{Form, SortedForm};
 
 const HEADER: &str = "x-twilio-signature";
+/// In bytes, and more than SHA-256 has.
+const LONGEST_SIGNATURE: usize = 48;
 
 /// How a key signs. It comes with the key from configuration: a request that could name it would choose the weaker one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,22 +76,33 @@ impl SigningKey {
 /// Use it on the body as it arrived, before anything has read or rewritten it. A body larger than 256 KiB, or with
 /// more than 1,000 fields, is rejected unread.
 pub fn verify(keys: &[SigningKey], webhook: &WebhookRequest<'_>) -> Result<(), WebhookRejected> {
+    signed_form(keys, webhook).map(drop)
+}
+
+/// As [`verify`]; with the form that the signature covers, so that it need not be read again. `None` for a body whose
+/// hash is signed instead.
+pub(crate) fn signed_form(
+    keys: &[SigningKey],
+    webhook: &WebhookRequest<'_>,
+) -> Result<Option<SortedForm>, WebhookRejected> {
     if keys.is_empty() {
         return Err(WebhookRejected::NoKey);
     }
     let signature = webhook.headers.get(HEADER).ok_or(WebhookRejected::Unsigned { header: "X-Twilio-Signature" })?;
-    let signature = STANDARD.decode(signature).map_err(|_| WebhookRejected::WrongSignature)?;
-    let fields = match body_hash(webhook) {
-        Some(hash) if is_hash_of(hash, webhook.body) => Vec::new(),
+    // What has no place here is longer than any signature.
+    let mut decoded = [0; LONGEST_SIGNATURE];
+    let length = STANDARD.decode_slice(signature, &mut decoded).map_err(|_| WebhookRejected::WrongSignature)?;
+    let signature = &decoded[..length];
+    let form = match body_hash(webhook) {
+        Some(hash) if is_hash_of(hash, webhook.body) => None,
         Some(_) => return Err(WebhookRejected::WrongSignature),
         // A body that is neither a form nor hashed becomes one long key here, so a signature of the URL alone does not
         // pass for it.
-        None => {
-            Form::parse(webhook.body).map(|form| signed_fields(&form)).map_err(|_| WebhookRejected::WrongSignature)?
-        }
+        None => Some(Form::parse(webhook.body).map_err(|_| WebhookRejected::WrongSignature)?.sorted()),
     };
-    if any_spelling(webhook.url, |url| keys.iter().any(|key| key.signs(url, &fields, &signature))) {
-        Ok(())
+    let fields = form.as_ref().map(SortedForm::signed).unwrap_or_default();
+    if any_spelling(webhook.url, |url| keys.iter().any(|key| key.signs(url, &fields, signature))) {
+        Ok(form)
     } else {
         Err(WebhookRejected::WrongSignature)
     }
@@ -112,19 +125,6 @@ fn is_hash_of(hash: &str, body: &[u8]) -> bool {
     let digest = Sha256::digest(body);
     let mut expected = [0; 64];
     hex::encode_to_slice(digest, &mut expected).is_ok() && expected[..].ct_eq(hash.as_bytes()).into()
-}
-
-/// Keys in the order of their bytes, each with its values in theirs, repetitions once.
-fn signed_fields(form: &Form) -> Vec<u8> {
-    let mut fields: Vec<(&[u8], &[u8])> = form.fields().collect();
-    fields.sort_unstable();
-    fields.dedup();
-    let mut signed = Vec::with_capacity(fields.iter().map(|(key, value)| key.len() + value.len()).sum());
-    for (key, value) in fields {
-        signed.extend_from_slice(key);
-        signed.extend_from_slice(value);
-    }
-    signed
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use messaging::provider::WebhookKind;
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::super::webhook;
 use super::*;
 
 const TOKEN: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -113,6 +114,29 @@ fn the_algorithm_is_the_keys_own_whatever_the_request_says() {
         WebhookRequest { kind: WebhookKind::Inbound, method: "POST", url: URL, headers: &headers, body: BODY };
     let key = SigningKey::new(Algorithm::HmacSha256, TOKEN);
     assert_eq!(verify(&[key], &request), Err(WebhookRejected::WrongSignature));
+}
+
+#[test]
+fn what_is_received_is_what_would_be_verified_and_translated() {
+    let json = br#"{"sid": "SM1"}"#;
+    let hashed = format!("{URL}?bodySHA256={}", hex::encode(Sha256::digest(json)));
+    for (url, body, signed) in [(URL, BODY, BODY), (URL, b"MessageSid=%FF", b"MessageSid=%FF"), (&hashed, json, b"")] {
+        // The plain signer does not know of bytes that are no text.
+        let signature = if body.ends_with(b"%FF") {
+            let mut mac = Hmac::<Sha1>::new_from_slice(TOKEN).expect("any length");
+            mac.update(url.as_bytes());
+            mac.update(b"MessageSid\xff");
+            STANDARD.encode(mac.finalize().into_bytes())
+        } else {
+            sign(TOKEN, url, signed)
+        };
+        let headers: BTreeMap<String, String> = [(HEADER.to_owned(), signature)].into();
+        for kind in [WebhookKind::Inbound, WebhookKind::Status { attempt: None }] {
+            let request = WebhookRequest { kind, method: "POST", url, headers: &headers, body };
+            assert_eq!(webhook::receive(&[sha1(TOKEN)], &request), Ok(webhook::translate(&request)));
+            assert_eq!(webhook::receive(&[sha1(b"other")], &request), Err(WebhookRejected::WrongSignature));
+        }
+    }
 }
 
 #[test]

@@ -8,10 +8,10 @@ use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{ProviderFailure, StatusUpdate};
 
-use super::webhook::Fields;
+use super::fields::Fields;
 use super::words::outbound_status;
 
-pub(crate) fn translate(mut fields: Fields<'_>, attempt: Option<AttemptId>) -> Result<StatusUpdate, String> {
+pub(crate) fn translate(mut fields: Fields, attempt: Option<AttemptId>) -> Result<StatusUpdate, String> {
     let Some(provider_message_id) = fields.take("MessageSid").or_else(|| fields.take("SmsSid")) else {
         return Err("a status callback has neither MessageSid nor SmsSid".to_owned());
     };
