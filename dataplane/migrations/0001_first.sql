@@ -30,7 +30,7 @@ CREATE TABLE webhook_events (
     PRIMARY KEY (tenant, sender, dedupe_key)
 ) /*sqlite: WITHOUT ROWID */;
 CREATE INDEX webhook_events_waiting ON webhook_events (available_at) WHERE available_at IS NOT NULL;
-CREATE INDEX webhook_events_retention ON webhook_events (tenant, sender, received_at);
+CREATE INDEX webhook_events_retention ON webhook_events (tenant, sender, received_at) WHERE available_at IS NULL;
 
 -- Statuses of messages that are not known yet, until they are.
 CREATE TABLE parked_statuses (

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -43,13 +44,17 @@ use super::webhook::{
 };
 use super::{PostgresUrl, Signals, Store, StoreError};
 
+/// Connections that add to the log, on PostgreSQL.
+const LOGS: usize = 2;
+
 /// A store over SQLite or PostgreSQL.
 #[derive(Debug)]
 pub struct SqlStore {
     readers: Box<dyn Readers>,
-    /// Webhooks that are only added to the log. On PostgreSQL they have a connection of their own, so that nothing but
-    /// other webhooks stands before them.
-    log: Arc<Submit>,
+    /// Webhooks that are only added to the log. On PostgreSQL they have connections of their own, so that nothing but
+    /// other webhooks stands before them, and one group is on its way to the disk while the next is taken.
+    logs: Vec<Arc<Submit>>,
+    next_log: AtomicUsize,
     /// Everything else.
     changes: Arc<Submit>,
     /// Where the log's days are made and dropped, on a connection of their own; `None` where they are not kept apart.
@@ -113,7 +118,8 @@ impl SqlStore {
         let (submit, committer) = committer::new(Box::new(connection), Arc::clone(&signals));
         let submit = Arc::new(submit);
         let readers = Box::new(SqliteReaders::new(options));
-        let store = Self { readers, log: Arc::clone(&submit), changes: submit, days: None, signals };
+        let (logs, next_log) = (vec![Arc::clone(&submit)], AtomicUsize::new(0));
+        let store = Self { readers, logs, next_log, changes: submit, days: None, signals };
         Ok((store, Writers { committers: vec![committer], blocking: true }))
     }
 
@@ -123,14 +129,28 @@ impl SqlStore {
         let mut connection = PostgresConnection::open(target.clone()).await?;
         warn_of_narrowed_promises(&mut connection).await?;
         migrations::run(&mut connection, Dialect::Postgres).await?;
-        let log = PostgresConnection::open(target.clone()).await?;
         let signals = Arc::new(Signals::default());
-        let (changes, changes_committer) = committer::new(Box::new(connection), Arc::clone(&signals));
-        let (log, log_committer) = committer::new(Box::new(log), Arc::clone(&signals));
+        let (changes, committer) = committer::new(Box::new(connection), Arc::clone(&signals));
+        let (mut logs, mut committers) = (Vec::new(), vec![committer]);
+        for _ in 0..LOGS {
+            let connection = PostgresConnection::open(target.clone()).await?;
+            let (log, committer) = committer::new(Box::new(connection), Arc::clone(&signals));
+            logs.push(Arc::new(log));
+            committers.push(committer);
+        }
         let readers = Box::new(PostgresReaders::new(target.clone()));
-        let (log, changes) = (Arc::new(log), Arc::new(changes));
-        let store = Self { readers, log, changes, days: Some(target), signals };
-        Ok((store, Writers { committers: vec![changes_committer, log_committer], blocking: false }))
+        let (changes, next_log) = (Arc::new(changes), AtomicUsize::new(0));
+        let store = Self { readers, logs, next_log, changes, days: Some(target), signals };
+        Ok((store, Writers { committers, blocking: false }))
+    }
+}
+
+impl SqlStore {
+    /// The log's next connection in turn.
+    fn log(&self) -> &Submit {
+        let turn = self.next_log.fetch_add(1, Ordering::Relaxed);
+        // There is at least one.
+        self.logs.get(turn % self.logs.len().max(1)).unwrap_or(&self.changes)
     }
 }
 
@@ -160,11 +180,11 @@ impl Store for SqlStore {
     }
 
     async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
-        self.log.webhook(webhook).await
+        self.log().webhook(webhook).await
     }
 
     async fn record_replayed(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
-        self.log.statements(RecordReplayed(webhook)).await
+        self.log().statements(RecordReplayed(webhook)).await
     }
 
     async fn known_dedupe_keys(
@@ -381,20 +401,20 @@ impl Store for SqlStore {
     }
 
     fn waiting(&self) -> usize {
-        let changes = self.changes.waiting();
-        if Arc::ptr_eq(&self.log, &self.changes) { changes } else { changes + self.log.waiting() }
+        let logs = self.logs.iter().filter(|log| !Arc::ptr_eq(log, &self.changes));
+        self.changes.waiting() + logs.map(|log| log.waiting()).sum::<usize>()
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.log.statements(Nothing).await
+        self.log().statements(Nothing).await
     }
 
     async fn close(&self) {
         // Writers last: as the last of all connections SQLite's folds the log into the file.
         self.readers.close().await;
-        self.log.close().await;
-        if !Arc::ptr_eq(&self.log, &self.changes) {
-            self.changes.close().await;
+        for log in self.logs.iter().filter(|log| !Arc::ptr_eq(log, &self.changes)) {
+            log.close().await;
         }
+        self.changes.close().await;
     }
 }

@@ -19,7 +19,7 @@ use crate::statistics::median;
 use crate::webhook::{self, DATA_PLANE_PATH, EXPRESS_PATH};
 
 /// Connections at once. Enough that a group commit has a group, and as many for everybody.
-pub(super) const CONNECTIONS: usize = 128;
+pub(super) const CONNECTIONS: usize = 256;
 const ROUNDS: usize = 5;
 /// Requests before the clock starts: pools are opened, code is compiled, files have grown.
 const WARM_UP: usize = 5_000;
