@@ -123,7 +123,7 @@ mod tests {
         ) {
             let encoded = pieces.concat().into_bytes();
             let expected = plain(&encoded);
-            prop_assert_eq!(fields(&encoded).rest(), expected.clone());
+            prop_assert_eq!(&fields(&encoded).rest(), &expected);
             let mut taken = fields(&encoded);
             for (key, value) in expected {
                 prop_assert_eq!(taken.take(&key), Some(value).filter(|value| !value.is_empty()));
