@@ -4,7 +4,9 @@
 //! that were dropped says whether the drop was intended, so that an alert can be written on the ones that were not.
 
 use messaging::lifecycle::MessageStatus;
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::store::hold::HoldKind;
 
@@ -147,7 +149,7 @@ pub struct OutboxGauges {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    webhooks: IntCounterVec,
+    webhooks: WebhookCounters,
     messages: IntCounterVec,
     attempts: IntCounterVec,
     attempt_duration: Histogram,
@@ -176,7 +178,12 @@ impl Metrics {
         let registry = Registry::new();
         let r = &registry;
         let metrics = Self {
-            webhooks: counters(r, "webhooks_total", "Provider webhooks, by what became of them.", &["kind", "result"])?,
+            webhooks: WebhookCounters::new(&counters(
+                r,
+                "webhooks_total",
+                "Provider webhooks, by what became of them.",
+                &["kind", "result"],
+            )?),
             messages: counters(
                 r,
                 "messages_total",
@@ -263,11 +270,6 @@ impl Metrics {
 
     /// A series that appears only with its first event hides that event from `rate()`.
     fn start_at_zero(&self) {
-        for kind in WebhookLabel::ALL {
-            for result in WebhookResult::ALL {
-                self.webhooks.with_label_values(&[kind.as_str(), result.as_str()]).inc_by(0);
-            }
-        }
         for status in MessageStatus::ALL {
             self.messages.with_label_values(&[status.as_str()]).inc_by(0);
         }
@@ -289,7 +291,7 @@ impl Metrics {
     }
 
     pub fn webhook(&self, kind: WebhookLabel, result: WebhookResult) {
-        self.webhooks.with_label_values(&[kind.as_str(), result.as_str()]).inc();
+        self.webhooks.of(kind, result).inc();
     }
 
     /// A message reached a status that it had not reached before.
@@ -387,6 +389,25 @@ impl Metrics {
     }
 }
 
+/// The counter of every combination of labels, resolved once: there is one to be counted for every request.
+#[derive(Debug)]
+struct WebhookCounters([[IntCounter; WebhookResult::ALL.len()]; WebhookLabel::ALL.len()]);
+
+impl WebhookCounters {
+    /// Making a counter also starts its series at zero.
+    fn new(counters: &IntCounterVec) -> Self {
+        let counter =
+            |kind: WebhookLabel, result: WebhookResult| counters.with_label_values(&[kind.as_str(), result.as_str()]);
+        Self(std::array::from_fn(|kind| {
+            std::array::from_fn(|result| counter(WebhookLabel::ALL[kind], WebhookResult::ALL[result]))
+        }))
+    }
+
+    fn of(&self, kind: WebhookLabel, result: WebhookResult) -> &IntCounter {
+        &self.0[kind as usize][result as usize]
+    }
+}
+
 /// Every name begins with this.
 const PREFIX: &str = "whatsapp_";
 
@@ -441,6 +462,24 @@ mod tests {
             r#"whatsapp_publish_total{result="dead"} 0"#,
         ] {
             assert!(text.contains(line), "{line} is missing from\n{text}");
+        }
+    }
+
+    #[test]
+    fn each_webhook_counts_in_the_series_of_its_kind_and_result() {
+        let metrics = Metrics::new().unwrap();
+        let mut expected = Vec::new();
+        for (k, &kind) in WebhookLabel::ALL.iter().enumerate() {
+            for (r, &result) in WebhookResult::ALL.iter().enumerate() {
+                let times = 1 + k * WebhookResult::ALL.len() + r;
+                (0..times).for_each(|_| metrics.webhook(kind, result));
+                let (kind, result) = (kind.as_str(), result.as_str());
+                expected.push(format!("whatsapp_webhooks_total{{kind=\"{kind}\",result=\"{result}\"}} {times}\n"));
+            }
+        }
+        let text = metrics.render().unwrap();
+        for line in expected {
+            assert!(text.contains(&line), "{line} is missing from\n{text}");
         }
     }
 

@@ -14,6 +14,8 @@ use messaging::address::Address;
 use messaging::clock::after;
 use messaging::id::{AttemptId, SenderName, TenantId};
 use messaging::provider::{Headers, InboundMessage, WebhookEvent, WebhookKind, WebhookRequest};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use uuid::fmt::Simple;
 
 use super::HttpContext;
 use super::body::{self, Unread};
@@ -84,13 +86,15 @@ async fn take(
     };
     let headers = RequestHeaders(&parts.headers);
     let request = WebhookRequest { kind, method: parts.method.as_str(), url: &url, headers: &headers, body: &body };
-    if let Err(rejected) = sender.provider.verify(&request) {
-        // Neither the body nor the signature is logged: nobody vouches for either.
-        tracing::info!(tenant = %tenant_id, sender = %sender_name, reason = %rejected, "a webhook is not believed");
-        context.metrics.webhook(label, WebhookResult::RejectedSignature);
-        return StatusCode::FORBIDDEN.into_response();
-    }
-    let events = sender.provider.translate(&request);
+    let events = match sender.provider.receive(&request) {
+        Ok(events) => events,
+        Err(rejected) => {
+            // Neither the body nor the signature is logged: nobody vouches for either.
+            tracing::info!(tenant = %tenant_id, sender = %sender_name, reason = %rejected, "a webhook is not believed");
+            context.metrics.webhook(label, WebhookResult::RejectedSignature);
+            return StatusCode::FORBIDDEN.into_response();
+        }
+    };
     let unreadable = events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
     let now = context.clock.now();
     let sender_name = addressee(&tenant, sender, &events).name.clone();
@@ -159,17 +163,34 @@ fn answer(kind: WebhookKind) -> Response {
 /// Sorts by the time of its making, so that the log grows at its end.
 fn webhook_id(now: jiff::Timestamp) -> String {
     let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    format!("whk_{}", uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().simple())
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid();
+    ["whk_", id.simple().encode_lower(&mut [0; Simple::LENGTH])].concat()
 }
 
 /// The headers as JSON, so that the webhook can be verified again; without what proxies on the way may have added of
 /// their own credentials.
 fn kept_headers(headers: &HeaderMap) -> String {
-    let kept = headers.iter().filter(|(name, _)| !matches!(**name, header::AUTHORIZATION | header::COOKIE));
-    let object: serde_json::Map<String, serde_json::Value> = kept
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into()))
-        .collect();
-    serde_json::Value::Object(object).to_string()
+    // Writing to memory cannot fail, and every key is a text.
+    serde_json::to_string(&KeptHeaders(headers)).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// Written as JSON without being built as such first.
+struct KeptHeaders<'a>(&'a HeaderMap);
+
+impl Serialize for KeptHeaders<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        let mut headers = self.0.iter().peekable();
+        while let Some((name, value)) = headers.next() {
+            // Of a header that comes again the last one counts; its values follow one another here.
+            let comes_again = headers.peek().is_some_and(|(next, _)| *next == name);
+            if comes_again || matches!(*name, header::AUTHORIZATION | header::COOKIE) {
+                continue;
+            }
+            object.serialize_entry(name.as_str(), &String::from_utf8_lossy(value.as_bytes()))?;
+        }
+        object.end()
+    }
 }
 
 struct RequestHeaders<'a>(&'a HeaderMap);
@@ -177,5 +198,42 @@ struct RequestHeaders<'a>(&'a HeaderMap);
 impl Headers for RequestHeaders<'_> {
     fn get(&self, lower_case_name: &str) -> Option<&str> {
         self.0.get(lower_case_name).and_then(|value| value.to_str().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_kept_as_one_json_object_without_credentials() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-twilio-signature", &b"a\"b\\c"[..]),
+            ("authorization", b"Basic x"),
+            ("x-forwarded-for", b"first"),
+            ("cookie", b"a=b"),
+            ("i-twilio", b"caf\xff\t"),
+            ("x-forwarded-for", b"last"),
+            ("cookie", b"c=d"),
+        ] {
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        assert_eq!(
+            kept_headers(&headers),
+            "{\"x-twilio-signature\":\"a\\\"b\\\\c\",\"x-forwarded-for\":\"last\",\"i-twilio\":\"caf\u{fffd}\\t\"}"
+        );
+        assert_eq!(kept_headers(&HeaderMap::new()), "{}");
+    }
+
+    #[test]
+    fn ids_sort_by_the_time_of_their_making() {
+        let id = |second| webhook_id(jiff::Timestamp::new(second, 0).unwrap());
+        assert!(id(1_700_000_000) < id(1_700_000_001));
+        let id = id(1_700_000_000);
+        assert!(
+            id.len() == 36 && id.starts_with("whk_018bcfe5") && id != webhook_id(jiff::Timestamp::UNIX_EPOCH),
+            "{id}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::form::{Field, SortedForm};
+use super::form::{Field, SortedForm, beginning};
 
 pub(crate) struct Fields {
     text: String,
@@ -45,7 +45,9 @@ impl Fields {
 
     /// Where the fields with this key stand: one, or more if Twilio repeats a key, which it does not.
     fn find(&self, key: &str) -> Option<Range<usize>> {
-        let found = self.left.binary_search_by(|field| self.key(field).cmp(key)).ok()?;
+        let sought = beginning(key.as_bytes());
+        let compare = |field: &Field| field.beginning.cmp(&sought).then_with(|| self.key(field).cmp(key));
+        let found = self.left.binary_search_by(compare).ok()?;
         let before = self.left[..found].iter().rev().take_while(|field| self.key(field) == key).count();
         let behind = self.left[found + 1..].iter().take_while(|field| self.key(field) == key).count();
         Some(found - before..found + 1 + behind)
@@ -58,7 +60,7 @@ impl Fields {
             [field] => Cow::Borrowed(text(field)),
             several => {
                 let mut several = several.to_vec();
-                several.sort_unstable();
+                several.sort_unstable_by_key(Field::arrival);
                 Cow::Owned(several.iter().map(text).collect::<Vec<_>>().join("\n"))
             }
         }

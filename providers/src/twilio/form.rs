@@ -18,12 +18,13 @@ pub(crate) struct Form {
 }
 
 /// Where a decoded field stands: its key, and right behind it its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Field {
-    // The order of these members is that in which fields came: where two begin at one place, the first is empty.
+    /// The key's [`beginning`], because comparing it tells most keys apart without a look at them.
+    pub(crate) beginning: u64,
     pub(crate) start: usize,
-    pub(crate) end: usize,
     pub(crate) value: usize,
+    pub(crate) end: usize,
 }
 
 /// Why bytes are not taken for a form.
@@ -62,7 +63,7 @@ impl Form {
                         if fields.len() == MOST_FIELDS {
                             return Err(NotAForm::TooManyFields);
                         }
-                        fields.push(Field { start, value: value.unwrap_or(end), end });
+                        fields.push(Field::new(&decoded, start, value.unwrap_or(end), end));
                         (start, value) = (end, None);
                     }
                     if next.is_none() {
@@ -111,14 +112,31 @@ impl Form {
     }
 }
 
+/// The first eight bytes of a key as a number, which sorts as the key does; keys that have the same may still differ.
+pub(crate) fn beginning(key: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let length = key.len().min(first.len());
+    first[..length].copy_from_slice(&key[..length]);
+    u64::from_be_bytes(first)
+}
+
 impl Field {
+    fn new(decoded: &[u8], start: usize, value: usize, end: usize) -> Self {
+        Self { beginning: beginning(&decoded[start..value]), start, value, end }
+    }
+
+    /// Grows in the order in which fields came: where two begin at one place, the first is empty.
+    pub(crate) fn arrival(&self) -> (usize, usize) {
+        (self.start, self.end)
+    }
+
     fn of(self, decoded: &[u8]) -> (&[u8], &[u8]) {
         (&decoded[self.start..self.value], &decoded[self.value..self.end])
     }
 }
 
 fn sort(fields: &mut [Field], decoded: &[u8]) {
-    fields.sort_unstable_by(|a, b| a.of(decoded).cmp(&b.of(decoded)));
+    fields.sort_unstable_by(|a, b| a.beginning.cmp(&b.beginning).then_with(|| a.of(decoded).cmp(&b.of(decoded))));
 }
 
 /// A form whose fields stand in the order of the bytes of their keys, those of one key in the order of their values'.
@@ -160,7 +178,7 @@ impl SortedForm {
 impl Form {
     fn into_lossy_text(mut self) -> (String, Vec<Field>) {
         // As they came, so that keys that only become the same by it keep the order of their values.
-        self.fields.sort_unstable();
+        self.fields.sort_unstable_by_key(Field::arrival);
         let mut lossy = String::with_capacity(self.decoded.len());
         let mut fields = Vec::with_capacity(self.fields.len());
         for (key, text) in self.texts() {
@@ -168,7 +186,7 @@ impl Form {
             lossy.push_str(&key);
             let value = lossy.len();
             lossy.push_str(&text);
-            fields.push(Field { start, value, end: lossy.len() });
+            fields.push(Field::new(lossy.as_bytes(), start, value, lossy.len()));
         }
         sort(&mut fields, lossy.as_bytes());
         (lossy, fields)
