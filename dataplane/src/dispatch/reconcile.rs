@@ -1,7 +1,7 @@
 //! Asks the provider about messages that no callback brought to an end.
 //!
 //! A message whose attempt has no known outcome is looked for in the provider's log; one that the provider has accepted
-//! is looked up by its id. Nothing here sends anything, and no account is asked more often than its budget allows: what
+//! is looked up by its id. Nothing here sends anything — what is to be sent again goes back into the queue — and no account is asked more often than its budget allows: what
 //! finds none is asked about later.
 
 use std::sync::Arc;
@@ -127,6 +127,9 @@ impl Inquirer {
                     status: unsettled.message.status,
                     attempt_started_at: unsettled.attempt_started_at,
                     asked: unsettled.asked,
+                    on_unconfirmed: unsettled.message.on_unconfirmed,
+                    attempts: unsettled.message.attempts,
+                    expires_at: unsettled.message.expires_at,
                 };
                 (settle(awaited, &asked.answer(), options, clock.now()), sender.sinks())
             }
@@ -294,6 +297,7 @@ fn when(record: &MessageRecord, status: MessageStatus) -> Option<Timestamp> {
 fn reached(settlement: &Settlement, before: MessageStatus) -> Option<MessageStatus> {
     match settlement {
         Settlement::Found { status, .. } | Settlement::Ended { status, .. } if *status > before => Some(*status),
-        _ => None,
+        Settlement::Resend { .. } => Some(MessageStatus::Queued),
+        Settlement::Found { .. } | Settlement::Ended { .. } | Settlement::AskAgain { .. } => None,
     }
 }
