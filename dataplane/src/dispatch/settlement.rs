@@ -141,10 +141,9 @@ pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
             format!("unconfirmed: the provider could not be asked what became of it: {reason}"),
             Repair::DeadlinePassed,
         ),
-        Answer::Silent(reason) if now >= deadline => unproven(
-            format!("the provider could not be asked what became of it: {reason}"),
-            Repair::DeadlinePassed,
-        ),
+        Answer::Silent(reason) if now >= deadline => {
+            unproven(format!("the provider could not be asked what became of it: {reason}"), Repair::DeadlinePassed)
+        }
         Answer::HasNot if now >= deadline => failed(
             format!(
                 "no delivery report came within {} and the provider knows it no more",

@@ -1,0 +1,91 @@
+//! Promises about what rests after a failure that a status tells: what the failure is about, and nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataplane::apply::{Applier, ApplyContext};
+use dataplane::dispatch::{DispatchContext, Dispatcher};
+use dataplane::store::webhook::RecordWebhook;
+use messaging::clock::Clock;
+use messaging::content::{InboundContent, OutboundContent};
+use messaging::failure::FailureClass;
+use messaging::lifecycle::MessageStatus;
+use messaging::provider::{InboundMessage, ProviderFailure, StatusUpdate, WebhookEvent};
+
+use super::seconds;
+use crate::world::{CUSTOMER, World, dispatch, support, tenant};
+
+/// The customer writes, so that free-form text may be sent; and a message fails.
+async fn told(world: &World, context: &DispatchContext, failed: &str, class: FailureClass) {
+    let inbound = InboundMessage {
+        provider_message_id: "SM-in".into(),
+        from: CUSTOMER.parse().unwrap(),
+        from_user_id: None,
+        to: None,
+        profile_name: None,
+        content: InboundContent::Text { body: "hi".into() },
+        in_reply_to: None,
+        extra: BTreeMap::new(),
+    };
+    let failure = ProviderFailure { code: Some("1".into()), message: "no".into(), class };
+    let status = StatusUpdate {
+        provider_message_id: failed.into(),
+        attempt: None,
+        status: MessageStatus::Failed,
+        failure: Some(failure),
+        extra: BTreeMap::new(),
+    };
+    let events = vec![WebhookEvent::Inbound(inbound), WebhookEvent::Status(status)];
+    let now = world.clock.now();
+    let webhook = RecordWebhook {
+        tenant: tenant("shop"),
+        sender: support(),
+        id: "whk_1".into(),
+        received_at: now,
+        url: String::new(),
+        headers: "{}".into(),
+        body: serde_json::to_vec(&events).unwrap().into(),
+        events,
+        left_to_others_at: now,
+    };
+    world.store.record_webhook(webhook).await.unwrap();
+    let (mut applier, _) = Applier::new(ApplyContext {
+        store: Arc::clone(&world.store),
+        configs: Arc::clone(&world.configs),
+        clock: Arc::clone(&world.clock) as _,
+        metrics: Arc::clone(&world.metrics),
+        brakes: Arc::clone(&context.brakes),
+        ask_after: std::time::Duration::from_secs(600),
+    });
+    assert_eq!(applier.turn().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_status_that_tells_of_a_template_stops_the_template_and_one_of_the_sender_the_sender() {
+    for (class, text_leaves) in
+        [(FailureClass::Template, true), (FailureClass::Sender, false), (FailureClass::Request, true)]
+    {
+        let world = World::new().await;
+        world.tenant("shop", |_| ());
+        let context = world.dispatching(|_| ());
+        let mut dispatcher = Dispatcher::new(context.clone());
+        let first = world.accept("shop", |_| ()).await;
+        dispatch(&mut dispatcher, &world.clock).await;
+        let id = world.record("shop", first).await.message.provider_message_id.unwrap();
+        told(&world, &context, &id, class).await;
+        assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
+
+        let template = world.accept("shop", |_| ()).await;
+        let text = world.accept("shop", |m| m.content = OutboundContent::Text { body: "hello".into() }).await;
+        dispatch(&mut dispatcher, &world.clock).await;
+        let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
+        assert_eq!(world.status("shop", template).await, left(class == FailureClass::Request), "{class:?}");
+        assert_eq!(world.status("shop", text).await, left(text_leaves), "{class:?}");
+
+        world.clock.advance(seconds(60));
+        dispatch(&mut dispatcher, &world.clock).await;
+        for message in [template, text] {
+            assert_eq!(world.status("shop", message).await, MessageStatus::Accepted, "it rests for a while only");
+        }
+    }
+}
