@@ -23,7 +23,9 @@ pub use self::fresh::{Fresh, RecordedWebhook};
 pub use self::stored::{kind, translate};
 use crate::config::{Configs, Tenant};
 use crate::dispatch::brakes::Brakes;
+use crate::holds::Holds;
 use crate::metrics::Metrics;
+use crate::store::hold::Scope;
 use crate::store::webhook::{
     APPLIED_WITHIN, Applied, ApplyEvent, ClaimUnapplied, LoggedEvent, LoggedEventRef, WaitingEvent,
 };
@@ -38,6 +40,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// An event that cannot be applied is tried again after this, then after twice that, and so on.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(60 * 60);
+const WHY_STOPPED: &str = "a status says that a message failed because of it";
 
 /// What applying needs of the rest of the process.
 #[derive(Clone)]
@@ -48,6 +51,8 @@ pub struct ApplyContext {
     pub metrics: Arc<Metrics>,
     /// Those of this process's dispatch: most troubles of a sender are told by a status, not by an answer.
     pub brakes: Arc<Brakes>,
+    /// What other replicas dispatch by.
+    pub holds: Arc<Holds>,
     /// When the provider is asked about a message that a callback told of and did not bring to an end.
     pub ask_after: Duration,
 }
@@ -189,7 +194,7 @@ async fn apply_or_defer(context: &ApplyContext, logged: LoggedEvent) -> Result<(
 }
 
 async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreError> {
-    let ApplyContext { store, configs, clock, metrics, brakes, ask_after } = context;
+    let ApplyContext { store, configs, clock, metrics, brakes, holds, ask_after } = context;
     let now = clock.now();
     let tenant = configs.get(&logged.reference.tenant);
     let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&logged.reference.sender));
@@ -205,7 +210,9 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
     if let Applied::Now { reached, message } = store.apply_event(apply).await? {
         match (stop, message) {
             (Some(Stop::Sender { until }), _) => {
-                brakes.stop_sender(&logged.reference.tenant, &logged.reference.sender, until);
+                let LoggedEventRef { tenant, sender, .. } = &logged.reference;
+                brakes.stop_sender(tenant, sender, until);
+                holds.stop(tenant, Scope::Sender(sender.clone()), until, WHY_STOPPED).await;
             }
             (Some(Stop::Template { until }), Some(message)) => {
                 stop_template(context, tenant.as_deref(), &logged, message, until).await;
@@ -246,5 +253,6 @@ async fn stop_template(
     let handle = content.and_then(|content| handle_to_stop(&content, &tenant.config.templates, account));
     if let Some(handle) = handle {
         context.brakes.stop_template(id, handle, until);
+        context.holds.stop(id, Scope::Template(handle.to_owned()), until, WHY_STOPPED).await;
     }
 }

@@ -23,6 +23,7 @@ use super::settlement::{Answer, Awaited, Settled, settle};
 use crate::budget::{Budget, Exhausted};
 use crate::config::{Sender, Tenant};
 use crate::store::StoreError;
+use crate::store::hold::Scope;
 use crate::store::message::{self, Message, MessageRecord};
 use crate::store::queue::{ClaimUnsettled, Fenced, Settle, Settlement, Unsettled};
 
@@ -34,6 +35,7 @@ const AT_ONCE: usize = 64;
 const LEASE: Duration = Duration::from_secs(5 * 60);
 /// The sender is not configured; the message waits, as it would in the queue.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(5 * 60);
+const WHY_STOPPED: &str = "the provider's log says that a message failed because of it";
 /// How many messages to one recipient are looked through for other attempts without an outcome. Who writes to somebody
 /// so often that this is not enough is far beyond what WhatsApp lets through to one person.
 const RIVALS_AMONG: u32 = 200;
@@ -140,7 +142,7 @@ impl Inquirer {
         // Lost: a callback came in the meantime, and settled it better.
         if store.settle(settle).await? == Fenced::Done {
             if let (Some(stop), Some((tenant, sender))) = (stop, configured) {
-                self.stop(stop, &unsettled, tenant, &sender);
+                self.stop(stop, &unsettled, tenant, &sender).await;
             }
             if let Some(repair) = repair {
                 metrics.repaired(repair);
@@ -153,16 +155,21 @@ impl Inquirer {
         Ok(())
     }
 
-    fn stop(&self, stop: Stop, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) {
-        let brakes = &self.context.brakes;
+    async fn stop(&self, stop: Stop, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) {
+        let DispatchContext { brakes, holds, .. } = &self.context;
+        let id = &tenant.config.tenant;
         match stop {
-            Stop::Sender { until } => brakes.stop_sender(&tenant.config.tenant, sender.name, until),
+            Stop::Sender { until } => {
+                brakes.stop_sender(id, sender.name, until);
+                holds.stop(id, Scope::Sender(sender.name.clone()), until, WHY_STOPPED).await;
+            }
             Stop::Template { until } => {
                 let account = sender.config.provider.account_key();
                 let content = unsettled.content.as_ref();
                 let handle = content.and_then(|content| handle_to_stop(content, &tenant.config.templates, account));
                 if let Some(handle) = handle {
-                    brakes.stop_template(&tenant.config.tenant, handle, until);
+                    brakes.stop_template(id, handle, until);
+                    holds.stop(id, Scope::Template(handle.to_owned()), until, WHY_STOPPED).await;
                 }
             }
         }

@@ -192,6 +192,7 @@ async fn opens_window(world: &World, name: &str) {
         clock: Arc::clone(&world.clock) as _,
         metrics: Arc::clone(&world.metrics),
         brakes: Arc::new(Brakes::new(Arc::clone(&world.metrics))),
+        holds: Arc::clone(&world.holds),
         ask_after: std::time::Duration::from_secs(600),
     });
     applier.turn().await.unwrap();
