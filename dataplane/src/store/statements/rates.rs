@@ -73,9 +73,9 @@ impl<'a> Rates<'a> {
             let bucket = self.take(&self.buckets, index, counts[index], now).bucket;
             let row = records::Bucket { empty_at: bucket.as_nanoseconds() }.values(&of.key())?;
             if self.buckets[index].is_some() {
-                updates.push(row)
+                updates.push(row);
             } else {
-                inserts.push(row)
+                inserts.push(row);
             }
             buckets[index] = Some(bucket);
         }
