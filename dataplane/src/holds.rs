@@ -93,6 +93,40 @@ impl Holds {
         self.known.load().blocks_dispatch(tenant, sender, now).cloned()
     }
 
+    /// Until when a template is stopped for everybody.
+    pub fn template_stopped_until(&self, tenant: &TenantId, handle: &str, now: Timestamp) -> Option<Timestamp> {
+        let known = self.known.load();
+        let of_template = |hold: &&Arc<Hold>| matches!(&hold.scope, Scope::Template(held) if held == handle);
+        let stops = |hold: &&Arc<Hold>| hold.kind == HoldKind::Breaker && hold.until > now;
+        known.0.get(tenant)?.iter().filter(of_template).filter(stops).map(|hold| hold.until).max()
+    }
+
+    /// Stops something for every replica, which the others learn within a second.
+    ///
+    /// Failure policy: fail open. While the store cannot be written to, each replica finds out for itself.
+    pub(crate) async fn stop(&self, tenant: &TenantId, scope: Scope, until: Timestamp, reason: &str) {
+        let now = self.clock.now();
+        if until <= now || self.is_told(tenant, &scope, until, now) {
+            return;
+        }
+        let (tenant, reason) = (tenant.clone(), reason.to_owned());
+        let hold = Hold { tenant, scope, kind: HoldKind::Breaker, until, reason, created_at: now };
+        let what = format!("{} of {}", hold.scope, hold.tenant);
+        if let Err(error) = self.put(hold).await {
+            tracing::warn!(%what, %error, "what is stopped here is not known to other replicas");
+        }
+    }
+
+    /// Whether others know of a stop that lasts nearly as long: each of many messages that fail together says it.
+    fn is_told(&self, tenant: &TenantId, scope: &Scope, until: Timestamp, now: Timestamp) -> bool {
+        let known = self.known.load();
+        let Some(holds) = known.0.get(tenant) else { return false };
+        holds.iter().any(|hold| {
+            let lasts = hold.until.duration_since(now);
+            hold.kind == HoldKind::Breaker && hold.scope == *scope && lasts + lasts / 4 >= until.duration_since(now)
+        })
+    }
+
     /// What keeps new messages of a sender from being accepted now; the one that lasts longest.
     pub fn refuses_sends(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<Arc<Hold>> {
         self.known.load().refuses_sends(tenant, sender, now).cloned()

@@ -89,6 +89,8 @@ label!(
         AbsentFromLog => "absent_from_log",
         /// Nothing settled it before its deadline.
         DeadlinePassed => "deadline_passed",
+        /// Nobody could tell whether it was sent, and its tenant would rather have it sent twice than not at all.
+        SentAgain => "sent_again",
         /// A customer's message that no webhook brought was found in the provider's log.
         InboundRecovered => "inbound_recovered",
     }

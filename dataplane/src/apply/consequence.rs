@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use messaging::clock::after;
 use messaging::config::SenderConfig;
 use messaging::content::OutboundContent;
-use messaging::failure::{self, FailureClass, RetryLimits, suppression};
+use messaging::failure::{self, FailureClass, RetryLimits, Stop, suppression};
 use messaging::id::{MessageId, Randomness};
 use messaging::opt_out::{self, OptChange};
 use messaging::policy::Purpose;
@@ -40,12 +40,11 @@ pub(super) fn of(
     }
 }
 
-/// Until when the sender rests because of what a status told: an account that is suspended or misconfigured fails every
-/// message, and each may cost money.
-pub(super) fn stops_sender_until(logged: &LoggedEvent) -> Option<Timestamp> {
+/// What rests because of what a status told: most failures of an account or of a template are told by no answer, and
+/// each further message would fail too and may cost money.
+pub(super) fn stop(logged: &LoggedEvent) -> Option<Stop> {
     let WebhookEvent::Status(StatusUpdate { failure: Some(failure), .. }) = &logged.event else { return None };
-    let stops = failure.class.consequence() == failure::Consequence::StopSender;
-    stops.then(|| after(logged.received_at, RetryLimits::default().sender_pause))
+    failure::stop(failure.class, RetryLimits::default().sender_pause, logged.received_at)
 }
 
 fn suppression_of(update: &StatusUpdate, at: Timestamp) -> Option<messaging::contact::Suppression> {
@@ -211,10 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn a_status_stops_the_sender_when_its_failure_is_the_senders() {
-        for (class, until) in [(FailureClass::Sender, Some(at(60))), (FailureClass::Request, None)] {
-            assert_eq!(stops_sender_until(&failed(class)), until, "{class:?}");
+    fn a_status_stops_what_its_failure_is_about() {
+        let until = at(60);
+        for (class, stopped) in [
+            (FailureClass::Sender, Some(Stop::Sender { until })),
+            (FailureClass::Template, Some(Stop::Template { until })),
+            (FailureClass::Request, None),
+        ] {
+            assert_eq!(stop(&failed(class)), stopped, "{class:?}");
         }
+        assert_eq!(stop(&says("hello")), None);
     }
 
     #[test]

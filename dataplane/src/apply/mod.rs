@@ -15,15 +15,21 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 use messaging::clock::{Clock, after};
+use messaging::failure::{Stop, handle_to_stop};
+use messaging::id::MessageId;
 use tokio_util::sync::CancellationToken;
 
 use self::fresh::Recorded;
 pub use self::fresh::{Fresh, RecordedWebhook};
 pub use self::stored::{kind, translate};
-use crate::config::Configs;
+use crate::config::{Configs, Tenant};
 use crate::dispatch::brakes::Brakes;
+use crate::holds::Holds;
 use crate::metrics::Metrics;
-use crate::store::webhook::{APPLIED_WITHIN, Applied, ApplyEvent, ClaimUnapplied, LoggedEvent, WaitingEvent};
+use crate::store::hold::Scope;
+use crate::store::webhook::{
+    APPLIED_WITHIN, Applied, ApplyEvent, ClaimUnapplied, LoggedEvent, LoggedEventRef, WaitingEvent,
+};
 use crate::store::{Store, StoreError};
 
 /// Events applied at once. They are written in few groups, because each waits with the others.
@@ -35,6 +41,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// An event that cannot be applied is tried again after this, then after twice that, and so on.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(60 * 60);
+const WHY_STOPPED: &str = "a status says that a message failed because of it";
 
 /// What applying needs of the rest of the process.
 #[derive(Clone)]
@@ -45,6 +52,8 @@ pub struct ApplyContext {
     pub metrics: Arc<Metrics>,
     /// Those of this process's dispatch: most troubles of a sender are told by a status, not by an answer.
     pub brakes: Arc<Brakes>,
+    /// What other replicas dispatch by.
+    pub holds: Arc<Holds>,
     /// When the provider is asked about a message that a callback told of and did not bring to an end.
     pub ask_after: Duration,
 }
@@ -158,7 +167,7 @@ async fn apply_or_defer(context: &ApplyContext, logged: LoggedEvent) -> Result<(
 }
 
 async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreError> {
-    let ApplyContext { store, configs, clock, metrics, brakes, ask_after } = context;
+    let ApplyContext { store, configs, clock, metrics, brakes, holds, ask_after } = context;
     let now = clock.now();
     let tenant = configs.get(&logged.reference.tenant);
     let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&logged.reference.sender));
@@ -168,14 +177,55 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
         consequence::of(&logged, sender.map(|sender| sender.config), now, after(now, *ask_after), &mut || {
             rand::random()
         });
-    let stop = consequence::stops_sender_until(&logged).filter(|until| *until > now);
+    let stop = consequence::stop(&logged).filter(|stop| until(*stop) > now);
     let apply =
         ApplyEvent { event: logged.reference.clone(), now, received_at: logged.received_at, consequence, sinks };
-    if let Applied::Now { reached } = store.apply_event(apply).await? {
-        if let Some(until) = stop {
-            brakes.stop_sender(&logged.reference.tenant, &logged.reference.sender, until);
+    if let Applied::Now { reached, message } = store.apply_event(apply).await? {
+        match (stop, message) {
+            (Some(Stop::Sender { until }), _) => {
+                let LoggedEventRef { tenant, sender, .. } = &logged.reference;
+                brakes.stop_sender(tenant, sender, until);
+                holds.stop(tenant, Scope::Sender(sender.clone()), until, WHY_STOPPED).await;
+            }
+            (Some(Stop::Template { until }), Some(message)) => {
+                stop_template(context, tenant.as_deref(), &logged, message, until).await;
+            }
+            (Some(Stop::Template { .. }) | None, _) => {}
         }
         reached.into_iter().for_each(|status| metrics.message_reached(status));
     }
     Ok(())
+}
+
+fn until(stop: Stop) -> Timestamp {
+    match stop {
+        Stop::Sender { until } | Stop::Template { until } => until,
+    }
+}
+
+/// Stops the template of a message that failed because of it.
+///
+/// Failure policy: fail open. A template that is not stopped fails once more, and is then stopped.
+async fn stop_template(
+    context: &ApplyContext,
+    tenant: Option<&Tenant>,
+    logged: &LoggedEvent,
+    message: MessageId,
+    until: Timestamp,
+) {
+    let LoggedEventRef { tenant: id, sender, .. } = &logged.reference;
+    let Some((tenant, sender)) = tenant.and_then(|tenant| Some((tenant, tenant.sender(sender)?))) else { return };
+    let content = match context.store.message(id, message).await {
+        Ok(record) => record.and_then(|record| record.message.content),
+        Err(error) => {
+            tracing::warn!(%message, %error, "the template that a status told of is not stopped: its message cannot be read");
+            return;
+        }
+    };
+    let account = sender.config.provider.account_key();
+    let handle = content.and_then(|content| handle_to_stop(&content, &tenant.config.templates, account));
+    if let Some(handle) = handle {
+        context.brakes.stop_template(id, handle, until);
+        context.holds.stop(id, Scope::Template(handle.to_owned()), until, WHY_STOPPED).await;
+    }
 }

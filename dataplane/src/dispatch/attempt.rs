@@ -14,6 +14,7 @@ use super::{DispatchContext, gate, settlement};
 use crate::config::{Sender, Tenant};
 use crate::metrics::{AttemptOutcome, DeferReason};
 use crate::store::StoreError;
+use crate::store::hold::Scope;
 use crate::store::message::Reason;
 use crate::store::queue::{
     AttemptResult, Began, BeginAttempt, Claim, ClaimRef, DeferClaim, EndMessage, Fenced, FinishAttempt,
@@ -23,6 +24,7 @@ use crate::store::queue::{
 /// unconfirmed, which its callback or the provider's log then settles.
 const WRITE_TRIES: u32 = 6;
 const WRITE_PAUSE: Duration = Duration::from_millis(100);
+const WHY_STOPPED: &str = "a message failed because of it";
 /// A tenant's config went between the claim and its use.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(5);
 
@@ -47,7 +49,7 @@ impl Carrier {
     }
 
     async fn try_carry(&self, claim: Claim) -> Result<(), StoreError> {
-        let DispatchContext { store, configs, clock, metrics, brakes, .. } = &self.context;
+        let DispatchContext { store, configs, clock, metrics, brakes, holds, .. } = &self.context;
         let message = &claim.message;
         let tenant = configs.get(&message.tenant);
         let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(&message.sender)?)));
@@ -67,7 +69,9 @@ impl Carrier {
                 Err(forbidden) => return self.end(&claim, forbidden, &sender, now).await,
             };
             if let RenderedContent::Template { handle, .. } = &permit.content
-                && let Some(until) = brakes.template_stopped_until(&message.tenant, handle, now)
+                && let Some(until) = brakes
+                    .template_stopped_until(&message.tenant, handle, now)
+                    .max(holds.template_stopped_until(&message.tenant, handle, now))
             {
                 metrics.deferred(DeferReason::TemplateStopped);
                 return self.defer(&claim, until).await;
@@ -133,7 +137,7 @@ impl Carrier {
         tenant: &Tenant,
         sender: &Sender<'_>,
     ) -> Result<(), StoreError> {
-        let DispatchContext { clock, brakes, options, .. } = &self.context;
+        let DispatchContext { clock, brakes, holds, options, .. } = &self.context;
         let now = clock.now();
         let attempted = Attempted {
             outcome,
@@ -147,14 +151,24 @@ impl Carrier {
             unconfirmed: settlement::FIRST_LOOK.min(options.unconfirmed_grace),
         };
         let resolution = resolve(attempted, &options.retry, ask_after);
-        match (resolution.stop, &outbound.content) {
-            (Some(Stop::Sender { until }), _) => brakes.stop_sender(&tenant.config.tenant, sender.name, until),
-            (Some(Stop::Template { until }), RenderedContent::Template { handle, .. }) => {
-                brakes.stop_template(&tenant.config.tenant, handle, until);
+        let id = &tenant.config.tenant;
+        let stopped = match (resolution.stop, &outbound.content) {
+            (Some(Stop::Sender { until }), _) => {
+                brakes.stop_sender(id, sender.name, until);
+                Some((Scope::Sender(sender.name.clone()), until))
             }
-            (Some(Stop::Template { .. }) | None, _) => {}
+            (Some(Stop::Template { until }), RenderedContent::Template { handle, .. }) => {
+                brakes.stop_template(id, handle, until);
+                Some((Scope::Template(handle.clone()), until))
+            }
+            (Some(Stop::Template { .. }) | None, _) => None,
+        };
+        self.finish(claim, outbound.attempt, resolution, sender, now).await?;
+        // What became of the message is written first.
+        if let Some((scope, until)) = stopped {
+            holds.stop(id, scope, until, WHY_STOPPED).await;
         }
-        self.finish(claim, outbound.attempt, resolution, sender, now).await
+        Ok(())
     }
 
     /// An earlier holder began an attempt and never said what became of it.

@@ -1,7 +1,8 @@
 //! What slows a sender down beside its rates: its calls in flight, the stops after a failure of its own, and how often
 //! it may write to one recipient.
 //!
-//! All of it is this replica's own and in memory: after a restart a stopped sender is tried once more.
+//! All of it is this replica's own and in memory. What it stops, whoever stopped it also puts into [`crate::holds::Holds`], where the
+//! other replicas and this one's successor find it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

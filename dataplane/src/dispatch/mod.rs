@@ -35,11 +35,11 @@ use self::brakes::Brakes;
 use self::outlook::{Limits, Outlook};
 use self::schedule::known::KnownLanes;
 use self::schedule::rates::Buckets;
-use self::schedule::{Scheduler, Share};
+use self::schedule::{Scheduler, SenderKey, Share};
 use crate::config::Configs;
 use crate::holds::Holds;
 use crate::metrics::Metrics;
-use crate::store::queue::{Claim, ClaimDue, LaneRef};
+use crate::store::queue::{self, Claim, ClaimDue, Claimed, LaneRef, RateOf};
 use crate::store::{Store, StoreError};
 
 /// Another replica, which wakes nobody here, may have queued something.
@@ -201,14 +201,23 @@ impl Dispatcher {
         if shares.is_empty() {
             return Ok(outlook.next_at.map_or(Next::WhenSomethingHappens, Next::At));
         }
+        let (rates, shares_of_rates) = draw(&shares, &outlook.rates);
         let claim = ClaimDue {
             now,
             owner: options.owner.clone(),
             lease_until: after(now, options.lease),
-            shares: shares.iter().map(|share| (share.lane.clone(), share.count)).collect(),
+            shares: shares_of_rates,
+            rates: rates.clone(),
         };
-        let claims = store.claim_due(claim).await?;
-        let there_is_more = settle(&mut self.scheduler, &mut self.known, &shares, &claims);
+        let Claimed { claims, buckets } = store.claim_due(claim).await?;
+        for (rate, bucket) in rates.iter().zip(buckets) {
+            self.buckets.learn(rate, bucket);
+        }
+        let has_room = |lane: &LaneRef| {
+            let rates = outlook.rates.get(&(lane.tenant.clone(), lane.sender.clone()));
+            rates.into_iter().flatten().all(|rate| self.buckets.room(rate, 1, now).is_ok())
+        };
+        let there_is_more = settle(&mut self.scheduler, &mut self.known, &shares, &claims, has_room);
         if claims.is_empty() {
             // What was remembered may be over by now; what was just said was taken by another replica.
             self.known.forget();
@@ -222,9 +231,6 @@ impl Dispatcher {
         let left = places.saturating_sub(u32::try_from(claims.len()).unwrap_or(u32::MAX));
         for claim in claims {
             let key = (claim.message.tenant.clone(), claim.message.sender.clone());
-            for rate in outlook.rates.get(&key).into_iter().flatten() {
-                self.buckets.take(rate, 1, now);
-            }
             let in_flight = brakes.take(&key);
             let carrier = Arc::clone(&self.carrier);
             self.calls.spawn(async move { carrier.carry(claim, in_flight).await });
@@ -249,8 +255,33 @@ impl Dispatcher {
     }
 }
 
-/// Tells the scheduler what came of the shares. Answers whether any lane may hold more.
-fn settle(scheduler: &mut Scheduler, known: &mut KnownLanes, shares: &[Share], claims: &[Claim]) -> bool {
+/// The rates that shares draw on, each once, and the shares as the store takes them.
+fn draw(shares: &[Share], rates: &HashMap<SenderKey, [RateOf; 2]>) -> (Vec<RateOf>, Vec<queue::Share>) {
+    let mut drawn: Vec<RateOf> = Vec::new();
+    let mut places = HashMap::new();
+    let of_store = shares.iter().map(|Share { lane, count }| {
+        let key = (lane.tenant.clone(), lane.sender.clone());
+        let draws_on = rates.get(&key).into_iter().flatten().map(|rate| {
+            *places.entry(rate.key()).or_insert_with(|| {
+                drawn.push(rate.clone());
+                drawn.len() - 1
+            })
+        });
+        queue::Share { draws_on: draws_on.collect(), lane: lane.clone(), limit: *count }
+    });
+    let of_store = of_store.collect();
+    (drawn, of_store)
+}
+
+/// Tells the scheduler what came of the shares, and remembers which lanes hold no more: those that gave less than was
+/// asked for and whose rates have room. Answers whether any lane may hold more.
+fn settle(
+    scheduler: &mut Scheduler,
+    known: &mut KnownLanes,
+    shares: &[Share],
+    claims: &[Claim],
+    has_room: impl Fn(&LaneRef) -> bool,
+) -> bool {
     let mut claimed: HashMap<LaneRef, u32> = HashMap::new();
     for Claim { message, .. } in claims {
         let (tenant, sender) = (message.tenant.clone(), message.sender.clone());
@@ -260,7 +291,7 @@ fn settle(scheduler: &mut Scheduler, known: &mut KnownLanes, shares: &[Share], c
     for share in shares {
         let count = claimed.get(&share.lane).copied().unwrap_or(0);
         scheduler.claimed(share, count);
-        if count < share.count {
+        if count < share.count && has_room(&share.lane) {
             known.drained(&share.lane);
         } else {
             there_is_more = true;

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use messaging::id::TenantId;
 
 use super::brakes::{Brakes, Room};
-use super::schedule::rates::{Buckets, RateOf};
+use super::schedule::rates::{self, Buckets};
 use super::schedule::{SenderKey, Turn, Waiting};
 use crate::config::Configs;
 use crate::holds::Holds;
 use crate::metrics::{DeferReason, Metrics};
 use crate::store::message::Priority;
-use crate::store::queue::Lane;
+use crate::store::queue::{Lane, RateOf};
 
 /// What a turn looks at.
 #[derive(Debug, Default)]
@@ -109,7 +109,7 @@ impl Outlook {
                 (0, 0)
             }
         };
-        let of = RateOf::all(&key.0, &key.1, sender.config);
+        let of = rates::all(&key.0, &key.1, sender.config);
         let [account, own] = &of;
         let rates = [(account, DeferReason::AccountRate), (own, DeferReason::Rate)].map(|(rate, why)| {
             let room = limits.buckets.room(rate, self.turn.places, limits.now).unwrap_or_else(|again_at| {

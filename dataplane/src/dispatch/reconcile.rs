@@ -1,7 +1,7 @@
 //! Asks the provider about messages that no callback brought to an end.
 //!
 //! A message whose attempt has no known outcome is looked for in the provider's log; one that the provider has accepted
-//! is looked up by its id. Nothing here sends anything, and no account is asked more often than its budget allows: what
+//! is looked up by its id. Nothing here sends anything — what is to be sent again goes back into the queue — and no account is asked more often than its budget allows: what
 //! finds none is asked about later.
 
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use super::settlement::{Answer, Awaited, Settled, settle};
 use crate::budget::{Budget, Exhausted};
 use crate::config::{Sender, Tenant};
 use crate::store::StoreError;
+use crate::store::hold::Scope;
 use crate::store::message::{self, Message, MessageRecord};
 use crate::store::queue::{ClaimUnsettled, Fenced, Settle, Settlement, Unsettled};
 
@@ -34,6 +35,7 @@ const AT_ONCE: usize = 64;
 const LEASE: Duration = Duration::from_secs(5 * 60);
 /// The sender is not configured; the message waits, as it would in the queue.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(5 * 60);
+const WHY_STOPPED: &str = "the provider's log says that a message failed because of it";
 /// How many messages to one recipient are looked through for other attempts without an outcome. Who writes to somebody
 /// so often that this is not enough is far beyond what WhatsApp lets through to one person.
 const RIVALS_AMONG: u32 = 200;
@@ -127,6 +129,9 @@ impl Inquirer {
                     status: unsettled.message.status,
                     attempt_started_at: unsettled.attempt_started_at,
                     asked: unsettled.asked,
+                    on_unconfirmed: unsettled.message.on_unconfirmed,
+                    attempts: unsettled.message.attempts,
+                    expires_at: unsettled.message.expires_at,
                 };
                 (settle(awaited, &asked.answer(), options, clock.now()), sender.sinks())
             }
@@ -137,7 +142,7 @@ impl Inquirer {
         // Lost: a callback came in the meantime, and settled it better.
         if store.settle(settle).await? == Fenced::Done {
             if let (Some(stop), Some((tenant, sender))) = (stop, configured) {
-                self.stop(stop, &unsettled, tenant, &sender);
+                self.stop(stop, &unsettled, tenant, &sender).await;
             }
             if let Some(repair) = repair {
                 metrics.repaired(repair);
@@ -150,16 +155,21 @@ impl Inquirer {
         Ok(())
     }
 
-    fn stop(&self, stop: Stop, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) {
-        let brakes = &self.context.brakes;
+    async fn stop(&self, stop: Stop, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) {
+        let DispatchContext { brakes, holds, .. } = &self.context;
+        let id = &tenant.config.tenant;
         match stop {
-            Stop::Sender { until } => brakes.stop_sender(&tenant.config.tenant, sender.name, until),
+            Stop::Sender { until } => {
+                brakes.stop_sender(id, sender.name, until);
+                holds.stop(id, Scope::Sender(sender.name.clone()), until, WHY_STOPPED).await;
+            }
             Stop::Template { until } => {
                 let account = sender.config.provider.account_key();
                 let content = unsettled.content.as_ref();
                 let handle = content.and_then(|content| handle_to_stop(content, &tenant.config.templates, account));
                 if let Some(handle) = handle {
-                    brakes.stop_template(&tenant.config.tenant, handle, until);
+                    brakes.stop_template(id, handle, until);
+                    holds.stop(id, Scope::Template(handle.to_owned()), until, WHY_STOPPED).await;
                 }
             }
         }
@@ -294,6 +304,7 @@ fn when(record: &MessageRecord, status: MessageStatus) -> Option<Timestamp> {
 fn reached(settlement: &Settlement, before: MessageStatus) -> Option<MessageStatus> {
     match settlement {
         Settlement::Found { status, .. } | Settlement::Ended { status, .. } if *status > before => Some(*status),
-        _ => None,
+        Settlement::Resend { .. } => Some(MessageStatus::Queued),
+        Settlement::Found { .. } | Settlement::Ended { .. } | Settlement::AskAgain { .. } => None,
     }
 }

@@ -11,7 +11,7 @@ use messaging::provider::ProviderMessage;
 use super::DispatchOptions;
 use super::evidence::Unclear;
 use crate::metrics::Repair;
-use crate::store::message::Reason;
+use crate::store::message::{OnUnconfirmed, Reason};
 use crate::store::queue::Settlement;
 
 /// When the provider's log is first read after an attempt of unknown outcome: its callback usually came before.
@@ -26,6 +26,20 @@ pub(super) struct Awaited {
     pub(super) attempt_started_at: Timestamp,
     /// How often the provider was asked before.
     pub(super) asked: u32,
+    /// What its tenant wants done when nobody can tell whether it was sent.
+    pub(super) on_unconfirmed: OnUnconfirmed,
+    /// How many attempts were begun.
+    pub(super) attempts: u32,
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+impl Awaited {
+    /// Whether it goes out once more rather than be lost.
+    fn may_be_sent_again(&self, options: &DispatchOptions, now: Timestamp) -> bool {
+        self.on_unconfirmed == OnUnconfirmed::Resend
+            && self.attempts < options.retry.max_attempts
+            && self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
 }
 
 /// What the provider says.
@@ -62,6 +76,14 @@ pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
     let failed = |text: String, repair| {
         let settlement = Settlement::Ended { status: MessageStatus::Failed, reason: Reason::new(None, text) };
         Settled { settlement, repair: Some(repair), stop: None }
+    };
+    // Without proof that it was sent: lost, or sent again, as its tenant would have it.
+    let unproven = |text: String, repair| {
+        if !awaited.may_be_sent_again(options, now) {
+            return failed(format!("unconfirmed: {text}"), repair);
+        }
+        let reason = Reason::new(None, format!("sent again, as onUnconfirmed asks: {text}"));
+        Settled { settlement: Settlement::Resend { at: now, reason }, repair: Some(Repair::SentAgain), stop: None }
     };
     // Not beyond the next moment at which the answer may mean something else.
     let ask_again_at = || {
@@ -104,20 +126,24 @@ pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
                 .and_then(|failure| stop(failure.class, options.retry.sender_pause, now));
             Settled { settlement, repair: news.then_some(Repair::FoundInLog), stop }
         }
-        Answer::HasNot if unconfirmed && grace_over => failed(
+        Answer::HasNot if unconfirmed && grace_over => unproven(
             format!(
-                "unconfirmed: the provider's log has no such message {} after the attempt, so it was not sent",
+                "the provider's log has no such message {} after the attempt, so it was not sent",
                 in_words(options.unconfirmed_grace)
             ),
             Repair::AbsentFromLog,
         ),
         Answer::Unclear(why) if now >= deadline => {
-            failed(format!("unconfirmed: {why}, and no callback told which is its own"), Repair::DeadlinePassed)
+            unproven(format!("{why}, and no callback told which is its own"), Repair::DeadlinePassed)
         }
-        Answer::Silent(reason) if now >= deadline => failed(
+        // What the provider took is not sent again: only its end is unknown.
+        Answer::Silent(reason) if now >= deadline && !unconfirmed => failed(
             format!("unconfirmed: the provider could not be asked what became of it: {reason}"),
             Repair::DeadlinePassed,
         ),
+        Answer::Silent(reason) if now >= deadline => {
+            unproven(format!("the provider could not be asked what became of it: {reason}"), Repair::DeadlinePassed)
+        }
         Answer::HasNot if now >= deadline => failed(
             format!(
                 "no delivery report came within {} and the provider knows it no more",
@@ -166,8 +192,19 @@ mod tests {
         }
     }
 
+    fn awaited(status: MessageStatus) -> Awaited {
+        Awaited {
+            status,
+            attempt_started_at: at(0),
+            asked: 0,
+            on_unconfirmed: OnUnconfirmed::Fail,
+            attempts: 1,
+            expires_at: None,
+        }
+    }
+
     fn settled(status: MessageStatus, answer: &Answer<'_>, now: i64) -> Settled {
-        let awaited = Awaited { status, attempt_started_at: at(0), asked: 0 };
+        let awaited = awaited(status);
         settle(awaited, answer, &DispatchOptions::new("test"), at(now))
     }
 
@@ -211,6 +248,55 @@ mod tests {
             let (settlement, repair) = of(UNCONFIRMED, &answer, 3600);
             assert!(matches!(settlement, Settlement::Ended { status: MessageStatus::Failed, .. }), "{settlement:?}");
             assert_eq!(repair, Some(Repair::DeadlinePassed));
+        }
+    }
+
+    #[test]
+    fn what_would_be_lost_without_proof_is_sent_again_where_its_tenant_asks_for_it() {
+        let resend = Awaited { on_unconfirmed: OnUnconfirmed::Resend, ..awaited(UNCONFIRMED) };
+        let unclear = Answer::Unclear(Unclear::Several(2));
+        let silent = Answer::Silent("503".into());
+        let of = |awaited: Awaited, answer: &Answer<'_>, now: i64| {
+            settle(awaited, answer, &DispatchOptions::new("test"), at(now))
+        };
+        for (answer, then) in [(&Answer::HasNot, 900), (&unclear, 3600), (&silent, 3600)] {
+            let before = of(resend, answer, then - 1).settlement;
+            assert_eq!(before, Settlement::AskAgain { at: at(then) }, "not before proof could have come");
+            let Settled { settlement, repair, stop } = of(resend, answer, then);
+            let Settlement::Resend { at: when, reason } = settlement else { panic!("{settlement:?}") };
+            assert_eq!((when, repair, stop), (at(then), Some(Repair::SentAgain), None));
+            assert!(reason.text.starts_with("sent again, as onUnconfirmed asks: "), "{}", reason.text);
+
+            let ends = [
+                ("by default", awaited(UNCONFIRMED)),
+                ("every attempt is used up", Awaited { attempts: 8, ..resend }),
+                ("its validity is over", Awaited { expires_at: Some(at(then)), ..resend }),
+            ];
+            for (why, awaited) in ends {
+                let settlement = of(awaited, answer, then).settlement;
+                let Settlement::Ended { status: MessageStatus::Failed, reason } = &settlement else {
+                    panic!("{why}: {settlement:?}")
+                };
+                assert!(reason.text.starts_with("unconfirmed: "), "{why}: {}", reason.text);
+            }
+            let last = Awaited { attempts: 7, expires_at: Some(at(then + 1)), ..resend };
+            assert!(matches!(of(last, answer, then).settlement, Settlement::Resend { .. }));
+        }
+    }
+
+    #[test]
+    fn what_the_provider_has_is_never_sent_again() {
+        let resend = |status| Awaited { on_unconfirmed: OnUnconfirmed::Resend, ..awaited(status) };
+        let found = found(MessageStatus::Sent);
+        let answers = [Answer::Has(&found), Answer::HasNot, Answer::Silent("503".into())];
+        for (status, answers) in [(UNCONFIRMED, &answers[..1]), (MessageStatus::Accepted, &answers[..])] {
+            for answer in answers {
+                for now in [60, 900, 3600, 9_000_000] {
+                    let settled = settle(resend(status), answer, &DispatchOptions::new("test"), at(now));
+                    let again = matches!(settled.settlement, Settlement::Resend { .. });
+                    assert!(!again, "{status} {answer:?} {now}: {settled:?}");
+                }
+            }
         }
     }
 

@@ -132,6 +132,7 @@ impl Server {
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(&metrics),
                 brakes: Arc::clone(&brakes),
+                holds: Arc::clone(&holds),
                 ask_after: settings.reconcile_after,
             });
             fresh = Some(handle);

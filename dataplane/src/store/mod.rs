@@ -54,8 +54,8 @@ use self::outbox::{
     RedriveEvent,
 };
 use self::queue::{
-    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef,
-    Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
+    Began, BeginAttempt, ClaimDue, ClaimRef, ClaimUnsettled, Claimed, DeferClaim, EndMessage, ExpireMessage,
+    ExpiredRef, Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
 use self::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use self::webhook::{
@@ -147,8 +147,9 @@ pub trait Store: Send + Sync {
     /// Every lane that holds work, with the earliest moment at which any of it may be claimed.
     async fn lanes(&self) -> Result<Vec<Lane>, StoreError>;
 
-    /// Claims due messages, lane by lane, oldest first in each. A claim whose lease ended is due again.
-    async fn claim_due(&self, claim: ClaimDue) -> Result<Vec<Claim>, StoreError>;
+    /// Claims due messages, lane by lane, oldest first in each, and no more than the rates let pass, which all replicas
+    /// keep together. A claim whose lease ended is due again.
+    async fn claim_due(&self, claim: ClaimDue) -> Result<Claimed, StoreError>;
 
     /// Prolongs a lease while its work is still going on.
     async fn renew_claim(&self, claim: ClaimRef, until: Timestamp) -> Result<Fenced, StoreError>;

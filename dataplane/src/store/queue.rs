@@ -5,6 +5,7 @@ use messaging::contact::Suppression;
 use messaging::content::OutboundContent;
 use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
+use messaging::rate::{Bucket, Rate};
 
 use super::contact::Contact;
 use super::message::{Message, Priority, Reason, SinkId};
@@ -34,8 +35,46 @@ pub struct ClaimDue {
     pub owner: String,
     /// The claims end at this time unless they are renewed.
     pub lease_until: Timestamp,
-    /// How many of each lane at most; claimed in this order.
-    pub shares: Vec<(LaneRef, u32)>,
+    /// Claimed in this order.
+    pub shares: Vec<Share>,
+    /// What the shares draw on.
+    pub rates: Vec<RateOf>,
+}
+
+/// How much of a lane to claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    pub lane: LaneRef,
+    /// At most so many.
+    pub limit: u32,
+    /// The rates that each of its messages counts against: places in [`ClaimDue::rates`].
+    pub draws_on: Vec<usize>,
+}
+
+/// A rate that all replicas keep together, and which bucket it fills.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateOf {
+    /// The tenant of every share that draws on it.
+    pub tenant: TenantId,
+    /// Such as `sender/support` or `account/AC…`, unique within the tenant.
+    pub bucket: String,
+    pub rate: Rate,
+}
+
+impl RateOf {
+    /// Names the bucket among all tenants'.
+    pub fn key(&self) -> (TenantId, String) {
+        (self.tenant.clone(), self.bucket.clone())
+    }
+}
+
+/// What was claimed.
+#[derive(Debug, Clone, Default)]
+pub struct Claimed {
+    /// Oldest first in each lane.
+    pub claims: Vec<Claim>,
+    /// How full the bucket of each of [`ClaimDue::rates`] is now, in their order; `None`: nothing was ever taken.
+    pub buckets: Vec<Option<Bucket>>,
 }
 
 /// Proves that one holds a message. A later claim of the same message has a greater fence.

@@ -32,8 +32,8 @@ use super::outbox::{
     RedriveEvent,
 };
 use super::queue::{
-    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef,
-    Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
+    Began, BeginAttempt, ClaimDue, ClaimRef, ClaimUnsettled, Claimed, DeferClaim, EndMessage, ExpireMessage,
+    ExpiredRef, Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
 use super::reads::{self, Due};
 use super::statements::{ClaimOfTenants, ClaimWaiting, Nothing, RecordReplayed, partitions};
@@ -273,7 +273,7 @@ impl Store for SqlStore {
         reads::lanes(self.readers.as_ref()).await
     }
 
-    async fn claim_due(&self, claim: ClaimDue) -> Result<Vec<Claim>, StoreError> {
+    async fn claim_due(&self, claim: ClaimDue) -> Result<Claimed, StoreError> {
         self.changes.statements(claim).await
     }
 

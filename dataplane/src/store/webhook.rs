@@ -189,8 +189,13 @@ pub struct Keyword {
 /// What became of applying an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
-    /// It took effect now; the statuses that messages reached by it.
-    Now { reached: Vec<messaging::lifecycle::MessageStatus> },
+    /// It took effect now.
+    Now {
+        /// The statuses that messages reached by it.
+        reached: Vec<messaging::lifecycle::MessageStatus>,
+        /// The message that a status told of.
+        message: Option<messaging::id::MessageId>,
+    },
     /// It waits for its message to become known.
     Parked,
     /// It had taken effect before.

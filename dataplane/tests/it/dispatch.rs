@@ -2,6 +2,7 @@
 
 mod held;
 mod pace;
+mod stopped;
 mod unsettled;
 
 use std::time::Duration;

@@ -16,8 +16,8 @@ use dataplane::store::outbox::{
     RedriveEvent,
 };
 use dataplane::store::queue::{
-    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef,
-    Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
+    Began, BeginAttempt, ClaimDue, ClaimRef, ClaimUnsettled, Claimed, DeferClaim, EndMessage, ExpireMessage,
+    ExpiredRef, Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
 use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use dataplane::store::webhook::{
@@ -120,7 +120,7 @@ mortal! {
     put_suppression(put: PutSuppression) -> Contact;
     lift_suppression(lift: LiftSuppression) -> Contact;
     lanes() -> Vec<Lane>;
-    claim_due(claim: ClaimDue) -> Vec<Claim>;
+    claim_due(claim: ClaimDue) -> Claimed;
     renew_claim(claim: ClaimRef, until: Timestamp) -> Fenced;
     defer_claim(defer: DeferClaim) -> Fenced;
     begin_attempt(begin: BeginAttempt) -> Began;

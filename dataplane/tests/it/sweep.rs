@@ -103,6 +103,7 @@ impl Swept {
             clock: Arc::clone(&self.world.clock) as _,
             metrics: Arc::clone(&self.world.metrics),
             brakes: Arc::new(Brakes::new(Arc::clone(&self.world.metrics))),
+            holds: Arc::clone(&self.world.holds),
             ask_after: std::time::Duration::from_secs(600),
         };
         let (mut applier, _) = Applier::new(context);

@@ -1,7 +1,7 @@
 //! The rates that a sender's messages count against: its own, and that of its provider account.
 //!
-//! The buckets are this replica's own and in memory: after a restart they are empty, and two replicas together may
-//! reach twice a rate; the provider's own limit then answers with a 429, which is safe to retry.
+//! The buckets are in the store, where all replicas fill them together; a claim gets no more than they let pass. What is
+//! known here is what the last claim found, so that nothing is asked for that could not pass.
 
 use std::collections::HashMap;
 
@@ -10,32 +10,18 @@ use messaging::config::SenderConfig;
 use messaging::id::{SenderName, TenantId};
 use messaging::rate::{Bucket, Rate};
 
-/// A rate, and which bucket it fills.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::dispatch) struct RateOf {
-    pub(in crate::dispatch) tenant: TenantId,
-    /// Such as `sender/support` or `account/AC…`, unique within the tenant.
-    pub(in crate::dispatch) bucket: String,
-    pub(in crate::dispatch) rate: Rate,
+use crate::store::queue::RateOf;
+
+/// Every rate that the sender's messages count against.
+pub(in crate::dispatch) fn all(tenant: &TenantId, sender: &SenderName, config: &SenderConfig) -> [RateOf; 2] {
+    let of = |bucket, rate| RateOf { tenant: tenant.clone(), bucket, rate };
+    [
+        of(format!("account/{}", config.provider.account_key()), Rate::of_account(&config.provider)),
+        of(format!("sender/{sender}"), Rate::from(&config.limits)),
+    ]
 }
 
-impl RateOf {
-    /// Every rate that the sender's messages count against.
-    pub(in crate::dispatch) fn all(tenant: &TenantId, sender: &SenderName, config: &SenderConfig) -> [Self; 2] {
-        let of = |bucket, rate| Self { tenant: tenant.clone(), bucket, rate };
-        [
-            of(format!("account/{}", config.provider.account_key()), Rate::of_account(&config.provider)),
-            of(format!("sender/{sender}"), Rate::from(&config.limits)),
-        ]
-    }
-
-    /// Names the bucket among all tenants'.
-    pub(in crate::dispatch) fn key(&self) -> (TenantId, String) {
-        (self.tenant.clone(), self.bucket.clone())
-    }
-}
-
-/// How full each bucket is.
+/// How full each bucket was when it was last claimed from.
 #[derive(Debug, Default)]
 pub(in crate::dispatch) struct Buckets(HashMap<(TenantId, String), Bucket>);
 
@@ -49,10 +35,12 @@ impl Buckets {
         }
     }
 
-    /// So many messages pass.
-    pub(in crate::dispatch) fn take(&mut self, of: &RateOf, count: u32, now: Timestamp) {
-        let bucket = of.rate.take(self.0.get(&of.key()).copied(), count, now).bucket;
-        self.0.insert(of.key(), bucket);
+    /// What a claim found, or left.
+    pub(in crate::dispatch) fn learn(&mut self, of: &RateOf, bucket: Option<Bucket>) {
+        match bucket {
+            Some(bucket) => drop(self.0.insert(of.key(), bucket)),
+            None => drop(self.0.remove(&of.key())),
+        }
     }
 
     /// Forgets the buckets that are the same as none.
@@ -77,7 +65,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(buckets.room(&of, 99, at(0)), Ok(3), "asking takes nothing");
         }
-        buckets.take(&of, 3, at(0));
+        buckets.learn(&of, Some(of.rate.take(None, 3, at(0)).bucket));
         assert_eq!(buckets.room(&of, 99, at(0)), Err(at(100)));
         assert_eq!(buckets.room(&of, 99, at(100)), Ok(1));
         buckets.tidy(at(299));

@@ -28,7 +28,8 @@ impl Operation for ApplyEvent {
         let waits = rows.logged.get(&key).map(|row| row.is_some_and(|row| row.available_at.is_some()));
         let applied = match consequence {
             Consequence::Nothing { .. } => {
-                waits.map(|waits| if waits { Applied::Now { reached: Vec::new() } } else { Applied::Before })
+                let applied = Applied::Now { reached: Vec::new(), message: None };
+                waits.map(|waits| if waits { applied } else { Applied::Before })
             }
             Consequence::Received(received) => self.receive(rows, waits, received),
             Consequence::Status { update, suppress, ask_at } => {
@@ -77,7 +78,7 @@ impl ApplyEvent {
                 messages::insert(rows, reply, None);
             }
         }
-        Ok(Applied::Now { reached: Vec::new() })
+        Ok(Applied::Now { reached: Vec::new(), message: None })
     }
 
     fn report(
@@ -137,7 +138,7 @@ impl ApplyEvent {
         if let Some(suppression) = suppress {
             known.suppress(rows, suppression)?;
         }
-        Ok(Applied::Now { reached })
+        Ok(Applied::Now { reached, message: Some(known.row.message.id) })
     }
 }
 

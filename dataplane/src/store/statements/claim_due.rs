@@ -1,9 +1,10 @@
-//! Due messages are claimed, lane by lane, with everything that is needed to hand them over.
+//! Due messages are claimed, lane by lane and no more than the rates let pass, with everything that is needed to hand them over.
 
 use std::collections::HashMap;
 
 use messaging::id::{AttemptId, MessageId, TenantId};
 
+use super::rates::Rates;
 use crate::store::StoreError;
 use crate::store::codec::{corrupt, message, micros, parse, priority_code, time};
 use crate::store::contact::Contact;
@@ -13,7 +14,7 @@ use crate::store::database::{Connection, Lookup};
 use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::engine::records::{Attempt, Record};
 use crate::store::message::Message;
-use crate::store::queue::{Claim, ClaimDue};
+use crate::store::queue::{Claim, ClaimDue, Claimed, Share};
 use crate::store::signals::Bells;
 
 /// Tenant, sender, priority, now, limit, owner, end of the lease.
@@ -31,22 +32,30 @@ struct Place {
     due_at: jiff::Timestamp,
 }
 
+type OfLane = (TenantId, MessageId, Place);
+
 impl Statements for ClaimDue {
-    type Answer = Vec<Claim>;
+    type Answer = Claimed;
 
     fn tenants(&self) -> Vec<TenantId> {
-        self.shares.iter().map(|(lane, _)| lane.tenant.clone()).collect()
+        let of_shares = self.shares.iter().map(|share| share.lane.tenant.clone());
+        of_shares.chain(self.rates.iter().map(|rate| rate.tenant.clone())).collect()
     }
 
     fn run<'a>(
         &'a self,
         connection: &'a mut dyn Connection,
         _: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<Vec<Claim>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
         Box::pin(async move {
-            let places = self.places(connection).await?;
+            let rates = Rates::read(connection, &self.rates).await?;
+            let granted = rates.grant(&self.shares, self.now);
+            let lanes = self.places(connection, &granted).await?;
+            let counts: Vec<usize> = lanes.iter().map(Vec::len).collect();
+            let buckets = rates.write(connection, &self.shares, &counts, self.now).await?;
+            let places: Vec<_> = lanes.into_iter().flatten().collect();
             if places.is_empty() {
-                return Ok(Vec::new());
+                return Ok(Claimed { claims: Vec::new(), buckets });
             }
             let keys = places.iter().map(|(tenant, id, _)| values![tenant.as_str(), id.to_string()]).collect();
             let found = connection.find(vec![Lookup { finder: &MESSAGE, keys }]).await?;
@@ -67,7 +76,7 @@ impl Statements for ClaimDue {
                     Err(error) => tracing::error!(%error, message = %id, "a queued message cannot be read"),
                 }
             }
-            Ok(claims)
+            Ok(Claimed { claims, buckets })
         })
     }
 }
@@ -76,31 +85,37 @@ type Contacts = HashMap<<Contact as Record>::Key, Contact>;
 type Open = HashMap<<Attempt as Record>::Key, Attempt>;
 
 impl ClaimDue {
-    /// What was claimed, oldest first in each lane.
-    async fn places(&self, connection: &mut dyn Connection) -> Result<Vec<(TenantId, MessageId, Place)>, StoreError> {
-        let share = |(lane, limit): &(crate::store::queue::LaneRef, u32)| {
-            values![
-                lane.tenant.as_str(),
-                lane.sender.as_str(),
-                priority_code(lane.priority),
-                micros(self.now),
-                *limit,
-                self.owner.as_str(),
-                micros(self.lease_until)
-            ]
-        };
-        let lists = self.shares.iter().map(share).collect();
-        let mut places = Vec::new();
-        for rows in connection.query(CLAIM, lists).await? {
+    /// What was claimed of each share, oldest first.
+    async fn places(&self, connection: &mut dyn Connection, granted: &[u32]) -> Result<Vec<Vec<OfLane>>, StoreError> {
+        let mut lanes = vec![Vec::new(); self.shares.len()];
+        let (mut indices, mut lists) = (Vec::new(), Vec::new());
+        for (index, (Share { lane, .. }, limit)) in self.shares.iter().zip(granted).enumerate() {
+            if *limit > 0 {
+                indices.push(index);
+                lists.push(values![
+                    lane.tenant.as_str(),
+                    lane.sender.as_str(),
+                    priority_code(lane.priority),
+                    micros(self.now),
+                    *limit,
+                    self.owner.as_str(),
+                    micros(self.lease_until)
+                ]);
+            }
+        }
+        if lists.is_empty() {
+            return Ok(lanes);
+        }
+        for (index, rows) in indices.into_iter().zip(connection.query(CLAIM, lists).await?) {
             let mut lane = Vec::with_capacity(rows.len());
             for row in &rows {
                 let place = Place { fence: row.int(2)?, due_at: time(row.int(3)?)? };
                 lane.push((parse("a tenant", row.text(0)?)?, parse("a message id", row.text(1)?)?, place));
             }
-            lane.sort_by_key(|(_, id, place): &(TenantId, MessageId, Place)| (place.due_at, *id));
-            places.extend(lane);
+            lane.sort_by_key(|(_, id, place): &OfLane| (place.due_at, *id));
+            lanes[index] = lane;
         }
-        Ok(places)
+        Ok(lanes)
     }
 
     fn claim(&self, place: Place, message: Message, contacts: &Contacts, open: &Open) -> Result<Claim, StoreError> {

@@ -7,6 +7,7 @@ mod claim_unsettled;
 mod claim_waiting;
 mod forget;
 pub(super) mod partitions;
+mod rates;
 mod record;
 
 pub(super) use claim_unsettled::ClaimOfTenants;

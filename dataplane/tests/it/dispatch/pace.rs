@@ -72,3 +72,22 @@ async fn all_senders_of_an_account_together_keep_its_rate() {
     dispatch(&mut dispatcher, &world.clock).await;
     assert_eq!(provider.calls(), 230);
 }
+
+#[tokio::test]
+async fn replicas_keep_the_rate_of_a_sender_together() {
+    let world = World::new().await;
+    world.tenant("shop", |s| {
+        s["limits"] = serde_json::json!({ "messagesPerSecond": 2, "burst": 6, "maxConcurrency": 50 });
+    });
+    for n in 0..20 {
+        world.accept("shop", |m| m.to = format!("+4477009{n:05}").parse().unwrap()).await;
+    }
+    let provider = world.provider("shop");
+    let (mut one, mut other) = (world.dispatcher(), world.dispatcher());
+    for calls in [6, 8, 10] {
+        let again_at = [dispatch(&mut one, &world.clock).await, dispatch(&mut other, &world.clock).await];
+        assert_eq!(provider.calls(), calls);
+        assert!(again_at.iter().all(|at| at.is_some_and(|at| at <= world.clock.now() + seconds(1))), "{again_at:?}");
+        world.clock.advance(seconds(1));
+    }
+}

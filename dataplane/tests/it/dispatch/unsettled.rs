@@ -1,4 +1,5 @@
-//! Promises about messages whose fate no answer and no callback told: asked for, never sent again, never guessed.
+//! Promises about messages whose fate no answer and no callback told: asked for, never guessed, and
+//! sent again only where that was asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use dataplane::budget::Budget;
 use dataplane::dispatch::Dispatcher;
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::dispatch::reconcile::Reconciler;
+use dataplane::store::message::OnUnconfirmed;
 use dataplane::store::webhook::RecordWebhook;
 use messaging::clock::Clock;
 use messaging::content::{InboundContent, OutboundContent};
@@ -58,6 +60,58 @@ async fn an_ambiguous_attempt_is_never_sent_again_and_ends_when_the_log_has_noth
     assert!(world.reason("shop", id).await.starts_with("unconfirmed: the provider's log has no such message 15"));
     assert_eq!(provider.calls(), 1);
     world.metric(r#"whatsapp_reconcile_repairs_total{kind="absent_from_log"} 1"#);
+}
+
+#[tokio::test]
+async fn what_its_tenant_would_rather_have_twice_than_not_at_all_is_sent_again_once_the_log_has_nothing() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let provider = world.provider("shop");
+    provider.will_answer([lost(), lost()]);
+    let resent = world.accept("shop", |message| message.on_unconfirmed = OnUnconfirmed::Resend).await;
+    let default = world.accept("shop", |message| message.to = "+447700900124".parse().unwrap()).await;
+    let (mut dispatcher, mut reconciler) = (world.dispatcher(), world.reconciler());
+    dispatch(&mut dispatcher, &world.clock).await;
+    let first = world.record("shop", resent).await.message.attempt;
+    let begun = world.clock.now();
+    while world.clock.now() < begun + seconds(2 * 60 * 60) {
+        world.clock.advance(seconds(30));
+        reconcile(&mut reconciler).await;
+        dispatch(&mut dispatcher, &world.clock).await;
+        let waited = world.clock.now() - begun;
+        let calls = if waited.total(jiff::Unit::Second).unwrap() < 900.0 { 2 } else { 3 };
+        assert_eq!(provider.calls(), calls, "after {waited}");
+        // The second attempt was answered, and is in the log.
+        let id = world.record("shop", resent).await.message.provider_message_id;
+        if let Some(id) = id.filter(|_| provider.log.lock().unwrap().is_empty()) {
+            provider.log.lock().unwrap().push(logged(&world, &id));
+        }
+    }
+    let message = world.record("shop", resent).await.message;
+    assert_eq!((message.status, message.attempts), (MessageStatus::Sent, 2));
+    assert_ne!(message.attempt, first);
+    let message = world.record("shop", default).await.message;
+    assert_eq!((message.status, message.attempts), (MessageStatus::Failed, 1));
+    world.metric(r#"whatsapp_reconcile_repairs_total{kind="sent_again"} 1"#);
+}
+
+#[tokio::test]
+async fn what_the_log_has_is_not_sent_again_whoever_asked_for_it() {
+    let world = World::new().await;
+    world.tenant("shop", |_| ());
+    let provider = world.provider("shop");
+    provider.will_answer([lost()]);
+    let id = world.accept("shop", |message| message.on_unconfirmed = OnUnconfirmed::Resend).await;
+    let (mut dispatcher, mut reconciler) = (world.dispatcher(), world.reconciler());
+    dispatch(&mut dispatcher, &world.clock).await;
+    provider.log.lock().unwrap().push(logged(&world, "SM-found"));
+    for _ in 0..70 {
+        world.clock.advance(seconds(61));
+        reconcile(&mut reconciler).await;
+        dispatch(&mut dispatcher, &world.clock).await;
+    }
+    assert_eq!(world.record("shop", id).await.message.provider_message_id.as_deref(), Some("SM-found"));
+    assert_eq!(provider.calls(), 1);
 }
 
 #[tokio::test]
@@ -138,6 +192,7 @@ async fn opens_window(world: &World, name: &str) {
         clock: Arc::clone(&world.clock) as _,
         metrics: Arc::clone(&world.metrics),
         brakes: Arc::new(Brakes::new(Arc::clone(&world.metrics))),
+        holds: Arc::clone(&world.holds),
         ask_after: std::time::Duration::from_secs(600),
     });
     applier.turn().await.unwrap();

@@ -198,9 +198,8 @@ async fn what_was_handed_over_cannot_be_canceled() {
     let id = shop.ask(Method::POST, "/v1/messages", Some(hello())).await.json()["id"].clone();
     let store = shop.database.store();
     let lane = store.lanes().await.unwrap().remove(0).lane;
-    let shares = vec![(lane, 1)];
-    let claim = dataplane::store::queue::ClaimDue { now, owner: "test".into(), lease_until: now, shares };
-    let claim = store.claim_due(claim).await.unwrap().remove(0);
+    let claim = crate::store::claim_of(lane, now, now);
+    let claim = store.claim_due(claim).await.unwrap().claims.remove(0);
     let began = crate::store::begin(store, &claim, crate::store::attempt(0), 0).await;
     assert_eq!(began, dataplane::store::queue::Began::Begun);
     let answer = shop.ask(Method::POST, &format!("/v1/messages/{}/cancel", id.as_str().unwrap()), None).await;

@@ -95,6 +95,7 @@ impl Listeners {
             clock: Arc::clone(&self.clock) as _,
             metrics: Arc::clone(&self.metrics),
             brakes: Arc::new(Brakes::new(Arc::clone(&self.metrics))),
+            holds: Arc::clone(&self.holds),
             ask_after: std::time::Duration::from_secs(600),
         };
         let (mut applier, _) = Applier::new(context);

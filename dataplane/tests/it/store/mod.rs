@@ -6,6 +6,7 @@ mod messages;
 mod outbox;
 mod partitions;
 mod queue;
+mod rates;
 mod retention;
 mod sqlite;
 mod webhooks;
@@ -17,7 +18,9 @@ use dataplane::event;
 use dataplane::store::message::{
     AcceptMessage, Acceptance, Message, NewMessage, OnUnconfirmed, Priority, Reason, SinkId,
 };
-use dataplane::store::queue::{AttemptResult, Began, BeginAttempt, Claim, ClaimDue, Fenced, FinishAttempt, LaneRef};
+use dataplane::store::queue::{
+    AttemptResult, Began, BeginAttempt, Claim, ClaimDue, Fenced, FinishAttempt, LaneRef, Share,
+};
 use dataplane::store::webhook::{
     Applied, ApplyEvent, ClaimUnapplied, Consequence, Received, RecordWebhook, Recorded, WaitingEvent, dedupe_key,
 };
@@ -181,9 +184,15 @@ pub(crate) async fn accept(store: &dyn Store, message: NewMessage) -> Message {
 }
 
 pub(crate) async fn claim_some(store: &dyn Store, now: i64, limit: u32) -> Vec<Claim> {
-    let shares = Priority::ALL.map(|priority| (lane(priority), limit)).to_vec();
-    let claim = ClaimDue { now: at(now), owner: "test".into(), lease_until: at(now + 60), shares };
-    store.claim_due(claim).await.unwrap()
+    let shares = Priority::ALL.map(|priority| Share { lane: lane(priority), limit, draws_on: Vec::new() }).to_vec();
+    let claim = ClaimDue { now: at(now), owner: "test".into(), lease_until: at(now + 60), shares, rates: Vec::new() };
+    store.claim_due(claim).await.unwrap().claims
+}
+
+/// Claims one message of a lane, whatever its rates.
+pub(crate) fn claim_of(lane: LaneRef, now: Timestamp, lease_until: Timestamp) -> ClaimDue {
+    let shares = vec![Share { lane, limit: 1, draws_on: Vec::new() }];
+    ClaimDue { now, owner: "test".into(), lease_until, shares, rates: Vec::new() }
 }
 
 pub(crate) async fn claim_one(store: &dyn Store, now: i64) -> Claim {

@@ -191,7 +191,7 @@ async fn a_callback_that_carries_the_attempt_settles_an_unconfirmed_message(stor
     assert_eq!(status(store, claim.message.id).await, Unconfirmed);
     assert_eq!(store.queue_counts(at(2)).await.unwrap().unconfirmed, 1);
     let reached = report(store, 2, update("SM1", Some(attempt), Delivered)).await;
-    assert_eq!(reached, [Applied::Now { reached: vec![Delivered] }]);
+    assert_eq!(reached, [Applied::Now { reached: vec![Delivered], message: Some(claim.message.id) }]);
     let record = store.message(&tenant(), claim.message.id).await.unwrap().unwrap();
     assert_eq!(record.message.provider_message_id.as_deref(), Some("SM1"));
     assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Unconfirmed, Delivered]);

@@ -12,7 +12,7 @@ use dataplane::serve::open_store;
 use dataplane::settings::StoreUrl;
 use dataplane::store::Store;
 use dataplane::store::message::{AcceptMessage, NewMessage, OnUnconfirmed, Priority};
-use dataplane::store::queue::{ClaimDue, LaneRef};
+use dataplane::store::queue::{ClaimDue, LaneRef, Share};
 use jiff::Timestamp;
 use messaging::clock::{Clock, after};
 use messaging::content::OutboundContent;
@@ -158,9 +158,10 @@ async fn turn(store: &dyn Store) -> Result<(u32, f64)> {
     let lanes = store.lanes().await?;
     let due: Vec<LaneRef> = lanes.into_iter().filter(|lane| lane.next_at <= now).map(|lane| lane.lane).collect();
     let share = PER_TURN.div_ceil(u32::try_from(due.len().max(1))?);
-    let shares = due.into_iter().map(|lane| (lane, share)).collect();
+    let shares = due.into_iter().map(|lane| Share { lane, limit: share, draws_on: Vec::new() }).collect();
     let lease_until = after(now, std::time::Duration::from_secs(3600));
-    let claims = store.claim_due(ClaimDue { now, owner: "bench".to_owned(), lease_until, shares }).await?;
+    let claim = ClaimDue { now, owner: "bench".to_owned(), lease_until, shares, rates: Vec::new() };
+    let claims = store.claim_due(claim).await?.claims;
     let micros = began.elapsed().as_secs_f64() * 1e6;
     ensure!(!claims.is_empty(), "nothing was there to be claimed");
     Ok((u32::try_from(claims.len())?, micros))

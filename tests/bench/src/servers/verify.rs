@@ -28,8 +28,8 @@ use dataplane::store::outbox::{
     RedriveEvent,
 };
 use dataplane::store::queue::{
-    Began, BeginAttempt, Claim, ClaimDue, ClaimRef, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, ExpiredRef,
-    Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
+    Began, BeginAttempt, ClaimDue, ClaimRef, ClaimUnsettled, Claimed, DeferClaim, EndMessage, ExpireMessage,
+    ExpiredRef, Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
 use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use dataplane::store::webhook::{
@@ -158,7 +158,7 @@ nowhere! {
     put_suppression(PutSuppression) -> Contact;
     lift_suppression(LiftSuppression) -> Contact;
     lanes() -> Vec<Lane>;
-    claim_due(ClaimDue) -> Vec<Claim>;
+    claim_due(ClaimDue) -> Claimed;
     renew_claim(ClaimRef, Timestamp) -> Fenced;
     defer_claim(DeferClaim) -> Fenced;
     begin_attempt(BeginAttempt) -> Began;

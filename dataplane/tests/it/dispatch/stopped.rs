@@ -1,0 +1,141 @@
+//! Promises about what rests after a failure: what the failure is about, and nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataplane::apply::{Applier, ApplyContext};
+use dataplane::dispatch::{DispatchContext, Dispatcher};
+use dataplane::holds::Holds;
+use dataplane::store::hold::HoldKind;
+use dataplane::store::webhook::RecordWebhook;
+use messaging::clock::Clock;
+use messaging::content::{InboundContent, OutboundContent};
+use messaging::failure::FailureClass;
+use messaging::lifecycle::MessageStatus;
+use messaging::provider::{InboundMessage, ProviderFailure, StatusUpdate, WebhookEvent};
+
+use super::{refused, seconds};
+use crate::world::{CUSTOMER, World, dispatch, support, tenant};
+
+/// The customer writes, so that free-form text may be sent; and a message fails.
+async fn told(world: &World, context: &DispatchContext, failed: &str, class: FailureClass) {
+    let inbound = InboundMessage {
+        provider_message_id: "SM-in".into(),
+        from: CUSTOMER.parse().unwrap(),
+        from_user_id: None,
+        to: None,
+        profile_name: None,
+        content: InboundContent::Text { body: "hi".into() },
+        in_reply_to: None,
+        extra: BTreeMap::new(),
+    };
+    let failure = ProviderFailure { code: Some("1".into()), message: "no".into(), class };
+    let status = StatusUpdate {
+        provider_message_id: failed.into(),
+        attempt: None,
+        status: MessageStatus::Failed,
+        failure: Some(failure),
+        extra: BTreeMap::new(),
+    };
+    let events = vec![WebhookEvent::Inbound(inbound), WebhookEvent::Status(status)];
+    let now = world.clock.now();
+    let webhook = RecordWebhook {
+        tenant: tenant("shop"),
+        sender: support(),
+        id: "whk_1".into(),
+        received_at: now,
+        url: String::new(),
+        headers: "{}".into(),
+        body: serde_json::to_vec(&events).unwrap().into(),
+        events,
+        left_to_others_at: now,
+    };
+    world.store.record_webhook(webhook).await.unwrap();
+    let (mut applier, _) = Applier::new(ApplyContext {
+        store: Arc::clone(&world.store),
+        configs: Arc::clone(&world.configs),
+        clock: Arc::clone(&world.clock) as _,
+        metrics: Arc::clone(&world.metrics),
+        brakes: Arc::clone(&context.brakes),
+        holds: Arc::clone(&world.holds),
+        ask_after: std::time::Duration::from_secs(600),
+    });
+    assert_eq!(applier.turn().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_status_that_tells_of_a_template_stops_the_template_and_one_of_the_sender_the_sender() {
+    for (class, text_leaves) in
+        [(FailureClass::Template, true), (FailureClass::Sender, false), (FailureClass::Request, true)]
+    {
+        let world = World::new().await;
+        world.tenant("shop", |_| ());
+        let context = world.dispatching(|_| ());
+        let mut dispatcher = Dispatcher::new(context.clone());
+        let first = world.accept("shop", |_| ()).await;
+        dispatch(&mut dispatcher, &world.clock).await;
+        let id = world.record("shop", first).await.message.provider_message_id.unwrap();
+        told(&world, &context, &id, class).await;
+        assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
+
+        let template = world.accept("shop", |_| ()).await;
+        let text = world.accept("shop", |m| m.content = OutboundContent::Text { body: "hello".into() }).await;
+        dispatch(&mut dispatcher, &world.clock).await;
+        let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
+        assert_eq!(world.status("shop", template).await, left(class == FailureClass::Request), "{class:?}");
+        assert_eq!(world.status("shop", text).await, left(text_leaves), "{class:?}");
+
+        world.clock.advance(seconds(60));
+        dispatch(&mut dispatcher, &world.clock).await;
+        for message in [template, text] {
+            assert_eq!(world.status("shop", message).await, MessageStatus::Accepted, "it rests for a while only");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_status_stops_rests_on_every_replica() {
+    for (class, text_leaves) in [(FailureClass::Template, true), (FailureClass::Sender, false)] {
+        let world = World::new().await;
+        world.tenant("shop", |_| ());
+        let first = world.accept("shop", |_| ()).await;
+        let context = world.dispatching(|_| ());
+        dispatch(&mut Dispatcher::new(context.clone()), &world.clock).await;
+        let id = world.record("shop", first).await.message.provider_message_id.unwrap();
+        told(&world, &context, &id, class).await;
+        let template = world.accept("shop", |_| ()).await;
+        let text = world.accept("shop", |m| m.content = OutboundContent::Text { body: "hello".into() }).await;
+        // It has brakes of its own, and asks the store what is held.
+        let holds = Arc::new(Holds::new(Arc::clone(&world.store), Arc::clone(&world.clock) as _));
+        holds.refresh().await.unwrap();
+        let mut other = Dispatcher::new(DispatchContext { holds, ..world.dispatching(|_| ()) });
+        dispatch(&mut other, &world.clock).await;
+        let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
+        assert_eq!(world.status("shop", template).await, left(false), "{class:?}");
+        assert_eq!(world.status("shop", text).await, left(text_leaves), "{class:?}");
+        world.clock.advance(seconds(60));
+        dispatch(&mut other, &world.clock).await;
+        assert_eq!(world.status("shop", template).await, MessageStatus::Accepted);
+    }
+}
+
+#[tokio::test]
+async fn what_an_answer_stops_rests_on_every_replica_and_is_written_once() {
+    for class in [FailureClass::Template, FailureClass::Sender] {
+        let world = World::new().await;
+        world.tenant("shop", |_| ());
+        for _ in 0..3 {
+            world.accept("shop", |_| ()).await;
+        }
+        let provider = world.provider("shop");
+        provider.will_answer((0..3).map(|_| refused(class, "1", None)).collect::<Vec<_>>());
+        dispatch(&mut world.dispatcher(), &world.clock).await;
+        let calls = provider.calls();
+        let held = world.store.holds(world.clock.now()).await.unwrap();
+        assert_eq!(held.len(), 1, "{held:?}");
+        assert_eq!((held[0].kind, held[0].until), (HoldKind::Breaker, world.clock.now() + seconds(60)));
+        let waits = world.accept("shop", |_| ()).await;
+        dispatch(&mut world.dispatcher(), &world.clock).await;
+        assert_eq!((provider.calls(), world.status("shop", waits).await), (calls, MessageStatus::Queued), "{class:?}");
+    }
+}
