@@ -45,7 +45,7 @@ use super::webhook::{
 use super::{PostgresUrl, Signals, Store, StoreError};
 
 /// Connections that add to the log, on PostgreSQL.
-const LOGS: usize = 2;
+const LOGS: usize = 1;
 
 /// A store over SQLite or PostgreSQL.
 #[derive(Debug)]
