@@ -11,6 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+/// What a request allocates on one thread, the store's writer frees on another, many times a second; the system's
+/// allocator takes a lock for each.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The data plane of whatsapp-operator: webhooks in, messages out, events to tenants.
 #[derive(Debug, Parser)]
 #[command(name = "whatsapp-dataplane", version)]

@@ -1,5 +1,6 @@
 //! Events that this process has just recorded, on their way to being applied without being read again.
 
+use messaging::provider::WebhookEvent;
 use tokio::sync::mpsc;
 
 use crate::store::webhook::{LoggedEvent, LoggedEventRef, RecordWebhook, Recorded as Outcome, dedupe_key};
@@ -78,17 +79,14 @@ pub struct RecordedWebhook {
     sender: messaging::id::SenderName,
     id: String,
     received_at: jiff::Timestamp,
-    events: Vec<messaging::provider::WebhookEvent>,
+    events: Vec<WebhookEvent>,
 }
 
-impl From<&RecordWebhook> for RecordedWebhook {
-    fn from(webhook: &RecordWebhook) -> Self {
-        Self {
-            tenant: webhook.tenant.clone(),
-            sender: webhook.sender.clone(),
-            id: webhook.id.clone(),
-            received_at: webhook.received_at,
-            events: webhook.events.clone(),
-        }
+impl RecordedWebhook {
+    /// `events` are those of its keys, in their order.
+    pub fn new(webhook: &RecordWebhook, events: Vec<WebhookEvent>) -> Self {
+        let RecordWebhook { tenant, sender, id, received_at, .. } = webhook;
+        let (tenant, sender, id) = (tenant.clone(), sender.clone(), id.clone());
+        Self { tenant, sender, id, received_at: *received_at, events }
     }
 }

@@ -23,7 +23,7 @@ use crate::apply::RecordedWebhook;
 use crate::config::{Sender, Tenant};
 use crate::metrics::{WebhookLabel, WebhookResult};
 use crate::store::StoreError;
-use crate::store::webhook::{APPLIED_WITHIN, RecordWebhook, Recorded};
+use crate::store::webhook::{APPLIED_WITHIN, RecordWebhook, Recorded, dedupe_keys};
 
 /// Nothing is said to the customer by answering their webhook.
 const NO_REPLY: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
@@ -106,10 +106,10 @@ async fn take(
         headers: kept_headers(&parts.headers),
         url,
         body,
-        events,
+        dedupe_keys: dedupe_keys(&events),
         left_to_others_at: if context.fresh.is_some() { after(now, APPLIED_WITHIN) } else { now },
     };
-    let fresh = context.fresh.as_ref().map(|fresh| (fresh, RecordedWebhook::from(&webhook)));
+    let fresh = context.fresh.as_ref().map(|fresh| (fresh, RecordedWebhook::new(&webhook, events)));
     match context.store.record_webhook(webhook).await {
         Ok(recorded) => {
             if let Some((fresh, webhook)) = fresh {

@@ -33,7 +33,7 @@ pub use self::summary::{Counts, Summary};
 use crate::apply;
 use crate::config::{Sender, Tenant};
 use crate::http::addressee;
-use crate::store::webhook::{RecordWebhook, ReplayFilter, StoredWebhook};
+use crate::store::webhook::{RecordWebhook, ReplayFilter, StoredWebhook, dedupe_keys};
 use crate::store::{Store, StoreError};
 
 /// Webhooks that are read, translated and recorded together.
@@ -149,7 +149,7 @@ impl Replay<'_> {
         sender: Sender<'_>,
         selection: &Selection,
         summary: &mut Summary,
-    ) -> Option<RecordWebhook> {
+    ) -> Option<Translated> {
         let kind = apply::kind(&stored.url);
         let events = apply::translate(sender.provider.as_ref(), &stored);
         let addressee = addressee(&self.tenant, sender, &events).name.clone();
@@ -168,16 +168,12 @@ impl Replay<'_> {
         if unreadable {
             tracing::debug!(webhook = id, "a webhook of the log still cannot be read");
         }
-        (!kept.is_empty()).then(|| RecordWebhook {
-            tenant,
-            sender: addressee,
-            id,
-            received_at,
-            url,
-            headers,
-            body,
-            events: kept,
-            left_to_others_at: self.clock.now(),
+        (!kept.is_empty()).then(|| {
+            let (dedupe_keys, left_to_others_at) = (dedupe_keys(&kept), self.clock.now());
+            let sender = addressee;
+            let webhook =
+                RecordWebhook { tenant, sender, id, received_at, url, headers, body, dedupe_keys, left_to_others_at };
+            Translated { webhook, events: kept }
         })
     }
 
@@ -185,17 +181,16 @@ impl Replay<'_> {
     /// sender whose URL was called.
     async fn without_known(
         &self,
-        webhooks: Vec<RecordWebhook>,
+        webhooks: Vec<Translated>,
         called: &SenderName,
         summary: &mut Summary,
-    ) -> Result<Vec<RecordWebhook>, ReplayError> {
+    ) -> Result<Vec<Translated>, ReplayError> {
         let mut keys: BTreeMap<&SenderName, Vec<String>> = BTreeMap::new();
-        for webhook in &webhooks {
-            let of_webhook = webhook.dedupe_keys();
+        for Translated { webhook, .. } in &webhooks {
             if webhook.sender != *called {
-                keys.entry(called).or_default().extend(of_webhook.iter().cloned());
+                keys.entry(called).or_default().extend(webhook.dedupe_keys.iter().cloned());
             }
-            keys.entry(&webhook.sender).or_default().extend(of_webhook);
+            keys.entry(&webhook.sender).or_default().extend(webhook.dedupe_keys.iter().cloned());
         }
         let mut known: BTreeMap<SenderName, HashSet<String>> = BTreeMap::new();
         for (sender, keys) in keys {
@@ -204,26 +199,26 @@ impl Replay<'_> {
         }
         let is_known = |sender: &SenderName, key: &String| known.get(sender).is_some_and(|keys| keys.contains(key));
         let mut unknown = Vec::new();
-        for mut webhook in webhooks {
-            let keys = webhook.dedupe_keys();
-            let events = std::mem::take(&mut webhook.events);
-            for (key, event) in keys.iter().zip(events) {
-                if is_known(&webhook.sender, key) || is_known(called, key) {
+        for Translated { mut webhook, events } in webhooks {
+            let keys = std::mem::take(&mut webhook.dedupe_keys);
+            let mut left = Vec::new();
+            for (key, event) in keys.into_iter().zip(events) {
+                if is_known(&webhook.sender, &key) || is_known(called, &key) {
                     summary.count_duplicate(&event);
                 } else {
-                    webhook.events.push(event);
+                    webhook.dedupe_keys.push(key);
+                    left.push(event);
                 }
             }
-            if !webhook.events.is_empty() {
-                unknown.push(webhook);
+            if !left.is_empty() {
+                unknown.push(Translated { webhook, events: left });
             }
         }
         Ok(unknown)
     }
 
-    async fn record(&self, webhooks: Vec<RecordWebhook>, summary: &mut Summary) -> Result<(), ReplayError> {
-        let recorded = webhooks.into_iter().map(|webhook| async move {
-            let events = webhook.events.clone();
+    async fn record(&self, webhooks: Vec<Translated>, summary: &mut Summary) -> Result<(), ReplayError> {
+        let recorded = webhooks.into_iter().map(|Translated { webhook, events }| async move {
             self.store.record_replayed(webhook).await.map(|recorded| (events, recorded))
         });
         for recorded in join_all(recorded).await {
@@ -236,11 +231,17 @@ impl Replay<'_> {
     }
 }
 
+/// A webhook of the log, with those of its events that are wanted.
+struct Translated {
+    webhook: RecordWebhook,
+    events: Vec<WebhookEvent>,
+}
+
 /// Counts as [`Replay::record`] would.
-fn would_record(webhooks: &[RecordWebhook], would_be_new: &mut HashSet<(SenderName, String)>, summary: &mut Summary) {
-    for webhook in webhooks {
-        for (key, event) in webhook.dedupe_keys().into_iter().zip(&webhook.events) {
-            if would_be_new.insert((webhook.sender.clone(), key)) {
+fn would_record(webhooks: &[Translated], would_be_new: &mut HashSet<(SenderName, String)>, summary: &mut Summary) {
+    for Translated { webhook, events } in webhooks {
+        for (key, event) in webhook.dedupe_keys.iter().zip(events) {
+            if would_be_new.insert((webhook.sender.clone(), key.clone())) {
                 summary.count_new(event);
             } else {
                 summary.count_duplicate(event);

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -14,10 +13,10 @@ use messaging::id::{MessageId, SenderName, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use super::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
-use super::database::Readers;
 use super::database::migrations::{self, Dialect};
 use super::database::postgres::{PostgresConnection, PostgresReaders, Target};
 use super::database::sqlite::{Options, SqliteConnection, SqliteReaders};
+use super::database::{Connection, Readers};
 use super::engine::committer::{self, Committer, Submit};
 use super::hold::{Hold, LiftHold, PutHold};
 use super::message::{
@@ -45,16 +44,15 @@ use super::webhook::{
 use super::{PostgresUrl, Signals, Store, StoreError};
 
 /// Connections that add to the log, on PostgreSQL.
-const LOGS: usize = 1;
+const LOGS: usize = 2;
 
 /// A store over SQLite or PostgreSQL.
 #[derive(Debug)]
 pub struct SqlStore {
     readers: Box<dyn Readers>,
     /// Webhooks that are only added to the log. On PostgreSQL they have connections of their own, so that nothing but
-    /// other webhooks stands before them, and one group is on its way to the disk while the next is taken.
-    logs: Vec<Arc<Submit>>,
-    next_log: AtomicUsize,
+    /// other webhooks stands before them.
+    log: Arc<Submit>,
     /// Everything else.
     changes: Arc<Submit>,
     /// Where the log's days are made and dropped, on a connection of their own; `None` where they are not kept apart.
@@ -115,12 +113,11 @@ impl SqlStore {
         let mut connection = SqliteConnection::open(options.clone())?;
         migrations::run(&mut connection, Dialect::Sqlite).await?;
         let signals = Arc::new(Signals::default());
-        let (submit, committer) = committer::new(Box::new(connection), Arc::clone(&signals));
+        let (submit, committers) = committer::new(vec![Box::new(connection)], &signals);
         let submit = Arc::new(submit);
         let readers = Box::new(SqliteReaders::new(options));
-        let (logs, next_log) = (vec![Arc::clone(&submit)], AtomicUsize::new(0));
-        let store = Self { readers, logs, next_log, changes: submit, days: None, signals };
-        Ok((store, Writers { committers: vec![committer], blocking: true }))
+        let store = Self { readers, log: Arc::clone(&submit), changes: submit, days: None, signals };
+        Ok((store, Writers { committers, blocking: true }))
     }
 
     /// Connects to a PostgreSQL database, bringing its schema up to date where needed. Any number of replicas may.
@@ -130,27 +127,25 @@ impl SqlStore {
         warn_of_narrowed_promises(&mut connection).await?;
         migrations::run(&mut connection, Dialect::Postgres).await?;
         let signals = Arc::new(Signals::default());
-        let (changes, committer) = committer::new(Box::new(connection), Arc::clone(&signals));
-        let (mut logs, mut committers) = (Vec::new(), vec![committer]);
+        let (changes, mut committers) = committer::new(vec![Box::new(connection)], &signals);
+        let mut connections: Vec<Box<dyn Connection>> = Vec::new();
         for _ in 0..LOGS {
-            let connection = PostgresConnection::open(target.clone()).await?;
-            let (log, committer) = committer::new(Box::new(connection), Arc::clone(&signals));
-            logs.push(Arc::new(log));
-            committers.push(committer);
+            connections.push(Box::new(PostgresConnection::open(target.clone()).await?));
         }
+        let (log, of_log) = committer::new(connections, &signals);
+        committers.extend(of_log);
         let readers = Box::new(PostgresReaders::new(target.clone()));
-        let (changes, next_log) = (Arc::new(changes), AtomicUsize::new(0));
-        let store = Self { readers, logs, next_log, changes, days: Some(target), signals };
+        let (log, changes) = (Arc::new(log), Arc::new(changes));
+        let store = Self { readers, log, changes, days: Some(target), signals };
         Ok((store, Writers { committers, blocking: false }))
     }
 }
 
 impl SqlStore {
-    /// The log's next connection in turn.
-    fn log(&self) -> &Submit {
-        let turn = self.next_log.fetch_add(1, Ordering::Relaxed);
-        // There is at least one.
-        self.logs.get(turn % self.logs.len().max(1)).unwrap_or(&self.changes)
+    /// Those whom writes are handed to, each once.
+    fn submits(&self) -> impl Iterator<Item = &Submit> {
+        let log = (!Arc::ptr_eq(&self.log, &self.changes)).then_some(self.log.as_ref());
+        log.into_iter().chain([self.changes.as_ref()])
     }
 }
 
@@ -180,11 +175,11 @@ impl Store for SqlStore {
     }
 
     async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
-        self.log().webhook(webhook).await
+        self.log.webhook(webhook).await
     }
 
     async fn record_replayed(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
-        self.log().statements(RecordReplayed(webhook)).await
+        self.log.statements(RecordReplayed(webhook)).await
     }
 
     async fn known_dedupe_keys(
@@ -401,20 +396,18 @@ impl Store for SqlStore {
     }
 
     fn waiting(&self) -> usize {
-        let logs = self.logs.iter().filter(|log| !Arc::ptr_eq(log, &self.changes));
-        self.changes.waiting() + logs.map(|log| log.waiting()).sum::<usize>()
+        self.submits().map(Submit::waiting).sum()
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.log().statements(Nothing).await
+        self.log.statements(Nothing).await
     }
 
     async fn close(&self) {
         // Writers last: as the last of all connections SQLite's folds the log into the file.
         self.readers.close().await;
-        for log in self.logs.iter().filter(|log| !Arc::ptr_eq(log, &self.changes)) {
-            log.close().await;
+        for submit in self.submits() {
+            submit.close().await;
         }
-        self.changes.close().await;
     }
 }

@@ -28,16 +28,15 @@ pub struct RecordWebhook {
     pub headers: String,
     /// Byte for byte.
     pub body: bytes::Bytes,
-    pub events: Vec<WebhookEvent>,
+    /// What each of its events is known by, so that it is taken once: see [`dedupe_keys`].
+    pub dedupe_keys: Vec<String>,
     /// When any replica may apply the events: at once, or when the one that records them has not for so long.
     pub left_to_others_at: Timestamp,
 }
 
-impl RecordWebhook {
-    /// What each event is known by, so that it is taken once.
-    pub fn dedupe_keys(&self) -> Vec<String> {
-        self.events.iter().map(dedupe_key).collect()
-    }
+/// What each event of a webhook is known by.
+pub fn dedupe_keys(events: &[WebhookEvent]) -> Vec<String> {
+    events.iter().map(dedupe_key).collect()
 }
 
 /// What an event is known by.
@@ -73,7 +72,7 @@ impl Recorded {
 pub struct LoggedEventRef {
     pub tenant: TenantId,
     pub sender: SenderName,
-    /// What it is known by: see [`RecordWebhook::dedupe_keys`].
+    /// What it is known by: see [`dedupe_key`].
     pub dedupe_key: String,
     /// The webhook that brought it first.
     pub webhook: String,

@@ -17,7 +17,7 @@ use crate::metrics::Repair;
 use crate::store::StoreError;
 use crate::store::queue::Fenced;
 use crate::store::sweep::{ClaimSweep, FinishSweep};
-use crate::store::webhook::RecordWebhook;
+use crate::store::webhook::{RecordWebhook, dedupe_keys};
 
 /// What is missing is recorded oldest first, so that of two keywords the later holds; of more than this, in parts.
 const HELD_AT_MOST: usize = 5_000;
@@ -134,7 +134,7 @@ impl Sweep<'_> {
             url: entry.url,
             headers: "{}".to_owned(),
             body: entry.body.into(),
-            events,
+            dedupe_keys: dedupe_keys(&events),
             left_to_others_at: now,
         };
         let recorded = store.record_webhook(webhook).await?;

@@ -7,7 +7,7 @@ use dataplane::event;
 use dataplane::replay::progress::Silent;
 use dataplane::replay::{Counts, Kind, Progress, Replay, ReplayError, Summary, Wanted, command};
 use dataplane::store::message::MessageFilter;
-use dataplane::store::webhook::RecordWebhook;
+use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
 use messaging::id::MessageId;
@@ -70,7 +70,7 @@ async fn came(listeners: &Listeners, url: &str, body: &str, then: Then) {
         url: url.to_owned(),
         headers: "{}".into(),
         body: body.to_owned().into(),
-        events,
+        dedupe_keys: dedupe_keys(&events),
         left_to_others_at: now,
     };
     listeners.database.store().record_webhook(webhook).await.unwrap();

@@ -9,7 +9,7 @@ use dataplane::budget::Budget;
 use dataplane::clock::SystemClock;
 use dataplane::config::{Applied, Configs};
 use dataplane::dispatch::brakes::Brakes;
-use dataplane::store::webhook::RecordWebhook;
+use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
 use dataplane::sweep::{SweepContext, SweepOptions, Sweeper};
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
@@ -140,7 +140,7 @@ impl Swept {
             url: told.url,
             headers: "{}".into(),
             body: told.body.into(),
-            events,
+            dedupe_keys: dedupe_keys(&events),
             left_to_others_at: now,
         };
         !self.world.store.record_webhook(webhook).await.unwrap().is_duplicate()

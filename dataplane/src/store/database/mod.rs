@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use messaging::id::TenantId;
 
 use self::schema::{Finder, Table};
-use self::value::{Row, Value};
+use self::value::{Lent, Row, Value};
 use super::StoreError;
 
 /// Rows to find: for each key, every row of the table that has it.
@@ -43,11 +43,11 @@ pub(super) enum Change {
 
 /// What is to be added to the log.
 #[derive(Debug)]
-pub(super) struct LogEntries {
+pub(super) struct LogEntries<'a> {
     /// Rows of [`schema::EVENTS`].
-    pub(super) events: Vec<Vec<Value>>,
+    pub(super) events: Vec<[Lent<'a>; 8]>,
     /// Rows of [`schema::WEBHOOKS`], and 1 where the webhook is kept though none of its events is new, else 0.
-    pub(super) webhooks: Vec<Vec<Value>>,
+    pub(super) webhooks: Vec<[Lent<'a>; 8]>,
 }
 
 /// A connection that writes. Between `begin` and `commit` everything is one transaction.
@@ -76,7 +76,7 @@ pub(super) trait Connection: Send {
 
     /// Adds to the log the events whose key is new, and the webhooks that brought one. Tells of each event whether it
     /// was new.
-    async fn log(&mut self, entries: LogEntries) -> Result<Vec<bool>, StoreError>;
+    async fn log(&mut self, entries: LogEntries<'_>) -> Result<Vec<bool>, StoreError>;
 
     /// Runs a statement once for each list of parameters; answers with the rows of each.
     async fn query(&mut self, sql: &'static str, parameters: Vec<Vec<Value>>) -> Result<Vec<Vec<Row>>, StoreError>;

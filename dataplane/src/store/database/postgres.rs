@@ -22,8 +22,8 @@ use tokio_postgres::types::ToSql;
 use self::arrays::{columns, read, unnest};
 pub(in crate::store) use self::connect::{Durability, Target};
 use self::connect::{Link, failed};
-use super::schema::{EVENTS, Finder, Table, WEBHOOKS};
-use super::value::{Kind, Row, Value};
+use super::schema::{EVENT_POSITION, EVENT_WEBHOOK, EVENTS, Finder, Table, WEBHOOKS};
+use super::value::{Kind, Lent, Row, Value};
 use super::{Change, Connection, LogEntries, Lookup, Readers};
 use crate::store::StoreError;
 
@@ -94,8 +94,8 @@ fn lock_of(tenant: &TenantId) -> i32 {
 
 fn insert(table: &Table) -> String {
     let names: Vec<_> = table.names().collect();
-    let from = unnest(table.columns, 1);
-    format!("INSERT INTO {} ({}) SELECT * FROM {from} ON CONFLICT DO NOTHING", table.name, names.join(", "))
+    let rows = arrays::select(table.columns, 1);
+    format!("INSERT INTO {} ({}) {rows} ON CONFLICT DO NOTHING", table.name, names.join(", "))
 }
 
 fn update(table: &Table) -> String {
@@ -137,23 +137,25 @@ fn flagged_webhooks() -> Vec<(&'static str, Kind)> {
     WEBHOOKS.columns.iter().copied().chain([("always", Kind::Int)]).collect()
 }
 
-/// One statement, and so one transaction where there is none: one round trip, and one flush to disk.
+/// One statement, and so one transaction where there is none: one round trip, and one flush to disk. Answers with the
+/// events that were known before, which are few: by their webhook and their place in it. As long as there are none,
+/// nothing is looked up.
 static LOG: LazyLock<String> = LazyLock::new(|| {
     let (events, webhooks): (Vec<_>, Vec<_>) = (EVENTS.names().collect(), WEBHOOKS.names().collect());
-    let flagged = flagged_webhooks();
-    let flagged_names: Vec<_> = flagged.iter().map(|(name, _)| *name).collect();
-    let key = EVENTS.names().take(EVENTS.key).collect::<Vec<_>>().join(", ");
     format!(
-        "WITH logged AS (INSERT INTO {} ({}) SELECT * FROM {} ON CONFLICT DO NOTHING RETURNING {key}, webhook),
-         kept AS (INSERT INTO {} ({webhooks}) SELECT {webhooks} FROM {} AS w({})
-           WHERE (always = 1 OR id IN (SELECT webhook FROM logged)) IS TRUE)
-         SELECT {key} FROM logged",
+        "WITH logged AS (INSERT INTO {} ({}) {} ON CONFLICT DO NOTHING RETURNING webhook, position),
+         counted AS (SELECT count(*) = cardinality($1) AS all_are_new FROM logged),
+         kept AS (INSERT INTO {} ({webhooks}) SELECT {webhooks} FROM ({}) AS offered
+           WHERE ((SELECT all_are_new FROM counted) OR always = 1 OR id IN (SELECT webhook FROM logged)) IS TRUE)
+         SELECT webhook, position FROM ({}) AS offered
+         WHERE NOT (SELECT all_are_new FROM counted)
+           AND (webhook, position) NOT IN (SELECT webhook, position FROM logged)",
         EVENTS.name,
         events.join(", "),
-        unnest(EVENTS.columns, 1),
+        arrays::select(EVENTS.columns, 1),
         WEBHOOKS.name,
-        unnest(&flagged, EVENTS.columns.len() + 1),
-        flagged_names.join(", "),
+        arrays::select(&flagged_webhooks(), EVENTS.columns.len() + 1),
+        arrays::select(EVENTS.columns, 1),
         webhooks = webhooks.join(", "),
     )
 });
@@ -255,7 +257,7 @@ impl Connection for PostgresConnection {
         true
     }
 
-    async fn log(&mut self, entries: LogEntries) -> Result<Vec<bool>, StoreError> {
+    async fn log(&mut self, entries: LogEntries<'_>) -> Result<Vec<bool>, StoreError> {
         let LogEntries { events, webhooks } = entries;
         within(async {
             let link = if self.in_transaction { self.open_link()? } else { self.link().await? };
@@ -263,12 +265,14 @@ impl Connection for PostgresConnection {
             let mut arrays = columns(EVENTS.columns, &events);
             arrays.extend(columns(&flagged_webhooks(), &webhooks));
             let parameters: Vec<_> = arrays.iter().map(arrays::Column::as_parameter).collect();
-            let new = link.client.query(&statement, &parameters).await.map_err(failed)?;
-            if new.len() == events.len() {
-                return Ok(vec![true; events.len()]);
-            }
-            let new: HashSet<Vec<Value>> = new.iter().map(|row| Ok(read(row)?.0)).collect::<Result<_, StoreError>>()?;
-            Ok(events.iter().map(|row| row.get(..EVENTS.key).is_some_and(|key| new.contains(key))).collect())
+            let known = link.client.query(&statement, &parameters).await.map_err(failed)?;
+            let known = known.iter().map(|row| Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?)));
+            let known: HashSet<(&str, i64)> = known.collect::<Result<_, StoreError>>()?;
+            let is_known = |row: &[Lent<'_>]| match (row.get(EVENT_WEBHOOK), row.get(EVENT_POSITION)) {
+                (Some(Lent::Text(webhook)), Some(Lent::Int(position))) => known.contains(&(*webhook, *position)),
+                _ => false,
+            };
+            Ok(events.iter().map(|row| !is_known(row)).collect())
         })
         .await
     }

@@ -101,8 +101,9 @@ tables! {
     OUTBOX_LANES = "outbox_lanes" (3, 0) [tenant: Text, sender: Text, sink: Text];
 }
 
-/// The column of [`EVENTS`] that names the webhook, and the one of [`WEBHOOKS`] that is its name.
+/// The columns of [`EVENTS`] that name the webhook and the place in it, and the one of [`WEBHOOKS`] that is its name.
 pub(in crate::store) const EVENT_WEBHOOK: usize = 4;
+pub(in crate::store) const EVENT_POSITION: usize = 5;
 pub(in crate::store) const WEBHOOK_ID: usize = 2;
 
 /// Attempts by the id that the provider gave.

@@ -14,7 +14,7 @@ use rusqlite::{CachedStatement, Connection as Database, OpenFlags, ToSql, params
 use tokio::sync::Semaphore;
 
 use super::schema::{EVENT_WEBHOOK, EVENTS, Finder, Table, WEBHOOK_ID, WEBHOOKS};
-use super::value::{Row, Value};
+use super::value::{Lent, Row, Value};
 use super::{Change, Connection, LogEntries, Lookup, Readers};
 use crate::store::StoreError;
 
@@ -32,6 +32,16 @@ impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Null => ValueRef::Null,
+            Self::Int(number) => ValueRef::Integer(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+impl ToSql for Lent<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
             Self::Int(number) => ValueRef::Integer(*number),
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
             Self::Blob(bytes) => ValueRef::Blob(bytes),
@@ -147,6 +157,10 @@ fn read(value: ValueRef<'_>) -> Result<Value, StoreError> {
     })
 }
 
+fn text<'a>(row: &[Lent<'a>], column: usize) -> Option<&'a str> {
+    if let Some(Lent::Text(text)) = row.get(column) { Some(text) } else { None }
+}
+
 #[async_trait]
 impl Connection for SqliteConnection {
     async fn begin(&mut self, _: &BTreeSet<TenantId>) -> Result<(), StoreError> {
@@ -217,7 +231,7 @@ impl Connection for SqliteConnection {
         Ok(())
     }
 
-    async fn log(&mut self, entries: LogEntries) -> Result<Vec<bool>, StoreError> {
+    async fn log(&mut self, entries: LogEntries<'_>) -> Result<Vec<bool>, StoreError> {
         let LogEntries { events, webhooks } = entries;
         let mut statement = self.statement(EVENTS.name, Verb::Insert, || insert(&EVENTS))?;
         let new: Vec<bool> = events
@@ -225,12 +239,12 @@ impl Connection for SqliteConnection {
             .map(|row| Ok(statement.execute(params_from_iter(row))? == 1))
             .collect::<Result<_, StoreError>>()?;
         drop(statement);
-        let brought: HashSet<&Value> =
-            events.iter().zip(&new).filter(|(_, new)| **new).filter_map(|(row, _)| row.get(EVENT_WEBHOOK)).collect();
+        let brought = events.iter().zip(&new).filter(|(_, new)| **new);
+        let brought: HashSet<&str> = brought.filter_map(|(row, _)| text(row, EVENT_WEBHOOK)).collect();
         let mut statement = self.statement(WEBHOOKS.name, Verb::Insert, || insert(&WEBHOOKS))?;
         for row in &webhooks {
-            let (Some((always, row)), Some(id)) = (row.split_last(), row.get(WEBHOOK_ID)) else { continue };
-            if *always == Value::Int(1) || brought.contains(id) {
+            let (Some((always, row)), Some(id)) = (row.split_last(), text(row, WEBHOOK_ID)) else { continue };
+            if *always == Lent::Int(1) || brought.contains(id) {
                 statement.execute(params_from_iter(row))?;
             }
         }

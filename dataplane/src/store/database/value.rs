@@ -13,6 +13,36 @@ pub(in crate::store) enum Value {
     Blob(Bytes),
 }
 
+/// A value where it is: what is written once need not be copied first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Lent<'a> {
+    Int(i64),
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+/// What can be looked at as a value; `None` is null.
+pub(in crate::store) trait Lend {
+    fn lend(&self) -> Option<Lent<'_>>;
+}
+
+impl Lend for Value {
+    fn lend(&self) -> Option<Lent<'_>> {
+        match self {
+            Self::Null => None,
+            Self::Int(number) => Some(Lent::Int(*number)),
+            Self::Text(text) => Some(Lent::Text(text)),
+            Self::Blob(bytes) => Some(Lent::Blob(bytes)),
+        }
+    }
+}
+
+impl Lend for Lent<'_> {
+    fn lend(&self) -> Option<Lent<'_>> {
+        Some(*self)
+    }
+}
+
 /// What a column may hold besides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Kind {

@@ -1,4 +1,4 @@
-//! Group commit: one task takes every write that waits, makes them in one transaction, commits, and answers them all.
+//! Group commit: a task takes every write that waits, makes them in one transaction, commits, and answers them all.
 //!
 //! There is no timer. An idle store answers in one commit; a busy one shares each commit among those who waited for the
 //! one before. A write that fails harms only itself: its group is rolled back and each of the group is then made alone.
@@ -6,10 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc, watch};
-
 use super::job::{Answer, Job, Pending, PendingWebhook, Statements};
 use super::rows::Rows;
+use super::waiting::{Place, Waiting};
 use crate::store::database::Connection;
 use crate::store::operations::Operation;
 use crate::store::signals::Bells;
@@ -17,103 +16,69 @@ use crate::store::statements::record;
 use crate::store::webhook::{RecordWebhook, Recorded};
 use crate::store::{Signals, StoreError};
 
-/// Writes that may wait. At the figures of one commit this is well under a second; who comes later is better told to
-/// come back.
-const WAITING: usize = 1024;
-/// Tenants' requests are shed when no more places than this are left, so that webhooks still find one.
-const KEPT_FOR_WEBHOOKS: usize = WAITING / 4;
-/// Writes in one transaction.
-const GROUP: usize = 512;
 /// No write looks at rows that depend on rows that depend on rows more often than this.
 const ROUNDS: usize = 12;
 
-/// Hands writes to a committer.
+/// Hands writes to the committers of one line.
 #[derive(Debug)]
-pub(in crate::store) struct Submit {
-    jobs: mpsc::Sender<Job>,
-    closing: Arc<Notify>,
-    closed: watch::Receiver<bool>,
-}
+pub(in crate::store) struct Submit(Arc<Waiting>);
 
 impl Submit {
     pub(in crate::store) async fn operation<O: Operation>(&self, write: O) -> Result<O::Answer, StoreError> {
         let (answer, outcome) = Answer::new();
-        self.hand_over(Job::Operation(Box::new(Pending { write, answer })))?;
+        self.0.push(Job::Operation(Box::new(Pending { write, answer })))?;
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
     pub(in crate::store) async fn statements<S: Statements>(&self, write: S) -> Result<S::Answer, StoreError> {
         let (answer, outcome) = Answer::new();
-        self.hand_over(Job::Statements(Box::new(Pending { write, answer })))?;
+        self.0.push(Job::Statements(Box::new(Pending { write, answer })))?;
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
     pub(in crate::store) async fn webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
         let (answer, outcome) = Answer::new();
-        self.hand_over(Job::Webhook(Box::new(PendingWebhook { webhook, answer })))?;
+        self.0.push(Job::Webhook(Box::new(PendingWebhook { webhook, answer })))?;
         outcome.await.unwrap_or(Err(StoreError::Closed))
-    }
-
-    fn hand_over(&self, job: Job) -> Result<(), StoreError> {
-        self.jobs.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
-        })
     }
 
     /// Webhooks can't be asked for again; a tenant's request can. So requests are shed first.
     pub(in crate::store) fn check_room_for_requests(&self) -> Result<(), StoreError> {
-        if self.jobs.capacity() <= KEPT_FOR_WEBHOOKS { Err(StoreError::Overloaded) } else { Ok(()) }
+        if self.0.has_room_for_requests() { Ok(()) } else { Err(StoreError::Overloaded) }
     }
 
     /// How many writes wait, those aside that are being written.
     pub(in crate::store) fn waiting(&self) -> usize {
-        self.jobs.max_capacity() - self.jobs.capacity()
+        self.0.len()
     }
 
     /// Waits until what was handed over is written, and takes nothing more.
     pub(in crate::store) async fn close(&self) {
-        self.closing.notify_one();
-        // An error means that the committer is gone, which is what is waited for.
-        drop(self.closed.clone().wait_for(|closed| *closed).await);
+        self.0.close().await;
     }
 }
 
-/// The one who writes on a connection.
+/// One who writes, on a connection of its own.
 pub(in crate::store) struct Committer {
     connection: Box<dyn Connection>,
-    jobs: mpsc::Receiver<Job>,
-    closing: Arc<Notify>,
-    closed: watch::Sender<bool>,
+    place: Place,
     signals: Arc<Signals>,
 }
 
-pub(in crate::store) fn new(connection: Box<dyn Connection>, signals: Arc<Signals>) -> (Submit, Committer) {
-    let (sender, jobs) = mpsc::channel(WAITING);
-    let closing = Arc::new(Notify::new());
-    let (closed, is_closed) = watch::channel(false);
-    let submit = Submit { jobs: sender, closing: Arc::clone(&closing), closed: is_closed };
-    (submit, Committer { connection, jobs, closing, closed, signals })
+/// A committer for each connection, all of one line.
+pub(in crate::store) fn new(connections: Vec<Box<dyn Connection>>, signals: &Arc<Signals>) -> (Submit, Vec<Committer>) {
+    let (waiting, places) = Waiting::new(connections.len());
+    let committer = |(connection, place)| Committer { connection, place, signals: Arc::clone(signals) };
+    (Submit(waiting), connections.into_iter().zip(places).map(committer).collect())
 }
 
 impl Committer {
     /// Writes until the store is closed.
     pub(in crate::store) async fn run(mut self) {
-        let mut group = Vec::with_capacity(GROUP);
-        loop {
-            tokio::select! {
-                biased;
-                () = self.closing.notified() => self.jobs.close(),
-                taken = self.jobs.recv_many(&mut group, GROUP) => {
-                    if taken == 0 {
-                        break;
-                    }
-                    self.write(std::mem::take(&mut group)).await;
-                }
-            }
+        while let Some(group) = self.place.next().await {
+            self.write(group).await;
         }
         self.connection.close().await;
-        self.closed.send_replace(true);
     }
 
     async fn write(&mut self, mut group: Vec<Job>) {

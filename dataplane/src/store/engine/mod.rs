@@ -5,12 +5,13 @@
 //! rows in one statement, and committed once for all. So a group of five hundred writes costs a handful of statements,
 //! on either database, and no write knows that there is a database at all.
 //!
-//! [`committer`] runs the groups of [`job`]s; [`rows`] is what a group works on; [`records`] is how each kind of row is kept.
+//! [`waiting`] is the line of [`job`]s; [`committer`] runs groups of them; [`rows`] is what a group works on; [`records`] is how each kind of row is kept.
 
 pub(super) mod committer;
 pub(super) mod job;
 pub(super) mod records;
 pub(super) mod rows;
+mod waiting;
 
 use super::StoreError;
 

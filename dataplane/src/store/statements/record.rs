@@ -6,7 +6,7 @@ use messaging::id::TenantId;
 
 use crate::store::StoreError;
 use crate::store::codec::micros;
-use crate::store::database::value::{Value, values};
+use crate::store::database::value::Lent;
 use crate::store::database::{Connection, LogEntries};
 use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::signals::Bells;
@@ -60,11 +60,10 @@ async fn write(
     raw_webhooks: Raw,
     bells: &mut Bells,
 ) -> Result<Vec<Recorded>, StoreError> {
-    let keys: Vec<Vec<String>> = webhooks.iter().map(|webhook| webhook.dedupe_keys()).collect();
     // Sorted, so that two replicas with the same keys wait for each other in one order.
     let mut offered: BTreeMap<EventKey<'_>, (&RecordWebhook, u32)> = BTreeMap::new();
-    for (webhook, keys) in webhooks.iter().zip(&keys) {
-        for (position, key) in (0_u32..).zip(keys) {
+    for webhook in webhooks {
+        for (position, key) in (0_u32..).zip(&webhook.dedupe_keys) {
             offered.entry(event_key(webhook, key)).or_insert((webhook, position));
         }
     }
@@ -72,7 +71,7 @@ async fn write(
     let raw = match raw_webhooks {
         Raw::KnownAlready => Vec::new(),
         // Without anything new it is not kept; without events it is, for somebody may want to know of it.
-        Raw::Kept => webhooks.iter().zip(&keys).map(|(webhook, keys)| webhook_row(webhook, keys.is_empty())).collect(),
+        Raw::Kept => webhooks.iter().map(|webhook| webhook_row(webhook)).collect(),
     };
     let new = connection.log(LogEntries { events: rows, webhooks: raw }).await?;
     let mut unclaimed: HashSet<EventKey<'_>> =
@@ -80,8 +79,9 @@ async fn write(
     bells.webhooks |= !unclaimed.is_empty();
 
     let mut recorded = Vec::with_capacity(webhooks.len());
-    for (webhook, keys) in webhooks.iter().zip(&keys) {
-        recorded.push(Recorded { new: keys.iter().map(|key| unclaimed.remove(&event_key(webhook, key))).collect() });
+    for webhook in webhooks {
+        let keys = webhook.dedupe_keys.iter().map(|key| event_key(webhook, key));
+        recorded.push(Recorded { new: keys.map(|key| unclaimed.remove(&key)).collect() });
     }
     Ok(recorded)
 }
@@ -90,28 +90,28 @@ fn event_key<'k>(webhook: &'k RecordWebhook, dedupe_key: &'k str) -> EventKey<'k
     (webhook.tenant.as_str(), webhook.sender.as_str(), dedupe_key)
 }
 
-fn webhook_row(w: &RecordWebhook, always: bool) -> Vec<Value> {
-    values![
-        w.tenant.as_str(),
-        micros(w.received_at),
-        w.id.as_str(),
-        w.sender.as_str(),
-        w.url.as_str(),
-        w.headers.as_str(),
-        w.body.clone(),
-        i64::from(always)
+fn webhook_row(w: &RecordWebhook) -> [Lent<'_>; 8] {
+    [
+        Lent::Text(w.tenant.as_str()),
+        Lent::Int(micros(w.received_at)),
+        Lent::Text(&w.id),
+        Lent::Text(w.sender.as_str()),
+        Lent::Text(&w.url),
+        Lent::Text(&w.headers),
+        Lent::Blob(&w.body),
+        Lent::Int(i64::from(w.dedupe_keys.is_empty())),
     ]
 }
 
-fn event_row((tenant, sender, key): EventKey<'_>, webhook: &RecordWebhook, position: u32) -> Vec<Value> {
-    values![
-        tenant,
-        sender,
-        key,
-        micros(webhook.received_at),
-        webhook.id.as_str(),
-        position,
-        micros(webhook.left_to_others_at),
-        0_i64
+fn event_row<'a>((tenant, sender, key): EventKey<'a>, webhook: &'a RecordWebhook, position: u32) -> [Lent<'a>; 8] {
+    [
+        Lent::Text(tenant),
+        Lent::Text(sender),
+        Lent::Text(key),
+        Lent::Int(micros(webhook.received_at)),
+        Lent::Text(&webhook.id),
+        Lent::Int(i64::from(position)),
+        Lent::Int(micros(webhook.left_to_others_at)),
+        Lent::Int(0),
     ]
 }

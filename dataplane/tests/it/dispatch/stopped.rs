@@ -7,7 +7,7 @@ use dataplane::apply::{Applier, ApplyContext};
 use dataplane::dispatch::{DispatchContext, Dispatcher};
 use dataplane::holds::Holds;
 use dataplane::store::hold::HoldKind;
-use dataplane::store::webhook::RecordWebhook;
+use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
 use messaging::clock::Clock;
 use messaging::content::{InboundContent, OutboundContent};
 use messaging::failure::FailureClass;
@@ -47,7 +47,7 @@ async fn told(world: &World, context: &DispatchContext, failed: &str, class: Fai
         url: String::new(),
         headers: "{}".into(),
         body: serde_json::to_vec(&events).unwrap().into(),
-        events,
+        dedupe_keys: dedupe_keys(&events),
         left_to_others_at: now,
     };
     world.store.record_webhook(webhook).await.unwrap();

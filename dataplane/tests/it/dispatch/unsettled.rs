@@ -10,7 +10,7 @@ use dataplane::dispatch::Dispatcher;
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::store::message::OnUnconfirmed;
-use dataplane::store::webhook::RecordWebhook;
+use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
 use messaging::clock::Clock;
 use messaging::content::{InboundContent, OutboundContent};
 use messaging::failure::FailureClass;
@@ -182,7 +182,7 @@ async fn opens_window(world: &World, name: &str) {
         url: String::new(),
         headers: "{}".into(),
         body: serde_json::to_vec(&events).unwrap().into(),
-        events,
+        dedupe_keys: dedupe_keys(&events),
         left_to_others_at: world.clock.now(),
     };
     world.store.record_webhook(webhook).await.unwrap();

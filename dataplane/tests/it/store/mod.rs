@@ -23,6 +23,7 @@ use dataplane::store::queue::{
 };
 use dataplane::store::webhook::{
     Applied, ApplyEvent, ClaimUnapplied, Consequence, Received, RecordWebhook, Recorded, WaitingEvent, dedupe_key,
+    dedupe_keys,
 };
 use dataplane::store::{PostgresUrl, SqlStore, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -282,7 +283,7 @@ pub(crate) fn webhook(seconds: i64, events: Vec<WebhookEvent>) -> RecordWebhook 
         url: "https://hooks.example/".into(),
         headers: "{}".into(),
         body: serde_json::to_vec(&events).unwrap().into(),
-        events,
+        dedupe_keys: dedupe_keys(&events),
         left_to_others_at: at(seconds),
     }
 }

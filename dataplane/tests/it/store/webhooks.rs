@@ -3,7 +3,7 @@
 use dataplane::store::Store;
 use dataplane::store::outbox::ClaimEvents;
 use dataplane::store::queue::{AttemptResult, Fenced};
-use dataplane::store::webhook::{Applied, Consequence, Keyword, Recorded, ReplayFilter, StoredWebhook};
+use dataplane::store::webhook::{Applied, Consequence, Keyword, Recorded, ReplayFilter, StoredWebhook, dedupe_key};
 use futures::future::join_all;
 use jiff::SignedDuration;
 use messaging::event::CloudEvent;
@@ -81,7 +81,7 @@ async fn what_is_replayed_adds_its_new_events_and_no_second_webhook(store: &dyn 
     let read_now = serde_json::to_vec(&[unreadable.clone(), inbound("SM1")]).unwrap();
     let first = RecordWebhook { body: read_now.into(), ..webhook(0, vec![unreadable]) };
     store.record_webhook(first.clone()).await.unwrap();
-    let replayed = || RecordWebhook { events: vec![inbound("SM1")], ..first.clone() };
+    let replayed = || RecordWebhook { dedupe_keys: vec![dedupe_key(&inbound("SM1"))], ..first.clone() };
     assert_eq!(store.record_replayed(replayed()).await.unwrap().new, [true]);
     assert_eq!(store.record_replayed(replayed()).await.unwrap().new, [false]);
     assert_eq!(unapplied(store).await.len(), 2);

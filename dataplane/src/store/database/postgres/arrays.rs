@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use crate::store::StoreError;
-use crate::store::database::value::{Kind, Row, Value};
+use crate::store::database::value::{Kind, Lend, Lent, Row, Value};
 
 /// A column of many rows.
 #[derive(Debug)]
@@ -25,39 +25,46 @@ impl Column<'_> {
 }
 
 /// Turns rows into columns.
-pub(super) fn columns<'a>(kinds: &[(&'static str, Kind)], rows: &'a [Vec<Value>]) -> Vec<Column<'a>> {
+pub(super) fn columns<'a, V: Lend>(kinds: &[(&'static str, Kind)], rows: &'a [impl AsRef<[V]>]) -> Vec<Column<'a>>
+where
+    V: 'a,
+{
     let column = |i: usize, kind: Kind| {
-        let values = rows.iter().map(move |row| row.get(i));
+        let values = rows.iter().map(move |row| row.as_ref().get(i).and_then(Lend::lend));
         match kind {
-            Kind::Int => {
-                Column::Int(values.map(|v| if let Some(Value::Int(n)) = v { Some(*n) } else { None }).collect())
+            Kind::Int => Column::Int(values.map(|v| if let Some(Lent::Int(n)) = v { Some(n) } else { None }).collect()),
+            Kind::Text => {
+                Column::Text(values.map(|v| if let Some(Lent::Text(t)) = v { Some(t) } else { None }).collect())
             }
-            Kind::Text => Column::Text(
-                values.map(|v| if let Some(Value::Text(t)) = v { Some(t.as_str()) } else { None }).collect(),
-            ),
             Kind::Blob => {
-                Column::Blob(values.map(|v| if let Some(Value::Blob(b)) = v { Some(&b[..]) } else { None }).collect())
+                Column::Blob(values.map(|v| if let Some(Lent::Blob(b)) = v { Some(b) } else { None }).collect())
             }
         }
     };
     kinds.iter().enumerate().map(|(i, (_, kind))| column(i, *kind)).collect()
 }
 
-/// `unnest($1::text[], $2::bigint[], …)`, its parameters numbered from `first`.
+/// `unnest($1::text[], $2::bigint[], …)`, its parameters numbered from `first`: a table that can be joined.
 pub(super) fn unnest(kinds: &[(&'static str, Kind)], first: usize) -> String {
-    let arrays: Vec<_> = kinds
-        .iter()
-        .enumerate()
-        .map(|(i, (_, kind))| {
-            let kind = match kind {
-                Kind::Int => "bigint",
-                Kind::Text => "text",
-                Kind::Blob => "bytea",
-            };
-            format!("${}::{kind}[]", i + first)
-        })
-        .collect();
+    let arrays: Vec<_> = (first..).zip(kinds).map(|(i, (_, kind))| array(i, *kind)).collect();
     format!("unnest({})", arrays.join(", "))
+}
+
+/// `SELECT unnest($1::text[]) AS tenant, …`, its parameters numbered from `first`. What is only read from end to end
+/// takes half the time so: the server keeps no copy of each column.
+pub(super) fn select(kinds: &[(&'static str, Kind)], first: usize) -> String {
+    let columns: Vec<_> =
+        (first..).zip(kinds).map(|(i, (name, kind))| format!("unnest({}) AS {name}", array(i, *kind))).collect();
+    format!("SELECT {}", columns.join(", "))
+}
+
+fn array(number: usize, kind: Kind) -> String {
+    let kind = match kind {
+        Kind::Int => "bigint",
+        Kind::Text => "text",
+        Kind::Blob => "bytea",
+    };
+    format!("${number}::{kind}[]")
 }
 
 impl ToSql for Value {
