@@ -27,6 +27,10 @@ use crate::measure::{Bench, Measurement};
 use crate::results::Results;
 use crate::servers::database::Kind;
 
+/// As in the data plane, so that what it is compared with here has the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Cli {

@@ -1,4 +1,5 @@
-//! The one tenant that everything is measured with: many senders, nobody to tell, no limits that could be felt.
+//! The tenants that everything is measured with: many senders, nobody to tell, no limits that could be felt. An account's
+//! own limit holds for each tenant (2,000 messages a second with Twilio), so what is sent is spread over several.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,30 +14,40 @@ use messaging::provider::Approval;
 use messaging::secret::Secret;
 use sha2::{Digest, Sha256};
 
+/// The first of [`TENANTS`], whose webhooks come.
 pub(crate) const TENANT: &str = "shop";
+pub(crate) const TENANTS: [&str; 4] = [TENANT, "bank", "airline", "clinic"];
 pub(crate) const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 pub(crate) const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// The number of [`SENDERS`]' first.
 pub(crate) const NUMBER: &str = "+14155238886";
 pub(crate) const PUBLIC_URL: &str = "https://whatsapp.example.com";
-pub(crate) const API_KEY: &str = "an-api-key-that-opens-nothing-but-a-benchmark";
 pub(crate) const TEMPLATE: &str = "order-shipped";
-/// Each with a number of its own, counted up from [`NUMBER`].
+/// Of every tenant; each with a number of its own, counted up from [`NUMBER`].
 pub(crate) const SENDERS: [&str; 8] =
-    ["support", "sales", "billing", "shipping", "returns", "events", "clinic", "school"];
+    ["support", "sales", "billing", "shipping", "returns", "events", "visits", "jobs"];
 
 /// The phone number of the nth sender.
 pub(crate) fn number(sender: usize) -> String {
     format!("+1415523{}", 8886 + sender)
 }
 
-/// Writes the tenant's config into a directory that a data plane reads. `handle` is what the provider calls the template.
-pub(crate) fn write(directory: &Path, handle: &str) -> Result<()> {
-    let path = directory.join(format!("{TENANT}.json"));
-    std::fs::write(&path, config(handle)?.to_json()).with_context(|| format!("writing {}", path.display()))
+/// What opens a tenant's API, and nothing but a benchmark's.
+pub(crate) fn api_key(tenant: &str) -> String {
+    format!("an-api-key-of-{tenant}-for-a-benchmark")
 }
 
-fn config(handle: &str) -> Result<TenantConfig> {
+/// Writes the tenants' configs into a directory that a data plane reads. `handle` is what the provider calls the template.
+pub(crate) fn write(directory: &Path, handle: &str) -> Result<()> {
+    for tenant in TENANTS {
+        let path = directory.join(format!("{tenant}.json"));
+        std::fs::write(&path, config(tenant, handle)?.to_json())
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn config(tenant: &str, handle: &str) -> Result<TenantConfig> {
     let account = TwilioAccount {
         account_sid: ACCOUNT.to_owned(),
         username: ACCOUNT.to_owned(),
@@ -71,10 +82,10 @@ fn config(handle: &str) -> Result<TenantConfig> {
         fallback_language: "en_US".to_owned(),
         localizations: BTreeMap::from([("en_US".to_owned(), localization)]),
     };
-    let key = ApiKeyConfig { name: "bench".to_owned(), sha256: hex::encode(Sha256::digest(API_KEY)) };
+    let key = ApiKeyConfig { name: "bench".to_owned(), sha256: hex::encode(Sha256::digest(api_key(tenant))) };
     Ok(TenantConfig {
         format: FORMAT,
-        tenant: TenantId::new(TENANT)?,
+        tenant: TenantId::new(tenant)?,
         cell: None,
         public_base_url: PUBLIC_URL.parse()?,
         senders,
@@ -90,12 +101,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tenant_is_one_that_a_data_plane_runs() {
+    fn the_tenants_are_some_that_a_data_plane_runs() {
         let directory = tempfile::tempdir().unwrap();
         write(directory.path(), "HX0123456789abcdef0123456789abcdef").unwrap();
-        let bytes = std::fs::read(directory.path().join("shop.json")).unwrap();
-        let read = TenantConfig::from_json(&TenantId::new(TENANT).unwrap(), &bytes).unwrap();
-        assert_eq!(read.senders.len(), SENDERS.len());
-        assert_eq!(read.senders[&SenderName::new("support").unwrap()].phone_number.to_string(), NUMBER);
+        for tenant in TENANTS {
+            let bytes = std::fs::read(directory.path().join(format!("{tenant}.json"))).unwrap();
+            let read = TenantConfig::from_json(&TenantId::new(tenant).unwrap(), &bytes).unwrap();
+            assert_eq!(read.senders.len(), SENDERS.len());
+            assert_eq!(read.senders[&SenderName::new("support").unwrap()].phone_number.to_string(), NUMBER);
+        }
+        assert_ne!(api_key(TENANTS[0]), api_key(TENANTS[1]));
     }
 }

@@ -17,7 +17,7 @@ use crate::servers::data_plane::{DataPlane, Parts};
 use crate::servers::database::{Database, Kind};
 use crate::servers::provider::{AcceptedMessages, Provider};
 use crate::statistics::median;
-use crate::tenant::{API_KEY, SENDERS, TEMPLATE};
+use crate::tenant::{SENDERS, TEMPLATE, TENANTS, api_key};
 
 const ROUNDS: usize = 2;
 /// Accepted before the clock starts, and handed over with the others.
@@ -122,19 +122,20 @@ async fn handed_over(servers: &[DataPlane], messages: usize) -> Result<()> {
     }
 }
 
-/// Messages to so many people, through every sender in turn.
+/// Messages to so many people, from every tenant and through every sender in turn.
 pub(super) fn requests(first: usize, count: usize) -> Requests {
     let mut requests = Requests::default();
     for n in first..first + count {
         let body = json!({
             "to": format!("+44770{n:07}"),
-            "from": SENDERS[n % SENDERS.len()],
+            "from": SENDERS[n / TENANTS.len() % SENDERS.len()],
             "template": {"name": TEMPLATE, "language": "en_US", "values": {"1": "Ava"}},
             "metadata": {"order": n.to_string()},
         })
         .to_string();
+        let key = api_key(TENANTS[n % TENANTS.len()]);
         let head = format!(
-            "POST /v1/messages HTTP/1.1\r\nhost: whatsapp.example.com\r\nauthorization: Bearer {API_KEY}\r\n\
+            "POST /v1/messages HTTP/1.1\r\nhost: whatsapp.example.com\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\nidempotency-key: order-{n}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );

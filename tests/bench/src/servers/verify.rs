@@ -125,7 +125,7 @@ macro_rules! nowhere {
                 &self.signals
             }
             async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
-                Ok(Recorded { new: vec![true; webhook.events.len()] })
+                Ok(Recorded { new: vec![true; webhook.dedupe_keys.len()] })
             }
             fn waiting(&self) -> usize {
                 0
