@@ -13,7 +13,7 @@ use messaging::id::SenderName;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::HttpContext;
+use super::ApiContext;
 use super::body;
 use super::fields::{Errors, Fields};
 use super::messages::tenant_of;
@@ -28,7 +28,7 @@ const EVIDENCE: usize = 1024;
 
 pub(super) async fn read(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     Path(address): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<ContactView>, Problem> {
@@ -40,7 +40,7 @@ pub(super) async fn read(
 
 pub(super) async fn put_consent(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     Path(address): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,

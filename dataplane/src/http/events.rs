@@ -19,7 +19,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
-use super::HttpContext;
+use super::ApiContext;
 use super::body;
 use super::fields::{Errors, Fields};
 use super::problem::{FieldError, Problem};
@@ -100,7 +100,7 @@ pub(super) struct RedriveBody {
 
 pub(super) async fn list(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<DeadEventList>, Problem> {
     let filter = filter(query.as_deref().unwrap_or("")).map_err(Problem::bad_parameters)?;
@@ -110,7 +110,7 @@ pub(super) async fn list(
 
 pub(super) async fn redrive(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Redriven>, Problem> {
@@ -139,7 +139,7 @@ pub(super) async fn redrive(
 
 pub(super) async fn redrive_many(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Redriven>, Problem> {
@@ -152,7 +152,7 @@ pub(super) async fn redrive_many(
 
 /// A page, and where the next begins.
 async fn page(
-    context: &HttpContext,
+    context: &ApiContext,
     tenant: &TenantId,
     filter: DeadEventFilter,
 ) -> Result<(Vec<DeadEvent>, Option<String>), Problem> {
@@ -168,7 +168,7 @@ async fn page(
 }
 
 /// Answers how many that were: another request may have been quicker with some of them.
-async fn send_again(context: &HttpContext, tenant: &TenantId, letters: Vec<DeadEvent>) -> Result<usize, Problem> {
+async fn send_again(context: &ApiContext, tenant: &TenantId, letters: Vec<DeadEvent>) -> Result<usize, Problem> {
     let now = context.clock.now();
     let sinks: BTreeSet<_> = letters.iter().map(|letter| (letter.sender.clone(), letter.sink.clone())).collect();
     // Whoever asks for it wants the sink to be called again, whatever it answered before.
@@ -188,7 +188,7 @@ async fn send_again(context: &HttpContext, tenant: &TenantId, letters: Vec<DeadE
 
 /// Lifts what holds these sinks because they answered 410.
 async fn lift(
-    context: &HttpContext,
+    context: &ApiContext,
     tenant: &TenantId,
     sinks: &BTreeSet<(SenderName, SinkId)>,
     now: Timestamp,

@@ -19,7 +19,7 @@ use messaging::routing;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
-use super::HttpContext;
+use super::ApiContext;
 use super::body;
 use super::problem::{FieldError, Problem};
 use super::send::{self, Route, SendRequest};
@@ -41,7 +41,7 @@ const LARGEST_PAGE: u32 = 200;
 
 pub(super) async fn send(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -95,14 +95,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// The caller's tenant as it is configured now.
-pub(super) fn tenant_of(context: &HttpContext, caller: &Caller) -> Result<Arc<Tenant>, Problem> {
+pub(super) fn tenant_of(context: &ApiContext, caller: &Caller) -> Result<Arc<Tenant>, Problem> {
     // It was there when the caller was let in.
     context.configs.get(&caller.tenant).ok_or_else(|| Problem::not_found("tenant any more"))
 }
 
 /// Makes a request into a message, if it is one that may be sent.
 async fn admit(
-    context: &HttpContext,
+    context: &ApiContext,
     tenant: &Tenant,
     request: SendRequest,
     now: jiff::Timestamp,
@@ -228,7 +228,7 @@ fn sender<'a>(tenant: &'a Tenant, target: &RouteTarget) -> Result<Sender<'a>, Fi
 
 pub(super) async fn read(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     Path(id): Path<String>,
 ) -> Result<Json<MessageView>, Problem> {
     // What is no id is no message either.
@@ -241,7 +241,7 @@ pub(super) async fn read(
 
 pub(super) async fn list(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<MessageList>, Problem> {
     let filter = filter(query.as_deref().unwrap_or("")).map_err(Problem::bad_parameters)?;
@@ -296,7 +296,7 @@ fn set<T: FromStr>(field: &mut Option<T>, name: &str, value: &str, expected: &st
 
 pub(super) async fn cancel(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     Path(id): Path<String>,
 ) -> Result<Json<MessageView>, Problem> {
     let id: MessageId = id.parse().map_err(|_| Problem::not_found("message"))?;

@@ -35,7 +35,7 @@ use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
 use crate::holds::Holds;
 use crate::http::admin::{self, AdminContext};
-use crate::http::{self, HttpContext};
+use crate::http::{self, ApiContext, WebhookContext};
 use crate::metrics::Metrics;
 use crate::publish::transport::Transport;
 use crate::publish::{PublishContext, Publisher};
@@ -142,23 +142,26 @@ impl Server {
                 "applying events"
             });
         }
-        let context = Arc::new(HttpContext {
-            fresh,
-            store: Arc::clone(&store),
-            holds: Arc::clone(&holds),
-            configs: Arc::clone(&configs),
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            authenticator: Authenticator::new(Arc::clone(&configs), service_accounts, Arc::clone(&metrics)),
-        });
         if has(Role::Webhooks) {
-            let router = http::webhooks(Arc::clone(&context));
-            let at = settings.webhook_listen;
-            let name = "the webhooks' listener";
+            let router = http::webhooks(Arc::new(WebhookContext {
+                fresh,
+                store: Arc::clone(&store) as _,
+                configs: Arc::clone(&configs),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+            }));
+            let (name, at) = ("the webhooks' listener", settings.webhook_listen);
             addresses.webhooks = Some(listen::on_every_core(&mut workers, name, at, &router, &ends)?);
         }
         if has(Role::Api) {
-            let router = http::api(Arc::clone(&context));
+            let router = http::api(Arc::new(ApiContext {
+                store: Arc::clone(&store),
+                holds: Arc::clone(&holds),
+                configs: Arc::clone(&configs),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+                authenticator: Authenticator::new(Arc::clone(&configs), service_accounts, Arc::clone(&metrics)),
+            }));
             let (name, at) = ("the tenants' listener", settings.api_listen);
             addresses.api = Some(listen::on_every_core(&mut workers, name, at, &router, &ends)?);
         }

@@ -63,18 +63,23 @@ use self::webhook::{
     StoredWebhook, WaitingEvent,
 };
 
+/// Where verified webhooks go: all that whoever takes them asks of a store.
+#[async_trait]
+pub trait WebhookLog: Send + Sync {
+    /// Appends a verified webhook and those of its events that are not in the log yet. It is on disk when this returns
+    /// `Ok`.
+    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError>;
+}
+
 /// The durable state of the data plane. Each method that writes is one atomic step, and is on disk when it returns
 /// `Ok`. Any of them may answer [`StoreError::Overloaded`], and then has done nothing.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: WebhookLog {
     /// Wakes this process's workers when this process committed something for them. Other replicas wake nobody here,
     /// so workers look again after a while anyway.
     fn signals(&self) -> &Signals;
 
     // --- webhooks: the log, and applying it ---
-
-    /// Appends a verified webhook and those of its events that are not in the log yet.
-    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError>;
 
     /// Puts events of a webhook that is in the log already into it as well, where they are not yet: those that were not
     /// understood when it came. The webhook's own row stays as it is, and `webhook.id` must be another than that one's,

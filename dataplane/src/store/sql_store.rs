@@ -42,7 +42,7 @@ use super::webhook::{
     self, Applied, ApplyEvent, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter, StoredWebhook,
     WaitingEvent,
 };
-use super::{PostgresUrl, Signals, Store, StoreError};
+use super::{PostgresUrl, Signals, Store, StoreError, WebhookLog};
 
 /// Connections that add to the log, on PostgreSQL.
 const LOGS: usize = 1;
@@ -174,13 +174,16 @@ async fn warn_of_narrowed_promises(connection: &mut PostgresConnection) -> Resul
 }
 
 #[async_trait]
+impl WebhookLog for SqlStore {
+    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
+        self.log().webhook(webhook).await
+    }
+}
+
+#[async_trait]
 impl Store for SqlStore {
     fn signals(&self) -> &Signals {
         &self.signals
-    }
-
-    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
-        self.log().webhook(webhook).await
     }
 
     async fn record_replayed(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {

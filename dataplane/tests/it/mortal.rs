@@ -24,7 +24,7 @@ use dataplane::store::webhook::{
     Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
     StoredWebhook, WaitingEvent,
 };
-use dataplane::store::{Signals, Store, StoreError};
+use dataplane::store::{Signals, Store, StoreError, WebhookLog};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use messaging::address::Address;
@@ -79,6 +79,13 @@ impl Mortal {
     }
 }
 
+#[async_trait]
+impl WebhookLog for Mortal {
+    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
+        self.live(self.inner.record_webhook(webhook)).await
+    }
+}
+
 macro_rules! mortal {
     ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
@@ -99,7 +106,6 @@ macro_rules! mortal {
     };
 }
 mortal! {
-    record_webhook(webhook: RecordWebhook) -> Recorded;
     record_replayed(webhook: RecordWebhook) -> Recorded;
     known_dedupe_keys(tenant: &TenantId, sender: &SenderName, keys: &[String]) -> HashSet<String>;
     claim_unapplied(claim: ClaimUnapplied) -> Vec<WaitingEvent>;

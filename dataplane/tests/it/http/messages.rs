@@ -259,14 +259,12 @@ async fn before_the_configs_are_known_everybody_is_asked_to_come_back() {
     let client = providers::http_client(HttpSettings::default()).unwrap();
     let connect = move |account: &ProviderAccount| providers::connect(account, &client);
     let configs = Arc::new(Configs::new(Arc::new(connect), Arc::clone(&metrics)));
-    let context = Arc::new(HttpContext {
+    let context = Arc::new(WebhookContext {
         fresh: None,
         store: Arc::clone(&listeners.database.store) as _,
-        holds: Arc::clone(&listeners.holds),
-        configs: Arc::clone(&configs),
+        configs,
         clock: Arc::clone(&listeners.clock) as _,
-        metrics: Arc::clone(&metrics),
-        authenticator: Authenticator::new(configs, None, metrics),
+        metrics,
     });
     let hook = Request::post("/webhooks/shop/support/twilio/inbound").body(Body::empty()).unwrap();
     let answer = Answer::of(dataplane::http::webhooks(context).oneshot(hook).await.unwrap()).await;

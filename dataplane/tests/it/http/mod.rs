@@ -19,7 +19,7 @@ use dataplane::auth::Authenticator;
 use dataplane::config::{Applied, Configs};
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::holds::Holds;
-use dataplane::http::{self as listeners, HttpContext};
+use dataplane::http::{self as listeners, ApiContext, WebhookContext};
 use dataplane::metrics::Metrics;
 use dataplane::store::Store;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -60,16 +60,21 @@ impl Listeners {
         let clock = DrivenClock::new();
         let store: Arc<dyn Store> = Arc::clone(&database.store) as _;
         let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
-        let context = Arc::new(HttpContext {
+        let webhooks = listeners::webhooks(Arc::new(WebhookContext {
             fresh: None,
+            store: Arc::clone(&database.store) as _,
+            configs: Arc::clone(&configs),
+            clock: Arc::clone(&clock) as _,
+            metrics: Arc::clone(&metrics),
+        }));
+        let api = listeners::api(Arc::new(ApiContext {
             store,
             holds: Arc::clone(&holds),
             configs: Arc::clone(&configs),
             clock: Arc::clone(&clock) as _,
             metrics: Arc::clone(&metrics),
             authenticator: Authenticator::new(Arc::clone(&configs), None, Arc::clone(&metrics)),
-        });
-        let (api, webhooks) = (listeners::api(Arc::clone(&context)), listeners::webhooks(context));
+        }));
         Self { database, clock, configs, metrics, holds, api, webhooks }
     }
 
