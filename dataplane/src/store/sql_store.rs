@@ -19,6 +19,7 @@ use super::database::migrations::{self, Dialect};
 use super::database::postgres::{PostgresConnection, PostgresReaders, Target};
 use super::database::sqlite::{Options, SqliteConnection, SqliteReaders};
 use super::engine::committer::{self, Committer, Submit};
+use super::engine::job::Statements;
 use super::hold::{Hold, LiftHold, PutHold};
 use super::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
@@ -36,7 +37,7 @@ use super::queue::{
     ExpiredRef, Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
 use super::reads::{self, Due};
-use super::statements::{ClaimOfTenants, ClaimWaiting, Nothing, RecordReplayed, partitions};
+use super::statements::{Nothing, OfTenants, RecordReplayed, partitions};
 use super::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use super::webhook::{
     self, Applied, ApplyEvent, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter, StoredWebhook,
@@ -152,6 +153,24 @@ impl SqlStore {
         // There is at least one.
         self.logs.get(turn % self.logs.len().max(1)).unwrap_or(&self.changes)
     }
+
+    /// Claims from the tenants of whom something is due. While there are none, finding that out costs no write.
+    async fn claim_of_tenants<Claim, Claimed>(
+        &self,
+        due: Due,
+        now: Timestamp,
+        limit: u32,
+        claim: Claim,
+    ) -> Result<Vec<Claimed>, StoreError>
+    where
+        OfTenants<Claim>: Statements<Answer = Vec<Claimed>>,
+    {
+        let tenants = reads::tenants_due(self.readers.as_ref(), due, now, limit).await?;
+        if tenants.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.changes.statements(OfTenants { claim, tenants }).await
+    }
 }
 
 /// A server that does not keep what it says is committed narrows the first promise, and whoever runs it should know.
@@ -200,11 +219,7 @@ impl Store for SqlStore {
     }
 
     async fn claim_unapplied(&self, claim: webhook::ClaimUnapplied) -> Result<Vec<WaitingEvent>, StoreError> {
-        let tenants = reads::tenants_due(self.readers.as_ref(), Due::Events, claim.now, claim.limit).await?;
-        if tenants.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.changes.statements(ClaimWaiting { claim, tenants }).await
+        self.claim_of_tenants(Due::Events, claim.now, claim.limit, claim).await
     }
 
     async fn apply_event(&self, apply: ApplyEvent) -> Result<Applied, StoreError> {
@@ -309,11 +324,7 @@ impl Store for SqlStore {
     }
 
     async fn claim_unsettled(&self, claim: ClaimUnsettled) -> Result<Vec<Unsettled>, StoreError> {
-        let tenants = reads::tenants_due(self.readers.as_ref(), Due::Unsettled, claim.now, claim.limit).await?;
-        if tenants.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.changes.statements(ClaimOfTenants { claim, tenants }).await
+        self.claim_of_tenants(Due::Unsettled, claim.now, claim.limit, claim).await
     }
 
     async fn settle(&self, settle: Settle) -> Result<Fenced, StoreError> {
