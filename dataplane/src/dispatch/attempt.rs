@@ -13,6 +13,7 @@ use super::outcome::{AskAfter, Attempted, Resolution, Stop, resolve};
 use super::{DispatchContext, gate, settlement};
 use crate::config::{Sender, Tenant};
 use crate::metrics::{AttemptOutcome, DeferReason};
+use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::hold::Scope;
 use crate::store::message::Reason;
@@ -49,7 +50,7 @@ impl Carrier {
     }
 
     async fn try_carry(&self, claim: Claim) -> Result<(), StoreError> {
-        let DispatchContext { store, configs, clock, metrics, brakes, holds, .. } = &self.context;
+        let DispatchContext { shared: Shared { store, configs, clock, metrics, holds }, brakes, .. } = &self.context;
         let message = &claim.message;
         let tenant = configs.get(&message.tenant);
         let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(&message.sender)?)));
@@ -115,13 +116,13 @@ impl Carrier {
                 () = tokio::time::sleep(lease / 3) => self.renew(&claim.reference(), lease).await,
             }
         };
-        self.context.metrics.attempt_took(began.elapsed());
+        self.context.shared.metrics.attempt_took(began.elapsed());
         outcome
     }
 
     async fn renew(&self, claim: &ClaimRef, lease: Duration) {
-        let until = after(self.context.clock.now(), lease);
-        match self.context.store.renew_claim(claim.clone(), until).await {
+        let until = after(self.context.shared.clock.now(), lease);
+        match self.context.shared.store.renew_claim(claim.clone(), until).await {
             Ok(Fenced::Done) => {}
             // The call goes on: it cannot be taken back. If the provider takes it that is written all the same.
             Ok(Fenced::LeaseLost) => tracing::warn!(message = %claim.message, "the lease went during the call"),
@@ -137,7 +138,7 @@ impl Carrier {
         tenant: &Tenant,
         sender: &Sender<'_>,
     ) -> Result<(), StoreError> {
-        let DispatchContext { clock, brakes, holds, options, .. } = &self.context;
+        let DispatchContext { shared: Shared { clock, holds, .. }, brakes, options } = &self.context;
         let now = clock.now();
         let attempted = Attempted {
             outcome,
@@ -178,7 +179,7 @@ impl Carrier {
         attempt: AttemptId,
         sender: &Sender<'_>,
     ) -> Result<(), StoreError> {
-        let now = self.context.clock.now();
+        let now = self.context.shared.clock.now();
         let text = "the data plane stopped before it could write what became of the attempt";
         let ask_at = after(now, settlement::FIRST_LOOK.min(self.context.options.unconfirmed_grace));
         let resolution = Resolution {
@@ -203,7 +204,7 @@ impl Carrier {
         let finish = FinishAttempt { claim: claim.reference(), attempt, now, result, suppress, sinks: sender.sinks() };
         let mut tries = 0;
         let fenced = loop {
-            match self.context.store.finish_attempt(finish.clone()).await {
+            match self.context.shared.store.finish_attempt(finish.clone()).await {
                 Ok(fenced) => break fenced,
                 Err(error) if tries < WRITE_TRIES => {
                     tracing::warn!(message = %claim.message.id, %error, "the outcome of an attempt is not written yet");
@@ -215,10 +216,10 @@ impl Carrier {
         };
         match fenced {
             Fenced::Done => {
-                self.context.metrics.attempt(counted);
-                self.context.metrics.message_reached(reached);
+                self.context.shared.metrics.attempt(counted);
+                self.context.shared.metrics.message_reached(reached);
             }
-            Fenced::LeaseLost => self.context.metrics.attempt(AttemptOutcome::LeaseLost),
+            Fenced::LeaseLost => self.context.shared.metrics.attempt(AttemptOutcome::LeaseLost),
         }
         Ok(())
     }
@@ -232,15 +233,15 @@ impl Carrier {
     ) -> Result<(), StoreError> {
         let gate::Forbidden { status, reason } = forbidden;
         let end = EndMessage { claim: claim.reference(), now, status, reason, sinks: sender.sinks() };
-        if self.context.store.end_message(end).await? == Fenced::Done {
-            self.context.metrics.message_reached(status);
+        if self.context.shared.store.end_message(end).await? == Fenced::Done {
+            self.context.shared.metrics.message_reached(status);
         }
         Ok(())
     }
 
     async fn defer(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
         // A lost lease needs no giving back.
-        match self.context.store.defer_claim(DeferClaim { claim: claim.reference(), until }).await? {
+        match self.context.shared.store.defer_claim(DeferClaim { claim: claim.reference(), until }).await? {
             Fenced::Done | Fenced::LeaseLost => Ok(()),
         }
     }

@@ -22,6 +22,7 @@ use super::evidence::{Said, Trace, Unclear, Verdict, judge};
 use super::settlement::{Answer, Awaited, Settled, settle};
 use crate::budget::{Budget, Exhausted};
 use crate::config::{Sender, Tenant};
+use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::hold::Scope;
 use crate::store::message::{self, Message, MessageRecord};
@@ -79,7 +80,7 @@ impl Reconciler {
 
     /// Begins to ask about the messages whose time to be asked about has come.
     pub async fn turn(&mut self) -> Result<(), StoreError> {
-        let DispatchContext { store, clock, options, .. } = &self.inquirer.context;
+        let DispatchContext { shared: Shared { store, clock, .. }, options, .. } = &self.inquirer.context;
         let now = clock.now();
         let limit = u32::try_from(AT_ONCE.saturating_sub(self.questions.len())).unwrap_or(0);
         if limit == 0 {
@@ -115,7 +116,7 @@ fn question_ended(ended: Result<(), JoinError>) {
 
 impl Inquirer {
     async fn settle(&self, unsettled: Unsettled) -> Result<(), StoreError> {
-        let DispatchContext { store, configs, clock, metrics, options, .. } = &self.context;
+        let DispatchContext { shared: Shared { store, configs, clock, metrics, .. }, options, .. } = &self.context;
         let tenant = configs.get(&unsettled.message.tenant);
         let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(&unsettled.message.sender)?)));
         let (settled, sinks) = match configured {
@@ -156,7 +157,7 @@ impl Inquirer {
     }
 
     async fn stop(&self, stop: Stop, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) {
-        let DispatchContext { brakes, holds, .. } = &self.context;
+        let DispatchContext { shared: Shared { holds, .. }, brakes, .. } = &self.context;
         let id = &tenant.config.tenant;
         match stop {
             Stop::Sender { until } => {
@@ -177,7 +178,7 @@ impl Inquirer {
 
     async fn ask(&self, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) -> Result<Asked, StoreError> {
         let account = sender.config.provider.account_key();
-        if let Err(Exhausted { again_at }) = self.budget.take(account, self.context.clock.now()) {
+        if let Err(Exhausted { again_at }) = self.budget.take(account, self.context.shared.clock.now()) {
             return Ok(Asked::Not { again_at });
         }
         let message = &unsettled.message;
@@ -187,7 +188,7 @@ impl Inquirer {
                 Err(error) => Asked::Silent(error.to_string()),
             });
         }
-        let record = self.context.store.message(&message.tenant, message.id).await?;
+        let record = self.context.shared.store.message(&message.tenant, message.id).await?;
         let ended_at = record.and_then(|record| when(&record, MessageStatus::Unconfirmed));
         let trace = trace(message, unsettled.attempt_started_at, ended_at, tenant, Some(sender));
         let filter = MessageFilter { from: trace.from.clone(), to: Some(trace.to.clone()), since: trace.since() };
@@ -216,7 +217,7 @@ impl Inquirer {
         log: &[ProviderMessage],
         account: &str,
     ) -> Result<(Vec<String>, Vec<Trace>), StoreError> {
-        let store = &self.context.store;
+        let store = &self.context.shared.store;
         let ids: Vec<String> = log.iter().map(|message| message.provider_message_id.clone()).collect();
         let to_them = message::MessageFilter {
             to: Some(message.to.clone()),
@@ -225,7 +226,7 @@ impl Inquirer {
             ..message::MessageFilter::default()
         };
         let (mut known, mut rivals) = (Vec::new(), Vec::new());
-        for tenant in self.context.configs.all() {
+        for tenant in self.context.shared.configs.all() {
             if !tenant.senders().any(|sender| sender.config.provider.account_key() == account) {
                 continue;
             }

@@ -130,7 +130,7 @@ pub(super) async fn redrive(
         return Err(Problem::bad_parameters(errors));
     }
     let filter = DeadEventFilter { event: Some(event), sink, limit: SINKS, ..DeadEventFilter::default() };
-    let letters = context.store.dead_events(&caller.tenant, &filter).await?;
+    let letters = context.shared.store.dead_events(&caller.tenant, &filter).await?;
     match send_again(&context, &caller.tenant, letters).await? {
         0 => Err(Problem::not_found("dead letter")),
         redriven => Ok(Json(Redriven { redriven, next_cursor: None })),
@@ -159,7 +159,7 @@ async fn page(
     let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     // One more tells whether there are more.
     let filter = DeadEventFilter { limit: filter.limit.saturating_add(1), ..filter };
-    let mut letters = context.store.dead_events(tenant, &filter).await?;
+    let mut letters = context.shared.store.dead_events(tenant, &filter).await?;
     let there_are_more = letters.len() > wanted;
     letters.truncate(wanted);
     let last = letters.last().filter(|_| there_are_more);
@@ -169,7 +169,7 @@ async fn page(
 
 /// Answers how many that were: another request may have been quicker with some of them.
 async fn send_again(context: &ApiContext, tenant: &TenantId, letters: Vec<DeadEvent>) -> Result<usize, Problem> {
-    let now = context.clock.now();
+    let now = context.shared.clock.now();
     let sinks: BTreeSet<_> = letters.iter().map(|letter| (letter.sender.clone(), letter.sink.clone())).collect();
     // Whoever asks for it wants the sink to be called again, whatever it answered before.
     let lifted = lift(context, tenant, &sinks, now).await?;
@@ -177,7 +177,7 @@ async fn send_again(context: &ApiContext, tenant: &TenantId, letters: Vec<DeadEv
         let DeadEvent { sender, sink, event, .. } = letter;
         // Every replica has read by then that the sink is not held any more.
         let at = if lifted.contains(&(sender.clone(), sink.clone())) { after(now, SEEN_WITHIN * 2) } else { now };
-        context.store.redrive_event(RedriveEvent { tenant: tenant.clone(), sender, sink, event, now: at })
+        context.shared.store.redrive_event(RedriveEvent { tenant: tenant.clone(), sender, sink, event, now: at })
     };
     let mut redriven = 0;
     for outcome in join_all(letters.into_iter().map(again)).await {
@@ -194,12 +194,12 @@ async fn lift(
     now: Timestamp,
 ) -> Result<BTreeSet<(SenderName, SinkId)>, StoreError> {
     let mut lifted = BTreeSet::new();
-    for hold in context.store.holds(now).await? {
+    for hold in context.shared.store.holds(now).await? {
         let Scope::Sink(sender, sink) = &hold.scope else { continue };
         let key = (sender.clone(), sink.clone());
         if hold.tenant == *tenant && hold.kind == HoldKind::Gone && sinks.contains(&key) {
             let lift = LiftHold { tenant: tenant.clone(), scope: hold.scope, kind: HoldKind::Gone };
-            context.store.lift_hold(lift).await?;
+            context.shared.store.lift_hold(lift).await?;
             lifted.insert(key);
         }
     }

@@ -36,9 +36,9 @@ pub(crate) use webhooks::addressee;
 use crate::apply::Fresh;
 use crate::auth::{Authenticator, Caller};
 use crate::config::Configs;
-use crate::holds::Holds;
 use crate::metrics::Metrics;
-use crate::store::{Store, WebhookLog};
+use crate::shared::Shared;
+use crate::store::WebhookLog;
 
 /// A request's whole time; a client that sends its body slower than this holds no place for longer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -58,11 +58,7 @@ use self::WebhookContext as HttpContext;
 
 /// What tenants' requests need of the rest of the process.
 pub struct ApiContext {
-    pub store: Arc<dyn Store>,
-    pub holds: Arc<Holds>,
-    pub configs: Arc<Configs>,
-    pub clock: Arc<dyn Clock>,
-    pub metrics: Arc<Metrics>,
+    pub shared: Shared,
     pub authenticator: Authenticator,
 }
 
@@ -94,7 +90,7 @@ pub fn api(context: Arc<ApiContext>) -> Router {
             let detail = "this path does not take this method; see /openapi.json";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
         });
-    guarded(router, &context.configs).with_state(context)
+    guarded(router, &context.shared.configs).with_state(context)
 }
 
 /// What holds for every request from outside: nothing before the configs are known, no panic that ends a connection

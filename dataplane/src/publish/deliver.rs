@@ -56,7 +56,7 @@ enum Fate {
 
 impl Courier {
     pub(super) fn new(context: PublishContext) -> Self {
-        Self { gone: GoneSinks::new(Arc::clone(&context.store)), context, in_flight: Arc::default() }
+        Self { gone: GoneSinks::new(Arc::clone(&context.shared.store)), context, in_flight: Arc::default() }
     }
 
     /// Learns, at most once a second, which sinks are not to be called.
@@ -83,8 +83,8 @@ impl Courier {
 
     async fn try_deliver(&self, event: EventClaim, sink: Option<HttpSink>, key: &SinkKey) -> Result<(), StoreError> {
         let fate = self.fate(&event, sink, key).await?;
-        let (store, metrics) = (&self.context.store, &self.context.metrics);
-        let (now, reference) = (self.context.clock.now(), event.reference.clone());
+        let (store, metrics) = (&self.context.shared.store, &self.context.shared.metrics);
+        let (now, reference) = (self.context.shared.clock.now(), event.reference.clone());
         let (fenced, counted) = match fate {
             Fate::Delivered => (store.event_delivered(reference, now).await?, PublishResult::Delivered),
             Fate::Later { until, error } => {
@@ -117,10 +117,10 @@ impl Courier {
             return dead(error.into(), PublishResult::Dead);
         }
         let began = Instant::now();
-        let now = self.context.clock.now();
+        let now = self.context.shared.clock.now();
         let delivery = self.context.transport.deliver(&sink, &event.reference.event, event.body.clone(), now).await;
-        self.context.metrics.publish_took(began.elapsed());
-        let now = self.context.clock.now();
+        self.context.shared.metrics.publish_took(began.elapsed());
+        let now = self.context.shared.clock.now();
         match delivery {
             Delivery::Delivered => Ok(Fate::Delivered),
             Delivery::Gone => {

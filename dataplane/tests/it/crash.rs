@@ -69,9 +69,9 @@ async fn a_dispatcher_killed_anywhere_sends_each_message_at_most_once_and_tells_
     for death in [Death::Before as fn(u32) -> Death, Death::After] {
         for nth in 1.. {
             let (world, messages) = world().await;
-            let mortal = Mortal::new(Arc::clone(&world.store), death(nth));
+            let mortal = Mortal::new(Arc::clone(&world.shared.store), death(nth));
             let mut context = world.dispatching(|_| ());
-            context.store = Arc::clone(&mortal) as _;
+            context.shared.store = Arc::clone(&mortal) as _;
             let mut killed = Dispatcher::new(context);
             let work = async {
                 dispatch(&mut killed, &world.clock).await;
@@ -98,9 +98,9 @@ async fn a_reconciler_killed_anywhere_leaves_what_the_next_can_settle() {
             world.provider("shop").will_answer([SendOutcome::Ambiguous { reason: "timed out".into() }]);
             dispatch(&mut world.dispatcher(), &world.clock).await;
             world.clock.advance(SignedDuration::from_mins(16));
-            let mortal = Mortal::new(Arc::clone(&world.store), death(nth));
+            let mortal = Mortal::new(Arc::clone(&world.shared.store), death(nth));
             let mut context = world.dispatching(|_| ());
-            context.store = Arc::clone(&mortal) as _;
+            context.shared.store = Arc::clone(&mortal) as _;
             let mut killed = Reconciler::new(context);
             let survived = soon(mortal.survives(reconcile(&mut killed))).await;
             drop(killed);
@@ -130,9 +130,9 @@ async fn a_publisher_killed_anywhere_delivers_every_event_at_least_once_under_on
                 accepted.insert(world.accept("shop", |_| ()).await.to_string());
             }
             dispatch(&mut world.dispatcher(), &world.clock).await;
-            let mortal = Mortal::new(Arc::clone(&world.store), death(nth));
+            let mortal = Mortal::new(Arc::clone(&world.shared.store), death(nth));
             let mut context = world.publishing();
-            context.store = Arc::clone(&mortal) as _;
+            context.shared.store = Arc::clone(&mortal) as _;
             let mut killed = Publisher::new(context);
             let work = async {
                 killed.turn().await.unwrap();

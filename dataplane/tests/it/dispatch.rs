@@ -111,7 +111,7 @@ async fn who_opts_out_between_acceptance_and_dispatch_gets_nothing() {
     let suppression =
         Suppression { reason: SuppressionReason::OptedOut, at: world.clock.now(), detail: "sent STOP".into() };
     let (tenant, sender, contact) = (tenant("shop"), support(), CUSTOMER.parse().unwrap());
-    world.store.put_suppression(PutSuppression { tenant, sender, contact, suppression }).await.unwrap();
+    world.shared.store.put_suppression(PutSuppression { tenant, sender, contact, suppression }).await.unwrap();
     dispatch(&mut world.dispatcher(), &world.clock).await;
     assert_eq!(world.provider("shop").calls(), 0);
     assert_eq!(world.status("shop", id).await, MessageStatus::Suppressed);
@@ -149,7 +149,7 @@ async fn a_canceled_message_is_not_sent() {
         reason: Reason::new(None, "by the tenant"),
         sinks: Vec::new(),
     };
-    assert!(matches!(world.store.cancel_message(cancel).await.unwrap(), Cancellation::Canceled(_)));
+    assert!(matches!(world.shared.store.cancel_message(cancel).await.unwrap(), Cancellation::Canceled(_)));
     dispatch(&mut world.dispatcher(), &world.clock).await;
     assert_eq!(world.provider("shop").calls(), 0);
     assert_eq!(world.status("shop", id).await, MessageStatus::Canceled);
@@ -339,11 +339,11 @@ async fn messages_of_a_tenant_without_config_wait_for_it() {
     world.tenant("shop", |_| ());
     let id = world.accept("shop", |_| ()).await;
     let config = config_of(&world, "shop");
-    world.configs.remove(&tenant("shop"));
+    world.shared.configs.remove(&tenant("shop"));
     let mut dispatcher = world.dispatcher();
     dispatch(&mut dispatcher, &world.clock).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Queued);
-    world.configs.apply(&tenant("shop"), &config.to_json());
+    world.shared.configs.apply(&tenant("shop"), &config.to_json());
     dispatch(&mut dispatcher, &world.clock).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
 }

@@ -205,7 +205,7 @@ async fn a_sink_that_is_gone_is_not_called_until_its_config_changes() {
         publish(&mut publisher, &world).await;
     }
     assert_eq!(sink.received().len(), 1);
-    let counts = world.store.outbox_counts(world.clock.now()).await.unwrap();
+    let counts = world.shared.store.outbox_counts(world.clock.now()).await.unwrap();
     assert_eq!((counts.waiting, counts.dead), (0, 3), "what was not delivered is kept");
     world.tenant("shop", |s| {
         s["events"] = json!([sink_config(&url)]);
@@ -238,17 +238,17 @@ async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_i
     publish_one(&mut world.publisher()).await;
     assert_eq!(sink.received().len(), 2, "neither another replica nor a restarted one calls it");
 
-    let hold = world.store.holds(world.clock.now()).await.unwrap().remove(0);
+    let hold = world.shared.store.holds(world.clock.now()).await.unwrap().remove(0);
     assert!(hold.reason.contains("answered 410"), "{hold:?}");
     let Hold { tenant, scope, kind, .. } = hold;
     assert_eq!(kind, HoldKind::Gone);
-    assert!(world.store.lift_hold(LiftHold { tenant, scope, kind }).await.unwrap());
+    assert!(world.shared.store.lift_hold(LiftHold { tenant, scope, kind }).await.unwrap());
     world.clock.advance(SignedDuration::from_secs(1));
     for publisher in [&mut one, &mut other] {
         publish_one(publisher).await;
     }
     assert_eq!(sink.received().len(), 4, "somebody lifted it");
-    assert_eq!(world.store.outbox_counts(world.clock.now()).await.unwrap().dead, 3);
+    assert_eq!(world.shared.store.outbox_counts(world.clock.now()).await.unwrap().dead, 3);
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn a_sink_that_is_configured_anew_is_held_no_more_for_anybody() {
     world.accept("shop", |_| ()).await;
     dispatch(&mut world.dispatcher(), &world.clock).await;
     publish(&mut world.publisher(), &world).await;
-    assert_eq!(world.store.holds(world.clock.now()).await.unwrap().len(), 1);
+    assert_eq!(world.shared.store.holds(world.clock.now()).await.unwrap().len(), 1);
     world.tenant("shop", |s| {
         s["events"] = json!([sink_config(&url)]);
         s["events"][0]["http"]["signingSecrets"] = json!([OTHER_KEY]);
@@ -269,7 +269,7 @@ async fn a_sink_that_is_configured_anew_is_held_no_more_for_anybody() {
     dispatch(&mut world.dispatcher(), &world.clock).await;
     publish(&mut world.publisher(), &world).await;
     assert_eq!(sink.received().len(), 2);
-    assert!(world.store.holds(world.clock.now()).await.unwrap().is_empty());
+    assert!(world.shared.store.holds(world.clock.now()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -357,6 +357,6 @@ async fn events_for_a_sink_that_is_no_longer_configured_are_kept_and_not_sent() 
     world.tenant("shop", |s| s["events"] = json!([sink_config(&new.url())]));
     publish(&mut world.publisher(), &world).await;
     assert_eq!((old.received().len(), new.received().len()), (0, 0));
-    assert_eq!(world.store.outbox_counts(world.clock.now()).await.unwrap().dead, 1);
+    assert_eq!(world.shared.store.outbox_counts(world.clock.now()).await.unwrap().dead, 1);
     world.metric(r#"whatsapp_events_dropped_total{intended="true",reason="sink_removed"} 1"#);
 }

@@ -51,7 +51,7 @@ async fn shop() -> Listeners {
 
 /// A webhook in the log, which came now.
 async fn came(listeners: &Listeners, url: &str, body: &str, then: Then) {
-    let configured = listeners.configs.get(&tenant("shop")).unwrap();
+    let configured = listeners.shared.configs.get(&tenant("shop")).unwrap();
     let kind = if url == INBOUND { WebhookKind::Inbound } else { WebhookKind::Status { attempt: None } };
     let headers = std::collections::BTreeMap::new();
     let request = WebhookRequest { kind, method: "POST", url, headers: &headers, body: body.as_bytes() };
@@ -83,7 +83,7 @@ fn everything() -> Wanted {
 async fn try_replay(listeners: &Listeners, wanted: &Wanted) -> Result<Summary, ReplayError> {
     // The log is read up to now.
     listeners.clock.advance(SignedDuration::from_secs(1));
-    let tenant = listeners.configs.get(&tenant("shop")).unwrap();
+    let tenant = listeners.shared.configs.get(&tenant("shop")).unwrap();
     let clock: &dyn Clock = listeners.clock.as_ref();
     Replay { store: listeners.database.store(), tenant, clock }.run(wanted, &mut Silent).await
 }

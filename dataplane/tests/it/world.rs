@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dataplane::config::{Applied, Configs};
+use dataplane::apply::ApplyContext;
+use dataplane::config::{Applied, Configs, Connect};
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
@@ -12,6 +13,7 @@ use dataplane::holds::Holds;
 use dataplane::metrics::Metrics;
 use dataplane::publish::transport::Transport;
 use dataplane::publish::{PublishContext, Publisher};
+use dataplane::shared::Shared;
 use dataplane::store::message::{AcceptMessage, Acceptance, MessageRecord, NewMessage, OnUnconfirmed, Priority};
 use dataplane::store::{SqlStore, Store};
 use jiff::Timestamp;
@@ -33,11 +35,9 @@ use crate::fake::{DrivenClock, FakeProvider};
 pub(crate) const CUSTOMER: &str = "+447700900123";
 
 pub(crate) struct World {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) configs: Arc<Configs>,
+    pub(crate) shared: Shared,
+    /// The one of [`Self::shared`].
     pub(crate) clock: Arc<DrivenClock>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) holds: Arc<Holds>,
     providers: Arc<Mutex<BTreeMap<String, Arc<FakeProvider>>>>,
     /// A new file for the lifetime of the value.
     _directory: TempDir,
@@ -57,19 +57,8 @@ impl World {
             let fake = connected.entry(account.account_key().to_owned()).or_default();
             Arc::clone(fake) as Arc<dyn MessagingProvider>
         };
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let (store, clock): (Arc<dyn Store>, _) = (Arc::new(store), DrivenClock::new());
-        let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
-        Self {
-            store,
-            configs: Arc::new(Configs::new(Arc::new(connect), Arc::clone(&metrics))),
-            clock,
-            metrics,
-            holds,
-            providers,
-            _directory: directory,
-            _committer: running,
-        }
+        let (shared, clock) = shared(Arc::new(store), Arc::new(connect));
+        Self { shared, clock, providers, _directory: directory, _committer: running }
     }
 
     /// Configures a tenant with one sender, `support`, of an account of its own. `change` edits that sender.
@@ -86,7 +75,7 @@ impl World {
                 "accounts": { account(name): { "handle": "HX1", "approval": { "state": "approved" } } },
             }},
         }});
-        assert_eq!(self.configs.apply(&tenant(name), &bytes(&config)), Applied::New);
+        assert_eq!(self.shared.configs.apply(&tenant(name), &bytes(&config)), Applied::New);
     }
 
     /// What the tenant's account at the provider has been asked, and answers.
@@ -97,15 +86,17 @@ impl World {
     pub(crate) fn dispatching(&self, change: impl FnOnce(&mut DispatchOptions)) -> DispatchContext {
         let mut options = DispatchOptions::new("replica-a");
         change(&mut options);
-        DispatchContext {
-            store: Arc::clone(&self.store),
-            configs: Arc::clone(&self.configs),
-            clock: Arc::clone(&self.clock) as _,
-            metrics: Arc::clone(&self.metrics),
-            brakes: Arc::new(Brakes::new(Arc::clone(&self.metrics))),
-            holds: Arc::clone(&self.holds),
-            options,
-        }
+        DispatchContext { shared: self.shared.clone(), brakes: self.brakes(), options }
+    }
+
+    fn brakes(&self) -> Arc<Brakes> {
+        Arc::new(Brakes::new(Arc::clone(&self.shared.metrics)))
+    }
+
+    /// What applies events beside a dispatch with these brakes, or with none.
+    pub(crate) fn applying(&self, dispatch: Option<&DispatchContext>) -> ApplyContext {
+        let brakes = dispatch.map_or_else(|| self.brakes(), |dispatch| Arc::clone(&dispatch.brakes));
+        ApplyContext { shared: self.shared.clone(), brakes, ask_after: Duration::from_secs(600) }
     }
 
     pub(crate) fn dispatcher(&self) -> Dispatcher {
@@ -122,10 +113,7 @@ impl World {
 
     pub(crate) fn publishing(&self) -> PublishContext {
         PublishContext {
-            store: Arc::clone(&self.store),
-            configs: Arc::clone(&self.configs),
-            clock: Arc::clone(&self.clock) as _,
-            metrics: Arc::clone(&self.metrics),
+            shared: self.shared.clone(),
             transport: Transport::new(true).unwrap(),
             owner: "replica-a".into(),
             lease: Duration::from_secs(30),
@@ -153,13 +141,13 @@ impl World {
         };
         change(&mut message);
         let id = message.id;
-        let accepted = self.store.accept_message(AcceptMessage { message, idempotency: None }).await.unwrap();
+        let accepted = self.shared.store.accept_message(AcceptMessage { message, idempotency: None }).await.unwrap();
         assert!(matches!(accepted, Acceptance::New(_)), "{accepted:?}");
         id
     }
 
     pub(crate) async fn record(&self, name: &str, id: MessageId) -> MessageRecord {
-        self.store.message(&tenant(name), id).await.unwrap().unwrap()
+        self.shared.store.message(&tenant(name), id).await.unwrap().unwrap()
     }
 
     pub(crate) async fn status(&self, name: &str, id: MessageId) -> MessageStatus {
@@ -172,9 +160,18 @@ impl World {
     }
 
     pub(crate) fn metric(&self, line: &str) {
-        let text = self.metrics.render().unwrap();
+        let text = self.shared.metrics.render().unwrap();
         assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");
     }
+}
+
+/// What a process would share, with a clock that only the test moves.
+pub(crate) fn shared(store: Arc<dyn Store>, connect: Connect) -> (Shared, Arc<DrivenClock>) {
+    let clock = DrivenClock::new();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let configs = Arc::new(Configs::new(connect, Arc::clone(&metrics)));
+    let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
+    (Shared { store, configs, clock: Arc::clone(&clock) as _, metrics, holds }, clock)
 }
 
 /// Turns until nothing more can leave now, and waits for every call. Answers when to look again.
@@ -222,5 +219,5 @@ fn account(name: &str) -> String {
 
 /// What [`World`]'s configs read as.
 pub(crate) fn config_of(world: &World, name: &str) -> TenantConfig {
-    world.configs.get(&tenant(name)).unwrap().config.clone()
+    world.shared.configs.get(&tenant(name)).unwrap().config.clone()
 }

@@ -19,13 +19,13 @@ async fn a_held_sender_sends_nothing_until_it_is_let_go_and_holds_up_nobody_else
         world.tenant("shop", |_| ());
         world.tenant("bakery", |_| ());
         let mut dispatcher = world.dispatcher();
-        world.holds.put(hold(&world, scope.clone(), kind, Timestamp::MAX)).await.unwrap();
+        world.shared.holds.put(hold(&world, scope.clone(), kind, Timestamp::MAX)).await.unwrap();
         let held = world.accept("shop", |_| ()).await;
         world.accept("bakery", |_| ()).await;
         dispatch(&mut dispatcher, &world.clock).await;
         assert_eq!((world.provider("shop").calls(), world.provider("bakery").calls()), (0, 1), "{scope} {kind:?}");
 
-        world.holds.lift(LiftHold { tenant: tenant("shop"), scope, kind }).await.unwrap();
+        world.shared.holds.lift(LiftHold { tenant: tenant("shop"), scope, kind }).await.unwrap();
         dispatch(&mut dispatcher, &world.clock).await;
         assert_eq!(world.status("shop", held).await, MessageStatus::Accepted);
     }
@@ -36,7 +36,7 @@ async fn a_hold_ends_by_itself_when_its_time_is_over() {
     let world = World::new().await;
     world.tenant("shop", |_| ());
     let until = world.clock.now() + seconds(60);
-    world.holds.put(hold(&world, Scope::Sender(support()), HoldKind::Pause, until)).await.unwrap();
+    world.shared.holds.put(hold(&world, Scope::Sender(support()), HoldKind::Pause, until)).await.unwrap();
     world.accept("shop", |_| ()).await;
     let mut dispatcher = world.dispatcher();
     assert_eq!(dispatch(&mut dispatcher, &world.clock).await, Some(until), "it is looked at again then");
@@ -50,7 +50,7 @@ async fn what_drains_is_sent() {
     let world = World::new().await;
     world.tenant("shop", |_| ());
     world.accept("shop", |_| ()).await;
-    world.holds.put(hold(&world, Scope::Tenant, HoldKind::Drain, Timestamp::MAX)).await.unwrap();
+    world.shared.holds.put(hold(&world, Scope::Tenant, HoldKind::Drain, Timestamp::MAX)).await.unwrap();
     dispatch(&mut world.dispatcher(), &world.clock).await;
     assert_eq!(world.provider("shop").calls(), 1);
 }

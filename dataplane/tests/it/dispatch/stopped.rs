@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane::apply::{Applier, ApplyContext};
+use dataplane::apply::Applier;
 use dataplane::dispatch::{DispatchContext, Dispatcher};
 use dataplane::holds::Holds;
 use dataplane::store::hold::HoldKind;
@@ -50,16 +50,8 @@ async fn told(world: &World, context: &DispatchContext, failed: &str, class: Fai
         events,
         left_to_others_at: now,
     };
-    world.store.record_webhook(webhook).await.unwrap();
-    let (mut applier, _) = Applier::new(ApplyContext {
-        store: Arc::clone(&world.store),
-        configs: Arc::clone(&world.configs),
-        clock: Arc::clone(&world.clock) as _,
-        metrics: Arc::clone(&world.metrics),
-        brakes: Arc::clone(&context.brakes),
-        holds: Arc::clone(&world.holds),
-        ask_after: std::time::Duration::from_secs(600),
-    });
+    world.shared.store.record_webhook(webhook).await.unwrap();
+    let (mut applier, _) = Applier::new(world.applying(Some(context)));
     assert_eq!(applier.turn().await.unwrap(), 2);
 }
 
@@ -106,9 +98,11 @@ async fn what_a_status_stops_rests_on_every_replica() {
         let template = world.accept("shop", |_| ()).await;
         let text = world.accept("shop", |m| m.content = OutboundContent::Text { body: "hello".into() }).await;
         // It has brakes of its own, and asks the store what is held.
-        let holds = Arc::new(Holds::new(Arc::clone(&world.store), Arc::clone(&world.clock) as _));
+        let holds = Arc::new(Holds::new(Arc::clone(&world.shared.store), Arc::clone(&world.clock) as _));
         holds.refresh().await.unwrap();
-        let mut other = Dispatcher::new(DispatchContext { holds, ..world.dispatching(|_| ()) });
+        let mut other = world.dispatching(|_| ());
+        other.shared.holds = holds;
+        let mut other = Dispatcher::new(other);
         dispatch(&mut other, &world.clock).await;
         let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
         assert_eq!(world.status("shop", template).await, left(false), "{class:?}");
@@ -131,7 +125,7 @@ async fn what_an_answer_stops_rests_on_every_replica_and_is_written_once() {
         provider.will_answer((0..3).map(|_| refused(class, "1", None)).collect::<Vec<_>>());
         dispatch(&mut world.dispatcher(), &world.clock).await;
         let calls = provider.calls();
-        let held = world.store.holds(world.clock.now()).await.unwrap();
+        let held = world.shared.store.holds(world.clock.now()).await.unwrap();
         assert_eq!(held.len(), 1, "{held:?}");
         assert_eq!((held[0].kind, held[0].until), (HoldKind::Breaker, world.clock.now() + seconds(60)));
         let waits = world.accept("shop", |_| ()).await;

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane::apply::{Applier, ApplyContext};
+use dataplane::apply::Applier;
 use dataplane::budget::Budget;
 use dataplane::dispatch::Dispatcher;
-use dataplane::dispatch::brakes::Brakes;
 use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::store::message::OnUnconfirmed;
 use dataplane::store::webhook::RecordWebhook;
@@ -185,16 +184,8 @@ async fn opens_window(world: &World, name: &str) {
         events,
         left_to_others_at: world.clock.now(),
     };
-    world.store.record_webhook(webhook).await.unwrap();
-    let (mut applier, _) = Applier::new(ApplyContext {
-        store: Arc::clone(&world.store),
-        configs: Arc::clone(&world.configs),
-        clock: Arc::clone(&world.clock) as _,
-        metrics: Arc::clone(&world.metrics),
-        brakes: Arc::new(Brakes::new(Arc::clone(&world.metrics))),
-        holds: Arc::clone(&world.holds),
-        ask_after: std::time::Duration::from_secs(600),
-    });
+    world.shared.store.record_webhook(webhook).await.unwrap();
+    let (mut applier, _) = Applier::new(world.applying(None));
     applier.turn().await.unwrap();
 }
 
@@ -353,7 +344,7 @@ async fn a_failure_that_only_the_providers_log_tells_suppresses_its_recipient() 
     world.clock.advance(seconds(601));
     reconcile(&mut world.reconciler()).await;
     assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
-    let contact = world.store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap();
+    let contact = world.shared.store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap();
     assert!(contact.state.suppression.is_some());
     let second = world.accept("shop", |_| ()).await;
     dispatch(&mut dispatcher, &world.clock).await;
@@ -387,7 +378,7 @@ async fn a_failure_of_the_sender_that_only_the_log_tells_stops_the_sender_and_on
         assert_eq!(world.status("shop", template).await, MessageStatus::Queued, "{class:?}");
         let stopped = if class == FailureClass::Sender { MessageStatus::Queued } else { MessageStatus::Accepted };
         assert_eq!(world.status("shop", text).await, stopped, "{class:?}");
-        let metrics = world.metrics.render().unwrap();
+        let metrics = world.shared.metrics.render().unwrap();
         assert!(!metrics.contains(&format!(r#"whatsapp_deferred_total{{reason="{others}"}} 0"#)), "{metrics}");
     }
 }
