@@ -17,10 +17,11 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::hold::{Hold, HoldKind, LiftHold, PutHold, Scope};
+use crate::store::message::SinkId;
 use crate::store::{Store, StoreError};
 
 /// How often the store is asked.
-const EVERY: Duration = Duration::from_secs(1);
+pub(crate) const EVERY: Duration = Duration::from_secs(1);
 
 /// The holds of every tenant.
 pub struct Holds {
@@ -95,10 +96,20 @@ impl Holds {
 
     /// Until when a template is stopped for everybody.
     pub fn template_stopped_until(&self, tenant: &TenantId, handle: &str, now: Timestamp) -> Option<Timestamp> {
-        let known = self.known.load();
-        let of_template = |hold: &&Arc<Hold>| matches!(&hold.scope, Scope::Template(held) if held == handle);
-        let stops = |hold: &&Arc<Hold>| hold.kind == HoldKind::Breaker && hold.until > now;
-        known.0.get(tenant)?.iter().filter(of_template).filter(stops).map(|hold| hold.until).max()
+        let is_it = |scope: &Scope| matches!(scope, Scope::Template(held) if held == handle);
+        self.known.load().longest(tenant, now, |kind| kind == HoldKind::Breaker, is_it).map(|hold| hold.until)
+    }
+
+    /// What says that a sink wants no events.
+    pub(crate) fn gone(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        sink: &SinkId,
+        now: Timestamp,
+    ) -> Option<Arc<Hold>> {
+        let is_it = |scope: &Scope| matches!(scope, Scope::Sink(of, held) if of == sender && held == sink);
+        self.known.load().longest(tenant, now, |kind| kind == HoldKind::Gone, is_it).cloned()
     }
 
     /// Stops something for every replica, which the others learn within a second.
@@ -153,33 +164,30 @@ impl Known {
     }
 
     fn blocks_dispatch(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<&Arc<Hold>> {
-        self.longest(tenant, sender, now, |kind| match kind {
+        let counts = |kind| match kind {
             HoldKind::Pause | HoldKind::Breaker => true,
             // What drains is handed over, and what is gone is a sink.
             HoldKind::Drain | HoldKind::Gone => false,
-        })
+        };
+        self.longest(tenant, now, counts, |scope| covers(scope, sender))
     }
 
     fn refuses_sends(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<&Arc<Hold>> {
-        self.longest(tenant, sender, now, |kind| match kind {
+        let counts = |kind| match kind {
             HoldKind::Drain => true,
             // What is paused or fails for everybody is accepted and waits.
             HoldKind::Pause | HoldKind::Breaker | HoldKind::Gone => false,
-        })
+        };
+        self.longest(tenant, now, counts, |scope| covers(scope, sender))
     }
 
     fn longest(
         &self,
         tenant: &TenantId,
-        sender: &SenderName,
         now: Timestamp,
         counts: impl Fn(HoldKind) -> bool,
+        covers: impl Fn(&Scope) -> bool,
     ) -> Option<&Arc<Hold>> {
-        let covers = |scope: &Scope| match scope {
-            Scope::Tenant => true,
-            Scope::Sender(held) => held == sender,
-            Scope::Template(_) | Scope::Sink(..) => false,
-        };
         let holds = self.0.get(tenant)?.iter();
         holds.filter(|hold| hold.until > now && counts(hold.kind) && covers(&hold.scope)).max_by_key(|hold| hold.until)
     }
@@ -189,10 +197,17 @@ impl Known {
     }
 }
 
+/// Whether what is held is the sender, alone or with others.
+fn covers(scope: &Scope, sender: &SenderName) -> bool {
+    match scope {
+        Scope::Tenant => true,
+        Scope::Sender(held) => held == sender,
+        Scope::Template(_) | Scope::Sink(..) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::store::message::SinkId;
-
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {

@@ -24,7 +24,7 @@ use super::body;
 use super::fields::{Errors, Fields};
 use super::problem::{FieldError, Problem};
 use crate::auth::Caller;
-use crate::publish::gone::SEEN_WITHIN;
+use crate::holds;
 use crate::store::StoreError;
 use crate::store::hold::{HoldKind, LiftHold, Scope};
 use crate::store::message::SinkId;
@@ -176,7 +176,7 @@ async fn send_again(context: &ApiContext, tenant: &TenantId, letters: Vec<DeadEv
     let again = |letter: DeadEvent| {
         let DeadEvent { sender, sink, event, .. } = letter;
         // Every replica has read by then that the sink is not held any more.
-        let at = if lifted.contains(&(sender.clone(), sink.clone())) { after(now, SEEN_WITHIN * 2) } else { now };
+        let at = if lifted.contains(&(sender.clone(), sink.clone())) { after(now, holds::EVERY * 2) } else { now };
         context.shared.store.redrive_event(RedriveEvent { tenant: tenant.clone(), sender, sink, event, now: at })
     };
     let mut redriven = 0;
@@ -199,7 +199,7 @@ async fn lift(
         let key = (sender.clone(), sink.clone());
         if hold.tenant == *tenant && hold.kind == HoldKind::Gone && sinks.contains(&key) {
             let lift = LiftHold { tenant: tenant.clone(), scope: hold.scope, kind: HoldKind::Gone };
-            context.shared.store.lift_hold(lift).await?;
+            context.shared.holds.lift(lift).await?;
             lifted.insert(key);
         }
     }

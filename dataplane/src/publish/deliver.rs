@@ -8,9 +8,8 @@ use messaging::config::HttpSink;
 use messaging::id::{SenderName, TenantId};
 use messaging::publication::next_attempt_at;
 
-use super::PublishContext;
-use super::gone::GoneSinks;
 use super::transport::Delivery;
+use super::{PublishContext, gone};
 use crate::metrics::PublishResult;
 use crate::store::StoreError;
 use crate::store::message::SinkId;
@@ -27,7 +26,6 @@ pub(super) struct SinkKey {
 
 pub(super) struct Courier {
     context: PublishContext,
-    gone: GoneSinks,
     in_flight: InFlight,
 }
 
@@ -56,12 +54,7 @@ enum Fate {
 
 impl Courier {
     pub(super) fn new(context: PublishContext) -> Self {
-        Self { gone: GoneSinks::new(Arc::clone(&context.shared.store)), context, in_flight: Arc::default() }
-    }
-
-    /// Learns, at most once a second, which sinks are not to be called.
-    pub(super) async fn look(&self, now: jiff::Timestamp) -> Result<(), StoreError> {
-        self.gone.look(now).await
+        Self { context, in_flight: Arc::default() }
     }
 
     pub(super) fn in_flight(&self, key: &SinkKey) -> u32 {
@@ -111,13 +104,14 @@ impl Courier {
         let Some(sink) = sink else {
             return dead("the sender has no such sink any more".into(), PublishResult::SinkRemoved);
         };
-        if self.gone.is_gone(key, &sink).await? {
+        let holds = &self.context.shared.holds;
+        let now = self.context.shared.clock.now();
+        if gone::is_gone(holds, key, &sink, now).await? {
             let error =
                 "the sink has answered 410; it is not called until its config changes or somebody lifts the hold";
             return dead(error.into(), PublishResult::Dead);
         }
         let began = Instant::now();
-        let now = self.context.shared.clock.now();
         let delivery = self.context.transport.deliver(&sink, &event.reference.event, event.body.clone(), now).await;
         self.context.shared.metrics.publish_took(began.elapsed());
         let now = self.context.shared.clock.now();
@@ -125,7 +119,7 @@ impl Courier {
             Delivery::Delivered => Ok(Fate::Delivered),
             Delivery::Gone => {
                 tracing::warn!(tenant = %key.tenant, sender = %key.sender, "a sink answered 410; nothing more is sent there");
-                self.gone.put(key, &sink, now).await?;
+                gone::put(holds, key, &sink, now).await?;
                 dead("the sink answered 410".into(), PublishResult::Dead)
             }
             Delivery::Private(error) => dead(error.to_string(), PublishResult::PrivateAddress),

@@ -9,7 +9,7 @@
 //! grow with the number of events.
 
 mod deliver;
-pub(crate) mod gone;
+mod gone;
 pub mod guard;
 pub mod signature;
 pub mod transport;
@@ -132,7 +132,6 @@ impl Publisher {
         if due.is_empty() {
             return Ok(next);
         }
-        self.courier.look(now).await?;
 
         let context = &self.context;
         let mut claims = stream::iter(due)

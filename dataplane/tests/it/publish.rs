@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use dataplane::publish::Publisher;
 use dataplane::publish::guard::PrivateAddress;
 use dataplane::publish::transport::{Delivery, Transport};
+use dataplane::publish::{PublishContext, Publisher};
+use dataplane::shared::Shared;
 use dataplane::store::hold::{Hold, HoldKind, LiftHold};
 use http::StatusCode;
 use http::header::{LOCATION, RETRY_AFTER};
@@ -222,7 +223,11 @@ async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_i
     let (world, sink) = (World::new().await, Sink::start().await);
     let url = sink.url();
     world.tenant("shop", |s| s["events"] = json!([sink_config(&url)]));
-    let (mut dispatcher, mut one, mut other) = (world.dispatcher(), world.publisher(), world.publisher());
+    let publisher_of =
+        |shared: &Shared| Publisher::new(PublishContext { shared: shared.clone(), ..world.publishing() });
+    let replicas = [world.replica().await, world.replica().await];
+    let mut dispatcher = world.dispatcher();
+    let [mut one, mut other] = [publisher_of(&replicas[0]), publisher_of(&replicas[1])];
     let mut publish_one = async |publisher: &mut Publisher| {
         world.accept("shop", |_| ()).await;
         dispatch(&mut dispatcher, &world.clock).await;
@@ -233,9 +238,9 @@ async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_i
     sink.will_answer([StatusCode::GONE.into_response()]);
     publish_one(&mut one).await;
     assert_eq!(sink.received().len(), 2);
-    world.clock.advance(SignedDuration::from_secs(1));
+    replicas[1].holds.refresh().await.unwrap();
     publish_one(&mut other).await;
-    publish_one(&mut world.publisher()).await;
+    publish_one(&mut publisher_of(&world.replica().await)).await;
     assert_eq!(sink.received().len(), 2, "neither another replica nor a restarted one calls it");
 
     let hold = world.shared.store.holds(world.clock.now()).await.unwrap().remove(0);
@@ -243,8 +248,8 @@ async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_i
     let Hold { tenant, scope, kind, .. } = hold;
     assert_eq!(kind, HoldKind::Gone);
     assert!(world.shared.store.lift_hold(LiftHold { tenant, scope, kind }).await.unwrap());
-    world.clock.advance(SignedDuration::from_secs(1));
-    for publisher in [&mut one, &mut other] {
+    for (replica, publisher) in replicas.iter().zip([&mut one, &mut other]) {
+        replica.holds.refresh().await.unwrap();
         publish_one(publisher).await;
     }
     assert_eq!(sink.received().len(), 4, "somebody lifted it");

@@ -93,6 +93,13 @@ impl World {
         Arc::new(Brakes::new(Arc::clone(&self.shared.metrics)))
     }
 
+    /// What another replica on the same store shares, which learns what is held by asking.
+    pub(crate) async fn replica(&self) -> Shared {
+        let holds = Arc::new(Holds::new(Arc::clone(&self.shared.store), Arc::clone(&self.shared.clock)));
+        holds.refresh().await.unwrap();
+        Shared { holds, ..self.shared.clone() }
+    }
+
     /// What applies events beside a dispatch with these brakes, or with none.
     pub(crate) fn applying(&self, dispatch: Option<&DispatchContext>) -> ApplyContext {
         let brakes = dispatch.map_or_else(|| self.brakes(), |dispatch| Arc::clone(&dispatch.brakes));

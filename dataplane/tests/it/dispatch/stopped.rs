@@ -1,11 +1,9 @@
 //! Promises about what rests after a failure: what the failure is about, and nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use dataplane::apply::Applier;
 use dataplane::dispatch::{DispatchContext, Dispatcher};
-use dataplane::holds::Holds;
 use dataplane::store::hold::HoldKind;
 use dataplane::store::webhook::RecordWebhook;
 use messaging::clock::Clock;
@@ -98,11 +96,8 @@ async fn what_a_status_stops_rests_on_every_replica() {
         let template = world.accept("shop", |_| ()).await;
         let text = world.accept("shop", |m| m.content = OutboundContent::Text { body: "hello".into() }).await;
         // It has brakes of its own, and asks the store what is held.
-        let holds = Arc::new(Holds::new(Arc::clone(&world.shared.store), Arc::clone(&world.clock) as _));
-        holds.refresh().await.unwrap();
-        let mut other = world.dispatching(|_| ());
-        other.shared.holds = holds;
-        let mut other = Dispatcher::new(other);
+        let shared = world.replica().await;
+        let mut other = Dispatcher::new(DispatchContext { shared, ..world.dispatching(|_| ()) });
         dispatch(&mut other, &world.clock).await;
         let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
         assert_eq!(world.status("shop", template).await, left(false), "{class:?}");
