@@ -12,18 +12,15 @@ use messaging::address::Address;
 use messaging::id::MessageId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::SendOutcome;
-use serde_json::json;
 
 use crate::mortal::{Death, Mortal};
-use crate::sink::Sink;
-use crate::world::{CUSTOMER, World, dispatch, reconcile, sink_config, soon};
+use crate::world::{CUSTOMER, World, dispatch, reconcile, soon};
 
 const MESSAGES: u32 = 3;
 
 /// Three messages of a tenant to three customers, at a provider that keeps a log.
 async fn world() -> (World, Vec<(MessageId, Address)>) {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     *world.provider("shop").keeps_log.lock().unwrap() = Some(Arc::clone(&world.clock));
     let mut messages = Vec::new();
     for n in 0..MESSAGES {
@@ -123,8 +120,7 @@ async fn a_reconciler_killed_anywhere_leaves_what_the_next_can_settle() {
 async fn a_publisher_killed_anywhere_delivers_every_event_at_least_once_under_one_id() {
     for death in [Death::Before as fn(u32) -> Death, Death::After] {
         for nth in 1.. {
-            let (world, sink) = (World::new().await, Sink::start().await);
-            world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+            let (world, sink) = World::with_sink().await;
             let mut accepted = BTreeSet::new();
             for _ in 0..MESSAGES {
                 accepted.insert(world.accept("shop", |_| ()).await.to_string());

@@ -45,8 +45,7 @@ async fn a_message_of_a_paused_sender_expires_and_its_tenant_is_told() {
 
 #[tokio::test]
 async fn a_message_of_a_tenant_that_is_gone_expires_too() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let expires_at = in_a_minute(&world);
     let id = world.accept("shop", |message| message.expires_at = expires_at).await;
     world.shared.configs.remove(&tenant("shop"));

@@ -131,8 +131,7 @@ fn kinds(sink: &Sink) -> Vec<String> {
 
 #[tokio::test]
 async fn an_event_of_a_message_waits_until_the_one_before_it_was_taken() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let (world, sink) = World::with_sink().await;
     two_events(&world, "shop").await;
     sink.will_answer([StatusCode::INTERNAL_SERVER_ERROR.into_response()]);
     let mut publisher = world.publisher();
@@ -173,8 +172,7 @@ async fn a_sink_that_hangs_delays_no_other_sink() {
 
 #[tokio::test]
 async fn an_event_that_a_crashed_replica_held_is_delivered_by_the_next() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let (world, sink) = World::with_sink().await;
     world.accept("shop", |_| ()).await;
     dispatch(&mut world.dispatcher(), &world.clock).await;
     sink.hang();
@@ -195,9 +193,8 @@ async fn an_event_that_a_crashed_replica_held_is_delivered_by_the_next() {
 
 #[tokio::test]
 async fn a_sink_that_is_gone_is_not_called_until_its_config_changes() {
-    let (world, sink) = (World::new().await, Sink::start().await);
+    let (world, sink) = World::with_sink().await;
     let url = sink.url();
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&url)]));
     sink.will_answer([StatusCode::GONE.into_response()]);
     let (mut dispatcher, mut publisher) = (world.dispatcher(), world.publisher());
     for _ in 0..3 {
@@ -220,9 +217,7 @@ async fn a_sink_that_is_gone_is_not_called_until_its_config_changes() {
 
 #[tokio::test]
 async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_it_is_lifted() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    let url = sink.url();
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&url)]));
+    let (world, sink) = World::with_sink().await;
     let publisher_of =
         |shared: &Shared| Publisher::new(PublishContext { shared: shared.clone(), ..world.publishing() });
     let replicas = [world.replica().await, world.replica().await];
@@ -258,9 +253,8 @@ async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_i
 
 #[tokio::test]
 async fn a_sink_that_is_configured_anew_is_held_no_more_for_anybody() {
-    let (world, sink) = (World::new().await, Sink::start().await);
+    let (world, sink) = World::with_sink().await;
     let url = sink.url();
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&url)]));
     sink.will_answer([StatusCode::GONE.into_response()]);
     world.accept("shop", |_| ()).await;
     dispatch(&mut world.dispatcher(), &world.clock).await;
@@ -279,8 +273,7 @@ async fn a_sink_that_is_configured_anew_is_held_no_more_for_anybody() {
 
 #[tokio::test]
 async fn a_sink_that_asks_for_a_long_pause_gets_at_most_twice_the_schedules() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let (world, sink) = World::with_sink().await;
     world.accept("shop", |_| ()).await;
     dispatch(&mut world.dispatcher(), &world.clock).await;
     sink.will_answer([(StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "86400")]).into_response()]);
@@ -313,8 +306,7 @@ async fn a_running_publisher_delivers_everything_while_one_sink_hangs() {
 
 #[tokio::test]
 async fn an_event_is_given_up_after_the_whole_schedule_and_lets_the_next_pass() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let (world, sink) = World::with_sink().await;
     two_events(&world, "shop").await;
     sink.will_answer((0..10).map(|_| StatusCode::BAD_GATEWAY.into_response()));
     let mut publisher = world.publisher();
@@ -334,8 +326,7 @@ async fn an_event_is_given_up_after_the_whole_schedule_and_lets_the_next_pass() 
 
 #[tokio::test]
 async fn events_of_a_failed_message_say_why() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let (world, sink) = World::with_sink().await;
     let id = world.accept("shop", |m| drop(m.metadata.insert("order".into(), "18473".into()))).await;
     world.provider("shop").will_answer([SendOutcome::Refused(ProviderError {
         class: FailureClass::Request,

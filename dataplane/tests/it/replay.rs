@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::http::Listeners;
 use crate::store::{accepted, finished, submitted, unapplied};
-use crate::world::{CUSTOMER, sink_config, support, tenant};
+use crate::world::{CUSTOMER, sink_config, support, tenant, webhook};
 
 const INBOUND: &str = "https://hooks.example.com/webhooks/shop/support/twilio/inbound";
 const STATUS: &str = "https://hooks.example.com/webhooks/shop/support/twilio/status";
@@ -62,17 +62,8 @@ async fn came(listeners: &Listeners, url: &str, body: &str, then: Then) {
         }
     };
     let now = listeners.clock.now();
-    let webhook = RecordWebhook {
-        tenant: tenant("shop"),
-        sender: support(),
-        id: MessageId::new(now, &rand::random()).to_string(),
-        received_at: now,
-        url: url.to_owned(),
-        headers: "{}".into(),
-        body: body.to_owned().into(),
-        events,
-        left_to_others_at: now,
-    };
+    let body = body.to_owned().into();
+    let webhook = RecordWebhook { url: url.to_owned(), body, ..webhook(&tenant("shop"), now, events) };
     listeners.database.store().record_webhook(webhook).await.unwrap();
 }
 

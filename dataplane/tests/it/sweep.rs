@@ -22,7 +22,7 @@ use serde_json::json;
 
 use crate::config::{bytes, tenant_json};
 use crate::sink::Sink;
-use crate::world::{CUSTOMER, World, sink_config, support, tenant};
+use crate::world::{self, CUSTOMER, World, sink_config, support, tenant};
 
 const EVERY: Duration = Duration::from_secs(15 * 60);
 const RECOVERED: &str = r#"whatsapp_reconcile_repairs_total{kind="inbound_recovered"}"#;
@@ -126,17 +126,8 @@ impl Swept {
         let events = tenant_config.sender(&support()).unwrap().provider.translate(&request);
         assert_eq!(events.len(), 1);
         let now = self.world.clock.now();
-        let webhook = RecordWebhook {
-            tenant: tenant("shop"),
-            sender: support(),
-            id: format!("whk_{sid}"),
-            received_at: now,
-            url: told.url,
-            headers: "{}".into(),
-            body: told.body.into(),
-            events,
-            left_to_others_at: now,
-        };
+        let body = told.body.into();
+        let webhook = RecordWebhook { url: told.url, body, ..world::webhook(&tenant("shop"), now, events) };
         !self.world.shared.store.record_webhook(webhook).await.unwrap().is_duplicate()
     }
 

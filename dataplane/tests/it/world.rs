@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dataplane::apply::ApplyContext;
+use dataplane::apply::{Applier, ApplyContext};
 use dataplane::config::{Applied, Configs, Connect};
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::dispatch::reconcile::Reconciler;
@@ -15,6 +15,7 @@ use dataplane::publish::transport::Transport;
 use dataplane::publish::{PublishContext, Publisher};
 use dataplane::shared::Shared;
 use dataplane::store::message::{AcceptMessage, Acceptance, MessageRecord, NewMessage, OnUnconfirmed, Priority};
+use dataplane::store::webhook::RecordWebhook;
 use dataplane::store::{SqlStore, Store};
 use jiff::Timestamp;
 use messaging::clock::Clock;
@@ -23,7 +24,7 @@ use messaging::content::OutboundContent;
 use messaging::id::{MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::Purpose;
-use messaging::provider::MessagingProvider;
+use messaging::provider::{MessagingProvider, WebhookEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -31,6 +32,7 @@ use url::Url;
 
 use crate::config::bytes;
 use crate::fake::{DrivenClock, FakeProvider};
+use crate::sink::Sink;
 
 pub(crate) const CUSTOMER: &str = "+447700900123";
 
@@ -59,6 +61,20 @@ impl World {
         };
         let (shared, clock) = shared(Arc::new(store), Arc::new(connect));
         Self { shared, clock, providers, _directory: directory, _committer: running }
+    }
+
+    /// A world with the tenant `shop`: see [`Self::tenant`].
+    pub(crate) async fn with_shop() -> Self {
+        let world = Self::new().await;
+        world.tenant("shop", |_| ());
+        world
+    }
+
+    /// A world with the tenant `shop`, and the sink that its events go to.
+    pub(crate) async fn with_sink() -> (Self, Sink) {
+        let (world, sink) = (Self::new().await, Sink::start().await);
+        world.tenant("shop", |sender| sender["events"] = json!([sink_config(&sink.url())]));
+        (world, sink)
     }
 
     /// Configures a tenant with one sender, `support`, of an account of its own. `change` edits that sender.
@@ -153,6 +169,22 @@ impl World {
         id
     }
 
+    /// Lets a dispatcher hand a message of the tenant `shop` over. Answers also with the provider's id of it.
+    pub(crate) async fn hand_over(&self, dispatcher: &mut Dispatcher) -> (MessageId, String) {
+        let id = self.accept("shop", |_| ()).await;
+        dispatch(dispatcher, &self.clock).await;
+        (id, self.record("shop", id).await.message.provider_message_id.unwrap())
+    }
+
+    /// Logs a webhook of a tenant, and lets it take effect beside a dispatch with these brakes, or with none.
+    pub(crate) async fn hears(&self, name: &str, events: Vec<WebhookEvent>, dispatch: Option<&DispatchContext>) {
+        let count = events.len();
+        let webhook = webhook(&tenant(name), self.clock.now(), events);
+        self.shared.store.record_webhook(webhook).await.unwrap();
+        let (mut applier, _) = Applier::new(self.applying(dispatch));
+        assert_eq!(applier.turn().await.unwrap(), count);
+    }
+
     pub(crate) async fn record(&self, name: &str, id: MessageId) -> MessageRecord {
         self.shared.store.message(&tenant(name), id).await.unwrap().unwrap()
     }
@@ -213,6 +245,21 @@ pub(crate) fn support() -> SenderName {
 
 pub(crate) fn hello() -> OutboundContent {
     serde_json::from_value(json!({ "template": { "name": "hello" } })).unwrap()
+}
+
+/// A webhook of the sender `support` that says in its body what is in it.
+pub(crate) fn webhook(tenant: &TenantId, received_at: Timestamp, events: Vec<WebhookEvent>) -> RecordWebhook {
+    RecordWebhook {
+        tenant: tenant.clone(),
+        sender: support(),
+        id: MessageId::new(received_at, &rand::random()).to_string(),
+        received_at,
+        url: "https://hooks.example/".into(),
+        headers: "{}".into(),
+        body: serde_json::to_vec(&events).unwrap().into(),
+        events,
+        left_to_others_at: received_at,
+    }
 }
 
 pub(crate) fn sink_config(url: &Url) -> Value {

@@ -15,8 +15,7 @@ async fn a_held_sender_sends_nothing_until_it_is_let_go_and_holds_up_nobody_else
         (Scope::Sender(support()), HoldKind::Pause),
         (Scope::Sender(support()), HoldKind::Breaker),
     ] {
-        let world = World::new().await;
-        world.tenant("shop", |_| ());
+        let world = World::with_shop().await;
         world.tenant("bakery", |_| ());
         let mut dispatcher = world.dispatcher();
         world.shared.holds.put(hold(&world, scope.clone(), kind, Timestamp::MAX)).await.unwrap();
@@ -33,8 +32,7 @@ async fn a_held_sender_sends_nothing_until_it_is_let_go_and_holds_up_nobody_else
 
 #[tokio::test]
 async fn a_hold_ends_by_itself_when_its_time_is_over() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let until = world.clock.now() + seconds(60);
     world.shared.holds.put(hold(&world, Scope::Sender(support()), HoldKind::Pause, until)).await.unwrap();
     world.accept("shop", |_| ()).await;
@@ -47,8 +45,7 @@ async fn a_hold_ends_by_itself_when_its_time_is_over() {
 
 #[tokio::test]
 async fn what_drains_is_sent() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     world.accept("shop", |_| ()).await;
     world.shared.holds.put(hold(&world, Scope::Tenant, HoldKind::Drain, Timestamp::MAX)).await.unwrap();
     dispatch(&mut world.dispatcher(), &world.clock).await;

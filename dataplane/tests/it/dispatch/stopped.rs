@@ -1,56 +1,21 @@
 //! Promises about what rests after a failure: what the failure is about, and nothing else.
 
-use std::collections::BTreeMap;
-
-use dataplane::apply::Applier;
 use dataplane::dispatch::{DispatchContext, Dispatcher};
 use dataplane::store::hold::HoldKind;
-use dataplane::store::webhook::RecordWebhook;
 use messaging::clock::Clock;
-use messaging::content::{InboundContent, OutboundContent};
 use messaging::failure::FailureClass;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{InboundMessage, ProviderFailure, StatusUpdate, WebhookEvent};
+use messaging::provider::{StatusUpdate, WebhookEvent};
 
-use super::{refused, seconds};
-use crate::world::{CUSTOMER, World, dispatch, support, tenant};
+use super::{failure, refused, says, seconds};
+use crate::store::{inbound, update};
+use crate::world::{World, dispatch};
 
 /// The customer writes, so that free-form text may be sent; and a message fails.
 async fn told(world: &World, context: &DispatchContext, failed: &str, class: FailureClass) {
-    let inbound = InboundMessage {
-        provider_message_id: "SM-in".into(),
-        from: CUSTOMER.parse().unwrap(),
-        from_user_id: None,
-        to: None,
-        profile_name: None,
-        content: InboundContent::Text { body: "hi".into() },
-        in_reply_to: None,
-        extra: BTreeMap::new(),
-    };
-    let failure = ProviderFailure { code: Some("1".into()), message: "no".into(), class };
-    let status = StatusUpdate {
-        provider_message_id: failed.into(),
-        attempt: None,
-        status: MessageStatus::Failed,
-        failure: Some(failure),
-        extra: BTreeMap::new(),
-    };
-    let events = vec![WebhookEvent::Inbound(inbound), WebhookEvent::Status(status)];
-    let now = world.clock.now();
-    let webhook = RecordWebhook {
-        tenant: tenant("shop"),
-        sender: support(),
-        id: "whk_1".into(),
-        received_at: now,
-        url: String::new(),
-        headers: "{}".into(),
-        body: serde_json::to_vec(&events).unwrap().into(),
-        events,
-        left_to_others_at: now,
-    };
-    world.shared.store.record_webhook(webhook).await.unwrap();
-    let (mut applier, _) = Applier::new(world.applying(Some(context)));
-    assert_eq!(applier.turn().await.unwrap(), 2);
+    let status = StatusUpdate { failure: Some(failure(class)), ..update(failed, None, MessageStatus::Failed) };
+    let events = vec![inbound("SM-in"), WebhookEvent::Status(status)];
+    world.hears("shop", events, Some(context)).await;
 }
 
 #[tokio::test]
@@ -58,18 +23,15 @@ async fn a_status_that_tells_of_a_template_stops_the_template_and_one_of_the_sen
     for (class, text_leaves) in
         [(FailureClass::Template, true), (FailureClass::Sender, false), (FailureClass::Request, true)]
     {
-        let world = World::new().await;
-        world.tenant("shop", |_| ());
+        let world = World::with_shop().await;
         let context = world.dispatching(|_| ());
         let mut dispatcher = Dispatcher::new(context.clone());
-        let first = world.accept("shop", |_| ()).await;
-        dispatch(&mut dispatcher, &world.clock).await;
-        let id = world.record("shop", first).await.message.provider_message_id.unwrap();
+        let (first, id) = world.hand_over(&mut dispatcher).await;
         told(&world, &context, &id, class).await;
         assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
 
         let template = world.accept("shop", |_| ()).await;
-        let text = world.accept("shop", |m| m.content = OutboundContent::Text { body: "hello".into() }).await;
+        let text = world.accept("shop", |m| m.content = says("hello")).await;
         dispatch(&mut dispatcher, &world.clock).await;
         let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
         assert_eq!(world.status("shop", template).await, left(class == FailureClass::Request), "{class:?}");
@@ -86,15 +48,12 @@ async fn a_status_that_tells_of_a_template_stops_the_template_and_one_of_the_sen
 #[tokio::test]
 async fn what_a_status_stops_rests_on_every_replica() {
     for (class, text_leaves) in [(FailureClass::Template, true), (FailureClass::Sender, false)] {
-        let world = World::new().await;
-        world.tenant("shop", |_| ());
-        let first = world.accept("shop", |_| ()).await;
+        let world = World::with_shop().await;
         let context = world.dispatching(|_| ());
-        dispatch(&mut Dispatcher::new(context.clone()), &world.clock).await;
-        let id = world.record("shop", first).await.message.provider_message_id.unwrap();
+        let (_, id) = world.hand_over(&mut Dispatcher::new(context.clone())).await;
         told(&world, &context, &id, class).await;
         let template = world.accept("shop", |_| ()).await;
-        let text = world.accept("shop", |m| m.content = OutboundContent::Text { body: "hello".into() }).await;
+        let text = world.accept("shop", |m| m.content = says("hello")).await;
         // It has brakes of its own, and asks the store what is held.
         let shared = world.replica().await;
         let mut other = Dispatcher::new(DispatchContext { shared, ..world.dispatching(|_| ()) });
@@ -111,8 +70,7 @@ async fn what_a_status_stops_rests_on_every_replica() {
 #[tokio::test]
 async fn what_an_answer_stops_rests_on_every_replica_and_is_written_once() {
     for class in [FailureClass::Template, FailureClass::Sender] {
-        let world = World::new().await;
-        world.tenant("shop", |_| ());
+        let world = World::with_shop().await;
         for _ in 0..3 {
             world.accept("shop", |_| ()).await;
         }

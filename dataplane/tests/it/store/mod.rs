@@ -274,17 +274,7 @@ pub(crate) fn update(provider_message_id: &str, attempt: Option<AttemptId>, stat
 }
 
 pub(crate) fn webhook(seconds: i64, events: Vec<WebhookEvent>) -> RecordWebhook {
-    RecordWebhook {
-        tenant: tenant(),
-        sender: sender(),
-        id: MessageId::new(at(seconds), &rand::random()).to_string(),
-        received_at: at(seconds),
-        url: "https://hooks.example/".into(),
-        headers: "{}".into(),
-        body: serde_json::to_vec(&events).unwrap().into(),
-        events,
-        left_to_others_at: at(seconds),
-    }
+    crate::world::webhook(&tenant(), at(seconds), events)
 }
 
 pub(crate) async fn record(store: &dyn Store, seconds: i64, event: WebhookEvent) -> Recorded {
