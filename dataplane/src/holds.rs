@@ -4,7 +4,7 @@
 //! store, so that it outlives this process and counts for all of them. Another replica's hold is known here within a
 //! second; one of this process at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,19 +112,21 @@ impl Holds {
         self.known.load().longest(tenant, now, |kind| kind == HoldKind::Gone, is_it).cloned()
     }
 
-    /// Stops something for every replica, which the others learn within a second.
-    ///
-    /// Failure policy: fail open. While the store cannot be written to, each replica finds out for itself.
-    pub(crate) async fn stop(&self, tenant: &TenantId, scope: Scope, until: Timestamp, reason: &str) {
+    /// Stops something for every replica, which the others learn within a second. Answers whether they will.
+    pub(crate) async fn stop(&self, tenant: &TenantId, scope: Scope, until: Timestamp, reason: &str) -> bool {
         let now = self.clock.now();
         if until <= now || self.is_told(tenant, &scope, until, now) {
-            return;
+            return true;
         }
         let (tenant, reason) = (tenant.clone(), reason.to_owned());
         let hold = Hold { tenant, scope, kind: HoldKind::Breaker, until, reason, created_at: now };
         let what = format!("{} of {}", hold.scope, hold.tenant);
-        if let Err(error) = self.put(hold).await {
-            tracing::warn!(%what, %error, "what is stopped here is not known to other replicas");
+        match self.put(hold).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%what, %error, "what is stopped here is not known to other replicas");
+                false
+            }
         }
     }
 
@@ -136,6 +138,17 @@ impl Holds {
             let lasts = hold.until.duration_since(now);
             hold.kind == HoldKind::Breaker && hold.scope == *scope && lasts + lasts / 4 >= until.duration_since(now)
         })
+    }
+
+    /// The senders that failed for everybody.
+    pub(crate) fn stopped_senders(&self, now: Timestamp) -> HashSet<(TenantId, SenderName)> {
+        let known = self.known.load();
+        let stopped = known.0.values().flatten().filter(|hold| hold.kind == HoldKind::Breaker && hold.until > now);
+        let senders = stopped.filter_map(|hold| match &hold.scope {
+            Scope::Sender(sender) => Some((hold.tenant.clone(), sender.clone())),
+            Scope::Tenant | Scope::Template(_) | Scope::Sink(..) => None,
+        });
+        senders.collect()
     }
 
     /// What keeps new messages of a sender from being accepted now; the one that lasts longest.

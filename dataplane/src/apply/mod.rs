@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 use messaging::clock::after;
-use messaging::failure::{Stop, handle_to_stop};
+use messaging::failure::Stop;
 use messaging::id::MessageId;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +23,7 @@ use self::fresh::Recorded;
 pub use self::fresh::{Fresh, RecordedWebhook};
 pub use self::stored::{kind, translate};
 use crate::config::Tenant;
-use crate::dispatch::brakes::Brakes;
+use crate::dispatch::brakes::{Brakes, scope_of};
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::hold::Scope;
@@ -161,7 +161,7 @@ async fn apply_or_defer(context: &ApplyContext, logged: LoggedEvent) -> Result<(
 }
 
 async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreError> {
-    let ApplyContext { shared: Shared { store, configs, clock, metrics, holds }, brakes, ask_after } = context;
+    let ApplyContext { shared: Shared { store, configs, clock, metrics, .. }, ask_after, .. } = context;
     let now = clock.now();
     let tenant = configs.get(&logged.reference.tenant);
     let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&logged.reference.sender));
@@ -175,16 +175,8 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
     let apply =
         ApplyEvent { event: logged.reference.clone(), now, received_at: logged.received_at, consequence, sinks };
     if let Applied::Now { reached, message } = store.apply_event(apply).await? {
-        match (stop, message) {
-            (Some(Stop::Sender { until }), _) => {
-                let LoggedEventRef { tenant, sender, .. } = &logged.reference;
-                brakes.stop_sender(tenant, sender, until);
-                holds.stop(tenant, Scope::Sender(sender.clone()), until, WHY_STOPPED).await;
-            }
-            (Some(Stop::Template { until }), Some(message)) => {
-                stop_template(context, tenant.as_deref(), &logged, message, until).await;
-            }
-            (Some(Stop::Template { .. }) | None, _) => {}
+        if let Some(stop) = stop {
+            stop_what_failed(context, stop, tenant.as_deref(), &logged, message).await;
         }
         reached.into_iter().for_each(|status| metrics.message_reached(status));
     }
@@ -197,29 +189,36 @@ fn until(stop: Stop) -> Timestamp {
     }
 }
 
-/// Stops the template of a message that failed because of it.
+/// Stops the sender of a message that failed, or its template.
 ///
 /// Failure policy: fail open. A template that is not stopped fails once more, and is then stopped.
-async fn stop_template(
+async fn stop_what_failed(
     context: &ApplyContext,
+    stop: Stop,
     tenant: Option<&Tenant>,
     logged: &LoggedEvent,
-    message: MessageId,
-    until: Timestamp,
+    message: Option<MessageId>,
 ) {
+    let ApplyContext { shared, brakes, .. } = context;
     let LoggedEventRef { tenant: id, sender, .. } = &logged.reference;
-    let Some((tenant, sender)) = tenant.and_then(|tenant| Some((tenant, tenant.sender(sender)?))) else { return };
-    let content = match context.shared.store.message(id, message).await {
-        Ok(record) => record.and_then(|record| record.message.content),
-        Err(error) => {
-            tracing::warn!(%message, %error, "the template that a status told of is not stopped: its message cannot be read");
-            return;
+    let stopped = match (stop, message) {
+        (Stop::Sender { until }, _) => Some((Scope::Sender(sender.clone()), until)),
+        (Stop::Template { .. }, Some(message)) => {
+            let Some((tenant, sender)) = tenant.and_then(|tenant| Some((tenant, tenant.sender(sender)?))) else {
+                return;
+            };
+            let content = match shared.store.message(id, message).await {
+                Ok(record) => record.and_then(|record| record.message.content),
+                Err(error) => {
+                    tracing::warn!(%message, %error, "the template that a status told of is not stopped: its message cannot be read");
+                    return;
+                }
+            };
+            scope_of(stop, content.as_ref(), tenant, &sender)
         }
+        (Stop::Template { .. }, None) => None,
     };
-    let account = sender.config.provider.account_key();
-    let handle = content.and_then(|content| handle_to_stop(&content, &tenant.config.templates, account));
-    if let Some(handle) = handle {
-        context.brakes.stop_template(id, handle, until);
-        context.shared.holds.stop(id, Scope::Template(handle.to_owned()), until, WHY_STOPPED).await;
+    if let Some((scope, until)) = stopped {
+        brakes.stop(&shared.holds, id, scope, until, WHY_STOPPED).await;
     }
 }

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use messaging::clock::after;
+use messaging::failure::Stop;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{OutboundMessage, RenderedContent, SendOutcome};
 
 use super::brakes::InFlight;
-use super::outcome::{AskAfter, Attempted, Resolution, Stop, resolve};
+use super::outcome::{AskAfter, Attempted, Resolution, resolve};
 use super::{DispatchContext, gate, settlement};
 use crate::config::{Sender, Tenant};
 use crate::metrics::{AttemptOutcome, DeferReason};
@@ -154,20 +155,19 @@ impl Carrier {
         let resolution = resolve(attempted, &options.retry, ask_after);
         let id = &tenant.config.tenant;
         let stopped = match (resolution.stop, &outbound.content) {
-            (Some(Stop::Sender { until }), _) => {
-                brakes.stop_sender(id, sender.name, until);
-                Some((Scope::Sender(sender.name.clone()), until))
-            }
+            (Some(Stop::Sender { until }), _) => Some((Scope::Sender(sender.name.clone()), until)),
             (Some(Stop::Template { until }), RenderedContent::Template { handle, .. }) => {
-                brakes.stop_template(id, handle, until);
                 Some((Scope::Template(handle.clone()), until))
             }
             (Some(Stop::Template { .. }) | None, _) => None,
         };
+        if let Some((scope, until)) = &stopped {
+            brakes.stop_here(id, scope, *until);
+        }
         self.finish(claim, outbound.attempt, resolution, sender, now).await?;
         // What became of the message is written first.
         if let Some((scope, until)) = stopped {
-            holds.stop(id, scope, until, WHY_STOPPED).await;
+            brakes.tell(holds, id, scope, until, WHY_STOPPED).await;
         }
         Ok(())
     }

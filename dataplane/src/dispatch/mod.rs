@@ -177,7 +177,7 @@ impl Dispatcher {
         let DispatchContext { shared, brakes, options } = &self.context;
         let Shared { store, configs, clock, metrics, holds } = shared;
         let now = clock.now();
-        brakes.tidy(now);
+        brakes.tidy(holds, now);
         self.buckets.tidy(now);
         let places = options.max_in_flight.saturating_sub(u32::try_from(self.calls.len()).unwrap_or(u32::MAX));
         if places == 0 {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::clock::after;
-use messaging::failure::{Stop, handle_to_stop};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{MessageFilter, ProviderMessage};
 use tokio::task::{JoinError, JoinSet};
@@ -18,13 +17,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::DispatchContext;
+use super::brakes::scope_of;
 use super::evidence::{Said, Trace, Unclear, Verdict, judge};
 use super::settlement::{Answer, Awaited, Settled, settle};
 use crate::budget::{Budget, Exhausted};
 use crate::config::{Sender, Tenant};
 use crate::shared::Shared;
 use crate::store::StoreError;
-use crate::store::hold::Scope;
 use crate::store::message::{self, Message, MessageRecord};
 use crate::store::queue::{ClaimUnsettled, Fenced, Settle, Settlement, Unsettled};
 
@@ -116,7 +115,8 @@ fn question_ended(ended: Result<(), JoinError>) {
 
 impl Inquirer {
     async fn settle(&self, unsettled: Unsettled) -> Result<(), StoreError> {
-        let DispatchContext { shared: Shared { store, configs, clock, metrics, .. }, options, .. } = &self.context;
+        let DispatchContext { shared, brakes, options } = &self.context;
+        let Shared { store, configs, clock, metrics, holds } = shared;
         let tenant = configs.get(&unsettled.message.tenant);
         let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(&unsettled.message.sender)?)));
         let (settled, sinks) = match configured {
@@ -142,8 +142,10 @@ impl Inquirer {
         let settle = Settle { claim: unsettled.reference(), now: clock.now(), settlement, sinks };
         // Lost: a callback came in the meantime, and settled it better.
         if store.settle(settle).await? == Fenced::Done {
-            if let (Some(stop), Some((tenant, sender))) = (stop, configured) {
-                self.stop(stop, &unsettled, tenant, &sender).await;
+            if let (Some(stop), Some((tenant, sender))) = (stop, configured)
+                && let Some((scope, until)) = scope_of(stop, unsettled.content.as_ref(), tenant, &sender)
+            {
+                brakes.stop(holds, &tenant.config.tenant, scope, until, WHY_STOPPED).await;
             }
             if let Some(repair) = repair {
                 metrics.repaired(repair);
@@ -154,26 +156,6 @@ impl Inquirer {
             }
         }
         Ok(())
-    }
-
-    async fn stop(&self, stop: Stop, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) {
-        let DispatchContext { shared: Shared { holds, .. }, brakes, .. } = &self.context;
-        let id = &tenant.config.tenant;
-        match stop {
-            Stop::Sender { until } => {
-                brakes.stop_sender(id, sender.name, until);
-                holds.stop(id, Scope::Sender(sender.name.clone()), until, WHY_STOPPED).await;
-            }
-            Stop::Template { until } => {
-                let account = sender.config.provider.account_key();
-                let content = unsettled.content.as_ref();
-                let handle = content.and_then(|content| handle_to_stop(content, &tenant.config.templates, account));
-                if let Some(handle) = handle {
-                    brakes.stop_template(id, handle, until);
-                    holds.stop(id, Scope::Template(handle.to_owned()), until, WHY_STOPPED).await;
-                }
-            }
-        }
     }
 
     async fn ask(&self, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) -> Result<Asked, StoreError> {

@@ -1,7 +1,7 @@
 //! Promises about what rests after a failure: what the failure is about, and nothing else.
 
 use dataplane::dispatch::{DispatchContext, Dispatcher};
-use dataplane::store::hold::HoldKind;
+use dataplane::store::hold::{Hold, HoldKind, LiftHold};
 use messaging::clock::Clock;
 use messaging::failure::FailureClass;
 use messaging::lifecycle::MessageStatus;
@@ -84,5 +84,35 @@ async fn what_an_answer_stops_rests_on_every_replica_and_is_written_once() {
         let waits = world.accept("shop", |_| ()).await;
         dispatch(&mut world.dispatcher(), &world.clock).await;
         assert_eq!((provider.calls(), world.status("shop", waits).await), (calls, MessageStatus::Queued), "{class:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_operator_lets_go_on_leaves_at_once_also_from_the_replica_that_stopped_it() {
+    for class in [FailureClass::Template, FailureClass::Sender] {
+        for is_told_by_a_status in [false, true] {
+            let world = World::with_shop().await;
+            let context = world.dispatching(|_| ());
+            let mut dispatcher = Dispatcher::new(context.clone());
+            if is_told_by_a_status {
+                let (_, id) = world.hand_over(&mut dispatcher).await;
+                told(&world, &context, &id, class).await;
+            } else {
+                world.provider("shop").will_answer([refused(class, "1", None)]);
+                world.accept("shop", |_| ()).await;
+                dispatch(&mut dispatcher, &world.clock).await;
+            }
+            let waits = world.accept("shop", |_| ()).await;
+            dispatch(&mut dispatcher, &world.clock).await;
+            assert_eq!(world.status("shop", waits).await, MessageStatus::Queued, "{class:?}");
+
+            // By another replica, as far as this one is concerned.
+            let Hold { tenant, scope, kind, .. } = world.shared.store.holds(world.clock.now()).await.unwrap().remove(0);
+            world.shared.store.lift_hold(LiftHold { tenant, scope, kind }).await.unwrap();
+            world.shared.holds.refresh().await.unwrap();
+            let leaves = world.accept("shop", |_| ()).await;
+            dispatch(&mut dispatcher, &world.clock).await;
+            assert_eq!(world.status("shop", leaves).await, MessageStatus::Accepted, "{class:?}");
+        }
     }
 }
