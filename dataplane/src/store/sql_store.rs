@@ -183,6 +183,14 @@ async fn warn_of_narrowed_promises(connection: &mut PostgresConnection) -> Resul
              message that was accepted can be lost, and a message can be sent twice"
         );
     }
+    if let Some(setting) = &durability.failover_narrowed_by {
+        tracing::warn!(
+            setting,
+            standbys = durability.synchronous_standbys,
+            "the database says that something is committed before it is on the disk of its standbys, so a failover to one \
+             of them can lose the newest of it: expected synchronous_commit = on or remote_apply"
+        );
+    }
     if durability.synchronous_standbys.is_empty() {
         tracing::info!(
             "the database has no synchronous standby: what it has committed is as safe as its disk, and a failover to \
