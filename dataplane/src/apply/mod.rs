@@ -23,9 +23,10 @@ use self::fresh::Recorded;
 pub use self::fresh::{Fresh, RecordedWebhook};
 pub use self::stored::{kind, translate};
 use crate::config::Tenant;
-use crate::dispatch::brakes::{Brakes, scope_of};
+use crate::dispatch::brakes::{Brakes, WHY_TOLD, scope_of, stop_told};
 use crate::shared::Shared;
 use crate::store::StoreError;
+use crate::store::adopted::{AdoptedFailure, Adopting};
 use crate::store::hold::Scope;
 use crate::store::webhook::{
     APPLIED_WITHIN, Applied, ApplyEvent, ClaimUnapplied, LoggedEvent, LoggedEventRef, WaitingEvent,
@@ -40,7 +41,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// An event that cannot be applied is tried again after this, then after twice that, and so on.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(60 * 60);
-const WHY_STOPPED: &str = "a status says that a message failed because of it";
 
 /// What applying needs of the rest of the process.
 #[derive(Clone)]
@@ -171,22 +171,18 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
         consequence::of(&logged, sender.map(|sender| sender.config), now, after(now, *ask_after), &mut || {
             rand::random()
         });
-    let stop = consequence::stop(&logged).filter(|stop| until(*stop) > now);
+    let told = consequence::failure(&logged).map(|class| AdoptedFailure { class, told_at: logged.received_at });
     let apply =
         ApplyEvent { event: logged.reference.clone(), now, received_at: logged.received_at, consequence, sinks };
-    if let Applied::Now { reached, message } = store.apply_event(apply).await? {
-        if let Some(stop) = stop {
+    let Adopting { answer, failures } = store.apply_event(apply).await?;
+    if let Applied::Now { reached, message } = answer {
+        let failures = told.into_iter().chain(failures);
+        for stop in failures.filter_map(|failure| stop_told(failure.class, failure.told_at, now)) {
             stop_what_failed(context, stop, tenant.as_deref(), &logged, message).await;
         }
         reached.into_iter().for_each(|status| metrics.message_reached(status));
     }
     Ok(())
-}
-
-fn until(stop: Stop) -> Timestamp {
-    match stop {
-        Stop::Sender { until } | Stop::Template { until } => until,
-    }
 }
 
 /// Stops the sender of a message that failed, or its template.
@@ -219,6 +215,6 @@ async fn stop_what_failed(
         (Stop::Template { .. }, None) => None,
     };
     if let Some((scope, until)) = stopped {
-        brakes.stop(&shared.holds, id, scope, until, WHY_STOPPED).await;
+        brakes.stop(&shared.holds, id, scope, until, WHY_TOLD).await;
     }
 }

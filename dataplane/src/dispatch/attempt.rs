@@ -16,6 +16,7 @@ use crate::config::{Sender, Tenant};
 use crate::metrics::{AttemptOutcome, DeferReason};
 use crate::shared::Shared;
 use crate::store::StoreError;
+use crate::store::adopted::{AdoptedFailure, Adopting};
 use crate::store::hold::Scope;
 use crate::store::message::Reason;
 use crate::store::queue::{
@@ -164,11 +165,12 @@ impl Carrier {
         if let Some((scope, until)) = &stopped {
             brakes.stop_here(id, scope, *until);
         }
-        self.finish(claim, outbound.attempt, resolution, sender, now).await?;
+        let adopted = self.finish(claim, outbound.attempt, resolution, sender, now).await?;
         // What became of the message is written first.
         if let Some((scope, until)) = stopped {
             brakes.tell(holds, id, scope, until, WHY_STOPPED).await;
         }
+        brakes.stop_adopted(holds, &adopted, Some(&claim.content), tenant, sender, now).await;
         Ok(())
     }
 
@@ -188,9 +190,11 @@ impl Carrier {
             stop: None,
             counted: AttemptOutcome::Unconfirmed,
         };
-        self.finish(claim, attempt, resolution, sender, now).await
+        // No status waits for an attempt whose id nobody knows.
+        self.finish(claim, attempt, resolution, sender, now).await.map(drop)
     }
 
+    /// Writes what became of an attempt. Answers what statuses had told of its message before.
     async fn finish(
         &self,
         claim: &Claim,
@@ -198,14 +202,14 @@ impl Carrier {
         resolution: Resolution,
         sender: &Sender<'_>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<AdoptedFailure>, StoreError> {
         let Resolution { result, suppress, stop: _, counted } = resolution;
         let reached = status_of(&result);
         let finish = FinishAttempt { claim: claim.reference(), attempt, now, result, suppress, sinks: sender.sinks() };
         let mut tries = 0;
-        let fenced = loop {
+        let Adopting { answer, failures } = loop {
             match self.context.shared.store.finish_attempt(finish.clone()).await {
-                Ok(fenced) => break fenced,
+                Ok(written) => break written,
                 Err(error) if tries < WRITE_TRIES => {
                     tracing::warn!(message = %claim.message.id, %error, "the outcome of an attempt is not written yet");
                     tokio::time::sleep(WRITE_PAUSE * 2_u32.pow(tries)).await;
@@ -214,14 +218,14 @@ impl Carrier {
                 Err(error) => return Err(error),
             }
         };
-        match fenced {
+        match answer {
             Fenced::Done => {
                 self.context.shared.metrics.attempt(counted);
                 self.context.shared.metrics.message_reached(reached);
             }
             Fenced::LeaseLost => self.context.shared.metrics.attempt(AttemptOutcome::LeaseLost),
         }
-        Ok(())
+        Ok(failures)
     }
 
     async fn end(

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::config::Limits;
 use messaging::content::OutboundContent;
-use messaging::failure::{Stop, handle_to_stop};
+use messaging::failure::{self, FailureClass, RetryLimits, Stop, handle_to_stop};
 use messaging::id::TenantId;
 
 use super::schedule::SenderKey;
@@ -19,11 +19,15 @@ use super::schedule::pairs::Pairs;
 use crate::config::{Sender, Tenant};
 use crate::holds::Holds;
 use crate::metrics::{DeferReason, Metrics};
+use crate::store::adopted::AdoptedFailure;
 use crate::store::hold::Scope;
 use crate::store::message::Priority;
 
 /// Of a sender's calls at once a campaign leaves one in so many to what is more urgent.
 const CAMPAIGN_LEAVES_ONE_IN: u32 = 8;
+
+/// Why something is stopped that a status told of.
+pub(crate) const WHY_TOLD: &str = "a status says that a message failed because of it";
 
 /// The brakes of every sender. Whoever learns that a sender or a template must stop pulls them: dispatch from an
 /// answer, the applying of webhooks from a status.
@@ -50,6 +54,13 @@ impl State {
         }
         self.stopped.get(&(tenant.clone(), scope())).copied().filter(|until| *until > now)
     }
+}
+
+/// What a failure stops that was told at a time; `None` where that is nothing, or over by now.
+pub(crate) fn stop_told(class: FailureClass, told_at: Timestamp, now: Timestamp) -> Option<Stop> {
+    failure::stop(class, RetryLimits::default().sender_pause, told_at).filter(|stop| match stop {
+        Stop::Sender { until } | Stop::Template { until } => *until > now,
+    })
 }
 
 /// What a stop is about, and until when: the sender of a message, or its template, where it has one that the account
@@ -112,6 +123,24 @@ impl Brakes {
     pub(super) async fn tell(&self, holds: &Holds, tenant: &TenantId, scope: Scope, until: Timestamp, why: &str) {
         if holds.stop(tenant, scope.clone(), until, why).await {
             self.lock().stopped.remove(&(tenant.clone(), scope));
+        }
+    }
+
+    /// Stops what statuses told to have failed before their message was known: see [`AdoptedFailure`].
+    pub(super) async fn stop_adopted(
+        &self,
+        holds: &Holds,
+        failures: &[AdoptedFailure],
+        content: Option<&OutboundContent>,
+        tenant: &Tenant,
+        sender: &Sender<'_>,
+        now: Timestamp,
+    ) {
+        for AdoptedFailure { class, told_at } in failures {
+            let stop = stop_told(*class, *told_at, now);
+            if let Some((scope, until)) = stop.and_then(|stop| scope_of(stop, content, tenant, sender)) {
+                self.stop(holds, &tenant.config.tenant, scope, until, WHY_TOLD).await;
+            }
         }
     }
 
@@ -244,5 +273,18 @@ mod tests {
         assert_eq!(brakes.room(&key, &LIMITS, at(999)), stopped);
         assert_eq!(brakes.room(&other, &LIMITS, at(999)), ALL_FREE);
         assert_eq!(brakes.room(&key, &LIMITS, at(1000)), ALL_FREE);
+    }
+
+    #[test]
+    fn a_failure_that_is_told_stops_what_it_is_about_from_when_it_was_told_on() {
+        let until = at(60_000);
+        for (class, stopped) in [
+            (FailureClass::Sender, Some(Stop::Sender { until })),
+            (FailureClass::Template, Some(Stop::Template { until })),
+            (FailureClass::Request, None),
+        ] {
+            assert_eq!(stop_told(class, at(0), at(59_999)), stopped, "{class:?}");
+            assert_eq!(stop_told(class, at(0), until), None, "{class:?}");
+        }
     }
 }

@@ -24,6 +24,7 @@ use crate::budget::{Budget, Exhausted};
 use crate::config::{Sender, Tenant};
 use crate::shared::Shared;
 use crate::store::StoreError;
+use crate::store::adopted::Adopting;
 use crate::store::message::{self, Message, MessageRecord};
 use crate::store::queue::{ClaimUnsettled, Fenced, Settle, Settlement, Unsettled};
 
@@ -141,7 +142,12 @@ impl Inquirer {
         let reached = reached(&settlement, unsettled.message.status);
         let settle = Settle { claim: unsettled.reference(), now: clock.now(), settlement, sinks };
         // Lost: a callback came in the meantime, and settled it better.
-        if store.settle(settle).await? == Fenced::Done {
+        let Adopting { answer, failures } = store.settle(settle).await?;
+        if answer == Fenced::Done {
+            if let Some((tenant, sender)) = configured {
+                let content = unsettled.content.as_ref();
+                brakes.stop_adopted(holds, &failures, content, tenant, &sender, clock.now()).await;
+            }
             if let (Some(stop), Some((tenant, sender))) = (stop, configured)
                 && let Some((scope, until)) = scope_of(stop, unsettled.content.as_ref(), tenant, &sender)
             {

@@ -12,6 +12,7 @@
 //! trait, then how it is kept: [`engine`] makes groups of writes, [`operations`] and [`statements`] are the writes,
 //! [`reads`] the reads, and [`database`] is what SQLite and PostgreSQL have in common and what they have not.
 
+pub mod adopted;
 mod codec;
 pub mod contact;
 mod database;
@@ -43,6 +44,7 @@ pub use postgres_url::PostgresUrl;
 pub use signals::Signals;
 pub use sql_store::{SqlStore, Writers};
 
+use self::adopted::Adopting;
 use self::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use self::hold::{Hold, LiftHold, PutHold};
 use self::message::{
@@ -99,7 +101,7 @@ pub trait Store: WebhookLog {
     async fn claim_unapplied(&self, claim: ClaimUnapplied) -> Result<Vec<WaitingEvent>, StoreError>;
 
     /// Lets an event take effect, exactly once: that it is not to be applied any more commits with its consequences.
-    async fn apply_event(&self, apply: ApplyEvent) -> Result<Applied, StoreError>;
+    async fn apply_event(&self, apply: ApplyEvent) -> Result<Adopting<Applied>, StoreError>;
 
     /// Applying an event has failed; it is tried again from a time on.
     async fn defer_unapplied(&self, event: LoggedEventRef, until: Timestamp) -> Result<(), StoreError>;
@@ -166,7 +168,7 @@ pub trait Store: WebhookLog {
     async fn begin_attempt(&self, begin: BeginAttempt) -> Result<Began, StoreError>;
 
     /// Writes what became of an attempt.
-    async fn finish_attempt(&self, finish: FinishAttempt) -> Result<Fenced, StoreError>;
+    async fn finish_attempt(&self, finish: FinishAttempt) -> Result<Adopting<Fenced>, StoreError>;
 
     /// Ends a claimed message without an attempt.
     async fn end_message(&self, end: EndMessage) -> Result<Fenced, StoreError>;
@@ -181,7 +183,7 @@ pub trait Store: WebhookLog {
     async fn claim_unsettled(&self, claim: ClaimUnsettled) -> Result<Vec<Unsettled>, StoreError>;
 
     /// Writes what was found out about an unsettled message, or when to ask again.
-    async fn settle(&self, settle: Settle) -> Result<Fenced, StoreError>;
+    async fn settle(&self, settle: Settle) -> Result<Adopting<Fenced>, StoreError>;
 
     async fn queue_counts(&self, now: Timestamp) -> Result<QueueCounts, StoreError>;
 

@@ -13,6 +13,7 @@ use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 use tokio_util::sync::CancellationToken;
 
+use super::adopted::Adopting;
 use super::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use super::database::Readers;
 use super::database::migrations::{self, Dialect};
@@ -230,7 +231,7 @@ impl Store for SqlStore {
         self.claim_of_tenants(Due::Events, claim.now, claim.limit, claim).await
     }
 
-    async fn apply_event(&self, apply: ApplyEvent) -> Result<Applied, StoreError> {
+    async fn apply_event(&self, apply: ApplyEvent) -> Result<Adopting<Applied>, StoreError> {
         self.changes.operation(apply).await
     }
 
@@ -315,7 +316,7 @@ impl Store for SqlStore {
         self.changes.operation(begin).await
     }
 
-    async fn finish_attempt(&self, finish: FinishAttempt) -> Result<Fenced, StoreError> {
+    async fn finish_attempt(&self, finish: FinishAttempt) -> Result<Adopting<Fenced>, StoreError> {
         self.changes.operation(finish).await
     }
 
@@ -335,7 +336,7 @@ impl Store for SqlStore {
         self.claim_of_tenants(Due::Unsettled, claim.now, claim.limit, claim).await
     }
 
-    async fn settle(&self, settle: Settle) -> Result<Fenced, StoreError> {
+    async fn settle(&self, settle: Settle) -> Result<Adopting<Fenced>, StoreError> {
         self.changes.operation(settle).await
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use dataplane::store::adopted::Adopting;
 use dataplane::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use dataplane::store::hold::{Hold, LiftHold, PutHold};
 use dataplane::store::message::{
@@ -109,7 +110,7 @@ mortal! {
     record_replayed(webhook: RecordWebhook) -> Recorded;
     known_dedupe_keys(tenant: &TenantId, sender: &SenderName, keys: &[String]) -> HashSet<String>;
     claim_unapplied(claim: ClaimUnapplied) -> Vec<WaitingEvent>;
-    apply_event(apply: ApplyEvent) -> Applied;
+    apply_event(apply: ApplyEvent) -> Adopting<Applied>;
     defer_unapplied(event: LoggedEventRef, until: Timestamp) -> ();
     webhooks(filter: &ReplayFilter) -> Vec<StoredWebhook>;
     count_webhooks(filter: &ReplayFilter) -> u64;
@@ -130,12 +131,12 @@ mortal! {
     renew_claim(claim: ClaimRef, until: Timestamp) -> Fenced;
     defer_claim(defer: DeferClaim) -> Fenced;
     begin_attempt(begin: BeginAttempt) -> Began;
-    finish_attempt(finish: FinishAttempt) -> Fenced;
+    finish_attempt(finish: FinishAttempt) -> Adopting<Fenced>;
     end_message(end: EndMessage) -> Fenced;
     expired(now: Timestamp, limit: u32) -> Vec<ExpiredRef>;
     expire_message(expire: ExpireMessage) -> bool;
     claim_unsettled(claim: ClaimUnsettled) -> Vec<Unsettled>;
-    settle(settle: Settle) -> Fenced;
+    settle(settle: Settle) -> Adopting<Fenced>;
     queue_counts(now: Timestamp) -> QueueCounts;
     holds(now: Timestamp) -> Vec<Hold>;
     put_hold(put: PutHold) -> ();

@@ -1,15 +1,17 @@
 //! Promises about what rests after a failure: what the failure is about, and nothing else.
 
+use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::dispatch::{DispatchContext, Dispatcher};
 use dataplane::store::hold::{Hold, HoldKind, LiftHold};
 use messaging::clock::Clock;
 use messaging::failure::FailureClass;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{StatusUpdate, WebhookEvent};
+use messaging::provider::{ProviderMessage, SendOutcome, StatusUpdate, WebhookEvent};
 
+use super::unsettled::logged;
 use super::{failure, refused, says, seconds};
 use crate::store::{inbound, update};
-use crate::world::{World, dispatch};
+use crate::world::{World, dispatch, reconcile};
 
 /// The customer writes, so that free-form text may be sent; and a message fails.
 async fn told(world: &World, context: &DispatchContext, failed: &str, class: FailureClass) {
@@ -113,6 +115,53 @@ async fn what_an_operator_lets_go_on_leaves_at_once_also_from_the_replica_that_s
             let leaves = world.accept("shop", |_| ()).await;
             dispatch(&mut dispatcher, &world.clock).await;
             assert_eq!(world.status("shop", leaves).await, MessageStatus::Accepted, "{class:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_was_told_before_its_message_was_known_stops_what_it_is_about_once_it_is() {
+    for class in [FailureClass::Template, FailureClass::Sender] {
+        for way in ["the answer", "a callback", "the provider's log"] {
+            let (world, early) = (World::with_shop().await, "SM-early");
+            let (provider, context) = (world.provider("shop"), world.dispatching(|_| ()));
+            let mut dispatcher = Dispatcher::new(context.clone());
+            provider.will_answer([if way == "the answer" {
+                SendOutcome::Accepted { provider_message_id: early.into(), status: MessageStatus::Accepted }
+            } else {
+                SendOutcome::Ambiguous { reason: "timed out".into() }
+            }]);
+            let first = world.accept("shop", |_| ()).await;
+            if way != "the answer" {
+                dispatch(&mut dispatcher, &world.clock).await;
+                world.clock.advance(seconds(61));
+            }
+            told(&world, &context, early, class).await;
+            match way {
+                "a callback" => {
+                    let attempt = world.record("shop", first).await.message.attempt;
+                    let status = WebhookEvent::Status(update(early, attempt, MessageStatus::Sent));
+                    world.hears("shop", vec![status], Some(&context)).await;
+                }
+                "the provider's log" => {
+                    let at = world.clock.now() - seconds(60);
+                    provider
+                        .log
+                        .lock()
+                        .unwrap()
+                        .push(ProviderMessage { created_at: Some(at), ..logged(&world, early) });
+                    reconcile(&mut Reconciler::new(context.clone())).await;
+                }
+                _ => drop(dispatch(&mut dispatcher, &world.clock).await),
+            }
+            assert_eq!(world.status("shop", first).await, MessageStatus::Failed, "{way}");
+
+            let template = world.accept("shop", |_| ()).await;
+            let text = world.accept("shop", |m| m.content = says("hello")).await;
+            dispatch(&mut dispatcher, &world.clock).await;
+            let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
+            assert_eq!(world.status("shop", template).await, left(false), "{class:?} by {way}");
+            assert_eq!(world.status("shop", text).await, left(class == FailureClass::Template), "{class:?} by {way}");
         }
     }
 }

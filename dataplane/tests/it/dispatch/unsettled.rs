@@ -23,7 +23,7 @@ fn lost() -> SendOutcome {
 }
 
 /// What the provider's log says of a message to [`CUSTOMER`] that it took a second ago.
-fn logged(world: &World, id: &str) -> ProviderMessage {
+pub(super) fn logged(world: &World, id: &str) -> ProviderMessage {
     ProviderMessage {
         provider_message_id: id.into(),
         direction: Direction::Outbound,

@@ -217,7 +217,7 @@ pub(crate) async fn finish(
     result: AttemptResult,
 ) -> Fenced {
     let (claim, now, sinks) = (claim.reference(), at(now), sinks());
-    store.finish_attempt(FinishAttempt { claim, attempt, now, result, suppress: None, sinks }).await.unwrap()
+    store.finish_attempt(FinishAttempt { claim, attempt, now, result, suppress: None, sinks }).await.unwrap().answer
 }
 
 /// Finishes an attempt that is still held.
@@ -319,7 +319,7 @@ pub(crate) async fn unapplied(store: &dyn Store) -> Vec<WaitingEvent> {
 pub(crate) async fn apply_all(store: &dyn Store) -> Vec<Applied> {
     let mut applied = Vec::new();
     for logged in unapplied(store).await {
-        applied.push(store.apply_event(consequence(&logged)).await.unwrap());
+        applied.push(store.apply_event(consequence(&logged)).await.unwrap().answer);
     }
     applied
 }
