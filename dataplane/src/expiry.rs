@@ -3,20 +3,17 @@
 //! Dispatch judges a message again before it leaves, but never sees one whose sender is paused, held or no longer
 //! configured. Nobody wants such a message any more, and whoever sent it should hear so in time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use messaging::clock::Clock;
 use messaging::lifecycle::MessageStatus;
 use messaging::refusal::RefusalCode;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Configs;
-use crate::metrics::Metrics;
+use crate::shared::Shared;
+use crate::store::StoreError;
 use crate::store::message::Reason;
 use crate::store::queue::{ExpireMessage, ExpiredRef};
-use crate::store::{Store, StoreError};
 
 /// How often the queue is looked at; a message ends at most this much later than its validity.
 const EVERY: Duration = Duration::from_secs(5);
@@ -26,10 +23,7 @@ const STEP: u32 = 100;
 /// What expiring needs of the rest of the process.
 #[derive(Clone)]
 pub struct Expiry {
-    pub store: Arc<dyn Store>,
-    pub configs: Arc<Configs>,
-    pub clock: Arc<dyn Clock>,
-    pub metrics: Arc<Metrics>,
+    pub shared: Shared,
 }
 
 impl Expiry {
@@ -55,27 +49,27 @@ impl Expiry {
 
     /// Ends the messages whose validity is over, at most one step of them. Answers how many it found.
     pub async fn turn(&self) -> Result<u32, StoreError> {
-        let over = self.store.expired(self.clock.now(), STEP).await?;
+        let over = self.shared.store.expired(self.shared.clock.now(), STEP).await?;
         let ended = try_join_all(over.iter().map(|message| self.expire(message))).await?;
         // Another replica may have been quicker, or a call may have begun meanwhile.
         for _ in ended.into_iter().filter(|ended| *ended) {
-            self.metrics.message_reached(MessageStatus::Expired);
+            self.shared.metrics.message_reached(MessageStatus::Expired);
         }
         Ok(u32::try_from(over.len()).unwrap_or(u32::MAX))
     }
 
     async fn expire(&self, message: &ExpiredRef) -> Result<bool, StoreError> {
         let ExpiredRef { tenant, id, sender } = message;
-        let config = self.configs.get(tenant);
+        let config = self.shared.configs.get(tenant);
         let sinks = config.as_deref().and_then(|config| config.sender(sender)).map(|sender| sender.sinks());
         let text = "validFor: its validity was over before it could be handed over";
         let expire = ExpireMessage {
             tenant: tenant.clone(),
             id: *id,
-            now: self.clock.now(),
+            now: self.shared.clock.now(),
             reason: Reason::new(Some(RefusalCode::Expired.as_str()), text),
             sinks: sinks.unwrap_or_default(),
         };
-        self.store.expire_message(expire).await
+        self.shared.store.expire_message(expire).await
     }
 }

@@ -4,7 +4,7 @@
 //! store, so that it outlives this process and counts for all of them. Another replica's hold is known here within a
 //! second; one of this process at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,11 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::hold::{Hold, HoldKind, LiftHold, PutHold, Scope};
+use crate::store::message::SinkId;
 use crate::store::{Store, StoreError};
 
 /// How often the store is asked.
-const EVERY: Duration = Duration::from_secs(1);
+pub(crate) const EVERY: Duration = Duration::from_secs(1);
 
 /// The holds of every tenant.
 pub struct Holds {
@@ -95,25 +96,37 @@ impl Holds {
 
     /// Until when a template is stopped for everybody.
     pub fn template_stopped_until(&self, tenant: &TenantId, handle: &str, now: Timestamp) -> Option<Timestamp> {
-        let known = self.known.load();
-        let of_template = |hold: &&Arc<Hold>| matches!(&hold.scope, Scope::Template(held) if held == handle);
-        let stops = |hold: &&Arc<Hold>| hold.kind == HoldKind::Breaker && hold.until > now;
-        known.0.get(tenant)?.iter().filter(of_template).filter(stops).map(|hold| hold.until).max()
+        let is_it = |scope: &Scope| matches!(scope, Scope::Template(held) if held == handle);
+        self.known.load().longest(tenant, now, |kind| kind == HoldKind::Breaker, is_it).map(|hold| hold.until)
     }
 
-    /// Stops something for every replica, which the others learn within a second.
-    ///
-    /// Failure policy: fail open. While the store cannot be written to, each replica finds out for itself.
-    pub(crate) async fn stop(&self, tenant: &TenantId, scope: Scope, until: Timestamp, reason: &str) {
+    /// What says that a sink wants no events.
+    pub(crate) fn gone(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        sink: &SinkId,
+        now: Timestamp,
+    ) -> Option<Arc<Hold>> {
+        let is_it = |scope: &Scope| matches!(scope, Scope::Sink(of, held) if of == sender && held == sink);
+        self.known.load().longest(tenant, now, |kind| kind == HoldKind::Gone, is_it).cloned()
+    }
+
+    /// Stops something for every replica, which the others learn within a second. Answers whether they will.
+    pub(crate) async fn stop(&self, tenant: &TenantId, scope: Scope, until: Timestamp, reason: &str) -> bool {
         let now = self.clock.now();
         if until <= now || self.is_told(tenant, &scope, until, now) {
-            return;
+            return true;
         }
         let (tenant, reason) = (tenant.clone(), reason.to_owned());
         let hold = Hold { tenant, scope, kind: HoldKind::Breaker, until, reason, created_at: now };
         let what = format!("{} of {}", hold.scope, hold.tenant);
-        if let Err(error) = self.put(hold).await {
-            tracing::warn!(%what, %error, "what is stopped here is not known to other replicas");
+        match self.put(hold).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%what, %error, "what is stopped here is not known to other replicas");
+                false
+            }
         }
     }
 
@@ -125,6 +138,17 @@ impl Holds {
             let lasts = hold.until.duration_since(now);
             hold.kind == HoldKind::Breaker && hold.scope == *scope && lasts + lasts / 4 >= until.duration_since(now)
         })
+    }
+
+    /// The senders that failed for everybody.
+    pub(crate) fn stopped_senders(&self, now: Timestamp) -> HashSet<(TenantId, SenderName)> {
+        let known = self.known.load();
+        let stopped = known.0.values().flatten().filter(|hold| hold.kind == HoldKind::Breaker && hold.until > now);
+        let senders = stopped.filter_map(|hold| match &hold.scope {
+            Scope::Sender(sender) => Some((hold.tenant.clone(), sender.clone())),
+            Scope::Tenant | Scope::Template(_) | Scope::Sink(..) => None,
+        });
+        senders.collect()
     }
 
     /// What keeps new messages of a sender from being accepted now; the one that lasts longest.
@@ -153,33 +177,30 @@ impl Known {
     }
 
     fn blocks_dispatch(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<&Arc<Hold>> {
-        self.longest(tenant, sender, now, |kind| match kind {
+        let counts = |kind| match kind {
             HoldKind::Pause | HoldKind::Breaker => true,
             // What drains is handed over, and what is gone is a sink.
             HoldKind::Drain | HoldKind::Gone => false,
-        })
+        };
+        self.longest(tenant, now, counts, |scope| covers(scope, sender))
     }
 
     fn refuses_sends(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<&Arc<Hold>> {
-        self.longest(tenant, sender, now, |kind| match kind {
+        let counts = |kind| match kind {
             HoldKind::Drain => true,
             // What is paused or fails for everybody is accepted and waits.
             HoldKind::Pause | HoldKind::Breaker | HoldKind::Gone => false,
-        })
+        };
+        self.longest(tenant, now, counts, |scope| covers(scope, sender))
     }
 
     fn longest(
         &self,
         tenant: &TenantId,
-        sender: &SenderName,
         now: Timestamp,
         counts: impl Fn(HoldKind) -> bool,
+        covers: impl Fn(&Scope) -> bool,
     ) -> Option<&Arc<Hold>> {
-        let covers = |scope: &Scope| match scope {
-            Scope::Tenant => true,
-            Scope::Sender(held) => held == sender,
-            Scope::Template(_) | Scope::Sink(..) => false,
-        };
         let holds = self.0.get(tenant)?.iter();
         holds.filter(|hold| hold.until > now && counts(hold.kind) && covers(&hold.scope)).max_by_key(|hold| hold.until)
     }
@@ -189,10 +210,17 @@ impl Known {
     }
 }
 
+/// Whether what is held is the sender, alone or with others.
+fn covers(scope: &Scope, sender: &SenderName) -> bool {
+    match scope {
+        Scope::Tenant => true,
+        Scope::Sender(held) => held == sender,
+        Scope::Template(_) | Scope::Sink(..) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::store::message::SinkId;
-
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {

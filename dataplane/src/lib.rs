@@ -16,5 +16,6 @@ pub mod replay;
 pub mod retention;
 pub mod serve;
 pub mod settings;
+pub mod shared;
 pub mod store;
 pub mod sweep;

@@ -4,17 +4,16 @@
 //! of it. So a webhook of whoever keeps them longest goes up to a day later than it would alone; everybody else's go
 //! with everything that is not of the log, a bounded step at a time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use messaging::clock::Clock;
 use messaging::config::Retention;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Configs;
+use crate::shared::Shared;
 use crate::store::webhook::{DayMade, Forget};
 use crate::store::{Store, StoreError};
 
@@ -28,7 +27,8 @@ const DAYS_AHEAD: i32 = 3;
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Forgets until told to stop.
-pub async fn run(store: Arc<dyn Store>, configs: Arc<Configs>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+pub async fn run(shared: Shared, stop: CancellationToken) {
+    let Shared { store, configs, clock, .. } = shared;
     loop {
         if let Err(error) = turn(store.as_ref(), &configs, clock.now(), &stop).await {
             tracing::warn!(%error, "retention has to wait; nothing is kept for less than it says");

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use messaging::clock::after;
 use messaging::config::SenderConfig;
 use messaging::content::OutboundContent;
-use messaging::failure::{self, FailureClass, RetryLimits, Stop, suppression};
+use messaging::failure::{FailureClass, suppression};
 use messaging::id::{MessageId, Randomness};
 use messaging::opt_out::{self, OptChange};
 use messaging::policy::Purpose;
@@ -40,11 +40,13 @@ pub(super) fn of(
     }
 }
 
-/// What rests because of what a status told: most failures of an account or of a template are told by no answer, and
-/// each further message would fail too and may cost money.
-pub(super) fn stop(logged: &LoggedEvent) -> Option<Stop> {
-    let WebhookEvent::Status(StatusUpdate { failure: Some(failure), .. }) = &logged.event else { return None };
-    failure::stop(failure.class, RetryLimits::default().sender_pause, logged.received_at)
+/// The failure that a status tells of. Most failures of an account or of a template are told by no answer, and each
+/// further message would fail too and may cost money, so what it is about has to rest.
+pub(super) fn failure(logged: &LoggedEvent) -> Option<FailureClass> {
+    match &logged.event {
+        WebhookEvent::Status(StatusUpdate { failure, .. }) => failure.as_ref().map(|failure| failure.class),
+        WebhookEvent::Inbound(_) | WebhookEvent::Unreadable { .. } => None,
+    }
 }
 
 fn suppression_of(update: &StatusUpdate, at: Timestamp) -> Option<messaging::contact::Suppression> {
@@ -207,19 +209,6 @@ mod tests {
             "none configured"
         );
         assert!(received_of(&says("stop"), None, at(1)).keyword.is_none(), "a sender that is gone has no keywords");
-    }
-
-    #[test]
-    fn a_status_stops_what_its_failure_is_about() {
-        let until = at(60);
-        for (class, stopped) in [
-            (FailureClass::Sender, Some(Stop::Sender { until })),
-            (FailureClass::Template, Some(Stop::Template { until })),
-            (FailureClass::Request, None),
-        ] {
-            assert_eq!(stop(&failed(class)), stopped, "{class:?}");
-        }
-        assert_eq!(stop(&says("hello")), None);
     }
 
     #[test]

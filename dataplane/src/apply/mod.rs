@@ -14,23 +14,23 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use messaging::clock::{Clock, after};
-use messaging::failure::{Stop, handle_to_stop};
+use messaging::clock::after;
+use messaging::failure::Stop;
 use messaging::id::MessageId;
 use tokio_util::sync::CancellationToken;
 
 use self::fresh::Recorded;
 pub use self::fresh::{Fresh, RecordedWebhook};
 pub use self::stored::{kind, translate};
-use crate::config::{Configs, Tenant};
-use crate::dispatch::brakes::Brakes;
-use crate::holds::Holds;
-use crate::metrics::Metrics;
+use crate::config::Tenant;
+use crate::dispatch::brakes::{Brakes, WHY_TOLD, scope_of, stop_told};
+use crate::shared::Shared;
+use crate::store::StoreError;
+use crate::store::adopted::{AdoptedFailure, Adopting};
 use crate::store::hold::Scope;
 use crate::store::webhook::{
     APPLIED_WITHIN, Applied, ApplyEvent, ClaimUnapplied, LoggedEvent, LoggedEventRef, WaitingEvent,
 };
-use crate::store::{Store, StoreError};
 
 /// Events applied at once. They are written in few groups, because each waits with the others.
 const BATCH: usize = 256;
@@ -41,19 +41,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// An event that cannot be applied is tried again after this, then after twice that, and so on.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(60 * 60);
-const WHY_STOPPED: &str = "a status says that a message failed because of it";
 
 /// What applying needs of the rest of the process.
 #[derive(Clone)]
 pub struct ApplyContext {
-    pub store: Arc<dyn Store>,
-    pub configs: Arc<Configs>,
-    pub clock: Arc<dyn Clock>,
-    pub metrics: Arc<Metrics>,
+    pub shared: Shared,
     /// Those of this process's dispatch: most troubles of a sender are told by a status, not by an answer.
     pub brakes: Arc<Brakes>,
-    /// What other replicas dispatch by.
-    pub holds: Arc<Holds>,
     /// When the provider is asked about a message that a callback told of and did not bring to an end.
     pub ask_after: Duration,
 }
@@ -75,8 +69,8 @@ impl Applier {
     /// Applies events until told to stop, and then what was recorded until then.
     pub async fn run(mut self, stop: CancellationToken) {
         // Without its sender's config an event would take effect without keywords and without being published.
-        let mut changes = self.context.configs.subscribe();
-        while !self.context.configs.is_ready() {
+        let mut changes = self.context.shared.configs.subscribe();
+        while !self.context.shared.configs.is_ready() {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(PAUSE) => {}
@@ -108,14 +102,14 @@ impl Applier {
 
     /// Applies what was just recorded, and now and then what was left behind; answers how many events that were.
     pub async fn turn(&mut self) -> Result<usize, StoreError> {
-        let now = self.context.clock.now();
+        let now = self.context.shared.clock.now();
         let mut events = self.fresh.take(BATCH);
         let looked_lately = self.looked_at.is_some_and(|at| at <= now && now < after(at, LOOK_EVERY));
         if !looked_lately {
             self.looked_at = Some(now);
             let limit = u32::try_from(BATCH).unwrap_or(u32::MAX);
             let claim = ClaimUnapplied { now, lease_until: after(now, APPLIED_WITHIN), limit };
-            let left_behind = self.context.store.claim_unapplied(claim).await?;
+            let left_behind = self.context.shared.store.claim_unapplied(claim).await?;
             if left_behind.len() >= BATCH {
                 // There are more.
                 self.looked_at = None;
@@ -139,11 +133,11 @@ async fn apply_all(context: &ApplyContext, events: Vec<LoggedEvent>) -> Result<(
 async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<LoggedEvent>, StoreError> {
     let mut events = Vec::with_capacity(waiting.len());
     for waiting in waiting {
-        let tenant = context.configs.get(&waiting.reference.tenant);
+        let tenant = context.shared.configs.get(&waiting.reference.tenant);
         let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&waiting.reference.sender));
         let Some(sender) = sender else {
-            let until = after(context.clock.now(), TRY_AGAIN_WITHIN);
-            context.store.defer_unapplied(waiting.reference, until).await?;
+            let until = after(context.shared.clock.now(), TRY_AGAIN_WITHIN);
+            context.shared.store.defer_unapplied(waiting.reference, until).await?;
             continue;
         };
         let event = stored::event(sender.provider.as_ref(), &waiting);
@@ -160,14 +154,14 @@ async fn apply_or_defer(context: &ApplyContext, logged: LoggedEvent) -> Result<(
         Err(error @ StoreError::Corrupt { .. }) => {
             let pause = TRY_AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(tries.min(20))).min(TRY_AGAIN_WITHIN);
             tracing::error!(%error, webhook = event.webhook, "an event cannot take effect; it is tried again later");
-            context.store.defer_unapplied(event, after(context.clock.now(), pause)).await
+            context.shared.store.defer_unapplied(event, after(context.shared.clock.now(), pause)).await
         }
         other => other,
     }
 }
 
 async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreError> {
-    let ApplyContext { store, configs, clock, metrics, brakes, holds, ask_after } = context;
+    let ApplyContext { shared: Shared { store, configs, clock, metrics, .. }, ask_after, .. } = context;
     let now = clock.now();
     let tenant = configs.get(&logged.reference.tenant);
     let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&logged.reference.sender));
@@ -177,55 +171,50 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
         consequence::of(&logged, sender.map(|sender| sender.config), now, after(now, *ask_after), &mut || {
             rand::random()
         });
-    let stop = consequence::stop(&logged).filter(|stop| until(*stop) > now);
+    let told = consequence::failure(&logged).map(|class| AdoptedFailure { class, told_at: logged.received_at });
     let apply =
         ApplyEvent { event: logged.reference.clone(), now, received_at: logged.received_at, consequence, sinks };
-    if let Applied::Now { reached, message } = store.apply_event(apply).await? {
-        match (stop, message) {
-            (Some(Stop::Sender { until }), _) => {
-                let LoggedEventRef { tenant, sender, .. } = &logged.reference;
-                brakes.stop_sender(tenant, sender, until);
-                holds.stop(tenant, Scope::Sender(sender.clone()), until, WHY_STOPPED).await;
-            }
-            (Some(Stop::Template { until }), Some(message)) => {
-                stop_template(context, tenant.as_deref(), &logged, message, until).await;
-            }
-            (Some(Stop::Template { .. }) | None, _) => {}
+    let Adopting { answer, failures } = store.apply_event(apply).await?;
+    if let Applied::Now { reached, message } = answer {
+        let failures = told.into_iter().chain(failures);
+        for stop in failures.filter_map(|failure| stop_told(failure.class, failure.told_at, now)) {
+            stop_what_failed(context, stop, tenant.as_deref(), &logged, message).await;
         }
         reached.into_iter().for_each(|status| metrics.message_reached(status));
     }
     Ok(())
 }
 
-fn until(stop: Stop) -> Timestamp {
-    match stop {
-        Stop::Sender { until } | Stop::Template { until } => until,
-    }
-}
-
-/// Stops the template of a message that failed because of it.
+/// Stops the sender of a message that failed, or its template.
 ///
 /// Failure policy: fail open. A template that is not stopped fails once more, and is then stopped.
-async fn stop_template(
+async fn stop_what_failed(
     context: &ApplyContext,
+    stop: Stop,
     tenant: Option<&Tenant>,
     logged: &LoggedEvent,
-    message: MessageId,
-    until: Timestamp,
+    message: Option<MessageId>,
 ) {
+    let ApplyContext { shared, brakes, .. } = context;
     let LoggedEventRef { tenant: id, sender, .. } = &logged.reference;
-    let Some((tenant, sender)) = tenant.and_then(|tenant| Some((tenant, tenant.sender(sender)?))) else { return };
-    let content = match context.store.message(id, message).await {
-        Ok(record) => record.and_then(|record| record.message.content),
-        Err(error) => {
-            tracing::warn!(%message, %error, "the template that a status told of is not stopped: its message cannot be read");
-            return;
+    let stopped = match (stop, message) {
+        (Stop::Sender { until }, _) => Some((Scope::Sender(sender.clone()), until)),
+        (Stop::Template { .. }, Some(message)) => {
+            let Some((tenant, sender)) = tenant.and_then(|tenant| Some((tenant, tenant.sender(sender)?))) else {
+                return;
+            };
+            let content = match shared.store.message(id, message).await {
+                Ok(record) => record.and_then(|record| record.message.content),
+                Err(error) => {
+                    tracing::warn!(%message, %error, "the template that a status told of is not stopped: its message cannot be read");
+                    return;
+                }
+            };
+            scope_of(stop, content.as_ref(), tenant, &sender)
         }
+        (Stop::Template { .. }, None) => None,
     };
-    let account = sender.config.provider.account_key();
-    let handle = content.and_then(|content| handle_to_stop(&content, &tenant.config.templates, account));
-    if let Some(handle) = handle {
-        context.brakes.stop_template(id, handle, until);
-        context.holds.stop(id, Scope::Template(handle.to_owned()), until, WHY_STOPPED).await;
+    if let Some((scope, until)) = stopped {
+        brakes.stop(&shared.holds, id, scope, until, WHY_TOLD).await;
     }
 }

@@ -4,16 +4,19 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use messaging::clock::after;
+use messaging::failure::Stop;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{OutboundMessage, RenderedContent, SendOutcome};
 
 use super::brakes::InFlight;
-use super::outcome::{AskAfter, Attempted, Resolution, Stop, resolve};
+use super::outcome::{AskAfter, Attempted, Resolution, resolve};
 use super::{DispatchContext, gate, settlement};
 use crate::config::{Sender, Tenant};
 use crate::metrics::{AttemptOutcome, DeferReason};
+use crate::shared::Shared;
 use crate::store::StoreError;
+use crate::store::adopted::{AdoptedFailure, Adopting};
 use crate::store::hold::Scope;
 use crate::store::message::Reason;
 use crate::store::queue::{
@@ -49,7 +52,7 @@ impl Carrier {
     }
 
     async fn try_carry(&self, claim: Claim) -> Result<(), StoreError> {
-        let DispatchContext { store, configs, clock, metrics, brakes, holds, .. } = &self.context;
+        let DispatchContext { shared: Shared { store, configs, clock, metrics, holds }, brakes, .. } = &self.context;
         let message = &claim.message;
         let tenant = configs.get(&message.tenant);
         let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(&message.sender)?)));
@@ -115,13 +118,13 @@ impl Carrier {
                 () = tokio::time::sleep(lease / 3) => self.renew(&claim.reference(), lease).await,
             }
         };
-        self.context.metrics.attempt_took(began.elapsed());
+        self.context.shared.metrics.attempt_took(began.elapsed());
         outcome
     }
 
     async fn renew(&self, claim: &ClaimRef, lease: Duration) {
-        let until = after(self.context.clock.now(), lease);
-        match self.context.store.renew_claim(claim.clone(), until).await {
+        let until = after(self.context.shared.clock.now(), lease);
+        match self.context.shared.store.renew_claim(claim.clone(), until).await {
             Ok(Fenced::Done) => {}
             // The call goes on: it cannot be taken back. If the provider takes it that is written all the same.
             Ok(Fenced::LeaseLost) => tracing::warn!(message = %claim.message, "the lease went during the call"),
@@ -137,7 +140,7 @@ impl Carrier {
         tenant: &Tenant,
         sender: &Sender<'_>,
     ) -> Result<(), StoreError> {
-        let DispatchContext { clock, brakes, holds, options, .. } = &self.context;
+        let DispatchContext { shared: Shared { clock, holds, .. }, brakes, options } = &self.context;
         let now = clock.now();
         let attempted = Attempted {
             outcome,
@@ -153,21 +156,21 @@ impl Carrier {
         let resolution = resolve(attempted, &options.retry, ask_after);
         let id = &tenant.config.tenant;
         let stopped = match (resolution.stop, &outbound.content) {
-            (Some(Stop::Sender { until }), _) => {
-                brakes.stop_sender(id, sender.name, until);
-                Some((Scope::Sender(sender.name.clone()), until))
-            }
+            (Some(Stop::Sender { until }), _) => Some((Scope::Sender(sender.name.clone()), until)),
             (Some(Stop::Template { until }), RenderedContent::Template { handle, .. }) => {
-                brakes.stop_template(id, handle, until);
                 Some((Scope::Template(handle.clone()), until))
             }
             (Some(Stop::Template { .. }) | None, _) => None,
         };
-        self.finish(claim, outbound.attempt, resolution, sender, now).await?;
+        if let Some((scope, until)) = &stopped {
+            brakes.stop_here(id, scope, *until);
+        }
+        let adopted = self.finish(claim, outbound.attempt, resolution, sender, now).await?;
         // What became of the message is written first.
         if let Some((scope, until)) = stopped {
-            holds.stop(id, scope, until, WHY_STOPPED).await;
+            brakes.tell(holds, id, scope, until, WHY_STOPPED).await;
         }
+        brakes.stop_adopted(holds, &adopted, Some(&claim.content), tenant, sender, now).await;
         Ok(())
     }
 
@@ -178,7 +181,7 @@ impl Carrier {
         attempt: AttemptId,
         sender: &Sender<'_>,
     ) -> Result<(), StoreError> {
-        let now = self.context.clock.now();
+        let now = self.context.shared.clock.now();
         let text = "the data plane stopped before it could write what became of the attempt";
         let ask_at = after(now, settlement::FIRST_LOOK.min(self.context.options.unconfirmed_grace));
         let resolution = Resolution {
@@ -187,9 +190,11 @@ impl Carrier {
             stop: None,
             counted: AttemptOutcome::Unconfirmed,
         };
-        self.finish(claim, attempt, resolution, sender, now).await
+        // No status waits for an attempt whose id nobody knows.
+        self.finish(claim, attempt, resolution, sender, now).await.map(drop)
     }
 
+    /// Writes what became of an attempt. Answers what statuses had told of its message before.
     async fn finish(
         &self,
         claim: &Claim,
@@ -197,14 +202,14 @@ impl Carrier {
         resolution: Resolution,
         sender: &Sender<'_>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<AdoptedFailure>, StoreError> {
         let Resolution { result, suppress, stop: _, counted } = resolution;
         let reached = status_of(&result);
         let finish = FinishAttempt { claim: claim.reference(), attempt, now, result, suppress, sinks: sender.sinks() };
         let mut tries = 0;
-        let fenced = loop {
-            match self.context.store.finish_attempt(finish.clone()).await {
-                Ok(fenced) => break fenced,
+        let Adopting { answer, failures } = loop {
+            match self.context.shared.store.finish_attempt(finish.clone()).await {
+                Ok(written) => break written,
                 Err(error) if tries < WRITE_TRIES => {
                     tracing::warn!(message = %claim.message.id, %error, "the outcome of an attempt is not written yet");
                     tokio::time::sleep(WRITE_PAUSE * 2_u32.pow(tries)).await;
@@ -213,14 +218,14 @@ impl Carrier {
                 Err(error) => return Err(error),
             }
         };
-        match fenced {
+        match answer {
             Fenced::Done => {
-                self.context.metrics.attempt(counted);
-                self.context.metrics.message_reached(reached);
+                self.context.shared.metrics.attempt(counted);
+                self.context.shared.metrics.message_reached(reached);
             }
-            Fenced::LeaseLost => self.context.metrics.attempt(AttemptOutcome::LeaseLost),
+            Fenced::LeaseLost => self.context.shared.metrics.attempt(AttemptOutcome::LeaseLost),
         }
-        Ok(())
+        Ok(failures)
     }
 
     async fn end(
@@ -232,15 +237,15 @@ impl Carrier {
     ) -> Result<(), StoreError> {
         let gate::Forbidden { status, reason } = forbidden;
         let end = EndMessage { claim: claim.reference(), now, status, reason, sinks: sender.sinks() };
-        if self.context.store.end_message(end).await? == Fenced::Done {
-            self.context.metrics.message_reached(status);
+        if self.context.shared.store.end_message(end).await? == Fenced::Done {
+            self.context.shared.metrics.message_reached(status);
         }
         Ok(())
     }
 
     async fn defer(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
         // A lost lease needs no giving back.
-        match self.context.store.defer_claim(DeferClaim { claim: claim.reference(), until }).await? {
+        match self.context.shared.store.defer_claim(DeferClaim { claim: claim.reference(), until }).await? {
             Fenced::Done | Fenced::LeaseLost => Ok(()),
         }
     }

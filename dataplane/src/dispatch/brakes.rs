@@ -1,8 +1,8 @@
 //! What slows a sender down beside its rates: its calls in flight, the stops after a failure of its own, and how often
 //! it may write to one recipient.
 //!
-//! All of it is this replica's own and in memory. What it stops, whoever stopped it also puts into [`crate::holds::Holds`], where the
-//! other replicas and this one's successor find it.
+//! All of it is this replica's own and in memory. What it stops it also puts into [`Holds`], where the other replicas and
+//! this one's successor find it. From then on the hold alone counts, so that what an operator lifts goes on here too.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,15 +10,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::config::Limits;
-use messaging::id::{SenderName, TenantId};
+use messaging::content::OutboundContent;
+use messaging::failure::{self, FailureClass, RetryLimits, Stop, handle_to_stop};
+use messaging::id::TenantId;
 
 use super::schedule::SenderKey;
 use super::schedule::pairs::Pairs;
+use crate::config::{Sender, Tenant};
+use crate::holds::Holds;
 use crate::metrics::{DeferReason, Metrics};
+use crate::store::adopted::AdoptedFailure;
+use crate::store::hold::Scope;
 use crate::store::message::Priority;
 
 /// Of a sender's calls at once a campaign leaves one in so many to what is more urgent.
 const CAMPAIGN_LEAVES_ONE_IN: u32 = 8;
+
+/// Why something is stopped that a status told of.
+pub(crate) const WHY_TOLD: &str = "a status says that a message failed because of it";
 
 /// The brakes of every sender. Whoever learns that a sender or a template must stop pulls them: dispatch from an
 /// answer, the applying of webhooks from a status.
@@ -30,16 +39,46 @@ pub struct Brakes {
 
 #[derive(Debug, Default)]
 struct State {
-    senders: HashMap<SenderKey, Sender>,
-    /// Templates by tenant and the provider's handle, and until when none of their messages leaves.
-    templates: HashMap<(TenantId, String), Timestamp>,
+    /// Each sender's calls; one without any is not here.
+    in_flight: HashMap<SenderKey, u32>,
+    /// What rests until when, while no hold says so.
+    stopped: HashMap<(TenantId, Scope), Timestamp>,
     pairs: Pairs,
 }
 
-#[derive(Debug, Default)]
-struct Sender {
-    in_flight: u32,
-    stopped_until: Option<Timestamp>,
+impl State {
+    fn stopped_until(&self, tenant: &TenantId, scope: impl FnOnce() -> Scope, now: Timestamp) -> Option<Timestamp> {
+        // It nearly always is.
+        if self.stopped.is_empty() {
+            return None;
+        }
+        self.stopped.get(&(tenant.clone(), scope())).copied().filter(|until| *until > now)
+    }
+}
+
+/// What a failure stops that was told at a time; `None` where that is nothing, or over by now.
+pub(crate) fn stop_told(class: FailureClass, told_at: Timestamp, now: Timestamp) -> Option<Stop> {
+    failure::stop(class, RetryLimits::default().sender_pause, told_at).filter(|stop| match stop {
+        Stop::Sender { until } | Stop::Template { until } => *until > now,
+    })
+}
+
+/// What a stop is about, and until when: the sender of a message, or its template, where it has one that the account
+/// would take.
+pub(crate) fn scope_of(
+    stop: Stop,
+    content: Option<&OutboundContent>,
+    tenant: &Tenant,
+    sender: &Sender<'_>,
+) -> Option<(Scope, Timestamp)> {
+    match stop {
+        Stop::Sender { until } => Some((Scope::Sender(sender.name.clone()), until)),
+        Stop::Template { until } => {
+            let account = sender.config.provider.account_key();
+            let handle = handle_to_stop(content?, &tenant.config.templates, account)?;
+            Some((Scope::Template(handle.to_owned()), until))
+        }
+    }
 }
 
 /// How many calls of a sender may begin now.
@@ -63,23 +102,51 @@ impl Brakes {
         Self { state: Mutex::default(), metrics }
     }
 
-    /// Nothing leaves through the sender until then.
-    pub fn stop_sender(&self, tenant: &TenantId, sender: &SenderName, until: Timestamp) {
-        tracing::warn!(%tenant, %sender, %until, "sender stopped: its account cannot send");
-        self.change((tenant.clone(), sender.clone()), |sender| {
-            sender.stopped_until = sender.stopped_until.max(Some(until));
-        });
+    /// Nothing of a sender or of a template leaves until then: not from here from now on, and from nowhere once the
+    /// holds say so.
+    pub(crate) async fn stop(&self, holds: &Holds, tenant: &TenantId, scope: Scope, until: Timestamp, why: &str) {
+        self.stop_here(tenant, &scope, until);
+        self.tell(holds, tenant, scope, until, why).await;
     }
 
-    /// No message with this template leaves until then.
-    pub fn stop_template(&self, tenant: &TenantId, handle: &str, until: Timestamp) {
-        tracing::warn!(%tenant, %handle, %until, "template stopped: the provider does not take it");
-        self.lock().templates.insert((tenant.clone(), handle.to_owned()), until);
+    /// Nothing leaves from here. What was told before has to be told again.
+    pub(super) fn stop_here(&self, tenant: &TenantId, scope: &Scope, until: Timestamp) {
+        tracing::warn!(%tenant, %scope, %until, "stopped: the provider takes no message of it");
+        let mut state = self.lock();
+        let stopped = state.stopped.entry((tenant.clone(), scope.clone())).or_insert(until);
+        *stopped = until.max(*stopped);
+    }
+
+    /// Lets every replica know what was stopped here.
+    ///
+    /// Failure policy: fail open. While the store cannot be written to, each replica finds out for itself.
+    pub(super) async fn tell(&self, holds: &Holds, tenant: &TenantId, scope: Scope, until: Timestamp, why: &str) {
+        if holds.stop(tenant, scope.clone(), until, why).await {
+            self.lock().stopped.remove(&(tenant.clone(), scope));
+        }
+    }
+
+    /// Stops what statuses told to have failed before their message was known: see [`AdoptedFailure`].
+    pub(super) async fn stop_adopted(
+        &self,
+        holds: &Holds,
+        failures: &[AdoptedFailure],
+        content: Option<&OutboundContent>,
+        tenant: &Tenant,
+        sender: &Sender<'_>,
+        now: Timestamp,
+    ) {
+        for AdoptedFailure { class, told_at } in failures {
+            let stop = stop_told(*class, *told_at, now);
+            if let Some((scope, until)) = stop.and_then(|stop| scope_of(stop, content, tenant, sender)) {
+                self.stop(holds, &tenant.config.tenant, scope, until, WHY_TOLD).await;
+            }
+        }
     }
 
     /// Until when the template is stopped, if it is.
     pub(super) fn template_stopped_until(&self, tenant: &TenantId, handle: &str, now: Timestamp) -> Option<Timestamp> {
-        self.lock().templates.get(&(tenant.clone(), handle.to_owned())).copied().filter(|until| *until > now)
+        self.lock().stopped_until(tenant, || Scope::Template(handle.to_owned()), now)
     }
 
     /// Counts a message to the recipient, or says when it may leave.
@@ -96,13 +163,11 @@ impl Brakes {
     /// How many calls of the sender may begin now. Changes nothing: what then begins is told by [`Brakes::take`].
     pub(super) fn room(&self, key: &SenderKey, limits: &Limits, now: Timestamp) -> Room {
         let state = self.lock();
-        let none = Sender::default();
-        let sender = state.senders.get(key).unwrap_or(&none);
-        if let Some(until) = sender.stopped_until.filter(|until| *until > now) {
+        if let Some(until) = state.stopped_until(&key.0, || Scope::Sender(key.1.clone()), now) {
             return Room::None { why: DeferReason::SenderStopped, again_at: Some(until) };
         }
         let most = limits.max_concurrency.max(1);
-        match most.saturating_sub(sender.in_flight) {
+        match most.saturating_sub(state.in_flight.get(key).copied().unwrap_or(0)) {
             0 => Room::None { why: DeferReason::Concurrency, again_at: None },
             calls => Room::For { calls, campaign: calls.saturating_sub(most / CAMPAIGN_LEAVES_ONE_IN) },
         }
@@ -110,30 +175,29 @@ impl Brakes {
 
     /// One message is on its way; it is until the answer is dropped.
     pub(super) fn take(self: &Arc<Self>, key: &SenderKey) -> InFlight {
-        self.change(key.clone(), |sender| sender.in_flight += 1);
+        *self.lock().in_flight.entry(key.clone()).or_default() += 1;
         InFlight { brakes: Arc::clone(self), key: key.clone() }
     }
 
     /// The calls of each tenant that are on their way.
     pub(super) fn in_flight(&self) -> HashMap<TenantId, u32> {
         let mut calls: HashMap<TenantId, u32> = HashMap::new();
-        for ((tenant, _), sender) in self.lock().senders.iter().filter(|(_, sender)| sender.in_flight > 0) {
-            *calls.entry(tenant.clone()).or_default() += sender.in_flight;
+        for ((tenant, _), in_flight) in &self.lock().in_flight {
+            *calls.entry(tenant.clone()).or_default() += in_flight;
         }
         calls
     }
 
-    /// Forgets senders and templates that nothing holds back, and counts those that are stopped.
-    pub(super) fn tidy(&self, now: Timestamp) {
+    /// Forgets what is over, and counts the senders that rest.
+    pub(super) fn tidy(&self, holds: &Holds, now: Timestamp) {
         let mut state = self.lock();
-        state.templates.retain(|_, until| *until > now);
-        state.senders.retain(|_, sender| sender.in_flight > 0 || sender.stopped_until.is_some_and(|until| until > now));
-        let stopped = state.senders.values().filter(|s| s.stopped_until.is_some_and(|until| until > now)).count();
-        self.metrics.senders_stopped(stopped);
-    }
-
-    fn change(&self, key: SenderKey, change: impl FnOnce(&mut Sender)) {
-        change(self.lock().senders.entry(key).or_default());
+        state.stopped.retain(|_, until| *until > now);
+        let mut senders = holds.stopped_senders(now);
+        senders.extend(state.stopped.keys().filter_map(|(tenant, scope)| match scope {
+            Scope::Sender(sender) => Some((tenant.clone(), sender.clone())),
+            Scope::Tenant | Scope::Template(_) | Scope::Sink(..) => None,
+        }));
+        self.metrics.senders_stopped(senders.len());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,12 +214,20 @@ pub(super) struct InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.brakes.change(self.key.clone(), |sender| sender.in_flight = sender.in_flight.saturating_sub(1));
+        let mut state = self.brakes.lock();
+        if let Some(in_flight) = state.in_flight.get_mut(&self.key) {
+            *in_flight = in_flight.saturating_sub(1);
+            if *in_flight == 0 {
+                state.in_flight.remove(&self.key);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use messaging::id::SenderName;
+
     use super::*;
 
     fn at(millis: i64) -> Timestamp {
@@ -196,10 +268,23 @@ mod tests {
     fn a_stopped_sender_rests_until_its_time_and_no_other_does() {
         let (brakes, key) = brakes();
         let other = (key.0.clone(), SenderName::new("sales").unwrap());
-        brakes.stop_sender(&key.0, &key.1, at(1000));
+        brakes.stop_here(&key.0, &Scope::Sender(key.1.clone()), at(1000));
         let stopped = Room::None { why: DeferReason::SenderStopped, again_at: Some(at(1000)) };
         assert_eq!(brakes.room(&key, &LIMITS, at(999)), stopped);
         assert_eq!(brakes.room(&other, &LIMITS, at(999)), ALL_FREE);
         assert_eq!(brakes.room(&key, &LIMITS, at(1000)), ALL_FREE);
+    }
+
+    #[test]
+    fn a_failure_that_is_told_stops_what_it_is_about_from_when_it_was_told_on() {
+        let until = at(60_000);
+        for (class, stopped) in [
+            (FailureClass::Sender, Some(Stop::Sender { until })),
+            (FailureClass::Template, Some(Stop::Template { until })),
+            (FailureClass::Request, None),
+        ] {
+            assert_eq!(stop_told(class, at(0), at(59_999)), stopped, "{class:?}");
+            assert_eq!(stop_told(class, at(0), until), None, "{class:?}");
+        }
     }
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use messaging::clock::{Clock, after};
+use messaging::clock::after;
 use messaging::failure::RetryLimits;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -36,11 +36,9 @@ use self::outlook::{Limits, Outlook};
 use self::schedule::known::KnownLanes;
 use self::schedule::rates::Buckets;
 use self::schedule::{Scheduler, SenderKey, Share};
-use crate::config::Configs;
-use crate::holds::Holds;
-use crate::metrics::Metrics;
+use crate::shared::Shared;
+use crate::store::StoreError;
 use crate::store::queue::{self, Claim, ClaimDue, Claimed, LaneRef, RateOf};
-use crate::store::{Store, StoreError};
 
 /// Another replica, which wakes nobody here, may have queued something.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -88,12 +86,8 @@ impl DispatchOptions {
 /// What dispatching needs of the rest of the process.
 #[derive(Clone)]
 pub struct DispatchContext {
-    pub store: Arc<dyn Store>,
-    pub configs: Arc<Configs>,
-    pub clock: Arc<dyn Clock>,
-    pub metrics: Arc<Metrics>,
+    pub shared: Shared,
     pub brakes: Arc<Brakes>,
-    pub holds: Arc<Holds>,
     pub options: DispatchOptions,
 }
 
@@ -127,9 +121,9 @@ impl Dispatcher {
 
     /// Dispatches until told to stop, then waits for the calls that are in flight.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut config_changes = self.context.configs.subscribe();
+        let mut config_changes = self.context.shared.configs.subscribe();
         while !stop.is_cancelled() {
-            let now = self.context.clock.now();
+            let now = self.context.shared.clock.now();
             let next = match self.step().await {
                 Ok(next) => next,
                 Err(error) => {
@@ -148,7 +142,7 @@ impl Dispatcher {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.context.store.signals().queue.notified() => self.known.forget(),
+                () = self.context.shared.store.signals().queue.notified() => self.known.forget(),
                 Some(ended) = self.calls.join_next() => call_ended(ended),
                 changed = config_changes.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep(pause.min(LOOK_AGAIN)) => {}
@@ -168,7 +162,7 @@ impl Dispatcher {
     /// something happens.
     pub async fn turn(&mut self) -> Result<Option<Timestamp>, StoreError> {
         self.known.forget();
-        let now = self.context.clock.now();
+        let now = self.context.shared.clock.now();
         Ok(match self.step().await? {
             Next::Now | Next::AfterSomeCalls => Some(now),
             Next::At(at) => Some(at),
@@ -180,9 +174,10 @@ impl Dispatcher {
         while let Some(ended) = self.calls.try_join_next() {
             call_ended(ended);
         }
-        let DispatchContext { store, configs, brakes, holds, clock, metrics, options } = &self.context;
+        let DispatchContext { shared, brakes, options } = &self.context;
+        let Shared { store, configs, clock, metrics, holds } = shared;
         let now = clock.now();
-        brakes.tidy(now);
+        brakes.tidy(holds, now);
         self.buckets.tidy(now);
         let places = options.max_in_flight.saturating_sub(u32::try_from(self.calls.len()).unwrap_or(u32::MAX));
         if places == 0 {

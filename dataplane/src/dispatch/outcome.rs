@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messaging::clock::after;
 use messaging::contact::Suppression;
-use messaging::failure::{AfterFailure, Failed, FailureClass, RetryLimits, next_step, suppression};
+use messaging::failure::{AfterFailure, Failed, FailureClass, RetryLimits, Stop, next_step, suppression};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{ProviderError, SendOutcome};
 
@@ -32,12 +32,6 @@ pub(super) struct Resolution {
     pub(super) suppress: Option<Suppression>,
     pub(super) stop: Option<Stop>,
     pub(super) counted: AttemptOutcome,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
-    Sender { until: Timestamp },
-    Template { until: Timestamp },
 }
 
 /// When the provider is first asked about a message that no callback has told of.

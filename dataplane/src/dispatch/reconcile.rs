@@ -10,7 +10,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::clock::after;
-use messaging::failure::{Stop, handle_to_stop};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{MessageFilter, ProviderMessage};
 use tokio::task::{JoinError, JoinSet};
@@ -18,12 +17,14 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::DispatchContext;
+use super::brakes::scope_of;
 use super::evidence::{Said, Trace, Unclear, Verdict, judge};
 use super::settlement::{Answer, Awaited, Settled, settle};
 use crate::budget::{Budget, Exhausted};
 use crate::config::{Sender, Tenant};
+use crate::shared::Shared;
 use crate::store::StoreError;
-use crate::store::hold::Scope;
+use crate::store::adopted::Adopting;
 use crate::store::message::{self, Message, MessageRecord};
 use crate::store::queue::{ClaimUnsettled, Fenced, Settle, Settlement, Unsettled};
 
@@ -79,7 +80,7 @@ impl Reconciler {
 
     /// Begins to ask about the messages whose time to be asked about has come.
     pub async fn turn(&mut self) -> Result<(), StoreError> {
-        let DispatchContext { store, clock, options, .. } = &self.inquirer.context;
+        let DispatchContext { shared: Shared { store, clock, .. }, options, .. } = &self.inquirer.context;
         let now = clock.now();
         let limit = u32::try_from(AT_ONCE.saturating_sub(self.questions.len())).unwrap_or(0);
         if limit == 0 {
@@ -115,7 +116,8 @@ fn question_ended(ended: Result<(), JoinError>) {
 
 impl Inquirer {
     async fn settle(&self, unsettled: Unsettled) -> Result<(), StoreError> {
-        let DispatchContext { store, configs, clock, metrics, options, .. } = &self.context;
+        let DispatchContext { shared, brakes, options } = &self.context;
+        let Shared { store, configs, clock, metrics, holds } = shared;
         let tenant = configs.get(&unsettled.message.tenant);
         let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(&unsettled.message.sender)?)));
         let (settled, sinks) = match configured {
@@ -140,9 +142,16 @@ impl Inquirer {
         let reached = reached(&settlement, unsettled.message.status);
         let settle = Settle { claim: unsettled.reference(), now: clock.now(), settlement, sinks };
         // Lost: a callback came in the meantime, and settled it better.
-        if store.settle(settle).await? == Fenced::Done {
-            if let (Some(stop), Some((tenant, sender))) = (stop, configured) {
-                self.stop(stop, &unsettled, tenant, &sender).await;
+        let Adopting { answer, failures } = store.settle(settle).await?;
+        if answer == Fenced::Done {
+            if let Some((tenant, sender)) = configured {
+                let content = unsettled.content.as_ref();
+                brakes.stop_adopted(holds, &failures, content, tenant, &sender, clock.now()).await;
+            }
+            if let (Some(stop), Some((tenant, sender))) = (stop, configured)
+                && let Some((scope, until)) = scope_of(stop, unsettled.content.as_ref(), tenant, &sender)
+            {
+                brakes.stop(holds, &tenant.config.tenant, scope, until, WHY_STOPPED).await;
             }
             if let Some(repair) = repair {
                 metrics.repaired(repair);
@@ -155,29 +164,9 @@ impl Inquirer {
         Ok(())
     }
 
-    async fn stop(&self, stop: Stop, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) {
-        let DispatchContext { brakes, holds, .. } = &self.context;
-        let id = &tenant.config.tenant;
-        match stop {
-            Stop::Sender { until } => {
-                brakes.stop_sender(id, sender.name, until);
-                holds.stop(id, Scope::Sender(sender.name.clone()), until, WHY_STOPPED).await;
-            }
-            Stop::Template { until } => {
-                let account = sender.config.provider.account_key();
-                let content = unsettled.content.as_ref();
-                let handle = content.and_then(|content| handle_to_stop(content, &tenant.config.templates, account));
-                if let Some(handle) = handle {
-                    brakes.stop_template(id, handle, until);
-                    holds.stop(id, Scope::Template(handle.to_owned()), until, WHY_STOPPED).await;
-                }
-            }
-        }
-    }
-
     async fn ask(&self, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) -> Result<Asked, StoreError> {
         let account = sender.config.provider.account_key();
-        if let Err(Exhausted { again_at }) = self.budget.take(account, self.context.clock.now()) {
+        if let Err(Exhausted { again_at }) = self.budget.take(account, self.context.shared.clock.now()) {
             return Ok(Asked::Not { again_at });
         }
         let message = &unsettled.message;
@@ -187,7 +176,7 @@ impl Inquirer {
                 Err(error) => Asked::Silent(error.to_string()),
             });
         }
-        let record = self.context.store.message(&message.tenant, message.id).await?;
+        let record = self.context.shared.store.message(&message.tenant, message.id).await?;
         let ended_at = record.and_then(|record| when(&record, MessageStatus::Unconfirmed));
         let trace = trace(message, unsettled.attempt_started_at, ended_at, tenant, Some(sender));
         let filter = MessageFilter { from: trace.from.clone(), to: Some(trace.to.clone()), since: trace.since() };
@@ -216,7 +205,7 @@ impl Inquirer {
         log: &[ProviderMessage],
         account: &str,
     ) -> Result<(Vec<String>, Vec<Trace>), StoreError> {
-        let store = &self.context.store;
+        let store = &self.context.shared.store;
         let ids: Vec<String> = log.iter().map(|message| message.provider_message_id.clone()).collect();
         let to_them = message::MessageFilter {
             to: Some(message.to.clone()),
@@ -225,7 +214,7 @@ impl Inquirer {
             ..message::MessageFilter::default()
         };
         let (mut known, mut rivals) = (Vec::new(), Vec::new());
-        for tenant in self.context.configs.all() {
+        for tenant in self.context.shared.configs.all() {
             if !tenant.senders().any(|sender| sender.config.provider.account_key() == account) {
                 continue;
             }

@@ -13,7 +13,7 @@ use messaging::id::SenderName;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::HttpContext;
+use super::ApiContext;
 use super::body;
 use super::fields::{Errors, Fields};
 use super::messages::tenant_of;
@@ -28,19 +28,19 @@ const EVIDENCE: usize = 1024;
 
 pub(super) async fn read(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     Path(address): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<ContactView>, Problem> {
     let tenant = tenant_of(&context, &caller)?;
     let (address, sender) = which(&tenant, &address, query.as_deref())?;
-    let contact = context.store.contact(&caller.tenant, &sender, &address).await?;
-    Ok(Json(ContactView::new(address, sender, contact, context.clock.now())))
+    let contact = context.shared.store.contact(&caller.tenant, &sender, &address).await?;
+    Ok(Json(ContactView::new(address, sender, contact, context.shared.clock.now())))
 }
 
 pub(super) async fn put_consent(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     Path(address): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -49,11 +49,11 @@ pub(super) async fn put_consent(
     body::check_is_json(&headers)?;
     let tenant = tenant_of(&context, &caller)?;
     let (contact, sender) = which(&tenant, &address, query.as_deref())?;
-    let now = context.clock.now();
+    let now = context.shared.clock.now();
     let body = body::json(&body::read(body).await?)?;
     let consent = read_consent(body, now).map_err(Problem::invalid)?;
     let put = PutConsent { tenant: caller.tenant.clone(), sender: sender.clone(), contact: contact.clone(), consent };
-    let saved = context.store.put_consent(put).await?;
+    let saved = context.shared.store.put_consent(put).await?;
     Ok(Json(ContactView::new(contact, sender, saved, now)))
 }
 

@@ -19,12 +19,12 @@ use serde_json::Value;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
-use super::HttpContext;
+use super::ApiContext;
 use super::body;
 use super::fields::{Errors, Fields};
 use super::problem::{FieldError, Problem};
 use crate::auth::Caller;
-use crate::publish::gone::SEEN_WITHIN;
+use crate::holds;
 use crate::store::StoreError;
 use crate::store::hold::{HoldKind, LiftHold, Scope};
 use crate::store::message::SinkId;
@@ -100,7 +100,7 @@ pub(super) struct RedriveBody {
 
 pub(super) async fn list(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<DeadEventList>, Problem> {
     let filter = filter(query.as_deref().unwrap_or("")).map_err(Problem::bad_parameters)?;
@@ -110,7 +110,7 @@ pub(super) async fn list(
 
 pub(super) async fn redrive(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Redriven>, Problem> {
@@ -130,7 +130,7 @@ pub(super) async fn redrive(
         return Err(Problem::bad_parameters(errors));
     }
     let filter = DeadEventFilter { event: Some(event), sink, limit: SINKS, ..DeadEventFilter::default() };
-    let letters = context.store.dead_events(&caller.tenant, &filter).await?;
+    let letters = context.shared.store.dead_events(&caller.tenant, &filter).await?;
     match send_again(&context, &caller.tenant, letters).await? {
         0 => Err(Problem::not_found("dead letter")),
         redriven => Ok(Json(Redriven { redriven, next_cursor: None })),
@@ -139,7 +139,7 @@ pub(super) async fn redrive(
 
 pub(super) async fn redrive_many(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Redriven>, Problem> {
@@ -152,14 +152,14 @@ pub(super) async fn redrive_many(
 
 /// A page, and where the next begins.
 async fn page(
-    context: &HttpContext,
+    context: &ApiContext,
     tenant: &TenantId,
     filter: DeadEventFilter,
 ) -> Result<(Vec<DeadEvent>, Option<String>), Problem> {
     let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     // One more tells whether there are more.
     let filter = DeadEventFilter { limit: filter.limit.saturating_add(1), ..filter };
-    let mut letters = context.store.dead_events(tenant, &filter).await?;
+    let mut letters = context.shared.store.dead_events(tenant, &filter).await?;
     let there_are_more = letters.len() > wanted;
     letters.truncate(wanted);
     let last = letters.last().filter(|_| there_are_more);
@@ -168,16 +168,16 @@ async fn page(
 }
 
 /// Answers how many that were: another request may have been quicker with some of them.
-async fn send_again(context: &HttpContext, tenant: &TenantId, letters: Vec<DeadEvent>) -> Result<usize, Problem> {
-    let now = context.clock.now();
+async fn send_again(context: &ApiContext, tenant: &TenantId, letters: Vec<DeadEvent>) -> Result<usize, Problem> {
+    let now = context.shared.clock.now();
     let sinks: BTreeSet<_> = letters.iter().map(|letter| (letter.sender.clone(), letter.sink.clone())).collect();
     // Whoever asks for it wants the sink to be called again, whatever it answered before.
     let lifted = lift(context, tenant, &sinks, now).await?;
     let again = |letter: DeadEvent| {
         let DeadEvent { sender, sink, event, .. } = letter;
         // Every replica has read by then that the sink is not held any more.
-        let at = if lifted.contains(&(sender.clone(), sink.clone())) { after(now, SEEN_WITHIN * 2) } else { now };
-        context.store.redrive_event(RedriveEvent { tenant: tenant.clone(), sender, sink, event, now: at })
+        let at = if lifted.contains(&(sender.clone(), sink.clone())) { after(now, holds::EVERY * 2) } else { now };
+        context.shared.store.redrive_event(RedriveEvent { tenant: tenant.clone(), sender, sink, event, now: at })
     };
     let mut redriven = 0;
     for outcome in join_all(letters.into_iter().map(again)).await {
@@ -188,18 +188,18 @@ async fn send_again(context: &HttpContext, tenant: &TenantId, letters: Vec<DeadE
 
 /// Lifts what holds these sinks because they answered 410.
 async fn lift(
-    context: &HttpContext,
+    context: &ApiContext,
     tenant: &TenantId,
     sinks: &BTreeSet<(SenderName, SinkId)>,
     now: Timestamp,
 ) -> Result<BTreeSet<(SenderName, SinkId)>, StoreError> {
     let mut lifted = BTreeSet::new();
-    for hold in context.store.holds(now).await? {
+    for hold in context.shared.store.holds(now).await? {
         let Scope::Sink(sender, sink) = &hold.scope else { continue };
         let key = (sender.clone(), sink.clone());
         if hold.tenant == *tenant && hold.kind == HoldKind::Gone && sinks.contains(&key) {
             let lift = LiftHold { tenant: tenant.clone(), scope: hold.scope, kind: HoldKind::Gone };
-            context.store.lift_hold(lift).await?;
+            context.shared.holds.lift(lift).await?;
             lifted.insert(key);
         }
     }

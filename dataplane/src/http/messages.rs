@@ -19,7 +19,7 @@ use messaging::routing;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
-use super::HttpContext;
+use super::ApiContext;
 use super::body;
 use super::problem::{FieldError, Problem};
 use super::send::{self, Route, SendRequest};
@@ -41,7 +41,7 @@ const LARGEST_PAGE: u32 = 200;
 
 pub(super) async fn send(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -51,17 +51,17 @@ pub(super) async fn send(
     let idempotency = key.map(|key| Idempotency { key, body_sha256: Sha256::digest(&body).into() });
     // A repeated request gets its first answer, whatever has become of the window or the template since.
     if let Some(idempotency) = &idempotency
-        && let Some(answer) = context.store.replayed(&caller.tenant, idempotency).await?
+        && let Some(answer) = context.shared.store.replayed(&caller.tenant, idempotency).await?
     {
         return answered(answer);
     }
-    let now = context.clock.now();
+    let now = context.shared.clock.now();
     let request = send::read(body::json(&body)?, now).map_err(Problem::invalid)?;
     let tenant = tenant_of(&context, &caller)?;
     let message = admit(&context, &tenant, request, now).await?;
-    let acceptance = context.store.accept_message(AcceptMessage { message, idempotency }).await?;
+    let acceptance = context.shared.store.accept_message(AcceptMessage { message, idempotency }).await?;
     if matches!(acceptance, Acceptance::New(_)) {
-        context.metrics.message_reached(MessageStatus::Queued);
+        context.shared.metrics.message_reached(MessageStatus::Queued);
     }
     answered(acceptance)
 }
@@ -95,14 +95,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// The caller's tenant as it is configured now.
-pub(super) fn tenant_of(context: &HttpContext, caller: &Caller) -> Result<Arc<Tenant>, Problem> {
+pub(super) fn tenant_of(context: &ApiContext, caller: &Caller) -> Result<Arc<Tenant>, Problem> {
     // It was there when the caller was let in.
-    context.configs.get(&caller.tenant).ok_or_else(|| Problem::not_found("tenant any more"))
+    context.shared.configs.get(&caller.tenant).ok_or_else(|| Problem::not_found("tenant any more"))
 }
 
 /// Makes a request into a message, if it is one that may be sent.
 async fn admit(
-    context: &HttpContext,
+    context: &ApiContext,
     tenant: &Tenant,
     request: SendRequest,
     now: jiff::Timestamp,
@@ -111,12 +111,12 @@ async fn admit(
     let target = target(tenant, &route, &to).map_err(|error| Problem::invalid(vec![error]))?;
     let sender = sender(tenant, &target).map_err(|error| Problem::invalid(vec![error]))?;
     let tenant_id = &tenant.config.tenant;
-    if let Some(drain) = context.holds.refuses_sends(tenant_id, sender.name, now) {
+    if let Some(drain) = context.shared.holds.refuses_sends(tenant_id, sender.name, now) {
         return Err(draining(&drain, now));
     }
     let reply_to = match reply_to {
         None => None,
-        Some(id) => match context.store.provider_message_id(tenant_id, id).await? {
+        Some(id) => match context.shared.store.provider_message_id(tenant_id, id).await? {
             Some(provider_id) => Some((id, provider_id)),
             None => {
                 let detail = format!("{id} is no message of this tenant that the provider knows");
@@ -127,7 +127,7 @@ async fn admit(
     };
     let not_before = scheduled_at.filter(|at| *at > now);
     let expires_at = valid_for.map(|validity| after(not_before.unwrap_or(now), validity));
-    let contact = context.store.contact(tenant_id, sender.name, &to).await?;
+    let contact = context.shared.store.contact(tenant_id, sender.name, &to).await?;
     let intent = SendIntent { to: &to, content: &content, purpose: Purpose::Message, not_before, expires_at };
     let template = template(tenant, &content);
     let permit = policy::check(&intent, &contact.state, sender.config, template, now).map_err(Problem::refused)?;
@@ -228,12 +228,12 @@ fn sender<'a>(tenant: &'a Tenant, target: &RouteTarget) -> Result<Sender<'a>, Fi
 
 pub(super) async fn read(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     Path(id): Path<String>,
 ) -> Result<Json<MessageView>, Problem> {
     // What is no id is no message either.
     let id = id.parse().map_err(|_| Problem::not_found("message"))?;
-    match context.store.message(&caller.tenant, id).await? {
+    match context.shared.store.message(&caller.tenant, id).await? {
         Some(record) => Ok(Json(record.into())),
         None => Err(Problem::not_found("message")),
     }
@@ -241,11 +241,11 @@ pub(super) async fn read(
 
 pub(super) async fn list(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<MessageList>, Problem> {
     let filter = filter(query.as_deref().unwrap_or("")).map_err(Problem::bad_parameters)?;
-    let page = context.store.messages(&caller.tenant, &filter).await?;
+    let page = context.shared.store.messages(&caller.tenant, &filter).await?;
     Ok(Json(MessageList {
         items: page.items.into_iter().map(MessageView::from).collect(),
         next_cursor: page.next.map(|id| id.to_string()),
@@ -296,22 +296,22 @@ fn set<T: FromStr>(field: &mut Option<T>, name: &str, value: &str, expected: &st
 
 pub(super) async fn cancel(
     caller: Caller,
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<ApiContext>>,
     Path(id): Path<String>,
 ) -> Result<Json<MessageView>, Problem> {
     let id: MessageId = id.parse().map_err(|_| Problem::not_found("message"))?;
-    let Some(record) = context.store.message(&caller.tenant, id).await? else {
+    let Some(record) = context.shared.store.message(&caller.tenant, id).await? else {
         return Err(Problem::not_found("message"));
     };
     let was_canceled = record.message.status == MessageStatus::Canceled;
     let tenant = tenant_of(&context, &caller)?;
     let sinks = tenant.sender(&record.message.sender).map(|sender| sender.sinks()).unwrap_or_default();
     let reason = Reason::new(Some("canceled"), format!("canceled by {}", caller.name));
-    let cancel = CancelMessage { tenant: caller.tenant.clone(), id, now: context.clock.now(), reason, sinks };
-    match context.store.cancel_message(cancel).await? {
+    let cancel = CancelMessage { tenant: caller.tenant.clone(), id, now: context.shared.clock.now(), reason, sinks };
+    match context.shared.store.cancel_message(cancel).await? {
         Cancellation::Canceled(message) => {
             if !was_canceled {
-                context.metrics.message_reached(MessageStatus::Canceled);
+                context.shared.metrics.message_reached(MessageStatus::Canceled);
             }
             Ok(Json((*message).into()))
         }

@@ -36,36 +36,42 @@ pub(crate) use webhooks::addressee;
 use crate::apply::Fresh;
 use crate::auth::{Authenticator, Caller};
 use crate::config::Configs;
-use crate::holds::Holds;
 use crate::metrics::Metrics;
-use crate::store::Store;
+use crate::shared::Shared;
+use crate::store::WebhookLog;
 
 /// A request's whole time; a client that sends its body slower than this holds no place for longer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What requests need of the rest of the process.
-pub struct HttpContext {
+/// What providers' webhooks need of the rest of the process.
+pub struct WebhookContext {
     /// Takes the events of webhooks that were recorded, where this process applies them.
     pub fresh: Option<Fresh>,
-    pub store: Arc<dyn Store>,
-    pub holds: Arc<Holds>,
+    pub store: Arc<dyn WebhookLog>,
     pub configs: Arc<Configs>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+}
+
+/// By the name that the webhooks' handlers know.
+
+/// What tenants' requests need of the rest of the process.
+pub struct ApiContext {
+    pub shared: Shared,
     pub authenticator: Authenticator,
 }
 
 /// The internet's side: providers' webhooks, and nothing else.
-pub fn webhooks(context: Arc<HttpContext>) -> Router {
+pub fn webhooks(context: Arc<WebhookContext>) -> Router {
     let router = Router::new()
         .route("/webhooks/{namespace}/{sender}/twilio/inbound", post(webhooks::inbound))
         .route("/webhooks/{namespace}/{sender}/twilio/status", post(webhooks::status))
         .route("/webhooks/{namespace}/{sender}/twilio/status/{attempt}", post(webhooks::status_of_attempt));
-    guarded(router, &context).with_state(context)
+    guarded(router, &context.configs).with_state(context)
 }
 
 /// The tenants' side.
-pub fn api(context: Arc<HttpContext>) -> Router {
+pub fn api(context: Arc<ApiContext>) -> Router {
     let router = Router::new()
         .route("/v1/messages", post(messages::send).get(messages::list))
         .route("/v1/messages/{id}", get(messages::read))
@@ -83,21 +89,21 @@ pub fn api(context: Arc<HttpContext>) -> Router {
             let detail = "this path does not take this method; see /openapi.json";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
         });
-    guarded(router, &context).with_state(context)
+    guarded(router, &context.shared.configs).with_state(context)
 }
 
 /// What holds for every request from outside: nothing before the configs are known, no panic that ends a connection
 /// without an answer, no endless request.
-fn guarded(router: Router<Arc<HttpContext>>, context: &Arc<HttpContext>) -> Router<Arc<HttpContext>> {
+fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>, configs: &Arc<Configs>) -> Router<S> {
     router
-        .layer(middleware::from_fn_with_state(Arc::clone(context), configured))
+        .layer(middleware::from_fn_with_state(Arc::clone(configs), configured))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked))
 }
 
 /// A request that comes before the configs would be told that its tenant does not exist.
-async fn configured(State(context): State<Arc<HttpContext>>, request: Request, next: Next) -> Response {
-    if context.configs.is_ready() {
+async fn configured(State(configs): State<Arc<Configs>>, request: Request, next: Next) -> Response {
+    if configs.is_ready() {
         next.run(request).await
     } else {
         Problem::try_again("the tenants' configs are not loaded yet").into_response()
@@ -113,10 +119,10 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 /// Every request of the tenants' API proves who calls before anything else is looked at.
-impl FromRequestParts<Arc<HttpContext>> for Caller {
+impl FromRequestParts<Arc<ApiContext>> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, context: &Arc<HttpContext>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, context: &Arc<ApiContext>) -> Result<Self, Problem> {
         Ok(context.authenticator.authenticate(&parts.headers).await?)
     }
 }

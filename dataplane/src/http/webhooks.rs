@@ -17,7 +17,7 @@ use messaging::provider::{Headers, InboundMessage, WebhookEvent, WebhookKind, We
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use uuid::fmt::Simple;
 
-use super::HttpContext;
+use super::WebhookContext;
 use super::body::{self, Unread};
 use crate::apply::RecordedWebhook;
 use crate::config::{Sender, Tenant};
@@ -29,7 +29,7 @@ use crate::store::webhook::{APPLIED_WITHIN, RecordWebhook, Recorded, dedupe_keys
 const NO_REPLY: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
 
 pub(super) async fn inbound(
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<WebhookContext>>,
     Path((namespace, sender)): Path<(String, String)>,
     parts: Parts,
     body: Body,
@@ -38,7 +38,7 @@ pub(super) async fn inbound(
 }
 
 pub(super) async fn status(
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<WebhookContext>>,
     Path((namespace, sender)): Path<(String, String)>,
     parts: Parts,
     body: Body,
@@ -47,7 +47,7 @@ pub(super) async fn status(
 }
 
 pub(super) async fn status_of_attempt(
-    State(context): State<Arc<HttpContext>>,
+    State(context): State<Arc<WebhookContext>>,
     Path((namespace, sender, attempt)): Path<(String, String, String)>,
     parts: Parts,
     body: Body,
@@ -57,7 +57,7 @@ pub(super) async fn status_of_attempt(
 }
 
 async fn take(
-    context: &HttpContext,
+    context: &WebhookContext,
     namespace: &str,
     sender: &str,
     kind: WebhookKind,

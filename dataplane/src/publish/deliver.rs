@@ -8,9 +8,8 @@ use messaging::config::HttpSink;
 use messaging::id::{SenderName, TenantId};
 use messaging::publication::next_attempt_at;
 
-use super::PublishContext;
-use super::gone::GoneSinks;
 use super::transport::Delivery;
+use super::{PublishContext, gone};
 use crate::metrics::PublishResult;
 use crate::store::StoreError;
 use crate::store::message::SinkId;
@@ -27,7 +26,6 @@ pub(super) struct SinkKey {
 
 pub(super) struct Courier {
     context: PublishContext,
-    gone: GoneSinks,
     in_flight: InFlight,
 }
 
@@ -56,12 +54,7 @@ enum Fate {
 
 impl Courier {
     pub(super) fn new(context: PublishContext) -> Self {
-        Self { gone: GoneSinks::new(Arc::clone(&context.store)), context, in_flight: Arc::default() }
-    }
-
-    /// Learns, at most once a second, which sinks are not to be called.
-    pub(super) async fn look(&self, now: jiff::Timestamp) -> Result<(), StoreError> {
-        self.gone.look(now).await
+        Self { context, in_flight: Arc::default() }
     }
 
     pub(super) fn in_flight(&self, key: &SinkKey) -> u32 {
@@ -83,8 +76,8 @@ impl Courier {
 
     async fn try_deliver(&self, event: EventClaim, sink: Option<HttpSink>, key: &SinkKey) -> Result<(), StoreError> {
         let fate = self.fate(&event, sink, key).await?;
-        let (store, metrics) = (&self.context.store, &self.context.metrics);
-        let (now, reference) = (self.context.clock.now(), event.reference.clone());
+        let (store, metrics) = (&self.context.shared.store, &self.context.shared.metrics);
+        let (now, reference) = (self.context.shared.clock.now(), event.reference.clone());
         let (fenced, counted) = match fate {
             Fate::Delivered => (store.event_delivered(reference, now).await?, PublishResult::Delivered),
             Fate::Later { until, error } => {
@@ -111,21 +104,22 @@ impl Courier {
         let Some(sink) = sink else {
             return dead("the sender has no such sink any more".into(), PublishResult::SinkRemoved);
         };
-        if self.gone.is_gone(key, &sink).await? {
+        let holds = &self.context.shared.holds;
+        let now = self.context.shared.clock.now();
+        if gone::is_gone(holds, key, &sink, now).await? {
             let error =
                 "the sink has answered 410; it is not called until its config changes or somebody lifts the hold";
             return dead(error.into(), PublishResult::Dead);
         }
         let began = Instant::now();
-        let now = self.context.clock.now();
         let delivery = self.context.transport.deliver(&sink, &event.reference.event, event.body.clone(), now).await;
-        self.context.metrics.publish_took(began.elapsed());
-        let now = self.context.clock.now();
+        self.context.shared.metrics.publish_took(began.elapsed());
+        let now = self.context.shared.clock.now();
         match delivery {
             Delivery::Delivered => Ok(Fate::Delivered),
             Delivery::Gone => {
                 tracing::warn!(tenant = %key.tenant, sender = %key.sender, "a sink answered 410; nothing more is sent there");
-                self.gone.put(key, &sink, now).await?;
+                gone::put(holds, key, &sink, now).await?;
                 dead("the sink answered 410".into(), PublishResult::Dead)
             }
             Delivery::Private(error) => dead(error.to_string(), PublishResult::PrivateAddress),

@@ -9,7 +9,7 @@
 //! grow with the number of events.
 
 mod deliver;
-pub(crate) mod gone;
+mod gone;
 pub mod guard;
 pub mod signature;
 pub mod transport;
@@ -19,17 +19,16 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
-use messaging::clock::{Clock, after};
+use messaging::clock::after;
 use messaging::config::HttpSink;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::deliver::{Courier, SinkKey};
 use self::transport::Transport;
-use crate::config::Configs;
-use crate::metrics::Metrics;
+use crate::shared::Shared;
+use crate::store::StoreError;
 use crate::store::outbox::{ClaimEvents, EventClaim, OutboxLane};
-use crate::store::{Store, StoreError};
 
 /// Requests to one sink at once. They are of different messages, so order is kept.
 const PER_SINK: u32 = 8;
@@ -44,10 +43,7 @@ const CLAIMS: usize = 64;
 /// What publishing needs of the rest of the process.
 #[derive(Clone)]
 pub struct PublishContext {
-    pub store: Arc<dyn Store>,
-    pub configs: Arc<Configs>,
-    pub clock: Arc<dyn Clock>,
-    pub metrics: Arc<Metrics>,
+    pub shared: Shared,
     pub transport: Transport,
     /// Who claims: the replica's name.
     pub owner: String,
@@ -70,12 +66,12 @@ impl Publisher {
 
     /// Publishes until told to stop, then waits for the requests that are in flight.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut config_changes = self.context.configs.subscribe();
+        let mut config_changes = self.context.shared.configs.subscribe();
         while !stop.is_cancelled() {
             while let Some(ended) = self.requests.try_join_next() {
                 request_ended(ended);
             }
-            let now = self.context.clock.now();
+            let now = self.context.shared.clock.now();
             let next = match self.turn().await {
                 Ok(next) => next,
                 Err(error) => {
@@ -90,7 +86,7 @@ impl Publisher {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.context.store.signals().outbox.notified() => {}
+                () = self.context.shared.store.signals().outbox.notified() => {}
                 Some(ended) = self.requests.join_next() => {
                     request_ended(ended);
                     self.gather().await;
@@ -126,8 +122,8 @@ impl Publisher {
     /// Claims what may be published now and starts its requests. Answers when to look again; `None`: when something
     /// happens.
     pub async fn turn(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        let now = self.context.clock.now();
-        let mut lanes = self.context.store.outbox_lanes().await?;
+        let now = self.context.shared.clock.now();
+        let mut lanes = self.context.shared.store.outbox_lanes().await?;
         // Who waits longest is claimed first.
         lanes.sort_by_key(|lane| lane.next_at);
         let mut next = lanes.iter().map(|lane| lane.next_at).find(|at| *at > now);
@@ -136,7 +132,6 @@ impl Publisher {
         if due.is_empty() {
             return Ok(next);
         }
-        self.courier.look(now).await?;
 
         let context = &self.context;
         let mut claims = stream::iter(due)
@@ -176,7 +171,7 @@ impl Publisher {
     fn open(&self, lane: OutboxLane) -> Option<Lane> {
         let OutboxLane { tenant, sender, sink, next_at: _ } = lane;
         // Events of a tenant that is not configured wait: its config may come back.
-        let config = self.context.configs.get(&tenant)?;
+        let config = self.context.shared.configs.get(&tenant)?;
         let http = config.sender(&sender).and_then(|sender| sender.http_sink(&sink)).cloned();
         let key = SinkKey { tenant, sender, sink };
         let free = PER_SINK.saturating_sub(self.courier.in_flight(&key));
@@ -204,7 +199,7 @@ async fn claim(context: &PublishContext, lane: &Lane, now: Timestamp) -> Result<
         lease_until: after(now, lease),
         limit: *free,
     };
-    context.store.claim_events(claim).await
+    context.shared.store.claim_events(claim).await
 }
 
 /// A request that panicked wrote no result; its lease ends, and the event is delivered again.

@@ -6,6 +6,7 @@
 
 pub mod listen;
 mod open;
+mod parts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +16,6 @@ use anyhow::{Context, bail};
 use messaging::clock::Clock;
 use messaging::config::ProviderAccount;
 use providers::HttpSettings;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -35,27 +35,27 @@ use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
 use crate::holds::Holds;
 use crate::http::admin::{self, AdminContext};
-use crate::http::{self, HttpContext};
+use crate::http::{self, ApiContext, WebhookContext};
 use crate::metrics::Metrics;
 use crate::publish::transport::Transport;
 use crate::publish::{PublishContext, Publisher};
 use crate::retention;
 use crate::settings::{ConfigSource, Role, Settings};
+use crate::shared::Shared;
 use crate::store::Store;
 use crate::sweep::{SweepContext, SweepOptions, Sweeper};
 
 use self::listen::Ends;
 pub use self::open::open_store;
+use self::parts::Parts;
 
 /// The process, with its listeners bound.
 pub struct Server {
     settings: Settings,
     /// What others stand on: the store's writer, the configs, the operators' listener. They end last.
-    ground: JoinSet<&'static str>,
+    ground: Parts,
     /// What serves. They end first.
-    workers: JoinSet<&'static str>,
-    stop_ground: CancellationToken,
-    stop_workers: CancellationToken,
+    workers: Parts,
     /// What is still going on then ends at once.
     cut_off: CancellationToken,
     draining: Arc<AtomicBool>,
@@ -81,175 +81,67 @@ impl Server {
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         // An error means that it is installed already.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let metrics = Arc::new(Metrics::new()?);
-        let (mut ground, mut workers) = (JoinSet::new(), JoinSet::new());
-        let (stop_ground, stop_workers) = (CancellationToken::new(), CancellationToken::new());
-        let ends = Ends { gently: stop_workers.clone(), at_once: CancellationToken::new() };
+        let (mut ground, mut workers) = (Parts::default(), Parts::default());
+        let ends = Ends { gently: workers.stop.clone(), at_once: CancellationToken::new() };
         let draining = Arc::new(AtomicBool::new(false));
 
         let (store, writers) = open_store(&settings.store, settings.store_ca.as_deref()).await?;
-        ground.spawn(async move {
-            writers.run().await;
-            "the store's writers"
-        });
-        let store: Arc<dyn Store> = Arc::new(store);
-
+        ground.spawn("the store's writers", |_| writers.run());
+        let (store, clock): (Arc<dyn Store>, Arc<dyn Clock>) = (Arc::new(store), Arc::new(SystemClock));
+        let metrics = Arc::new(Metrics::new()?);
         let client = providers::http_client(HttpSettings::default())?;
         let configs = Arc::new(Configs::new(connect(client, settings.twilio_base_url.clone()), Arc::clone(&metrics)));
-        let service_accounts = follow_config(&settings, &configs, &clock, &metrics, &mut ground, &stop_ground).await?;
+        let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock)));
+        let shared = Shared { store, configs, clock, metrics, holds };
+        let service_accounts = follow_config(&settings, &shared, &mut ground).await?;
 
         // Before anything is taken: a drain counts for the first message, and the first webhook finds its day.
-        let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock)));
+        let holds = Arc::clone(&shared.holds);
         holds.refresh().await.context("reading what is held")?;
-        retention::make_days(store.as_ref(), clock.now()).await;
-        let (following, stop) = (Arc::clone(&holds), stop_ground.clone());
-        ground.spawn(async move {
-            following.run(stop).await;
-            "following what is held"
-        });
+        retention::make_days(shared.store.as_ref(), shared.clock.now()).await;
+        ground.spawn("following what is held", async move |stop| holds.run(stop).await);
 
-        let admin_context = Arc::new(AdminContext {
-            store: Arc::clone(&store),
-            holds: Arc::clone(&holds),
-            configs: Arc::clone(&configs),
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            draining: Arc::clone(&draining),
-        });
-        let admin = admin::router(admin_context);
-        let admin = listen::here(&mut ground, "the operators' listener", settings.admin_listen, admin, &stop_ground);
-        let admin = admin.await?;
+        let admin = admin::router(Arc::new(AdminContext { shared: shared.clone(), draining: Arc::clone(&draining) }));
+        let (name, at, stop) = ("the operators' listener", settings.admin_listen, ground.stop.clone());
+        let admin = listen::here(&mut ground.running, name, at, admin, &stop).await?;
         let mut addresses = Addresses { webhooks: None, api: None, admin };
 
-        let brakes = Arc::new(Brakes::new(Arc::clone(&metrics)));
+        let brakes = Arc::new(Brakes::new(Arc::clone(&shared.metrics)));
         let has = |role| settings.roles.contains(&role);
         let mut fresh = None;
         if has(Role::Apply) {
-            let (applier, handle) = Applier::new(ApplyContext {
-                store: Arc::clone(&store),
-                configs: Arc::clone(&configs),
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
-                brakes: Arc::clone(&brakes),
-                holds: Arc::clone(&holds),
-                ask_after: settings.reconcile_after,
-            });
+            let (brakes, ask_after) = (Arc::clone(&brakes), settings.reconcile_after);
+            let (applier, handle) = Applier::new(ApplyContext { shared: shared.clone(), brakes, ask_after });
             fresh = Some(handle);
-            let stop = stop_workers.clone();
-            workers.spawn(async move {
-                applier.run(stop).await;
-                "applying events"
-            });
+            workers.spawn("applying events", |stop| applier.run(stop));
         }
-        let context = Arc::new(HttpContext {
-            fresh,
-            store: Arc::clone(&store),
-            holds: Arc::clone(&holds),
-            configs: Arc::clone(&configs),
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            authenticator: Authenticator::new(Arc::clone(&configs), service_accounts, Arc::clone(&metrics)),
-        });
         if has(Role::Webhooks) {
-            let router = http::webhooks(Arc::clone(&context));
-            let at = settings.webhook_listen;
-            let name = "the webhooks' listener";
-            addresses.webhooks = Some(listen::on_every_core(&mut workers, name, at, &router, &ends)?);
+            let Shared { store, configs, clock, metrics, holds: _ } = shared.clone();
+            let router = http::webhooks(Arc::new(WebhookContext { fresh, store, configs, clock, metrics }));
+            let (name, at) = ("the webhooks' listener", settings.webhook_listen);
+            addresses.webhooks = Some(listen::on_every_core(&mut workers.running, name, at, &router, &ends)?);
         }
         if has(Role::Api) {
-            let router = http::api(Arc::clone(&context));
+            let Shared { configs, metrics, .. } = shared.clone();
+            let authenticator = Authenticator::new(configs, service_accounts, metrics);
+            let router = http::api(Arc::new(ApiContext { shared: shared.clone(), authenticator }));
             let (name, at) = ("the tenants' listener", settings.api_listen);
-            addresses.api = Some(listen::on_every_core(&mut workers, name, at, &router, &ends)?);
+            addresses.api = Some(listen::on_every_core(&mut workers.running, name, at, &router, &ends)?);
         }
         if has(Role::Dispatch) {
-            let context = DispatchContext {
-                store: Arc::clone(&store),
-                configs: Arc::clone(&configs),
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
-                brakes: Arc::clone(&brakes),
-                holds: Arc::clone(&holds),
-                options: DispatchOptions {
-                    lease: settings.lease,
-                    unconfirmed_grace: settings.unconfirmed_grace,
-                    ask_accepted_after: settings.reconcile_after,
-                    ..DispatchOptions::new(settings.replica.as_str())
-                },
-            };
-            // Whatever asks the accounts shares what they may be asked.
-            let budget = Arc::new(Budget::default());
-            let dispatcher = Dispatcher::new(context.clone());
-            let reconciler = Reconciler::with_budget(context, Arc::clone(&budget));
-            let sweeper = Sweeper::new(SweepContext {
-                store: Arc::clone(&store),
-                configs: Arc::clone(&configs),
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
-                budget,
-                options: SweepOptions::new(settings.replica.as_str()),
-            });
-            let stop = stop_workers.clone();
-            workers.spawn(async move {
-                sweeper.run(stop).await;
-                "sweeping"
-            });
-            let stop = stop_workers.clone();
-            workers.spawn(async move {
-                dispatcher.run(stop).await;
-                "dispatching"
-            });
-            let stop = stop_workers.clone();
-            workers.spawn(async move {
-                reconciler.run(stop).await;
-                "reconciling"
-            });
-            let expiry = Expiry {
-                store: Arc::clone(&store),
-                configs: Arc::clone(&configs),
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
-            };
-            let stop = stop_workers.clone();
-            workers.spawn(async move {
-                expiry.run(stop).await;
-                "expiring"
-            });
-            let (store, configs, clock) = (Arc::clone(&store), Arc::clone(&configs), Arc::clone(&clock));
-            let stop = stop_workers.clone();
-            workers.spawn(async move {
-                retention::run(store, configs, clock, stop).await;
-                "retention"
-            });
+            start_dispatch(&settings, &shared, brakes, &mut workers);
         }
         if has(Role::Publish) {
             let publisher = Publisher::new(PublishContext {
-                store: Arc::clone(&store),
-                configs: Arc::clone(&configs),
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
+                shared: shared.clone(),
                 transport: Transport::new(settings.allow_private_sinks)?,
                 owner: settings.replica.clone(),
                 lease: settings.lease,
             });
-            let stop = stop_workers.clone();
-            workers.spawn(async move {
-                publisher.run(stop).await;
-                "publishing"
-            });
+            workers.spawn("publishing", |stop| publisher.run(stop));
         }
         tracing::info!(?addresses, roles = ?settings.roles, store = %settings.store, "serving");
-        Ok(Self {
-            settings,
-            ground,
-            workers,
-            stop_ground,
-            stop_workers,
-            cut_off: ends.at_once,
-            draining,
-            store,
-            addresses,
-        })
+        Ok(Self { settings, ground, workers, cut_off: ends.at_once, draining, store: shared.store, addresses })
     }
 
     pub fn addresses(&self) -> Addresses {
@@ -260,35 +152,53 @@ impl Server {
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         tokio::select! {
             () = shutdown.cancelled() => {}
-            Some(ended) = self.ground.join_next() => bail!("{} ended unasked", ended.context("a part panicked")?),
-            Some(ended) = self.workers.join_next() => bail!("{} ended unasked", ended.context("a part panicked")?),
+            Some(ended) = self.ground.running.join_next() => bail!("{} ended unasked", ended.context("a part panicked")?),
+            Some(ended) = self.workers.running.join_next() => bail!("{} ended unasked", ended.context("a part panicked")?),
         }
         tracing::info!(timeout = ?self.settings.drain_timeout, "draining");
         self.draining.store(true, Ordering::Release);
         tokio::time::sleep(self.settings.drain_delay).await;
-        self.stop_workers.cancel();
-        let drained = tokio::time::timeout(self.settings.drain_timeout, finish(&mut self.workers)).await;
+        self.workers.stop.cancel();
+        let drained = tokio::time::timeout(self.settings.drain_timeout, self.workers.finish()).await;
         match drained {
             Ok(finished) => finished?,
             // What is cut off was committed or was not; the next start finds it either way.
             Err(_) => tracing::warn!("not everything in flight finished in time; it is cut off"),
         }
         self.cut_off.cancel();
-        self.workers.shutdown().await;
+        self.workers.running.shutdown().await;
         self.store.close().await;
-        self.stop_ground.cancel();
-        finish(&mut self.ground).await?;
+        self.ground.stop.cancel();
+        self.ground.finish().await?;
         tracing::info!("drained");
         Ok(())
     }
 }
 
-async fn finish(parts: &mut JoinSet<&'static str>) -> anyhow::Result<()> {
-    while let Some(ended) = parts.join_next().await {
-        let name = ended.context("a part panicked while it ended")?;
-        tracing::debug!(part = name, "ended");
-    }
-    Ok(())
+/// Starts what hands messages over, what finds out what became of them, and what ends or forgets those that are over.
+fn start_dispatch(settings: &Settings, shared: &Shared, brakes: Arc<Brakes>, workers: &mut Parts) {
+    let context = DispatchContext {
+        shared: shared.clone(),
+        brakes,
+        options: DispatchOptions {
+            lease: settings.lease,
+            unconfirmed_grace: settings.unconfirmed_grace,
+            ask_accepted_after: settings.reconcile_after,
+            ..DispatchOptions::new(settings.replica.as_str())
+        },
+    };
+    // Whatever asks the accounts shares what they may be asked.
+    let budget = Arc::new(Budget::default());
+    let options = SweepOptions::new(settings.replica.as_str());
+    let sweeper = Sweeper::new(SweepContext { shared: shared.clone(), budget: Arc::clone(&budget), options });
+    let dispatcher = Dispatcher::new(context.clone());
+    let reconciler = Reconciler::with_budget(context, budget);
+    let expiry = Expiry { shared: shared.clone() };
+    workers.spawn("sweeping", |stop| sweeper.run(stop));
+    workers.spawn("dispatching", |stop| dispatcher.run(stop));
+    workers.spawn("reconciling", |stop| reconciler.run(stop));
+    workers.spawn("expiring", |stop| expiry.run(stop));
+    workers.spawn("retention", |stop| retention::run(shared.clone(), stop));
 }
 
 /// Builds adapters that share one HTTP client. A base URL in the tenant's config comes before the process's own.
@@ -304,21 +214,15 @@ pub(crate) fn connect(client: reqwest::Client, twilio_base_url: Option<Url>) -> 
 /// Finds the configs and keeps following them. Answers with what can check ServiceAccount tokens, on Kubernetes.
 async fn follow_config(
     settings: &Settings,
-    configs: &Arc<Configs>,
-    clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
-    ground: &mut JoinSet<&'static str>,
-    stop: &CancellationToken,
+    shared: &Shared,
+    ground: &mut Parts,
 ) -> anyhow::Result<Option<ServiceAccounts>> {
+    let Shared { configs, clock, metrics, .. } = shared;
     let ConfigSource { config_namespace, config_cache, config_dir } = &settings.config;
     if let Some(path) = config_dir {
         let mut directory = Directory::new(path, Arc::clone(configs), Arc::clone(metrics));
         directory.look().await.with_context(|| format!("reading the config directory {}", path.display()))?;
-        let stop = stop.clone();
-        ground.spawn(async move {
-            directory.follow(stop).await;
-            "following the config directory"
-        });
+        ground.spawn("following the config directory", async move |stop| directory.follow(stop).await);
         return Ok(None);
     }
     let namespace = config_namespace.clone().context("expected --config-namespace or --config-dir")?;
@@ -338,15 +242,13 @@ async fn follow_config(
         Arc::clone(metrics),
         watch.acknowledgements(),
     );
-    let (watch_client, watch_namespace, watch_stop) = (client.clone(), namespace.clone(), stop.clone());
-    ground.spawn(async move {
-        watch.follow(watch_client, &watch_namespace, watch_stop).await;
-        "watching the tenants' configs"
+    let (watch_client, watch_namespace) = (client.clone(), namespace.clone());
+    ground.spawn("watching the tenants' configs", async move |stop| {
+        watch.follow(watch_client, &watch_namespace, stop).await;
     });
-    let (replica_client, replica_stop) = (client.clone(), stop.clone());
-    ground.spawn(async move {
-        replica.keep(replica_client, &namespace, replica_stop).await;
-        "keeping the replica's lease"
+    let replica_client = client.clone();
+    ground.spawn("keeping the replica's lease", async move |stop| {
+        replica.keep(replica_client, &namespace, stop).await;
     });
     Ok(Some(ServiceAccounts::new(Arc::new(client), settings.api_audience.as_str(), Arc::clone(clock))))
 }

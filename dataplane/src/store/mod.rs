@@ -12,6 +12,7 @@
 //! trait, then how it is kept: [`engine`] makes groups of writes, [`operations`] and [`statements`] are the writes,
 //! [`reads`] the reads, and [`database`] is what SQLite and PostgreSQL have in common and what they have not.
 
+pub mod adopted;
 mod codec;
 pub mod contact;
 mod database;
@@ -43,6 +44,7 @@ pub use postgres_url::PostgresUrl;
 pub use signals::Signals;
 pub use sql_store::{SqlStore, Writers};
 
+use self::adopted::Adopting;
 use self::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use self::hold::{Hold, LiftHold, PutHold};
 use self::message::{
@@ -63,18 +65,23 @@ use self::webhook::{
     StoredWebhook, WaitingEvent,
 };
 
+/// Where verified webhooks go: all that whoever takes them asks of a store.
+#[async_trait]
+pub trait WebhookLog: Send + Sync {
+    /// Appends a verified webhook and those of its events that are not in the log yet. It is on disk when this returns
+    /// `Ok`.
+    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError>;
+}
+
 /// The durable state of the data plane. Each method that writes is one atomic step, and is on disk when it returns
 /// `Ok`. Any of them may answer [`StoreError::Overloaded`], and then has done nothing.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: WebhookLog {
     /// Wakes this process's workers when this process committed something for them. Other replicas wake nobody here,
     /// so workers look again after a while anyway.
     fn signals(&self) -> &Signals;
 
     // --- webhooks: the log, and applying it ---
-
-    /// Appends a verified webhook and those of its events that are not in the log yet.
-    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError>;
 
     /// Puts events of a webhook that is in the log already into it as well, where they are not yet: those that were not
     /// understood when it came. The webhook's own row stays as it is, and `webhook.id` must be another than that one's,
@@ -94,7 +101,7 @@ pub trait Store: Send + Sync {
     async fn claim_unapplied(&self, claim: ClaimUnapplied) -> Result<Vec<WaitingEvent>, StoreError>;
 
     /// Lets an event take effect, exactly once: that it is not to be applied any more commits with its consequences.
-    async fn apply_event(&self, apply: ApplyEvent) -> Result<Applied, StoreError>;
+    async fn apply_event(&self, apply: ApplyEvent) -> Result<Adopting<Applied>, StoreError>;
 
     /// Applying an event has failed; it is tried again from a time on.
     async fn defer_unapplied(&self, event: LoggedEventRef, until: Timestamp) -> Result<(), StoreError>;
@@ -161,7 +168,7 @@ pub trait Store: Send + Sync {
     async fn begin_attempt(&self, begin: BeginAttempt) -> Result<Began, StoreError>;
 
     /// Writes what became of an attempt.
-    async fn finish_attempt(&self, finish: FinishAttempt) -> Result<Fenced, StoreError>;
+    async fn finish_attempt(&self, finish: FinishAttempt) -> Result<Adopting<Fenced>, StoreError>;
 
     /// Ends a claimed message without an attempt.
     async fn end_message(&self, end: EndMessage) -> Result<Fenced, StoreError>;
@@ -176,7 +183,7 @@ pub trait Store: Send + Sync {
     async fn claim_unsettled(&self, claim: ClaimUnsettled) -> Result<Vec<Unsettled>, StoreError>;
 
     /// Writes what was found out about an unsettled message, or when to ask again.
-    async fn settle(&self, settle: Settle) -> Result<Fenced, StoreError>;
+    async fn settle(&self, settle: Settle) -> Result<Adopting<Fenced>, StoreError>;
 
     async fn queue_counts(&self, now: Timestamp) -> Result<QueueCounts, StoreError>;
 

@@ -12,12 +12,14 @@ use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 use tokio_util::sync::CancellationToken;
 
+use super::adopted::Adopting;
 use super::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use super::database::migrations::{self, Dialect};
 use super::database::postgres::{PostgresConnection, PostgresReaders, Target};
 use super::database::sqlite::{Options, SqliteConnection, SqliteReaders};
 use super::database::{Connection, Readers};
 use super::engine::committer::{self, Committer, Submit};
+use super::engine::job::Statements;
 use super::hold::{Hold, LiftHold, PutHold};
 use super::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, MessageRecord, Page,
@@ -35,13 +37,13 @@ use super::queue::{
     ExpiredRef, Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
 use super::reads::{self, Due};
-use super::statements::{ClaimOfTenants, ClaimWaiting, Nothing, RecordReplayed, partitions};
+use super::statements::{Nothing, OfTenants, RecordReplayed, partitions};
 use super::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use super::webhook::{
     self, Applied, ApplyEvent, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter, StoredWebhook,
     WaitingEvent,
 };
-use super::{PostgresUrl, Signals, Store, StoreError};
+use super::{PostgresUrl, Signals, Store, StoreError, WebhookLog};
 
 /// Connections that add to the log, on PostgreSQL.
 const LOGS: usize = 2;
@@ -147,6 +149,24 @@ impl SqlStore {
         let log = (!Arc::ptr_eq(&self.log, &self.changes)).then_some(self.log.as_ref());
         log.into_iter().chain([self.changes.as_ref()])
     }
+
+    /// Claims from the tenants of whom something is due. While there are none, finding that out costs no write.
+    async fn claim_of_tenants<Claim, Claimed>(
+        &self,
+        due: Due,
+        now: Timestamp,
+        limit: u32,
+        claim: Claim,
+    ) -> Result<Vec<Claimed>, StoreError>
+    where
+        OfTenants<Claim>: Statements<Answer = Vec<Claimed>>,
+    {
+        let tenants = reads::tenants_due(self.readers.as_ref(), due, now, limit).await?;
+        if tenants.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.changes.statements(OfTenants { claim, tenants }).await
+    }
 }
 
 /// A server that does not keep what it says is committed narrows the first promise, and whoever runs it should know.
@@ -159,6 +179,14 @@ async fn warn_of_narrowed_promises(connection: &mut PostgresConnection) -> Resul
              message that was accepted can be lost, and a message can be sent twice"
         );
     }
+    if let Some(setting) = &durability.failover_narrowed_by {
+        tracing::warn!(
+            setting,
+            standbys = durability.synchronous_standbys,
+            "the database says that something is committed before it is on the disk of its standbys, so a failover to one \
+             of them can lose the newest of it: expected synchronous_commit = on or remote_apply"
+        );
+    }
     if durability.synchronous_standbys.is_empty() {
         tracing::info!(
             "the database has no synchronous standby: what it has committed is as safe as its disk, and a failover to \
@@ -169,13 +197,16 @@ async fn warn_of_narrowed_promises(connection: &mut PostgresConnection) -> Resul
 }
 
 #[async_trait]
+impl WebhookLog for SqlStore {
+    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
+        self.log.webhook(webhook).await
+    }
+}
+
+#[async_trait]
 impl Store for SqlStore {
     fn signals(&self) -> &Signals {
         &self.signals
-    }
-
-    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
-        self.log.webhook(webhook).await
     }
 
     async fn record_replayed(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
@@ -192,14 +223,10 @@ impl Store for SqlStore {
     }
 
     async fn claim_unapplied(&self, claim: webhook::ClaimUnapplied) -> Result<Vec<WaitingEvent>, StoreError> {
-        let tenants = reads::tenants_due(self.readers.as_ref(), Due::Events, claim.now, claim.limit).await?;
-        if tenants.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.changes.statements(ClaimWaiting { claim, tenants }).await
+        self.claim_of_tenants(Due::Events, claim.now, claim.limit, claim).await
     }
 
-    async fn apply_event(&self, apply: ApplyEvent) -> Result<Applied, StoreError> {
+    async fn apply_event(&self, apply: ApplyEvent) -> Result<Adopting<Applied>, StoreError> {
         self.changes.operation(apply).await
     }
 
@@ -284,7 +311,7 @@ impl Store for SqlStore {
         self.changes.operation(begin).await
     }
 
-    async fn finish_attempt(&self, finish: FinishAttempt) -> Result<Fenced, StoreError> {
+    async fn finish_attempt(&self, finish: FinishAttempt) -> Result<Adopting<Fenced>, StoreError> {
         self.changes.operation(finish).await
     }
 
@@ -301,14 +328,10 @@ impl Store for SqlStore {
     }
 
     async fn claim_unsettled(&self, claim: ClaimUnsettled) -> Result<Vec<Unsettled>, StoreError> {
-        let tenants = reads::tenants_due(self.readers.as_ref(), Due::Unsettled, claim.now, claim.limit).await?;
-        if tenants.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.changes.statements(ClaimOfTenants { claim, tenants }).await
+        self.claim_of_tenants(Due::Unsettled, claim.now, claim.limit, claim).await
     }
 
-    async fn settle(&self, settle: Settle) -> Result<Fenced, StoreError> {
+    async fn settle(&self, settle: Settle) -> Result<Adopting<Fenced>, StoreError> {
         self.changes.operation(settle).await
     }
 

@@ -14,6 +14,7 @@ use super::{SweepContext, SweepOptions};
 use crate::budget::Exhausted;
 use crate::config::{Sender, Tenant};
 use crate::metrics::Repair;
+use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::queue::Fenced;
 use crate::store::sweep::{ClaimSweep, FinishSweep};
@@ -35,7 +36,7 @@ pub(super) enum Unfinished {
 
 /// Sweeps the account if it is due, as far as its tenant has senders there.
 pub(super) async fn sweep(context: &SweepContext, tenant: &TenantId, account: &str) -> Result<(), Unfinished> {
-    let SweepContext { store, configs, clock, options, .. } = context;
+    let SweepContext { shared: Shared { store, configs, clock, .. }, options, .. } = context;
     let SweepOptions { owner, every, lease, .. } = options;
     let Some(config) = configs.get(tenant) else { return Ok(()) };
     let now = clock.now();
@@ -86,7 +87,7 @@ impl Sweep<'_> {
             self.may_ask().await?;
             let page = sender.provider.inbound_log(&query).await?;
             let ids: Vec<String> = page.entries.iter().map(|entry| entry.provider_message_id.clone()).collect();
-            let known = self.context.store.known_provider_message_ids(&self.tenant.config.tenant, &ids).await?;
+            let known = self.context.shared.store.known_provider_message_ids(&self.tenant.config.tenant, &ids).await?;
             missing.extend(span.missing(page.entries, &known));
             query.page = page.next;
             if query.page.is_none() || missing.len() >= HELD_AT_MOST {
@@ -114,7 +115,7 @@ impl Sweep<'_> {
     }
 
     async fn record_one(&self, sender: &Sender<'_>, entry: InboundEntry) -> Result<(), Unfinished> {
-        let SweepContext { store, clock, metrics, .. } = self.context;
+        let Shared { store, clock, metrics, .. } = &self.context.shared;
         let now = clock.now();
         let request = WebhookRequest {
             kind: WebhookKind::Inbound,
@@ -149,7 +150,7 @@ impl Sweep<'_> {
     /// Waits until the account may be asked.
     async fn may_ask(&self) -> Result<(), Unfinished> {
         loop {
-            let now = self.context.clock.now();
+            let now = self.context.shared.clock.now();
             if now >= self.until {
                 return Err(Unfinished::TooLong(self.context.options.lease));
             }

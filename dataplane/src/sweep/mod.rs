@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messaging::clock::{Clock, after};
+use messaging::clock::after;
 use messaging::id::TenantId;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
@@ -29,9 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::plan::SweepOptions;
 use crate::budget::Budget;
-use crate::config::Configs;
-use crate::metrics::Metrics;
-use crate::store::Store;
+use crate::shared::Shared;
 
 /// Whether any account is due; costs nothing while none is.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -44,10 +42,7 @@ const TRIES: u32 = 4;
 /// What sweeping needs of the rest of the process.
 #[derive(Clone)]
 pub struct SweepContext {
-    pub store: Arc<dyn Store>,
-    pub configs: Arc<Configs>,
-    pub clock: Arc<dyn Clock>,
-    pub metrics: Arc<Metrics>,
+    pub shared: Shared,
     /// Shared with everything else that asks the accounts.
     pub budget: Arc<Budget>,
     pub options: SweepOptions,
@@ -98,7 +93,7 @@ impl Sweeper {
 
     /// Finds the accounts that are to be tried. Who has waited longest goes first.
     fn look(&mut self) {
-        let SweepContext { configs, clock, .. } = &self.context;
+        let Shared { configs, clock, .. } = &self.context.shared;
         let now = clock.now();
         let mut accounts: Vec<AccountKey> = Vec::new();
         for tenant in configs.all() {
@@ -118,7 +113,7 @@ impl Sweeper {
         while self.sweeps.len() < AT_ONCE
             && let Some(key) = self.waiting.pop_front()
         {
-            let SweepContext { clock, options, .. } = &self.context;
+            let SweepContext { shared: Shared { clock, .. }, options, .. } = &self.context;
             self.next.insert(key.clone(), after(clock.now(), options.every / TRIES));
             let context = self.context.clone();
             self.sweeps.spawn(async move {

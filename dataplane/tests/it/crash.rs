@@ -12,18 +12,15 @@ use messaging::address::Address;
 use messaging::id::MessageId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::SendOutcome;
-use serde_json::json;
 
 use crate::mortal::{Death, Mortal};
-use crate::sink::Sink;
-use crate::world::{CUSTOMER, World, dispatch, reconcile, sink_config, soon};
+use crate::world::{CUSTOMER, World, dispatch, reconcile, soon};
 
 const MESSAGES: u32 = 3;
 
 /// Three messages of a tenant to three customers, at a provider that keeps a log.
 async fn world() -> (World, Vec<(MessageId, Address)>) {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     *world.provider("shop").keeps_log.lock().unwrap() = Some(Arc::clone(&world.clock));
     let mut messages = Vec::new();
     for n in 0..MESSAGES {
@@ -69,9 +66,9 @@ async fn a_dispatcher_killed_anywhere_sends_each_message_at_most_once_and_tells_
     for death in [Death::Before as fn(u32) -> Death, Death::After] {
         for nth in 1.. {
             let (world, messages) = world().await;
-            let mortal = Mortal::new(Arc::clone(&world.store), death(nth));
+            let mortal = Mortal::new(Arc::clone(&world.shared.store), death(nth));
             let mut context = world.dispatching(|_| ());
-            context.store = Arc::clone(&mortal) as _;
+            context.shared.store = Arc::clone(&mortal) as _;
             let mut killed = Dispatcher::new(context);
             let work = async {
                 dispatch(&mut killed, &world.clock).await;
@@ -98,9 +95,9 @@ async fn a_reconciler_killed_anywhere_leaves_what_the_next_can_settle() {
             world.provider("shop").will_answer([SendOutcome::Ambiguous { reason: "timed out".into() }]);
             dispatch(&mut world.dispatcher(), &world.clock).await;
             world.clock.advance(SignedDuration::from_mins(16));
-            let mortal = Mortal::new(Arc::clone(&world.store), death(nth));
+            let mortal = Mortal::new(Arc::clone(&world.shared.store), death(nth));
             let mut context = world.dispatching(|_| ());
-            context.store = Arc::clone(&mortal) as _;
+            context.shared.store = Arc::clone(&mortal) as _;
             let mut killed = Reconciler::new(context);
             let survived = soon(mortal.survives(reconcile(&mut killed))).await;
             drop(killed);
@@ -123,16 +120,15 @@ async fn a_reconciler_killed_anywhere_leaves_what_the_next_can_settle() {
 async fn a_publisher_killed_anywhere_delivers_every_event_at_least_once_under_one_id() {
     for death in [Death::Before as fn(u32) -> Death, Death::After] {
         for nth in 1.. {
-            let (world, sink) = (World::new().await, Sink::start().await);
-            world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+            let (world, sink) = World::with_sink().await;
             let mut accepted = BTreeSet::new();
             for _ in 0..MESSAGES {
                 accepted.insert(world.accept("shop", |_| ()).await.to_string());
             }
             dispatch(&mut world.dispatcher(), &world.clock).await;
-            let mortal = Mortal::new(Arc::clone(&world.store), death(nth));
+            let mortal = Mortal::new(Arc::clone(&world.shared.store), death(nth));
             let mut context = world.publishing();
-            context.store = Arc::clone(&mortal) as _;
+            context.shared.store = Arc::clone(&mortal) as _;
             let mut killed = Publisher::new(context);
             let work = async {
                 killed.turn().await.unwrap();

@@ -17,7 +17,7 @@ use messaging::content::OutboundContent;
 use messaging::failure::FailureClass;
 use messaging::id::MessageId;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{ProviderError, SendOutcome};
+use messaging::provider::{ProviderError, ProviderFailure, SendOutcome};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -37,10 +37,17 @@ fn refused(class: FailureClass, code: &str, retry_after: Option<u64>) -> SendOut
     })
 }
 
+fn failure(class: FailureClass) -> ProviderFailure {
+    ProviderFailure { code: Some("1".into()), message: "no".into(), class }
+}
+
+fn says(body: &str) -> OutboundContent {
+    OutboundContent::Text { body: body.into() }
+}
+
 #[tokio::test]
 async fn an_accepted_message_is_handed_over_once_with_its_attempt_in_the_callback() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let id = world.accept("shop", |_| ()).await;
     let mut dispatcher = world.dispatcher();
     dispatch(&mut dispatcher, &world.clock).await;
@@ -61,8 +68,7 @@ async fn an_accepted_message_is_handed_over_once_with_its_attempt_in_the_callbac
 
 #[tokio::test]
 async fn nothing_is_sent_twice_when_killed_between_the_attempt_and_its_result() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let id = world.accept("shop", |_| ()).await;
     let provider = world.provider("shop");
     let _never = provider.hold();
@@ -90,8 +96,7 @@ async fn nothing_is_sent_twice_when_killed_between_the_attempt_and_its_result() 
 
 #[tokio::test]
 async fn what_was_claimed_and_not_begun_is_sent_by_the_next() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let id = world.accept("shop", |_| ()).await;
     let mut killed = world.dispatcher();
     killed.turn().await.unwrap();
@@ -105,13 +110,12 @@ async fn what_was_claimed_and_not_begun_is_sent_by_the_next() {
 
 #[tokio::test]
 async fn who_opts_out_between_acceptance_and_dispatch_gets_nothing() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let id = world.accept("shop", |_| ()).await;
     let suppression =
         Suppression { reason: SuppressionReason::OptedOut, at: world.clock.now(), detail: "sent STOP".into() };
     let (tenant, sender, contact) = (tenant("shop"), support(), CUSTOMER.parse().unwrap());
-    world.store.put_suppression(PutSuppression { tenant, sender, contact, suppression }).await.unwrap();
+    world.shared.store.put_suppression(PutSuppression { tenant, sender, contact, suppression }).await.unwrap();
     dispatch(&mut world.dispatcher(), &world.clock).await;
     assert_eq!(world.provider("shop").calls(), 0);
     assert_eq!(world.status("shop", id).await, MessageStatus::Suppressed);
@@ -121,12 +125,8 @@ async fn who_opts_out_between_acceptance_and_dispatch_gets_nothing() {
 
 #[tokio::test]
 async fn policy_is_judged_as_of_the_moment_of_sending() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
-    let free_form = |m: &mut dataplane::store::message::NewMessage| {
-        m.content = OutboundContent::Text { body: "hi".into() };
-    };
-    let text = world.accept("shop", free_form).await;
+    let world = World::with_shop().await;
+    let text = world.accept("shop", |m| m.content = says("hi")).await;
     let expires_at = world.clock.now() + seconds(5);
     let late = world.accept("shop", |m| m.expires_at = Some(expires_at)).await;
     world.clock.advance(seconds(5));
@@ -139,8 +139,7 @@ async fn policy_is_judged_as_of_the_moment_of_sending() {
 
 #[tokio::test]
 async fn a_canceled_message_is_not_sent() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let id = world.accept("shop", |_| ()).await;
     let cancel = CancelMessage {
         tenant: tenant("shop"),
@@ -149,7 +148,7 @@ async fn a_canceled_message_is_not_sent() {
         reason: Reason::new(None, "by the tenant"),
         sinks: Vec::new(),
     };
-    assert!(matches!(world.store.cancel_message(cancel).await.unwrap(), Cancellation::Canceled(_)));
+    assert!(matches!(world.shared.store.cancel_message(cancel).await.unwrap(), Cancellation::Canceled(_)));
     dispatch(&mut world.dispatcher(), &world.clock).await;
     assert_eq!(world.provider("shop").calls(), 0);
     assert_eq!(world.status("shop", id).await, MessageStatus::Canceled);
@@ -170,8 +169,7 @@ async fn a_paused_sender_sends_nothing_until_it_is_resumed() {
 
 #[tokio::test]
 async fn a_429_is_retried_after_what_it_asks_for() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let id = world.accept("shop", |_| ()).await;
     let provider = world.provider("shop");
     provider.will_answer([refused(FailureClass::Retry, "20429", Some(7))]);
@@ -191,8 +189,7 @@ async fn a_429_is_retried_after_what_it_asks_for() {
 
 #[tokio::test]
 async fn a_message_that_could_not_be_tried_again_within_its_validity_is_expired() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let expires_at = world.clock.now() + seconds(5);
     let id = world.accept("shop", |m| m.expires_at = Some(expires_at)).await;
     world.provider("shop").will_answer([refused(FailureClass::Retry, "20429", Some(7))]);
@@ -227,8 +224,7 @@ async fn the_senders_rate_is_kept_and_says_when_to_look_again() {
 
 #[tokio::test]
 async fn a_sender_whose_account_fails_rests_and_no_other_notices() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     world.tenant("bank", |_| ());
     let first = world.accept("shop", |_| ()).await;
     let (shop, bank) = (world.provider("shop"), world.provider("bank"));
@@ -252,8 +248,7 @@ async fn a_sender_whose_account_fails_rests_and_no_other_notices() {
 
 #[tokio::test]
 async fn a_template_that_the_provider_does_not_take_is_not_tried_with_the_next_message() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let first = world.accept("shop", |_| ()).await;
     let provider = world.provider("shop");
     provider.will_answer([refused(FailureClass::Template, "63027", None)]);
@@ -271,8 +266,7 @@ async fn a_template_that_the_provider_does_not_take_is_not_tried_with_the_next_m
 
 #[tokio::test]
 async fn a_recipient_whom_the_provider_cannot_reach_is_suppressed() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let first = world.accept("shop", |_| ()).await;
     let provider = world.provider("shop");
     provider.will_answer([refused(FailureClass::Suppress, "63024", None)]);
@@ -335,23 +329,21 @@ async fn a_one_time_password_leaves_before_what_was_queued_earlier() {
 
 #[tokio::test]
 async fn messages_of_a_tenant_without_config_wait_for_it() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let id = world.accept("shop", |_| ()).await;
     let config = config_of(&world, "shop");
-    world.configs.remove(&tenant("shop"));
+    world.shared.configs.remove(&tenant("shop"));
     let mut dispatcher = world.dispatcher();
     dispatch(&mut dispatcher, &world.clock).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Queued);
-    world.configs.apply(&tenant("shop"), &config.to_json());
+    world.shared.configs.apply(&tenant("shop"), &config.to_json());
     dispatch(&mut dispatcher, &world.clock).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
 }
 
 #[tokio::test]
 async fn a_running_dispatcher_wakes_for_what_is_accepted_and_finishes_calls_before_it_stops() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let provider = world.provider("shop");
     let release = provider.hold();
     let stop = CancellationToken::new();

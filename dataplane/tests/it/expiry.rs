@@ -9,12 +9,7 @@ use serde_json::json;
 use crate::world::{World, dispatch, sink_config, tenant};
 
 fn expiry(world: &World) -> Expiry {
-    Expiry {
-        store: world.store.clone(),
-        configs: world.configs.clone(),
-        clock: world.clock.clone(),
-        metrics: world.metrics.clone(),
-    }
+    Expiry { shared: world.shared.clone() }
 }
 
 fn in_a_minute(world: &World) -> Option<Timestamp> {
@@ -42,7 +37,7 @@ async fn a_message_of_a_paused_sender_expires_and_its_tenant_is_told() {
     assert_eq!(expiry(&world).turn().await.unwrap(), 1);
     assert_eq!(world.status("shop", id).await, Expired);
     assert!(world.reason("shop", id).await.contains("validFor"));
-    assert_eq!(world.store.outbox_counts(world.clock.now()).await.unwrap().waiting, 1);
+    assert_eq!(world.shared.store.outbox_counts(world.clock.now()).await.unwrap().waiting, 1);
     world.metric(r#"whatsapp_messages_total{status="expired"} 1"#);
     assert_eq!(world.status("shop", lasting).await, Queued);
     assert_eq!(world.provider("shop").calls(), 0);
@@ -50,11 +45,10 @@ async fn a_message_of_a_paused_sender_expires_and_its_tenant_is_told() {
 
 #[tokio::test]
 async fn a_message_of_a_tenant_that_is_gone_expires_too() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let expires_at = in_a_minute(&world);
     let id = world.accept("shop", |message| message.expires_at = expires_at).await;
-    world.configs.remove(&tenant("shop"));
+    world.shared.configs.remove(&tenant("shop"));
     world.clock.advance(SignedDuration::from_secs(60));
     assert_eq!(expiry(&world).turn().await.unwrap(), 1);
     assert_eq!(world.status("shop", id).await, Expired);

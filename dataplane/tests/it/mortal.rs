@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use dataplane::store::adopted::Adopting;
 use dataplane::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use dataplane::store::hold::{Hold, LiftHold, PutHold};
 use dataplane::store::message::{
@@ -24,7 +25,7 @@ use dataplane::store::webhook::{
     Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
     StoredWebhook, WaitingEvent,
 };
-use dataplane::store::{Signals, Store, StoreError};
+use dataplane::store::{Signals, Store, StoreError, WebhookLog};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use messaging::address::Address;
@@ -79,6 +80,13 @@ impl Mortal {
     }
 }
 
+#[async_trait]
+impl WebhookLog for Mortal {
+    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
+        self.live(self.inner.record_webhook(webhook)).await
+    }
+}
+
 macro_rules! mortal {
     ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
@@ -99,11 +107,10 @@ macro_rules! mortal {
     };
 }
 mortal! {
-    record_webhook(webhook: RecordWebhook) -> Recorded;
     record_replayed(webhook: RecordWebhook) -> Recorded;
     known_dedupe_keys(tenant: &TenantId, sender: &SenderName, keys: &[String]) -> HashSet<String>;
     claim_unapplied(claim: ClaimUnapplied) -> Vec<WaitingEvent>;
-    apply_event(apply: ApplyEvent) -> Applied;
+    apply_event(apply: ApplyEvent) -> Adopting<Applied>;
     defer_unapplied(event: LoggedEventRef, until: Timestamp) -> ();
     webhooks(filter: &ReplayFilter) -> Vec<StoredWebhook>;
     count_webhooks(filter: &ReplayFilter) -> u64;
@@ -124,12 +131,12 @@ mortal! {
     renew_claim(claim: ClaimRef, until: Timestamp) -> Fenced;
     defer_claim(defer: DeferClaim) -> Fenced;
     begin_attempt(begin: BeginAttempt) -> Began;
-    finish_attempt(finish: FinishAttempt) -> Fenced;
+    finish_attempt(finish: FinishAttempt) -> Adopting<Fenced>;
     end_message(end: EndMessage) -> Fenced;
     expired(now: Timestamp, limit: u32) -> Vec<ExpiredRef>;
     expire_message(expire: ExpireMessage) -> bool;
     claim_unsettled(claim: ClaimUnsettled) -> Vec<Unsettled>;
-    settle(settle: Settle) -> Fenced;
+    settle(settle: Settle) -> Adopting<Fenced>;
     queue_counts(now: Timestamp) -> QueueCounts;
     holds(now: Timestamp) -> Vec<Hold>;
     put_hold(put: PutHold) -> ();

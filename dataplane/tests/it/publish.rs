@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use dataplane::publish::Publisher;
 use dataplane::publish::guard::PrivateAddress;
 use dataplane::publish::transport::{Delivery, Transport};
+use dataplane::publish::{PublishContext, Publisher};
+use dataplane::shared::Shared;
 use dataplane::store::hold::{Hold, HoldKind, LiftHold};
 use http::StatusCode;
 use http::header::{LOCATION, RETRY_AFTER};
@@ -130,8 +131,7 @@ fn kinds(sink: &Sink) -> Vec<String> {
 
 #[tokio::test]
 async fn an_event_of_a_message_waits_until_the_one_before_it_was_taken() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let (world, sink) = World::with_sink().await;
     two_events(&world, "shop").await;
     sink.will_answer([StatusCode::INTERNAL_SERVER_ERROR.into_response()]);
     let mut publisher = world.publisher();
@@ -172,8 +172,7 @@ async fn a_sink_that_hangs_delays_no_other_sink() {
 
 #[tokio::test]
 async fn an_event_that_a_crashed_replica_held_is_delivered_by_the_next() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let (world, sink) = World::with_sink().await;
     world.accept("shop", |_| ()).await;
     dispatch(&mut world.dispatcher(), &world.clock).await;
     sink.hang();
@@ -194,9 +193,8 @@ async fn an_event_that_a_crashed_replica_held_is_delivered_by_the_next() {
 
 #[tokio::test]
 async fn a_sink_that_is_gone_is_not_called_until_its_config_changes() {
-    let (world, sink) = (World::new().await, Sink::start().await);
+    let (world, sink) = World::with_sink().await;
     let url = sink.url();
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&url)]));
     sink.will_answer([StatusCode::GONE.into_response()]);
     let (mut dispatcher, mut publisher) = (world.dispatcher(), world.publisher());
     for _ in 0..3 {
@@ -205,7 +203,7 @@ async fn a_sink_that_is_gone_is_not_called_until_its_config_changes() {
         publish(&mut publisher, &world).await;
     }
     assert_eq!(sink.received().len(), 1);
-    let counts = world.store.outbox_counts(world.clock.now()).await.unwrap();
+    let counts = world.shared.store.outbox_counts(world.clock.now()).await.unwrap();
     assert_eq!((counts.waiting, counts.dead), (0, 3), "what was not delivered is kept");
     world.tenant("shop", |s| {
         s["events"] = json!([sink_config(&url)]);
@@ -219,10 +217,12 @@ async fn a_sink_that_is_gone_is_not_called_until_its_config_changes() {
 
 #[tokio::test]
 async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_it_is_lifted() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    let url = sink.url();
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&url)]));
-    let (mut dispatcher, mut one, mut other) = (world.dispatcher(), world.publisher(), world.publisher());
+    let (world, sink) = World::with_sink().await;
+    let publisher_of =
+        |shared: &Shared| Publisher::new(PublishContext { shared: shared.clone(), ..world.publishing() });
+    let replicas = [world.replica().await, world.replica().await];
+    let mut dispatcher = world.dispatcher();
+    let [mut one, mut other] = [publisher_of(&replicas[0]), publisher_of(&replicas[1])];
     let mut publish_one = async |publisher: &mut Publisher| {
         world.accept("shop", |_| ()).await;
         dispatch(&mut dispatcher, &world.clock).await;
@@ -233,34 +233,33 @@ async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_i
     sink.will_answer([StatusCode::GONE.into_response()]);
     publish_one(&mut one).await;
     assert_eq!(sink.received().len(), 2);
-    world.clock.advance(SignedDuration::from_secs(1));
+    replicas[1].holds.refresh().await.unwrap();
     publish_one(&mut other).await;
-    publish_one(&mut world.publisher()).await;
+    publish_one(&mut publisher_of(&world.replica().await)).await;
     assert_eq!(sink.received().len(), 2, "neither another replica nor a restarted one calls it");
 
-    let hold = world.store.holds(world.clock.now()).await.unwrap().remove(0);
+    let hold = world.shared.store.holds(world.clock.now()).await.unwrap().remove(0);
     assert!(hold.reason.contains("answered 410"), "{hold:?}");
     let Hold { tenant, scope, kind, .. } = hold;
     assert_eq!(kind, HoldKind::Gone);
-    assert!(world.store.lift_hold(LiftHold { tenant, scope, kind }).await.unwrap());
-    world.clock.advance(SignedDuration::from_secs(1));
-    for publisher in [&mut one, &mut other] {
+    assert!(world.shared.store.lift_hold(LiftHold { tenant, scope, kind }).await.unwrap());
+    for (replica, publisher) in replicas.iter().zip([&mut one, &mut other]) {
+        replica.holds.refresh().await.unwrap();
         publish_one(publisher).await;
     }
     assert_eq!(sink.received().len(), 4, "somebody lifted it");
-    assert_eq!(world.store.outbox_counts(world.clock.now()).await.unwrap().dead, 3);
+    assert_eq!(world.shared.store.outbox_counts(world.clock.now()).await.unwrap().dead, 3);
 }
 
 #[tokio::test]
 async fn a_sink_that_is_configured_anew_is_held_no_more_for_anybody() {
-    let (world, sink) = (World::new().await, Sink::start().await);
+    let (world, sink) = World::with_sink().await;
     let url = sink.url();
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&url)]));
     sink.will_answer([StatusCode::GONE.into_response()]);
     world.accept("shop", |_| ()).await;
     dispatch(&mut world.dispatcher(), &world.clock).await;
     publish(&mut world.publisher(), &world).await;
-    assert_eq!(world.store.holds(world.clock.now()).await.unwrap().len(), 1);
+    assert_eq!(world.shared.store.holds(world.clock.now()).await.unwrap().len(), 1);
     world.tenant("shop", |s| {
         s["events"] = json!([sink_config(&url)]);
         s["events"][0]["http"]["signingSecrets"] = json!([OTHER_KEY]);
@@ -269,13 +268,12 @@ async fn a_sink_that_is_configured_anew_is_held_no_more_for_anybody() {
     dispatch(&mut world.dispatcher(), &world.clock).await;
     publish(&mut world.publisher(), &world).await;
     assert_eq!(sink.received().len(), 2);
-    assert!(world.store.holds(world.clock.now()).await.unwrap().is_empty());
+    assert!(world.shared.store.holds(world.clock.now()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_sink_that_asks_for_a_long_pause_gets_at_most_twice_the_schedules() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let (world, sink) = World::with_sink().await;
     world.accept("shop", |_| ()).await;
     dispatch(&mut world.dispatcher(), &world.clock).await;
     sink.will_answer([(StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "86400")]).into_response()]);
@@ -308,8 +306,7 @@ async fn a_running_publisher_delivers_everything_while_one_sink_hangs() {
 
 #[tokio::test]
 async fn an_event_is_given_up_after_the_whole_schedule_and_lets_the_next_pass() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let (world, sink) = World::with_sink().await;
     two_events(&world, "shop").await;
     sink.will_answer((0..10).map(|_| StatusCode::BAD_GATEWAY.into_response()));
     let mut publisher = world.publisher();
@@ -329,8 +326,7 @@ async fn an_event_is_given_up_after_the_whole_schedule_and_lets_the_next_pass() 
 
 #[tokio::test]
 async fn events_of_a_failed_message_say_why() {
-    let (world, sink) = (World::new().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&sink.url())]));
+    let (world, sink) = World::with_sink().await;
     let id = world.accept("shop", |m| drop(m.metadata.insert("order".into(), "18473".into()))).await;
     world.provider("shop").will_answer([SendOutcome::Refused(ProviderError {
         class: FailureClass::Request,
@@ -357,6 +353,6 @@ async fn events_for_a_sink_that_is_no_longer_configured_are_kept_and_not_sent() 
     world.tenant("shop", |s| s["events"] = json!([sink_config(&new.url())]));
     publish(&mut world.publisher(), &world).await;
     assert_eq!((old.received().len(), new.received().len()), (0, 0));
-    assert_eq!(world.store.outbox_counts(world.clock.now()).await.unwrap().dead, 1);
+    assert_eq!(world.shared.store.outbox_counts(world.clock.now()).await.unwrap().dead, 1);
     world.metric(r#"whatsapp_events_dropped_total{intended="true",reason="sink_removed"} 1"#);
 }

@@ -7,7 +7,7 @@ use dataplane::event;
 use dataplane::replay::progress::Silent;
 use dataplane::replay::{Counts, Kind, Progress, Replay, ReplayError, Summary, Wanted, command};
 use dataplane::store::message::MessageFilter;
-use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
+use dataplane::store::webhook::RecordWebhook;
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
 use messaging::id::MessageId;
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::http::Listeners;
 use crate::store::{accepted, finished, submitted, unapplied};
-use crate::world::{CUSTOMER, sink_config, support, tenant};
+use crate::world::{CUSTOMER, sink_config, support, tenant, webhook};
 
 const INBOUND: &str = "https://hooks.example.com/webhooks/shop/support/twilio/inbound";
 const STATUS: &str = "https://hooks.example.com/webhooks/shop/support/twilio/status";
@@ -51,7 +51,7 @@ async fn shop() -> Listeners {
 
 /// A webhook in the log, which came now.
 async fn came(listeners: &Listeners, url: &str, body: &str, then: Then) {
-    let configured = listeners.configs.get(&tenant("shop")).unwrap();
+    let configured = listeners.shared.configs.get(&tenant("shop")).unwrap();
     let kind = if url == INBOUND { WebhookKind::Inbound } else { WebhookKind::Status { attempt: None } };
     let headers = std::collections::BTreeMap::new();
     let request = WebhookRequest { kind, method: "POST", url, headers: &headers, body: body.as_bytes() };
@@ -62,17 +62,8 @@ async fn came(listeners: &Listeners, url: &str, body: &str, then: Then) {
         }
     };
     let now = listeners.clock.now();
-    let webhook = RecordWebhook {
-        tenant: tenant("shop"),
-        sender: support(),
-        id: MessageId::new(now, &rand::random()).to_string(),
-        received_at: now,
-        url: url.to_owned(),
-        headers: "{}".into(),
-        body: body.to_owned().into(),
-        dedupe_keys: dedupe_keys(&events),
-        left_to_others_at: now,
-    };
+    let body = body.to_owned().into();
+    let webhook = RecordWebhook { url: url.to_owned(), body, ..webhook(&tenant("shop"), now, events) };
     listeners.database.store().record_webhook(webhook).await.unwrap();
 }
 
@@ -83,7 +74,7 @@ fn everything() -> Wanted {
 async fn try_replay(listeners: &Listeners, wanted: &Wanted) -> Result<Summary, ReplayError> {
     // The log is read up to now.
     listeners.clock.advance(SignedDuration::from_secs(1));
-    let tenant = listeners.configs.get(&tenant("shop")).unwrap();
+    let tenant = listeners.shared.configs.get(&tenant("shop")).unwrap();
     let clock: &dyn Clock = listeners.clock.as_ref();
     Replay { store: listeners.database.store(), tenant, clock }.run(wanted, &mut Silent).await
 }

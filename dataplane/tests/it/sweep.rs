@@ -8,8 +8,8 @@ use dataplane::apply::{Applier, ApplyContext};
 use dataplane::budget::Budget;
 use dataplane::clock::SystemClock;
 use dataplane::config::{Applied, Configs};
-use dataplane::dispatch::brakes::Brakes;
-use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
+use dataplane::shared::Shared;
+use dataplane::store::webhook::RecordWebhook;
 use dataplane::sweep::{SweepContext, SweepOptions, Sweeper};
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
@@ -22,7 +22,7 @@ use serde_json::json;
 
 use crate::config::{bytes, tenant_json};
 use crate::sink::Sink;
-use crate::world::{CUSTOMER, World, sink_config, support, tenant};
+use crate::world::{self, CUSTOMER, World, sink_config, support, tenant};
 
 const EVERY: Duration = Duration::from_secs(15 * 60);
 const RECOVERED: &str = r#"whatsapp_reconcile_repairs_total{kind="inbound_recovered"}"#;
@@ -44,7 +44,7 @@ impl Swept {
         let sink = Sink::start().await;
         let http = providers::http_client(HttpSettings::default()).unwrap();
         let connect = move |account: &_| providers::connect(account, &http);
-        let configs = Arc::new(Configs::new(Arc::new(connect), Arc::clone(&world.metrics)));
+        let configs = Arc::new(Configs::new(Arc::new(connect), Arc::clone(&world.shared.metrics)));
         let mut config = tenant_json("shop");
         let sender = &mut config["senders"]["support"];
         sender["phoneNumber"] = json!(EXAMPLE_SENDER);
@@ -77,16 +77,18 @@ impl Swept {
         self.sandbox.control().reply(CUSTOMER, &reply).await.unwrap().message_sid
     }
 
+    /// The world's, with configs whose accounts are the sandbox's.
+    fn shared(&self) -> Shared {
+        Shared { configs: Arc::clone(&self.configs), ..self.world.shared.clone() }
+    }
+
     async fn sweep(&self) {
         self.sweep_by("replica-a").await;
     }
 
     async fn sweep_by(&self, owner: &str) {
         let mut sweeper = Sweeper::new(SweepContext {
-            store: Arc::clone(&self.world.store),
-            configs: Arc::clone(&self.configs),
-            clock: Arc::clone(&self.world.clock) as _,
-            metrics: Arc::clone(&self.world.metrics),
+            shared: self.shared(),
             // The clock stands still while somebody waits, so nobody has to.
             budget: Arc::new(Budget::new(1000, 1000)),
             options: SweepOptions { every: EVERY, ..SweepOptions::new(owner) },
@@ -97,19 +99,11 @@ impl Swept {
 
     /// Applies what is in the log, and publishes what follows.
     async fn take_effect(&self) {
-        let context = ApplyContext {
-            store: Arc::clone(&self.world.store),
-            configs: Arc::clone(&self.configs),
-            clock: Arc::clone(&self.world.clock) as _,
-            metrics: Arc::clone(&self.world.metrics),
-            brakes: Arc::new(Brakes::new(Arc::clone(&self.world.metrics))),
-            holds: Arc::clone(&self.world.holds),
-            ask_after: std::time::Duration::from_secs(600),
-        };
+        let context = ApplyContext { shared: self.shared(), ..self.world.applying(None) };
         let (mut applier, _) = Applier::new(context);
         while applier.turn().await.unwrap() > 0 {}
         let mut publishing = self.world.publishing();
-        publishing.configs = Arc::clone(&self.configs);
+        publishing.shared = self.shared();
         let mut publisher = dataplane::publish::Publisher::new(publishing);
         for _ in 0..4 {
             publisher.turn().await.unwrap();
@@ -132,18 +126,9 @@ impl Swept {
         let events = tenant_config.sender(&support()).unwrap().provider.translate(&request);
         assert_eq!(events.len(), 1);
         let now = self.world.clock.now();
-        let webhook = RecordWebhook {
-            tenant: tenant("shop"),
-            sender: support(),
-            id: format!("whk_{sid}"),
-            received_at: now,
-            url: told.url,
-            headers: "{}".into(),
-            body: told.body.into(),
-            dedupe_keys: dedupe_keys(&events),
-            left_to_others_at: now,
-        };
-        !self.world.store.record_webhook(webhook).await.unwrap().is_duplicate()
+        let body = told.body.into();
+        let webhook = RecordWebhook { url: told.url, body, ..world::webhook(&tenant("shop"), now, events) };
+        !self.world.shared.store.record_webhook(webhook).await.unwrap().is_duplicate()
     }
 
     /// The provider's ids of the messages that the tenant's application was told of.
@@ -157,7 +142,7 @@ impl Swept {
 
     /// How far the account's log has been read.
     async fn until(&self) -> Option<Timestamp> {
-        self.world.store.sweeps().await.unwrap().first().and_then(|cursor| cursor.swept_until)
+        self.world.shared.store.sweeps().await.unwrap().first().and_then(|cursor| cursor.swept_until)
     }
 
     fn recovered(&self, n: usize) {
@@ -205,7 +190,8 @@ async fn a_recovered_message_has_effect_from_when_it_was_written() {
     swept.world.clock.advance(minutes(3 * 60));
     swept.sweep().await;
     swept.take_effect().await;
-    let contact = swept.world.store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap();
+    let contact =
+        swept.world.shared.store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap();
     let window = contact.state.last_inbound_at.unwrap();
     assert!(window.duration_since(written).abs() < minutes(1), "{window} is not {written}");
     assert!(contact.state.suppression.is_some(), "an opt-out counts, however late it is heard");
@@ -262,7 +248,7 @@ async fn every_tenants_account_has_its_turn_however_many_there_are() {
     }
     swept.world.clock.advance(minutes(6));
     swept.sweep().await;
-    let cursors = swept.world.store.sweeps().await.unwrap();
+    let cursors = swept.world.shared.store.sweeps().await.unwrap();
     assert_eq!(cursors.len(), 31);
     assert!(cursors.iter().all(|cursor| cursor.swept_until.is_some()));
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dataplane::config::{Applied, Configs};
+use dataplane::apply::{Applier, ApplyContext};
+use dataplane::config::{Applied, Configs, Connect};
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
@@ -12,7 +13,9 @@ use dataplane::holds::Holds;
 use dataplane::metrics::Metrics;
 use dataplane::publish::transport::Transport;
 use dataplane::publish::{PublishContext, Publisher};
+use dataplane::shared::Shared;
 use dataplane::store::message::{AcceptMessage, Acceptance, MessageRecord, NewMessage, OnUnconfirmed, Priority};
+use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
 use dataplane::store::{SqlStore, Store};
 use jiff::Timestamp;
 use messaging::clock::Clock;
@@ -21,7 +24,7 @@ use messaging::content::OutboundContent;
 use messaging::id::{MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::Purpose;
-use messaging::provider::MessagingProvider;
+use messaging::provider::{MessagingProvider, WebhookEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -29,15 +32,14 @@ use url::Url;
 
 use crate::config::bytes;
 use crate::fake::{DrivenClock, FakeProvider};
+use crate::sink::Sink;
 
 pub(crate) const CUSTOMER: &str = "+447700900123";
 
 pub(crate) struct World {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) configs: Arc<Configs>,
+    pub(crate) shared: Shared,
+    /// The one of [`Self::shared`].
     pub(crate) clock: Arc<DrivenClock>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) holds: Arc<Holds>,
     providers: Arc<Mutex<BTreeMap<String, Arc<FakeProvider>>>>,
     /// A new file for the lifetime of the value.
     _directory: TempDir,
@@ -57,19 +59,22 @@ impl World {
             let fake = connected.entry(account.account_key().to_owned()).or_default();
             Arc::clone(fake) as Arc<dyn MessagingProvider>
         };
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let (store, clock): (Arc<dyn Store>, _) = (Arc::new(store), DrivenClock::new());
-        let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
-        Self {
-            store,
-            configs: Arc::new(Configs::new(Arc::new(connect), Arc::clone(&metrics))),
-            clock,
-            metrics,
-            holds,
-            providers,
-            _directory: directory,
-            _committer: running,
-        }
+        let (shared, clock) = shared(Arc::new(store), Arc::new(connect));
+        Self { shared, clock, providers, _directory: directory, _committer: running }
+    }
+
+    /// A world with the tenant `shop`: see [`Self::tenant`].
+    pub(crate) async fn with_shop() -> Self {
+        let world = Self::new().await;
+        world.tenant("shop", |_| ());
+        world
+    }
+
+    /// A world with the tenant `shop`, and the sink that its events go to.
+    pub(crate) async fn with_sink() -> (Self, Sink) {
+        let (world, sink) = (Self::new().await, Sink::start().await);
+        world.tenant("shop", |sender| sender["events"] = json!([sink_config(&sink.url())]));
+        (world, sink)
     }
 
     /// Configures a tenant with one sender, `support`, of an account of its own. `change` edits that sender.
@@ -86,7 +91,7 @@ impl World {
                 "accounts": { account(name): { "handle": "HX1", "approval": { "state": "approved" } } },
             }},
         }});
-        assert_eq!(self.configs.apply(&tenant(name), &bytes(&config)), Applied::New);
+        assert_eq!(self.shared.configs.apply(&tenant(name), &bytes(&config)), Applied::New);
     }
 
     /// What the tenant's account at the provider has been asked, and answers.
@@ -97,15 +102,24 @@ impl World {
     pub(crate) fn dispatching(&self, change: impl FnOnce(&mut DispatchOptions)) -> DispatchContext {
         let mut options = DispatchOptions::new("replica-a");
         change(&mut options);
-        DispatchContext {
-            store: Arc::clone(&self.store),
-            configs: Arc::clone(&self.configs),
-            clock: Arc::clone(&self.clock) as _,
-            metrics: Arc::clone(&self.metrics),
-            brakes: Arc::new(Brakes::new(Arc::clone(&self.metrics))),
-            holds: Arc::clone(&self.holds),
-            options,
-        }
+        DispatchContext { shared: self.shared.clone(), brakes: self.brakes(), options }
+    }
+
+    fn brakes(&self) -> Arc<Brakes> {
+        Arc::new(Brakes::new(Arc::clone(&self.shared.metrics)))
+    }
+
+    /// What another replica on the same store shares, which learns what is held by asking.
+    pub(crate) async fn replica(&self) -> Shared {
+        let holds = Arc::new(Holds::new(Arc::clone(&self.shared.store), Arc::clone(&self.shared.clock)));
+        holds.refresh().await.unwrap();
+        Shared { holds, ..self.shared.clone() }
+    }
+
+    /// What applies events beside a dispatch with these brakes, or with none.
+    pub(crate) fn applying(&self, dispatch: Option<&DispatchContext>) -> ApplyContext {
+        let brakes = dispatch.map_or_else(|| self.brakes(), |dispatch| Arc::clone(&dispatch.brakes));
+        ApplyContext { shared: self.shared.clone(), brakes, ask_after: Duration::from_secs(600) }
     }
 
     pub(crate) fn dispatcher(&self) -> Dispatcher {
@@ -122,10 +136,7 @@ impl World {
 
     pub(crate) fn publishing(&self) -> PublishContext {
         PublishContext {
-            store: Arc::clone(&self.store),
-            configs: Arc::clone(&self.configs),
-            clock: Arc::clone(&self.clock) as _,
-            metrics: Arc::clone(&self.metrics),
+            shared: self.shared.clone(),
             transport: Transport::new(true).unwrap(),
             owner: "replica-a".into(),
             lease: Duration::from_secs(30),
@@ -153,13 +164,29 @@ impl World {
         };
         change(&mut message);
         let id = message.id;
-        let accepted = self.store.accept_message(AcceptMessage { message, idempotency: None }).await.unwrap();
+        let accepted = self.shared.store.accept_message(AcceptMessage { message, idempotency: None }).await.unwrap();
         assert!(matches!(accepted, Acceptance::New(_)), "{accepted:?}");
         id
     }
 
+    /// Lets a dispatcher hand a message of the tenant `shop` over. Answers also with the provider's id of it.
+    pub(crate) async fn hand_over(&self, dispatcher: &mut Dispatcher) -> (MessageId, String) {
+        let id = self.accept("shop", |_| ()).await;
+        dispatch(dispatcher, &self.clock).await;
+        (id, self.record("shop", id).await.message.provider_message_id.unwrap())
+    }
+
+    /// Logs a webhook of a tenant, and lets it take effect beside a dispatch with these brakes, or with none.
+    pub(crate) async fn hears(&self, name: &str, events: Vec<WebhookEvent>, dispatch: Option<&DispatchContext>) {
+        let count = events.len();
+        let webhook = webhook(&tenant(name), self.clock.now(), events);
+        self.shared.store.record_webhook(webhook).await.unwrap();
+        let (mut applier, _) = Applier::new(self.applying(dispatch));
+        assert_eq!(applier.turn().await.unwrap(), count);
+    }
+
     pub(crate) async fn record(&self, name: &str, id: MessageId) -> MessageRecord {
-        self.store.message(&tenant(name), id).await.unwrap().unwrap()
+        self.shared.store.message(&tenant(name), id).await.unwrap().unwrap()
     }
 
     pub(crate) async fn status(&self, name: &str, id: MessageId) -> MessageStatus {
@@ -172,9 +199,18 @@ impl World {
     }
 
     pub(crate) fn metric(&self, line: &str) {
-        let text = self.metrics.render().unwrap();
+        let text = self.shared.metrics.render().unwrap();
         assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");
     }
+}
+
+/// What a process would share, with a clock that only the test moves.
+pub(crate) fn shared(store: Arc<dyn Store>, connect: Connect) -> (Shared, Arc<DrivenClock>) {
+    let clock = DrivenClock::new();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let configs = Arc::new(Configs::new(connect, Arc::clone(&metrics)));
+    let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
+    (Shared { store, configs, clock: Arc::clone(&clock) as _, metrics, holds }, clock)
 }
 
 /// Turns until nothing more can leave now, and waits for every call. Answers when to look again.
@@ -211,6 +247,21 @@ pub(crate) fn hello() -> OutboundContent {
     serde_json::from_value(json!({ "template": { "name": "hello" } })).unwrap()
 }
 
+/// A webhook of the sender `support` that says in its body what is in it.
+pub(crate) fn webhook(tenant: &TenantId, received_at: Timestamp, events: Vec<WebhookEvent>) -> RecordWebhook {
+    RecordWebhook {
+        tenant: tenant.clone(),
+        sender: support(),
+        id: MessageId::new(received_at, &rand::random()).to_string(),
+        received_at,
+        url: "https://hooks.example/".into(),
+        headers: "{}".into(),
+        body: serde_json::to_vec(&events).unwrap().into(),
+        dedupe_keys: dedupe_keys(&events),
+        left_to_others_at: received_at,
+    }
+}
+
 pub(crate) fn sink_config(url: &Url) -> Value {
     json!({ "http": { "url": url, "signingSecrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] } })
 }
@@ -222,5 +273,5 @@ fn account(name: &str) -> String {
 
 /// What [`World`]'s configs read as.
 pub(crate) fn config_of(world: &World, name: &str) -> TenantConfig {
-    world.configs.get(&tenant(name)).unwrap().config.clone()
+    world.shared.configs.get(&tenant(name)).unwrap().config.clone()
 }

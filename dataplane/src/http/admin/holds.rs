@@ -82,10 +82,10 @@ impl Target {
     /// A hold on a name that somebody mistyped would look as if it held.
     fn check_is_configured(&self, context: &AdminContext) -> Result<(), Problem> {
         let Target { tenant, sender } = self;
-        if !context.configs.is_ready() {
+        if !context.shared.configs.is_ready() {
             return Err(Problem::try_again("the tenants' configs are not loaded yet"));
         }
-        let Some(config) = context.configs.get(tenant) else {
+        let Some(config) = context.shared.configs.get(tenant) else {
             return Err(no_such(format!("there is no tenant {tenant} with a config that is served")));
         };
         match sender {
@@ -150,7 +150,7 @@ impl HoldRequest {
 }
 
 pub(super) async fn list(State(context): State<Arc<AdminContext>>) -> Result<Json<HoldList>, Problem> {
-    let mut holds = context.store.holds(context.clock.now()).await?;
+    let mut holds = context.shared.store.holds(context.shared.clock.now()).await?;
     holds.sort_by(|a, b| (&a.tenant, &a.scope, a.kind).cmp(&(&b.tenant, &b.scope, b.kind)));
     Ok(Json(HoldList { items: holds.iter().map(HoldView::from).collect() }))
 }
@@ -164,12 +164,12 @@ pub(super) async fn put(
 ) -> Result<Json<HoldView>, Problem> {
     let kind = kind_of_path(named.kind.as_deref())?;
     let target = named.read()?;
-    let now = context.clock.now();
+    let now = context.shared.clock.now();
     let body = read_optional(&headers, body).await?;
     let HoldRequest { until, reason } = HoldRequest::read(body, now).map_err(Problem::invalid)?;
     target.check_is_configured(&context)?;
     let hold = Hold { tenant: target.tenant.clone(), scope: target.scope(), kind, until, reason, created_at: now };
-    context.holds.put(hold.clone()).await?;
+    context.shared.holds.put(hold.clone()).await?;
     tracing::warn!(tenant = %hold.tenant, scope = %hold.scope, kind = kind.as_str(), %until, reason = hold.reason, "an operator put a hold");
     Ok(Json(HoldView::from(&hold)))
 }
@@ -197,7 +197,7 @@ pub(super) async fn lift_any(
 
 async fn lift_hold(context: &AdminContext, lift: LiftHold) -> Result<StatusCode, Problem> {
     let LiftHold { tenant, scope, kind } = lift.clone();
-    if context.holds.lift(lift).await? {
+    if context.shared.holds.lift(lift).await? {
         tracing::warn!(%tenant, %scope, kind = kind.as_str(), "an operator lifted a hold");
     }
     Ok(StatusCode::NO_CONTENT)

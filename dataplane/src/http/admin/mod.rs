@@ -21,26 +21,19 @@ use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use http::{StatusCode, header};
 use jiff::Timestamp;
-use messaging::clock::Clock;
 use serde_json::json;
 use tokio::net::TcpStream;
 
 use super::problem::Problem;
-use crate::config::Configs;
-use crate::holds::Holds;
-use crate::metrics::{Metrics, OutboxGauges, QueueGauges};
-use crate::store::Store;
+use crate::metrics::{OutboxGauges, QueueGauges};
+use crate::shared::Shared;
 
 /// A store that does not answer within this is not ready.
 const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the operators' requests need of the rest of the process.
 pub struct AdminContext {
-    pub store: Arc<dyn Store>,
-    pub holds: Arc<Holds>,
-    pub configs: Arc<Configs>,
-    pub clock: Arc<dyn Clock>,
-    pub metrics: Arc<Metrics>,
+    pub shared: Shared,
     /// Set when the process begins to end.
     pub draining: Arc<AtomicBool>,
 }
@@ -93,8 +86,8 @@ async fn from_within(
 
 /// Ready means that every part is; each is named, so that one sees which is not.
 async fn readyz(State(context): State<Arc<AdminContext>>) -> Response {
-    let config = context.configs.is_ready();
-    let store = matches!(tokio::time::timeout(STORE_ANSWERS_WITHIN, context.store.check()).await, Ok(Ok(())));
+    let config = context.shared.configs.is_ready();
+    let store = matches!(tokio::time::timeout(STORE_ANSWERS_WITHIN, context.shared.store.check()).await, Ok(Ok(())));
     let serving = !context.draining.load(Ordering::Acquire);
     let ready = config && store && serving;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -103,10 +96,10 @@ async fn readyz(State(context): State<Arc<AdminContext>>) -> Response {
 }
 
 async fn metrics(State(context): State<Arc<AdminContext>>) -> Response {
-    let now = context.clock.now();
+    let now = context.shared.clock.now();
     // Gauges of the store are read when somebody asks. While the store fails, the last ones stand.
-    if let Ok(counts) = context.store.queue_counts(now).await {
-        context.metrics.queue(QueueGauges {
+    if let Ok(counts) = context.shared.store.queue_counts(now).await {
+        context.shared.metrics.queue(QueueGauges {
             due: counts.due,
             deferred: counts.deferred,
             unconfirmed: counts.unconfirmed,
@@ -114,18 +107,18 @@ async fn metrics(State(context): State<Arc<AdminContext>>) -> Response {
             webhooks_unapplied: counts.unapplied,
         });
     }
-    if let Ok(counts) = context.store.outbox_counts(now).await {
-        context.metrics.outbox(OutboxGauges {
+    if let Ok(counts) = context.shared.store.outbox_counts(now).await {
+        context.shared.metrics.outbox(OutboxGauges {
             waiting: counts.waiting,
             dead: counts.dead,
             oldest_age_seconds: age(counts.oldest_created_at, now),
         });
     }
-    for (kind, count) in context.holds.count(now) {
-        context.metrics.holds(kind, count);
+    for (kind, count) in context.shared.holds.count(now) {
+        context.shared.metrics.holds(kind, count);
     }
-    context.metrics.store_waiting(context.store.waiting());
-    match context.metrics.render() {
+    context.shared.metrics.store_waiting(context.shared.store.waiting());
+    match context.shared.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be rendered");

@@ -71,7 +71,7 @@ async fn cancel_all(context: &AdminContext, target: &Target, reason: &str) -> Re
             limit: STEP,
             ..MessageFilter::default()
         };
-        let page = context.store.messages(&target.tenant, &filter).await?;
+        let page = context.shared.store.messages(&target.tenant, &filter).await?;
         let canceled = join_all(page.items.iter().map(|message| cancel(context, message, reason))).await;
         for canceled in canceled {
             match canceled {
@@ -91,18 +91,18 @@ async fn cancel_all(context: &AdminContext, target: &Target, reason: &str) -> Re
 
 /// `false` when it has left the queue meanwhile.
 async fn cancel(context: &AdminContext, message: &Message, reason: &str) -> Result<bool, StoreError> {
-    let config = context.configs.get(&message.tenant);
+    let config = context.shared.configs.get(&message.tenant);
     let sinks = config.as_deref().and_then(|config| config.sender(&message.sender)).map(|sender| sender.sinks());
     let cancel = CancelMessage {
         tenant: message.tenant.clone(),
         id: message.id,
-        now: context.clock.now(),
+        now: context.shared.clock.now(),
         reason: Reason::new(Some("purged"), format!("purged by an operator: {reason}")),
         sinks: sinks.unwrap_or_default(),
     };
-    match context.store.cancel_message(cancel).await? {
+    match context.shared.store.cancel_message(cancel).await? {
         Cancellation::Canceled(_) => {
-            context.metrics.message_reached(MessageStatus::Canceled);
+            context.shared.metrics.message_reached(MessageStatus::Canceled);
             Ok(true)
         }
         Cancellation::TooLate(_) | Cancellation::NotFound => Ok(false),

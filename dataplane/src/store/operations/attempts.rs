@@ -7,6 +7,7 @@ use messaging::lifecycle::{LifecycleEvent, MessageStatus};
 use super::lifecycle::{self, Evidence, contact_key};
 use super::queue::{given_back, held};
 use super::{Operation, contacts};
+use crate::store::adopted::Adopting;
 use crate::store::engine::Halt;
 use crate::store::engine::records::{Attempt, Queued};
 use crate::store::engine::rows::Rows;
@@ -87,13 +88,13 @@ impl FinishAttempt {
 }
 
 impl Operation for FinishAttempt {
-    type Answer = Fenced;
+    type Answer = Adopting<Fenced>;
 
     fn tenant(&self) -> &TenantId {
         &self.claim.tenant
     }
 
-    fn run(&self, rows: &mut Rows) -> Result<Fenced, Halt> {
+    fn run(&self, rows: &mut Rows) -> Result<Adopting<Fenced>, Halt> {
         let Self { claim, attempt, now, result, suppress, sinks } = self;
         let learned = match result {
             AttemptResult::Accepted { provider_message_id, .. } => Some(provider_message_id.as_str()),
@@ -104,9 +105,9 @@ impl Operation for FinishAttempt {
         let place = rows.queue.get(&(claim.tenant.clone(), claim.message)).map(|place| place.cloned());
         let known = lifecycle::look(rows, &claim.tenant, claim.message, learned);
         let (of_attempt, place, known) = (of_attempt?, place?, known?);
-        let (Some(mut of_attempt), Some(mut known)) = (of_attempt, known) else { return Ok(Fenced::LeaseLost) };
+        let (Some(mut of_attempt), Some(mut known)) = (of_attempt, known) else { return Ok(Fenced::LeaseLost.into()) };
         if of_attempt.message != claim.message {
-            return Ok(Fenced::LeaseLost);
+            return Ok(Fenced::LeaseLost.into());
         }
         let is_newest = known.row.message.attempt == Some(*attempt);
         match &place {
@@ -115,7 +116,7 @@ impl Operation for FinishAttempt {
             None if is_newest && known.status() >= MessageStatus::Accepted => {}
             // That the provider took it is true whoever holds the message now, and only moves it forward.
             _ if is_newest && learned.is_some() => {}
-            _ => return Ok(Fenced::LeaseLost),
+            _ => return Ok(Fenced::LeaseLost.into()),
         }
         // An attempt that is known to be accepted stays so for whoever only knows that it was begun.
         if of_attempt.outcome.as_deref() != Some("accepted") {
@@ -126,7 +127,7 @@ impl Operation for FinishAttempt {
         if let Some(evidence) = self.evidence(known.status(), is_newest) {
             known.advance(rows, &evidence, sinks)?;
         }
-        known.learn_provider_id(rows, *attempt, sinks)?;
+        let failures = known.learn_provider_id(rows, *attempt, sinks)?.failures;
         match result {
             AttemptResult::Retry { at, .. } if known.status() == MessageStatus::Queued => {
                 if let Some(place) = place.filter(|place| place.fence == claim.fence) {
@@ -145,6 +146,6 @@ impl Operation for FinishAttempt {
         if let Some(suppression) = suppress {
             known.suppress(rows, suppression)?;
         }
-        Ok(Fenced::Done)
+        Ok(Adopting { answer: Fenced::Done, failures })
     }
 }

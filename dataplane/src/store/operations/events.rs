@@ -7,21 +7,22 @@ use messaging::lifecycle::MessageStatus;
 use messaging::opt_out::OptChange;
 use messaging::provider::StatusUpdate;
 
-use super::lifecycle::{self, Evidence, publish};
+use super::lifecycle::{self, Adopted, Evidence, publish};
 use super::{Operation, contacts, messages};
+use crate::store::adopted::Adopting;
 use crate::store::engine::Halt;
 use crate::store::engine::records::{EventRow, InboundRow, ParkedRow};
 use crate::store::engine::rows::Rows;
 use crate::store::webhook::{Applied, ApplyEvent, Consequence, LoggedEventRef, Received};
 
 impl Operation for ApplyEvent {
-    type Answer = Applied;
+    type Answer = Adopting<Applied>;
 
     fn tenant(&self) -> &TenantId {
         &self.event.tenant
     }
 
-    fn run(&self, rows: &mut Rows) -> Result<Applied, Halt> {
+    fn run(&self, rows: &mut Rows) -> Result<Adopting<Applied>, Halt> {
         let Self { event, now: _, received_at: _, consequence, sinks: _ } = self;
         let key = (event.tenant.clone(), event.sender.clone(), event.dedupe_key.clone());
         // What its consequence looks at is asked for together with the event itself.
@@ -29,14 +30,14 @@ impl Operation for ApplyEvent {
         let applied = match consequence {
             Consequence::Nothing { .. } => {
                 let applied = Applied::Now { reached: Vec::new(), message: None };
-                waits.map(|waits| if waits { applied } else { Applied::Before })
+                waits.map(|waits| if waits { applied } else { Applied::Before }.into())
             }
-            Consequence::Received(received) => self.receive(rows, waits, received),
+            Consequence::Received(received) => self.receive(rows, waits, received).map(Adopting::from),
             Consequence::Status { update, suppress, ask_at } => {
                 self.report(rows, waits, update, suppress.as_ref(), *ask_at)
             }
         }?;
-        if applied != Applied::Before
+        if applied.answer != Applied::Before
             && let Some(row) = rows.logged.get(&key)?.cloned()
         {
             rows.logged.put(key, EventRow { available_at: None, ..row });
@@ -88,7 +89,7 @@ impl ApplyEvent {
         update: &StatusUpdate,
         suppress: Option<&messaging::contact::Suppression>,
         ask_at: Timestamp,
-    ) -> Result<Applied, Halt> {
+    ) -> Result<Adopting<Applied>, Halt> {
         let tenant = &self.event.tenant;
         let id = update.provider_message_id.as_str();
         let by_attempt = match update.attempt {
@@ -99,7 +100,7 @@ impl ApplyEvent {
         };
         let by_id = rows.attempt_of_provider_id(tenant, id);
         if !waits? {
-            return Ok(Applied::Before);
+            return Ok(Applied::Before.into());
         }
         let (by_attempt, by_id) = (by_attempt?, by_id?);
         let by_id = match by_id {
@@ -123,13 +124,15 @@ impl ApplyEvent {
                 suppression: suppress.cloned(),
             };
             rows.park((tenant.clone(), id.to_owned(), self.event.webhook.clone(), self.event.position), parked);
-            return Ok(Applied::Parked);
+            return Ok(Applied::Parked.into());
         };
         let mut reached: Vec<MessageStatus> = Vec::new();
         reached.extend(known.advance(rows, &Evidence::reported(update, self.received_at), &self.sinks)?);
-        if let Some((attempt, _)) = by_attempt {
-            reached.extend(known.learn_provider_id(rows, attempt, &self.sinks)?);
-        }
+        let adopted = match by_attempt {
+            Some((attempt, _)) => known.learn_provider_id(rows, attempt, &self.sinks)?,
+            None => Adopted::default(),
+        };
+        reached.extend(adopted.reached);
         // It was handed over, so it leaves the queue however the attempt that did it ended.
         if known.status() >= MessageStatus::Accepted {
             known.leave_queue(rows);
@@ -138,7 +141,8 @@ impl ApplyEvent {
         if let Some(suppression) = suppress {
             known.suppress(rows, suppression)?;
         }
-        Ok(Applied::Now { reached, message: Some(known.row.message.id) })
+        let answer = Applied::Now { reached, message: Some(known.row.message.id) };
+        Ok(Adopting { answer, failures: adopted.failures })
     }
 }
 

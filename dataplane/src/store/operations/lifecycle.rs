@@ -10,6 +10,7 @@ use messaging::provider::StatusUpdate;
 
 use crate::event;
 use crate::store::StoreError;
+use crate::store::adopted::AdoptedFailure;
 use crate::store::codec::{MessageRow, json};
 use crate::store::engine::Halt;
 use crate::store::engine::records::{ParkedRow, Step, Waiting};
@@ -60,6 +61,13 @@ pub(super) struct Known {
     provider_message_id: Option<String>,
     /// Whether an attempt, of this message or of another, has that id already.
     id_is_taken: bool,
+}
+
+/// What came of statuses that had waited.
+#[derive(Debug, Default)]
+pub(super) struct Adopted {
+    pub(super) reached: Vec<MessageStatus>,
+    pub(super) failures: Vec<AdoptedFailure>,
 }
 
 /// Looks at a message and where it waits; `learned` is the provider's id that it will be known by.
@@ -159,8 +167,9 @@ impl Known {
         rows: &mut Rows,
         attempt: AttemptId,
         sinks: &[SinkId],
-    ) -> Result<Vec<MessageStatus>, Halt> {
-        let Some(id) = self.provider_message_id.clone() else { return Ok(Vec::new()) };
+    ) -> Result<Adopted, Halt> {
+        let mut adopted = Adopted::default();
+        let Some(id) = self.provider_message_id.clone() else { return Ok(adopted) };
         let tenant = self.row.message.tenant.clone();
         let key = (tenant.clone(), attempt);
         if !self.id_is_taken
@@ -170,15 +179,22 @@ impl Known {
             rows.attempts.put(key, held);
             rows.provider_knows(&tenant, &id, attempt);
         }
-        let mut reached = Vec::new();
         for parked in std::mem::take(&mut self.parked) {
-            reached.extend(self.advance(rows, &Evidence::reported(&parked.update, parked.received_at), sinks)?);
+            let failure = parked.update.failure.as_ref();
+            adopted
+                .failures
+                .extend(failure.map(|failure| AdoptedFailure { class: failure.class, told_at: parked.received_at }));
+            adopted.reached.extend(self.advance(
+                rows,
+                &Evidence::reported(&parked.update, parked.received_at),
+                sinks,
+            )?);
             if let Some(suppression) = &parked.suppression {
                 self.suppress(rows, suppression)?;
             }
         }
         rows.unpark(&tenant, &id);
-        Ok(reached)
+        Ok(adopted)
     }
 
     /// Nothing more goes to the contact, unless something stops it already: the first reason stays.

@@ -7,6 +7,7 @@ use messaging::lifecycle::{LifecycleEvent, MessageStatus};
 
 use super::Operation;
 use super::lifecycle::{self, Evidence, Known};
+use crate::store::adopted::Adopting;
 use crate::store::codec::corrupt;
 use crate::store::engine::Halt;
 use crate::store::engine::records::{Queued, Waiting};
@@ -15,13 +16,13 @@ use crate::store::message::SinkId;
 use crate::store::queue::{Fenced, Settle, Settlement};
 
 impl Operation for Settle {
-    type Answer = Fenced;
+    type Answer = Adopting<Fenced>;
 
     fn tenant(&self) -> &TenantId {
         &self.claim.tenant
     }
 
-    fn run(&self, rows: &mut Rows) -> Result<Fenced, Halt> {
+    fn run(&self, rows: &mut Rows) -> Result<Adopting<Fenced>, Halt> {
         let Self { claim, now, settlement, sinks } = self;
         let key = (claim.tenant.clone(), claim.message);
         let learned = match settlement {
@@ -33,7 +34,7 @@ impl Operation for Settle {
         let owner = learned.map_or(Ok(None), |id| rows.attempt_of_provider_id(&claim.tenant, id));
         let (waiting, known, owner) = (waiting?, known?, owner?);
         let Some(waiting) = waiting.filter(|waiting| waiting.fence == claim.fence) else {
-            return Ok(Fenced::LeaseLost);
+            return Ok(Fenced::LeaseLost.into());
         };
         let mut known = known.ok_or_else(|| corrupt("an unsettled message", "it is missing"))?;
         let belongs_to_another = match owner {
@@ -43,6 +44,7 @@ impl Operation for Settle {
             }
             None => false,
         };
+        let mut failures = Vec::new();
         let ask_at = match settlement {
             Settlement::AskAgain { at } => Some(*at),
             Settlement::Ended { status, reason } => {
@@ -61,7 +63,7 @@ impl Operation for Settle {
                 let found = Evidence { reason: reason.clone(), ..Evidence::event(event, *now) };
                 known.advance(rows, &found, sinks)?;
                 if let Some(attempt) = known.row.message.attempt {
-                    known.learn_provider_id(rows, attempt, sinks)?;
+                    failures = known.learn_provider_id(rows, attempt, sinks)?.failures;
                 }
                 if let Some(suppression) = suppress {
                     known.suppress(rows, suppression)?;
@@ -74,7 +76,7 @@ impl Operation for Settle {
                 Waiting { available_at: ask_at, fence: waiting.fence + 1, owner: None, asked: waiting.asked + 1 };
             rows.unsettled.put(key, again);
         }
-        Ok(Fenced::Done)
+        Ok(Adopting { answer: Fenced::Done, failures })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use messaging::id::TenantId;
 
+use super::of_tenants::OfTenants;
 use crate::store::StoreError;
 use crate::store::codec::{MESSAGE_COLUMNS, message, micros, parse, select_message, small, time};
 use crate::store::database::Connection;
@@ -26,13 +27,7 @@ const READ: &str = select_message!(
      WHERE u.tenant = $1 AND u.message = $2"
 );
 
-/// A claim of what is due of these tenants: others are not locked.
-pub(in crate::store) struct ClaimOfTenants {
-    pub(in crate::store) claim: ClaimUnsettled,
-    pub(in crate::store) tenants: Vec<TenantId>,
-}
-
-impl Statements for ClaimOfTenants {
+impl Statements for OfTenants<ClaimUnsettled> {
     type Answer = Vec<Unsettled>;
 
     fn tenants(&self) -> Vec<TenantId> {
@@ -46,12 +41,11 @@ impl Statements for ClaimOfTenants {
     ) -> BoxFuture<'a, Result<Vec<Unsettled>, StoreError>> {
         Box::pin(async move {
             let ClaimUnsettled { now, owner, lease_until, limit } = &self.claim;
-            let tenants = u32::try_from(self.tenants.len()).unwrap_or(u32::MAX);
-            let each = limit.div_ceil(tenants.max(1));
-            let list =
-                |tenant: &TenantId| values![tenant.as_str(), micros(*now), each, owner.as_str(), micros(*lease_until)];
-            let claimed = connection.query(CLAIM, self.tenants.iter().map(list).collect()).await?;
-            let keys: Vec<_> = claimed.into_iter().flatten().map(|row| row.0).collect();
+            let list = |tenant: &TenantId, part| {
+                values![tenant.as_str(), micros(*now), part, owner.as_str(), micros(*lease_until)]
+            };
+            let claimed = self.claim_parts(connection, CLAIM, *limit, list).await?;
+            let keys = claimed.into_iter().map(|row| row.0).collect();
             let rows = connection.query(READ, keys).await?;
             let mut claims = Vec::with_capacity(rows.len());
             for row in rows.iter().flatten() {

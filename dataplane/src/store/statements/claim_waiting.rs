@@ -2,6 +2,7 @@
 
 use messaging::id::TenantId;
 
+use super::of_tenants::OfTenants;
 use crate::store::StoreError;
 use crate::store::codec::{micros, parse, small, time};
 use crate::store::database::Connection;
@@ -21,13 +22,7 @@ const CLAIM: &str = "UPDATE webhook_events SET available_at = $4
 /// Tenant, when it was received, webhook.
 const READ: &str = "SELECT url, headers, body FROM webhooks WHERE tenant = $1 AND received_at = $2 AND id = $3";
 
-/// A claim of what is due of these tenants: others are not locked.
-pub(in crate::store) struct ClaimWaiting {
-    pub(in crate::store) claim: ClaimUnapplied,
-    pub(in crate::store) tenants: Vec<TenantId>,
-}
-
-impl Statements for ClaimWaiting {
+impl Statements for OfTenants<ClaimUnapplied> {
     type Answer = Vec<WaitingEvent>;
 
     fn tenants(&self) -> Vec<TenantId> {
@@ -41,11 +36,9 @@ impl Statements for ClaimWaiting {
     ) -> BoxFuture<'a, Result<Vec<WaitingEvent>, StoreError>> {
         Box::pin(async move {
             let ClaimUnapplied { now, lease_until, limit } = &self.claim;
-            let tenants = u32::try_from(self.tenants.len()).unwrap_or(u32::MAX);
-            let each = limit.div_ceil(tenants.max(1));
-            let list = |tenant: &TenantId| values![tenant.as_str(), micros(*now), each, micros(*lease_until)];
-            let claimed = connection.query(CLAIM, self.tenants.iter().map(list).collect()).await?;
-            let mut events = claimed.iter().flatten().map(read).collect::<Result<Vec<_>, _>>()?;
+            let list = |tenant: &TenantId, part| values![tenant.as_str(), micros(*now), part, micros(*lease_until)];
+            let claimed = self.claim_parts(connection, CLAIM, *limit, list).await?;
+            let mut events = claimed.iter().map(read).collect::<Result<Vec<_>, _>>()?;
             let raw = events.iter().map(|event| {
                 let LoggedEventRef { tenant, webhook, .. } = &event.reference;
                 values![tenant.as_str(), micros(event.received_at), webhook.as_str()]

@@ -6,12 +6,12 @@ mod claim_events;
 mod claim_unsettled;
 mod claim_waiting;
 mod forget;
+mod of_tenants;
 pub(super) mod partitions;
 mod rates;
 mod record;
 
-pub(super) use claim_unsettled::ClaimOfTenants;
-pub(super) use claim_waiting::ClaimWaiting;
+pub(super) use of_tenants::OfTenants;
 pub(super) use record::{RecordReplayed, record};
 
 /// Only to find out whether writing works.

@@ -15,17 +15,16 @@ async fn a_held_sender_sends_nothing_until_it_is_let_go_and_holds_up_nobody_else
         (Scope::Sender(support()), HoldKind::Pause),
         (Scope::Sender(support()), HoldKind::Breaker),
     ] {
-        let world = World::new().await;
-        world.tenant("shop", |_| ());
+        let world = World::with_shop().await;
         world.tenant("bakery", |_| ());
         let mut dispatcher = world.dispatcher();
-        world.holds.put(hold(&world, scope.clone(), kind, Timestamp::MAX)).await.unwrap();
+        world.shared.holds.put(hold(&world, scope.clone(), kind, Timestamp::MAX)).await.unwrap();
         let held = world.accept("shop", |_| ()).await;
         world.accept("bakery", |_| ()).await;
         dispatch(&mut dispatcher, &world.clock).await;
         assert_eq!((world.provider("shop").calls(), world.provider("bakery").calls()), (0, 1), "{scope} {kind:?}");
 
-        world.holds.lift(LiftHold { tenant: tenant("shop"), scope, kind }).await.unwrap();
+        world.shared.holds.lift(LiftHold { tenant: tenant("shop"), scope, kind }).await.unwrap();
         dispatch(&mut dispatcher, &world.clock).await;
         assert_eq!(world.status("shop", held).await, MessageStatus::Accepted);
     }
@@ -33,10 +32,9 @@ async fn a_held_sender_sends_nothing_until_it_is_let_go_and_holds_up_nobody_else
 
 #[tokio::test]
 async fn a_hold_ends_by_itself_when_its_time_is_over() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let until = world.clock.now() + seconds(60);
-    world.holds.put(hold(&world, Scope::Sender(support()), HoldKind::Pause, until)).await.unwrap();
+    world.shared.holds.put(hold(&world, Scope::Sender(support()), HoldKind::Pause, until)).await.unwrap();
     world.accept("shop", |_| ()).await;
     let mut dispatcher = world.dispatcher();
     assert_eq!(dispatch(&mut dispatcher, &world.clock).await, Some(until), "it is looked at again then");
@@ -47,10 +45,9 @@ async fn a_hold_ends_by_itself_when_its_time_is_over() {
 
 #[tokio::test]
 async fn what_drains_is_sent() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     world.accept("shop", |_| ()).await;
-    world.holds.put(hold(&world, Scope::Tenant, HoldKind::Drain, Timestamp::MAX)).await.unwrap();
+    world.shared.holds.put(hold(&world, Scope::Tenant, HoldKind::Drain, Timestamp::MAX)).await.unwrap();
     dispatch(&mut world.dispatcher(), &world.clock).await;
     assert_eq!(world.provider("shop").calls(), 1);
 }

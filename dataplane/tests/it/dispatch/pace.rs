@@ -10,8 +10,7 @@ use crate::world::{World, dispatch};
 
 #[tokio::test]
 async fn a_scheduled_message_holds_up_nobody_and_leaves_at_its_time() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let at = world.clock.now() + seconds(3600);
     let later = world.accept("shop", |m| m.scheduled_at = Some(at)).await;
     let now = world.accept("shop", |_| ()).await;
@@ -29,8 +28,7 @@ async fn a_scheduled_message_holds_up_nobody_and_leaves_at_its_time() {
 
 #[tokio::test]
 async fn one_recipient_is_not_written_to_too_fast_and_no_other_waits_for_that() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     for _ in 0..47 {
         world.accept("shop", |m| m.priority = Priority::Authentication).await;
     }

@@ -1,66 +1,23 @@
 //! Promises about what rests after a failure: what the failure is about, and nothing else.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use dataplane::apply::{Applier, ApplyContext};
+use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::dispatch::{DispatchContext, Dispatcher};
-use dataplane::holds::Holds;
-use dataplane::store::hold::HoldKind;
-use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
+use dataplane::store::hold::{Hold, HoldKind, LiftHold};
 use messaging::clock::Clock;
-use messaging::content::{InboundContent, OutboundContent};
 use messaging::failure::FailureClass;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{InboundMessage, ProviderFailure, StatusUpdate, WebhookEvent};
+use messaging::provider::{ProviderMessage, SendOutcome, StatusUpdate, WebhookEvent};
 
-use super::{refused, seconds};
-use crate::world::{CUSTOMER, World, dispatch, support, tenant};
+use super::unsettled::logged;
+use super::{failure, refused, says, seconds};
+use crate::store::{inbound, update};
+use crate::world::{World, dispatch, reconcile};
 
 /// The customer writes, so that free-form text may be sent; and a message fails.
 async fn told(world: &World, context: &DispatchContext, failed: &str, class: FailureClass) {
-    let inbound = InboundMessage {
-        provider_message_id: "SM-in".into(),
-        from: CUSTOMER.parse().unwrap(),
-        from_user_id: None,
-        to: None,
-        profile_name: None,
-        content: InboundContent::Text { body: "hi".into() },
-        in_reply_to: None,
-        extra: BTreeMap::new(),
-    };
-    let failure = ProviderFailure { code: Some("1".into()), message: "no".into(), class };
-    let status = StatusUpdate {
-        provider_message_id: failed.into(),
-        attempt: None,
-        status: MessageStatus::Failed,
-        failure: Some(failure),
-        extra: BTreeMap::new(),
-    };
-    let events = vec![WebhookEvent::Inbound(inbound), WebhookEvent::Status(status)];
-    let now = world.clock.now();
-    let webhook = RecordWebhook {
-        tenant: tenant("shop"),
-        sender: support(),
-        id: "whk_1".into(),
-        received_at: now,
-        url: String::new(),
-        headers: "{}".into(),
-        body: serde_json::to_vec(&events).unwrap().into(),
-        dedupe_keys: dedupe_keys(&events),
-        left_to_others_at: now,
-    };
-    world.store.record_webhook(webhook).await.unwrap();
-    let (mut applier, _) = Applier::new(ApplyContext {
-        store: Arc::clone(&world.store),
-        configs: Arc::clone(&world.configs),
-        clock: Arc::clone(&world.clock) as _,
-        metrics: Arc::clone(&world.metrics),
-        brakes: Arc::clone(&context.brakes),
-        holds: Arc::clone(&world.holds),
-        ask_after: std::time::Duration::from_secs(600),
-    });
-    assert_eq!(applier.turn().await.unwrap(), 2);
+    let status = StatusUpdate { failure: Some(failure(class)), ..update(failed, None, MessageStatus::Failed) };
+    let events = vec![inbound("SM-in"), WebhookEvent::Status(status)];
+    world.hears("shop", events, Some(context)).await;
 }
 
 #[tokio::test]
@@ -68,18 +25,15 @@ async fn a_status_that_tells_of_a_template_stops_the_template_and_one_of_the_sen
     for (class, text_leaves) in
         [(FailureClass::Template, true), (FailureClass::Sender, false), (FailureClass::Request, true)]
     {
-        let world = World::new().await;
-        world.tenant("shop", |_| ());
+        let world = World::with_shop().await;
         let context = world.dispatching(|_| ());
         let mut dispatcher = Dispatcher::new(context.clone());
-        let first = world.accept("shop", |_| ()).await;
-        dispatch(&mut dispatcher, &world.clock).await;
-        let id = world.record("shop", first).await.message.provider_message_id.unwrap();
+        let (first, id) = world.hand_over(&mut dispatcher).await;
         told(&world, &context, &id, class).await;
         assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
 
         let template = world.accept("shop", |_| ()).await;
-        let text = world.accept("shop", |m| m.content = OutboundContent::Text { body: "hello".into() }).await;
+        let text = world.accept("shop", |m| m.content = says("hello")).await;
         dispatch(&mut dispatcher, &world.clock).await;
         let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
         assert_eq!(world.status("shop", template).await, left(class == FailureClass::Request), "{class:?}");
@@ -96,19 +50,15 @@ async fn a_status_that_tells_of_a_template_stops_the_template_and_one_of_the_sen
 #[tokio::test]
 async fn what_a_status_stops_rests_on_every_replica() {
     for (class, text_leaves) in [(FailureClass::Template, true), (FailureClass::Sender, false)] {
-        let world = World::new().await;
-        world.tenant("shop", |_| ());
-        let first = world.accept("shop", |_| ()).await;
+        let world = World::with_shop().await;
         let context = world.dispatching(|_| ());
-        dispatch(&mut Dispatcher::new(context.clone()), &world.clock).await;
-        let id = world.record("shop", first).await.message.provider_message_id.unwrap();
+        let (_, id) = world.hand_over(&mut Dispatcher::new(context.clone())).await;
         told(&world, &context, &id, class).await;
         let template = world.accept("shop", |_| ()).await;
-        let text = world.accept("shop", |m| m.content = OutboundContent::Text { body: "hello".into() }).await;
+        let text = world.accept("shop", |m| m.content = says("hello")).await;
         // It has brakes of its own, and asks the store what is held.
-        let holds = Arc::new(Holds::new(Arc::clone(&world.store), Arc::clone(&world.clock) as _));
-        holds.refresh().await.unwrap();
-        let mut other = Dispatcher::new(DispatchContext { holds, ..world.dispatching(|_| ()) });
+        let shared = world.replica().await;
+        let mut other = Dispatcher::new(DispatchContext { shared, ..world.dispatching(|_| ()) });
         dispatch(&mut other, &world.clock).await;
         let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
         assert_eq!(world.status("shop", template).await, left(false), "{class:?}");
@@ -122,8 +72,7 @@ async fn what_a_status_stops_rests_on_every_replica() {
 #[tokio::test]
 async fn what_an_answer_stops_rests_on_every_replica_and_is_written_once() {
     for class in [FailureClass::Template, FailureClass::Sender] {
-        let world = World::new().await;
-        world.tenant("shop", |_| ());
+        let world = World::with_shop().await;
         for _ in 0..3 {
             world.accept("shop", |_| ()).await;
         }
@@ -131,11 +80,88 @@ async fn what_an_answer_stops_rests_on_every_replica_and_is_written_once() {
         provider.will_answer((0..3).map(|_| refused(class, "1", None)).collect::<Vec<_>>());
         dispatch(&mut world.dispatcher(), &world.clock).await;
         let calls = provider.calls();
-        let held = world.store.holds(world.clock.now()).await.unwrap();
+        let held = world.shared.store.holds(world.clock.now()).await.unwrap();
         assert_eq!(held.len(), 1, "{held:?}");
         assert_eq!((held[0].kind, held[0].until), (HoldKind::Breaker, world.clock.now() + seconds(60)));
         let waits = world.accept("shop", |_| ()).await;
         dispatch(&mut world.dispatcher(), &world.clock).await;
         assert_eq!((provider.calls(), world.status("shop", waits).await), (calls, MessageStatus::Queued), "{class:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_operator_lets_go_on_leaves_at_once_also_from_the_replica_that_stopped_it() {
+    for class in [FailureClass::Template, FailureClass::Sender] {
+        for is_told_by_a_status in [false, true] {
+            let world = World::with_shop().await;
+            let context = world.dispatching(|_| ());
+            let mut dispatcher = Dispatcher::new(context.clone());
+            if is_told_by_a_status {
+                let (_, id) = world.hand_over(&mut dispatcher).await;
+                told(&world, &context, &id, class).await;
+            } else {
+                world.provider("shop").will_answer([refused(class, "1", None)]);
+                world.accept("shop", |_| ()).await;
+                dispatch(&mut dispatcher, &world.clock).await;
+            }
+            let waits = world.accept("shop", |_| ()).await;
+            dispatch(&mut dispatcher, &world.clock).await;
+            assert_eq!(world.status("shop", waits).await, MessageStatus::Queued, "{class:?}");
+
+            // By another replica, as far as this one is concerned.
+            let Hold { tenant, scope, kind, .. } = world.shared.store.holds(world.clock.now()).await.unwrap().remove(0);
+            world.shared.store.lift_hold(LiftHold { tenant, scope, kind }).await.unwrap();
+            world.shared.holds.refresh().await.unwrap();
+            let leaves = world.accept("shop", |_| ()).await;
+            dispatch(&mut dispatcher, &world.clock).await;
+            assert_eq!(world.status("shop", leaves).await, MessageStatus::Accepted, "{class:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_was_told_before_its_message_was_known_stops_what_it_is_about_once_it_is() {
+    for class in [FailureClass::Template, FailureClass::Sender] {
+        for way in ["the answer", "a callback", "the provider's log"] {
+            let (world, early) = (World::with_shop().await, "SM-early");
+            let (provider, context) = (world.provider("shop"), world.dispatching(|_| ()));
+            let mut dispatcher = Dispatcher::new(context.clone());
+            provider.will_answer([if way == "the answer" {
+                SendOutcome::Accepted { provider_message_id: early.into(), status: MessageStatus::Accepted }
+            } else {
+                SendOutcome::Ambiguous { reason: "timed out".into() }
+            }]);
+            let first = world.accept("shop", |_| ()).await;
+            if way != "the answer" {
+                dispatch(&mut dispatcher, &world.clock).await;
+                world.clock.advance(seconds(61));
+            }
+            told(&world, &context, early, class).await;
+            match way {
+                "a callback" => {
+                    let attempt = world.record("shop", first).await.message.attempt;
+                    let status = WebhookEvent::Status(update(early, attempt, MessageStatus::Sent));
+                    world.hears("shop", vec![status], Some(&context)).await;
+                }
+                "the provider's log" => {
+                    let at = world.clock.now() - seconds(60);
+                    provider
+                        .log
+                        .lock()
+                        .unwrap()
+                        .push(ProviderMessage { created_at: Some(at), ..logged(&world, early) });
+                    reconcile(&mut Reconciler::new(context.clone())).await;
+                }
+                _ => drop(dispatch(&mut dispatcher, &world.clock).await),
+            }
+            assert_eq!(world.status("shop", first).await, MessageStatus::Failed, "{way}");
+
+            let template = world.accept("shop", |_| ()).await;
+            let text = world.accept("shop", |m| m.content = says("hello")).await;
+            dispatch(&mut dispatcher, &world.clock).await;
+            let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
+            assert_eq!(world.status("shop", template).await, left(false), "{class:?} by {way}");
+            assert_eq!(world.status("shop", text).await, left(class == FailureClass::Template), "{class:?} by {way}");
+        }
     }
 }

@@ -1,23 +1,21 @@
 //! Promises about messages whose fate no answer and no callback told: asked for, never guessed, and
 //! sent again only where that was asked for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane::apply::{Applier, ApplyContext};
 use dataplane::budget::Budget;
 use dataplane::dispatch::Dispatcher;
-use dataplane::dispatch::brakes::Brakes;
 use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::store::message::OnUnconfirmed;
-use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
 use messaging::clock::Clock;
-use messaging::content::{InboundContent, OutboundContent};
 use messaging::failure::FailureClass;
+use messaging::id::MessageId;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{Direction, InboundMessage, ProviderFailure, ProviderMessage, SendOutcome, WebhookEvent};
+use messaging::provider::{Direction, ProviderFailure, ProviderMessage, SendOutcome};
 
-use super::seconds;
+use super::{failure, says, seconds};
+use crate::fake::FakeProvider;
+use crate::store::inbound;
 use crate::world::{CUSTOMER, World, config_of, dispatch, reconcile, support, tenant};
 
 fn lost() -> SendOutcome {
@@ -25,7 +23,7 @@ fn lost() -> SendOutcome {
 }
 
 /// What the provider's log says of a message to [`CUSTOMER`] that it took a second ago.
-fn logged(world: &World, id: &str) -> ProviderMessage {
+pub(super) fn logged(world: &World, id: &str) -> ProviderMessage {
     ProviderMessage {
         provider_message_id: id.into(),
         direction: Direction::Outbound,
@@ -39,15 +37,20 @@ fn logged(world: &World, id: &str) -> ProviderMessage {
     }
 }
 
-#[tokio::test]
-async fn an_ambiguous_attempt_is_never_sent_again_and_ends_when_the_log_has_nothing() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+/// A message of which the provider never said whether it took it.
+async fn lost_message() -> (World, Arc<FakeProvider>, MessageId) {
+    let world = World::with_shop().await;
     let id = world.accept("shop", |_| ()).await;
     let provider = world.provider("shop");
     provider.will_answer([lost()]);
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    (world, provider, id)
+}
+
+#[tokio::test]
+async fn an_ambiguous_attempt_is_never_sent_again_and_ends_when_the_log_has_nothing() {
+    let (world, provider, id) = lost_message().await;
     let (mut dispatcher, mut reconciler) = (world.dispatcher(), world.reconciler());
-    dispatch(&mut dispatcher, &world.clock).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed);
     let begun = world.clock.now();
     while world.clock.now() < begun + seconds(15 * 60) {
@@ -64,8 +67,7 @@ async fn an_ambiguous_attempt_is_never_sent_again_and_ends_when_the_log_has_noth
 
 #[tokio::test]
 async fn what_its_tenant_would_rather_have_twice_than_not_at_all_is_sent_again_once_the_log_has_nothing() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let provider = world.provider("shop");
     provider.will_answer([lost(), lost()]);
     let resent = world.accept("shop", |message| message.on_unconfirmed = OnUnconfirmed::Resend).await;
@@ -97,8 +99,7 @@ async fn what_its_tenant_would_rather_have_twice_than_not_at_all_is_sent_again_o
 
 #[tokio::test]
 async fn what_the_log_has_is_not_sent_again_whoever_asked_for_it() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let provider = world.provider("shop");
     provider.will_answer([lost()]);
     let id = world.accept("shop", |message| message.on_unconfirmed = OnUnconfirmed::Resend).await;
@@ -116,12 +117,7 @@ async fn what_the_log_has_is_not_sent_again_whoever_asked_for_it() {
 
 #[tokio::test]
 async fn a_lost_answer_is_settled_by_the_providers_log() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
-    let id = world.accept("shop", |_| ()).await;
-    let provider = world.provider("shop");
-    provider.will_answer([lost()]);
-    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let (world, provider, id) = lost_message().await;
     provider.log.lock().unwrap().push(logged(&world, "SM-found"));
     world.clock.advance(seconds(61));
     reconcile(&mut world.reconciler()).await;
@@ -134,14 +130,11 @@ async fn a_lost_answer_is_settled_by_the_providers_log() {
 
 #[tokio::test]
 async fn what_belongs_to_another_message_is_not_taken_for_a_lost_one() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let provider = world.provider("shop");
     // Two of the same words to the same customer: one accepted, one lost.
-    let known = world.accept("shop", |_| ()).await;
     let mut dispatcher = world.dispatcher();
-    dispatch(&mut dispatcher, &world.clock).await;
-    let known_id = world.record("shop", known).await.message.provider_message_id.unwrap();
+    let (_, known_id) = world.hand_over(&mut dispatcher).await;
     provider.will_answer([lost()]);
     let unknown = world.accept("shop", |_| ()).await;
     dispatch(&mut dispatcher, &world.clock).await;
@@ -162,50 +155,13 @@ async fn wait_it_out(world: &World) {
 
 /// The customer writes, so that free-form text may be sent.
 async fn opens_window(world: &World, name: &str) {
-    let now = world.clock.now();
-    let message = InboundMessage {
-        provider_message_id: format!("SM-{}", now.as_second()),
-        from: CUSTOMER.parse().unwrap(),
-        from_user_id: None,
-        to: None,
-        profile_name: None,
-        content: InboundContent::Text { body: "hi".into() },
-        in_reply_to: None,
-        extra: BTreeMap::new(),
-    };
-    let events = vec![WebhookEvent::Inbound(message)];
-    let webhook = RecordWebhook {
-        tenant: tenant(name),
-        sender: support(),
-        id: format!("whk_{name}"),
-        received_at: now,
-        url: String::new(),
-        headers: "{}".into(),
-        body: serde_json::to_vec(&events).unwrap().into(),
-        dedupe_keys: dedupe_keys(&events),
-        left_to_others_at: world.clock.now(),
-    };
-    world.store.record_webhook(webhook).await.unwrap();
-    let (mut applier, _) = Applier::new(ApplyContext {
-        store: Arc::clone(&world.store),
-        configs: Arc::clone(&world.configs),
-        clock: Arc::clone(&world.clock) as _,
-        metrics: Arc::clone(&world.metrics),
-        brakes: Arc::new(Brakes::new(Arc::clone(&world.metrics))),
-        holds: Arc::clone(&world.holds),
-        ask_after: std::time::Duration::from_secs(600),
-    });
-    applier.turn().await.unwrap();
-}
-
-fn says(body: &str) -> OutboundContent {
-    OutboundContent::Text { body: body.into() }
+    let id = format!("SM-{}", world.clock.now().as_second());
+    world.hears(name, vec![inbound(&id)], None).await;
 }
 
 #[tokio::test]
 async fn of_two_lost_messages_of_the_same_words_none_is_told_the_others_fate() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let provider = world.provider("shop");
     provider.will_answer([lost(), lost()]);
     let ids = [world.accept("shop", |_| ()).await, world.accept("shop", |_| ()).await];
@@ -222,8 +178,7 @@ async fn of_two_lost_messages_of_the_same_words_none_is_told_the_others_fate() {
 
 #[tokio::test]
 async fn two_lost_messages_of_different_words_each_find_their_own() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let provider = world.provider("shop");
     opens_window(&world, "shop").await;
     provider.will_answer([lost(), lost()]);
@@ -244,12 +199,7 @@ async fn two_lost_messages_of_different_words_each_find_their_own() {
 
 #[tokio::test]
 async fn a_template_is_not_taken_for_another_that_its_customer_got_at_the_same_time() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
-    let id = world.accept("shop", |_| ()).await;
-    let provider = world.provider("shop");
-    provider.will_answer([lost()]);
-    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let (world, provider, id) = lost_message().await;
     let other = ProviderMessage { body: Some("Your code is 1234".into()), ..logged(&world, "SM-other") };
     provider.log.lock().unwrap().push(other);
     wait_it_out(&world).await;
@@ -261,12 +211,7 @@ async fn a_template_is_not_taken_for_another_that_its_customer_got_at_the_same_t
 
 #[tokio::test]
 async fn what_came_after_the_call_was_given_up_is_not_taken_for_it() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
-    let id = world.accept("shop", |_| ()).await;
-    let provider = world.provider("shop");
-    provider.will_answer([lost()]);
-    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let (world, provider, id) = lost_message().await;
     world.clock.advance(seconds(60));
     provider.log.lock().unwrap().push(logged(&world, "SM-later"));
     world.clock.advance(seconds(15 * 60));
@@ -277,8 +222,7 @@ async fn what_came_after_the_call_was_given_up_is_not_taken_for_it() {
 
 #[tokio::test]
 async fn what_another_tenant_of_the_account_sent_is_not_taken_for_a_lost_message() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let account = config_of(&world, "shop").senders[&support()].provider.account_key().to_owned();
     world.tenant("club", |sender| sender["provider"]["twilio"]["accountSid"] = account.as_str().into());
     let provider = world.provider("shop");
@@ -298,12 +242,7 @@ async fn what_another_tenant_of_the_account_sent_is_not_taken_for_a_lost_message
 
 #[tokio::test]
 async fn when_two_of_the_log_could_be_it_neither_is_guessed() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
-    let id = world.accept("shop", |_| ()).await;
-    let provider = world.provider("shop");
-    provider.will_answer([lost()]);
-    dispatch(&mut world.dispatcher(), &world.clock).await;
+    let (world, provider, id) = lost_message().await;
     provider.log.lock().unwrap().extend([logged(&world, "SM-1"), logged(&world, "SM-2")]);
     let mut reconciler = world.reconciler();
     world.clock.advance(seconds(20 * 60));
@@ -317,12 +256,9 @@ async fn when_two_of_the_log_could_be_it_neither_is_guessed() {
 
 #[tokio::test]
 async fn a_lost_webhook_is_made_good_by_asking_for_the_message() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
-    let id = world.accept("shop", |_| ()).await;
+    let world = World::with_shop().await;
     let provider = world.provider("shop");
-    dispatch(&mut world.dispatcher(), &world.clock).await;
-    let provider_id = world.record("shop", id).await.message.provider_message_id.unwrap();
+    let (id, provider_id) = world.hand_over(&mut world.dispatcher()).await;
     let delivered = ProviderMessage { status: MessageStatus::Delivered, ..logged(&world, &provider_id) };
     provider.log.lock().unwrap().push(delivered);
     let mut reconciler = world.reconciler();
@@ -335,13 +271,10 @@ async fn a_lost_webhook_is_made_good_by_asking_for_the_message() {
 
 #[tokio::test]
 async fn a_failure_that_only_the_providers_log_tells_suppresses_its_recipient() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
-    let first = world.accept("shop", |_| ()).await;
+    let world = World::with_shop().await;
     let provider = world.provider("shop");
     let mut dispatcher = world.dispatcher();
-    dispatch(&mut dispatcher, &world.clock).await;
-    let provider_id = world.record("shop", first).await.message.provider_message_id.unwrap();
+    let (first, provider_id) = world.hand_over(&mut dispatcher).await;
     let failure = ProviderFailure {
         code: Some("21610".into()),
         message: "the recipient has opted out".into(),
@@ -353,7 +286,7 @@ async fn a_failure_that_only_the_providers_log_tells_suppresses_its_recipient() 
     world.clock.advance(seconds(601));
     reconcile(&mut world.reconciler()).await;
     assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
-    let contact = world.store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap();
+    let contact = world.shared.store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap();
     assert!(contact.state.suppression.is_some());
     let second = world.accept("shop", |_| ()).await;
     dispatch(&mut dispatcher, &world.clock).await;
@@ -364,17 +297,16 @@ async fn a_failure_that_only_the_providers_log_tells_suppresses_its_recipient() 
 #[tokio::test]
 async fn a_failure_of_the_sender_that_only_the_log_tells_stops_the_sender_and_one_of_a_template_the_template() {
     for (class, others) in [(FailureClass::Sender, "sender_stopped"), (FailureClass::Template, "template_stopped")] {
-        let world = World::new().await;
-        world.tenant("shop", |_| ());
+        let world = World::with_shop().await;
         let provider = world.provider("shop");
         let context = world.dispatching(|_| ());
         let mut dispatcher = Dispatcher::new(context.clone());
-        let first = world.accept("shop", |_| ()).await;
-        dispatch(&mut dispatcher, &world.clock).await;
-        let provider_id = world.record("shop", first).await.message.provider_message_id.unwrap();
-        let failure = ProviderFailure { code: Some("1".into()), message: "no".into(), class };
-        let failed =
-            ProviderMessage { status: MessageStatus::Failed, failure: Some(failure), ..logged(&world, &provider_id) };
+        let (first, provider_id) = world.hand_over(&mut dispatcher).await;
+        let failed = ProviderMessage {
+            status: MessageStatus::Failed,
+            failure: Some(failure(class)),
+            ..logged(&world, &provider_id)
+        };
         provider.log.lock().unwrap().push(failed);
         world.clock.advance(seconds(601));
         reconcile(&mut Reconciler::new(context)).await;
@@ -387,15 +319,14 @@ async fn a_failure_of_the_sender_that_only_the_log_tells_stops_the_sender_and_on
         assert_eq!(world.status("shop", template).await, MessageStatus::Queued, "{class:?}");
         let stopped = if class == FailureClass::Sender { MessageStatus::Queued } else { MessageStatus::Accepted };
         assert_eq!(world.status("shop", text).await, stopped, "{class:?}");
-        let metrics = world.metrics.render().unwrap();
+        let metrics = world.shared.metrics.render().unwrap();
         assert!(!metrics.contains(&format!(r#"whatsapp_deferred_total{{reason="{others}"}} 0"#)), "{metrics}");
     }
 }
 
 #[tokio::test]
 async fn what_finds_no_budget_is_asked_about_later_and_not_lost() {
-    let world = World::new().await;
-    world.tenant("shop", |_| ());
+    let world = World::with_shop().await;
     let provider = world.provider("shop");
     let mut ids = Vec::new();
     for n in 0..5 {

@@ -35,14 +35,8 @@ impl Operators {
             config["senders"]["sales"]["phoneNumber"] = json!("+14155550199");
         });
         listeners.tenant("bakery", |_| ());
-        let context = Arc::new(AdminContext {
-            store: Arc::clone(&listeners.database.store) as _,
-            holds: Arc::clone(&listeners.holds),
-            configs: Arc::clone(&listeners.configs),
-            clock: Arc::clone(&listeners.clock) as _,
-            metrics: Arc::clone(&listeners.metrics),
-            draining: Arc::new(AtomicBool::new(false)),
-        });
+        let draining = Arc::new(AtomicBool::new(false));
+        let context = Arc::new(AdminContext { shared: listeners.shared.clone(), draining });
         Self { admin: admin::router(context).layer(MockConnectInfo(address)), listeners }
     }
 
@@ -98,7 +92,7 @@ async fn a_paused_sender_accepts_messages_and_hands_none_over_until_it_goes_on()
 
     let held = |sender: &str| {
         let sender = sender.parse().unwrap();
-        operators.listeners.holds.blocks_dispatch(&tenant("shop"), &sender, operators.now()).is_some()
+        operators.listeners.shared.holds.blocks_dispatch(&tenant("shop"), &sender, operators.now()).is_some()
     };
     assert!(held("support") && !held("sales"));
     operators.queued("support").await;
@@ -122,7 +116,7 @@ async fn what_drains_takes_no_new_message_and_says_when_to_come_back() {
     assert_eq!(refused.problem(StatusCode::SERVICE_UNAVAILABLE), []);
     assert_eq!(refused.json()["type"], "urn:whatsapp-operator:problem:draining");
     assert_eq!(refused.headers["retry-after"], "60");
-    let holds = &operators.listeners.holds;
+    let holds = &operators.listeners.shared.holds;
     assert!(holds.blocks_dispatch(&tenant("shop"), &support(), operators.now()).is_none(), "what is queued is sent");
 
     let until = operators.now() + SignedDuration::from_secs(5);
@@ -185,7 +179,7 @@ async fn a_purge_cancels_what_is_queued_and_leaves_alone_what_is_being_handed_ov
     assert_eq!(operators.listeners.count(r#"whatsapp_messages_total{status="canceled"}"#), 120);
 
     // Also of a tenant that is gone, whose messages would wait for ever.
-    operators.listeners.configs.remove(&tenant("shop"));
+    operators.listeners.shared.configs.remove(&tenant("shop"));
     assert_eq!(purge(SHOP).await, json!({ "canceled": 1, "more": false }));
 }
 

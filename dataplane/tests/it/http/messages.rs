@@ -255,19 +255,11 @@ async fn consent_is_asked_for_where_the_sender_needs_it() {
 #[tokio::test]
 async fn before_the_configs_are_known_everybody_is_asked_to_come_back() {
     let listeners = Listeners::new().await;
-    let metrics = Arc::new(Metrics::new().unwrap());
     let client = providers::http_client(HttpSettings::default()).unwrap();
     let connect = move |account: &ProviderAccount| providers::connect(account, &client);
-    let configs = Arc::new(Configs::new(Arc::new(connect), Arc::clone(&metrics)));
-    let context = Arc::new(HttpContext {
-        fresh: None,
-        store: Arc::clone(&listeners.database.store) as _,
-        holds: Arc::clone(&listeners.holds),
-        configs: Arc::clone(&configs),
-        clock: Arc::clone(&listeners.clock) as _,
-        metrics: Arc::clone(&metrics),
-        authenticator: Authenticator::new(configs, None, metrics),
-    });
+    let store = Arc::clone(&listeners.database.store);
+    let (Shared { configs, clock, metrics, .. }, _) = shared(Arc::clone(&store) as _, Arc::new(connect));
+    let context = Arc::new(WebhookContext { fresh: None, store, configs, clock, metrics });
     let hook = Request::post("/webhooks/shop/support/twilio/inbound").body(Body::empty()).unwrap();
     let answer = Answer::of(dataplane::http::webhooks(context).oneshot(hook).await.unwrap()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "a 404 would tell the provider to give up");

@@ -16,11 +16,10 @@ use axum::body::Body;
 use axum::response::Response;
 use dataplane::apply::{Applier, ApplyContext};
 use dataplane::auth::Authenticator;
-use dataplane::config::{Applied, Configs};
+use dataplane::config::Applied;
 use dataplane::dispatch::brakes::Brakes;
-use dataplane::holds::Holds;
-use dataplane::http::{self as listeners, HttpContext};
-use dataplane::metrics::Metrics;
+use dataplane::http::{self as listeners, ApiContext, WebhookContext};
+use dataplane::shared::Shared;
 use dataplane::store::Store;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -32,15 +31,14 @@ use tower::ServiceExt;
 use crate::config::{bytes, tenant_json};
 use crate::fake::DrivenClock;
 use crate::store::Sqlite;
-use crate::world::tenant;
+use crate::world::{shared, tenant};
 
 /// The data plane's routers with the real adapter, and nothing that dispatches or publishes.
 pub(crate) struct Listeners {
     pub(crate) database: Sqlite,
+    pub(crate) shared: Shared,
+    /// The one of [`Self::shared`].
     pub(crate) clock: Arc<DrivenClock>,
-    pub(crate) configs: Arc<Configs>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) holds: Arc<Holds>,
     pub(crate) api: Router,
     pub(crate) webhooks: Router,
 }
@@ -52,25 +50,21 @@ impl Listeners {
 
     /// As [`Self::new`], over what is in a database.
     pub(crate) fn over(database: Sqlite) -> Self {
-        let metrics = Arc::new(Metrics::new().unwrap());
         let client = providers::http_client(HttpSettings::default()).unwrap();
         let connect = move |account: &ProviderAccount| providers::connect(account, &client);
-        let configs = Arc::new(Configs::new(Arc::new(connect), Arc::clone(&metrics)));
+        let (shared, clock) = shared(Arc::clone(&database.store) as _, Arc::new(connect));
+        let Shared { configs, metrics, .. } = shared.clone();
         configs.mark_ready();
-        let clock = DrivenClock::new();
-        let store: Arc<dyn Store> = Arc::clone(&database.store) as _;
-        let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
-        let context = Arc::new(HttpContext {
+        let webhooks = listeners::webhooks(Arc::new(WebhookContext {
             fresh: None,
-            store,
-            holds: Arc::clone(&holds),
+            store: Arc::clone(&database.store) as _,
             configs: Arc::clone(&configs),
             clock: Arc::clone(&clock) as _,
             metrics: Arc::clone(&metrics),
-            authenticator: Authenticator::new(Arc::clone(&configs), None, Arc::clone(&metrics)),
-        });
-        let (api, webhooks) = (listeners::api(Arc::clone(&context)), listeners::webhooks(context));
-        Self { database, clock, configs, metrics, holds, api, webhooks }
+        }));
+        let authenticator = Authenticator::new(configs, None, metrics);
+        let api = listeners::api(Arc::new(ApiContext { shared: shared.clone(), authenticator }));
+        Self { database, shared, clock, api, webhooks }
     }
 
     /// A tenant whose API key is `key-of-<name>`, with the template `hello` and one sender `support`. `change` edits it.
@@ -84,18 +78,14 @@ impl Listeners {
             }},
         }});
         change(&mut config);
-        assert_eq!(self.configs.apply(&tenant(name), &bytes(&config)), Applied::New);
+        assert_eq!(self.shared.configs.apply(&tenant(name), &bytes(&config)), Applied::New);
     }
 
     /// Lets everything in the log take effect.
     pub(crate) async fn apply(&self) {
         let context = ApplyContext {
-            store: Arc::clone(&self.database.store) as _,
-            configs: Arc::clone(&self.configs),
-            clock: Arc::clone(&self.clock) as _,
-            metrics: Arc::clone(&self.metrics),
-            brakes: Arc::new(Brakes::new(Arc::clone(&self.metrics))),
-            holds: Arc::clone(&self.holds),
+            shared: self.shared.clone(),
+            brakes: Arc::new(Brakes::new(Arc::clone(&self.shared.metrics))),
             ask_after: std::time::Duration::from_secs(600),
         };
         let (mut applier, _) = Applier::new(context);
@@ -133,7 +123,7 @@ impl Listeners {
     }
 
     pub(crate) fn count(&self, line: &str) -> u64 {
-        let text = self.metrics.render().unwrap();
+        let text = self.shared.metrics.render().unwrap();
         let value = text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_else(|| panic!("no {line} in\n{text}"));
         value.trim().parse().unwrap()
     }

@@ -23,7 +23,6 @@ use dataplane::store::queue::{
 };
 use dataplane::store::webhook::{
     Applied, ApplyEvent, ClaimUnapplied, Consequence, Received, RecordWebhook, Recorded, WaitingEvent, dedupe_key,
-    dedupe_keys,
 };
 use dataplane::store::{PostgresUrl, SqlStore, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -218,7 +217,7 @@ pub(crate) async fn finish(
     result: AttemptResult,
 ) -> Fenced {
     let (claim, now, sinks) = (claim.reference(), at(now), sinks());
-    store.finish_attempt(FinishAttempt { claim, attempt, now, result, suppress: None, sinks }).await.unwrap()
+    store.finish_attempt(FinishAttempt { claim, attempt, now, result, suppress: None, sinks }).await.unwrap().answer
 }
 
 /// Finishes an attempt that is still held.
@@ -275,17 +274,7 @@ pub(crate) fn update(provider_message_id: &str, attempt: Option<AttemptId>, stat
 }
 
 pub(crate) fn webhook(seconds: i64, events: Vec<WebhookEvent>) -> RecordWebhook {
-    RecordWebhook {
-        tenant: tenant(),
-        sender: sender(),
-        id: MessageId::new(at(seconds), &rand::random()).to_string(),
-        received_at: at(seconds),
-        url: "https://hooks.example/".into(),
-        headers: "{}".into(),
-        body: serde_json::to_vec(&events).unwrap().into(),
-        dedupe_keys: dedupe_keys(&events),
-        left_to_others_at: at(seconds),
-    }
+    crate::world::webhook(&tenant(), at(seconds), events)
 }
 
 pub(crate) async fn record(store: &dyn Store, seconds: i64, event: WebhookEvent) -> Recorded {
@@ -330,7 +319,7 @@ pub(crate) async fn unapplied(store: &dyn Store) -> Vec<WaitingEvent> {
 pub(crate) async fn apply_all(store: &dyn Store) -> Vec<Applied> {
     let mut applied = Vec::new();
     for logged in unapplied(store).await {
-        applied.push(store.apply_event(consequence(&logged)).await.unwrap());
+        applied.push(store.apply_event(consequence(&logged)).await.unwrap().answer);
     }
     applied
 }

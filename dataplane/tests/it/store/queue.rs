@@ -222,7 +222,7 @@ async fn an_ended_attempt_suppresses_its_recipient(store: &dyn Store) {
         suppress: Some(suppression()),
         sinks: sinks(),
     };
-    assert_eq!(store.finish_attempt(finish).await.unwrap(), Fenced::Done);
+    assert_eq!(store.finish_attempt(finish).await.unwrap().answer, Fenced::Done);
     assert_eq!(status(store, claim.message.id).await, Rejected);
     let contact = store.contact(&tenant(), &sender(), &customer()).await.unwrap();
     assert_eq!(contact.state.suppression, Some(suppression()));
@@ -234,7 +234,11 @@ async fn unsettled(store: &dyn Store, now: i64) -> Vec<Unsettled> {
 }
 
 async fn settle(store: &dyn Store, unsettled: &Unsettled, now: i64, settlement: Settlement) -> Fenced {
-    store.settle(Settle { claim: unsettled.reference(), now: at(now), settlement, sinks: sinks() }).await.unwrap()
+    store
+        .settle(Settle { claim: unsettled.reference(), now: at(now), settlement, sinks: sinks() })
+        .await
+        .unwrap()
+        .answer
 }
 
 async fn what_was_found_out_settles_a_message_and_adopts_what_waited(store: &dyn Store) {

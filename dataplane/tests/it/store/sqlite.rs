@@ -1,6 +1,6 @@
 //! What only a store in a file and of this process can show: group commit, its bounds, and a crash at any moment.
 
-use dataplane::store::{SqlStore, Store, StoreError, Writers};
+use dataplane::store::{SqlStore, Store, StoreError, WebhookLog, Writers};
 use futures::future::{join, join_all};
 use messaging::lifecycle::MessageStatus::{Queued, Submitted};
 

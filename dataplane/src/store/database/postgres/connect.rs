@@ -38,12 +38,38 @@ impl fmt::Debug for Target {
 }
 
 /// Whether the server keeps what it says is committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::store) struct Durability {
     /// The settings that are not as they should be, as `name = value`.
     pub(in crate::store) narrowed_by: Vec<String>,
+    /// The setting because of which a commit does not wait until the standbys that are named have it on their disks.
+    pub(in crate::store) failover_narrowed_by: Option<String>,
     /// Standbys that must confirm each commit; empty when there are none.
     pub(in crate::store) synchronous_standbys: String,
+}
+
+impl Durability {
+    /// Of settings by their names.
+    fn of(settings: &[(String, String)]) -> Self {
+        let mut durability = Self::default();
+        for (name, setting) in settings {
+            match (name.as_str(), setting.as_str()) {
+                ("synchronous_standby_names", standbys) => durability.synchronous_standbys = standbys.to_owned(),
+                ("fsync" | "full_page_writes" | "synchronous_commit", "off") => {
+                    durability.narrowed_by.push(format!("{name} = {setting}"));
+                }
+                _ => {}
+            }
+            if name == "synchronous_commit" && !matches!(setting.as_str(), "on" | "remote_apply") {
+                durability.failover_narrowed_by = Some(format!("{name} = {setting}"));
+            }
+        }
+        if durability.synchronous_standbys.is_empty() {
+            // Nobody is waited for, whatever is set.
+            durability.failover_narrowed_by = None;
+        }
+        durability
+    }
 }
 
 impl Target {
@@ -111,18 +137,11 @@ impl Link {
     pub(in crate::store) async fn durability(&self) -> Result<Durability, StoreError> {
         let sql = "SELECT name, setting FROM pg_settings
              WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'synchronous_standby_names') ORDER BY name";
-        let mut durability = Durability { narrowed_by: Vec::new(), synchronous_standbys: String::new() };
+        let mut settings = Vec::new();
         for row in self.client.query(sql, &[]).await.map_err(failed)? {
-            let (name, setting): (&str, &str) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-            match (name, setting) {
-                ("synchronous_standby_names", standbys) => durability.synchronous_standbys = standbys.to_owned(),
-                ("fsync" | "full_page_writes" | "synchronous_commit", "off") => {
-                    durability.narrowed_by.push(format!("{name} = {setting}"));
-                }
-                _ => {}
-            }
+            settings.push((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?));
         }
-        Ok(durability)
+        Ok(Durability::of(&settings))
     }
 }
 
@@ -136,4 +155,49 @@ pub(super) fn failed(error: tokio_postgres::Error) -> StoreError {
             format!("{error}{cause}")
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn durability(changed: &[(&str, &str)]) -> Durability {
+        let mut settings = Vec::new();
+        for (name, usual) in [
+            ("fsync", "on"),
+            ("full_page_writes", "on"),
+            ("synchronous_commit", "on"),
+            ("synchronous_standby_names", ""),
+        ] {
+            let setting = changed.iter().find(|(changed, _)| *changed == name).map_or(usual, |(_, setting)| setting);
+            settings.push((name.to_owned(), setting.to_owned()));
+        }
+        Durability::of(&settings)
+    }
+
+    #[test]
+    fn what_is_lost_with_a_crash_narrows_the_promise() {
+        assert_eq!(durability(&[]).narrowed_by, [""; 0]);
+        for name in ["fsync", "full_page_writes", "synchronous_commit"] {
+            assert_eq!(durability(&[(name, "off")]).narrowed_by, [format!("{name} = off")]);
+        }
+    }
+
+    #[test]
+    fn where_standbys_are_named_a_commit_that_does_not_wait_for_their_disks_narrows_the_promise_for_a_failover() {
+        for (setting, standbys, narrowed) in [
+            ("local", "FIRST 1 (b)", true),
+            ("remote_write", "FIRST 1 (b)", true),
+            ("off", "FIRST 1 (b)", true),
+            ("on", "FIRST 1 (b)", false),
+            ("remote_apply", "FIRST 1 (b)", false),
+            // There is nobody to wait for, which is told otherwise.
+            ("local", "", false),
+            ("remote_write", "", false),
+        ] {
+            let durability = durability(&[("synchronous_commit", setting), ("synchronous_standby_names", standbys)]);
+            let expected = narrowed.then(|| format!("synchronous_commit = {setting}"));
+            assert_eq!(durability.failover_narrowed_by, expected, "{setting} with {standbys:?}");
+        }
+    }
 }

@@ -1,0 +1,26 @@
+//! What statuses told before their message was known by the provider's id, and that counts from the write on by which it
+//! is.
+
+use jiff::Timestamp;
+use messaging::failure::FailureClass;
+
+/// An answer, and the failures of the statuses that had waited for this write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopting<T> {
+    pub answer: T,
+    /// Of the message that was written.
+    pub failures: Vec<AdoptedFailure>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdoptedFailure {
+    pub class: FailureClass,
+    /// When its status was received.
+    pub told_at: Timestamp,
+}
+
+impl<T> From<T> for Adopting<T> {
+    fn from(answer: T) -> Self {
+        Self { answer, failures: Vec::new() }
+    }
+}
