@@ -53,8 +53,6 @@ pub struct WebhookContext {
     pub metrics: Arc<Metrics>,
 }
 
-/// By the name that the webhooks' handlers know.
-
 /// What tenants' requests need of the rest of the process.
 pub struct ApiContext {
     pub shared: Shared,

@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use messaging::address::Address;
 use messaging::clock::after;
 use messaging::id::{AttemptId, SenderName, TenantId};
-use messaging::provider::{Headers, InboundMessage, WebhookEvent, WebhookKind, WebhookRequest};
+use messaging::provider::{Headers, InboundMessage, WebhookEvent, WebhookKind, WebhookRejected, WebhookRequest};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use uuid::fmt::Simple;
 
@@ -31,29 +31,26 @@ const NO_REPLY: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
 pub(super) async fn inbound(
     State(context): State<Arc<WebhookContext>>,
     Path((namespace, sender)): Path<(String, String)>,
-    parts: Parts,
-    body: Body,
+    request: Request,
 ) -> Response {
-    take(&context, &namespace, &sender, WebhookKind::Inbound, &parts, body).await
+    take(&context, &namespace, &sender, WebhookKind::Inbound, request).await
 }
 
 pub(super) async fn status(
     State(context): State<Arc<WebhookContext>>,
     Path((namespace, sender)): Path<(String, String)>,
-    parts: Parts,
-    body: Body,
+    request: Request,
 ) -> Response {
-    take(&context, &namespace, &sender, WebhookKind::Status { attempt: None }, &parts, body).await
+    take(&context, &namespace, &sender, WebhookKind::Status { attempt: None }, request).await
 }
 
 pub(super) async fn status_of_attempt(
     State(context): State<Arc<WebhookContext>>,
     Path((namespace, sender, attempt)): Path<(String, String, String)>,
-    parts: Parts,
-    body: Body,
+    request: Request,
 ) -> Response {
     let Ok(attempt) = attempt.parse::<AttemptId>() else { return StatusCode::NOT_FOUND.into_response() };
-    take(&context, &namespace, &sender, WebhookKind::Status { attempt: Some(attempt) }, &parts, body).await
+    take(&context, &namespace, &sender, WebhookKind::Status { attempt: Some(attempt) }, request).await
 }
 
 async fn take(
@@ -61,9 +58,9 @@ async fn take(
     namespace: &str,
     sender: &str,
     kind: WebhookKind,
-    parts: &Parts,
-    body: Body,
+    request: Request,
 ) -> Response {
+    let (parts, body) = request.into_parts();
     let (Ok(tenant_id), Ok(sender_name)) = (TenantId::new(namespace), SenderName::new(sender)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -76,18 +73,12 @@ async fn take(
         Err(Unread::TooLarge) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Err(Unread::Broken) => return StatusCode::BAD_REQUEST.into_response(),
     };
-    // What the provider called, as far as it was told: never from Host or X-Forwarded-*, which anybody can send.
-    let base = tenant.config.public_base_url.as_str().trim_end_matches('/');
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let url = format!("{base}{path}");
     let label = match kind {
         WebhookKind::Inbound => WebhookLabel::Inbound,
         WebhookKind::Status { .. } => WebhookLabel::Status,
     };
-    let headers = RequestHeaders(&parts.headers);
-    let request = WebhookRequest { kind, method: parts.method.as_str(), url: &url, headers: &headers, body: &body };
-    let events = match sender.provider.receive(&request) {
-        Ok(events) => events,
+    let Verified { webhook, fresh, unreadable } = match verify(context, &tenant, sender, kind, &parts, &body) {
+        Ok(verified) => verified,
         Err(rejected) => {
             // Neither the body nor the signature is logged: nobody vouches for either.
             tracing::info!(tenant = %tenant_id, sender = %sender_name, reason = %rejected, "a webhook is not believed");
@@ -95,24 +86,11 @@ async fn take(
             return StatusCode::FORBIDDEN.into_response();
         }
     };
-    let unreadable = events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
-    let now = context.clock.now();
-    let sender_name = addressee(&tenant, sender, &events).name.clone();
-    let webhook = RecordWebhook {
-        tenant: tenant_id,
-        sender: sender_name,
-        id: webhook_id(now),
-        received_at: now,
-        headers: kept_headers(&parts.headers),
-        url,
-        body,
-        dedupe_keys: dedupe_keys(&events),
-        left_to_others_at: if context.fresh.is_some() { after(now, APPLIED_WITHIN) } else { now },
-    };
-    let fresh = context.fresh.as_ref().map(|fresh| (fresh, RecordedWebhook::new(&webhook, events)));
+    // What is no longer needed goes while it is at hand; many wait below at once.
+    drop((tenant, tenant_id, sender_name, parts, body));
     match context.store.record_webhook(webhook).await {
         Ok(recorded) => {
-            if let Some((fresh, webhook)) = fresh {
+            if let (Some(fresh), Some(webhook)) = (&context.fresh, fresh) {
                 fresh.hand_over(webhook, &recorded);
             }
             context.metrics.webhook(label, result(&recorded, unreadable));
@@ -127,6 +105,47 @@ async fn take(
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from_static("1"))]).into_response()
         }
     }
+}
+
+/// A webhook that the provider has signed.
+struct Verified {
+    webhook: RecordWebhook,
+    /// For whoever applies it in this process.
+    fresh: Option<RecordedWebhook>,
+    unreadable: bool,
+}
+
+fn verify(
+    context: &WebhookContext,
+    tenant: &Tenant,
+    sender: Sender<'_>,
+    kind: WebhookKind,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Verified, WebhookRejected> {
+    // What the provider called, as far as it was told: never from Host or X-Forwarded-*, which anybody can send.
+    let base = tenant.config.public_base_url.as_str().trim_end_matches('/');
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let url = format!("{base}{path}");
+    let headers = RequestHeaders(&parts.headers);
+    let request = WebhookRequest { kind, method: parts.method.as_str(), url: &url, headers: &headers, body };
+    let events = sender.provider.receive(&request)?;
+    let now = context.clock.now();
+    let webhook = RecordWebhook {
+        tenant: tenant.config.tenant.clone(),
+        sender: addressee(tenant, sender, &events).name.clone(),
+        id: webhook_id(now),
+        received_at: now,
+        headers: kept_headers(&parts.headers),
+        url,
+        // A copy, so that the connection has its buffer back for the next request.
+        body: Bytes::copy_from_slice(body),
+        dedupe_keys: dedupe_keys(&events),
+        left_to_others_at: if context.fresh.is_some() { after(now, APPLIED_WITHIN) } else { now },
+    };
+    let unreadable = events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
+    let fresh = context.fresh.is_some().then(|| RecordedWebhook::new(&webhook, events));
+    Ok(Verified { webhook, fresh, unreadable })
 }
 
 /// Whose webhook it is. A Messaging Service has one URL for all its senders, so what a customer wrote says itself which of

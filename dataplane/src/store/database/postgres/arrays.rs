@@ -25,10 +25,10 @@ impl Column<'_> {
 }
 
 /// Turns rows into columns.
-pub(super) fn columns<'a, V: Lend>(kinds: &[(&'static str, Kind)], rows: &'a [impl AsRef<[V]>]) -> Vec<Column<'a>>
-where
-    V: 'a,
-{
+pub(super) fn columns<'a, V: Lend + 'a>(
+    kinds: &[(&'static str, Kind)],
+    rows: &'a [impl AsRef<[V]>],
+) -> Vec<Column<'a>> {
     let column = |i: usize, kind: Kind| {
         let values = rows.iter().map(move |row| row.as_ref().get(i).and_then(Lend::lend));
         match kind {
