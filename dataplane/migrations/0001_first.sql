@@ -2,7 +2,8 @@
 -- BIGINT; identifiers and JSON are TEXT; the tenant leads every key, so that tables can be distributed by it.
 -- What stands in /*sqlite: … */ or /*postgres: … */ is for that one alone.
 
--- The log: webhooks as they came. Their days leave as partitions, where the database has such.
+-- The log: webhooks as they came, only ever added, behind one another. They need no key: who brings nothing new is not
+-- added. Their days leave as partitions, where the database has such.
 CREATE TABLE webhooks (
     tenant      TEXT   NOT NULL,
     received_at BIGINT NOT NULL,
@@ -11,9 +12,8 @@ CREATE TABLE webhooks (
     url         TEXT   NOT NULL,
     headers     TEXT   NOT NULL,
     body        BYTEA  NOT NULL
-    /*sqlite: , PRIMARY KEY (tenant, received_at, id) */
-) /*sqlite: WITHOUT ROWID */ /*postgres: PARTITION BY RANGE (received_at) */;
-/*postgres: CREATE INDEX webhooks_by_time ON webhooks (tenant, received_at); */
+) /*postgres: PARTITION BY RANGE (received_at) */;
+CREATE INDEX webhooks_by_time ON webhooks (tenant, received_at);
 /*postgres: CREATE TABLE webhooks_at_other_times PARTITION OF webhooks DEFAULT; */
 
 -- The events in the log. That each has one row makes it take effect once; available_at says from when on somebody

@@ -44,7 +44,7 @@ const fn first(n: usize) -> &'static [usize] {
 }
 
 tables! {
-    WEBHOOKS = "webhooks" (3, 0) [
+    WEBHOOKS = "webhooks" (0, 0) [
         tenant: Text, received_at: Int, id: Text, sender: Text, url: Text, headers: Text, body: Blob,
     ];
     EVENTS, EVENT = "webhook_events" (3, 2) [
