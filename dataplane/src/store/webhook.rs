@@ -9,6 +9,7 @@ use messaging::event::CloudEvent;
 use messaging::id::{MessageId, SenderName, TenantId};
 use messaging::opt_out::OptChange;
 use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
+use uuid::fmt::Simple;
 
 use super::message::{NewMessage, SinkId};
 
@@ -32,6 +33,13 @@ pub struct RecordWebhook {
     pub dedupe_keys: Vec<String>,
     /// When any replica may apply the events: at once, or when the one that records them has not for so long.
     pub left_to_others_at: Timestamp,
+}
+
+/// An id for a new webhook. Sorts by the time of its making, so that the log grows at its end.
+pub fn webhook_id(now: Timestamp) -> String {
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid();
+    ["whk_", id.simple().encode_lower(&mut [0; Simple::LENGTH])].concat()
 }
 
 /// What each event of a webhook is known by.
@@ -225,4 +233,17 @@ pub struct Forget {
     pub metadata_before: Timestamp,
     /// At most this many rows of each table in one step.
     pub limit: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_the_time_of_their_making() {
+        let id = |second| webhook_id(Timestamp::new(second, 0).unwrap());
+        assert!(id(1_700_000_000) < id(1_700_000_001));
+        let id = id(1_700_000_000);
+        assert!(id.len() == 36 && id.starts_with("whk_018bcfe5") && id != webhook_id(Timestamp::UNIX_EPOCH), "{id}");
+    }
 }

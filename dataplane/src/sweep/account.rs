@@ -18,7 +18,7 @@ use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::queue::Fenced;
 use crate::store::sweep::{ClaimSweep, FinishSweep};
-use crate::store::webhook::{RecordWebhook, dedupe_keys};
+use crate::store::webhook::{RecordWebhook, dedupe_keys, webhook_id};
 
 /// What is missing is recorded oldest first, so that of two keywords the later holds; of more than this, in parts.
 const HELD_AT_MOST: usize = 5_000;
@@ -162,10 +162,4 @@ impl Sweep<'_> {
             }
         }
     }
-}
-
-/// Sorts by the time of its making, as those of live webhooks do.
-fn webhook_id(now: Timestamp) -> String {
-    let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    format!("whk_{}", uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().simple())
 }

@@ -63,7 +63,7 @@ async fn came(listeners: &Listeners, url: &str, body: &str, then: Then) {
     };
     let now = listeners.clock.now();
     let body = body.to_owned().into();
-    let webhook = RecordWebhook { url: url.to_owned(), body, ..webhook(&tenant("shop"), now, events) };
+    let webhook = RecordWebhook { url: url.to_owned(), body, ..webhook(&tenant("shop"), now, &events) };
     listeners.database.store().record_webhook(webhook).await.unwrap();
 }
 

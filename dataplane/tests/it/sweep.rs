@@ -127,7 +127,7 @@ impl Swept {
         assert_eq!(events.len(), 1);
         let now = self.world.clock.now();
         let body = told.body.into();
-        let webhook = RecordWebhook { url: told.url, body, ..world::webhook(&tenant("shop"), now, events) };
+        let webhook = RecordWebhook { url: told.url, body, ..world::webhook(&tenant("shop"), now, &events) };
         !self.world.shared.store.record_webhook(webhook).await.unwrap().is_duplicate()
     }
 

@@ -179,7 +179,7 @@ impl World {
     /// Logs a webhook of a tenant, and lets it take effect beside a dispatch with these brakes, or with none.
     pub(crate) async fn hears(&self, name: &str, events: Vec<WebhookEvent>, dispatch: Option<&DispatchContext>) {
         let count = events.len();
-        let webhook = webhook(&tenant(name), self.clock.now(), events);
+        let webhook = webhook(&tenant(name), self.clock.now(), &events);
         self.shared.store.record_webhook(webhook).await.unwrap();
         let (mut applier, _) = Applier::new(self.applying(dispatch));
         assert_eq!(applier.turn().await.unwrap(), count);
@@ -248,7 +248,7 @@ pub(crate) fn hello() -> OutboundContent {
 }
 
 /// A webhook of the sender `support` that says in its body what is in it.
-pub(crate) fn webhook(tenant: &TenantId, received_at: Timestamp, events: Vec<WebhookEvent>) -> RecordWebhook {
+pub(crate) fn webhook(tenant: &TenantId, received_at: Timestamp, events: &[WebhookEvent]) -> RecordWebhook {
     RecordWebhook {
         tenant: tenant.clone(),
         sender: support(),
@@ -256,8 +256,8 @@ pub(crate) fn webhook(tenant: &TenantId, received_at: Timestamp, events: Vec<Web
         received_at,
         url: "https://hooks.example/".into(),
         headers: "{}".into(),
-        body: serde_json::to_vec(&events).unwrap().into(),
-        dedupe_keys: dedupe_keys(&events),
+        body: serde_json::to_vec(events).unwrap().into(),
+        dedupe_keys: dedupe_keys(events),
         left_to_others_at: received_at,
     }
 }

@@ -273,12 +273,12 @@ pub(crate) fn update(provider_message_id: &str, attempt: Option<AttemptId>, stat
     }
 }
 
-pub(crate) fn webhook(seconds: i64, events: Vec<WebhookEvent>) -> RecordWebhook {
+pub(crate) fn webhook(seconds: i64, events: &[WebhookEvent]) -> RecordWebhook {
     crate::world::webhook(&tenant(), at(seconds), events)
 }
 
 pub(crate) async fn record(store: &dyn Store, seconds: i64, event: WebhookEvent) -> Recorded {
-    store.record_webhook(webhook(seconds, vec![event])).await.unwrap()
+    store.record_webhook(webhook(seconds, &[event])).await.unwrap()
 }
 
 /// What follows from a logged event, without the config of a sender.

@@ -160,9 +160,9 @@ async fn a_day_goes_when_nobody_keeps_it_and_who_keeps_less_loses_only_its_own()
     let store = database.store();
     for days in 0..4 {
         store.make_day(day(days)).await.unwrap();
-        let sales = RecordWebhook { sender: SenderName::new("sales").unwrap(), ..webhook(noon(days), Vec::new()) };
+        let sales = RecordWebhook { sender: SenderName::new("sales").unwrap(), ..webhook(noon(days), &[]) };
         store.record_webhook(sales).await.unwrap();
-        store.record_webhook(webhook(noon(days), Vec::new())).await.unwrap();
+        store.record_webhook(webhook(noon(days), &[])).await.unwrap();
     }
     let of_sales = async || {
         let sender = SenderName::new("sales").unwrap();

@@ -113,7 +113,7 @@ async fn above_the_bound_writes_are_shed_and_requests_before_webhooks() {
     }
     let mut taken = Vec::new();
     for n in 0..2000 {
-        let mut write = store.record_webhook(webhook(n, vec![inbound(&format!("SM{n}"))]));
+        let mut write = store.record_webhook(webhook(n, &[inbound(&format!("SM{n}"))]));
         match futures::poll!(write.as_mut()) {
             std::task::Poll::Pending => taken.push(write),
             std::task::Poll::Ready(answer) => {

@@ -41,7 +41,7 @@ async fn an_event_is_new_once_however_often_it_comes_and_however_close(store: &d
 }
 
 async fn tenants_and_senders_do_not_share_events(store: &dyn Store) {
-    let mut others = [webhook(0, vec![inbound("SM1")]), webhook(0, vec![inbound("SM1")])];
+    let mut others = [webhook(0, &[inbound("SM1")]), webhook(0, &[inbound("SM1")])];
     others[0].tenant = TenantId::new("bakery").unwrap();
     others[1].sender = SenderName::new("sales").unwrap();
     assert_eq!(record(store, 0, inbound("SM1")).await.new, [true]);
@@ -52,7 +52,7 @@ async fn tenants_and_senders_do_not_share_events(store: &dyn Store) {
 
 async fn a_webhook_of_several_events_is_new_in_part(store: &dyn Store) {
     record(store, 0, inbound("SM1")).await;
-    let both = webhook(1, vec![inbound("SM1"), inbound("SM2"), inbound("SM2")]);
+    let both = webhook(1, &[inbound("SM1"), inbound("SM2"), inbound("SM2")]);
     assert_eq!(store.record_webhook(both).await.unwrap().new, [false, true, false]);
     assert_eq!(unapplied(store).await.len(), 2);
 }
@@ -79,7 +79,7 @@ fn everything(limit: u32) -> ReplayFilter {
 async fn what_is_replayed_adds_its_new_events_and_no_second_webhook(store: &dyn Store) {
     let unreadable = WebhookEvent::Unreadable { reason: "a defect".into(), dedupe_key: "1".into() };
     let read_now = serde_json::to_vec(&[unreadable.clone(), inbound("SM1")]).unwrap();
-    let first = RecordWebhook { body: read_now.into(), ..webhook(0, vec![unreadable]) };
+    let first = RecordWebhook { body: read_now.into(), ..webhook(0, &[unreadable]) };
     store.record_webhook(first.clone()).await.unwrap();
     let replayed = || RecordWebhook { dedupe_keys: vec![dedupe_key(&inbound("SM1"))], ..first.clone() };
     assert_eq!(store.record_replayed(replayed()).await.unwrap().new, [true]);
