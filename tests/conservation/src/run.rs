@@ -12,7 +12,7 @@ use crate::customer::Customers;
 use crate::drive::{Clients, Diary};
 use crate::logs::Logs;
 use crate::plan::{Chaos, Plan};
-use crate::settle::{Verdict, settle};
+use crate::settle::{Patience, Verdict, settle};
 use crate::world::World;
 use crate::{chaos, faults, story};
 
@@ -67,7 +67,7 @@ async fn attempt(plan: &Plan) -> Result<Summary> {
         ended?;
     }
     everybody.shutdown().await;
-    let verdict = settle(&mut world, &diary, plan.by_itself).await?;
+    let verdict = settle(&mut world, &diary, Patience::Enough(plan.by_itself)).await?;
     report(&world, &verdict)
 }
 
@@ -92,6 +92,7 @@ fn people(plan: &Plan, world: &World, diary: &Diary, stop: &CancellationToken) -
             diary: diary.clone(),
             stop: stop.clone(),
         };
+        people.spawn(customers.clone().waver(plan.chance(&format!("fickle customers of {tenant}"))));
         let per_second = plan.sends_per_second.div_ceil(2);
         people.spawn(customers.write(per_second, plan.chance(&format!("customers of {tenant}"))));
     }

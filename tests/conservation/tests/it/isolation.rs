@@ -9,7 +9,7 @@ use anyhow::Result;
 use conservation::drive::{Clients, Diary};
 use conservation::plan::Chaos;
 use conservation::run::report;
-use conservation::settle::settle;
+use conservation::settle::{Patience, settle};
 use conservation::{Plan, Store, World, collect};
 use sandbox::control::types::{ErrorShape, FaultRules, RequestEffect, RequestFault, RequestFilter};
 use tests::eventually::eventually;
@@ -83,7 +83,7 @@ async fn isolation(store: Store) -> Result<()> {
 
     world.control.clear_faults().await?;
     world.tenants[HANGING].app.hang(false);
-    let verdict = settle(&mut world, &diary, Duration::from_secs(3)).await?;
+    let verdict = settle(&mut world, &diary, Patience::Brief(Duration::from_secs(3))).await?;
     report(&world, &verdict)?;
     Ok(())
 }
