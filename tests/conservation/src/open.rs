@@ -58,8 +58,8 @@ impl Open {
     pub fn describe(&self) -> String {
         let named: Vec<&str> = self.things.iter().take(NAMED).map(|thing| thing.what.as_str()).collect();
         let more = self.things.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        format!("{}{more}", named.join("; "))
+        let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+        format!("\n  {}{more}", named.join("\n  "))
     }
 
     fn add(&mut self, what: String, may_take_long: bool, if_stuck: Option<Violation>) {

@@ -13,6 +13,8 @@ use std::fmt;
 
 use messaging::lifecycle::MessageStatus;
 
+pub use self::opt_out::asked_in_vain;
+pub use self::sending::times_resent;
 use crate::logs::Logs;
 
 /// A promise that is broken.

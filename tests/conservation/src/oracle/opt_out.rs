@@ -48,6 +48,16 @@ pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
     violations
 }
 
+/// How many requests were made while their recipient had certainly opted out.
+pub fn asked_in_vain(logs: &Logs) -> usize {
+    let keywords = by(&logs.keywords, |keyword| (keyword.tenant.as_str(), keyword.customer.as_str()));
+    let is_in_vain = |asked: &&Asked| {
+        let keywords = keywords.get(&(asked.tenant.as_str(), asked.to.as_str()));
+        keywords.is_some_and(|keywords| spans(keywords, OptChange::Stop).iter().any(|span| span.holds(asked.asked_at)))
+    };
+    logs.asked.iter().filter(is_in_vain).count()
+}
+
 fn refused_as_suppressed(asked: &Asked) -> Option<Timestamp> {
     asked.answers.iter().find(|a| a.status == Some(422) && a.words.contains("\"suppressed\"")).map(|a| a.at)
 }

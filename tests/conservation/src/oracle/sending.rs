@@ -134,7 +134,7 @@ impl Story<'_> {
 }
 
 /// How often it went back into the queue with an attempt of unknown outcome behind it.
-fn times_resent(message: &Stored) -> usize {
+pub fn times_resent(message: &Stored) -> usize {
     let back = [MessageStatus::Unconfirmed, MessageStatus::Queued];
     message.timeline.windows(2).filter(|lines| lines.iter().map(|line| line.status).eq(back)).count()
 }
