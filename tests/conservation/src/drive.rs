@@ -1,6 +1,7 @@
 //! The tenants' clients: they ask for messages to be sent, repeat a request under the same key until an answer decides,
 //! and withdraw some of what they asked for.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -87,9 +88,9 @@ impl Clients {
     }
 
     /// Asks for these messages at once, and returns when all are decided.
-    pub async fn ask_for(self, count: usize, mut chance: StdRng) -> Result<()> {
+    pub async fn ask_for(self, which: Range<usize>, mut chance: StdRng) -> Result<()> {
         let mut requests = JoinSet::new();
-        for n in 0..count {
+        for n in which {
             let wish = Wish::plain(self.tenant(), n);
             requests.spawn(self.clone().insist(wish, StdRng::from_rng(&mut chance)));
         }

@@ -56,7 +56,7 @@ pub async fn settle(world: &mut World, diary: &Diary, patience: Patience) -> Res
             stuck = open.stuck();
         }
         world.restart_with_clock(AHEAD).await?;
-        (open, _) = until_settled(world, diary, Patience::Enough(AFTER_THAT)).await?;
+        (open, _) = until_settled(world, diary, Patience::Brief(AFTER_THAT)).await?;
     }
     if !open.is_empty() {
         eprintln!("not settled after another {} s: {}", AFTER_THAT.as_secs(), open.describe());
