@@ -38,6 +38,8 @@ struct Thing {
 #[derive(Debug, Default)]
 pub struct Open {
     things: Vec<Thing>,
+    /// How many things the logs do not agree on, where they were compared.
+    disagreements: Option<usize>,
 }
 
 impl Open {
@@ -48,6 +50,12 @@ impl Open {
     /// Whether nothing is left but what may take long.
     pub fn is_all_excused(&self) -> bool {
         self.things.iter().all(|thing| thing.may_take_long)
+    }
+
+    /// How much is open, to be compared: what is under way first, because the logs are only compared then.
+    pub fn size(&self) -> (usize, usize) {
+        let disagreements = self.disagreements.unwrap_or_default();
+        (self.things.len() - disagreements, self.disagreements.unwrap_or(usize::MAX))
     }
 
     /// What has no excuse for being open.
@@ -78,9 +86,11 @@ pub async fn look(world: &World, diary: &Diary) -> Result<Open> {
     messages(world, &mut open).await?;
     if open.is_all_excused() {
         let violations = oracle::judge(&collect::logs(world, diary).await?);
+        let before = open.things.len();
         for violation in violations.into_iter().filter(|v| v.broken.may_pass() && v.broken != Broken::NotTerminal) {
             add(&mut open, violation);
         }
+        open.disagreements = Some(open.things.len() - before);
     }
     Ok(open)
 }

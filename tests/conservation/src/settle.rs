@@ -23,15 +23,19 @@ use crate::world::World;
 const AHEAD: SignedDuration = SignedDuration::from_mins(6);
 /// How long everything gets after that.
 const AFTER_THAT: Duration = Duration::from_secs(90);
-/// Nothing is hastened earlier: most of what may take long does not.
+/// Nothing is hastened earlier, nor while anything moves: most of what may take long does not.
 const AT_LEAST: Duration = Duration::from_secs(10);
+const AT_REST: Duration = Duration::from_secs(5);
+/// Who is busy for longer than this does not get done.
+const AT_MOST: Duration = Duration::from_secs(15 * 60);
 
 /// How long everything gets before the clocks are put forward.
 #[derive(Debug, Clone, Copy)]
 pub enum Patience {
     /// So long, and nobody is to blame for what is open then.
     Brief(Duration),
-    /// So long, within which all must settle that nothing long holds up by design.
+    /// So long without any progress, within which all must settle that nothing long holds up by design. What is only
+    /// slow, as on a busy machine, is waited for.
     Enough(Duration),
 }
 
@@ -46,7 +50,7 @@ pub struct Verdict {
 
 pub async fn settle(world: &mut World, diary: &Diary, patience: Patience) -> Result<Verdict> {
     world.ready().await?;
-    let (mut open, waited) = until_settled(world, diary, patience).await?;
+    let (mut open, waited) = until_settled(world, diary, patience, true).await?;
     let mut stuck = Vec::new();
     let hastened = !open.is_empty();
     if hastened {
@@ -56,7 +60,7 @@ pub async fn settle(world: &mut World, diary: &Diary, patience: Patience) -> Res
             stuck = open.stuck();
         }
         world.restart_with_clock(AHEAD).await?;
-        (open, _) = until_settled(world, diary, Patience::Brief(AFTER_THAT)).await?;
+        (open, _) = until_settled(world, diary, Patience::Enough(AFTER_THAT), false).await?;
     }
     if !open.is_empty() {
         eprintln!("not settled after another {} s: {}", AFTER_THAT.as_secs(), open.describe());
@@ -67,18 +71,25 @@ pub async fn settle(world: &mut World, diary: &Diary, patience: Patience) -> Res
     Ok(Verdict { logs, violations, hastened })
 }
 
-/// Looks until nothing is open, or the time is over, or only that is open which is not to be waited for. Answers what
-/// is open then, and how long that took.
-async fn until_settled(world: &World, diary: &Diary, patience: Patience) -> Result<(Open, Duration)> {
+/// Looks until nothing is open, or the time is over, or only that is open which is not to be waited for where it can be
+/// hastened. Answers what is open then, and how long that took.
+async fn until_settled(world: &World, diary: &Diary, patience: Patience, can_hasten: bool) -> Result<(Open, Duration)> {
     let (began, mut ticks) = (Instant::now(), interval(Duration::from_millis(500)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut least, mut progressed) = (None, began);
     loop {
         ticks.tick().await;
         let open = open::look(world, diary).await?;
-        let waited = began.elapsed();
+        if least.is_none_or(|least| open.size() < least) {
+            (least, progressed) = (Some(open.size()), Instant::now());
+        }
+        let (waited, rests) = (began.elapsed(), progressed.elapsed());
         let is_over = match patience {
             Patience::Brief(time) => waited >= time,
-            Patience::Enough(time) => waited >= time || (waited >= AT_LEAST && open.is_all_excused()),
+            Patience::Enough(time) => {
+                let only_long = waited >= AT_LEAST && rests >= AT_REST && open.is_all_excused();
+                rests >= time || waited >= AT_MOST || (can_hasten && only_long)
+            }
         };
         if open.is_empty() || is_over {
             return Ok((open, waited));
