@@ -3,6 +3,7 @@
 //! Each waits until the application has heard of a keyword before it writes the next, so that of most of the time it is
 //! certain what was in force.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -20,7 +21,7 @@ use crate::now;
 /// How often the application's log is read for what it has heard.
 const LOOK: Duration = Duration::from_millis(50);
 /// Who is not heard within this writes the next keyword all the same.
-const UNHEARD: SignedDuration = SignedDuration::from_secs(10);
+const UNHEARD: SignedDuration = SignedDuration::from_secs(40);
 /// How long a keyword stays in force after it was heard.
 const REST: std::ops::Range<i64> = 500..6000;
 
@@ -43,7 +44,7 @@ impl Customers {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let fickle = self.tenant().fickle().iter();
         let mut moods: Vec<Mood> = fickle.map(|customer| Mood::new(customer, &mut chance)).collect();
-        let (mut post, mut read) = (Post::new()?, 0);
+        let (mut post, mut read, mut written) = (Post::new()?, 0, BTreeMap::new());
         let begin = now();
         loop {
             tokio::select! {
@@ -58,7 +59,7 @@ impl Customers {
                 let mut diary = self.diary.open();
                 for event in &events {
                     let sid = event.event["data"]["providerMessageId"].as_str().unwrap_or_default();
-                    hear(&mut diary, &moods, event.kind(), sid, now);
+                    hear(&mut diary, &written, event.kind(), sid, now);
                 }
             }
             for mood in &mut moods {
@@ -67,13 +68,15 @@ impl Customers {
                     mood.is_time(mood.last.map(|place| &diary.keywords[place]), begin, now)
                 };
                 if is_time {
-                    self.write_keyword(mood, &mut post, &mut chance).await?;
+                    let (sid, place) = self.write_keyword(mood, &mut post, &mut chance).await?;
+                    written.insert(sid, place);
                 }
             }
         }
     }
 
-    async fn write_keyword(&self, mood: &mut Mood, post: &mut Post, chance: &mut StdRng) -> Result<()> {
+    /// Answers the message's id, and where it is in the diary.
+    async fn write_keyword(&self, mood: &mut Mood, post: &mut Post, chance: &mut StdRng) -> Result<(String, usize)> {
         let words: &[&str] = match mood.next {
             OptChange::Stop => &STOPS,
             OptChange::Start => &STARTS,
@@ -86,27 +89,25 @@ impl Customers {
             self.directly(&mood.customer, word, post, chance)?
         };
         let (tenant, customer, change) = (self.tenant().name.clone(), mood.customer.clone(), mood.next);
-        let keyword = Keyword { tenant, customer, change, sid, written_at, heard_at: None, changed_at: None };
+        let keyword =
+            Keyword { tenant, customer, change, sid: sid.clone(), written_at, heard_at: None, changed_at: None };
         let mut diary = self.diary.open();
         diary.keywords.push(keyword);
-        mood.wrote(diary.keywords.len() - 1, chance);
-        Ok(())
+        let place = diary.keywords.len() - 1;
+        mood.wrote(place, chance);
+        Ok((sid, place))
     }
 }
 
-/// Notes that the application has heard of a keyword that somebody waits for.
-fn hear(diary: &mut Pages, moods: &[Mood], kind: &str, sid: &str, now: Timestamp) {
-    for place in moods.iter().filter_map(|mood| mood.last) {
-        let keyword = &mut diary.keywords[place];
-        if keyword.sid != sid {
-            continue;
-        }
-        match kind.rsplit('.').next() {
-            Some("received") => keyword.heard_at.get_or_insert(now),
-            Some("opted-out" | "opted-in") => keyword.changed_at.get_or_insert(now),
-            _ => continue,
-        };
-    }
+/// Notes that the application has heard of a keyword, however late. `written` says where each is in the diary.
+fn hear(diary: &mut Pages, written: &BTreeMap<String, usize>, kind: &str, sid: &str, now: Timestamp) {
+    let Some(place) = written.get(sid) else { return };
+    let keyword = &mut diary.keywords[*place];
+    match kind.rsplit('.').next() {
+        Some("received") => keyword.heard_at.get_or_insert(now),
+        Some("opted-out" | "opted-in") => keyword.changed_at.get_or_insert(now),
+        _ => return,
+    };
 }
 
 impl Mood {
