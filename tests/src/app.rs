@@ -123,6 +123,11 @@ impl App {
         lock(&self.shared.log).clone()
     }
 
+    /// What came after the first so many, in order of arrival.
+    pub fn log_since(&self, position: usize) -> Vec<Received> {
+        lock(&self.shared.log).get(position..).map(<[Received]>::to_vec).unwrap_or_default()
+    }
+
     /// Every event of a kind, each id once.
     pub fn distinct(&self, kind: &str) -> Vec<Received> {
         let mut seen = BTreeSet::new();

@@ -13,6 +13,9 @@ use super::types::{
     RequestRecord, ReviewRule, SenderChange, WebhookFault, WebhookFilter, WebhookRecord,
 };
 
+/// How long a connection is kept for another call.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// Why a control call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -36,7 +39,9 @@ impl Client {
     /// `base_url` is the sandbox's, such as `http://127.0.0.1:4010`.
     pub fn new(base_url: &str) -> Self {
         crate::install_crypto();
-        Self { http: reqwest::Client::new(), base: base_url.trim_end_matches('/').to_owned() }
+        // The sandbox ends a connection that was idle for half a minute, perhaps just when it is used again.
+        let http = reqwest::Client::builder().pool_idle_timeout(IDLE).build().unwrap_or_default();
+        Self { http, base: base_url.trim_end_matches('/').to_owned() }
     }
 
     pub async fn health(&self) -> Answer<Health> {

@@ -22,11 +22,11 @@ pub async fn logs(world: &World, diary: &Diary) -> Result<Logs> {
     let tenant_of: BTreeMap<&str, &str> =
         world.tenants.iter().map(|tenant| (tenant.account.account_sid.as_str(), tenant.name.as_str())).collect();
     let name = |account: &str| tenant_of.get(account).copied().unwrap_or(account).to_owned();
-    let (asked, direct) = {
+    let mut logs = {
         let diary = diary.open();
-        (diary.asked.clone(), diary.webhooks.clone())
+        let (asked, webhooks, keywords) = (diary.asked.clone(), diary.webhooks.clone(), diary.keywords.clone());
+        Logs { asked, webhooks, keywords, ..Logs::default() }
     };
-    let mut logs = Logs { asked, webhooks: direct, ..Logs::default() };
     for message in world.control.messages(&MessageFilter::default()).await? {
         if message.direction == "inbound" {
             continue;
@@ -35,6 +35,8 @@ pub async fn logs(world: &World, diary: &Diary) -> Result<Logs> {
             tenant: name(&message.account),
             sid: message.sid,
             text: message.body,
+            template: message.content_sid,
+            taken_at: message.history.first().map(|change| change.at).unwrap_or_default(),
             attempt: message.status_callback.as_deref().and_then(attempt_in).map(str::to_owned),
             statuses: message.history.into_iter().map(|change| change.status).collect(),
         });

@@ -26,6 +26,7 @@ const REPETITIONS: usize = 6;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What all customers of one tenant share.
+#[derive(Clone)]
 pub struct Customers {
     pub tenants: std::sync::Arc<Vec<Tenant>>,
     pub tenant: usize,
@@ -37,7 +38,7 @@ pub struct Customers {
 }
 
 impl Customers {
-    fn tenant(&self) -> &Tenant {
+    pub(crate) fn tenant(&self) -> &Tenant {
         &self.tenants[self.tenant]
     }
 
@@ -45,58 +46,75 @@ impl Customers {
     pub async fn write(self, per_second: u32, mut chance: StdRng) -> Result<()> {
         let mut ticks = interval(Duration::from_secs(1) / per_second.max(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
-        let mut requests = JoinSet::new();
+        let mut post = Post::new()?;
         for n in 0_usize.. {
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            while requests.try_join_next().transpose()?.is_some() {}
+            post.tidy()?;
             if n % 2 == 0 {
-                self.through_the_sandbox(n, &mut chance).await?;
+                let customers = &self.tenant().customers;
+                let customer = &customers[chance.random_range(0..customers.len())];
+                self.through_the_sandbox(customer, &format!("word {n}")).await?;
             } else {
-                self.directly(n, &http, &mut requests, &mut chance)?;
+                let from = format!("+4478{:02}{:06}", self.tenant, n % 1_000_000);
+                self.directly(&from, &format!("direct word {n}"), &mut post, &mut chance)?;
             }
         }
-        while requests.join_next().await.transpose()?.is_some() {}
-        Ok(())
+        post.done().await
     }
 
-    async fn through_the_sandbox(&self, n: usize, chance: &mut StdRng) -> Result<()> {
-        let tenant = self.tenant();
-        let customer = &tenant.customers[chance.random_range(0..tenant.customers.len())];
-        let reply = Reply { to: Some(tenant.number.clone()), body: format!("word {n}"), ..Reply::default() };
-        self.control.reply(customer, &reply).await?;
-        Ok(())
+    /// A customer of the sandbox's writes. Answers the message's id.
+    pub(crate) async fn through_the_sandbox(&self, customer: &str, words: &str) -> Result<String> {
+        let to = Some(self.tenant().number.clone());
+        let reply = Reply { to, body: words.to_owned(), ..Reply::default() };
+        Ok(self.control.reply(customer, &reply).await?.message_sid)
     }
 
-    fn directly(
-        &self,
-        n: usize,
-        http: &reqwest::Client,
-        requests: &mut JoinSet<()>,
-        chance: &mut StdRng,
-    ) -> Result<()> {
+    /// Tells in the provider's name that a customer wrote. Answers the message's id.
+    pub(crate) fn directly(&self, from: &str, words: &str, post: &mut Post, chance: &mut StdRng) -> Result<String> {
         let tenant = self.tenant();
         let sid = format!("SM{:032x}", chance.random::<u128>());
-        let from = format!("+4478{:02}{:06}", self.tenant, n % 1_000_000);
-        let fields = text_fields(&tenant.account.account_sid, &sid, &from, &tenant.number, &format!("direct word {n}"));
+        let fields = text_fields(&tenant.account.account_sid, &sid, from, &tenant.number, words);
         let path = format!("/webhooks/{}/{SENDER}/twilio/inbound", tenant.name);
         let signed = inbound(&self.public_url, &path, &tenant.account.auth_token, &fields)?;
         let place = {
             let mut diary = self.diary.open();
             let (tenant, tells) = (tenant.name.clone(), "received".to_owned());
-            diary.webhooks.push(Webhook { tenant, sid, tells, ..Webhook::default() });
+            diary.webhooks.push(Webhook { tenant, sid: sid.clone(), tells, ..Webhook::default() });
             diary.webhooks.len() - 1
         };
         // Copies that are sent at the same time reach different replicas.
         let copies = if chance.random_bool(0.2) { chance.random_range(2..4) } else { 1 };
         for _ in 0..copies {
-            let (http, listeners, diary) = (http.clone(), self.listeners.clone(), self.diary.clone());
+            let (http, listeners, diary) = (post.http.clone(), self.listeners.clone(), self.diary.clone());
             let sending = send(http, listeners, signed.clone(), diary, place, StdRng::from_rng(chance));
-            requests.spawn(sending);
+            post.requests.spawn(sending);
         }
+        Ok(sid)
+    }
+}
+
+/// The webhooks that are under way from here.
+pub(crate) struct Post {
+    http: reqwest::Client,
+    requests: JoinSet<()>,
+}
+
+impl Post {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self { http: reqwest::Client::builder().timeout(PATIENCE).build()?, requests: JoinSet::new() })
+    }
+
+    pub(crate) fn tidy(&mut self) -> Result<()> {
+        while self.requests.try_join_next().transpose()?.is_some() {}
+        Ok(())
+    }
+
+    /// Waits until everything has been told or given up.
+    pub(crate) async fn done(mut self) -> Result<()> {
+        while self.requests.join_next().await.transpose()?.is_some() {}
         Ok(())
     }
 }

@@ -1,14 +1,20 @@
 //! Where the replicas keep their state, and what can happen to it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use postgres_cluster::{Proxy, Server};
+use tests::eventually::eventually;
+use tokio::time::{Instant, sleep_until};
 
 use crate::plan::Store;
 
 /// The one database of a server.
 const NAME: &str = "conservation";
+/// How long a primary that dies has been cut off from its standby. One that does not wait for it acknowledges much in
+/// that time.
+const CUT_OFF: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub enum Database {
@@ -20,10 +26,36 @@ pub enum Database {
 #[derive(Debug)]
 pub struct Postgres {
     primary: Server,
-    standby: Option<Server>,
+    standby: Option<Standby>,
     /// By replica, then by server.
     proxies: Vec<Vec<Proxy>>,
     promoted: bool,
+}
+
+/// A second server, and what its copy of the first one's log passes through.
+#[derive(Debug)]
+struct Standby {
+    server: Server,
+    link: Proxy,
+}
+
+impl Standby {
+    async fn of(primary: &Server) -> Result<Self> {
+        let (server, link) = (Server::standby_of(primary).await?, Proxy::start(primary.tcp_address()).await?);
+        let followed = server.query("postgres", "SHOW primary_conninfo").await?;
+        let (direct, through) = (primary.tcp_port(), link.address().port());
+        let followed = followed.replace(&format!("port={direct}"), &format!("port={through}")).replace('\'', "''");
+        let sender = primary.query("postgres", "SELECT pid FROM pg_stat_replication").await?;
+        server.query("postgres", &format!("ALTER SYSTEM SET primary_conninfo = '{followed}'")).await?;
+        server.query("postgres", "SELECT pg_reload_conf()").await?;
+        let anew = format!("SELECT sync_state FROM pg_stat_replication WHERE pid <> {sender}");
+        eventually("the standby is synchronous, through the link", async || {
+            let state = primary.query("postgres", &anew).await.map_err(|error| format!("{error:#}"))?;
+            if state == "sync" { Ok(()) } else { Err(state) }
+        })
+        .await?;
+        Ok(Self { server, link })
+    }
 }
 
 impl Database {
@@ -34,14 +66,14 @@ impl Database {
         let primary = Server::launch(&[]).await?;
         primary.create_database(NAME).await?;
         let standby = match store {
-            Store::PostgresWithStandby => Some(Server::standby_of(&primary).await?),
+            Store::PostgresWithStandby => Some(Standby::of(&primary).await?),
             Store::Postgres | Store::Sqlite => None,
         };
         let mut proxies = Vec::new();
         for _ in 0..replicas {
             let mut to_each = vec![Proxy::start(primary.tcp_address()).await?];
             if let Some(standby) = &standby {
-                to_each.push(Proxy::start(standby.tcp_address()).await?);
+                to_each.push(Proxy::start(standby.server.tcp_address()).await?);
             }
             proxies.push(to_each);
         }
@@ -79,7 +111,7 @@ impl Database {
 
 impl Postgres {
     fn writable(&self) -> &Server {
-        self.standby.as_ref().filter(|_| self.promoted).unwrap_or(&self.primary)
+        self.standby.as_ref().filter(|_| self.promoted).map_or(&self.primary, |standby| &standby.server)
     }
 
     /// What stands between a replica and each server.
@@ -96,11 +128,14 @@ impl Postgres {
         self.primary.start().await
     }
 
-    /// The primary dies for good, and the standby takes its place.
+    /// The primary is cut off from its standby, dies for good soon after, and the standby takes its place. What is
+    /// acknowledged in between is lost, if anything is.
     pub async fn fail_over(&mut self) -> Result<()> {
-        self.primary.kill().await?;
         let Some(standby) = &self.standby else { bail!("there is no standby") };
-        standby.promote().await.context("promoting the standby")?;
+        standby.link.freeze(true);
+        sleep_until(Instant::now() + CUT_OFF).await;
+        self.primary.kill().await?;
+        standby.server.promote().await.context("promoting the standby")?;
         self.promoted = true;
         Ok(())
     }

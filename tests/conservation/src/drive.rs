@@ -1,11 +1,12 @@
 //! The tenants' clients: they ask for messages to be sent, repeat a request under the same key until an answer decides,
 //! and withdraw some of what they asked for.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::{Method, StatusCode};
@@ -15,7 +16,9 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::logs::{Answer, Asked, Webhook};
+use crate::logs::{Answer, Asked, Keyword, Webhook};
+use crate::now;
+use crate::template::Template;
 use crate::tenant::{SENDER, Tenant};
 
 /// A request that gets no answer within this is made again.
@@ -34,6 +37,7 @@ pub struct Pages {
     pub asked: Vec<Asked>,
     /// Webhooks that were not sent by the sandbox.
     pub webhooks: Vec<Webhook>,
+    pub keywords: Vec<Keyword>,
 }
 
 impl Diary {
@@ -84,9 +88,9 @@ impl Clients {
     }
 
     /// Asks for these messages at once, and returns when all are decided.
-    pub async fn ask_for(self, count: usize, mut chance: StdRng) -> Result<()> {
+    pub async fn ask_for(self, which: Range<usize>, mut chance: StdRng) -> Result<()> {
         let mut requests = JoinSet::new();
-        for n in 0..count {
+        for n in which {
             let wish = Wish::plain(self.tenant(), n);
             requests.spawn(self.clone().insist(wish, StdRng::from_rng(&mut chance)));
         }
@@ -100,8 +104,7 @@ impl Clients {
     async fn insist(self, wish: Wish, mut chance: StdRng) {
         let place = {
             let mut diary = self.diary.open();
-            let (tenant, key, text) = (self.tenant().name.clone(), wish.key.clone(), wish.text.clone());
-            diary.asked.push(Asked { tenant, key, text, ..Asked::default() });
+            diary.asked.push(Asked { asked_at: now(), ..wish.asked.clone() });
             diary.asked.len() - 1
         };
         let mut pause = interval(PAUSE);
@@ -110,7 +113,7 @@ impl Clients {
         loop {
             pause.tick().await;
             let (replica, api) = self.api(&mut chance);
-            let request = api.request(Method::POST, "/v1/messages", Some(&wish.key), Some(&wish.body));
+            let request = api.request(Method::POST, "/v1/messages", Some(&wish.asked.key), Some(&wish.body));
             let answer = answer(replica, timeout(PATIENCE, request).await);
             let (decided, id) = (is_decided(&answer), answer.message.clone());
             self.diary.open().asked[place].answers.push(answer);
@@ -152,8 +155,7 @@ impl Clients {
 
 /// One message that somebody wants to send.
 struct Wish {
-    key: String,
-    text: String,
+    asked: Asked,
     body: Value,
     /// How often the request is repeated although it was answered.
     repetitions: u32,
@@ -161,20 +163,26 @@ struct Wish {
 }
 
 impl Wish {
+    /// Free text to one customer after the other.
     fn plain(tenant: &Tenant, n: usize) -> Self {
         let key = format!("{}-{n}", tenant.name);
+        let to = tenant.customers[n % tenant.customers.len()].clone();
         let text = format!("message {key}");
-        let body = json!({
-            "to": tenant.customers[n % tenant.customers.len()],
-            "from": SENDER,
-            "text": {"body": text},
-            "metadata": {"key": key},
-        });
-        Self { key, text, body, repetitions: 0, withdraws: false }
+        let body = json!({"to": to, "from": SENDER, "text": {"body": text}, "metadata": {"key": key}});
+        let asked = Asked { tenant: tenant.name.clone(), key, text, to, ..Asked::default() };
+        Self { asked, body, repetitions: 0, withdraws: false }
     }
 
     fn draw(tenant: &Tenant, n: usize, chance: &mut StdRng) -> Self {
         let mut wish = Self::plain(tenant, n);
+        if chance.random_bool(0.25) {
+            // Those of whom it matters when they are written to.
+            let fickle = tenant.fickle();
+            wish.is_to(&fickle[chance.random_range(0..fickle.len())]);
+        }
+        if chance.random_bool(0.3) {
+            wish.uses(&tenant.templates[chance.random_range(0..tenant.templates.len())]);
+        }
         wish.repetitions = u32::from(chance.random_bool(0.1));
         wish.withdraws = chance.random_bool(0.15);
         if chance.random_bool(if wish.withdraws { 0.5 } else { 0.1 }) {
@@ -184,14 +192,29 @@ impl Wish {
         }
         if chance.random_bool(0.05) {
             wish.body["validFor"] = json!("10s");
+            wish.asked.expires = true;
+        }
+        if chance.random_bool(0.25) {
+            wish.body["onUnconfirmed"] = json!("resend");
+            wish.asked.resends = true;
         }
         wish
     }
-}
 
-#[expect(clippy::disallowed_methods, reason = "a client's own clock: it asks for a time that the data plane must keep")]
-fn now() -> Timestamp {
-    Timestamp::now()
+    fn is_to(&mut self, customer: &str) {
+        customer.clone_into(&mut self.asked.to);
+        self.body["to"] = json!(customer);
+    }
+
+    /// With a template around the key, which makes its text like no other.
+    fn uses(&mut self, template: &Template) {
+        self.asked.text = template.text(&self.asked.key);
+        self.asked.template = Some(template.handle.clone());
+        if let Some(fields) = self.body.as_object_mut() {
+            fields.remove("text");
+        }
+        self.body["template"] = json!({"name": template.name, "values": {"1": self.asked.key}});
+    }
 }
 
 type Outcome = Result<Result<tests::api::Answer>, tokio::time::error::Elapsed>;
@@ -203,9 +226,10 @@ fn answer(replica: String, outcome: Outcome) -> Answer {
             status: Some(answer.status.as_u16()),
             message: answer.body["id"].as_str().filter(|_| answer.status == StatusCode::ACCEPTED).map(str::to_owned),
             words: if answer.status.is_success() { String::new() } else { answer.body.to_string() },
+            at: now(),
         },
-        Ok(Err(error)) => Answer { replica, status: None, message: None, words: format!("{error:#}") },
-        Err(_) => Answer { replica, status: None, message: None, words: "no answer in time".to_owned() },
+        Ok(Err(error)) => Answer { replica, words: format!("{error:#}"), at: now(), ..Answer::default() },
+        Err(_) => Answer { replica, words: "no answer in time".to_owned(), at: now(), ..Answer::default() },
     }
 }
 

@@ -14,7 +14,9 @@ pub mod customer;
 pub mod database;
 pub mod drive;
 pub mod faults;
+pub mod fickle;
 pub mod logs;
+pub mod open;
 pub mod oracle;
 pub mod plan;
 pub mod replica;
@@ -22,6 +24,7 @@ pub mod run;
 pub mod settle;
 pub mod signing;
 pub mod story;
+pub mod template;
 pub mod tenant;
 pub mod world;
 
@@ -29,3 +32,9 @@ pub use crate::plan::{Plan, Store};
 pub use crate::run::run;
 pub use crate::world::World;
 pub use tests::balancer;
+
+/// The clock that the clients, the customers, the applications and the provider share. The replicas have their own.
+#[expect(clippy::disallowed_methods, reason = "the clock of everybody but the data plane")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}

@@ -2,7 +2,9 @@
 //!
 //! They are plain values, so that the [`oracle`](crate::oracle) is a function of them and nothing else.
 
+use jiff::Timestamp;
 use messaging::lifecycle::MessageStatus;
+use messaging::opt_out::OptChange;
 
 /// Everything that is compared.
 #[derive(Debug, Clone, Default)]
@@ -10,6 +12,7 @@ pub struct Logs {
     pub asked: Vec<Asked>,
     pub provider: Vec<Outbound>,
     pub webhooks: Vec<Webhook>,
+    pub keywords: Vec<Keyword>,
     /// In order of arrival at each application.
     pub received: Vec<Received>,
     pub stored: Vec<Stored>,
@@ -24,6 +27,15 @@ pub struct Asked {
     pub key: String,
     /// No other message has this text.
     pub text: String,
+    pub to: String,
+    /// The handle of the template that it is to be sent with; `None` for free text.
+    pub template: Option<String>,
+    /// Whether it says `onUnconfirmed: resend`: it may reach the provider more than once rather than not at all.
+    pub resends: bool,
+    /// Whether its validity ends before long.
+    pub expires: bool,
+    /// Before the first request.
+    pub asked_at: Timestamp,
     pub answers: Vec<Answer>,
     /// The answers to its withdrawal; `None` where none came.
     pub withdrawals: Vec<Option<u16>>,
@@ -39,6 +51,8 @@ pub struct Answer {
     pub message: Option<String>,
     /// What else was said.
     pub words: String,
+    /// When it came, or was not waited for any longer.
+    pub at: Timestamp,
 }
 
 /// A message that the provider took.
@@ -47,6 +61,9 @@ pub struct Outbound {
     pub tenant: String,
     pub sid: String,
     pub text: String,
+    /// The handle of the template that it was made with.
+    pub template: Option<String>,
+    pub taken_at: Timestamp,
     /// Our attempt id, from the callback URL that came with it.
     pub attempt: Option<String>,
     /// The statuses that it went through, in the provider's words.
@@ -74,6 +91,22 @@ impl Webhook {
     pub fn was_acknowledged(&self) -> bool {
         self.answers.iter().flatten().any(|status| (200..300).contains(status))
     }
+}
+
+/// A customer asks for no more messages, or for messages again.
+#[derive(Debug, Clone)]
+pub struct Keyword {
+    pub tenant: String,
+    pub customer: String,
+    pub change: OptChange,
+    /// The provider's id of the message that says so.
+    pub sid: String,
+    /// Before anybody can have heard of it.
+    pub written_at: Timestamp,
+    /// When its application was seen to have received it, which is after it took effect.
+    pub heard_at: Option<Timestamp>,
+    /// When its application was seen to know that it changed something.
+    pub changed_at: Option<Timestamp>,
 }
 
 /// An event that an application accepted, redeliveries included.

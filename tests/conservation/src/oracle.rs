@@ -1,6 +1,7 @@
 //! What must hold between the logs when everything has settled: a pure function, from what each side wrote down to what
 //! was broken.
 
+mod opt_out;
 mod publication;
 mod sending;
 #[cfg(test)]
@@ -12,6 +13,8 @@ use std::fmt;
 
 use messaging::lifecycle::MessageStatus;
 
+pub use self::opt_out::asked_in_vain;
+pub use self::sending::times_resent;
 use crate::logs::Logs;
 
 /// A promise that is broken.
@@ -45,6 +48,16 @@ pub enum Broken {
     StoredButNeverAsked,
     /// The provider has several messages where one was asked for.
     SentTwice,
+    /// A message was handed over again while it was not known what became of it, and nobody had asked for that.
+    SentAgainUnasked,
+    /// A message was given up although it was to be sent again rather than be lost.
+    GivenUpInsteadOfResent,
+    /// The provider has a message with another template than the one that was asked for, or with none, or with any.
+    SentOtherContent,
+    /// The provider has a message to somebody who had opted out.
+    SentAlthoughOptedOut,
+    /// A message to somebody who had opted in again was refused because of the opt-out before.
+    RefusedAlthoughOptedIn,
     /// The provider has a message that was never accepted from a client.
     SentWithoutAcceptance,
     /// The provider has a message that was withdrawn in time.
@@ -57,6 +70,8 @@ pub enum Broken {
     EndedWithoutReason,
     /// A message ended as the provider did not end it.
     ContradictsProvider,
+    /// What must settle by itself settled only when the clocks were put forward, if then.
+    StuckUntilClocksWereSet,
 }
 
 impl Broken {
@@ -65,6 +80,7 @@ impl Broken {
         matches!(
             self,
             Self::AcknowledgedButNotPublished
+                | Self::AcknowledgedButNotStoredOnce
                 | Self::AcknowledgedStatusWithoutEffect
                 | Self::StatusNotPublished
                 | Self::NotTerminal
@@ -104,7 +120,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    fn new(broken: Broken, tenant: &str, about: About, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(broken: Broken, tenant: &str, about: About, detail: impl Into<String>) -> Self {
         Self { broken, tenant: tenant.to_owned(), about, detail: detail.into() }
     }
 }
@@ -120,6 +136,7 @@ pub fn judge(logs: &Logs) -> Vec<Violation> {
     let mut violations = webhooks::judge(logs);
     violations.extend(publication::judge(logs));
     violations.extend(sending::judge(logs));
+    violations.extend(opt_out::judge(logs));
     violations
 }
 

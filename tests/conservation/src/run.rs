@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::customer::Customers;
 use crate::drive::{Clients, Diary};
 use crate::logs::Logs;
+use crate::oracle::{asked_in_vain, times_resent};
 use crate::plan::{Chaos, Plan};
-use crate::settle::{Verdict, settle};
+use crate::settle::{Patience, Verdict, settle};
 use crate::world::World;
 use crate::{chaos, faults, story};
 
@@ -28,6 +29,12 @@ pub struct Summary {
     pub acknowledged: usize,
     pub events: usize,
     pub deliveries: usize,
+    /// What the provider has that was made with a template.
+    pub with_template: usize,
+    /// What went back into the queue because its sender would rather have it twice than not at all.
+    pub resent: usize,
+    /// Requests to send to somebody who had certainly opted out.
+    pub asked_in_vain: usize,
     /// How the accepted messages ended, by status and the beginning of the reason.
     pub ends: BTreeMap<String, usize>,
     pub hastened: bool,
@@ -67,7 +74,7 @@ async fn attempt(plan: &Plan) -> Result<Summary> {
         ended?;
     }
     everybody.shutdown().await;
-    let verdict = settle(&mut world, &diary, plan.by_itself).await?;
+    let verdict = settle(&mut world, &diary, Patience::Enough(plan.by_itself)).await?;
     report(&world, &verdict)
 }
 
@@ -92,6 +99,7 @@ fn people(plan: &Plan, world: &World, diary: &Diary, stop: &CancellationToken) -
             diary: diary.clone(),
             stop: stop.clone(),
         };
+        people.spawn(customers.clone().waver(plan.chance(&format!("fickle customers of {tenant}"))));
         let per_second = plan.sends_per_second.div_ceil(2);
         people.spawn(customers.write(per_second, plan.chance(&format!("customers of {tenant}"))));
     }
@@ -121,6 +129,9 @@ pub fn report(world: &World, verdict: &Verdict) -> Result<Summary> {
             acknowledged: logs.webhooks.iter().filter(|webhook| webhook.was_acknowledged()).count(),
             events: ids.len(),
             deliveries: logs.received.len(),
+            with_template: logs.provider.iter().filter(|outbound| outbound.template.is_some()).count(),
+            resent: logs.stored.iter().map(times_resent).sum(),
+            asked_in_vain: asked_in_vain(logs),
             ends: ends(logs),
             hastened: *hastened,
         };

@@ -1,27 +1,43 @@
 //! Waits until nothing moves any more, and lets the oracle judge.
+//!
+//! Some things take long by design: those are named in [`open`](crate::open), and for them the clocks are put forward.
+//! Everything else must settle by itself.
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use jiff::SignedDuration;
-use reqwest::StatusCode;
-use sandbox::control::types::{WebhookFilter, WebhookState};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::collect::{self, api};
+use crate::collect;
 use crate::drive::Diary;
 use crate::logs::Logs;
+use crate::open::{self, Open};
 use crate::oracle::{self, Violation};
 use crate::world::World;
 
 /// When everything had its time to settle by itself, every replica is started again with its clock so far ahead: beyond
-/// the longest lease, the third repetition of an event, and the hour after which the provider is asked about a message
-/// whose last callback was lost.
-const AHEAD: SignedDuration = SignedDuration::from_mins(90);
+/// the longest of what is waited for then. That is an event that an application did not take twice, which is told again
+/// after 5 minutes and a fifth of that; and after 5 minutes the provider is asked again about a message whose question a
+/// killed replica had begun.
+const AHEAD: SignedDuration = SignedDuration::from_mins(6);
 /// How long everything gets after that.
 const AFTER_THAT: Duration = Duration::from_secs(90);
-/// The statuses in which a message has not ended.
-const OPEN: [&str; 5] = ["queued", "submitted", "unconfirmed", "accepted", "sent"];
+/// Nothing is hastened earlier, nor while anything moves: most of what may take long does not.
+const AT_LEAST: Duration = Duration::from_secs(10);
+const AT_REST: Duration = Duration::from_secs(5);
+/// Who is busy for longer than this does not get done.
+const AT_MOST: Duration = Duration::from_secs(15 * 60);
+
+/// How long everything gets before the clocks are put forward.
+#[derive(Debug, Clone, Copy)]
+pub enum Patience {
+    /// So long, and nobody is to blame for what is open then.
+    Brief(Duration),
+    /// So long without any progress, within which all must settle that nothing long holds up by design. What is only
+    /// slow, as on a busy machine, is waited for.
+    Enough(Duration),
+}
 
 /// What was found at the end.
 #[derive(Debug)]
@@ -32,67 +48,51 @@ pub struct Verdict {
     pub hastened: bool,
 }
 
-/// Everything gets so long to settle by itself before the clocks are put forward.
-pub async fn settle(world: &mut World, diary: &Diary, by_itself: Duration) -> Result<Verdict> {
+pub async fn settle(world: &mut World, diary: &Diary, patience: Patience) -> Result<Verdict> {
     world.ready().await?;
-    let settled = until_settled(world, diary, by_itself).await?;
-    let (last, hastened) = match settled {
-        Ok(logs) => (Ok(logs), false),
-        Err(why) => {
-            eprintln!("not settled after {} s ({why}): the clocks are put forward", by_itself.as_secs());
-            world.restart_with_clock(AHEAD).await?;
-            (until_settled(world, diary, AFTER_THAT).await?, true)
+    let (mut open, waited) = until_settled(world, diary, patience, true).await?;
+    let mut stuck = Vec::new();
+    let hastened = !open.is_empty();
+    if hastened {
+        let which = open.describe();
+        eprintln!("after {} s the clocks are put forward by {AHEAD:#}, because of {which}", waited.as_secs());
+        if let Patience::Enough(_) = patience {
+            stuck = open.stuck();
         }
-    };
-    if let Err(why) = last {
-        eprintln!("not settled after another {} s: {why}", AFTER_THAT.as_secs());
+        world.restart_with_clock(AHEAD).await?;
+        (open, _) = until_settled(world, diary, Patience::Enough(AFTER_THAT), false).await?;
+    }
+    if !open.is_empty() {
+        eprintln!("not settled after another {} s: {}", AFTER_THAT.as_secs(), open.describe());
     }
     let logs = collect::logs(world, diary).await?;
-    let violations = oracle::judge(&logs);
+    let mut violations = oracle::judge(&logs);
+    violations.extend(stuck);
     Ok(Verdict { logs, violations, hastened })
 }
 
-/// Looks until nothing is open and nothing that may still come is missing; else says what is.
-async fn until_settled(world: &World, diary: &Diary, patience: Duration) -> Result<Result<(), String>> {
-    let deadline = Instant::now() + patience;
-    let mut ticks = interval(Duration::from_millis(500));
+/// Looks until nothing is open, or the time is over, or only that is open which is not to be waited for where it can be
+/// hastened. Answers what is open then, and how long that took.
+async fn until_settled(world: &World, diary: &Diary, patience: Patience, can_hasten: bool) -> Result<(Open, Duration)> {
+    let (began, mut ticks) = (Instant::now(), interval(Duration::from_millis(500)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut least, mut progressed) = (None, began);
     loop {
         ticks.tick().await;
-        let why = match open(world).await? {
-            Some(why) => why,
-            None => {
-                let violations = oracle::judge(&collect::logs(world, diary).await?);
-                match violations.iter().find(|violation| violation.broken.may_pass()) {
-                    Some(violation) => violation.to_string(),
-                    None => return Ok(Ok(())),
-                }
+        let open = open::look(world, diary).await?;
+        if least.is_none_or(|least| open.size() < least) {
+            (least, progressed) = (Some(open.size()), Instant::now());
+        }
+        let (waited, rests) = (began.elapsed(), progressed.elapsed());
+        let is_over = match patience {
+            Patience::Brief(time) => waited >= time,
+            Patience::Enough(time) => {
+                let only_long = waited >= AT_LEAST && rests >= AT_REST && open.is_all_excused();
+                rests >= time || waited >= AT_MOST || (can_hasten && only_long)
             }
         };
-        if Instant::now() >= deadline {
-            return Ok(Err(why));
+        if open.is_empty() || is_over {
+            return Ok((open, waited));
         }
     }
-}
-
-/// What is still under way, if anything is.
-async fn open(world: &World) -> Result<Option<String>> {
-    let webhooks = world.control.webhooks(&WebhookFilter::default()).await?;
-    let pending = webhooks.iter().filter(|w| matches!(w.state, WebhookState::Pending | WebhookState::Held)).count();
-    if pending > 0 {
-        return Ok(Some(format!("{pending} webhooks are under way")));
-    }
-    for tenant in world.tenants.iter() {
-        let api = api(world, tenant)?;
-        for status in OPEN {
-            let answer = api.get(&format!("/v1/messages?limit=1&status={status}")).await?;
-            if answer.status != StatusCode::OK {
-                bail!("listing messages after every fault was mended: {} {}", answer.status, answer.body);
-            }
-            if let Some(message) = answer.body["items"].as_array().and_then(|items| items.first()) {
-                return Ok(Some(format!("{} of {} is {status}", message["id"], tenant.name)));
-            }
-        }
-    }
-    Ok(None)
 }

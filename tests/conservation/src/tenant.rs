@@ -8,17 +8,21 @@ use messaging::config::{
     ApiKeyConfig, ConsentConfig, FORMAT, HttpSink, Limits, OptOutConfig, ProviderAccount, Retention, SenderConfig,
     SinkConfig, TenantConfig, TwilioAccount,
 };
-use messaging::id::{SenderName, TenantId};
+use messaging::id::{SenderName, TemplateName, TenantId};
 use messaging::secret::Secret;
 use sandbox::control::Client;
 use sandbox::control::types::{CreatedAccount, NewAccount, NewSender};
 use sha2::{Digest, Sha256};
 use tests::app::{App, SIGNING_SECRET};
 
+use crate::template::Template;
+
 /// The one sender of every tenant.
 pub const SENDER: &str = "support";
 /// More than one client sends in a minute, so that no recipient is written to too often.
 const CUSTOMERS: usize = 40;
+/// Of these, so many opt out and in again, all the time.
+const FICKLE: usize = 4;
 
 #[derive(Debug)]
 pub struct Tenant {
@@ -29,19 +33,27 @@ pub struct Tenant {
     pub app: App,
     /// Those that the sandbox plays. What the sender writes them has its effect.
     pub customers: Vec<String>,
+    pub templates: Vec<Template>,
 }
 
 impl Tenant {
-    pub async fn create(index: usize, control: &Client, public_url: &str) -> Result<Self> {
+    pub async fn create(index: usize, control: &Client, provider: &str, public_url: &str) -> Result<Self> {
         let name = format!("tenant-{index}");
         let number = format!("+1415523{:04}", 8000 + index);
         let callback = format!("{public_url}/webhooks/{name}/{SENDER}/twilio/inbound#rc=5&rp=all");
         let sender = NewSender { phone_number: number.clone(), callback_url: Some(callback), ..NewSender::default() };
-        let account = NewAccount { senders: vec![sender], ..NewAccount::default() };
+        // What the provider itself would stop tells nothing of what the data plane does.
+        let account = NewAccount { senders: vec![sender], opt_out_handling: Some(false), ..NewAccount::default() };
         let account = control.create_account(&account).await?;
         let customers = (0..CUSTOMERS).map(|customer| format!("+4477{index:02}9{customer:05}")).collect();
         let api_key = format!("key-of-{name}");
-        Ok(Self { name, account, number, api_key, app: App::start().await?, customers })
+        let templates = Template::create_all(&account, provider, control).await?;
+        Ok(Self { name, account, number, api_key, app: App::start().await?, customers, templates })
+    }
+
+    /// Customers who opt out and in again.
+    pub fn fickle(&self) -> &[String] {
+        &self.customers[..FICKLE]
     }
 
     /// Writes its config where the replicas read it.
@@ -72,6 +84,9 @@ impl Tenant {
             events: vec![SinkConfig::Http(sink)],
             paused: false,
         };
+        let templates =
+            self.templates.iter().map(|template| Ok((TemplateName::new(template.name)?, template.config(account_sid))));
+        let templates = templates.collect::<Result<_>>()?;
         let key = ApiKeyConfig { name: "client".to_owned(), sha256: hex::encode(Sha256::digest(&self.api_key)) };
         Ok(TenantConfig {
             format: FORMAT,
@@ -79,7 +94,7 @@ impl Tenant {
             cell: None,
             public_base_url: public_url.parse()?,
             senders: BTreeMap::from([(SenderName::new(SENDER)?, sender)]),
-            templates: BTreeMap::new(),
+            templates,
             policies: BTreeMap::new(),
             default_policy: None,
             api_keys: vec![key],

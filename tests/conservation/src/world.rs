@@ -59,7 +59,7 @@ impl World {
         let balancer = Balancer::start(replicas.iter().map(|replica| replica.webhooks).collect()).await?;
         let mut tenants = Vec::new();
         for index in 0..plan.tenants {
-            let tenant = Tenant::create(index, &control, &balancer.url()).await?;
+            let tenant = Tenant::create(index, &control, sandbox.base_url(), &balancer.url()).await?;
             tenant.write_config(&configs, &balancer.url(), sandbox.base_url())?;
             tenants.push(tenant);
         }

@@ -7,6 +7,9 @@ use messaging::lifecycle::MessageStatus;
 use super::{About, Broken, Violation, by, meaning};
 use crate::logs::{Asked, Logs, Outbound, Stored};
 
+/// Calls for one message, the first included.
+const MAX_ATTEMPTS: usize = 8;
+
 pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
     let stored = by(&logs.stored, |s| (s.tenant.as_str(), s.key.as_str()));
     let taken = by(&logs.provider, |o| (o.tenant.as_str(), o.text.as_str()));
@@ -72,8 +75,18 @@ impl Story<'_> {
             broken(Broken::KeyHasSeveralMessages, format!("answered: {accepted:?}, stored: {stored:?}"));
         }
         let sids: BTreeSet<_> = self.taken.iter().map(|taken| taken.sid.as_str()).collect();
-        if sids.len() > 1 {
+        if sids.len() > 1 && !asked.resends {
             broken(Broken::SentTwice, format!("the provider has {sids:?}"));
+        }
+        let (again, resent) = (sids.len().saturating_sub(1), self.messages.iter().map(|m| times_resent(m)).sum());
+        if (resent > 0 && !asked.resends) || (asked.resends && again > resent) {
+            let detail =
+                format!("it went back into the queue unresolved {resent} times, and the provider has {sids:?}");
+            broken(Broken::SentAgainUnasked, detail);
+        }
+        if let Some(other) = self.taken.iter().find(|taken| taken.template != asked.template) {
+            let detail = format!("{} has template {:?}, asked was {:?}", other.sid, other.template, asked.template);
+            broken(Broken::SentOtherContent, detail);
         }
         if accepted.is_empty() && !sids.is_empty() {
             broken(Broken::SentWithoutAcceptance, format!("the provider has {sids:?}, and no client got a 202"));
@@ -92,6 +105,10 @@ impl Story<'_> {
         if !message.status.is_terminal() {
             return broken(Broken::NotTerminal, format!("{id} is still {}", message.status));
         }
+        if self.was_given_up_too_early(message) {
+            let reason = message.reason.as_deref().unwrap_or_default();
+            broken(Broken::GivenUpInsteadOfResent, format!("{id} is {}: {reason}", message.status));
+        }
         let needs_reason = !matches!(message.status, MessageStatus::Delivered | MessageStatus::Read);
         if needs_reason && message.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
             broken(Broken::EndedWithoutReason, format!("{id} is {}", message.status));
@@ -106,6 +123,20 @@ impl Story<'_> {
             broken(Broken::ContradictsProvider, format!("{id} is {}, and {contradiction}", message.status));
         }
     }
+
+    /// Whether it ended without proof that it was sent while it could still be sent again.
+    fn was_given_up_too_early(&self, message: &Stored) -> bool {
+        let unproven = message.reason.as_ref().is_some_and(|reason| reason.starts_with("unconfirmed: "));
+        let attempts: BTreeSet<_> = message.timeline.iter().filter_map(|line| line.attempt.as_ref()).collect();
+        let may_be_resent = self.asked.resends && !self.asked.expires && attempts.len() < MAX_ATTEMPTS;
+        may_be_resent && message.status == MessageStatus::Failed && unproven
+    }
+}
+
+/// How often it went back into the queue with an attempt of unknown outcome behind it.
+pub fn times_resent(message: &Stored) -> usize {
+    let back = [MessageStatus::Unconfirmed, MessageStatus::Queued];
+    message.timeline.windows(2).filter(|lines| lines.iter().map(|line| line.status).eq(back)).count()
 }
 
 /// Not to be repeated: a 4xx that is not about the moment.

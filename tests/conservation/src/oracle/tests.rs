@@ -1,12 +1,22 @@
 //! The oracle is shown one broken promise at a time, beside a story in which all is well.
 
+mod asked;
+
+use jiff::Timestamp;
+use messaging::opt_out::OptChange;
+
 use super::*;
-use crate::logs::{Answer, Asked, Outbound, Reached, Received, Stored, Webhook};
+use crate::logs::{Answer, Asked, Keyword, Outbound, Reached, Received, Stored, Webhook};
 
 const TEXT: &str = "hello 1";
+const CUSTOMER: &str = "+447700900123";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
 
 fn answered(status: u16, message: Option<&str>) -> Answer {
-    Answer { replica: "a".into(), status: Some(status), message: message.map(str::to_owned), words: String::new() }
+    Answer { replica: "a".into(), status: Some(status), message: message.map(str::to_owned), ..Answer::default() }
 }
 
 fn reached(status: MessageStatus) -> Reached {
@@ -39,12 +49,17 @@ fn well() -> Logs {
             text: TEXT.into(),
             answers: vec![Answer::default(), answered(503, None), answered(202, Some("msg_1"))],
             withdrawals: vec![Some(409)],
+            to: CUSTOMER.into(),
+            asked_at: at(100),
+            ..Asked::default()
         }],
         provider: vec![Outbound {
             tenant: "shop".into(),
             sid: "SM1".into(),
             text: TEXT.into(),
             attempt: Some("att-1".into()),
+            template: None,
+            taken_at: at(101),
             statuses: ["queued", "sent", "delivered"].map(str::to_owned).into(),
         }],
         webhooks: vec![
@@ -52,6 +67,7 @@ fn well() -> Logs {
             webhook("SM8", "received", &[None]),
             webhook("SM1", "delivered", &[Some(204)]),
         ],
+        keywords: vec![],
         received: vec![
             event("evt_9", "received", "msg_9", "SM9"),
             event("evt_1", "accepted", "msg_1", "SM1"),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{About, Broken, Violation, by, meaning};
-use crate::logs::Logs;
+use crate::logs::{Logs, Outbound};
 
 pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
     let mut violations = inbound(logs);
@@ -54,7 +54,11 @@ fn inbound(logs: &Logs) -> Vec<Violation> {
 
 fn statuses(logs: &Logs) -> Vec<Violation> {
     let stored = by(&logs.stored, |s| (s.tenant.as_str(), s.provider_message_id.as_deref().unwrap_or_default()));
-    let acknowledged = logs.webhooks.iter().filter(|webhook| !webhook.is_inbound() && webhook.was_acknowledged());
+    let replaced = replaced(logs);
+    let acknowledged = logs.webhooks.iter().filter(|webhook| {
+        let place = (webhook.tenant.as_str(), webhook.sid.as_str());
+        !webhook.is_inbound() && webhook.was_acknowledged() && !replaced.contains(&place)
+    });
     let mut violations = Vec::new();
     for webhook in acknowledged {
         let Some(told) = meaning(&webhook.tells) else { continue };
@@ -71,4 +75,17 @@ fn statuses(logs: &Logs) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// The provider's messages that another one was sent in the place of, because somebody asked for that: what becomes of
+/// them is not what becomes of the message.
+fn replaced(logs: &Logs) -> BTreeSet<(&str, &str)> {
+    let resent = logs.asked.iter().filter(|asked| asked.resends);
+    let texts: BTreeSet<_> = resent.map(|asked| (asked.tenant.as_str(), asked.text.as_str())).collect();
+    let known: BTreeSet<_> = logs.stored.iter().filter_map(|s| s.provider_message_id.as_deref()).collect();
+    let is_replaced =
+        |o: &&Outbound| texts.contains(&(o.tenant.as_str(), o.text.as_str())) && !known.contains(o.sid.as_str());
+    let of_several = by(&logs.provider, |o| (o.tenant.as_str(), o.text.as_str()));
+    let of_several = of_several.into_values().filter(|taken| taken.len() > 1).flatten();
+    of_several.filter(is_replaced).map(|o| (o.tenant.as_str(), o.sid.as_str())).collect()
 }

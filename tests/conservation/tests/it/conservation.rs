@@ -19,5 +19,6 @@ async fn three_replicas_conserve_everything_through_kills_crashes_and_cuts() -> 
 /// What was never put to the test proves nothing.
 fn was_put_to_the_test(summary: &Summary) {
     assert!(summary.accepted > 50 && summary.acknowledged > 100, "{summary:?}");
+    assert!(summary.with_template > 20 && summary.asked_in_vain > 0, "{summary:?}");
     assert!(summary.deliveries > summary.events, "no event was delivered twice: {summary:?}");
 }

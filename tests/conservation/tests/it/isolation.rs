@@ -1,33 +1,55 @@
-//! What is stuck for one tenant keeps nobody else waiting: neither a sender that the provider fails nor an application
-//! that hangs.
+//! What is stuck for one tenant keeps nobody else waiting: neither a sender that the provider fails, nor one that it
+//! refuses and that is stopped for that, nor an application that hangs.
 //!
-//! Nothing here is a matter of speed: all that the other tenants asked for is done while the two are still stuck.
+//! How fast this machine is does not matter: the others' messages are timed before there is any trouble, and again
+//! while there is.
 
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use conservation::drive::{Clients, Diary};
 use conservation::plan::Chaos;
 use conservation::run::report;
-use conservation::settle::settle;
+use conservation::settle::{Patience, settle};
 use conservation::{Plan, Store, World, collect};
-use sandbox::control::types::{ErrorShape, FaultRules, RequestEffect, RequestFault, RequestFilter};
+use futures::future::try_join_all;
+use sandbox::control::types::{ErrorShape, FaultRules, MessageFilter, RequestEffect, RequestFault, RequestFilter};
+use serde_json::Value;
 use tests::eventually::eventually;
 use tokio_util::sync::CancellationToken;
 
 const FAILING: usize = 0;
 const HANGING: usize = 1;
 const WELL: [usize; 2] = [2, 3];
+const REFUSED: usize = 4;
+const TENANTS: usize = 5;
 /// More than one replica hands over at once in all, so that the two could take every place.
 const STUCK: usize = 300;
+const STOPPED: usize = 10;
 const PROMPT: usize = 100;
+/// What the others may take longer than twice the time that they take alone. Each call that fails and each event that
+/// hangs would take three times that from them.
+const NOISE: Duration = Duration::from_secs(5);
+/// How often they are timed beside the trouble at most. It lasts through all of them; a disk that stands still for a
+/// while does not.
+const ROUNDS: usize = 2;
 
-/// Every call of one account waits for most of the time that it may take, and then fails.
-fn failing(account: &str) -> FaultRules {
-    let of_account = |effect| RequestFault { account: Some(account.to_owned()), ..RequestFault::new(effect) };
-    let error =
-        RequestEffect::Status { status: 500, retry_after: None, code: None, message: None, shape: ErrorShape::Classic };
-    let requests = vec![of_account(RequestEffect::Latency { ms: 20_000 }), of_account(error)];
+/// Every call of one account waits for most of the time that it may take, and then fails; another account is locked.
+fn trouble(failing: &str, refused: &str) -> FaultRules {
+    let status = |status, code| RequestEffect::Status {
+        status,
+        retry_after: None,
+        code,
+        message: None,
+        shape: ErrorShape::Classic,
+    };
+    let of = |account: &str, effect| RequestFault { account: Some(account.to_owned()), ..RequestFault::new(effect) };
+    let requests = vec![
+        of(failing, RequestEffect::Latency { ms: 20_000 }),
+        of(failing, status(500, None)),
+        of(refused, status(401, Some(20003))),
+    ];
     FaultRules { requests, ..FaultRules::default() }
 }
 
@@ -42,53 +64,87 @@ async fn others_are_served_while_one_sender_fails_and_one_application_hangs_on_p
 }
 
 async fn isolation(store: Store) -> Result<()> {
-    let plan = Plan { chaos: Chaos::None, ..Plan::short(store)? };
+    let plan = Plan { chaos: Chaos::None, tenants: TENANTS, ..Plan::short(store)? };
     eprintln!("isolation: {plan:?}");
     let mut world = World::start(&plan).await?;
     let diary = Diary::default();
-    let account = world.tenants[FAILING].account.account_sid.clone();
-    world.control.add_faults(&failing(&account)).await?;
+    let alone = serve_the_others(&plan, &world, &diary, 0..PROMPT).await?;
+
+    let account = |tenant: usize| world.tenants[tenant].account.account_sid.clone();
+    world.control.add_faults(&trouble(&account(FAILING), &account(REFUSED))).await?;
     world.tenants[HANGING].app.hang(true);
+    ask(&plan, &world, &diary, FAILING, 0..STUCK).await?;
+    ask(&plan, &world, &diary, HANGING, 0..STUCK).await?;
+    ask(&plan, &world, &diary, REFUSED, 0..STOPPED).await?;
+    eventually("all three are stuck", async || stuck(&world).await.map_err(|error| format!("{error:#}"))).await?;
 
-    ask(&plan, &world, &diary, FAILING, STUCK).await?;
-    ask(&plan, &world, &diary, HANGING, STUCK).await?;
-    eventually("both are stuck", async || {
-        let filter = RequestFilter { method: Some("POST".to_owned()), ..RequestFilter::default() };
-        let requests = world.control.requests(&filter).await.map_err(|error| error.to_string())?;
-        let waiting = requests.iter().filter(|r| r.status.is_none() && !r.faults.is_empty()).count();
-        let hanging = world.tenants[HANGING].app.hanging_requests();
-        if waiting > 0 && hanging > 0 { Ok(()) } else { Err(format!("{waiting} calls, {hanging} events")) }
-    })
-    .await?;
-
-    for tenant in WELL {
-        ask(&plan, &world, &diary, tenant, PROMPT).await?;
+    let (mut beside, bound) = (Duration::MAX, alone * 2 + NOISE);
+    for round in 1..=ROUNDS {
+        beside = beside.min(serve_the_others(&plan, &world, &diary, round * PROMPT..(round + 1) * PROMPT).await?);
+        eprintln!("{PROMPT} messages of each of the others took {alone:?} alone and {beside:?} beside the trouble");
+        if beside <= bound {
+            break;
+        }
     }
-    for tenant in WELL {
-        let app = &world.tenants[tenant].app;
-        eventually("the others' messages are delivered, and they know it", async || {
-            let told = app.distinct("dev.whatsapp-operator.message.delivered").len();
-            if told == PROMPT { Ok(()) } else { Err(told) }
-        })
-        .await?;
-    }
+    ensure!(beside <= bound, "the others' took {alone:?} alone and {beside:?} beside the trouble, each time");
 
     let logs = collect::logs(&world, &diary).await?;
     let of = |tenant: usize| logs.stored.iter().filter(move |stored| stored.tenant == format!("tenant-{tenant}"));
-    let open = of(FAILING).filter(|stored| !stored.status.is_terminal()).count();
-    assert!(open > 0, "the failing sender was not stuck for long enough to tell anything");
+    let open = |tenant| of(tenant).filter(|stored| !stored.status.is_terminal()).count();
+    assert!(open(FAILING) > 0, "the failing sender was not stuck for long enough to tell anything");
+    assert_eq!(open(REFUSED), STOPPED, "the stopped sender did not stay stopped");
     let heard = world.tenants[HANGING].app.log().iter().filter(|event| !event.kind().ends_with("received")).count();
     assert_eq!(heard, 0, "the hanging application answered");
-    eprintln!("{open} of {STUCK} messages were still stuck when the others' were done");
+    eprintln!("{} of {STUCK} messages were still stuck when the others' were done", open(FAILING));
 
     world.control.clear_faults().await?;
     world.tenants[HANGING].app.hang(false);
-    let verdict = settle(&mut world, &diary, Duration::from_secs(3)).await?;
+    let verdict = settle(&mut world, &diary, Patience::Brief(Duration::from_secs(3))).await?;
     report(&world, &verdict)?;
     Ok(())
 }
 
-async fn ask(plan: &Plan, world: &World, diary: &Diary, tenant: usize, count: usize) -> Result<()> {
+/// How long it takes until these messages of both are delivered and their applications know it.
+async fn serve_the_others(plan: &Plan, world: &World, diary: &Diary, which: Range<usize>) -> Result<Duration> {
+    let began = Instant::now();
+    try_join_all(WELL.map(|tenant| ask(plan, world, diary, tenant, which.clone()))).await?;
+    for tenant in WELL {
+        let app = &world.tenants[tenant].app;
+        eventually("the others' messages are delivered, and they know it", async || {
+            let told = app.distinct("dev.whatsapp-operator.message.delivered").len();
+            if told == which.end { Ok(()) } else { Err(told) }
+        })
+        .await?;
+    }
+    Ok(began.elapsed())
+}
+
+/// Calls of one wait, another's sender is stopped, and the third one's messages are delivered and its application
+/// hangs.
+async fn stuck(world: &World) -> Result<()> {
+    let filter = RequestFilter { method: Some("POST".to_owned()), ..RequestFilter::default() };
+    let requests = world.control.requests(&filter).await?;
+    let waiting = requests.iter().filter(|r| r.status.is_none() && !r.faults.is_empty()).count();
+    let hanging = world.tenants[HANGING].app.hanging_requests();
+    let account = Some(world.tenants[HANGING].account.account_sid.clone());
+    let messages = world.control.messages(&MessageFilter { account, ..MessageFilter::default() }).await?;
+    let delivered = messages.iter().filter(|message| message.status == "delivered").count();
+    let stopped = stopped(world).await?;
+    let is_stuck = waiting > 0 && hanging > 0 && delivered == STUCK && stopped;
+    ensure!(is_stuck, "{waiting} calls, {hanging} events, {delivered} delivered, stopped: {stopped}");
+    Ok(())
+}
+
+/// Whether the sender that the provider refuses is stopped.
+async fn stopped(world: &World) -> Result<bool> {
+    let admin = world.replicas.first().context("there is a replica")?.admin;
+    let holds = reqwest::get(format!("http://{admin}/admin/v1/holds")).await?.error_for_status()?.text().await?;
+    let holds: Value = serde_json::from_str(&holds)?;
+    let items = holds["items"].as_array().context("a list has items")?;
+    Ok(items.iter().any(|hold| hold["tenant"] == world.tenants[REFUSED].name.as_str()))
+}
+
+async fn ask(plan: &Plan, world: &World, diary: &Diary, tenant: usize, which: Range<usize>) -> Result<()> {
     let clients = Clients {
         tenants: world.tenants.clone(),
         tenant,
@@ -96,5 +152,5 @@ async fn ask(plan: &Plan, world: &World, diary: &Diary, tenant: usize, count: us
         diary: diary.clone(),
         stop: CancellationToken::new(),
     };
-    clients.ask_for(count, plan.chance(&format!("clients of {tenant}"))).await
+    clients.ask_for(which, plan.chance(&format!("clients of {tenant}"))).await
 }

@@ -1,0 +1,135 @@
+//! Customers who want no more messages, and then want them again, all the time.
+//!
+//! Each waits until the application has heard of a keyword before it writes the next, so that of most of the time it is
+//! certain what was in force.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
+use messaging::opt_out::OptChange;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::customer::{Customers, Post};
+use crate::drive::Pages;
+use crate::logs::Keyword;
+use crate::now;
+
+/// How often the application's log is read for what it has heard.
+const LOOK: Duration = Duration::from_millis(50);
+/// Who is not heard within this writes the next keyword all the same.
+const UNHEARD: SignedDuration = SignedDuration::from_secs(40);
+/// How long a keyword stays in force after it was heard.
+const REST: std::ops::Range<i64> = 500..6000;
+
+const STOPS: [&str; 4] = ["STOP", "stop", " Stop! ", "unsubscribe"];
+const STARTS: [&str; 3] = ["START", "start", "Unstop"];
+
+/// A customer, and when it last did something.
+struct Mood {
+    customer: String,
+    next: OptChange,
+    /// Where its last keyword is in the diary.
+    last: Option<usize>,
+    rest: SignedDuration,
+}
+
+impl Customers {
+    /// Opts out and in until told to stop, and returns when everything that was written has been told or given up.
+    pub async fn waver(self, mut chance: StdRng) -> Result<()> {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let fickle = self.tenant().fickle().iter();
+        let mut moods: Vec<Mood> = fickle.map(|customer| Mood::new(customer, &mut chance)).collect();
+        let (mut post, mut read, mut written) = (Post::new()?, 0, BTreeMap::new());
+        let begin = now();
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return post.done().await,
+                _ = ticks.tick() => {}
+            }
+            post.tidy()?;
+            let now = now();
+            let events = self.tenant().app.log_since(read);
+            read += events.len();
+            {
+                let mut diary = self.diary.open();
+                for event in &events {
+                    let sid = event.event["data"]["providerMessageId"].as_str().unwrap_or_default();
+                    hear(&mut diary, &written, event.kind(), sid, now);
+                }
+            }
+            for mood in &mut moods {
+                let is_time = {
+                    let diary = self.diary.open();
+                    mood.is_time(mood.last.map(|place| &diary.keywords[place]), begin, now)
+                };
+                if is_time {
+                    let (sid, place) = self.write_keyword(mood, &mut post, &mut chance).await?;
+                    written.insert(sid, place);
+                }
+            }
+        }
+    }
+
+    /// Answers the message's id, and where it is in the diary.
+    async fn write_keyword(&self, mood: &mut Mood, post: &mut Post, chance: &mut StdRng) -> Result<(String, usize)> {
+        let words: &[&str] = match mood.next {
+            OptChange::Stop => &STOPS,
+            OptChange::Start => &STARTS,
+        };
+        let word = words[chance.random_range(0..words.len())];
+        let written_at = now();
+        let sid = if chance.random_bool(0.5) {
+            self.through_the_sandbox(&mood.customer, word).await?
+        } else {
+            self.directly(&mood.customer, word, post, chance)?
+        };
+        let (tenant, customer, change) = (self.tenant().name.clone(), mood.customer.clone(), mood.next);
+        let keyword =
+            Keyword { tenant, customer, change, sid: sid.clone(), written_at, heard_at: None, changed_at: None };
+        let mut diary = self.diary.open();
+        diary.keywords.push(keyword);
+        let place = diary.keywords.len() - 1;
+        mood.wrote(place, chance);
+        Ok((sid, place))
+    }
+}
+
+/// Notes that the application has heard of a keyword, however late. `written` says where each is in the diary.
+fn hear(diary: &mut Pages, written: &BTreeMap<String, usize>, kind: &str, sid: &str, now: Timestamp) {
+    let Some(place) = written.get(sid) else { return };
+    let keyword = &mut diary.keywords[*place];
+    match kind.rsplit('.').next() {
+        Some("received") => keyword.heard_at.get_or_insert(now),
+        Some("opted-out" | "opted-in") => keyword.changed_at.get_or_insert(now),
+        _ => return,
+    };
+}
+
+impl Mood {
+    fn new(customer: &str, chance: &mut StdRng) -> Self {
+        let rest = SignedDuration::from_millis(chance.random_range(REST));
+        Self { customer: customer.to_owned(), next: OptChange::Stop, last: None, rest }
+    }
+
+    fn is_time(&self, last: Option<&Keyword>, begin: Timestamp, now: Timestamp) -> bool {
+        match last {
+            None => now.duration_since(begin) >= self.rest,
+            Some(Keyword { heard_at: Some(heard_at), .. }) => now.duration_since(*heard_at) >= self.rest,
+            Some(Keyword { written_at, .. }) => now.duration_since(*written_at) >= UNHEARD,
+        }
+    }
+
+    fn wrote(&mut self, place: usize, chance: &mut StdRng) {
+        self.last = Some(place);
+        self.rest = SignedDuration::from_millis(chance.random_range(REST));
+        self.next = match self.next {
+            OptChange::Stop => OptChange::Start,
+            OptChange::Start => OptChange::Stop,
+        };
+    }
+}
