@@ -1,8 +1,8 @@
 //! Asks the provider about messages that no callback brought to an end.
 //!
 //! A message whose attempt has no known outcome is looked for in the provider's log; one that the provider has accepted
-//! is looked up by its id. Nothing here sends anything — what is to be sent again goes back into the queue — and no account is asked more often than its budget allows: what
-//! finds none is asked about later.
+//! is looked up by its id. Nothing here sends anything — what is to be sent again goes back into the queue — and no
+//! account is asked more often than its budget allows: what finds none is asked about later.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 64;
 /// A question may take a provider's whole time-out, and it reads every page of an answer.
 const LEASE: Duration = Duration::from_secs(5 * 60);
+/// How often a question is asked at most until its answer is written, where the store fails in between.
+const TRIES: u32 = 3;
 /// The sender is not configured; the message waits, as it would in the queue.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(5 * 60);
 const WHY_STOPPED: &str = "the provider's log says that a message failed because of it";
@@ -86,15 +88,11 @@ impl Reconciler {
         if limit == 0 {
             return Ok(());
         }
-        let claim = ClaimUnsettled { now, owner: options.owner.clone(), lease_until: after(now, LEASE), limit };
+        let lease_until = after(now, LEASE);
+        let claim = ClaimUnsettled { now, owner: options.owner.clone(), lease_until, limit };
         for unsettled in store.claim_unsettled(claim).await? {
             let inquirer = Arc::clone(&self.inquirer);
-            self.questions.spawn(async move {
-                let message = unsettled.message.id;
-                if let Err(error) = inquirer.settle(unsettled).await {
-                    tracing::error!(%message, %error, "an unsettled message could not be settled; it is asked about again");
-                }
-            });
+            self.questions.spawn(async move { inquirer.answer(&unsettled, lease_until).await });
         }
         Ok(())
     }
@@ -115,7 +113,33 @@ fn question_ended(ended: Result<(), JoinError>) {
 }
 
 impl Inquirer {
-    async fn settle(&self, unsettled: Unsettled) -> Result<(), StoreError> {
+    /// Settles a message. Where the store fails it is asked about again as soon as the store is back, while it is still
+    /// claimed: nobody else would before the lease ends.
+    async fn answer(&self, unsettled: &Unsettled, lease_until: Timestamp) {
+        for tried in 1..=TRIES {
+            let Err(error) = self.settle(unsettled).await else { return };
+            let message = unsettled.message.id;
+            tracing::warn!(%message, %error, tried, "an unsettled message could not be settled; it is asked about again");
+            if tried < TRIES && !self.store_is_back(lease_until).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the store writes again, but not beyond a time.
+    async fn store_is_back(&self, until: Timestamp) -> bool {
+        let Shared { store, clock, .. } = &self.context.shared;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        while clock.now() < until {
+            look.tick().await;
+            if store.check().await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn settle(&self, unsettled: &Unsettled) -> Result<(), StoreError> {
         let DispatchContext { shared, brakes, options } = &self.context;
         let Shared { store, configs, clock, metrics, holds } = shared;
         let tenant = configs.get(&unsettled.message.tenant);
@@ -126,7 +150,7 @@ impl Inquirer {
                 (Settled { settlement, repair: None, stop: None }, Vec::new())
             }
             Some((tenant, sender)) => {
-                let asked = self.ask(&unsettled, tenant, &sender).await?;
+                let asked = self.ask(unsettled, tenant, &sender).await?;
                 let awaited = Awaited {
                     status: unsettled.message.status,
                     attempt_started_at: unsettled.attempt_started_at,

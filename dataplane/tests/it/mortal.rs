@@ -37,6 +37,8 @@ use tokio::sync::Notify;
 pub(crate) enum Death {
     Before(u32),
     After(u32),
+    /// Not at all, but this one operation fails.
+    NotButFails(u32),
 }
 
 pub(crate) struct Mortal {
@@ -60,16 +62,22 @@ impl Mortal {
         }
     }
 
-    async fn live<T>(&self, operation: impl Future<Output = T>) -> T {
+    /// Whether the one operation that was to fail has.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.death, Death::NotButFails(n) if self.begun.load(Ordering::SeqCst) >= n)
+    }
+
+    async fn live<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let nth = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         match self.death {
             Death::Before(n) if nth >= n => self.die().await,
             Death::After(n) if nth > n => self.die().await,
             Death::After(n) if nth == n => {
-                operation.await;
+                drop(operation.await);
                 self.die().await
             }
-            Death::Before(_) | Death::After(_) => operation.await,
+            Death::NotButFails(n) if nth == n => Err(StoreError::Failed("it has been made to".into())),
+            Death::Before(_) | Death::After(_) | Death::NotButFails(_) => operation.await,
         }
     }
 

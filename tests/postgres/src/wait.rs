@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// How long a server may take to start, to stop, or to follow another one.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a server may take to start, to stop, or to follow another one. After a crash it flushes every file that it
+/// has, which takes more than a minute where others keep the disk busy.
+const PATIENCE: Duration = Duration::from_secs(180);
 const STEP: Duration = Duration::from_millis(10);
 
 /// Polls until `probe` gives a value. An error of the probe ends the waiting.

@@ -15,6 +15,7 @@ use messaging::provider::{Direction, ProviderFailure, ProviderMessage, SendOutco
 
 use super::{failure, says, seconds};
 use crate::fake::FakeProvider;
+use crate::mortal::{Death, Mortal};
 use crate::store::inbound;
 use crate::world::{CUSTOMER, World, config_of, dispatch, reconcile, support, tenant};
 
@@ -126,6 +127,25 @@ async fn a_lost_answer_is_settled_by_the_providers_log() {
     assert_eq!(record.message.provider_message_id.as_deref(), Some("SM-found"));
     assert_eq!(provider.calls(), 1);
     world.metric(r#"whatsapp_reconcile_repairs_total{kind="found_in_log"} 1"#);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_amid_a_question_costs_no_more_than_asking_again() {
+    // The first operation claims; without a claim nothing has to be given back.
+    for nth in 2.. {
+        let (world, provider, id) = lost_message().await;
+        provider.log.lock().unwrap().push(logged(&world, "SM-found"));
+        world.clock.advance(seconds(61));
+        let fails = Mortal::new(Arc::clone(&world.shared.store), Death::NotButFails(nth));
+        let mut context = world.dispatching(|_| ());
+        context.shared.store = Arc::clone(&fails) as _;
+        reconcile(&mut Reconciler::new(context)).await;
+        assert_eq!(world.status("shop", id).await, MessageStatus::Sent, "after operation {nth} failed");
+        if !fails.has_failed() {
+            assert!(nth > 4, "{nth} operations are fewer than a question takes");
+            break;
+        }
+    }
 }
 
 #[tokio::test]
