@@ -15,6 +15,7 @@ mod view;
 mod webhooks;
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +24,10 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use futures::FutureExt as _;
 use http::StatusCode;
 use http::request::Parts;
 use messaging::clock::Clock;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
 pub use openapi::document as openapi_document;
 pub use problem::{FieldError, Problem};
@@ -90,25 +90,29 @@ pub fn api(context: Arc<ApiContext>) -> Router {
     guarded(router, &context.shared.configs).with_state(context)
 }
 
-/// What holds for every request from outside: nothing before the configs are known, no panic that ends a connection
-/// without an answer, no endless request.
 fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>, configs: &Arc<Configs>) -> Router<S> {
-    router
-        .layer(middleware::from_fn_with_state(Arc::clone(configs), configured))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
-        .layer(CatchPanicLayer::custom(panicked))
+    router.layer(middleware::from_fn_with_state(Arc::clone(configs), guard))
 }
 
-/// A request that comes before the configs would be told that its tenant does not exist.
-async fn configured(State(configs): State<Arc<Configs>>, request: Request, next: Next) -> Response {
-    if configs.is_ready() {
-        next.run(request).await
-    } else {
-        Problem::try_again("the tenants' configs are not loaded yet").into_response()
+/// What holds for every request from outside: nothing before the configs are known, for it would be told that its tenant
+/// does not exist; no panic that ends a connection without an answer; no endless request.
+async fn guard(State(configs): State<Arc<Configs>>, request: Request, next: Next) -> Response {
+    if !configs.is_ready() {
+        return Problem::try_again("the tenants' configs are not loaded yet").into_response();
+    }
+    answered(next.run(request), REQUEST_TIMEOUT).await
+}
+
+async fn answered(answer: impl Future<Output = Response>, within: Duration) -> Response {
+    // A panic ends this request alone: what others share with it is the store, which a panic leaves as it was committed.
+    match tokio::time::timeout(within, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(panic)) => panicked(panic),
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer's own signature")]
+#[expect(clippy::needless_pass_by_value, reason = "a panic is had once, and as a box")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let reason =
         panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
@@ -122,5 +126,37 @@ impl FromRequestParts<Arc<ApiContext>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, context: &Arc<ApiContext>) -> Result<Self, Problem> {
         Ok(context.authenticator.authenticate(&parts.headers).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn configs() -> Arc<Configs> {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        Arc::new(Configs::new(Arc::new(|_: &_| unreachable!("no tenant is configured")), metrics))
+    }
+
+    async fn status(configs: &Arc<Configs>, path: &str) -> StatusCode {
+        let router = Router::new()
+            .route("/panics", get(async || -> StatusCode { panic!("a defect") }))
+            .route("/well", get(async || StatusCode::NO_CONTENT));
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        guarded(router, configs).oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn every_request_is_answered_whatever_becomes_of_it() {
+        let configs = configs();
+        assert_eq!(status(&configs, "/well").await, StatusCode::SERVICE_UNAVAILABLE, "before the configs are known");
+        configs.mark_ready();
+        assert_eq!(status(&configs, "/well").await, StatusCode::NO_CONTENT);
+        assert_eq!(status(&configs, "/panics").await, StatusCode::INTERNAL_SERVER_ERROR);
+        let never = answered(std::future::pending(), Duration::from_millis(1)).await;
+        assert_eq!(never.status(), StatusCode::REQUEST_TIMEOUT);
     }
 }
