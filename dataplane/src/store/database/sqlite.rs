@@ -104,8 +104,8 @@ fn set(database: &Database, options: &Options) -> Result<(), StoreError> {
     database.pragma_update(None, "journal_mode", "WAL")?;
     // A commit is on disk when it answers: with NORMAL a power loss would take acknowledged webhooks.
     database.pragma_update(None, "synchronous", "FULL")?;
-    // 64 MiB, in KiB.
-    database.pragma_update(None, "cache_size", -65536)?;
+    // 48 MiB, in KiB.
+    database.pragma_update(None, "cache_size", -49152)?;
     // Fewer, larger checkpoints: about 40 MB of log between them.
     database.pragma_update(None, "wal_autocheckpoint", 10_000)?;
     for (name, value) in &options.pragmas {
