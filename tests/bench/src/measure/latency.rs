@@ -16,7 +16,7 @@ use crate::webhook::{self, DATA_PLANE_PATH};
 /// Webhooks a second.
 const RATES: [u32; 2] = [500, 5_000];
 const SECONDS: u32 = 10;
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 3;
 /// More than are ever under way unless the server is overrun; then they wait, and that counts.
 const CONNECTIONS: usize = 256;
 
