@@ -158,6 +158,7 @@ impl Drop for Place {
 mod tests {
     use futures::FutureExt as _;
     use jiff::Timestamp;
+    use tokio::sync::oneshot::error::TryRecvError;
 
     use super::super::job::{Answer, PendingWebhook};
     use super::*;
@@ -265,7 +266,7 @@ mod tests {
         let outcomes = push(&waiting, 1);
         drop((first, second));
         for mut outcome in outcomes {
-            assert!(outcome.try_recv().is_err(), "it is told that nobody comes");
+            assert_eq!(outcome.try_recv().map(drop), Err(TryRecvError::Closed), "it is told that nobody comes");
         }
         assert!(matches!(waiting.push(job().0), Err(StoreError::Closed)));
     }
