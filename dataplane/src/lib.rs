@@ -1,5 +1,7 @@
 //! The data plane: provider webhooks in, messages out, and the tenants' applications told what happened.
 
+pub mod admin;
+pub mod api;
 pub mod apply;
 pub mod auth;
 pub mod budget;
@@ -9,13 +11,14 @@ pub mod dispatch;
 pub mod event;
 pub mod expiry;
 pub mod holds;
-pub mod http;
 pub mod metrics;
 pub mod publish;
 pub mod replay;
+mod requests;
 pub mod retention;
 pub mod serve;
 pub mod settings;
 pub mod shared;
 pub mod store;
 pub mod sweep;
+pub mod webhooks;

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         Command::Openapi => {
             #[expect(clippy::print_stdout, reason = "it is what was asked for")]
             {
-                print!("{}", dataplane::http::openapi_document());
+                print!("{}", dataplane::api::openapi_document());
             }
             ExitCode::SUCCESS
         }

@@ -32,9 +32,9 @@ use self::select::{About, Selection};
 pub use self::summary::{Counts, Summary};
 use crate::apply;
 use crate::config::{Sender, Tenant};
-use crate::http::addressee;
 use crate::store::webhook::{RecordWebhook, ReplayFilter, StoredWebhook, dedupe_keys};
 use crate::store::{Store, StoreError};
+use crate::webhooks::addressee;
 
 /// Webhooks that are read, translated and recorded together.
 const PAGE: u32 = 200;

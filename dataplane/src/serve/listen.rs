@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::admin::ReceivedAt;
+use crate::admin::ReceivedAt;
 
 /// Connections that wait to be accepted, for each thread.
 const BACKLOG: u32 = 1024;

@@ -19,6 +19,8 @@ use providers::HttpSettings;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::admin::{self, AdminContext};
+use crate::api::{self, ApiContext};
 use crate::apply::{Applier, ApplyContext};
 use crate::auth::Authenticator;
 use crate::auth::service_account::ServiceAccounts;
@@ -34,8 +36,6 @@ use crate::dispatch::reconcile::Reconciler;
 use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
 use crate::holds::Holds;
-use crate::http::admin::{self, AdminContext};
-use crate::http::{self, ApiContext, WebhookContext};
 use crate::metrics::Metrics;
 use crate::publish::transport::Transport;
 use crate::publish::{PublishContext, Publisher};
@@ -44,6 +44,7 @@ use crate::settings::{ConfigSource, Role, Settings};
 use crate::shared::Shared;
 use crate::store::Store;
 use crate::sweep::{SweepContext, SweepOptions, Sweeper};
+use crate::webhooks::{self, WebhookContext};
 
 use self::listen::Ends;
 pub use self::open::open_store;
@@ -117,14 +118,14 @@ impl Server {
         }
         if has(Role::Webhooks) {
             let Shared { store, configs, clock, metrics, holds: _ } = shared.clone();
-            let router = http::webhooks(Arc::new(WebhookContext { fresh, store, configs, clock, metrics }));
+            let router = webhooks::router(Arc::new(WebhookContext { fresh, store, configs, clock, metrics }));
             let (name, at) = ("the webhooks' listener", settings.webhook_listen);
             addresses.webhooks = Some(listen::on_every_core(&mut workers.running, name, at, &router, &ends)?);
         }
         if has(Role::Api) {
             let Shared { configs, metrics, .. } = shared.clone();
             let authenticator = Authenticator::new(configs, service_accounts, metrics);
-            let router = http::api(Arc::new(ApiContext { shared: shared.clone(), authenticator }));
+            let router = api::router(Arc::new(ApiContext { shared: shared.clone(), authenticator }));
             let (name, at) = ("the tenants' listener", settings.api_listen);
             addresses.api = Some(listen::on_every_core(&mut workers.running, name, at, &router, &ends)?);
         }

@@ -2,17 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what must not happen may panic")]
 
+mod admin;
+mod api;
 mod auth;
 mod config;
 mod crash;
 mod dispatch;
 mod expiry;
 mod fake;
-mod http;
+mod listeners;
 mod mortal;
 mod publish;
 mod replay;
+mod serve;
 mod sink;
 mod store;
 mod sweep;
+mod webhooks;
 mod world;

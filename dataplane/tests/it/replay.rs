@@ -14,7 +14,7 @@ use messaging::id::MessageId;
 use messaging::provider::{WebhookEvent, WebhookKind, WebhookRequest};
 use serde_json::json;
 
-use crate::http::Listeners;
+use crate::listeners::Listeners;
 use crate::store::{accepted, finished, submitted, unapplied};
 use crate::world::{CUSTOMER, sink_config, support, tenant, webhook};
 

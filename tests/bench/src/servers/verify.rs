@@ -11,11 +11,11 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use dataplane::clock::SystemClock;
 use dataplane::config::{Applied, Configs};
-use dataplane::http::{self, WebhookContext};
 use dataplane::metrics::Metrics;
 use dataplane::serve::listen::{Ends, on_every_core};
 use dataplane::store::webhook::{RecordWebhook, Recorded};
 use dataplane::store::{StoreError, WebhookLog};
+use dataplane::webhooks::{self, WebhookContext};
 use messaging::id::TenantId;
 use providers::HttpSettings;
 use tests::process::Process;
@@ -70,7 +70,7 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
         WebhookContext { fresh: None, store: Arc::new(Nowhere), configs, clock: Arc::new(SystemClock), metrics };
     // As the data plane listens.
     let mut parts = JoinSet::new();
-    on_every_core(&mut parts, "webhooks", listen, &http::webhooks(Arc::new(context)), &Ends::default())?;
+    on_every_core(&mut parts, "webhooks", listen, &webhooks::router(Arc::new(context)), &Ends::default())?;
     while let Some(ended) = parts.join_next().await {
         ended?;
     }

@@ -25,7 +25,7 @@ pub(super) struct MessageView {
     id: MessageId,
     /// Where it stands. Acceptance is not delivery: `queued`, `submitted`, `unconfirmed`, `accepted` and `sent` may all
     /// still fail.
-    #[schema(value_type = Status)]
+    #[schema(value_type = super::schema::Status)]
     status: MessageStatus,
     /// Why it stands there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +40,7 @@ pub(super) struct MessageView {
     messaging_service_sid: Option<String>,
     /// `template`, `text` or `media`, as it was asked for; absent once retention has removed it.
     #[serde(flatten)]
-    #[schema(value_type = super::openapi::Content)]
+    #[schema(value_type = super::schema::Content)]
     content: Option<OutboundContent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -63,25 +63,6 @@ pub(super) struct MessageView {
     /// Every status that it reached, oldest first; only when a single message is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<TimelineEntry>>,
-}
-
-/// Where a message stands.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "the schema of a status of the domain, which knows no OpenAPI")]
-pub(super) enum Status {
-    Queued,
-    Submitted,
-    Unconfirmed,
-    Accepted,
-    Sent,
-    Canceled,
-    Expired,
-    Suppressed,
-    Rejected,
-    Failed,
-    Delivered,
-    Read,
 }
 
 impl From<Message> for MessageView {
@@ -185,7 +166,7 @@ pub(super) struct ConsentView {
     #[schema(value_type = String)]
     status: messaging::contact::ConsentStatus,
     recorded_at: Timestamp,
-    #[schema(value_type = super::contacts::EvidenceBody)]
+    #[schema(value_type = super::schema::EvidenceBody)]
     evidence: messaging::contact::Evidence,
 }
 

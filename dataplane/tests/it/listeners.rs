@@ -1,26 +1,17 @@
-//! The listeners, request by request, over a real store in a file.
-
-mod admin;
-mod any_bytes;
-mod contacts;
-mod description;
-mod events;
-mod messages;
-mod serve;
-mod webhooks;
+//! The listeners over a real store in a file, for tests that send them one request after another.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use dataplane::api::{self, ApiContext};
 use dataplane::apply::{Applier, ApplyContext};
 use dataplane::auth::Authenticator;
 use dataplane::config::Applied;
 use dataplane::dispatch::brakes::Brakes;
-use dataplane::http::{self as listeners, ApiContext, WebhookContext};
 use dataplane::shared::Shared;
-use dataplane::store::Store;
+use dataplane::webhooks::{self, WebhookContext};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use messaging::config::ProviderAccount;
@@ -55,7 +46,7 @@ impl Listeners {
         let (shared, clock) = shared(Arc::clone(&database.store) as _, Arc::new(connect));
         let Shared { configs, metrics, .. } = shared.clone();
         configs.mark_ready();
-        let webhooks = listeners::webhooks(Arc::new(WebhookContext {
+        let webhooks = webhooks::router(Arc::new(WebhookContext {
             fresh: None,
             store: Arc::clone(&database.store) as _,
             configs: Arc::clone(&configs),
@@ -63,7 +54,7 @@ impl Listeners {
             metrics: Arc::clone(&metrics),
         }));
         let authenticator = Authenticator::new(configs, None, metrics);
-        let api = listeners::api(Arc::new(ApiContext { shared: shared.clone(), authenticator }));
+        let api = api::router(Arc::new(ApiContext { shared: shared.clone(), authenticator }));
         Self { database, shared, clock, api, webhooks }
     }
 

@@ -4,9 +4,23 @@ use futures::future::join_all;
 use http::{Method, StatusCode};
 use messaging::clock::Clock;
 
-use super::*;
+use crate::listeners::Answer;
+use crate::listeners::Listeners;
+use crate::listeners::pairs;
+use crate::world::shared;
+use crate::world::tenant;
+use axum::body::Body;
+use dataplane::shared::Shared;
 use dataplane::store::contact::{PutConsent, PutSuppression};
+use dataplane::webhooks::WebhookContext;
+use http::Request;
+use messaging::config::ProviderAccount;
 use messaging::contact::{Suppression, SuppressionReason};
+use providers::HttpSettings;
+use serde_json::Value;
+use serde_json::json;
+use std::sync::Arc;
+use tower::ServiceExt;
 
 use crate::world::{CUSTOMER, support};
 
@@ -261,7 +275,7 @@ async fn before_the_configs_are_known_everybody_is_asked_to_come_back() {
     let (Shared { configs, clock, metrics, .. }, _) = shared(Arc::clone(&store) as _, Arc::new(connect));
     let context = Arc::new(WebhookContext { fresh: None, store, configs, clock, metrics });
     let hook = Request::post("/webhooks/shop/support/twilio/inbound").body(Body::empty()).unwrap();
-    let answer = Answer::of(dataplane::http::webhooks(context).oneshot(hook).await.unwrap()).await;
+    let answer = Answer::of(dataplane::webhooks::router(context).oneshot(hook).await.unwrap()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "a 404 would tell the provider to give up");
     assert_eq!(answer.headers["retry-after"], "1");
 }

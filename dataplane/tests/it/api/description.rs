@@ -2,12 +2,16 @@
 
 use http::{Method, StatusCode};
 
-use super::*;
+use crate::listeners::Listeners;
+use axum::body::Body;
+use http::Request;
+use serde_json::Value;
+use serde_json::json;
 
 #[tokio::test]
 async fn the_committed_description_is_the_one_that_is_served() {
     let committed = include_str!("../../../openapi.json");
-    assert_eq!(committed, dataplane::http::openapi_document(), "run `make generate`");
+    assert_eq!(committed, dataplane::api::openapi_document(), "run `make generate`");
     let listeners = Listeners::new().await;
     let served = listeners.send(Request::get("/openapi.json").body(Body::empty()).unwrap()).await;
     assert_eq!(served.json(), serde_json::from_str::<Value>(committed).unwrap());
@@ -17,7 +21,7 @@ async fn the_committed_description_is_the_one_that_is_served() {
 async fn every_path_that_is_described_is_routed() {
     let listeners = Listeners::new().await;
     listeners.tenant("shop", |_| ());
-    let described: Value = serde_json::from_str(&dataplane::http::openapi_document()).unwrap();
+    let described: Value = serde_json::from_str(&dataplane::api::openapi_document()).unwrap();
     for (path, methods) in described["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
             let path =

@@ -4,7 +4,11 @@ use http::StatusCode;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
-use super::*;
+use crate::listeners::Listeners;
+use axum::body::Body;
+use http::Request;
+use serde_json::json;
+use tower::ServiceExt;
 
 /// Bodies near enough to right ones to get past the first check.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicBool;
 
 use axum::extract::connect_info::MockConnectInfo;
-use dataplane::http::admin::{self, AdminContext, ReceivedAt};
+use dataplane::admin::{self, AdminContext, ReceivedAt};
 use dataplane::store::hold::{Hold, HoldKind, PutHold, Scope};
 use dataplane::store::message::SinkId;
 use dataplane::store::queue::{Began, BeginAttempt};
@@ -12,8 +12,21 @@ use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
 use messaging::id::{AttemptId, MessageId};
 
-use super::*;
+use crate::listeners::Answer;
+use crate::listeners::Listeners;
+use crate::listeners::pairs;
 use crate::world::support;
+use crate::world::tenant;
+use axum::Router;
+use axum::body::Body;
+use dataplane::store::Store;
+use http::Method;
+use http::Request;
+use http::StatusCode;
+use serde_json::Value;
+use serde_json::json;
+use std::sync::Arc;
+use tower::ServiceExt;
 
 const LOOPBACK: ReceivedAt = ReceivedAt(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
 const SHOP: &str = "/admin/v1/tenants/shop";

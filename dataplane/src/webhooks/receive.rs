@@ -17,10 +17,10 @@ use messaging::provider::{Headers, InboundMessage, WebhookEvent, WebhookKind, We
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::WebhookContext;
-use super::body::{self, Unread};
 use crate::apply::RecordedWebhook;
 use crate::config::{Sender, Tenant};
 use crate::metrics::{WebhookLabel, WebhookResult};
+use crate::requests::body::{self, Unread};
 use crate::store::StoreError;
 use crate::store::webhook::{APPLIED_WITHIN, RecordWebhook, Recorded, dedupe_keys, webhook_id};
 

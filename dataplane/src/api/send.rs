@@ -10,8 +10,8 @@ use messaging::id::{MessageId, PolicyName, SenderName, TemplateName};
 use serde_json::Value;
 use url::Url;
 
-use super::fields::{Errors, Fields, escaped, wrong_type};
-use super::problem::FieldError;
+use crate::requests::fields::{Errors, Fields, escaped, wrong_type};
+use crate::requests::problem::FieldError;
 use crate::store::message::OnUnconfirmed;
 
 /// Entries of `metadata`.

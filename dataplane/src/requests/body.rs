@@ -8,18 +8,18 @@ use serde_json::Value;
 use super::problem::Problem;
 
 /// The largest body that is read. Twilio's webhooks and any message are far below it.
-pub(super) const LIMIT: usize = 64 * 1024;
+pub(crate) const LIMIT: usize = 64 * 1024;
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     TooLarge,
     /// The connection ended before the body did.
     Broken,
 }
 
 /// Reads a whole body, and no more than the limit of it.
-pub(super) async fn read(body: Body) -> Result<Bytes, Unread> {
+pub(crate) async fn read(body: Body) -> Result<Bytes, Unread> {
     match Limited::new(body, LIMIT).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Unread::TooLarge),
@@ -44,7 +44,7 @@ impl From<Unread> for Problem {
 }
 
 /// Refuses what does not say that it is JSON.
-pub(super) fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
     if essence.eq_ignore_ascii_case("application/json") {
@@ -55,7 +55,7 @@ pub(super) fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Parses a body. What is wrong with it is told with line and column.
-pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
+pub(crate) fn json(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         Problem::new(
             StatusCode::BAD_REQUEST,

@@ -7,9 +7,15 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{Method, StatusCode};
 use sha1::Sha1;
 
-use super::*;
+use crate::listeners::Answer;
+use crate::listeners::Listeners;
 use crate::store::unapplied;
 use crate::world::{CUSTOMER, sink_config};
+use axum::body::Body;
+use http::Request;
+use serde_json::Value;
+use serde_json::json;
+use tower::ServiceExt;
 
 const INBOUND: &str = "/webhooks/shop/support/twilio/inbound";
 

@@ -3,10 +3,10 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::contacts::ConsentBody;
-use super::events::{DeadEventList, RedriveBody, Redriven};
-use super::problem::Problem;
+use super::events::{DeadEventList, Redriven};
+use super::schema::{ConsentBody, RedriveBody, SendBody, Status};
 use super::view::{ContactView, MessageList, MessageView};
+use crate::requests::problem::Problem;
 
 /// The description, as JSON with line breaks.
 pub fn document() -> String {
@@ -43,78 +43,6 @@ impl utoipa::Modify for Bearer {
     }
 }
 
-/// What to send. Exactly one of `template`, `text` and `media`; at most one of `from` and `policy`.
-#[derive(utoipa::ToSchema)]
-#[schema(as = SendMessage)]
-#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
-struct SendBody {
-    /// E.164, such as `+447700900123`, or a business-scoped user id, such as `GB.1a2b3c`.
-    to: String,
-    /// A WhatsAppSender. Without it and without `policy`, the RoutingPolicy named `default` decides, else the oldest,
-    /// else the only sender.
-    from: Option<String>,
-    /// A RoutingPolicy.
-    policy: Option<String>,
-    template: Option<TemplateBody>,
-    text: Option<TextBody>,
-    media: Option<MediaBody>,
-    /// A message that was received or sent; this one quotes it.
-    #[schema(rename = "replyTo")]
-    reply_to: Option<String>,
-    /// Not before this time; at most 366 days ahead.
-    #[schema(rename = "scheduleAt")]
-    schedule_at: Option<jiff::Timestamp>,
-    /// From 10s to 30d, counted from `scheduleAt` or from now: a whole number and one of s, m, h, d.
-    #[schema(rename = "validFor")]
-    valid_for: Option<String>,
-    /// What happens when nobody can tell whether it was sent: `fail`, the default, ends it; `resend` sends it again, and
-    /// the recipient may get it twice.
-    #[schema(rename = "onUnconfirmed")]
-    on_unconfirmed: Option<crate::store::message::OnUnconfirmed>,
-    /// At most 16 entries of at most 64 and 512 characters; it comes back with every event of the message.
-    metadata: Option<std::collections::BTreeMap<String, String>>,
-}
-
-/// What a message says: one of the three.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "the schema of content of the domain, which knows no OpenAPI")]
-pub(super) struct Content {
-    template: Option<TemplateBody>,
-    text: Option<TextBody>,
-    media: Option<MediaBody>,
-}
-
-/// An approved template; may be sent at any time.
-#[derive(utoipa::ToSchema)]
-#[schema(as = TemplateContent)]
-#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
-struct TemplateBody {
-    /// A MessageTemplate.
-    name: String,
-    /// Such as `de`; absent, the template's fallback language.
-    language: Option<String>,
-    /// A value for each variable of the template.
-    values: Option<std::collections::BTreeMap<String, String>>,
-}
-
-/// Free-form text; only within 24 hours of the contact's last message.
-#[derive(utoipa::ToSchema)]
-#[schema(as = TextContent)]
-#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
-struct TextBody {
-    body: String,
-}
-
-/// A file; only within 24 hours of the contact's last message.
-#[derive(utoipa::ToSchema)]
-#[schema(as = MediaContent)]
-#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
-struct MediaBody {
-    /// The provider fetches it from here.
-    url: String,
-    caption: Option<String>,
-}
-
 /// Send a message
 ///
 /// 202 means that the message is on disk, and neither that it was sent nor that it arrived.
@@ -139,7 +67,7 @@ fn send() {}
 #[utoipa::path(
     get, path = "/v1/messages", operation_id = "listMessages",
     params(
-        ("status" = Option<super::view::Status>, Query, description = "Only messages that stand there now."),
+        ("status" = Option<Status>, Query, description = "Only messages that stand there now."),
         ("to" = Option<String>, Query, description = "Only messages to this address; mind that + is written %2B."),
         ("from" = Option<String>, Query, description = "Only messages of this sender."),
         ("template" = Option<String>, Query, description = "Only messages with this template."),

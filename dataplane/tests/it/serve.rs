@@ -8,8 +8,10 @@ use dataplane::settings::Settings;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::*;
+use crate::config::bytes;
+use crate::config::tenant_json;
 use crate::world::soon;
+use http::StatusCode;
 
 #[derive(Parser)]
 struct Cli {

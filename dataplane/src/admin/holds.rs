@@ -11,9 +11,9 @@ use messaging::id::{SenderName, TenantId};
 use serde::{Deserialize, Serialize};
 
 use super::AdminContext;
-use crate::http::body;
-use crate::http::fields::{Errors, Fields};
-use crate::http::problem::Problem;
+use crate::requests::body;
+use crate::requests::fields::{Errors, Fields};
+use crate::requests::problem::Problem;
 use crate::store::hold::{Hold, HoldKind, LiftHold, Scope};
 
 /// A hold, as operators see it.

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::AdminContext;
 use super::holds::{Named, Target, read_optional};
-use crate::http::fields::{Errors, Fields};
-use crate::http::problem::Problem;
+use crate::requests::fields::{Errors, Fields};
+use crate::requests::problem::Problem;
 use crate::store::StoreError;
 use crate::store::message::{CancelMessage, Cancellation, Message, MessageFilter, Reason};
 

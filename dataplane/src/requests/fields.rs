@@ -6,17 +6,17 @@ use serde_json::{Map, Value};
 use super::problem::FieldError;
 
 /// An object that is being read.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     pointer: String,
     object: Map<String, Value>,
     known: Vec<&'static str>,
 }
 
 /// What has been found wrong.
-pub(super) type Errors = Vec<FieldError>;
+pub(crate) type Errors = Vec<FieldError>;
 
 /// A part of a JSON pointer.
-pub(super) fn escaped(key: &str) -> String {
+pub(crate) fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
@@ -32,14 +32,14 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-pub(super) fn wrong_type(pointer: &str, value: &Value, expected: &str) -> FieldError {
+pub(crate) fn wrong_type(pointer: &str, value: &Value, expected: &str) -> FieldError {
     let name = if pointer.is_empty() { "the body" } else { pointer };
     FieldError::body(pointer, "invalid", format!("{name} is {}", kind(value)), expected)
 }
 
 impl Fields {
     /// Begins to read a value that must be an object.
-    pub(super) fn of(pointer: impl Into<String>, value: Value, errors: &mut Errors) -> Option<Self> {
+    pub(crate) fn of(pointer: impl Into<String>, value: Value, errors: &mut Errors) -> Option<Self> {
         let pointer = pointer.into();
         match value {
             Value::Object(object) => Some(Self { pointer, object, known: Vec::new() }),
@@ -50,17 +50,17 @@ impl Fields {
         }
     }
 
-    pub(super) fn pointer(&self, name: &str) -> String {
+    pub(crate) fn pointer(&self, name: &str) -> String {
         format!("{}/{name}", self.pointer)
     }
 
     /// A field as it is; `null` is the same as nothing.
-    pub(super) fn value(&mut self, name: &'static str) -> Option<Value> {
+    pub(crate) fn value(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.object.remove(name).filter(|value| !value.is_null())
     }
 
-    pub(super) fn string(&mut self, name: &'static str, errors: &mut Errors) -> Option<String> {
+    pub(crate) fn string(&mut self, name: &'static str, errors: &mut Errors) -> Option<String> {
         match self.value(name)? {
             Value::String(text) => Some(text),
             other => {
@@ -70,7 +70,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn required_string(
+    pub(crate) fn required_string(
         &mut self,
         name: &'static str,
         expected: &str,
@@ -85,7 +85,7 @@ impl Fields {
     }
 
     /// A string that stands for something with a form of its own.
-    pub(super) fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &mut self,
         name: &'static str,
         expected: &str,
@@ -101,7 +101,7 @@ impl Fields {
     }
 
     /// Notes the fields that nobody asked for.
-    pub(super) fn finish(self, errors: &mut Errors) {
+    pub(crate) fn finish(self, errors: &mut Errors) {
         for name in self.object.keys() {
             errors.push(FieldError::body(
                 format!("{}/{}", self.pointer, escaped(name)),

@@ -14,13 +14,12 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::ApiContext;
-use super::body;
-use super::fields::{Errors, Fields};
-use super::messages::tenant_of;
-use super::problem::{FieldError, Problem};
 use super::view::ContactView;
 use crate::auth::Caller;
 use crate::config::Tenant;
+use crate::requests::body;
+use crate::requests::fields::{Errors, Fields};
+use crate::requests::problem::{FieldError, Problem};
 use crate::store::contact::PutConsent;
 
 /// Characters of each text of the evidence.
@@ -32,7 +31,7 @@ pub(super) async fn read(
     Path(address): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<ContactView>, Problem> {
-    let tenant = tenant_of(&context, &caller)?;
+    let tenant = context.tenant_of(&caller)?;
     let (address, sender) = which(&tenant, &address, query.as_deref())?;
     let contact = context.shared.store.contact(&caller.tenant, &sender, &address).await?;
     Ok(Json(ContactView::new(address, sender, contact, context.shared.clock.now())))
@@ -47,7 +46,7 @@ pub(super) async fn put_consent(
     body: Body,
 ) -> Result<Json<ContactView>, Problem> {
     body::check_is_json(&headers)?;
-    let tenant = tenant_of(&context, &caller)?;
+    let tenant = context.tenant_of(&caller)?;
     let (contact, sender) = which(&tenant, &address, query.as_deref())?;
     let now = context.shared.clock.now();
     let body = body::json(&body::read(body).await?)?;
@@ -93,30 +92,6 @@ fn which(tenant: &Tenant, address: &str, query: Option<&str>) -> Result<(Address
         (Some(address), Some(sender)) if errors.is_empty() => Ok((address, sender.clone())),
         _ => Err(Problem::bad_parameters(errors)),
     }
-}
-
-/// The body of a consent.
-#[derive(utoipa::ToSchema)]
-#[schema(as = ConsentRequest)]
-#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
-pub(super) struct ConsentBody {
-    /// `granted` or `revoked`.
-    status: String,
-    evidence: EvidenceBody,
-}
-
-/// How it can be shown that the contact consented.
-#[derive(utoipa::ToSchema)]
-#[schema(as = Evidence)]
-#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
-pub(super) struct EvidenceBody {
-    /// Where it was given, such as `checkout-form`.
-    source: String,
-    /// What finds it again there.
-    reference: Option<String>,
-    /// When it was given there; not in the future.
-    at: Option<Timestamp>,
-    note: Option<String>,
 }
 
 fn read_consent(body: Value, now: Timestamp) -> Result<ConsentRecord, Errors> {

@@ -7,8 +7,16 @@ use dataplane::store::queue::Fenced;
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
 
-use super::*;
+use crate::listeners::Listeners;
+use crate::listeners::pairs;
 use crate::store::{apply_all, at, inbound, record, sender, sinks};
+use crate::world::tenant;
+use axum::body::Body;
+use http::Method;
+use http::Request;
+use http::StatusCode;
+use serde_json::Value;
+use serde_json::json;
 
 /// `n` received messages whose events were given up.
 async fn with_dead_letters(n: u32) -> Listeners {

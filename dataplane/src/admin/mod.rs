@@ -24,8 +24,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use super::problem::Problem;
 use crate::metrics::{OutboxGauges, QueueGauges};
+use crate::requests::problem::Problem;
 use crate::shared::Shared;
 
 /// A store that does not answer within this is not ready.

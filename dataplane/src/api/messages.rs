@@ -20,12 +20,12 @@ use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
 use super::ApiContext;
-use super::body;
-use super::problem::{FieldError, Problem};
 use super::send::{self, Route, SendRequest};
 use super::view::{MessageList, MessageView};
 use crate::auth::Caller;
 use crate::config::{Sender, Tenant};
+use crate::requests::body;
+use crate::requests::problem::{FieldError, Problem};
 use crate::store::hold::{Hold, Scope};
 use crate::store::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, NewMessage, Priority,
@@ -57,7 +57,7 @@ pub(super) async fn send(
     }
     let now = context.shared.clock.now();
     let request = send::read(body::json(&body)?, now).map_err(Problem::invalid)?;
-    let tenant = tenant_of(&context, &caller)?;
+    let tenant = context.tenant_of(&caller)?;
     let message = admit(&context, &tenant, request, now).await?;
     let acceptance = context.shared.store.accept_message(AcceptMessage { message, idempotency }).await?;
     if matches!(acceptance, Acceptance::New(_)) {
@@ -92,12 +92,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
             "1 to 255 printable ASCII characters",
         )])),
     }
-}
-
-/// The caller's tenant as it is configured now.
-pub(super) fn tenant_of(context: &ApiContext, caller: &Caller) -> Result<Arc<Tenant>, Problem> {
-    // It was there when the caller was let in.
-    context.shared.configs.get(&caller.tenant).ok_or_else(|| Problem::not_found("tenant any more"))
 }
 
 /// Makes a request into a message, if it is one that may be sent.
@@ -304,7 +298,7 @@ pub(super) async fn cancel(
         return Err(Problem::not_found("message"));
     };
     let was_canceled = record.message.status == MessageStatus::Canceled;
-    let tenant = tenant_of(&context, &caller)?;
+    let tenant = context.tenant_of(&caller)?;
     let sinks = tenant.sender(&record.message.sender).map(|sender| sender.sinks()).unwrap_or_default();
     let reason = Reason::new(Some("canceled"), format!("canceled by {}", caller.name));
     let cancel = CancelMessage { tenant: caller.tenant.clone(), id, now: context.shared.clock.now(), reason, sinks };

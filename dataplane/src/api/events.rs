@@ -20,11 +20,11 @@ use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use super::ApiContext;
-use super::body;
-use super::fields::{Errors, Fields};
-use super::problem::{FieldError, Problem};
 use crate::auth::Caller;
 use crate::holds;
+use crate::requests::body;
+use crate::requests::fields::{Errors, Fields};
+use crate::requests::problem::{FieldError, Problem};
 use crate::store::StoreError;
 use crate::store::hold::{HoldKind, LiftHold, Scope};
 use crate::store::message::SinkId;
@@ -83,19 +83,6 @@ pub(super) struct Redriven {
     /// There are more: ask again with this cursor. Absent when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
-}
-
-/// Which dead letters to send on their way again: all of them unless something is given.
-#[derive(ToSchema)]
-#[schema(as = RedriveEvents)]
-#[expect(dead_code, reason = "the schema of what is read field by field, so that every fault is told")]
-pub(super) struct RedriveBody {
-    /// Only events of this sender.
-    sender: Option<String>,
-    /// Only events for this sink, by its URL.
-    sink: Option<String>,
-    /// `nextCursor` of the answer before.
-    cursor: Option<String>,
 }
 
 pub(super) async fn list(

@@ -2,7 +2,9 @@
 
 use http::{Method, StatusCode};
 
-use super::*;
+use crate::listeners::Listeners;
+use crate::listeners::pairs;
+use serde_json::json;
 
 const PATH: &str = "/v1/contacts/+447700900123";
 

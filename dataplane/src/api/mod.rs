@@ -1,0 +1,69 @@
+//! The tenants' listener: messages, contacts, events that could not be delivered, and the description of it all.
+
+mod contacts;
+mod events;
+mod messages;
+mod openapi;
+mod schema;
+mod send;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::routing::{get, post, put};
+use http::StatusCode;
+use http::request::Parts;
+
+pub use openapi::document as openapi_document;
+
+use crate::auth::{Authenticator, Caller};
+use crate::config::Tenant;
+use crate::requests::guard::guarded;
+use crate::requests::problem::Problem;
+use crate::shared::Shared;
+
+/// What serving tenants needs of the rest of the process.
+pub struct ApiContext {
+    pub shared: Shared,
+    pub authenticator: Authenticator,
+}
+
+impl ApiContext {
+    /// The caller's tenant as it is configured now.
+    fn tenant_of(&self, caller: &Caller) -> Result<Arc<Tenant>, Problem> {
+        // It was configured when the caller was authenticated.
+        self.shared.configs.get(&caller.tenant).ok_or_else(|| Problem::not_found("tenant any more"))
+    }
+}
+
+pub fn router(context: Arc<ApiContext>) -> Router {
+    let router = Router::new()
+        .route("/v1/messages", post(messages::send).get(messages::list))
+        .route("/v1/messages/{id}", get(messages::read))
+        .route("/v1/messages/{id}/cancel", post(messages::cancel))
+        .route("/v1/contacts/{address}", get(contacts::read))
+        .route("/v1/contacts/{address}/consent", put(contacts::put_consent))
+        .route("/v1/events/dead", get(events::list))
+        .route("/v1/events/redrive", post(events::redrive_many))
+        .route("/v1/events/{id}/redrive", post(events::redrive))
+        .route("/openapi.json", get(openapi::serve))
+        .fallback(async || {
+            Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", "there is no such path; see /openapi.json")
+        })
+        .method_not_allowed_fallback(async || {
+            let detail = "this path does not take this method; see /openapi.json";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+        });
+    guarded(router, &context.shared.configs).with_state(context)
+}
+
+/// Every request of the tenants' API proves who calls before anything else is looked at.
+impl FromRequestParts<Arc<ApiContext>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Arc<ApiContext>) -> Result<Self, Problem> {
+        Ok(context.authenticator.authenticate(&parts.headers).await?)
+    }
+}

@@ -1,0 +1,7 @@
+//! What the listeners share in reading a request and refusing one: bounded bodies, JSON fields, problem documents, and the
+//! guard around every route.
+
+pub(crate) mod body;
+pub(crate) mod fields;
+pub(crate) mod guard;
+pub(crate) mod problem;

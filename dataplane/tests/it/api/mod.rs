@@ -1,0 +1,7 @@
+//! The tenants' listener, request by request.
+
+mod any_bytes;
+mod contacts;
+mod description;
+mod events;
+mod messages;
