@@ -12,15 +12,15 @@ use messaging::config::{SenderConfig, TenantConfig};
 use messaging::id::{SenderName, TenantId};
 
 use crate::accounts::{Account, Accounts};
-use crate::backoff::Attempts;
-use crate::error::{Advice, Explain, Failure, KubernetesFailure};
-use crate::events::Events;
-use crate::freshness::Freshness;
 use crate::metrics::Metrics;
 use crate::publish::{Contributions, DataPlane};
+use crate::reconcile::backoff::Attempts;
+use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::events::Events;
+use crate::reconcile::freshness::Freshness;
 use crate::settings::Settings;
-use crate::stores::Stores;
-use crate::triggers::Trigger;
+use crate::watch::stores::Stores;
+use crate::watch::triggers::Trigger;
 use tokio::sync::Semaphore;
 
 /// One per time of leading.

@@ -16,15 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{Accounts, Connect};
 use crate::context::Context;
-use crate::drive::drive;
-use crate::events::Events;
-use crate::kind::Kind;
 use crate::metrics::Metrics;
 use crate::publish::publish_forever;
+use crate::reconcile::drive::drive;
+use crate::reconcile::events::Events;
+use crate::reconcile::kind::Kind;
 use crate::settings::Settings;
-use crate::stores::{Scope, Stores};
-use crate::triggers::Trigger;
 use crate::watch;
+use crate::watch::stores::{Scope, Stores};
+use crate::watch::triggers::Trigger;
 
 /// Reconciles at once, over all kinds and scopes. They mostly wait for providers.
 const RECONCILES: usize = 32;

@@ -11,9 +11,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::kind::Kind;
 use crate::metrics::Metrics;
-use crate::stores::{Stores, readiness};
+use crate::reconcile::kind::Kind;
+use crate::watch::stores::{Stores, readiness};
 
 /// What the endpoints tell.
 #[derive(Clone)]

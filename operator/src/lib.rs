@@ -1,8 +1,8 @@
 //! The control plane: reconciles the three kinds with the providers, and compiles them into the tenants' configs.
 //!
-//! Reading order: a [`kind::Kind`] finds out, decides and acts; [`drive`] surrounds that with what is the same for all
-//! kinds; [`controllers`] connects it to the watches ([`watch`]); [`publish`] compiles what was found into one Secret
-//! per tenant; [`leader`] sees to it that only one process does any of this.
+//! Reading order: [`leader`] lets one process act at a time; [`controllers`] starts what that process runs; [`watch`]
+//! turns changes in the cluster into requests to [`reconcile`]; [`sender`], [`template`] and [`routing`] are the kinds,
+//! which call providers through [`accounts`]; [`publish`] compiles what they found into one Secret per tenant.
 //!
 //! # What it may do in the cluster
 //!
@@ -12,32 +12,20 @@
 //! `get list watch create update` on Leases (its own election, and the data plane's replicas). The chart grants exactly this.
 
 pub mod accounts;
-pub mod backoff;
 pub mod clock;
-pub mod conditions;
 pub mod context;
 pub mod controllers;
-pub mod drive;
-pub mod error;
-pub mod events;
-pub mod freshness;
 pub mod http;
-pub mod kind;
 pub mod leader;
 pub mod metrics;
-pub mod progress;
 pub mod publish;
-pub mod redact;
-pub mod replicas;
+pub mod reconcile;
 pub mod routing;
 pub mod sender;
 pub mod settings;
-pub mod status;
-pub mod stores;
 pub mod template;
 #[cfg(test)]
 mod testing;
-pub mod triggers;
 pub mod watch;
 
 use std::sync::Arc;

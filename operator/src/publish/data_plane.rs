@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::parts::Parts;
 use crate::metrics::KindName;
-use crate::replicas::{Acknowledged, count};
+use crate::publish::replicas::{Acknowledged, count};
 
 /// A tenant's config as it was published last.
 #[derive(Debug, Clone)]

@@ -7,7 +7,9 @@ pub mod api_keys;
 pub mod compile;
 pub mod data_plane;
 pub mod parts;
+pub mod precedence;
 pub mod publisher;
+pub mod replicas;
 
 pub use data_plane::DataPlane;
 pub use parts::{Contributions, Parts};

@@ -14,14 +14,14 @@ use tokio::time::Instant;
 
 use super::api_keys;
 use super::compile::{Input, Present, compile};
-use crate::backoff;
+use super::precedence::ordered;
 use crate::context::{Context, read_config};
-use crate::drive::FIELD_MANAGER;
-use crate::error::{Advice, Explain, Failure, KubernetesFailure};
-use crate::freshness::number;
-use crate::kind::name_of;
 use crate::metrics::Published;
-use crate::routing::precedence::ordered;
+use crate::reconcile::backoff;
+use crate::reconcile::drive::FIELD_MANAGER;
+use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::freshness::number;
+use crate::reconcile::kind::name_of;
 
 /// A new tenant's objects come one after another; waiting a moment publishes them together.
 const SETTLE: Duration = Duration::from_millis(50);

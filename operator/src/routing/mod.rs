@@ -5,7 +5,6 @@
 //! a provider.
 
 mod compile;
-pub(crate) mod precedence;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -17,10 +16,11 @@ use messaging::id::{PolicyName, TenantId};
 
 use self::validate::Validated;
 use crate::context::Context;
-use crate::error::Failure;
-use crate::kind::{Kind, name_of, tenant_of};
 use crate::metrics::KindName;
-use crate::progress::{Next, Progress};
+use crate::publish::precedence;
+use crate::reconcile::error::Failure;
+use crate::reconcile::kind::{Kind, name_of, tenant_of};
+use crate::reconcile::progress::{Next, Progress};
 
 impl Kind for RoutingPolicy {
     const NAME: KindName = KindName::Policy;

@@ -12,7 +12,7 @@ use messaging::provider::{ProviderAdmin as _, ProviderError, ServiceObservation}
 
 use super::validate::{Reference, Target, Validated};
 use crate::context::{Context, KnownSender};
-use crate::error::{Advice, Explain, Failure, advice_of};
+use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
 
 /// A reference, and why it can't be followed.
 #[derive(Debug, thiserror::Error)]

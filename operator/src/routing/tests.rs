@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crds::RoutingPolicy;
 
 use super::compile::compile;
-use super::precedence;
 use super::validate::validate;
+use crate::publish::precedence;
 
 const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
 

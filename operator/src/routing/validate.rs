@@ -9,7 +9,7 @@ use messaging::address::Country;
 use messaging::finding::Finding;
 use messaging::id::SenderName;
 
-use crate::error::{Advice, Explain};
+use crate::reconcile::error::{Advice, Explain};
 
 /// Where messages go, not looked up yet.
 #[derive(Debug, Clone, PartialEq, Eq)]

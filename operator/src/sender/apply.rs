@@ -10,10 +10,10 @@ use super::observe::Observed;
 use super::plan::Webhooks;
 use super::validate::webhook_url;
 use crate::context::{Context, SenderUnavailable};
-use crate::error::{Advice, Explain, Failure, advice_of};
-use crate::events;
-use crate::kind::{name_of, tenant_of};
-use crate::progress::Progress;
+use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
+use crate::reconcile::events;
+use crate::reconcile::kind::{name_of, tenant_of};
+use crate::reconcile::progress::Progress;
 use crate::settings::Settings;
 
 /// Webhooks could not be written.

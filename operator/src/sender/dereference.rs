@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 use messaging::secret::Secret;
 
 use crate::context::Context;
-use crate::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 
 /// The contents of a Secret, as text. A value that is no text is left out.
 pub type Contents = BTreeMap<String, Secret>;

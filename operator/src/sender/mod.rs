@@ -22,10 +22,10 @@ use plan::{Plan, Wanted};
 use validate::Desired;
 
 use crate::context::Context;
-use crate::error::Failure;
-use crate::kind::{Kind, name_of, tenant_of};
 use crate::metrics::KindName;
-use crate::progress::{Next, Progress};
+use crate::reconcile::error::Failure;
+use crate::reconcile::kind::{Kind, name_of, tenant_of};
+use crate::reconcile::progress::{Next, Progress};
 
 /// Some providers take a change at once and show it later, so it is looked at again soon after.
 const LOOK_AFTER_CHANGE: Duration = Duration::from_secs(30);

@@ -5,9 +5,9 @@ use crds::condition::{CREDENTIALS_VALID, reason};
 use messaging::provider::{ProviderAdmin, ProviderError, SenderObservation, ServiceObservation};
 
 use super::validate::Desired;
-use crate::conditions::State;
-use crate::error::{Advice, Explain, advice_of};
-use crate::progress::Progress;
+use crate::reconcile::conditions::State;
+use crate::reconcile::error::{Advice, Explain, advice_of};
+use crate::reconcile::progress::Progress;
 
 /// What was seen at the provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

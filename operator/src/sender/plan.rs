@@ -4,7 +4,7 @@ use crds::condition::{ONLINE, reason};
 use messaging::provider::WebhookTargets;
 
 use super::observe::Observed;
-use crate::error::{Advice, Explain};
+use crate::reconcile::error::{Advice, Explain};
 
 /// What the plan depends on besides what was observed.
 #[derive(Debug, Clone, PartialEq, Eq)]

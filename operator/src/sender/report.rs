@@ -6,8 +6,8 @@ use messaging::provider::WebhookTargets;
 
 use super::observe::Observed;
 use super::plan::Webhooks;
-use crate::conditions::State;
-use crate::progress::Progress;
+use crate::reconcile::conditions::State;
+use crate::reconcile::progress::Progress;
 
 /// `written` is whether the plan's writes, if it had any, went well.
 pub fn report(

@@ -17,8 +17,8 @@ use messaging::id::{SenderName, TenantId};
 use messaging::secret::Secret;
 
 use super::dereference::{Contents, Found};
-use crate::error::{Advice, Explain};
-use crate::kind::tenant_of;
+use crate::reconcile::error::{Advice, Explain};
+use crate::reconcile::kind::tenant_of;
 use crate::settings::Settings;
 
 /// What a sender should be.

@@ -12,8 +12,8 @@ use super::plan::{Plan, Step};
 use super::trouble::ProviderTrouble;
 use super::validate::Validated;
 use super::{record, report};
-use crate::error::{Advice, Explain, Failure};
-use crate::progress::Progress;
+use crate::reconcile::error::{Advice, Explain, Failure};
+use crate::reconcile::progress::Progress;
 
 /// Reasons of the Events that tell of steps taken.
 pub(super) mod event {

@@ -19,8 +19,8 @@ use super::trouble::ProviderTrouble;
 use super::validate::names;
 use crate::accounts::Account;
 use crate::context::Context;
-use crate::error::{Advice, Explain, Failure};
-use crate::progress::Progress;
+use crate::reconcile::error::{Advice, Explain, Failure};
+use crate::reconcile::progress::Progress;
 
 /// How soon it is looked again whether the data plane has let go of the template.
 const LET_GO_CHECK: Duration = Duration::from_millis(500);
@@ -117,7 +117,7 @@ async fn take_back_from(
 /// Messages that are under way with a template that is gone from the provider would fail.
 fn may_be_in_use(context: &Context, tenant: &TenantId, template: &MessageTemplate) -> bool {
     let began = template.metadata.deletion_timestamp.as_ref().map_or(Timestamp::MIN, |began| began.0);
-    let Some(name) = crate::kind::name_of(template) else { return false };
+    let Some(name) = crate::reconcile::kind::name_of(template) else { return false };
     context.clock.now().duration_since(began) < LET_GO_WITHIN && !context.data_plane.has_let_go_of(tenant, &name)
 }
 

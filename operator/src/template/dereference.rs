@@ -8,7 +8,7 @@ use messaging::id::{SenderName, TenantId};
 
 use crate::accounts::Account;
 use crate::context::Context;
-use crate::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 
 /// The accounts that a template is submitted to, and those that hold its revisions from before.
 #[derive(Debug, Default)]

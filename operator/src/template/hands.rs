@@ -13,8 +13,8 @@ use serde_json::json;
 use super::apply::Hands;
 use crate::accounts::Account;
 use crate::context::Context;
-use crate::drive::FIELD_MANAGER;
-use crate::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::drive::FIELD_MANAGER;
+use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 
 /// The hands of one reconcile.
 pub(super) struct RealHands<'a> {

@@ -28,10 +28,10 @@ use crds::{DeletionPolicy, MessageTemplate, MessageTemplateStatus};
 
 use self::hands::RealHands;
 use crate::context::Context;
-use crate::error::Failure;
-use crate::kind::{Kind, name_of, tenant_of};
 use crate::metrics::KindName;
-use crate::progress::{Next, Progress};
+use crate::reconcile::error::Failure;
+use crate::reconcile::kind::{Kind, name_of, tenant_of};
+use crate::reconcile::progress::{Next, Progress};
 
 /// The provider's list is not asked more often than this for one template.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);

@@ -17,9 +17,9 @@ use super::report::is_on_its_way;
 use super::trouble::ProviderTrouble;
 use crate::accounts::Account;
 use crate::context::Context;
-use crate::error::Failure;
 use crate::metrics::KindName;
 use crate::publish::Parts;
+use crate::reconcile::error::Failure;
 
 /// Looks at every account. One that can't be asked is reported, and does not keep the others from being seen.
 pub(super) async fn observe(
@@ -103,7 +103,7 @@ fn data_plane_follows(
     template: &MessageTemplate,
     status: &MessageTemplateStatus,
 ) -> bool {
-    let Some(name) = crate::kind::name_of(template) else { return false };
+    let Some(name) = crate::reconcile::kind::name_of(template) else { return false };
     let parts = Parts { templates: [(name, compile(&template.spec, status))].into(), ..Parts::default() };
     let object = kube::ResourceExt::name_any(template);
     let run = context.data_plane.status_of(KindName::Template, tenant, &object, &parts);

@@ -9,9 +9,9 @@ use crds::{
 };
 
 use super::validate::Validated;
-use crate::conditions::State;
-use crate::error::{Advice, Explain, Failure};
-use crate::progress::Progress;
+use crate::reconcile::conditions::State;
+use crate::reconcile::error::{Advice, Explain, Failure};
+use crate::reconcile::progress::Progress;
 
 /// WhatsApp will not have it: only a person can help.
 #[derive(Debug, thiserror::Error)]

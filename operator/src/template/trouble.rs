@@ -3,7 +3,7 @@
 use crds::condition::reason;
 use messaging::provider::ProviderError;
 
-use crate::error::{Advice, Explain, advice_of};
+use crate::reconcile::error::{Advice, Explain, advice_of};
 
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]

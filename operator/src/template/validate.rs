@@ -15,7 +15,7 @@ use messaging::template::lint::{self, Draft};
 use messaging::template::placeholder::used_keys;
 
 use super::naming::Names;
-use crate::error::{Advice, Explain};
+use crate::reconcile::error::{Advice, Explain};
 
 /// A template whose every revision may be submitted.
 #[derive(Debug, Clone, PartialEq, Eq)]

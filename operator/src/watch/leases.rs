@@ -16,11 +16,11 @@ use tokio::time::Instant;
 
 use super::endless;
 use crate::context::Context;
-use crate::drive::FIELD_MANAGER;
-use crate::kind::{Kind, tenant_of};
-use crate::redact;
-use crate::replicas::Replicas;
-use crate::stores::Stores;
+use crate::publish::replicas::Replicas;
+use crate::reconcile::drive::FIELD_MANAGER;
+use crate::reconcile::kind::{Kind, tenant_of};
+use crate::reconcile::redact;
+use crate::watch::stores::Stores;
 
 /// Replicas acknowledge one after another; waiting a moment reports them together.
 const SETTLE: Duration = Duration::from_millis(100);

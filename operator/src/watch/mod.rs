@@ -3,6 +3,8 @@
 pub mod leases;
 pub mod objects;
 pub mod secrets;
+pub mod stores;
+pub mod triggers;
 
 use std::fmt::Debug;
 
@@ -14,7 +16,7 @@ pub use objects::objects;
 use serde::de::DeserializeOwned;
 
 use crate::metrics::Metrics;
-use crate::redact;
+use crate::reconcile::redact;
 
 /// A watch that reports its errors and goes on, with growing delays.
 pub fn endless<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static>(

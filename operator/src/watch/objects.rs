@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use super::endless;
 use crate::context::Context;
-use crate::events::{Note, reason};
-use crate::kind::{Kind, tenant_of};
-use crate::stores::{Scope, Stores};
+use crate::reconcile::events::{Note, reason};
+use crate::reconcile::kind::{Kind, tenant_of};
+use crate::watch::stores::{Scope, Stores};
 
 /// How long until everything is listed again when something could not be read. While definitions are being upgraded
 /// the API server may show an object as the old one had it, and then says nothing more of it.

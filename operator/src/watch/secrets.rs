@@ -12,7 +12,7 @@ use messaging::id::TenantId;
 use super::endless;
 use crate::context::Context;
 use crate::sender::names_secret;
-use crate::stores::Scope;
+use crate::watch::stores::Scope;
 
 /// Types that are many, change often, and are never a tenant's credentials.
 const NEVER_OURS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";

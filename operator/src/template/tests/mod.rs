@@ -16,8 +16,8 @@ use super::compile::compile;
 use super::plan::{Account, Step, plan};
 use super::report;
 use super::validate::validate;
-use crate::error::Failure;
-use crate::progress::Progress;
+use crate::reconcile::error::Failure;
+use crate::reconcile::progress::Progress;
 
 fn desired_names(template: &MessageTemplate) -> BTreeSet<String> {
     validate(template).unwrap().languages.into_values().map(|(_, revision)| revision.name).collect()

@@ -8,8 +8,8 @@ use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use messaging::provider::{Approval, ProviderError, TemplateObservation, TemplateRevision};
 
-use crate::error::Failure;
-use crate::progress::Progress;
+use crate::reconcile::error::Failure;
+use crate::reconcile::progress::Progress;
 use crate::template::apply::{Hands, apply};
 use crate::template::plan::{Account, Observation, Plan, plan};
 use crate::template::report;

@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
-use crate::error::Failure;
 use crate::metrics::KindName;
-use crate::progress::{Next, Progress};
+use crate::reconcile::error::Failure;
+use crate::reconcile::progress::{Next, Progress};
 
 /// A kind that is reconciled. Everything that is the same for all kinds (finalizers, conditions, Events, backoff, the
-/// pause, the status patch) is done by [`crate::drive`]; a kind only finds out, decides and acts.
+/// pause, the status patch) is done by [`crate::reconcile::drive`]; a kind only finds out, decides and acts.
 pub trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + HasStatus<Status: Clone + Default + Serialize + Send + Sync>

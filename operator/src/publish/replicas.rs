@@ -12,7 +12,7 @@ use messaging::config::kubernetes::{APPLIED_ANNOTATION, REFUSED_ANNOTATION};
 use messaging::id::TenantId;
 use tokio::time::Instant;
 
-use crate::freshness::number;
+use crate::reconcile::freshness::number;
 
 /// How long a Lease that names no duration is waited for.
 const DEFAULT_DURATION: Duration = Duration::from_secs(40);

@@ -6,8 +6,8 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::kind::Kind;
-use crate::stores::Scope;
+use crate::reconcile::kind::Kind;
+use crate::watch::stores::Scope;
 
 /// Asks for reconciles of one kind. What is asked for twice while it waits is done once, by the controller's queue, so
 /// the channels never hold more than a moment's worth.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use messaging::failure::FailureClass;
 use messaging::provider::ProviderError;
 
-use crate::redact;
+use crate::reconcile::redact;
 
 /// What to do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
-use crate::redact;
+use crate::reconcile::redact;
 
 /// Reasons of Events that tell of something done. Those of failures are the conditions' (`crds::condition::reason`).
 pub mod reason {

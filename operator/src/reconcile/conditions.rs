@@ -9,7 +9,7 @@ use crds::condition::{READY, RECONCILING, STALLED};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::redact;
+use crate::reconcile::redact;
 
 /// A condition was not looked at, because something before it stands in the way.
 pub const NOT_OBSERVED: &str = "NotObserved";

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Map, Value};
 
-use crate::conditions::{Assessments, merge};
+use crate::reconcile::conditions::{Assessments, merge};
 
 /// What the driver adds to what a kind reports.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::conditions::{Assessment, State};
+    use crate::reconcile::conditions::{Assessment, State};
 
     #[test]
     fn only_what_changed_is_patched_and_what_is_gone_is_removed() {

@@ -16,15 +16,15 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::backoff::{delay, jittered};
-use crate::conditions::{Assessments, State};
 use crate::context::Context;
-use crate::error::{Advice, Explain, Failure, KubernetesFailure};
-use crate::events::{Note, reason as event};
-use crate::kind::{Kind, tenant_of};
 use crate::metrics::Reconciled;
-use crate::progress::{Next, Progress};
-use crate::status::{Frame, compose, difference};
+use crate::reconcile::backoff::{delay, jittered};
+use crate::reconcile::conditions::{Assessments, State};
+use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::events::{Note, reason as event};
+use crate::reconcile::kind::{Kind, tenant_of};
+use crate::reconcile::progress::{Next, Progress};
+use crate::reconcile::status::{Frame, compose, difference};
 
 /// Who writes, in `metadata.managedFields`.
 pub const FIELD_MANAGER: &str = "whatsapp-operator";
@@ -190,7 +190,7 @@ async fn conclude<K: Kind>(
         }
         failed => {
             let error = match failed {
-                Ok(Err(error)) => crate::redact::chain(&error),
+                Ok(Err(error)) => crate::reconcile::redact::chain(&error),
                 _ => format!("no answer within {REPORT:?}"),
             };
             tracing::warn!(
@@ -296,7 +296,7 @@ fn params() -> PatchParams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conditions::Assessment;
+    use crate::reconcile::conditions::Assessment;
 
     fn status(ready: &str, reason: &str, message: &str, generation: i64) -> Value {
         json!({ "conditions": [{ "type": READY, "status": ready, "reason": reason, "message": message, "observedGeneration": generation }] })

@@ -11,7 +11,7 @@ const DEFAULT: &str = "default";
 
 /// All of them, the one that goes first in front: the one named `default`, then the oldest, then by name. What is being
 /// deleted goes last.
-pub(crate) fn ordered<P: Borrow<RoutingPolicy>>(policies: &[P]) -> Vec<&RoutingPolicy> {
+pub fn ordered<P: Borrow<RoutingPolicy>>(policies: &[P]) -> Vec<&RoutingPolicy> {
     let mut ordered: Vec<_> = policies.iter().map(Borrow::borrow).collect();
     ordered.sort_by_key(|policy| {
         let deleting = policy.metadata.deletion_timestamp.is_some();
@@ -21,12 +21,12 @@ pub(crate) fn ordered<P: Borrow<RoutingPolicy>>(policies: &[P]) -> Vec<&RoutingP
 }
 
 /// The one that goes first, unless all are being deleted.
-pub(super) fn first<P: Borrow<RoutingPolicy>>(policies: &[P]) -> Option<&RoutingPolicy> {
+pub fn first<P: Borrow<RoutingPolicy>>(policies: &[P]) -> Option<&RoutingPolicy> {
     ordered(policies).into_iter().next().filter(|policy| policy.metadata.deletion_timestamp.is_none())
 }
 
 /// What a policy says of itself when its references are resolved.
-pub(super) fn message<P: Borrow<RoutingPolicy>>(policies: &[P], name: &PolicyName) -> String {
+pub fn message<P: Borrow<RoutingPolicy>>(policies: &[P], name: &PolicyName) -> String {
     match first(policies) {
         Some(first) if first.name_any() != DEFAULT && first.name_any() != name.as_str() => format!(
             "resolved; messages that name neither a sender nor a policy do not go by this one: {} is older; name one of \

@@ -9,7 +9,7 @@ use kube::{Api, Client, Resource};
 use messaging::id::TenantId;
 use tokio::sync::watch;
 
-use crate::kind::Kind;
+use crate::reconcile::kind::Kind;
 
 /// Every object of a kind. There is one store for the whole cluster, or one for each watched namespace.
 #[derive(Debug)]

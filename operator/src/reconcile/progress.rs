@@ -6,9 +6,9 @@
 use crds::condition::{READY, RECONCILING, STALLED, reason};
 use std::time::Duration;
 
-use crate::conditions::{Assessment, Assessments, NOT_OBSERVED, State};
-use crate::error::{Advice, Failure};
-use crate::events::Note;
+use crate::reconcile::conditions::{Assessment, Assessments, NOT_OBSERVED, State};
+use crate::reconcile::error::{Advice, Failure};
+use crate::reconcile::events::Note;
 
 /// When to look again although nothing changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl<S> Progress<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Explain;
+    use crate::reconcile::error::Explain;
 
     const OWNED: &[&str] = &["CredentialsValid", "Online"];
 
