@@ -102,7 +102,7 @@ pub enum TemplateCategory {
     Marketing,
 }
 
-impl From<TemplateCategory> for messaging::config::TemplateCategory {
+impl From<TemplateCategory> for messaging::template::TemplateCategory {
     fn from(category: TemplateCategory) -> Self {
         match category {
             TemplateCategory::Authentication => Self::Authentication,

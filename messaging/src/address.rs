@@ -9,49 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::numbering;
-
-/// An ISO 3166-1 alpha-2 country, upper case.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Country([u8; 2]);
-
-impl Country {
-    pub fn new(code: &str) -> Option<Self> {
-        match code.as_bytes() {
-            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => Some(Self([*a, *b])),
-            _ => None,
-        }
-    }
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("??")
-    }
-    /// Whether it has a numbering plan: `GB` has, `UK` is no country.
-    pub fn has_numbers(&self) -> bool {
-        crate::numbering::has_plan(*self)
-    }
-}
-impl fmt::Display for Country {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-impl fmt::Debug for Country {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-impl TryFrom<String> for Country {
-    type Error = String;
-    fn try_from(value: String) -> Result<Self, String> {
-        Self::new(&value)
-            .ok_or_else(|| format!("{value:?} is not a country: expected two upper-case letters, such as GB"))
-    }
-}
-impl From<Country> for String {
-    fn from(value: Country) -> String {
-        value.as_str().to_owned()
-    }
-}
+pub use crate::numbering::Country;
 
 /// A phone number in E.164: `+`, then 7 to 15 digits, the first not zero.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

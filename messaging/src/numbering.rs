@@ -1,13 +1,57 @@
-//! Which country a phone number belongs to.
+//! Countries, and which of them a phone number belongs to.
 //!
 //! The numbering plans come from `phonenumber`'s copy of Google's metadata. Its own parser is not used: it strips trunk
 //! prefixes and leading zeros even from international numbers, so that it knows no country for Italy's landlines and
 //! for Saint Petersburg (812), nor for any number of a shared code that no plan has assigned.
 
+use std::fmt;
+
 use phonenumber::Type;
 use phonenumber::metadata::{DATABASE, Metadata};
+use serde::{Deserialize, Serialize};
 
-use crate::address::Country;
+/// An ISO 3166-1 alpha-2 country, upper case.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Country([u8; 2]);
+
+impl Country {
+    pub fn new(code: &str) -> Option<Self> {
+        match code.as_bytes() {
+            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => Some(Self([*a, *b])),
+            _ => None,
+        }
+    }
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("??")
+    }
+    /// Whether it has a numbering plan: `GB` has, `UK` is no country.
+    pub fn has_numbers(&self) -> bool {
+        has_plan(*self)
+    }
+}
+impl fmt::Display for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl fmt::Debug for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl TryFrom<String> for Country {
+    type Error = String;
+    fn try_from(value: String) -> Result<Self, String> {
+        Self::new(&value)
+            .ok_or_else(|| format!("{value:?} is not a country: expected two upper-case letters, such as GB"))
+    }
+}
+impl From<Country> for String {
+    fn from(value: Country) -> String {
+        value.as_str().to_owned()
+    }
+}
 
 /// Every kind of number that people have.
 const KINDS: [Type; 10] = [

@@ -17,6 +17,7 @@ use crate::content::InboundContent;
 use crate::failure::FailureClass;
 use crate::id::AttemptId;
 use crate::lifecycle::MessageStatus;
+use crate::template::{Approval, LocalizedContent, TemplateCategory};
 
 // --- the data plane's side -------------------------------------------------------------------------------------------
 
@@ -430,8 +431,8 @@ pub struct TemplateRevision {
     /// by finding it again.
     pub name: String,
     pub language: String,
-    pub category: crate::config::TemplateCategory,
-    pub content: crate::config::LocalizedContent,
+    pub category: TemplateCategory,
+    pub content: LocalizedContent,
     /// Sample values by variable key, for the reviewers.
     pub examples: BTreeMap<String, String>,
 }
@@ -445,26 +446,4 @@ pub struct TemplateObservation {
     pub approval: Approval,
     /// The category as the provider sees it now; WhatsApp may change it.
     pub category: Option<String>,
-}
-
-/// Where a template stands in WhatsApp's review.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Approval {
-    Unsubmitted,
-    Pending,
-    Approved,
-    Rejected {
-        reason: String,
-    },
-    Paused {
-        reason: String,
-    },
-    Disabled {
-        reason: String,
-    },
-    /// A word that this version does not know; treated as not approved, and shown.
-    Unknown {
-        word: String,
-    },
 }

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use messaging::address::PhoneNumber;
 use messaging::failure::FailureClass;
 use messaging::provider::{
-    Approval, ProviderAdmin, ProviderError, SenderObservation, ServiceObservation, TemplateObservation,
-    TemplateRevision, WebhookTargets,
+    ProviderAdmin, ProviderError, SenderObservation, ServiceObservation, TemplateObservation, TemplateRevision,
+    WebhookTargets,
 };
+use messaging::template::Approval;
 
 #[derive(Debug, Default)]
 pub(crate) struct FakeAdmin(Mutex<State>);

@@ -10,12 +10,13 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use messaging::address::Address;
 use messaging::clock::after;
-use messaging::config::{RouteTarget, TemplateConfig};
+use messaging::config::RouteTarget;
 use messaging::content::OutboundContent;
 use messaging::id::{MessageId, PolicyName};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::{self, Purpose, SendIntent};
 use messaging::routing;
+use messaging::template::TemplateConfig;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use messaging::address::Address;
-use messaging::config::{LocalizedContent, TemplateCategory, TemplateConfig};
 use messaging::content::OutboundContent;
 use messaging::id::TemplateName;
 use messaging::provider::{Direction, ProviderMessage};
 use messaging::template::render::render;
+use messaging::template::{LocalizedContent, TemplateCategory, TemplateConfig};
 
 /// The provider's dates are whole seconds, and its clock is not ours.
 const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_secs(5);

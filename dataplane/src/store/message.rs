@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use messaging::address::Address;
-use messaging::config::TemplateCategory;
 use messaging::content::OutboundContent;
 use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::Purpose;
+use messaging::template::TemplateCategory;
 use serde::{Deserialize, Serialize};
 
 /// Where an event is to be published: the URL of a sink in the sender's config.

@@ -15,8 +15,8 @@ use url::Url;
 
 use crate::address::PhoneNumber;
 use crate::id::{PolicyName, SenderName, TemplateName, TenantId};
-use crate::provider::Approval;
 use crate::secret::Secret;
+use crate::template::TemplateConfig;
 
 /// How a compiled config is stored and acknowledged in Kubernetes: the names that both sides must agree on.
 pub mod kubernetes {
@@ -220,93 +220,6 @@ pub struct HttpSink {
     pub url: Url,
     /// Standard Webhooks secrets (`whsec_` and base64), the current one first; the request carries a signature of each.
     pub signing_secrets: Vec<Secret>,
-}
-
-/// A template, as far as sending needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TemplateConfig {
-    pub category: TemplateCategory,
-    /// Keys of the variables that a send must give values for.
-    #[serde(default)]
-    pub variables: Vec<String>,
-    /// Used when a send names no language.
-    pub fallback_language: String,
-    /// By language, such as `en_US`.
-    pub localizations: BTreeMap<String, LocalizationConfig>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum TemplateCategory {
-    Authentication,
-    Utility,
-    Marketing,
-}
-
-impl std::fmt::Display for TemplateCategory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Authentication => "AUTHENTICATION",
-            Self::Utility => "UTILITY",
-            Self::Marketing => "MARKETING",
-        })
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LocalizationConfig {
-    pub content: LocalizedContent,
-    /// By provider account ([`ProviderAccount::account_key`]): what may be sent there.
-    #[serde(default)]
-    pub accounts: BTreeMap<String, AccountTemplate>,
-}
-
-/// One language's text, in the words of this project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LocalizedContent {
-    /// May hold `{{key}}` placeholders.
-    pub body: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub footer: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub buttons: Vec<TemplateButton>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum TemplateButton {
-    /// A tap answers with `title`; `id` comes back as the button's payload.
-    QuickReply {
-        title: String,
-        id: String,
-    },
-    /// Opens a URL, which may end in one `{{key}}`.
-    Url {
-        title: String,
-        url: String,
-    },
-    PhoneNumber {
-        title: String,
-        phone: String,
-    },
-    CopyCode {
-        title: String,
-        code: String,
-    },
-}
-
-/// A template's standing at one provider account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AccountTemplate {
-    /// The provider's handle of the revision to send: the last approved one, else the newest.
-    pub handle: String,
-    pub approval: Approval,
 }
 
 /// A routing policy with its references resolved.

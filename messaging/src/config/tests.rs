@@ -2,6 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::id::PolicyName;
+use crate::template::{
+    AccountTemplate, Approval, LocalizationConfig, LocalizedContent, TemplateButton, TemplateCategory,
+};
 
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
 const SERVICE: &str = "MG00000000000000000000000000000001";

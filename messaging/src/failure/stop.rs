@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::{Consequence, FailureClass};
 use crate::clock::after;
-use crate::config::TemplateConfig;
 use crate::content::OutboundContent;
 use crate::id::TemplateName;
+use crate::template::TemplateConfig;
 use crate::template::resolve;
 
 /// What rests, and until when.

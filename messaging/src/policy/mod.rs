@@ -9,13 +9,14 @@ use jiff::Timestamp;
 
 use crate::address::Address;
 use crate::clock::after;
-use crate::config::{ProviderAccount, SenderConfig, TemplateCategory, TemplateConfig};
+use crate::config::{ProviderAccount, SenderConfig};
 use crate::contact::{ConsentStatus, ContactState, SuppressionReason};
 use crate::content::OutboundContent;
 use crate::id::TemplateName;
 use crate::provider::RenderedContent;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::template::{self, ResolvedTemplate};
+use crate::template::{TemplateCategory, TemplateConfig};
 use crate::window::Window;
 
 /// What somebody wants to send.

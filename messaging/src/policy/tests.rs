@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::clock::tests::at;
-use crate::config::{AccountTemplate, ConsentConfig, LocalizationConfig, LocalizedContent, TwilioAccount};
+use crate::config::{ConsentConfig, TwilioAccount};
 use crate::contact::{ConsentRecord, Evidence, Suppression};
 use crate::id::TemplateName;
 use crate::lifecycle::MessageStatus;
-use crate::provider::Approval;
 use crate::secret::Secret;
+use crate::template::Approval;
+use crate::template::{AccountTemplate, LocalizationConfig, LocalizedContent};
 
 const DAY: i64 = 24 * 60 * 60;
 

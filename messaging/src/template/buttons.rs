@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use url::Url;
 
-use super::lint::Findings;
+use super::TemplateButton;
+use super::findings::Findings;
 use super::placeholder::{Piece, pieces};
 use crate::address::PhoneNumber;
-use crate::config::TemplateButton;
 
 /// Buttons of a template, and characters of a button's title.
 const MAX_BUTTONS: usize = 10;

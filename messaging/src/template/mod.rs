@@ -1,11 +1,21 @@
-//! Templates: what may stand in them ([`lint`]), which of their languages is sent ([`mod@resolve`]), whether the values fit
-//! ([`values`]), and how they read with the values in them ([`render`]).
+//! Templates: what one is ([`TemplateCategory`], [`LocalizedContent`], [`Approval`], [`TemplateConfig`]), what it may say
+//! ([`lint`]), which of its languages is sent ([`mod@resolve`]), whether the values fit ([`values`]), and how it reads with
+//! the values in place ([`render`]).
 
+mod approval;
 mod buttons;
+mod category;
+mod content;
+mod findings;
 pub mod lint;
 pub mod placeholder;
 pub mod render;
 pub mod resolve;
+mod sendable;
 pub mod values;
 
+pub use approval::Approval;
+pub use category::TemplateCategory;
+pub use content::{LocalizedContent, TemplateButton};
 pub use resolve::{ResolvedTemplate, resolve};
+pub use sendable::{AccountTemplate, LocalizationConfig, TemplateConfig};

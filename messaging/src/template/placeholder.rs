@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{LocalizedContent, TemplateButton};
+use super::{LocalizedContent, TemplateButton};
 
 /// A stretch of a template's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::placeholder::{Piece, pieces};
-use crate::config::{LocalizedContent, TemplateButton};
+use super::{LocalizedContent, TemplateButton};
 
 /// A text with the values in place of its placeholders. A placeholder without a value stays as it is.
 pub fn substitute(text: &str, values: &BTreeMap<String, String>) -> String {

@@ -1,7 +1,7 @@
 //! Which language of a template is sent, under which handle.
 
-use crate::config::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateCategory, TemplateConfig};
-use crate::provider::Approval;
+use super::Approval;
+use super::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateCategory, TemplateConfig};
 use crate::refusal::{Refusal, RefusalCode};
 
 /// One language of a template, approved at one provider account.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::TemplateConfig;
 use super::placeholder::used_keys;
 use super::render::substitute;
 use super::resolve::ResolvedTemplate;
-use crate::config::TemplateConfig;
 use crate::refusal::{Refusal, RefusalCode};
 
 /// Characters that a body may have once the values stand in it (Twilio error 63021).

@@ -74,8 +74,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use messaging::config::TwilioAccount;
-    use messaging::provider::Approval;
     use messaging::secret::Secret;
+    use messaging::template::Approval;
 
     use super::*;
     use crate::testing::FakeAdmin;

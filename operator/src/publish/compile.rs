@@ -98,10 +98,9 @@ fn senders(present: &Present, parts: &Parts, previous: Option<&TenantConfig>) ->
 
 #[cfg(test)]
 mod tests {
-    use messaging::config::{
-        ProviderAccount, RouteTarget, RoutingConfig, TemplateCategory, TemplateConfig, TwilioAccount,
-    };
+    use messaging::config::{ProviderAccount, RouteTarget, RoutingConfig, TwilioAccount};
     use messaging::secret::Secret;
+    use messaging::template::{TemplateCategory, TemplateConfig};
 
     use super::*;
 

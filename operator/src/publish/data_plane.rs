@@ -101,7 +101,8 @@ fn same<T: PartialEq>(published: Option<&T>, part: Option<&Option<T>>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use messaging::config::{FORMAT, RouteTarget, RoutingConfig, TemplateCategory, TemplateConfig};
+    use messaging::config::{FORMAT, RouteTarget, RoutingConfig};
+    use messaging::template::{TemplateCategory, TemplateConfig};
 
     use super::*;
 

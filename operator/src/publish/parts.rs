@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use messaging::config::{RoutingConfig, SenderConfig, TemplateConfig};
+use messaging::config::{RoutingConfig, SenderConfig};
 use messaging::id::{PolicyName, SenderName, TemplateName, TenantId};
+use messaging::template::TemplateConfig;
 use tokio::sync::Notify;
 
 /// The parts of one tenant. `None` as a value: it is known that there is nothing to publish (yet).

@@ -167,8 +167,8 @@ fn may_show_up_for(status: &MessageTemplateStatus, account: &str, now: Timestamp
 
 #[cfg(test)]
 mod tests {
-    use messaging::config::{LocalizedContent, TemplateCategory};
-    use messaging::provider::Approval;
+    use messaging::template::Approval;
+    use messaging::template::{LocalizedContent, TemplateCategory};
     use serde_json::json;
 
     use super::*;

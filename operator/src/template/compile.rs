@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crds::{MessageTemplateSpec, MessageTemplateStatus, RevisionContent, RevisionState, RevisionStatus};
-use messaging::config::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateConfig};
-use messaging::provider::Approval;
+use messaging::template::Approval;
 use messaging::template::placeholder::used_keys;
+use messaging::template::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateConfig};
 
 use super::validate::content;
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use messaging::config::{LocalizedContent, TemplateCategory};
+use messaging::template::{LocalizedContent, TemplateCategory};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -56,7 +56,7 @@ fn short_hash(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use messaging::config::TemplateButton;
+    use messaging::template::TemplateButton;
 
     use super::*;
 

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use crds::condition::reason;
 use crds::{Button, Localization, MessageTemplate, MessageTemplateSpec, ReadyWhen, TemplateCategory, Variable};
 use kube::ResourceExt;
-use messaging::config::{LocalizedContent, TemplateButton};
 use messaging::finding::Finding;
 use messaging::provider::TemplateRevision;
 use messaging::template::lint::{self, Draft};
 use messaging::template::placeholder::used_keys;
+use messaging::template::{LocalizedContent, TemplateButton};
 
 use super::naming::Names;
 use crate::reconcile::error::{Advice, Explain};

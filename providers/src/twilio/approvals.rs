@@ -2,7 +2,8 @@
 //!
 //! Twilio has no event for an approval, so one list call per account is asked again and again.
 
-use messaging::provider::{Approval, ProviderError, TemplateObservation, TemplateRevision};
+use messaging::provider::{ProviderError, TemplateObservation, TemplateRevision};
+use messaging::template::Approval;
 use serde_json::{Value, json};
 
 use super::client::Client;

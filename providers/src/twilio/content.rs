@@ -3,8 +3,8 @@
 //! A content cannot be changed once it is submitted (Twilio docs, error 92009), so there is no update here: a change is
 //! a new content under a new name.
 
-use messaging::config::{LocalizedContent, TemplateButton, TemplateCategory};
 use messaging::provider::{ProviderError, TemplateRevision};
+use messaging::template::{LocalizedContent, TemplateButton, TemplateCategory};
 use serde_json::{Value, json};
 
 use super::client::Client;

@@ -1,11 +1,11 @@
 //! What the operator asks of Twilio, on the wire: pages, credentials, webhooks and templates.
 
-use messaging::config::{LocalizedContent, TemplateCategory};
 use messaging::failure::FailureClass;
 use messaging::provider::{
     MessageFilter, MessagingProvider as _, ProviderAdmin as _, SenderObservation, ServiceObservation, TemplateRevision,
     WebhookTargets,
 };
+use messaging::template::{LocalizedContent, TemplateCategory};
 use serde_json::{Value, json};
 
 use crate::account::twilio_at;

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use messaging::config::{LocalizedContent, TemplateCategory, TwilioAccount};
+use messaging::config::TwilioAccount;
 use messaging::failure::FailureClass;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{
-    Approval, Direction, InboundQuery, MessageFilter, MessagingProvider as _, OutboundMessage, ProviderAdmin as _,
+    Direction, InboundQuery, MessageFilter, MessagingProvider as _, OutboundMessage, ProviderAdmin as _,
     RenderedContent, SendOutcome, TemplateRevision, WebhookEvent, WebhookKind, WebhookRejected, WebhookRequest,
 };
 use messaging::secret::Secret;
+use messaging::template::Approval;
+use messaging::template::{LocalizedContent, TemplateCategory};
 use providers::HttpSettings;
 use providers::twilio::Twilio;
 use sandbox::control::types::{

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use messaging::config::{
-    AccountTemplate, ApiKeyConfig, ConsentConfig, FORMAT, Limits, LocalizationConfig, LocalizedContent, OptOutConfig,
-    ProviderAccount, Retention, SenderConfig, TemplateCategory, TemplateConfig, TenantConfig, TwilioAccount,
+    ApiKeyConfig, ConsentConfig, FORMAT, Limits, OptOutConfig, ProviderAccount, Retention, SenderConfig, TenantConfig,
+    TwilioAccount,
 };
 use messaging::id::{SenderName, TemplateName, TenantId};
-use messaging::provider::Approval;
 use messaging::secret::Secret;
+use messaging::template::Approval;
+use messaging::template::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateCategory, TemplateConfig};
 use sha2::{Digest, Sha256};
 
 /// The first of [`TENANTS`], whose webhooks come.

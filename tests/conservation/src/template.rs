@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use messaging::config::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateCategory, TemplateConfig};
-use messaging::provider::Approval;
+use messaging::template::Approval;
+use messaging::template::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateCategory, TemplateConfig};
 use reqwest::Client as Http;
 use sandbox::control::Client;
 use sandbox::control::types::{CreatedAccount, Decision};

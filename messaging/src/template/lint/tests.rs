@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::TemplateButton;
+use crate::template::TemplateButton;
 
 fn content(body: &str) -> LocalizedContent {
     LocalizedContent { body: body.into(), header: None, footer: None, buttons: vec![] }

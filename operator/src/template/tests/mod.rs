@@ -9,7 +9,8 @@ use crds::condition::{APPROVED, READY, RECONCILING, STALLED, SYNCED};
 use crds::{MessageTemplate, MessageTemplateStatus, RevisionState};
 use jiff::{SignedDuration, Timestamp};
 use messaging::failure::FailureClass;
-use messaging::provider::{Approval, ProviderError, TemplateObservation};
+use messaging::provider::{ProviderError, TemplateObservation};
+use messaging::template::Approval;
 
 use self::world::{ACCOUNT, Kept, OTHER, World, changed, first, lock, template};
 use super::compile::compile;

@@ -1,0 +1,25 @@
+//! Where a template is in WhatsApp's review.
+
+use serde::{Deserialize, Serialize};
+
+/// The state of WhatsApp's review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Approval {
+    Unsubmitted,
+    Pending,
+    Approved,
+    Rejected {
+        reason: String,
+    },
+    Paused {
+        reason: String,
+    },
+    Disabled {
+        reason: String,
+    },
+    /// A word that this version does not know; treated as not approved, and shown.
+    Unknown {
+        word: String,
+    },
+}
