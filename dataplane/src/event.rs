@@ -24,7 +24,7 @@ pub fn status(message: &Message, at: Timestamp) -> CloudEvent {
     let kind = EventKind::MessageStatus(message.status);
     let data = json!({
         "id": message.id,
-        "sender": message.sender,
+        "sender": message.sender(),
         "to": message.to,
         "status": message.status,
         "reason": message.reason,
@@ -32,7 +32,7 @@ pub fn status(message: &Message, at: Timestamp) -> CloudEvent {
         "providerMessageId": message.provider_message_id,
         "metadata": message.metadata,
     });
-    event(&message.tenant, &message.sender, kind, &message.id.to_string(), at, without_nulls(data))
+    event(&message.tenant, message.sender(), kind, &message.id.to_string(), at, without_nulls(data))
 }
 
 /// A customer wrote. `id` is what the message can be answered by.

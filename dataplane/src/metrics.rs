@@ -27,7 +27,7 @@ macro_rules! label {
 
 label!(
     /// What a webhook is about.
-    WebhookLabel { Inbound => "inbound", Status => "status" }
+    WebhookLabel { Inbound => "inbound", Status => "status", Mixed => "mixed" }
 );
 label!(
     /// What became of a webhook.
@@ -40,6 +40,8 @@ label!(
         RejectedSignature => "rejected_signature",
         /// Signed, and not understood; kept, and without effect.
         Unreadable => "unreadable",
+        /// Signed, and a part of it is for no configured sender; kept outside every tenant.
+        Unaddressed => "unaddressed",
         /// Not taken because too many waited; the provider is asked to try again.
         Overload => "overload",
     }

@@ -70,6 +70,7 @@ pub async fn turn(
     if let Some(keep_from) = keep_from {
         drop_days(store, keep_from, stop).await;
     }
+    store.forget_unaddressed(now).await?;
     for tenant in configs.all() {
         for sender in tenant.senders() {
             let Retention { bodies_seconds, metadata_seconds } = sender.config.retention;

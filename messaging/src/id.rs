@@ -106,6 +106,27 @@ name!(
     PolicyName, "policy name", dns_subdomain
 );
 
+/// The provider's id of a pool of senders that it picks from, such as the SID of a Messaging Service at Twilio. Only
+/// adapters look inside.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PoolId(String);
+
+impl PoolId {
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Ten bytes of randomness: what an identifier takes besides the time.
 pub type Randomness = [u8; 10];
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Limits, ProviderAccount};
+use crate::config::Limits;
 
 /// A rate with its burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +20,6 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// To one recipient: one message in 6 seconds, 45 at once (Meta error 131056). Twilio tells of it as 63018.
-    pub const PAIR: Self = Self { interval: 6_000_000_000, burst: 45 };
-
-    /// All senders of a Twilio account together: 2000 messages a second (error 63017 beyond it), 200 of them at once.
-    pub const TWILIO_ACCOUNT: Self = Self { interval: 500_000, burst: 200 };
-
     /// So many messages a second. 0 counts as 1: what may send nothing is paused, not slow.
     pub fn per_second(messages: u32, burst: u32) -> Self {
         // Rounded up, so that the rate is never exceeded.
@@ -35,13 +29,6 @@ impl Rate {
     /// One message in each interval.
     pub fn every(interval: Duration, burst: u32) -> Self {
         Self { interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1), burst: burst.max(1) }
-    }
-
-    /// What the provider allows all senders of an account together.
-    pub fn of_account(account: &ProviderAccount) -> Self {
-        match account {
-            ProviderAccount::Twilio(_) => Self::TWILIO_ACCOUNT,
-        }
     }
 
     /// The time from one message to the next in the long run.

@@ -1,24 +1,53 @@
-//! Which sender, and which Messaging Service of it, a message leaves through.
+//! Which way a message takes: the sender, and the pool of its account, if any.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
-use crate::config::{RouteTarget, RoutingConfig};
+use crate::id::{PoolId, SenderName};
 
-/// The target for a recipient: their country's, else the default. Every address has exactly one.
-pub fn route<'a>(policy: &'a RoutingConfig, to: &Address) -> &'a RouteTarget {
+/// A routing policy with its references resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoutingConfig {
+    pub default: Route,
+    /// By ISO 3166-1 alpha-2 country.
+    #[serde(default)]
+    pub by_country: BTreeMap<String, Route>,
+}
+
+/// The way that a message takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Route {
+    /// Whose credentials, limits, window and suppressions count.
+    pub sender: SenderName,
+    /// The pool of the sender's account that picks the number to send from; absent: the sender's own number.
+    #[serde(rename = "messagingServiceSid", default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<PoolId>,
+}
+
+impl Route {
+    /// From the sender's own number.
+    pub fn direct(sender: SenderName) -> Self {
+        Self { sender, via: None }
+    }
+}
+
+/// The route to a recipient: their country's, else the default. Every address has exactly one.
+pub fn route<'a>(policy: &'a RoutingConfig, to: &Address) -> &'a Route {
     to.country().and_then(|country| policy.by_country.get(country.as_str())).unwrap_or(&policy.default)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::SenderName;
 
-    fn target(name: &str) -> RouteTarget {
-        RouteTarget { sender: SenderName::new(name).expect("a name"), messaging_service_sid: None }
+    fn target(name: &str) -> Route {
+        Route::direct(SenderName::new(name).expect("a name"))
     }
 
     fn policy() -> RoutingConfig {

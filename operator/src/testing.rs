@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::address::PhoneNumber;
-use messaging::failure::FailureClass;
-use messaging::provider::{
-    ProviderAdmin, ProviderError, SenderObservation, ServiceObservation, TemplateObservation, TemplateRevision,
-    WebhookTargets,
+use messaging::failure::{Failure, FailureClass};
+use messaging::id::PoolId;
+use messaging::provider::admin::{
+    KeyAdmin, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, TemplateAdmin,
+    TemplateObservation, TemplateRevision, WebhookTargets,
 };
+use messaging::provider::webhook::WebhookHome;
+use messaging::provider::{AccountAdmin, ProviderError};
 use messaging::template::Approval;
 
 #[derive(Debug, Default)]
@@ -19,7 +22,7 @@ pub(crate) struct FakeAdmin(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     senders: BTreeMap<String, SenderObservation>,
-    services: BTreeMap<String, ServiceObservation>,
+    services: BTreeMap<String, PoolObservation>,
     templates: Vec<TemplateObservation>,
     calls: BTreeMap<&'static str, usize>,
     next_failure: Option<ProviderError>,
@@ -27,9 +30,7 @@ struct State {
 
 pub(crate) fn provider_error(http_status: Option<u16>, retry_after: Option<Duration>) -> ProviderError {
     ProviderError {
-        class: FailureClass::Retry,
-        code: None,
-        message: "the fake provider was told to fail".into(),
+        failure: Failure::new(FailureClass::Retry, "the fake provider was told to fail"),
         http_status,
         retry_after,
     }
@@ -69,33 +70,49 @@ impl FakeAdmin {
 }
 
 #[async_trait]
-impl ProviderAdmin for FakeAdmin {
+impl AccountAdmin for FakeAdmin {
     async fn check_credentials(&self) -> Result<(), ProviderError> {
         self.begin("check_credentials").map(drop)
     }
 
+    fn pools(&self) -> Option<&dyn PoolAdmin> {
+        Some(self)
+    }
+
+    fn keys(&self) -> Option<&dyn KeyAdmin> {
+        None
+    }
+}
+
+#[async_trait]
+impl PoolAdmin for FakeAdmin {
+    async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
+        Ok(self.begin("find_messaging_service")?.services.get(id.as_str()).cloned())
+    }
+}
+
+#[async_trait]
+impl SenderAdmin for FakeAdmin {
     async fn find_sender(&self, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
         Ok(self.begin("find_sender")?.senders.get(number.as_str()).cloned())
     }
 
-    async fn find_messaging_service(&self, sid: &str) -> Result<Option<ServiceObservation>, ProviderError> {
-        Ok(self.begin("find_messaging_service")?.services.get(sid).cloned())
-    }
-
-    fn webhook_targets(&self, inbound: &str, status: &str) -> WebhookTargets {
-        WebhookTargets { inbound: Some(format!("{inbound}#rc=5")), status: Some(format!("{status}#rc=5")) }
+    fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets {
+        let WebhookHome { public_base_url, tenant, sender } = home;
+        let url = |rest: &str| Some(format!("{public_base_url}webhooks/{tenant}/{sender}/{rest}#rc=5"));
+        WebhookTargets { inbound: url("inbound"), status: url("status") }
     }
 
     async fn configure_webhooks(
         &self,
         sender: &SenderObservation,
-        service: Option<&ServiceObservation>,
+        service: Option<&PoolObservation>,
         targets: &WebhookTargets,
     ) -> Result<(), ProviderError> {
         let mut state = self.begin("configure_webhooks")?;
         match service.filter(|service| service.decides_webhooks_of(sender)) {
             Some(service) => {
-                if let Some(service) = state.services.get_mut(&service.sid) {
+                if let Some(service) = state.services.get_mut(service.id.as_str()) {
                     service.webhooks = targets.clone();
                 }
             }
@@ -106,6 +123,13 @@ impl ProviderAdmin for FakeAdmin {
             }
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl TemplateAdmin for FakeAdmin {
+    fn review_begins(&self) -> ReviewBegins {
+        ReviewBegins::OnSubmit
     }
 
     async fn list_templates(&self) -> Result<Vec<TemplateObservation>, ProviderError> {

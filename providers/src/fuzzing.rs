@@ -3,31 +3,33 @@
 
 use std::collections::BTreeMap;
 
-use messaging::provider::{WebhookEvent, WebhookKind, WebhookRequest};
+use messaging::provider::WebhookEvent;
+use messaging::provider::webhook::{Endpoint as _, WebhookRequest};
 
-use crate::twilio::{self, signature};
+use crate::twilio;
+use crate::twilio::webhook::TwilioEndpoint;
+use crate::twilio::webhook::signature::{Algorithm, SigningKey};
+use crate::twilio::webhook::translate::translate;
+use crate::twilio::webhook::urls::Route;
 
-/// A webhook's body, as an inbound message and as a status. It is one event, with one key for every delivery.
+/// A webhook's body, as an inbound message, as a status, and as an entry of the log. It is one event, with one key for
+/// every delivery.
 pub fn webhook(body: &[u8]) {
-    for kind in [WebhookKind::Inbound, WebhookKind::Status { attempt: None }] {
-        let request = WebhookRequest { kind, method: "POST", url: "https://h/", headers: &BTreeMap::new(), body };
-        let events = twilio::webhook::translate(&request);
-        assert_eq!(events.len(), 1);
-        assert_eq!(keys(&events), keys(&twilio::webhook::translate(&request)));
+    let read: [&dyn Fn() -> WebhookEvent; 3] =
+        [&|| translate(Route::Inbound, body), &|| translate(Route::Status { attempt: None }, body), &|| {
+            twilio::inbound_log::read(body)
+        }];
+    for read in read {
+        assert_eq!(read().dedupe_key(), read().dedupe_key());
     }
 }
 
-fn keys(events: &[WebhookEvent]) -> Vec<String> {
-    events.iter().map(WebhookEvent::dedupe_key).collect()
-}
-
-/// A URL as it was called, and what stands in the signature's header. No bytes verify without the key.
+/// A URL as it was called, and what is in the signature's header. No bytes verify without the key.
 pub fn signature(url: &str, header: &str, body: &[u8]) {
     let headers = BTreeMap::from([("x-twilio-signature".to_owned(), header.to_owned())]);
-    let request = WebhookRequest { kind: WebhookKind::Inbound, method: "POST", url, headers: &headers, body };
-    let key = signature::SigningKey::new(signature::Algorithm::HmacSha1, b"a key that nobody has");
-    assert!(signature::verify(std::slice::from_ref(&key), &request).is_err());
-    assert!(twilio::webhook::receive(&[key], &request).is_err());
+    let request = WebhookRequest { route: "inbound", method: "POST", url, headers: &headers, body };
+    let key = SigningKey::new(Algorithm::HmacSha1, b"a key that nobody has");
+    assert!(TwilioEndpoint { keys: vec![key] }.receive(&request).is_err());
 }
 
 /// The body of an error.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use messaging::config::ProviderAccount;
-use messaging::provider::{MessagingProvider, ProviderAdmin};
+use messaging::provider::{AccountAdmin, MessagingProvider, WebhookAdapter};
 
 #[doc(hidden)]
 pub mod fuzzing;
@@ -24,8 +24,13 @@ pub fn connect(account: &ProviderAccount, http: &reqwest::Client) -> Arc<dyn Mes
 }
 
 /// The operator's side of an account. Make `http` with [`http_client`], once per process.
-pub fn admin(account: &ProviderAccount, http: &reqwest::Client) -> Arc<dyn ProviderAdmin> {
+pub fn admin(account: &ProviderAccount, http: &reqwest::Client) -> Arc<dyn AccountAdmin> {
     match account {
         ProviderAccount::Twilio(account) => Arc::new(twilio::Twilio::new(account, http)),
     }
+}
+
+/// Every provider's webhooks.
+pub fn webhook_adapters() -> Vec<Arc<dyn WebhookAdapter>> {
+    vec![Arc::new(twilio::TwilioWebhooks)]
 }

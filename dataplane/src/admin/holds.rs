@@ -112,7 +112,7 @@ fn kind_of_path(kind: Option<&str>) -> Result<HoldKind, Problem> {
 
 /// Reads a body of which every field may be absent; no body at all is the same as an empty one.
 pub(super) async fn read_optional(headers: &HeaderMap, body: Body) -> Result<serde_json::Value, Problem> {
-    let body = body::read(body).await?;
+    let body = body::read(body, body::LIMIT).await?;
     if body.is_empty() {
         return Ok(serde_json::json!({}));
     }

@@ -92,7 +92,7 @@ async fn cancel_all(context: &AdminContext, target: &Target, reason: &str) -> Re
 /// `false` when it has left the queue meanwhile.
 async fn cancel(context: &AdminContext, message: &Message, reason: &str) -> Result<bool, StoreError> {
     let config = context.shared.configs.get(&message.tenant);
-    let sinks = config.as_deref().and_then(|config| config.sender(&message.sender)).map(|sender| sender.sinks());
+    let sinks = config.as_deref().and_then(|config| config.sender(message.sender())).map(|sender| sender.sinks());
     let cancel = CancelMessage {
         tenant: message.tenant.clone(),
         id: message.id,

@@ -49,7 +49,7 @@ pub(super) async fn put_consent(
     let tenant = context.tenant_of(&caller)?;
     let (contact, sender) = which(&tenant, &address, query.as_deref())?;
     let now = context.shared.clock.now();
-    let body = body::json(&body::read(body).await?)?;
+    let body = body::json(&body::read(body, body::LIMIT).await?)?;
     let consent = read_consent(body, now).map_err(Problem::invalid)?;
     let put = PutConsent { tenant: caller.tenant.clone(), sender: sender.clone(), contact: contact.clone(), consent };
     let saved = context.shared.store.put_consent(put).await?;

@@ -131,7 +131,7 @@ pub(super) async fn redrive_many(
     body: Body,
 ) -> Result<Json<Redriven>, Problem> {
     body::check_is_json(&headers)?;
-    let filter = read_filter(body::json(&body::read(body).await?)?).map_err(Problem::invalid)?;
+    let filter = read_filter(body::json(&body::read(body, body::LIMIT).await?)?).map_err(Problem::invalid)?;
     let (letters, next_cursor) = page(&context, &caller.tenant, filter).await?;
     let redriven = send_again(&context, &caller.tenant, letters).await?;
     Ok(Json(Redriven { redriven, next_cursor }))

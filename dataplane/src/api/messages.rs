@@ -10,18 +10,17 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use messaging::address::Address;
 use messaging::clock::after;
-use messaging::config::RouteTarget;
 use messaging::content::OutboundContent;
 use messaging::id::{MessageId, PolicyName};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::{self, Purpose, SendIntent};
-use messaging::routing;
+use messaging::routing::{self, Route};
 use messaging::template::TemplateConfig;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
 use super::ApiContext;
-use super::send::{self, Route, SendRequest};
+use super::send::{self, RouteChoice, SendRequest};
 use super::view::{MessageList, MessageView};
 use crate::auth::Caller;
 use crate::config::{Sender, Tenant};
@@ -48,7 +47,7 @@ pub(super) async fn send(
 ) -> Result<Response, Problem> {
     body::check_is_json(&headers)?;
     let key = idempotency_key(&headers)?;
-    let body = body::read(body).await?;
+    let body = body::read(body, body::LIMIT).await?;
     let idempotency = key.map(|key| Idempotency { key, body_sha256: Sha256::digest(&body).into() });
     // A repeated request gets its first answer, whatever has become of the window or the template since.
     if let Some(idempotency) = &idempotency
@@ -102,9 +101,10 @@ async fn admit(
     request: SendRequest,
     now: jiff::Timestamp,
 ) -> Result<NewMessage, Problem> {
-    let SendRequest { to, route, content, reply_to, scheduled_at, valid_for, on_unconfirmed, metadata } = request;
-    let target = target(tenant, &route, &to).map_err(|error| Problem::invalid(vec![error]))?;
-    let sender = sender(tenant, &target).map_err(|error| Problem::invalid(vec![error]))?;
+    let SendRequest { to, route: choice, content, reply_to, scheduled_at, valid_for, on_unconfirmed, metadata } =
+        request;
+    let route = route(tenant, &choice, &to).map_err(|error| Problem::invalid(vec![error]))?;
+    let sender = sender(tenant, &route).map_err(|error| Problem::invalid(vec![error]))?;
     let tenant_id = &tenant.config.tenant;
     if let Some(drain) = context.shared.holds.refuses_sends(tenant_id, sender.name, now) {
         return Err(draining(&drain, now));
@@ -125,12 +125,12 @@ async fn admit(
     let contact = context.shared.store.contact(tenant_id, sender.name, &to).await?;
     let intent = SendIntent { to: &to, content: &content, purpose: Purpose::Message, not_before, expires_at };
     let template = template(tenant, &content);
-    let permit = policy::check(&intent, &contact.state, sender.config, template, now).map_err(Problem::refused)?;
+    let permit = policy::check(&intent, &contact.state, sender.config, sender.provider.limits(), template, now)
+        .map_err(Problem::refused)?;
     Ok(NewMessage {
         id: MessageId::new(now, &rand::random()),
         tenant: tenant_id.clone(),
-        sender: target.sender,
-        messaging_service_sid: target.messaging_service_sid,
+        route,
         to,
         content,
         purpose: Purpose::Message,
@@ -172,13 +172,13 @@ fn template<'a>(tenant: &'a Tenant, content: &OutboundContent) -> Option<&'a Tem
     }
 }
 
-/// Which sender, and which Messaging Service of it, the message leaves through.
-fn target(tenant: &Tenant, route: &Route, to: &Address) -> Result<RouteTarget, FieldError> {
+/// The route that the message takes.
+fn route(tenant: &Tenant, choice: &RouteChoice, to: &Address) -> Result<Route, FieldError> {
     let config = &tenant.config;
     let listed = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    match route {
-        Route::Sender(sender) => Ok(RouteTarget { sender: sender.clone(), messaging_service_sid: None }),
-        Route::Policy(name) => match config.policies.get(name) {
+    match choice {
+        RouteChoice::Sender(sender) => Ok(Route::direct(sender.clone())),
+        RouteChoice::Policy(name) => match config.policies.get(name) {
             Some(policy) => Ok(routing::route(policy, to).clone()),
             None => Err(FieldError::body(
                 "/policy",
@@ -187,14 +187,12 @@ fn target(tenant: &Tenant, route: &Route, to: &Address) -> Result<RouteTarget, F
                 format!("one of: {}", listed(config.policies.keys().map(PolicyName::as_str).collect())),
             )),
         },
-        Route::Default => {
+        RouteChoice::Default => {
             if let Some(policy) = config.default_policy.as_ref().and_then(|name| config.policies.get(name)) {
                 return Ok(routing::route(policy, to).clone());
             }
             match config.senders.keys().next() {
-                Some(sender) if config.senders.len() == 1 => {
-                    Ok(RouteTarget { sender: sender.clone(), messaging_service_sid: None })
-                }
+                Some(sender) if config.senders.len() == 1 => Ok(Route::direct(sender.clone())),
                 _ => Err(FieldError::body(
                     "/from",
                     "required",
@@ -209,13 +207,13 @@ fn target(tenant: &Tenant, route: &Route, to: &Address) -> Result<RouteTarget, F
     }
 }
 
-fn sender<'a>(tenant: &'a Tenant, target: &RouteTarget) -> Result<Sender<'a>, FieldError> {
-    tenant.sender(&target.sender).ok_or_else(|| {
+fn sender<'a>(tenant: &'a Tenant, route: &Route) -> Result<Sender<'a>, FieldError> {
+    tenant.sender(&route.sender).ok_or_else(|| {
         let known: Vec<_> = tenant.config.senders.keys().map(|s| s.as_str()).collect();
         FieldError::body(
             "/from",
             "sender_unknown",
-            format!("this tenant has no WhatsAppSender {}", target.sender),
+            format!("this tenant has no WhatsAppSender {}", route.sender),
             format!("one of: {}", known.join(", ")),
         )
     })
@@ -300,7 +298,7 @@ pub(super) async fn cancel(
     };
     let was_canceled = record.message.status == MessageStatus::Canceled;
     let tenant = context.tenant_of(&caller)?;
-    let sinks = tenant.sender(&record.message.sender).map(|sender| sender.sinks()).unwrap_or_default();
+    let sinks = tenant.sender(record.message.sender()).map(|sender| sender.sinks()).unwrap_or_default();
     let reason = Reason::new(Some("canceled"), format!("canceled by {}", caller.name));
     let cancel = CancelMessage { tenant: caller.tenant.clone(), id, now: context.shared.clock.now(), reason, sinks };
     match context.shared.store.cancel_message(cancel).await? {

@@ -31,7 +31,7 @@ const DAY: u64 = 24 * 60 * 60;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SendRequest {
     pub(super) to: Address,
-    pub(super) route: Route,
+    pub(super) route: RouteChoice,
     pub(super) content: OutboundContent,
     pub(super) reply_to: Option<MessageId>,
     pub(super) scheduled_at: Option<Timestamp>,
@@ -42,7 +42,7 @@ pub(super) struct SendRequest {
 
 /// Who decides which sender it leaves through.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum RouteChoice {
     Sender(SenderName),
     Policy(PolicyName),
     /// The tenant's own default.
@@ -101,7 +101,7 @@ fn to(fields: &mut Fields, errors: &mut Errors) -> Option<Address> {
     parsed
 }
 
-fn route(fields: &mut Fields, errors: &mut Errors) -> Option<Route> {
+fn route(fields: &mut Fields, errors: &mut Errors) -> Option<RouteChoice> {
     let was = errors.len();
     let sender = fields.parsed("from", "the name of a WhatsAppSender", |text| SenderName::new(text).ok(), errors);
     let policy = fields.parsed("policy", "the name of a RoutingPolicy", |text| PolicyName::new(text).ok(), errors);
@@ -111,9 +111,9 @@ fn route(fields: &mut Fields, errors: &mut Errors) -> Option<Route> {
             errors.push(FieldError::body("/policy", "invalid", detail, "one of from and policy, or neither"));
             None
         }
-        (Some(sender), None) => Some(Route::Sender(sender)),
-        (None, Some(policy)) => Some(Route::Policy(policy)),
-        (None, None) if errors.len() == was => Some(Route::Default),
+        (Some(sender), None) => Some(RouteChoice::Sender(sender)),
+        (None, Some(policy)) => Some(RouteChoice::Policy(policy)),
+        (None, None) if errors.len() == was => Some(RouteChoice::Default),
         (None, None) => None,
     }
 }
@@ -262,7 +262,7 @@ mod tests {
             now(),
         )
         .unwrap();
-        assert_eq!(request.route, Route::Sender(SenderName::new("support").unwrap()));
+        assert_eq!(request.route, RouteChoice::Sender(SenderName::new("support").unwrap()));
         assert_eq!(request.valid_for, Some(Duration::from_secs(6 * 3600)));
         assert_eq!(request.metadata["order"], "18473");
     }

@@ -8,6 +8,7 @@ use messaging::contact::ConsentRecord;
 use messaging::content::OutboundContent;
 use messaging::id::{MessageId, SenderName};
 use messaging::lifecycle::MessageStatus;
+use messaging::routing::Route;
 use messaging::window::Window;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -70,8 +71,7 @@ impl From<Message> for MessageView {
         let Message {
             id,
             tenant: _,
-            sender,
-            messaging_service_sid,
+            route: Route { sender, via },
             to,
             content,
             purpose: _,
@@ -95,7 +95,7 @@ impl From<Message> for MessageView {
             reason,
             to,
             from: sender,
-            messaging_service_sid,
+            messaging_service_sid: via.map(|pool| pool.to_string()),
             content,
             reply_to: reply_to.map(|(id, _)| id),
             schedule_at: scheduled_at,

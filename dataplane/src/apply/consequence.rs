@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use messaging::clock::after;
 use messaging::config::SenderConfig;
 use messaging::content::OutboundContent;
-use messaging::failure::{FailureClass, suppression};
+use messaging::failure::FailureScope;
 use messaging::id::{MessageId, Randomness};
 use messaging::opt_out::{self, OptChange};
 use messaging::policy::Purpose;
 use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
+use messaging::routing::Route;
 use messaging::window;
 
 use crate::event;
@@ -33,25 +34,22 @@ pub(super) fn of(
         WebhookEvent::Inbound(message) => {
             Consequence::Received(Box::new(received(logged, message, sender, now, randomness)))
         }
-        WebhookEvent::Status(update) => {
-            Consequence::Status { update: update.clone(), suppress: suppression_of(update, logged.received_at), ask_at }
-        }
+        WebhookEvent::Status(update) => Consequence::Status {
+            update: update.clone(),
+            suppress: update.failure.as_ref().and_then(|failure| failure.suppression(logged.received_at)),
+            ask_at,
+        },
         WebhookEvent::Unreadable { reason, .. } => Consequence::Nothing { reason: reason.clone() },
     }
 }
 
-/// The failure that a status tells of. Most failures of an account or of a template are told by no answer, and each
-/// further message would fail too and may cost money, so what it is about has to rest.
-pub(super) fn failure(logged: &LoggedEvent) -> Option<FailureClass> {
+/// What the failure that a status reports affects. No answer reports most failures of an account or of a template, and each
+/// further message would fail too and may cost money, so what the failure affects is stopped.
+pub(super) fn failure(logged: &LoggedEvent) -> Option<FailureScope> {
     match &logged.event {
-        WebhookEvent::Status(StatusUpdate { failure, .. }) => failure.as_ref().map(|failure| failure.class),
+        WebhookEvent::Status(StatusUpdate { failure, .. }) => failure.as_ref().map(|failure| failure.scope()),
         WebhookEvent::Inbound(_) | WebhookEvent::Unreadable { .. } => None,
     }
-}
-
-fn suppression_of(update: &StatusUpdate, at: Timestamp) -> Option<messaging::contact::Suppression> {
-    let failure = update.failure.as_ref().filter(|failure| failure.class == FailureClass::Suppress)?;
-    Some(suppression(failure.code.as_deref(), &failure.message, at))
 }
 
 fn received(
@@ -99,8 +97,7 @@ fn reply(
     Some(NewMessage {
         id: MessageId::new(now, &randomness()),
         tenant: logged.reference.tenant.clone(),
-        sender: logged.reference.sender.clone(),
-        messaging_service_sid: None,
+        route: Route::direct(logged.reference.sender.clone()),
         to: message.from.clone(),
         content: OutboundContent::Text { body: text.clone() },
         purpose: Purpose::KeywordReply,
@@ -118,8 +115,8 @@ fn reply(
 mod tests {
     use messaging::address::Address;
     use messaging::content::InboundContent;
+    use messaging::failure::{Failure, FailureClass};
     use messaging::id::{SenderName, TenantId};
-    use messaging::provider::ProviderFailure;
 
     use super::*;
     use crate::store::webhook::LoggedEventRef;
@@ -148,7 +145,7 @@ mod tests {
             provider_message_id: "SM1".into(),
             attempt: None,
             status: messaging::lifecycle::MessageStatus::Failed,
-            failure: Some(ProviderFailure { code: Some("63024".into()), message: "invalid".into(), class }),
+            failure: Some(Failure::new(class, "invalid").with_code("63024")),
             extra: BTreeMap::new(),
         }))
     }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::fresh::Recorded;
 pub use self::fresh::{Fresh, RecordedWebhook};
-pub use self::stored::{kind, translate};
+pub use self::stored::{traffic, translate};
 use crate::config::Tenant;
 use crate::dispatch::brakes::{Brakes, WHY_TOLD, scope_of, stop_told};
 use crate::shared::Shared;
@@ -140,7 +140,7 @@ async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<
             context.shared.store.defer_unapplied(waiting.reference, until).await?;
             continue;
         };
-        let event = stored::event(sender.provider.as_ref(), &waiting);
+        let event = stored::event(&context.shared.configs, sender.provider.as_ref(), &waiting);
         let WaitingEvent { reference, received_at, webhook: _, tries } = waiting;
         events.push(LoggedEvent { reference, received_at, event, tries });
     }
@@ -171,13 +171,13 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
         consequence::of(&logged, sender.map(|sender| sender.config), now, after(now, *ask_after), &mut || {
             rand::random()
         });
-    let told = consequence::failure(&logged).map(|class| AdoptedFailure { class, told_at: logged.received_at });
+    let reported = consequence::failure(&logged).map(|scope| AdoptedFailure { scope, told_at: logged.received_at });
     let apply =
         ApplyEvent { event: logged.reference.clone(), now, received_at: logged.received_at, consequence, sinks };
     let Adopting { answer, failures } = store.apply_event(apply).await?;
     if let Applied::Now { reached, message } = answer {
-        let failures = told.into_iter().chain(failures);
-        for stop in failures.filter_map(|failure| stop_told(failure.class, failure.told_at, now)) {
+        let failures = reported.into_iter().chain(failures);
+        for stop in failures.filter_map(|failure| stop_told(failure.scope, failure.told_at, now)) {
             stop_what_failed(context, stop, tenant.as_deref(), &logged, message).await;
         }
         reached.into_iter().for_each(|status| metrics.message_reached(status));

@@ -12,21 +12,27 @@
 
 pub mod cache;
 pub mod directory;
+mod endpoints;
 pub mod kubernetes;
 pub mod replica;
 mod tenant;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use messaging::config::TenantConfig;
 use messaging::id::TenantId;
+use messaging::provider::WebhookAdapter;
+use messaging::provider::webhook::EndpointId;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
+pub use endpoints::{Adapters, Endpoint, Speaker};
 pub use tenant::{Connect, RefusedConfig, Sender, Tenant};
 
+use self::endpoints::Endpoints;
 use crate::metrics::{ConfigResult, Metrics};
 
 /// What became of a config that was offered to [`Configs::apply`].
@@ -46,6 +52,7 @@ pub struct Configs {
     /// One writer at a time, so that two never build from the same snapshot.
     writing: Mutex<()>,
     connect: Connect,
+    endpoints: Endpoints,
     metrics: Arc<Metrics>,
     ready: AtomicBool,
     changed: watch::Sender<()>,
@@ -91,12 +98,14 @@ impl std::fmt::Debug for Configs {
 }
 
 impl Configs {
-    /// No tenant yet, and not ready. `connect` builds the adapter of a sender's provider.
-    pub fn new(connect: Connect, metrics: Arc<Metrics>) -> Self {
+    /// No tenant yet, and not ready. `connect` builds the adapter of a sender's account, `adapters` are those of the
+    /// providers' webhooks.
+    pub fn new(connect: Connect, adapters: Adapters, metrics: Arc<Metrics>) -> Self {
         Self {
             snapshot: ArcSwap::default(),
             writing: Mutex::new(()),
             connect,
+            endpoints: Endpoints::new(adapters),
             metrics,
             ready: AtomicBool::new(false),
             changed: watch::Sender::new(()),
@@ -111,6 +120,21 @@ impl Configs {
     /// Every tenant, by name.
     pub fn all(&self) -> Vec<Arc<Tenant>> {
         self.snapshot.load().tenants.values().cloned().collect()
+    }
+
+    /// The webhook endpoint of this id.
+    pub fn endpoint(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
+        self.endpoints.get(id)
+    }
+
+    /// Every provider's webhooks.
+    pub fn webhook_adapters(&self) -> &Adapters {
+        self.endpoints.adapters()
+    }
+
+    /// A provider's webhooks, by the provider's name.
+    pub fn webhook_adapter(&self, provider: &str) -> Option<&Arc<dyn WebhookAdapter>> {
+        self.endpoints.adapters().iter().find(|adapter| adapter.provider() == provider)
     }
 
     /// The tenants whose newest config was refused, and why.
@@ -150,6 +174,7 @@ impl Configs {
                     }
                     Applied::Unchanged
                 } else {
+                    self.endpoints.set(tenant, Some(&new.config));
                     next.tenants.insert(tenant.clone(), Arc::new(new));
                     Applied::New
                 }
@@ -169,6 +194,7 @@ impl Configs {
         let _writing = self.begin_writing();
         let mut next = Snapshot::clone(&self.snapshot.load());
         let served = next.tenants.remove(tenant).is_some();
+        self.endpoints.set(tenant, None);
         if served | next.refused.remove(tenant).is_some() {
             tracing::info!(%tenant, "tenant config removed");
             self.metrics.config(ConfigResult::Removed);
@@ -211,8 +237,7 @@ impl Configs {
     }
 
     fn begin_writing(&self) -> MutexGuard<'_, ()> {
-        // Nothing under the lock leaves half a change behind, so a panic of another writer does no harm.
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writing.lock()
     }
 
     fn publish(&self, mut next: Snapshot) {

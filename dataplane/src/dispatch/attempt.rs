@@ -55,7 +55,7 @@ impl Carrier {
         let DispatchContext { shared: Shared { store, configs, clock, metrics, holds }, brakes, .. } = &self.context;
         let message = &claim.message;
         let tenant = configs.get(&message.tenant);
-        let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(&message.sender)?)));
+        let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(message.sender())?)));
         let Some((tenant, sender)) = configured else {
             return self.defer(&claim, after(clock.now(), WITHOUT_CONFIG)).await;
         };
@@ -80,8 +80,9 @@ impl Carrier {
                 return self.defer(&claim, until).await;
             }
             if !is_counted {
-                let key = (message.tenant.clone(), message.sender.clone());
-                if let Err(until) = brakes.pair(&key, &message.to, message.priority, now) {
+                let key = (message.tenant.clone(), message.sender().clone());
+                if let Err(until) = brakes.pair(&key, &message.to, message.priority, sender.provider.limits().pair, now)
+                {
                     metrics.deferred(DeferReason::PairRate);
                     return self.defer(&claim, until).await;
                 }
@@ -94,7 +95,7 @@ impl Carrier {
                 Began::Begun => break (attempt, permit, now),
                 // An opt-out, or a consent that was taken back, may have come in between: judge again.
                 Began::ContactChanged => {
-                    contact = store.contact(&message.tenant, &message.sender, &message.to).await?;
+                    contact = store.contact(&message.tenant, message.sender(), &message.to).await?;
                 }
                 Began::LeaseLost => return Ok(()),
             }

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::config::Limits;
 use messaging::content::OutboundContent;
-use messaging::failure::{self, FailureClass, RetryLimits, Stop, handle_to_stop};
+use messaging::failure::{self, FailureScope, RetryLimits, Stop, handle_to_stop};
 use messaging::id::TenantId;
+use messaging::rate::Rate;
 
 use super::schedule::SenderKey;
 use super::schedule::pairs::Pairs;
@@ -57,8 +58,8 @@ impl State {
 }
 
 /// What a failure stops that was told at a time; `None` where that is nothing, or over by now.
-pub(crate) fn stop_told(class: FailureClass, told_at: Timestamp, now: Timestamp) -> Option<Stop> {
-    failure::stop(class, RetryLimits::default().sender_pause, told_at).filter(|stop| match stop {
+pub(crate) fn stop_told(scope: FailureScope, told_at: Timestamp, now: Timestamp) -> Option<Stop> {
+    failure::stop(scope, RetryLimits::default().sender_pause, told_at).filter(|stop| match stop {
         Stop::Sender { until } | Stop::Template { until } => *until > now,
     })
 }
@@ -136,8 +137,8 @@ impl Brakes {
         sender: &Sender<'_>,
         now: Timestamp,
     ) {
-        for AdoptedFailure { class, told_at } in failures {
-            let stop = stop_told(*class, *told_at, now);
+        for AdoptedFailure { scope, told_at } in failures {
+            let stop = stop_told(*scope, *told_at, now);
             if let Some((scope, until)) = stop.and_then(|stop| scope_of(stop, content, tenant, sender)) {
                 self.stop(holds, &tenant.config.tenant, scope, until, WHY_TOLD).await;
             }
@@ -155,9 +156,10 @@ impl Brakes {
         sender: &SenderKey,
         to: &Address,
         priority: Priority,
+        rate: Rate,
         now: Timestamp,
     ) -> Result<(), Timestamp> {
-        self.lock().pairs.take(sender, to, priority, now)
+        self.lock().pairs.take(sender, to, priority, rate, now)
     }
 
     /// How many calls of the sender may begin now. Changes nothing: what then begins is told by [`Brakes::take`].
@@ -279,9 +281,9 @@ mod tests {
     fn a_failure_that_is_told_stops_what_it_is_about_from_when_it_was_told_on() {
         let until = at(60_000);
         for (class, stopped) in [
-            (FailureClass::Sender, Some(Stop::Sender { until })),
-            (FailureClass::Template, Some(Stop::Template { until })),
-            (FailureClass::Request, None),
+            (FailureScope::Sender, Some(Stop::Sender { until })),
+            (FailureScope::Template, Some(Stop::Template { until })),
+            (FailureScope::Message, None),
         ] {
             assert_eq!(stop_told(class, at(0), at(59_999)), stopped, "{class:?}");
             assert_eq!(stop_told(class, at(0), until), None, "{class:?}");

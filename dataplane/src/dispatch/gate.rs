@@ -1,13 +1,14 @@
 //! Policy asked once more, at the moment of sending: the world may have moved since the message was accepted.
 
 use jiff::Timestamp;
+use messaging::config::TenantConfig;
 use messaging::contact::ContactState;
 use messaging::content::OutboundContent;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::{self, Permit, SendIntent};
 use messaging::provider::OutboundMessage;
-use url::Url;
+use messaging::provider::webhook::WebhookHome;
 
 use crate::config::{Sender, Tenant};
 use crate::store::message::{Message, Reason};
@@ -40,9 +41,8 @@ pub(super) fn judge(
         not_before: None,
         expires_at: message.expires_at,
     };
-    policy::check(&intent, contact, sender.config, template, now).map_err(|refusal| Forbidden {
-        status: refusal.status(),
-        reason: Reason::new(Some(refusal.code.as_str()), refusal.to_string()),
+    policy::check(&intent, contact, sender.config, sender.provider.limits(), template, now).map_err(|refusal| {
+        Forbidden { status: refusal.status(), reason: Reason::new(Some(refusal.code.as_str()), refusal.to_string()) }
     })
 }
 
@@ -55,16 +55,15 @@ pub(super) fn compose(
     sender: &Sender<'_>,
     now: Timestamp,
 ) -> OutboundMessage {
-    let provider = sender.config.provider.provider();
-    let callback = tenant.config.webhook_url(sender.name, provider, &format!("status/{attempt}"));
-    let callback = Url::parse(&callback).unwrap_or_else(|e| unreachable!("a URL and a path of names is a URL: {e}"));
+    let TenantConfig { tenant, public_base_url, .. } = &tenant.config;
+    let home = WebhookHome { public_base_url, tenant, sender: sender.name };
     OutboundMessage {
         attempt,
         from: sender.config.phone_number.clone(),
-        messaging_service_sid: message.messaging_service_sid.clone(),
+        via: message.route.via.clone(),
         to: message.to.clone(),
         content: permit.content,
-        status_callback: Some(callback),
+        status_callback: sender.provider.status_callback(&home, attempt),
         validity: message.expires_at.and_then(|at| at.duration_since(now).try_into().ok()),
         reply_to: message.reply_to.as_ref().map(|(_, provider_message_id)| provider_message_id.clone()),
     }

@@ -225,7 +225,7 @@ impl Dispatcher {
         }
         let left = places.saturating_sub(u32::try_from(claims.len()).unwrap_or(u32::MAX));
         for claim in claims {
-            let key = (claim.message.tenant.clone(), claim.message.sender.clone());
+            let key = (claim.message.tenant.clone(), claim.message.sender().clone());
             let in_flight = brakes.take(&key);
             let carrier = Arc::clone(&self.carrier);
             self.calls.spawn(async move { carrier.carry(claim, in_flight).await });
@@ -279,7 +279,7 @@ fn settle(
 ) -> bool {
     let mut claimed: HashMap<LaneRef, u32> = HashMap::new();
     for Claim { message, .. } in claims {
-        let (tenant, sender) = (message.tenant.clone(), message.sender.clone());
+        let (tenant, sender) = (message.tenant.clone(), message.sender().clone());
         *claimed.entry(LaneRef { tenant, sender, priority: message.priority }).or_default() += 1;
     }
     let mut there_is_more = false;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messaging::clock::after;
 use messaging::contact::Suppression;
-use messaging::failure::{AfterFailure, Failed, FailureClass, RetryLimits, Stop, next_step, suppression};
+use messaging::failure::{AfterFailure, Failed, FailureClass, RetryLimits, Stop, next_step};
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{ProviderError, SendOutcome};
+use messaging::provider::SendOutcome;
 
 use crate::metrics::AttemptOutcome;
 use crate::store::message::Reason;
@@ -56,7 +56,8 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
             };
         }
         SendOutcome::Refused(error) => {
-            (error.class, Some(error), Reason::new(error.code.as_deref(), error.message.clone()))
+            let failure = &error.failure;
+            (failure.class, Some(error), Reason::new(failure.code.as_deref(), failure.message.clone()))
         }
         SendOutcome::NotSent { reason } => {
             (FailureClass::Retry, None, Reason::new(None, format!("the request did not leave: {reason}")))
@@ -86,8 +87,8 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
             (AttemptResult::Unconfirmed { reason, ask_at }, None, None, AttemptOutcome::Unconfirmed)
         }
         AfterFailure::Suppress => {
-            let of_recipient = error.map(|error| of_recipient(error, attempted.now));
-            (end(step.status(), reason), of_recipient, None, AttemptOutcome::Suppressed)
+            let suppression = error.and_then(|error| error.failure.suppression(attempted.now));
+            (end(step.status(), reason), suppression, None, AttemptOutcome::Suppressed)
         }
         AfterFailure::StopTemplate => {
             let stop = Stop::Template { until: stop_until };
@@ -108,12 +109,11 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
     Resolution { result, suppress, stop, counted }
 }
 
-fn of_recipient(error: &ProviderError, now: Timestamp) -> Suppression {
-    suppression(error.code.as_deref(), &error.message, now)
-}
-
 #[cfg(test)]
 mod tests {
+    use messaging::failure::Failure;
+    use messaging::provider::ProviderError;
+
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {
@@ -129,9 +129,7 @@ mod tests {
 
     fn refused(class: FailureClass) -> SendOutcome {
         SendOutcome::Refused(ProviderError {
-            class,
-            code: Some("63024".into()),
-            message: "invalid recipient".into(),
+            failure: Failure::new(class, "invalid recipient").with_code("63024"),
             http_status: Some(400),
             retry_after: None,
         })

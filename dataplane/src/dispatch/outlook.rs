@@ -109,7 +109,7 @@ impl Outlook {
                 (0, 0)
             }
         };
-        let of = rates::all(&key.0, &key.1, sender.config);
+        let of = rates::all(&key.0, &sender);
         let [account, own] = &of;
         let rates = [(account, DeferReason::AccountRate), (own, DeferReason::Rate)].map(|(rate, why)| {
             let room = limits.buckets.room(rate, self.turn.places, limits.now).unwrap_or_else(|again_at| {

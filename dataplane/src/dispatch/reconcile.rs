@@ -143,7 +143,8 @@ impl Inquirer {
         let DispatchContext { shared, brakes, options } = &self.context;
         let Shared { store, configs, clock, metrics, holds } = shared;
         let tenant = configs.get(&unsettled.message.tenant);
-        let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(&unsettled.message.sender)?)));
+        let configured =
+            tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(unsettled.message.sender())?)));
         let (settled, sinks) = match configured {
             None => {
                 let settlement = Settlement::AskAgain { at: after(clock.now(), WITHOUT_CONFIG) };
@@ -189,13 +190,14 @@ impl Inquirer {
     }
 
     async fn ask(&self, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) -> Result<Asked, StoreError> {
+        let Some(provider_log) = sender.provider.message_log() else { return Ok(Asked::NoLog) };
         let account = sender.config.provider.account_key();
         if let Err(Exhausted { again_at }) = self.budget.take(account, self.context.shared.clock.now()) {
             return Ok(Asked::Not { again_at });
         }
         let message = &unsettled.message;
         if let Some(id) = &message.provider_message_id {
-            return Ok(match sender.provider.lookup(id).await {
+            return Ok(match provider_log.lookup(id).await {
                 Ok(found) => found.map_or(Asked::Absent, |found| Asked::Found(Box::new(found))),
                 Err(error) => Asked::Silent(error.to_string()),
             });
@@ -204,7 +206,7 @@ impl Inquirer {
         let ended_at = record.and_then(|record| when(&record, MessageStatus::Unconfirmed));
         let trace = trace(message, unsettled.attempt_started_at, ended_at, tenant, Some(sender));
         let filter = MessageFilter { from: trace.from.clone(), to: Some(trace.to.clone()), since: trace.since() };
-        let log = match sender.provider.list(&filter).await {
+        let log = match provider_log.list(&filter).await {
             Ok(log) => log,
             Err(error) => return Ok(Asked::Silent(error.to_string())),
         };
@@ -264,6 +266,7 @@ enum Asked {
     Absent,
     Unclear(Unclear),
     Silent(String),
+    NoLog,
     Not { again_at: Timestamp },
 }
 
@@ -274,6 +277,7 @@ impl Asked {
             Self::Absent => Answer::HasNot,
             Self::Unclear(why) => Answer::Unclear(*why),
             Self::Silent(reason) => Answer::Silent(reason.clone()),
+            Self::NoLog => Answer::HasNoLog,
             Self::Not { again_at } => Answer::NotAsked { again_at: *again_at },
         }
     }
@@ -290,7 +294,7 @@ fn trace(
     let from = sender.map(|sender| Address::Phone(sender.config.phone_number.clone()));
     Trace {
         to: message.to.clone(),
-        from: from.filter(|_| message.messaging_service_sid.is_none()),
+        from: from.filter(|_| message.route.via.is_none()),
         said: Said::of(message.content.as_ref(), &tenant.config.templates),
         started_at,
         ended_at,
@@ -304,7 +308,7 @@ fn trace_of_unknown(record: &MessageRecord, tenant: &Tenant) -> Option<Trace> {
     let started_at = when(record, MessageStatus::Submitted)?;
     let ended_at = when(record, MessageStatus::Unconfirmed);
     let is_unknown = ended_at.is_some() || message.status == MessageStatus::Submitted;
-    is_unknown.then(|| trace(message, started_at, ended_at, tenant, tenant.sender(&message.sender).as_ref()))
+    is_unknown.then(|| trace(message, started_at, ended_at, tenant, tenant.sender(message.sender()).as_ref()))
 }
 
 /// When the newest attempt reached a status.

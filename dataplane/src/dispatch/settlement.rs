@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messaging::clock::after;
-use messaging::failure::{FailureClass, Stop, stop, suppression};
+use messaging::failure::{Stop, stop};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::ProviderMessage;
 
@@ -53,6 +53,8 @@ pub(super) enum Answer<'a> {
     Unclear(Unclear),
     /// It could not be asked.
     Silent(String),
+    /// It keeps no log, so there is nobody to ask: only a callback can settle the message.
+    HasNoLog,
     /// It was not asked; it may be at this time.
     NotAsked { again_at: Timestamp },
 }
@@ -112,18 +114,14 @@ pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
                 provider_message_id: found.provider_message_id.clone(),
                 status: found.status,
                 reason,
-                suppress: found
-                    .failure
-                    .as_ref()
-                    .filter(|failure| failure.class == FailureClass::Suppress)
-                    .map(|failure| suppression(failure.code.as_deref(), &failure.message, now)),
+                suppress: found.failure.as_ref().and_then(|failure| failure.suppression(now)),
                 ask_at: ask_again_at(),
             };
             let stop = found
                 .failure
                 .as_ref()
                 .filter(|_| news)
-                .and_then(|failure| stop(failure.class, options.retry.sender_pause, now));
+                .and_then(|failure| stop(failure.scope(), options.retry.sender_pause, now));
             Settled { settlement, repair: news.then_some(Repair::FoundInLog), stop }
         }
         Answer::HasNot if unconfirmed && grace_over => unproven(
@@ -144,6 +142,18 @@ pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
         Answer::Silent(reason) if now >= deadline => {
             unproven(format!("the provider could not be asked what became of it: {reason}"), Repair::DeadlinePassed)
         }
+        // Absence of a log proves nothing, so this never counts as "not sent" before the deadline, and what the provider took
+        // is not sent again after it.
+        Answer::HasNoLog if now >= deadline && unconfirmed => {
+            unproven("the provider keeps no log to look in, and no callback came".to_owned(), Repair::DeadlinePassed)
+        }
+        Answer::HasNoLog if now >= deadline => failed(
+            format!(
+                "no delivery report came within {} and the provider keeps no log to look in",
+                in_words(options.give_up_after)
+            ),
+            Repair::DeadlinePassed,
+        ),
         Answer::HasNot if now >= deadline => failed(
             format!(
                 "no delivery report came within {} and the provider knows it no more",
@@ -151,7 +161,7 @@ pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
             ),
             Repair::DeadlinePassed,
         ),
-        Answer::HasNot | Answer::Unclear(_) | Answer::Silent(_) => again(ask_again_at()),
+        Answer::HasNot | Answer::Unclear(_) | Answer::Silent(_) | Answer::HasNoLog => again(ask_again_at()),
         // Also after the deadline: what nobody asked about has not been answered.
         Answer::NotAsked { again_at } => again(*again_at),
     }
@@ -170,7 +180,8 @@ fn in_words(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use messaging::provider::{Direction, ProviderFailure};
+    use messaging::failure::{Failure, FailureClass};
+    use messaging::provider::Direction;
 
     use super::*;
 
@@ -301,6 +312,25 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_without_a_log_never_proves_that_a_message_was_not_sent() {
+        let resend = |status| Awaited { on_unconfirmed: OnUnconfirmed::Resend, ..awaited(status) };
+        let of = |awaited, now| settle(awaited, &Answer::HasNoLog, &DispatchOptions::new("test"), at(now)).settlement;
+        for now in [60, 900, 3599] {
+            let settlement = of(resend(UNCONFIRMED), now);
+            assert!(matches!(settlement, Settlement::AskAgain { .. }), "{now}: {settlement:?}");
+        }
+        assert!(
+            matches!(of(resend(UNCONFIRMED), 3600), Settlement::Resend { .. }),
+            "as its tenant asks, at the deadline"
+        );
+        assert!(matches!(of(awaited(UNCONFIRMED), 3600), Settlement::Ended { status: MessageStatus::Failed, .. }));
+        for now in [60, 3600, 9_000_000] {
+            let settlement = of(resend(MessageStatus::Accepted), now);
+            assert!(!matches!(settlement, Settlement::Resend { .. }), "{now}: {settlement:?}");
+        }
+    }
+
+    #[test]
     fn what_was_not_asked_is_asked_later_and_ended_by_no_deadline() {
         for (status, now) in [(UNCONFIRMED, 60), (UNCONFIRMED, 90_000), (MessageStatus::Sent, 9_000_000)] {
             let again_at = at(now + 3);
@@ -312,7 +342,7 @@ mod tests {
     #[test]
     fn a_failure_that_only_the_log_tells_stops_what_it_is_about() {
         let failed = |class| ProviderMessage {
-            failure: Some(ProviderFailure { code: Some("63051".into()), message: "locked".into(), class }),
+            failure: Some(Failure::new(class, "locked").with_code("63051")),
             ..found(MessageStatus::Failed)
         };
         let stop = |status, class| settled(status, &Answer::Has(&failed(class)), 600).stop;

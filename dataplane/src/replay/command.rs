@@ -77,12 +77,12 @@ pub async fn run(options: Options, clock: &dyn Clock, progress: &mut dyn Progres
     {
         bail!("there is no database at {}: expected the store of a data plane that has served", file.display());
     }
-    let configured = find_config(&config, &tenant).await?;
+    let (configs, configured) = find_config(&config, &tenant).await?;
     let (store, writers) = open_store(&store, store_ca.as_deref()).await?;
     let mut running = JoinSet::new();
     running.spawn(writers.run());
     let wanted = Wanted { sender, since, until, kind, message, dry_run };
-    let replayed = Replay { store: &store, tenant: configured, clock }.run(&wanted, progress).await;
+    let replayed = Replay { store: &store, configs: &configs, tenant: configured, clock }.run(&wanted, progress).await;
     store.close().await;
     while let Some(ended) = running.join_next().await {
         ended.context("the store's writers panicked")?;
@@ -91,12 +91,13 @@ pub async fn run(options: Options, clock: &dyn Clock, progress: &mut dyn Progres
 }
 
 /// The tenant's config as it is now, read once.
-async fn find_config(source: &ConfigSource, tenant: &TenantId) -> anyhow::Result<Arc<Tenant>> {
+async fn find_config(source: &ConfigSource, tenant: &TenantId) -> anyhow::Result<(Arc<Configs>, Arc<Tenant>)> {
     let ConfigSource { config_namespace, config_cache, config_dir } = source;
     let metrics = Arc::new(Metrics::new()?);
     let client = providers::http_client(HttpSettings::default())?;
     // No provider is called: the adapter only translates.
-    let configs = Arc::new(Configs::new(connect(client, None), Arc::clone(&metrics)));
+    let configs =
+        Arc::new(Configs::new(connect(client, None), providers::webhook_adapters().into(), Arc::clone(&metrics)));
     if let Some(path) = config_dir {
         let looked = Directory::new(path, Arc::clone(&configs), metrics).look().await;
         looked.with_context(|| format!("reading the config directory {}", path.display()))?;
@@ -117,7 +118,8 @@ async fn find_config(source: &ConfigSource, tenant: &TenantId) -> anyhow::Result
     if let (None, Some(refused)) = (configs.get(tenant), configs.refused().get(tenant)) {
         bail!("the config of tenant {tenant} does not run: {refused}");
     }
-    configs.get(tenant).with_context(|| format!("tenant {tenant} is not configured there"))
+    let configured = configs.get(tenant).with_context(|| format!("tenant {tenant} is not configured there"))?;
+    Ok((configs, configured))
 }
 
 async fn of_cluster(namespace: &str, tenant: &TenantId) -> anyhow::Result<Vec<u8>> {

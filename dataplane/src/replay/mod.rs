@@ -13,6 +13,7 @@
 //! [`select`] decides which events are wanted, [`command`] is the subcommand around it, [`progress`] what a person sees
 //! meanwhile, and [`summary`] what they see at the end.
 
+mod addressee;
 pub mod command;
 pub mod progress;
 mod select;
@@ -27,14 +28,14 @@ use messaging::clock::Clock;
 use messaging::id::{MessageId, SenderName, TenantId};
 use messaging::provider::WebhookEvent;
 
+use self::addressee::addressee;
 pub use self::select::Kind;
 use self::select::{About, Selection};
 pub use self::summary::{Counts, Summary};
 use crate::apply;
-use crate::config::{Sender, Tenant};
+use crate::config::{Configs, Sender, Tenant};
 use crate::store::webhook::{RecordWebhook, ReplayFilter, StoredWebhook, dedupe_keys};
 use crate::store::{Store, StoreError};
-use crate::webhooks::addressee;
 
 /// Webhooks that are read, translated and recorded together.
 const PAGE: u32 = 200;
@@ -57,6 +58,7 @@ pub struct Wanted {
 /// What replaying needs.
 pub struct Replay<'a> {
     pub store: &'a dyn Store,
+    pub configs: &'a Configs,
     pub tenant: Arc<Tenant>,
     pub clock: &'a dyn Clock,
 }
@@ -150,13 +152,13 @@ impl Replay<'_> {
         selection: &Selection,
         summary: &mut Summary,
     ) -> Option<Translated> {
-        let kind = apply::kind(&stored.url);
-        let events = apply::translate(sender.provider.as_ref(), &stored);
+        let came_as = apply::traffic(self.configs, &stored);
+        let events = apply::translate(self.configs, sender.provider.as_ref(), &stored);
         let addressee = addressee(&self.tenant, sender, &events).name.clone();
-        let StoredWebhook { tenant, sender: _, id, received_at, url, headers, body } = stored;
+        let StoredWebhook { tenant, sender: _, id, received_at, url, route, headers, body } = stored;
         let (mut kept, mut unreadable) = (Vec::new(), false);
         for event in events {
-            if !selection.wants(&event, kind) {
+            if !selection.wants(&event, came_as) {
                 summary.passed_over += 1;
             } else if let WebhookEvent::Unreadable { .. } = event {
                 unreadable = true;
@@ -171,8 +173,18 @@ impl Replay<'_> {
         (!kept.is_empty()).then(|| {
             let (dedupe_keys, left_to_others_at) = (dedupe_keys(&kept), self.clock.now());
             let sender = addressee;
-            let webhook =
-                RecordWebhook { tenant, sender, id, received_at, url, headers, body, dedupe_keys, left_to_others_at };
+            let webhook = RecordWebhook {
+                tenant,
+                sender,
+                id,
+                received_at,
+                url,
+                route,
+                headers,
+                body,
+                dedupe_keys,
+                left_to_others_at,
+            };
             Translated { webhook, events: kept }
         })
     }

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use messaging::id::AttemptId;
-use messaging::provider::{WebhookEvent, WebhookKind};
+use messaging::provider::WebhookEvent;
+use messaging::provider::webhook::Traffic;
 
 /// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -28,29 +29,31 @@ pub(super) struct About {
 }
 
 impl Selection {
-    /// `came_as` is what our route said that the webhook is: all that is known of one that cannot be read.
-    pub(super) fn wants(&self, event: &WebhookEvent, came_as: WebhookKind) -> bool {
+    /// `came_as` is what arrives by the webhook's route: all that is known of a webhook that cannot be read.
+    pub(super) fn wants(&self, event: &WebhookEvent, came_as: Traffic) -> bool {
         let kind = match event {
-            WebhookEvent::Inbound(_) => Kind::Inbound,
-            WebhookEvent::Status(_) => Kind::Status,
+            WebhookEvent::Inbound(_) => Some(Kind::Inbound),
+            WebhookEvent::Status(_) => Some(Kind::Status),
             WebhookEvent::Unreadable { .. } => match came_as {
-                WebhookKind::Inbound => Kind::Inbound,
-                WebhookKind::Status { .. } => Kind::Status,
+                Traffic::Inbound => Some(Kind::Inbound),
+                Traffic::Statuses { .. } => Some(Kind::Status),
+                Traffic::Mixed => None,
             },
         };
-        self.kind.is_none_or(|wanted| wanted == kind)
+        // What may be of either kind is wanted with either.
+        self.kind.is_none_or(|wanted| kind.is_none_or(|kind| wanted == kind))
             && self.about.as_ref().is_none_or(|about| about.names(event, came_as))
     }
 }
 
 impl About {
-    fn names(&self, event: &WebhookEvent, came_as: WebhookKind) -> bool {
+    fn names(&self, event: &WebhookEvent, came_as: Traffic) -> bool {
         let (provider_id, attempt) = match event {
             WebhookEvent::Inbound(message) => (Some(&message.provider_message_id), None),
             WebhookEvent::Status(update) => (Some(&update.provider_message_id), update.attempt),
             WebhookEvent::Unreadable { .. } => match came_as {
-                WebhookKind::Status { attempt } => (None, attempt),
-                WebhookKind::Inbound => (None, None),
+                Traffic::Statuses { of } => (None, of),
+                Traffic::Inbound | Traffic::Mixed => (None, None),
             },
         };
         provider_id.is_some_and(|id| self.provider_message_ids.contains(id))
@@ -70,17 +73,17 @@ mod tests {
     const ATTEMPT: &str = "att-0192d3b8c7a97c3e8f1e2d3c4b5a6978";
 
     #[test]
-    fn what_cannot_be_read_is_told_by_its_url() {
+    fn what_cannot_be_read_is_selected_by_its_route() {
         let attempt: AttemptId = ATTEMPT.parse().unwrap();
         let unreadable = WebhookEvent::Unreadable { reason: "?".into(), dedupe_key: "1".into() };
-        let came_as = WebhookKind::Status { attempt: Some(attempt) };
+        let came_as = Traffic::Statuses { of: Some(attempt) };
         let about = |attempts: &[AttemptId]| Selection {
             kind: Some(Kind::Status),
             about: Some(About { attempts: attempts.iter().copied().collect(), ..About::default() }),
         };
         assert!(about(&[attempt]).wants(&unreadable, came_as));
         assert!(!about(&[]).wants(&unreadable, came_as));
-        assert!(!about(&[attempt]).wants(&unreadable, WebhookKind::Inbound));
+        assert!(!about(&[attempt]).wants(&unreadable, Traffic::Inbound));
     }
 
     #[test]
@@ -95,7 +98,7 @@ mod tests {
                 extra: BTreeMap::new(),
             })
         };
-        let came_as = WebhookKind::Status { attempt: None };
+        let came_as = Traffic::Statuses { of: None };
         let by_id = About { provider_message_ids: ["SM1".to_owned()].into(), ..About::default() };
         let by_attempt = About { attempts: [attempt].into(), ..About::default() };
         assert!(by_id.names(&status(None), came_as) && by_attempt.names(&status(Some(attempt)), came_as));

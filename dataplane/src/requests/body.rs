@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::problem::Problem;
 
-/// The largest body that is read. Twilio's webhooks and any message are far below it.
+/// The largest body of a tenant's request.
 pub(crate) const LIMIT: usize = 64 * 1024;
 
 /// Why a body was not read.
@@ -18,9 +18,9 @@ pub(crate) enum Unread {
     Broken,
 }
 
-/// Reads a whole body, and no more than the limit of it.
-pub(crate) async fn read(body: Body) -> Result<Bytes, Unread> {
-    match Limited::new(body, LIMIT).collect().await {
+/// Reads a whole body of at most so many bytes.
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Unread> {
+    match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Unread::TooLarge),
         Err(_) => Err(Unread::Broken),

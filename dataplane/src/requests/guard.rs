@@ -60,7 +60,7 @@ mod tests {
 
     fn configs() -> Arc<Configs> {
         let metrics = Arc::new(Metrics::new().unwrap());
-        Arc::new(Configs::new(Arc::new(|_: &_| unreachable!("no tenant is configured")), metrics))
+        Arc::new(Configs::new(Arc::new(|_: &_| unreachable!("no tenant is configured")), Arc::new([]), metrics))
     }
 
     async fn status(configs: &Arc<Configs>, path: &str) -> StatusCode {

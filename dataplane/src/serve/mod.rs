@@ -91,7 +91,11 @@ impl Server {
         let (store, clock): (Arc<dyn Store>, Arc<dyn Clock>) = (Arc::new(store), Arc::new(SystemClock));
         let metrics = Arc::new(Metrics::new()?);
         let client = providers::http_client(HttpSettings::default())?;
-        let configs = Arc::new(Configs::new(connect(client, settings.twilio_base_url.clone()), Arc::clone(&metrics)));
+        let configs = Arc::new(Configs::new(
+            connect(client, settings.twilio_base_url.clone()),
+            providers::webhook_adapters().into(),
+            Arc::clone(&metrics),
+        ));
         let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock)));
         let shared = Shared { store, configs, clock, metrics, holds };
         let service_accounts = follow_config(&settings, &shared, &mut ground).await?;

@@ -2,7 +2,7 @@
 //! is.
 
 use jiff::Timestamp;
-use messaging::failure::FailureClass;
+use messaging::failure::FailureScope;
 
 /// An answer, and the failures of the statuses that had waited for this write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Adopting<T> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdoptedFailure {
-    pub class: FailureClass,
+    pub scope: FailureScope,
     /// When its status was received.
     pub told_at: Timestamp,
 }

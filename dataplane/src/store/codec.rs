@@ -4,7 +4,9 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use messaging::content::OutboundContent;
+use messaging::id::PoolId;
 use messaging::policy::Purpose;
+use messaging::routing::Route;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -133,8 +135,7 @@ pub(super) fn message(row: &Row) -> Result<MessageRow, StoreError> {
     let message = Message {
         tenant: parse("a tenant", row.text(0)?)?,
         id: parse("a message id", row.text(1)?)?,
-        sender: parse("a sender", row.text(2)?)?,
-        messaging_service_sid: row.maybe_text(3)?.map(str::to_owned),
+        route: Route { sender: parse("a sender", row.text(2)?)?, via: row.maybe_text(3)?.map(PoolId::new) },
         to: parse("an address", row.text(4)?)?,
         content: row.maybe_text(5)?.map(|c| from_json("a message's content", c)).transpose()?,
         purpose: purpose(row.text(7)?)?,
@@ -165,8 +166,8 @@ pub(super) fn message_values(row: &MessageRow) -> Result<Vec<Value>, StoreError>
     let mut columns = values![
         m.tenant.as_str(),
         m.id.to_string(),
-        m.sender.as_str(),
-        m.messaging_service_sid.as_deref(),
+        m.sender().as_str(),
+        m.route.via.as_ref().map(PoolId::as_str),
         m.to.as_str(),
         maybe_json(m.content.as_ref())?,
         template,

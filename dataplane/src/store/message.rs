@@ -8,6 +8,7 @@ use messaging::content::OutboundContent;
 use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::Purpose;
+use messaging::routing::Route;
 use messaging::template::TemplateCategory;
 use serde::{Deserialize, Serialize};
 
@@ -79,9 +80,7 @@ impl Reason {
 pub struct NewMessage {
     pub id: MessageId,
     pub tenant: TenantId,
-    /// Whose credentials, limits, window and suppressions count.
-    pub sender: SenderName,
-    pub messaging_service_sid: Option<String>,
+    pub route: Route,
     pub to: Address,
     pub content: OutboundContent,
     pub purpose: Purpose,
@@ -127,8 +126,7 @@ pub enum Acceptance {
 pub struct Message {
     pub id: MessageId,
     pub tenant: TenantId,
-    pub sender: SenderName,
-    pub messaging_service_sid: Option<String>,
+    pub route: Route,
     pub to: Address,
     /// `None` once retention has removed it.
     pub content: Option<OutboundContent>,
@@ -151,7 +149,19 @@ pub struct Message {
     pub expires_at: Option<Timestamp>,
 }
 
+impl NewMessage {
+    /// Whose credentials, limits, window and suppressions count.
+    pub fn sender(&self) -> &SenderName {
+        &self.route.sender
+    }
+}
+
 impl Message {
+    /// Whose credentials, limits, window and suppressions count.
+    pub fn sender(&self) -> &SenderName {
+        &self.route.sender
+    }
+
     /// The message as it was when it was accepted, so that a repeated request gets the same answer.
     #[must_use]
     pub fn as_accepted(self) -> Self {

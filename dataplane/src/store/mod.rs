@@ -61,16 +61,22 @@ use self::queue::{
 };
 use self::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use self::webhook::{
-    Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
-    StoredWebhook, WaitingEvent,
+    Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordRequest, RecordWebhook, Recorded,
+    ReplayFilter, StoredWebhook, WaitingEvent,
 };
 
 /// Where verified webhooks go: all that whoever takes them asks of a store.
 #[async_trait]
 pub trait WebhookLog: Send + Sync {
-    /// Appends a verified webhook and those of its events that are not in the log yet. It is on disk when this returns
-    /// `Ok`.
-    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError>;
+    /// Appends the parts of a verified request, and those of their events that are not in the log yet. All of it is on disk
+    /// when this returns `Ok`, and none of it after an error. Answers for each of [`RecordRequest::webhooks`].
+    async fn record(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError>;
+
+    /// As [`WebhookLog::record`], for a request of one part.
+    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
+        let recorded = self.record(webhook.into()).await?;
+        Ok(recorded.into_iter().next().unwrap_or(Recorded { new: Vec::new() }))
+    }
 }
 
 /// The durable state of the data plane. Each method that writes is one atomic step, and is on disk when it returns
@@ -237,6 +243,9 @@ pub trait Store: WebhookLog {
     /// Deletes what retention no longer keeps, a bounded step at a time; answers how many rows went. Call it again
     /// until it answers 0.
     async fn forget(&self, forget: Forget) -> Result<u64, StoreError>;
+
+    /// Lets go of parts without an addressee that are older than they are kept.
+    async fn forget_unaddressed(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Sees to it that what the log takes on a day can leave it at once, with that day. Any number of replicas may.
     async fn make_day(&self, day: Date) -> Result<DayMade, StoreError>;

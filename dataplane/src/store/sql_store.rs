@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 use tokio_util::sync::CancellationToken;
@@ -37,11 +37,11 @@ use super::queue::{
     ExpiredRef, Fenced, FinishAttempt, Lane, QueueCounts, Settle, Unsettled,
 };
 use super::reads::{self, Due};
-use super::statements::{Nothing, OfTenants, RecordReplayed, partitions};
+use super::statements::{ForgetUnaddressed, Nothing, OfTenants, RecordReplayed, UNADDRESSED_KEPT_FOR, partitions};
 use super::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use super::webhook::{
-    self, Applied, ApplyEvent, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter, StoredWebhook,
-    WaitingEvent,
+    self, Applied, ApplyEvent, DayMade, Forget, LoggedEventRef, RecordRequest, RecordWebhook, Recorded, ReplayFilter,
+    StoredWebhook, WaitingEvent,
 };
 use super::{PostgresUrl, Signals, Store, StoreError, WebhookLog};
 
@@ -198,8 +198,8 @@ async fn warn_of_narrowed_promises(connection: &mut PostgresConnection) -> Resul
 
 #[async_trait]
 impl WebhookLog for SqlStore {
-    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
-        self.log.webhook(webhook).await
+    async fn record(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError> {
+        self.log.webhook(request).await
     }
 }
 
@@ -399,6 +399,12 @@ impl Store for SqlStore {
 
     async fn forget(&self, forget: Forget) -> Result<u64, StoreError> {
         self.changes.statements(forget).await
+    }
+
+    async fn forget_unaddressed(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let before = SignedDuration::try_from(UNADDRESSED_KEPT_FOR).ok().and_then(|kept| now.checked_sub(kept).ok());
+        let Some(before) = before else { return Ok(0) };
+        self.changes.statements(ForgetUnaddressed { before }).await
     }
 
     async fn make_day(&self, day: Date) -> Result<DayMade, StoreError> {

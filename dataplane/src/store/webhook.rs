@@ -8,6 +8,7 @@ use messaging::contact::Suppression;
 use messaging::event::CloudEvent;
 use messaging::id::{MessageId, SenderName, TenantId};
 use messaging::opt_out::OptChange;
+use messaging::provider::webhook::{EndpointId, WebhookRoute};
 use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
 use uuid::fmt::Simple;
 
@@ -16,7 +17,37 @@ use super::message::{NewMessage, SinkId};
 /// Whoever records an event applies it at once; when it has not within this, any replica does.
 pub const APPLIED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A webhook whose signature has been verified.
+/// One request to an endpoint, whose signature has been verified. All of it is committed together.
+#[derive(Debug, Clone, Default)]
+pub struct RecordRequest {
+    /// Its parts, each under its own tenant.
+    pub webhooks: Vec<RecordWebhook>,
+    /// Parts that no configured sender is the addressee of.
+    pub unaddressed: Vec<UnaddressedPart>,
+}
+
+impl From<RecordWebhook> for RecordRequest {
+    fn from(webhook: RecordWebhook) -> Self {
+        Self { webhooks: vec![webhook], unaddressed: Vec::new() }
+    }
+}
+
+/// A part of a signed request that no configured sender is the addressee of. It belongs to no tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnaddressedPart {
+    /// Unique; sorts by time.
+    pub id: String,
+    pub received_at: Timestamp,
+    pub endpoint: EndpointId,
+    pub route: WebhookRoute,
+    pub url: String,
+    /// The request's headers as JSON, credentials left out.
+    pub headers: String,
+    /// The part alone, byte for byte.
+    pub body: bytes::Bytes,
+}
+
+/// One part of a verified request, for one sender.
 #[derive(Debug, Clone)]
 pub struct RecordWebhook {
     pub tenant: TenantId,
@@ -25,6 +56,8 @@ pub struct RecordWebhook {
     pub id: String,
     pub received_at: Timestamp,
     pub url: String,
+    /// By which route it came.
+    pub route: WebhookRoute,
     /// The request's headers as JSON, credentials left out.
     pub headers: String,
     /// Byte for byte.
@@ -140,6 +173,8 @@ pub struct StoredWebhook {
     pub id: String,
     pub received_at: Timestamp,
     pub url: String,
+    /// By which route it came.
+    pub route: WebhookRoute,
     /// The request's headers as JSON, credentials left out.
     pub headers: String,
     /// Byte for byte.

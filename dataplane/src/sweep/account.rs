@@ -1,13 +1,13 @@
 //! One account, swept: its senders' logs read, and what was missing recorded.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::clock::after;
 use messaging::id::TenantId;
-use messaging::provider::{InboundEntry, InboundQuery, ProviderError, WebhookEvent, WebhookKind, WebhookRequest};
+use messaging::provider::webhook::WebhookRoute;
+use messaging::provider::{InboundEntry, InboundQuery, MessageLog, ProviderError, WebhookEvent};
 
 use super::plan::Span;
 use super::{SweepContext, SweepOptions};
@@ -80,18 +80,19 @@ impl Sweep<'_> {
 
     /// Reads the log from its newest, page by page.
     async fn sender(&self, sender: &Sender<'_>, span: Span) -> Result<(), Unfinished> {
+        let Some(log) = sender.provider.message_log() else { return Ok(()) };
         let to = Address::Phone(sender.config.phone_number.clone());
         let mut query = InboundQuery { to, since: span.since, page: None };
         let mut missing = Vec::new();
         loop {
             self.may_ask().await?;
-            let page = sender.provider.inbound_log(&query).await?;
+            let page = log.inbound(&query).await?;
             let ids: Vec<String> = page.entries.iter().map(|entry| entry.provider_message_id.clone()).collect();
             let known = self.context.shared.store.known_provider_message_ids(&self.tenant.config.tenant, &ids).await?;
             missing.extend(span.missing(page.entries, &known));
             query.page = page.next;
             if query.page.is_none() || missing.len() >= HELD_AT_MOST {
-                self.record(sender, &mut missing).await?;
+                self.record(sender, log, &mut missing).await?;
             }
             if query.page.is_none() {
                 return Ok(());
@@ -100,32 +101,35 @@ impl Sweep<'_> {
     }
 
     /// Records the oldest first, and leaves nothing of them.
-    async fn record(&self, sender: &Sender<'_>, missing: &mut Vec<InboundEntry>) -> Result<(), Unfinished> {
+    async fn record(
+        &self,
+        sender: &Sender<'_>,
+        log: &dyn MessageLog,
+        missing: &mut Vec<InboundEntry>,
+    ) -> Result<(), Unfinished> {
         missing.sort_by_key(|entry| std::cmp::Reverse(entry.created_at));
         while let Some(entry) = missing.pop() {
             let entry = if entry.is_incomplete {
                 self.may_ask().await?;
-                sender.provider.complete(entry).await?
+                log.complete(entry).await?
             } else {
                 entry
             };
-            self.record_one(sender, entry).await?;
+            self.record_one(sender, log, entry).await?;
         }
         Ok(())
     }
 
-    async fn record_one(&self, sender: &Sender<'_>, entry: InboundEntry) -> Result<(), Unfinished> {
+    async fn record_one(
+        &self,
+        sender: &Sender<'_>,
+        log: &dyn MessageLog,
+        entry: InboundEntry,
+    ) -> Result<(), Unfinished> {
         let Shared { store, clock, metrics, .. } = &self.context.shared;
         let now = clock.now();
-        let request = WebhookRequest {
-            kind: WebhookKind::Inbound,
-            method: "GET",
-            url: &entry.url,
-            headers: &BTreeMap::new(),
-            body: entry.body.as_bytes(),
-        };
-        let events = sender.provider.translate(&request);
-        let is_message: Vec<bool> = events.iter().map(|event| matches!(event, WebhookEvent::Inbound(_))).collect();
+        let event = log.read(entry.body.as_bytes());
+        let is_message = matches!(event, WebhookEvent::Inbound(_));
         let webhook = RecordWebhook {
             tenant: self.tenant.config.tenant.clone(),
             sender: sender.name.clone(),
@@ -135,11 +139,12 @@ impl Sweep<'_> {
             url: entry.url,
             headers: "{}".to_owned(),
             body: entry.body.into(),
-            dedupe_keys: dedupe_keys(&events),
+            route: WebhookRoute::log(sender.config.provider.provider()),
+            dedupe_keys: dedupe_keys(&[event]),
             left_to_others_at: now,
         };
-        let recorded = store.record_webhook(webhook).await?;
-        if recorded.new.iter().zip(is_message).any(|(new, is_message)| *new && is_message) {
+        let is_new = !store.record_webhook(webhook).await?.is_duplicate();
+        if is_new && is_message {
             metrics.repaired(Repair::InboundRecovered);
             let (tenant, id) = (&self.tenant.config.tenant, &entry.provider_message_id);
             tracing::warn!(%tenant, sender = %sender.name, %id, "recovered a message that no webhook brought");

@@ -97,7 +97,8 @@ impl Sweeper {
         let now = clock.now();
         let mut accounts: Vec<AccountKey> = Vec::new();
         for tenant in configs.all() {
-            let of_tenant = tenant.senders().map(|sender| sender.config.provider.account_key().to_owned());
+            let with_log = tenant.senders().filter(|sender| sender.provider.message_log().is_some());
+            let of_tenant = with_log.map(|sender| sender.config.provider.account_key().to_owned());
             accounts.extend(of_tenant.map(|account| (tenant.config.tenant.clone(), account)));
         }
         accounts.sort();

@@ -5,10 +5,8 @@ mod receive;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::post;
+use axum::routing::any;
 use messaging::clock::Clock;
-
-pub(crate) use receive::addressee;
 
 use crate::apply::Fresh;
 use crate::config::Configs;
@@ -27,9 +25,6 @@ pub struct WebhookContext {
 }
 
 pub fn router(context: Arc<WebhookContext>) -> Router {
-    let router = Router::new()
-        .route("/webhooks/{namespace}/{sender}/twilio/inbound", post(receive::inbound))
-        .route("/webhooks/{namespace}/{sender}/twilio/status", post(receive::status))
-        .route("/webhooks/{namespace}/{sender}/twilio/status/{attempt}", post(receive::status_of_attempt));
+    let router = Router::new().route("/webhooks/{*path}", any(receive::receive));
     guarded(router, &context.configs).with_state(context)
 }

@@ -1,99 +1,105 @@
-//! Providers' webhooks: read, verified, translated, committed, answered. In that order, and nothing else: what follows
-//! from an event is decided from the log, in [`crate::apply`].
+//! Providers' webhooks: located, read, verified, recorded, answered. In that order, and nothing else: what follows from an
+//! event is decided from the log, in [`crate::apply`].
 //!
-//! A 2xx means that the event is on disk. What is not believed is answered with 403 and leaves no trace but a count.
+//! A 2xx means that every part of the request is on disk. A request whose signature does not match is answered with 403 and
+//! leaves nothing but a count.
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use messaging::address::Address;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use messaging::clock::after;
-use messaging::id::{AttemptId, SenderName, TenantId};
-use messaging::provider::{Headers, InboundMessage, WebhookEvent, WebhookKind, WebhookRejected, WebhookRequest};
+use messaging::provider::webhook::{
+    Headers, Location, Part, Received, Traffic, WebhookAnswer, WebhookRejected, WebhookRequest, WebhookRoute,
+};
+use messaging::provider::{WebhookAdapter, WebhookEvent};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::WebhookContext;
 use crate::apply::RecordedWebhook;
-use crate::config::{Sender, Tenant};
+use crate::config::Endpoint;
 use crate::metrics::{WebhookLabel, WebhookResult};
 use crate::requests::body::{self, Unread};
 use crate::store::StoreError;
-use crate::store::webhook::{APPLIED_WITHIN, RecordWebhook, Recorded, dedupe_keys, webhook_id};
+use crate::store::webhook::{
+    APPLIED_WITHIN, RecordRequest, RecordWebhook, Recorded, UnaddressedPart, dedupe_keys, webhook_id,
+};
 
-/// Nothing is said to the customer by answering their webhook.
-const NO_REPLY: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
-
-pub(super) async fn inbound(
+/// Takes a request to a path below `/webhooks/`.
+pub(super) async fn receive(
     State(context): State<Arc<WebhookContext>>,
-    Path((namespace, sender)): Path<(String, String)>,
+    Path(path): Path<String>,
     request: Request,
 ) -> Response {
-    take(&context, &namespace, &sender, WebhookKind::Inbound, request).await
+    let located = context.configs.webhook_adapters().iter().find_map(|adapter| Some((adapter, adapter.locate(&path)?)));
+    let Some((adapter, location)) = located else { return StatusCode::NOT_FOUND.into_response() };
+    if !location.methods.contains(&request.method().as_str()) {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, location.methods.join(","))]).into_response();
+    }
+    // A paused sender still takes webhooks: its customers do not know that it is paused.
+    let Some(endpoint) = context.configs.endpoint(&location.endpoint) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::GET {
+        return challenge(&endpoint, &location, &parts);
+    }
+    take(&context, adapter.as_ref(), &endpoint, location, parts, body).await
 }
 
-pub(super) async fn status(
-    State(context): State<Arc<WebhookContext>>,
-    Path((namespace, sender)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    take(&context, &namespace, &sender, WebhookKind::Status { attempt: None }, request).await
-}
-
-pub(super) async fn status_of_attempt(
-    State(context): State<Arc<WebhookContext>>,
-    Path((namespace, sender, attempt)): Path<(String, String, String)>,
-    request: Request,
-) -> Response {
-    let Ok(attempt) = attempt.parse::<AttemptId>() else { return StatusCode::NOT_FOUND.into_response() };
-    take(&context, &namespace, &sender, WebhookKind::Status { attempt: Some(attempt) }, request).await
+/// The provider asks whether this endpoint is ours.
+fn challenge(endpoint: &Endpoint, location: &Location, parts: &Parts) -> Response {
+    let (url, headers) = (url_of(endpoint, parts), RequestHeaders(&parts.headers));
+    let request = WebhookRequest {
+        route: &location.route,
+        method: parts.method.as_str(),
+        url: &url,
+        headers: &headers,
+        body: &[],
+    };
+    endpoint.verifier.challenge(&request).map_or_else(|| StatusCode::FORBIDDEN.into_response(), response)
 }
 
 async fn take(
     context: &WebhookContext,
-    namespace: &str,
-    sender: &str,
-    kind: WebhookKind,
-    request: Request,
+    adapter: &dyn WebhookAdapter,
+    endpoint: &Endpoint,
+    location: Location,
+    parts: Parts,
+    body: Body,
 ) -> Response {
-    let (parts, body) = request.into_parts();
-    let (Ok(tenant_id), Ok(sender_name)) = (TenantId::new(namespace), SenderName::new(sender)) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    let Some(tenant) = context.configs.get(&tenant_id) else { return StatusCode::NOT_FOUND.into_response() };
-    let Some(sender) = tenant.sender(&sender_name) else { return StatusCode::NOT_FOUND.into_response() };
-    // A paused sender still takes webhooks: its customers do not know that it is paused.
-
-    let body = match body::read(body).await {
+    let body = match body::read(body, adapter.largest_body()).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Err(Unread::Broken) => return StatusCode::BAD_REQUEST.into_response(),
     };
-    let label = match kind {
-        WebhookKind::Inbound => WebhookLabel::Inbound,
-        WebhookKind::Status { .. } => WebhookLabel::Status,
+    let label = match adapter.carries(&location.route) {
+        Traffic::Inbound => WebhookLabel::Inbound,
+        Traffic::Statuses { .. } => WebhookLabel::Status,
+        Traffic::Mixed => WebhookLabel::Mixed,
     };
-    let Verified { webhook, fresh, unreadable } = match verify(context, &tenant, sender, kind, &parts, &body) {
+    let Verified { request, fresh, unreadable } = match verify(context, endpoint, &location, &parts, &body) {
         Ok(verified) => verified,
         Err(rejected) => {
-            // Neither the body nor the signature is logged: nobody vouches for either.
-            tracing::info!(tenant = %tenant_id, sender = %sender_name, reason = %rejected, "a webhook is not believed");
+            // Neither the body nor the signature is logged: nothing vouches for either.
+            tracing::info!(endpoint = location.endpoint.as_str(), reason = %rejected, "webhook rejected");
             context.metrics.webhook(label, WebhookResult::RejectedSignature);
             return StatusCode::FORBIDDEN.into_response();
         }
     };
-    // What is no longer needed goes while it is at hand; many wait below at once.
-    drop((tenant, tenant_id, sender_name, parts, body));
-    match context.store.record_webhook(webhook).await {
+    // What is no longer needed is dropped now; many requests wait below at once.
+    drop((parts, body));
+    let unaddressed = !request.unaddressed.is_empty();
+    match context.store.record(request).await {
         Ok(recorded) => {
-            if let (Some(fresh), Some(webhook)) = (&context.fresh, fresh) {
-                fresh.hand_over(webhook, &recorded);
+            if let Some(handle) = &context.fresh {
+                fresh.into_iter().zip(&recorded).for_each(|(webhook, recorded)| handle.hand_over(webhook, recorded));
             }
-            context.metrics.webhook(label, result(&recorded, unreadable));
-            answer(kind)
+            context.metrics.webhook(label, result(&recorded, unreadable, unaddressed));
+            response(adapter.answer(&location.route))
         }
         Err(error) => {
             if matches!(error, StoreError::Overloaded) {
@@ -106,63 +112,84 @@ async fn take(
     }
 }
 
-/// A webhook that the provider has signed.
+/// A request that the provider signed, as it is to be recorded.
 struct Verified {
-    webhook: RecordWebhook,
-    /// For whoever applies it in this process.
-    fresh: Option<RecordedWebhook>,
+    request: RecordRequest,
+    /// For the applier in this process, one for each of the request's webhooks; empty where there is no applier.
+    fresh: Vec<RecordedWebhook>,
     unreadable: bool,
 }
 
 fn verify(
     context: &WebhookContext,
-    tenant: &Tenant,
-    sender: Sender<'_>,
-    kind: WebhookKind,
+    endpoint: &Endpoint,
+    location: &Location,
     parts: &Parts,
     body: &[u8],
 ) -> Result<Verified, WebhookRejected> {
-    // What the provider called, as far as it was told: never from Host or X-Forwarded-*, which anybody can send.
-    let base = tenant.config.public_base_url.as_str().trim_end_matches('/');
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let url = format!("{base}{path}");
+    let url = url_of(endpoint, parts);
     let headers = RequestHeaders(&parts.headers);
-    let request = WebhookRequest { kind, method: parts.method.as_str(), url: &url, headers: &headers, body };
-    let events = sender.provider.receive(&request)?;
+    let method = parts.method.as_str();
+    let request = WebhookRequest { route: &location.route, method, url: &url, headers: &headers, body };
+    let Received { key, parts: received } = endpoint.verifier.receive(&request)?;
+    let route = WebhookRoute::request(endpoint.adapter.provider(), method, &location.route);
+    let headers = kept_headers(&parts.headers);
     let now = context.clock.now();
-    let webhook = RecordWebhook {
-        tenant: tenant.config.tenant.clone(),
-        sender: addressee(tenant, sender, &events).name.clone(),
-        id: webhook_id(now),
-        received_at: now,
-        headers: kept_headers(&parts.headers),
-        url,
+    let left_to_others_at = if context.fresh.is_some() { after(now, APPLIED_WITHIN) } else { now };
+
+    let mut verified = Verified { request: RecordRequest::default(), fresh: Vec::new(), unreadable: false };
+    for Part { addressee, body, events } in received {
+        verified.unreadable |= events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
         // A copy, so that the connection has its buffer back for the next request.
-        body: Bytes::copy_from_slice(body),
-        dedupe_keys: dedupe_keys(&events),
-        left_to_others_at: if context.fresh.is_some() { after(now, APPLIED_WITHIN) } else { now },
-    };
-    let unreadable = events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
-    let fresh = context.fresh.is_some().then(|| RecordedWebhook::new(&webhook, events));
-    Ok(Verified { webhook, fresh, unreadable })
+        let body = Bytes::copy_from_slice(body);
+        let addressees = endpoint.addressees(&addressee, key);
+        if addressees.is_empty() {
+            verified.request.unaddressed.push(UnaddressedPart {
+                id: webhook_id(now),
+                received_at: now,
+                endpoint: location.endpoint.clone(),
+                route: route.clone(),
+                url: url.clone(),
+                headers: headers.clone(),
+                body,
+            });
+            continue;
+        }
+        let mut events = Some(events);
+        for (index, speaker) in addressees.iter().enumerate() {
+            let is_last = index + 1 == addressees.len();
+            let events = if is_last { events.take() } else { events.clone() }.unwrap_or_default();
+            let webhook = RecordWebhook {
+                tenant: speaker.tenant.clone(),
+                sender: speaker.sender.clone(),
+                id: webhook_id(now),
+                received_at: now,
+                url: url.clone(),
+                route: route.clone(),
+                headers: headers.clone(),
+                body: body.clone(),
+                dedupe_keys: dedupe_keys(&events),
+                left_to_others_at,
+            };
+            if context.fresh.is_some() {
+                verified.fresh.push(RecordedWebhook::new(&webhook, events));
+            }
+            verified.request.webhooks.push(webhook);
+        }
+    }
+    Ok(verified)
 }
 
-/// Whose webhook it is. A Messaging Service has one URL for all its senders, so what a customer wrote says itself which of
-/// them it is for; only a sender of the same account is believed to be meant, because its keys signed it.
-pub(crate) fn addressee<'a>(tenant: &'a Tenant, called: Sender<'a>, events: &[WebhookEvent]) -> Sender<'a> {
-    let written_to = events.iter().find_map(|event| match event {
-        WebhookEvent::Inbound(InboundMessage { to: Some(Address::Phone(number)), .. }) => Some(number),
-        _ => None,
-    });
-    let meant = |sender: &Sender<'_>| {
-        Some(&sender.config.phone_number) == written_to
-            && sender.config.provider.account_key() == called.config.provider.account_key()
-    };
-    if meant(&called) { called } else { tenant.senders().find(meant).unwrap_or(called) }
+/// The URL that the provider was given to call: never from `Host` or `X-Forwarded-*`, which anybody can send.
+fn url_of(endpoint: &Endpoint, parts: &Parts) -> String {
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    [&endpoint.base_url, path].concat()
 }
 
-fn result(recorded: &Recorded, unreadable: bool) -> WebhookResult {
-    if recorded.is_duplicate() {
+fn result(recorded: &[Recorded], unreadable: bool, unaddressed: bool) -> WebhookResult {
+    if unaddressed {
+        WebhookResult::Unaddressed
+    } else if !recorded.is_empty() && recorded.iter().all(Recorded::is_duplicate) {
         WebhookResult::Duplicate
     } else if unreadable {
         WebhookResult::Unreadable
@@ -171,15 +198,16 @@ fn result(recorded: &Recorded, unreadable: bool) -> WebhookResult {
     }
 }
 
-fn answer(kind: WebhookKind) -> Response {
-    match kind {
-        WebhookKind::Inbound => ([(header::CONTENT_TYPE, "text/xml")], NO_REPLY).into_response(),
-        WebhookKind::Status { .. } => StatusCode::NO_CONTENT.into_response(),
+fn response(answer: WebhookAnswer) -> Response {
+    let WebhookAnswer { status, content_type, body } = answer;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    match content_type {
+        Some(content_type) => (status, [(header::CONTENT_TYPE, content_type)], body).into_response(),
+        None => status.into_response(),
     }
 }
 
-/// The headers as JSON, so that the webhook can be verified again; without what proxies on the way may have added of
-/// their own credentials.
+/// The headers as JSON, so that the webhook can be verified again; without credentials that proxies may have added.
 fn kept_headers(headers: &HeaderMap) -> String {
     // Writing to memory cannot fail, and every key is a text.
     serde_json::to_string(&KeptHeaders(headers)).unwrap_or_else(|_| "{}".to_owned())
@@ -193,7 +221,7 @@ impl Serialize for KeptHeaders<'_> {
         let mut object = serializer.serialize_map(None)?;
         let mut headers = self.0.iter().peekable();
         while let Some((name, value)) = headers.next() {
-            // Of a header that comes again the last one counts; its values follow one another here.
+            // The last value of a repeated header wins; its values follow one another here.
             let comes_again = headers.peek().is_some_and(|(next, _)| *next == name);
             if comes_again || matches!(*name, header::AUTHORIZATION | header::COOKIE) {
                 continue;

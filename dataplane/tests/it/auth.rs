@@ -53,7 +53,11 @@ struct World {
 
 fn world(with_kubernetes: bool) -> World {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let configs = Arc::new(Configs::new(Arc::new(|_: &_| FakeProvider::new() as _), Arc::clone(&metrics)));
+    let configs = Arc::new(Configs::new(
+        Arc::new(|_: &_| FakeProvider::new() as _),
+        providers::webhook_adapters().into(),
+        Arc::clone(&metrics),
+    ));
     for name in ["shop", "bank"] {
         configs.apply(&TenantId::new(name).unwrap(), &bytes(&tenant_json(name)));
     }

@@ -76,7 +76,15 @@ struct World {
 
 fn world() -> World {
     let (connected, metrics) = (Arc::new(AtomicUsize::new(0)), Arc::new(Metrics::new().unwrap()));
-    World { configs: Arc::new(Configs::new(connecting(&connected), Arc::clone(&metrics))), metrics, connected }
+    World {
+        configs: Arc::new(Configs::new(
+            connecting(&connected),
+            providers::webhook_adapters().into(),
+            Arc::clone(&metrics),
+        )),
+        metrics,
+        connected,
+    }
 }
 
 fn phone(configs: &Configs, name: &str) -> String {

@@ -14,10 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
 use messaging::contact::{Suppression, SuppressionReason};
 use messaging::content::OutboundContent;
-use messaging::failure::FailureClass;
+use messaging::failure::{Failure, FailureClass};
 use messaging::id::MessageId;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{ProviderError, ProviderFailure, SendOutcome};
+use messaging::provider::{ProviderError, SendOutcome};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -29,16 +29,14 @@ fn seconds(n: i64) -> SignedDuration {
 
 fn refused(class: FailureClass, code: &str, retry_after: Option<u64>) -> SendOutcome {
     SendOutcome::Refused(ProviderError {
-        class,
-        code: Some(code.into()),
-        message: "the provider's words".into(),
+        failure: Failure::new(class, "the provider's words").with_code(code),
         http_status: Some(400),
         retry_after: retry_after.map(Duration::from_secs),
     })
 }
 
-fn failure(class: FailureClass) -> ProviderFailure {
-    ProviderFailure { code: Some("1".into()), message: "no".into(), class }
+fn failure(class: FailureClass) -> Failure {
+    Failure::new(class, "no").with_code("1")
 }
 
 fn says(body: &str) -> OutboundContent {

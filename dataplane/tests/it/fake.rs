@@ -7,12 +7,21 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use messaging::address::Address;
 use messaging::clock::Clock;
+use messaging::config::ProviderAccount;
+use messaging::id::{AttemptId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{
-    Direction, MessageFilter, MessagingProvider, OutboundMessage, ProviderError, ProviderMessage, SendOutcome,
-    WebhookEvent, WebhookRejected, WebhookRequest,
+use messaging::provider::webhook::{
+    Addressee, Ear, Endpoint, EndpointId, Location, Part, Received, Traffic, WebhookAnswer, WebhookHome,
+    WebhookRejected, WebhookRequest,
 };
+use messaging::provider::{
+    Direction, InboundEntry, InboundPage, InboundQuery, MessageFilter, MessageLog, MessagingProvider, OutboundMessage,
+    ProviderError, ProviderLimits, ProviderMessage, SendOutcome, WebhookAdapter, WebhookEvent,
+};
+use messaging::rate::Rate;
+use messaging::secret::Secret;
 use tokio::sync::Notify;
+use url::Url;
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
@@ -38,8 +47,9 @@ impl Clock for DrivenClock {
 }
 
 /// A provider account.
-#[derive(Default)]
 pub(crate) struct FakeProvider {
+    /// Whether it can be asked what became of a message.
+    pub(crate) has_log: bool,
     /// Every call to send, in order.
     pub(crate) sent: Mutex<Vec<OutboundMessage>>,
     /// The answers to the next calls; when there is none left, the provider accepts.
@@ -51,6 +61,20 @@ pub(crate) struct FakeProvider {
     called: Notify,
     /// While set, calls to send wait here after they were recorded.
     pub(crate) held: Mutex<Option<Arc<Notify>>>,
+}
+
+impl Default for FakeProvider {
+    fn default() -> Self {
+        Self {
+            has_log: true,
+            sent: Mutex::default(),
+            answers: Mutex::default(),
+            keeps_log: Mutex::default(),
+            log: Mutex::default(),
+            called: Notify::default(),
+            held: Mutex::default(),
+        }
+    }
 }
 
 impl FakeProvider {
@@ -83,6 +107,16 @@ impl FakeProvider {
 
 #[async_trait]
 impl MessagingProvider for FakeProvider {
+    fn limits(&self) -> ProviderLimits {
+        let pair = Rate::every(std::time::Duration::from_secs(6), 45);
+        ProviderLimits { text: 1600, account: Rate::per_second(2000, 200), pair }
+    }
+
+    fn status_callback(&self, home: &WebhookHome<'_>, attempt: AttemptId) -> Option<Url> {
+        let WebhookHome { public_base_url, tenant, sender } = home;
+        public_base_url.join(&format!("webhooks/{tenant}/{sender}/twilio/status/{attempt}")).ok()
+    }
+
     async fn send(&self, message: &OutboundMessage) -> SendOutcome {
         let n = {
             let mut sent = self.sent.lock().unwrap();
@@ -114,6 +148,13 @@ impl MessagingProvider for FakeProvider {
         })
     }
 
+    fn message_log(&self) -> Option<&dyn MessageLog> {
+        self.has_log.then_some(self)
+    }
+}
+
+#[async_trait]
+impl MessageLog for FakeProvider {
     async fn lookup(&self, provider_message_id: &str) -> Result<Option<ProviderMessage>, ProviderError> {
         Ok(self.log.lock().unwrap().iter().find(|m| m.provider_message_id == provider_message_id).cloned())
     }
@@ -126,12 +167,65 @@ impl MessagingProvider for FakeProvider {
         Ok(self.log.lock().unwrap().iter().filter(fits).cloned().collect())
     }
 
-    fn verify(&self, _: &WebhookRequest<'_>) -> Result<(), WebhookRejected> {
-        Ok(())
+    async fn inbound(&self, _: &InboundQuery) -> Result<InboundPage, ProviderError> {
+        Ok(InboundPage::default())
     }
 
-    fn translate(&self, webhook: &WebhookRequest<'_>) -> Vec<WebhookEvent> {
-        // Its webhooks say in their bodies what is in them.
-        serde_json::from_slice(webhook.body).unwrap()
+    async fn complete(&self, entry: InboundEntry) -> Result<InboundEntry, ProviderError> {
+        Ok(InboundEntry { is_incomplete: false, ..entry })
+    }
+
+    fn read(&self, body: &[u8]) -> WebhookEvent {
+        serde_json::from_slice(body).unwrap()
+    }
+}
+
+/// Webhooks that say in their bodies which events are in them, and that nobody has to sign.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FakeWebhooks;
+
+impl WebhookAdapter for FakeWebhooks {
+    fn provider(&self) -> &'static str {
+        "twilio"
+    }
+
+    fn locate(&self, _: &str) -> Option<Location> {
+        None
+    }
+
+    fn ear(&self, _: &ProviderAccount, tenant: &TenantId, sender: &SenderName) -> Ear {
+        let endpoint = EndpointId::new(format!("fake/{tenant}/{sender}"));
+        Ear { endpoint, is_own: true, keys: vec![Secret::new("key")], verify_tokens: Vec::new(), handle: None }
+    }
+
+    fn carries(&self, _: &str) -> Traffic {
+        Traffic::Mixed
+    }
+
+    fn largest_body(&self) -> usize {
+        64 * 1024
+    }
+
+    fn endpoint(&self, _: &[Secret], _: &[Secret]) -> Arc<dyn Endpoint> {
+        Arc::new(*self)
+    }
+
+    fn translate(&self, _: &str, body: &[u8]) -> Vec<WebhookEvent> {
+        serde_json::from_slice(body).unwrap()
+    }
+
+    fn answer(&self, _: &str) -> WebhookAnswer {
+        WebhookAnswer { status: 200, content_type: None, body: String::new() }
+    }
+}
+
+impl Endpoint for FakeWebhooks {
+    fn challenge(&self, _: &WebhookRequest<'_>) -> Option<WebhookAnswer> {
+        None
+    }
+
+    fn receive<'a>(&self, request: &WebhookRequest<'a>) -> Result<Received<'a>, WebhookRejected> {
+        let events = self.translate(request.route, request.body);
+        Ok(Received { key: 0, parts: vec![Part { addressee: Addressee::Endpoint, body: request.body, events }] })
     }
 }

@@ -43,7 +43,8 @@ impl Listeners {
     pub(crate) fn over(database: Sqlite) -> Self {
         let client = providers::http_client(HttpSettings::default()).unwrap();
         let connect = move |account: &ProviderAccount| providers::connect(account, &client);
-        let (shared, clock) = shared(Arc::clone(&database.store) as _, Arc::new(connect));
+        let (shared, clock) =
+            shared(Arc::clone(&database.store) as _, Arc::new(connect), providers::webhook_adapters().into());
         let Shared { configs, metrics, .. } = shared.clone();
         configs.mark_ready();
         let webhooks = webhooks::router(Arc::new(WebhookContext {

@@ -22,8 +22,8 @@ use dataplane::store::queue::{
 };
 use dataplane::store::sweep::{ClaimSweep, FinishSweep, SweepClaim, SweepCursor};
 use dataplane::store::webhook::{
-    Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordWebhook, Recorded, ReplayFilter,
-    StoredWebhook, WaitingEvent,
+    Applied, ApplyEvent, ClaimUnapplied, DayMade, Forget, LoggedEventRef, RecordRequest, RecordWebhook, Recorded,
+    ReplayFilter, StoredWebhook, WaitingEvent,
 };
 use dataplane::store::{Signals, Store, StoreError, WebhookLog};
 use jiff::Timestamp;
@@ -90,8 +90,8 @@ impl Mortal {
 
 #[async_trait]
 impl WebhookLog for Mortal {
-    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
-        self.live(self.inner.record_webhook(webhook)).await
+    async fn record(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError> {
+        self.live(self.inner.record(request)).await
     }
 }
 
@@ -161,6 +161,7 @@ mortal! {
     dead_events(tenant: &TenantId, filter: &DeadEventFilter) -> Vec<DeadEvent>;
     redrive_event(redrive: RedriveEvent) -> bool;
     forget(forget: Forget) -> u64;
+    forget_unaddressed(now: Timestamp) -> u64;
     make_day(day: Date) -> DayMade;
     drop_day(before: Timestamp) -> Option<Date>;
     check() -> ();

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use messaging::address::Address;
 use messaging::clock::Clock;
 use messaging::config::HttpSink;
-use messaging::failure::FailureClass;
+use messaging::failure::{Failure, FailureClass};
 use messaging::id::EventId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{ProviderError, SendOutcome};
@@ -329,9 +329,7 @@ async fn events_of_a_failed_message_say_why() {
     let (world, sink) = World::with_sink().await;
     let id = world.accept("shop", |m| drop(m.metadata.insert("order".into(), "18473".into()))).await;
     world.provider("shop").will_answer([SendOutcome::Refused(ProviderError {
-        class: FailureClass::Request,
-        code: Some("63028".into()),
-        message: "parameter count mismatch".into(),
+        failure: Failure::new(FailureClass::Request, "parameter count mismatch").with_code("63028"),
         http_status: Some(400),
         retry_after: None,
     })]);

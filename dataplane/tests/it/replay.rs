@@ -11,7 +11,8 @@ use dataplane::store::webhook::RecordWebhook;
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
 use messaging::id::MessageId;
-use messaging::provider::{WebhookEvent, WebhookKind, WebhookRequest};
+use messaging::provider::WebhookEvent;
+use messaging::provider::webhook::WebhookRoute;
 use serde_json::json;
 
 use crate::listeners::Listeners;
@@ -51,19 +52,22 @@ async fn shop() -> Listeners {
 
 /// A webhook in the log, which came now.
 async fn came(listeners: &Listeners, url: &str, body: &str, then: Then) {
-    let configured = listeners.shared.configs.get(&tenant("shop")).unwrap();
-    let kind = if url == INBOUND { WebhookKind::Inbound } else { WebhookKind::Status { attempt: None } };
-    let headers = std::collections::BTreeMap::new();
-    let request = WebhookRequest { kind, method: "POST", url, headers: &headers, body: body.as_bytes() };
+    let route = if url == INBOUND { "inbound" } else { "status" };
+    let adapter = listeners.shared.configs.webhook_adapter("twilio").unwrap();
     let events = match then {
-        Then::Understood => configured.sender(&support()).unwrap().provider.translate(&request),
+        Then::Understood => adapter.translate(route, body.as_bytes()),
         Then::NotUnderstood => {
             vec![WebhookEvent::Unreadable { reason: "a defect".into(), dedupe_key: body.to_owned() }]
         }
     };
     let now = listeners.clock.now();
     let body = body.to_owned().into();
-    let webhook = RecordWebhook { url: url.to_owned(), body, ..webhook(&tenant("shop"), now, &events) };
+    let webhook = RecordWebhook {
+        url: url.to_owned(),
+        route: WebhookRoute::request("twilio", "POST", route),
+        body,
+        ..webhook(&tenant("shop"), now, &events)
+    };
     listeners.database.store().record_webhook(webhook).await.unwrap();
 }
 
@@ -76,7 +80,9 @@ async fn try_replay(listeners: &Listeners, wanted: &Wanted) -> Result<Summary, R
     listeners.clock.advance(SignedDuration::from_secs(1));
     let tenant = listeners.shared.configs.get(&tenant("shop")).unwrap();
     let clock: &dyn Clock = listeners.clock.as_ref();
-    Replay { store: listeners.database.store(), tenant, clock }.run(wanted, &mut Silent).await
+    Replay { store: listeners.database.store(), configs: &listeners.shared.configs, tenant, clock }
+        .run(wanted, &mut Silent)
+        .await
 }
 
 async fn replay(listeners: &Listeners, wanted: &Wanted) -> Summary {

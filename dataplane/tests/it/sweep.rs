@@ -1,6 +1,5 @@
 //! Promises about customers' messages whose webhook never came, against the sandbox's log.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,8 @@ use dataplane::store::webhook::RecordWebhook;
 use dataplane::sweep::{SweepContext, SweepOptions, Sweeper};
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
-use messaging::provider::{WebhookKind, WebhookRequest};
+use messaging::id::PoolId;
+use messaging::provider::webhook::WebhookHome;
 use providers::HttpSettings;
 use sandbox::control::types::{ErrorShape, Reply, RequestEffect, RequestFault, WebhookFilter, WebhookRecord};
 use sandbox::seed::{EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, EXAMPLE_SENDER, EXAMPLE_SERVICE_SID, Seed};
@@ -44,7 +44,11 @@ impl Swept {
         let sink = Sink::start().await;
         let http = providers::http_client(HttpSettings::default()).unwrap();
         let connect = move |account: &_| providers::connect(account, &http);
-        let configs = Arc::new(Configs::new(Arc::new(connect), Arc::clone(&world.shared.metrics)));
+        let configs = Arc::new(Configs::new(
+            Arc::new(connect),
+            providers::webhook_adapters().into(),
+            Arc::clone(&world.shared.metrics),
+        ));
         let mut config = tenant_json("shop");
         let sender = &mut config["senders"]["support"];
         sender["phoneNumber"] = json!(EXAMPLE_SENDER);
@@ -66,8 +70,12 @@ impl Swept {
         let http = providers::http_client(HttpSettings::default()).unwrap();
         let admin = providers::admin(&tenant.config.senders[&support()].provider, &http);
         let sender = admin.find_sender(&EXAMPLE_SENDER.parse().unwrap()).await.unwrap().unwrap();
-        let service = admin.find_messaging_service(EXAMPLE_SERVICE_SID).await.unwrap().unwrap();
-        let targets = admin.webhook_targets("http://127.0.0.1:1/in", "http://127.0.0.1:1/status");
+        let service = admin.pools().unwrap().find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.unwrap().unwrap();
+        let targets = admin.webhook_targets(&WebhookHome {
+            public_base_url: &"http://127.0.0.1:1".parse().unwrap(),
+            tenant: &tenant.config.tenant,
+            sender: &support(),
+        });
         admin.configure_webhooks(&sender, Some(&service), &targets).await.unwrap();
     }
 
@@ -115,15 +123,7 @@ impl Swept {
     async fn webhook_comes(&self, sid: &str) -> bool {
         let webhooks = self.sandbox.control().webhooks(&WebhookFilter::default()).await.unwrap();
         let told: WebhookRecord = webhooks.into_iter().find(|webhook| webhook.message_sid == sid).unwrap();
-        let request = WebhookRequest {
-            kind: WebhookKind::Inbound,
-            method: "POST",
-            url: &told.url,
-            headers: &BTreeMap::new(),
-            body: told.body.as_bytes(),
-        };
-        let tenant_config = self.configs.get(&tenant("shop")).unwrap();
-        let events = tenant_config.sender(&support()).unwrap().provider.translate(&request);
+        let events = self.configs.webhook_adapter("twilio").unwrap().translate("inbound", told.body.as_bytes());
         assert_eq!(events.len(), 1);
         let now = self.world.clock.now();
         let body = told.body.into();

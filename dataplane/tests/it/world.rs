@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dataplane::apply::{Applier, ApplyContext};
-use dataplane::config::{Applied, Configs, Connect};
+use dataplane::config::{Adapters, Applied, Configs, Connect};
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
@@ -24,14 +24,16 @@ use messaging::content::OutboundContent;
 use messaging::id::{MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::Purpose;
+use messaging::provider::webhook::WebhookRoute;
 use messaging::provider::{MessagingProvider, WebhookEvent};
+use messaging::routing::Route;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use url::Url;
 
 use crate::config::bytes;
-use crate::fake::{DrivenClock, FakeProvider};
+use crate::fake::{DrivenClock, FakeProvider, FakeWebhooks};
 use crate::sink::Sink;
 
 pub(crate) const CUSTOMER: &str = "+447700900123";
@@ -59,7 +61,7 @@ impl World {
             let fake = connected.entry(account.account_key().to_owned()).or_default();
             Arc::clone(fake) as Arc<dyn MessagingProvider>
         };
-        let (shared, clock) = shared(Arc::new(store), Arc::new(connect));
+        let (shared, clock) = shared(Arc::new(store), Arc::new(connect), Arc::new([Arc::new(FakeWebhooks) as _]));
         Self { shared, clock, providers, _directory: directory, _committer: running }
     }
 
@@ -149,8 +151,7 @@ impl World {
         let mut message = NewMessage {
             id: MessageId::new(now, &rand::random()),
             tenant: tenant(name),
-            sender: support(),
-            messaging_service_sid: None,
+            route: Route::direct(support()),
             to: CUSTOMER.parse().unwrap(),
             content: hello(),
             purpose: Purpose::Message,
@@ -205,10 +206,10 @@ impl World {
 }
 
 /// What a process would share, with a clock that only the test moves.
-pub(crate) fn shared(store: Arc<dyn Store>, connect: Connect) -> (Shared, Arc<DrivenClock>) {
+pub(crate) fn shared(store: Arc<dyn Store>, connect: Connect, adapters: Adapters) -> (Shared, Arc<DrivenClock>) {
     let clock = DrivenClock::new();
     let metrics = Arc::new(Metrics::new().unwrap());
-    let configs = Arc::new(Configs::new(connect, Arc::clone(&metrics)));
+    let configs = Arc::new(Configs::new(connect, adapters, Arc::clone(&metrics)));
     let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
     (Shared { store, configs, clock: Arc::clone(&clock) as _, metrics, holds }, clock)
 }
@@ -255,6 +256,7 @@ pub(crate) fn webhook(tenant: &TenantId, received_at: Timestamp, events: &[Webho
         id: MessageId::new(received_at, &rand::random()).to_string(),
         received_at,
         url: "https://hooks.example/".into(),
+        route: WebhookRoute::request("twilio", "POST", "inbound"),
         headers: "{}".into(),
         body: serde_json::to_vec(events).unwrap().into(),
         dedupe_keys: dedupe_keys(events),

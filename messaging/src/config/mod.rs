@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::address::PhoneNumber;
 use crate::id::{PolicyName, SenderName, TemplateName, TenantId};
+use crate::routing::RoutingConfig;
 use crate::secret::Secret;
 use crate::template::TemplateConfig;
 
@@ -222,26 +223,6 @@ pub struct HttpSink {
     pub signing_secrets: Vec<Secret>,
 }
 
-/// A routing policy with its references resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RoutingConfig {
-    pub default: RouteTarget,
-    /// By ISO 3166-1 alpha-2 country.
-    #[serde(default)]
-    pub by_country: BTreeMap<String, RouteTarget>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RouteTarget {
-    /// Whose credentials, limits, window and suppressions count.
-    pub sender: SenderName,
-    /// Send through this Messaging Service of the sender's account instead of from the sender's number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub messaging_service_sid: Option<String>,
-}
-
 /// An API key of a tenant's application. Only its digest travels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -287,15 +268,6 @@ impl TenantConfig {
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self)
             .unwrap_or_else(|e| unreachable!("a tenant config has no map keys but strings: {e}"))
-    }
-
-    /// The URL that the provider calls for this sender's webhooks, without fragment.
-    pub fn webhook_url(&self, sender: &SenderName, provider: &str, rest: &str) -> String {
-        format!(
-            "{}/webhooks/{}/{sender}/{provider}/{rest}",
-            self.public_base_url.as_str().trim_end_matches('/'),
-            self.tenant
-        )
     }
 }
 

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::id::PolicyName;
+use crate::id::{PolicyName, PoolId};
+use crate::routing::Route;
 use crate::template::{
     AccountTemplate, Approval, LocalizationConfig, LocalizedContent, TemplateButton, TemplateCategory,
 };
@@ -68,8 +69,7 @@ fn full() -> TenantConfig {
         )]),
     };
     let name = SenderName::new("support").expect("a name");
-    let target =
-        |service: Option<&str>| RouteTarget { sender: name.clone(), messaging_service_sid: service.map(Into::into) };
+    let target = |service: Option<&str>| Route { sender: name.clone(), via: service.map(PoolId::new) };
     let policy =
         RoutingConfig { default: target(None), by_country: BTreeMap::from([("GB".to_owned(), target(Some(SERVICE)))]) };
     TenantConfig {

@@ -10,11 +10,11 @@ use base64::prelude::BASE64_STANDARD;
 use url::Url;
 
 use super::{
-    ApiKeyConfig, HttpSink, ProviderAccount, RouteTarget, SenderConfig, SinkConfig, TemplateConfig, TenantConfig,
-    TwilioAccount,
+    ApiKeyConfig, HttpSink, ProviderAccount, SenderConfig, SinkConfig, TemplateConfig, TenantConfig, TwilioAccount,
 };
 use crate::address::Country;
 use crate::finding::Finding;
+use crate::routing::Route;
 
 impl TenantConfig {
     /// Everything that is wrong, in the order of the document; nothing when it can be run.
@@ -53,7 +53,7 @@ impl TenantConfig {
         findings
     }
 
-    fn check_target(&self, path: &str, target: &RouteTarget, findings: &mut Vec<Finding>) {
+    fn check_target(&self, path: &str, target: &Route, findings: &mut Vec<Finding>) {
         if !self.senders.contains_key(&target.sender) {
             let message = match self.senders.keys().map(|name| name.as_str()).collect::<Vec<_>>().join(", ") {
                 known if known.is_empty() => format!("{} has no entry in senders, which is empty", target.sender),
@@ -61,8 +61,8 @@ impl TenantConfig {
             };
             findings.push(Finding::new(format!("{path}.sender"), message));
         }
-        if let Some(sid) = &target.messaging_service_sid {
-            check_sid(&format!("{path}.messagingServiceSid"), sid, "MG", findings);
+        if let Some(pool) = &target.via {
+            check_sid(&format!("{path}.messagingServiceSid"), pool.as_str(), "MG", findings);
         }
     }
 }

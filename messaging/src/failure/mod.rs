@@ -1,19 +1,22 @@
 //! What a failure means for what may be done next.
 //!
-//! Each provider's codes are data (a table per provider); what follows from a class is decided here, once.
+//! Adapters classify: each has a table of its provider's codes. What follows from a class and a scope is decided here, once.
 
+mod code_table;
 mod next_step;
 mod stop;
-mod suppression;
-pub mod twilio;
 
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::contact::SuppressionReason;
+use crate::contact::{Suppression, SuppressionReason};
 
-pub use next_step::{AfterFailure, Consequence, Failed, RetryLimits, next_step};
+pub use code_table::{CodeTable, ErrorCode};
+pub use next_step::{AfterFailure, Failed, RetryLimits, next_step};
 pub use stop::{Stop, handle_to_stop, stop};
-pub use suppression::{suppression, suppression_in};
 
 /// The class of a failure: what may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,7 +24,7 @@ pub use suppression::{suppression, suppression_in};
 pub enum FailureClass {
     /// Nothing was processed; the same call may be made again after a pause.
     Retry,
-    /// This message is over; a new one later may pass (a rate limit or a trouble that the provider reported late).
+    /// This message is over; a new one later may pass (a rate limit or a failure that the provider reported late).
     RetryLater,
     /// The outcome is unknown; nothing may be sent again until it is settled.
     Ambiguous,
@@ -29,7 +32,7 @@ pub enum FailureClass {
     Sender,
     /// The request is wrong and will stay wrong.
     Request,
-    /// The recipient does not want or cannot get messages: suppress the address.
+    /// The recipient does not want messages, or cannot get them: suppress the address.
     Suppress,
     /// This content cannot reach this recipient now (outside the window, an experiment, not on WhatsApp): use a
     /// template or another channel.
@@ -39,38 +42,123 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
-    /// What else follows for others than this message, wherever the failure was told: in an answer or in a status.
-    pub fn consequence(self) -> Consequence {
+    /// What a failure of this class affects unless its adapter says otherwise.
+    pub fn usual_scope(self) -> FailureScope {
         match self {
-            Self::Sender => Consequence::StopSender,
-            Self::Template => Consequence::StopTemplate,
-            Self::Suppress => Consequence::SuppressRecipient,
-            Self::Retry | Self::RetryLater | Self::Ambiguous | Self::Request | Self::Fallback => Consequence::None,
+            Self::Sender => FailureScope::Sender,
+            Self::Template => FailureScope::Template,
+            Self::Suppress => FailureScope::Recipient,
+            Self::Retry | Self::RetryLater | Self::Ambiguous | Self::Request | Self::Fallback => FailureScope::Message,
         }
     }
 }
 
-/// An error code of a provider, as its table has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ErrorCode {
-    pub code: u32,
-    pub class: FailureClass,
-    /// What it says of the recipient; present exactly where the class is [`FailureClass::Suppress`].
-    pub suppression: Option<SuppressionReason>,
-    /// The provider's name for it, shortened.
-    pub title: &'static str,
-    /// What a person can do about it; empty where there is nothing to do.
-    pub advice: &'static str,
+/// What a failure affects besides the message that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FailureScope {
+    /// Nothing else.
+    Message,
+    /// Every message to the recipient.
+    Recipient,
+    /// Every message with the template.
+    Template,
+    /// Everything that leaves through the sender.
+    Sender,
+    /// Everything that leaves through the provider account.
+    Account,
 }
 
-/// A provider's table of codes, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Codes(pub &'static [ErrorCode]);
+/// Why something failed, in the provider's words and classified by its adapter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// The provider's code, unchanged. Codes get split and refined, so match on them only in the adapter's table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What refines the code, where the provider has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subcode: Option<String>,
+    /// A sentence for a person.
+    pub message: String,
+    pub class: FailureClass,
+    /// Absent where it is [`FailureClass::usual_scope`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<FailureScope>,
+    /// What it says of the recipient, where the class is [`FailureClass::Suppress`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppression: Option<SuppressionReason>,
+    /// What a person can do about it; empty where there is nothing to do.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub advice: Cow<'static, str>,
+}
 
-impl Codes {
-    /// The entry for a code as the provider wrote it.
-    pub fn find(&self, code: &str) -> Option<&'static ErrorCode> {
-        let code: u32 = code.trim().parse().ok()?;
-        self.0.binary_search_by_key(&code, |entry| entry.code).ok().map(|index| &self.0[index])
+impl Failure {
+    /// A failure without a code.
+    pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        Self {
+            code: None,
+            subcode: None,
+            message: message.into(),
+            class,
+            scope: None,
+            suppression: None,
+            advice: Cow::Borrowed(""),
+        }
+    }
+
+    #[must_use]
+    pub fn with_code(self, code: impl Into<String>) -> Self {
+        Self { code: Some(code.into()), ..self }
+    }
+
+    /// What else is affected.
+    pub fn scope(&self) -> FailureScope {
+        self.scope.unwrap_or_else(|| self.class.usual_scope())
+    }
+
+    /// The suppression that follows; `None` unless the class is [`FailureClass::Suppress`]. A recipient of whom the failure
+    /// says nothing more cannot be reached, which their next message disproves.
+    pub fn suppression(&self, at: Timestamp) -> Option<Suppression> {
+        (self.class == FailureClass::Suppress).then(|| Suppression {
+            reason: self.suppression.unwrap_or(SuppressionReason::Unreachable),
+            at,
+            detail: format!("the provider says: {}", self.message),
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.code {
+            Some(code) => write!(f, "provider error {code}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_failure_of_the_recipient_suppresses_and_by_default_as_unreachable() {
+        use FailureClass::{Ambiguous, Fallback, Request, Retry, RetryLater, Sender, Suppress, Template};
+        let at = Timestamp::UNIX_EPOCH;
+        for class in [Retry, RetryLater, Ambiguous, Sender, Request, Fallback, Template] {
+            assert_eq!(Failure::new(class, "no").suppression(at), None, "{class:?}");
+        }
+        let unknown = Failure::new(Suppress, "no");
+        assert_eq!(unknown.suppression(at).map(|s| s.reason), Some(SuppressionReason::Unreachable));
+        let blocked = Failure { suppression: Some(SuppressionReason::Blocked), ..unknown };
+        assert_eq!(blocked.suppression(at).map(|s| s.reason), Some(SuppressionReason::Blocked));
+    }
+
+    #[test]
+    fn a_failure_that_an_earlier_version_stored_still_reads() {
+        let stored = r#"{"code":"63051","message":"locked","class":"sender"}"#;
+        let failure: Failure = serde_json::from_str(stored).expect("reads");
+        assert_eq!(failure.scope(), FailureScope::Sender);
+        assert_eq!(serde_json::to_string(&failure).expect("writes"), stored);
     }
 }

@@ -77,17 +77,8 @@ impl AfterFailure {
     }
 }
 
-/// What follows for others than the message that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consequence {
-    None,
-    SuppressRecipient,
-    StopTemplate,
-    StopSender,
-}
-
-/// Decides what follows an attempt that was refused, never left, or is ambiguous. For a failure that a *status* tells,
-/// the message is over and only [`FailureClass::consequence`] follows.
+/// Decides what follows an attempt that was refused, never left, or is ambiguous. A failure that a *status* reports ends the
+/// message, so only its scope matters: see [`super::stop`].
 ///
 /// `jitter` is random, at least 0 and below 1. Pauses are exponential with full jitter, so that those who failed
 /// together do not come back together; `Retry-After` is the least pause, and `limits.cap` the longest.

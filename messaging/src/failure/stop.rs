@@ -1,18 +1,18 @@
-//! What must rest because of a failure, wherever it was told: in an answer, in a status, or in the provider's log.
+//! What a failure stops, wherever it was reported: in an answer, in a status, or in the provider's log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Consequence, FailureClass};
+use super::FailureScope;
 use crate::clock::after;
 use crate::content::OutboundContent;
 use crate::id::TemplateName;
 use crate::template::TemplateConfig;
 use crate::template::resolve;
 
-/// What rests, and until when.
+/// What is stopped, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// Everything that leaves through the sender.
@@ -21,18 +21,19 @@ pub enum Stop {
     Template { until: Timestamp },
 }
 
-/// What a failure of this class stops, from the time that it was told at.
-pub fn stop(class: FailureClass, pause: Duration, told_at: Timestamp) -> Option<Stop> {
-    let until = after(told_at, pause);
-    match class.consequence() {
-        Consequence::StopSender => Some(Stop::Sender { until }),
-        Consequence::StopTemplate => Some(Stop::Template { until }),
-        Consequence::SuppressRecipient | Consequence::None => None,
+/// What a failure of this scope stops, from the time at which it was reported. A failure of the account stops each of its
+/// senders as that sender meets it.
+pub fn stop(scope: FailureScope, pause: Duration, reported_at: Timestamp) -> Option<Stop> {
+    let until = after(reported_at, pause);
+    match scope {
+        FailureScope::Sender | FailureScope::Account => Some(Stop::Sender { until }),
+        FailureScope::Template => Some(Stop::Template { until }),
+        FailureScope::Recipient | FailureScope::Message => None,
     }
 }
 
-/// What the provider knows the template of a message by, as it would be sent now. `None` where there is nothing to stop:
-/// the message has no template, the tenant has it no more, or the account would not take it as it is.
+/// The provider's handle of a message's template, as it would be sent now. `None` where there is nothing to stop: the
+/// message has no template, the tenant no longer has it, or the account would not take it as it is.
 pub fn handle_to_stop<'a>(
     content: &OutboundContent,
     templates: &'a BTreeMap<TemplateName, TemplateConfig>,
@@ -55,12 +56,13 @@ mod tests {
 
     #[test]
     fn a_failure_stops_what_it_is_about_and_nothing_else() {
-        use FailureClass::{Ambiguous, Fallback, Request, Retry, RetryLater, Sender, Suppress, Template};
-        let stopped = |class| stop(class, Duration::from_secs(60), at(1));
-        assert_eq!(stopped(Sender), Some(Stop::Sender { until: at(61) }));
-        assert_eq!(stopped(Template), Some(Stop::Template { until: at(61) }));
-        for class in [Ambiguous, Fallback, Request, Retry, RetryLater, Suppress] {
-            assert_eq!(stopped(class), None, "{class:?}");
+        let stopped = |scope| stop(scope, Duration::from_secs(60), at(1));
+        for scope in [FailureScope::Sender, FailureScope::Account] {
+            assert_eq!(stopped(scope), Some(Stop::Sender { until: at(61) }));
+        }
+        assert_eq!(stopped(FailureScope::Template), Some(Stop::Template { until: at(61) }));
+        for scope in [FailureScope::Message, FailureScope::Recipient] {
+            assert_eq!(stopped(scope), None, "{scope:?}");
         }
     }
 

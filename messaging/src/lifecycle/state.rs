@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::MessageStatus;
 use crate::failure::AfterFailure;
+use crate::failure::Failure;
 use crate::id::AttemptId;
-use crate::provider::ProviderFailure;
 use crate::refusal::Refusal;
 
 /// Where a message stands.
@@ -43,7 +43,7 @@ pub enum LifecycleEvent {
         attempt: Option<AttemptId>,
         provider_message_id: String,
         status: MessageStatus,
-        failure: Option<ProviderFailure>,
+        failure: Option<Failure>,
     },
     /// Policy forbade it when its turn came; that its validity ended is one of the reasons.
     Refused { refusal: Refusal },
@@ -171,10 +171,9 @@ fn as_evidence(reported: MessageStatus) -> MessageStatus {
     }
 }
 
-fn reason_of(reported: MessageStatus, failure: Option<&ProviderFailure>) -> Option<String> {
+fn reason_of(reported: MessageStatus, failure: Option<&Failure>) -> Option<String> {
     match failure {
-        Some(ProviderFailure { code: Some(code), message, .. }) => Some(format!("provider error {code}: {message}")),
-        Some(ProviderFailure { code: None, message, .. }) => Some(message.clone()),
+        Some(failure) => Some(failure.to_string()),
         None if as_evidence(reported) == MessageStatus::Failed => {
             Some(format!("the provider reported it as {reported} and gave no reason"))
         }

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 
 use crate::address::Address;
 use crate::clock::after;
-use crate::config::{ProviderAccount, SenderConfig};
+use crate::config::SenderConfig;
 use crate::contact::{ConsentStatus, ContactState, SuppressionReason};
 use crate::content::OutboundContent;
 use crate::id::TemplateName;
-use crate::provider::RenderedContent;
+use crate::provider::{ProviderLimits, RenderedContent};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::template::{self, ResolvedTemplate};
 use crate::template::{TemplateCategory, TemplateConfig};
@@ -46,8 +46,6 @@ pub struct Permit {
     pub content: RenderedContent,
     /// Of a template.
     pub category: Option<TemplateCategory>,
-    /// When the open window closes.
-    pub window_closes_at: Option<Timestamp>,
 }
 
 /// Every check, in order; the first that objects is the reason.
@@ -71,22 +69,24 @@ pub struct Question<'a> {
     intent: &'a SendIntent<'a>,
     contact: &'a ContactState,
     sender: &'a SenderConfig,
+    limits: ProviderLimits,
     template: Option<&'a TemplateConfig>,
     /// The earliest moment at which the message can leave.
     leaves_at: Timestamp,
 }
 
-/// Whether the message may be sent through this sender to this contact. `template` is the tenant's template that the
-/// content names, when there is one of that name.
+/// Whether the message may be sent through this sender, whose provider has these limits, to this contact. `template` is
+/// the tenant's template that the content names, when there is one of that name.
 pub fn check(
     intent: &SendIntent<'_>,
     contact: &ContactState,
     sender: &SenderConfig,
+    limits: ProviderLimits,
     template: Option<&TemplateConfig>,
     now: Timestamp,
 ) -> Result<Permit, Refusal> {
     let leaves_at = intent.not_before.map_or(now, |at| at.max(now));
-    let question = Question { intent, contact, sender, template, leaves_at };
+    let question = Question { intent, contact, sender, limits, template, leaves_at };
     CHECKS.iter().try_for_each(|check| check(&question))?;
 
     let content = match intent.content {
@@ -104,7 +104,7 @@ pub fn check(
         }
     };
     let category = template.filter(|_| !intent.content.is_free_form()).map(|template| template.category);
-    Ok(Permit { content, category, window_closes_at: question.window().closes_at() })
+    Ok(Permit { content, category })
 }
 
 fn is_not_suppressed(q: &Question<'_>) -> Result<(), Refusal> {
@@ -163,10 +163,7 @@ fn has_consent(q: &Question<'_>) -> Result<(), Refusal> {
 }
 
 fn has_text_that_fits(q: &Question<'_>) -> Result<(), Refusal> {
-    // Twilio takes at most this many characters of text (error 21617).
-    let limit = match q.sender.provider {
-        ProviderAccount::Twilio(_) => 1600,
-    };
+    let limit = q.limits.text;
     let (pointer, path, text) = match q.intent.content {
         OutboundContent::Text { body } => ("/text/body", "text.body", body.as_str()),
         OutboundContent::Media { caption: Some(caption), .. } => ("/media/caption", "media.caption", caption.as_str()),

@@ -2,15 +2,19 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::clock::tests::at;
-use crate::config::{ConsentConfig, TwilioAccount};
+use crate::config::{ConsentConfig, ProviderAccount, TwilioAccount};
 use crate::contact::{ConsentRecord, Evidence, Suppression};
 use crate::id::TemplateName;
 use crate::lifecycle::MessageStatus;
+use crate::rate::Rate;
 use crate::secret::Secret;
-use crate::template::Approval;
-use crate::template::{AccountTemplate, LocalizationConfig, LocalizedContent};
+use crate::template::{AccountTemplate, Approval, LocalizationConfig, LocalizedContent};
 
 const DAY: i64 = 24 * 60 * 60;
+
+fn limits() -> ProviderLimits {
+    ProviderLimits { text: 1600, account: Rate::per_second(2000, 200), pair: Rate::every(Duration::from_secs(6), 45) }
+}
 
 fn sender() -> SenderConfig {
     SenderConfig {
@@ -112,7 +116,7 @@ impl Case {
         let to = self.to.parse().expect("an address");
         let (content, purpose) = (&self.content, self.purpose);
         let intent = SendIntent { to: &to, content, purpose, not_before: self.not_before, expires_at: self.expires_at };
-        check(&intent, &self.contact, &self.sender, self.template.as_ref(), self.now)
+        check(&intent, &self.contact, &self.sender, limits(), self.template.as_ref(), self.now)
     }
 
     fn refusal(&self) -> Refusal {
@@ -128,7 +132,6 @@ impl Case {
 fn free_form_text_passes_in_the_window_without_consent() {
     let permit = Case { sender: requires_consent(None), ..case() }.check().expect("allowed");
     assert_eq!(permit.content, RenderedContent::Text { body: "on our way".into() });
-    assert_eq!(permit.window_closes_at, Some(at(DAY)));
     assert_eq!(permit.category, None);
 }
 

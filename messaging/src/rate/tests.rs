@@ -29,7 +29,7 @@ fn a_burst_passes_at_once_and_then_one_each_interval() {
 
 #[test]
 fn a_refusal_says_when_it_will_pass() {
-    let pair = Rate::PAIR;
+    let pair = Rate::every(Duration::from_secs(6), 45);
     let mut bucket = None;
     for _ in 0..45 {
         let Pace::Go(next) = pair.check(bucket, at(0)) else { panic!("within the burst") };

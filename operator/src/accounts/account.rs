@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::address::PhoneNumber;
-use messaging::failure::FailureClass;
-use messaging::provider::{
-    ProviderAdmin, ProviderError, SenderObservation, ServiceObservation, TemplateObservation, TemplateRevision,
-    WebhookTargets,
+use messaging::failure::{Failure, FailureClass};
+use messaging::id::PoolId;
+use messaging::provider::admin::{
+    KeyAdmin, KeyObservation, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation,
+    TemplateAdmin, TemplateObservation, TemplateRevision, WebhookTargets,
 };
+use messaging::provider::webhook::WebhookHome;
+use messaging::provider::{AccountAdmin, ProviderError};
 use tokio::time::Instant;
 
 use super::budget::Budget;
 use crate::metrics::{CallOutcome, Metrics};
 
 /// What may stand in the label `operation` of provider calls.
-pub const OPERATIONS: [&str; 8] = [
+pub const OPERATIONS: [&str; 12] = [
     "check_credentials",
     "find_sender",
     "find_messaging_service",
@@ -26,6 +29,10 @@ pub const OPERATIONS: [&str; 8] = [
     "create_template",
     "submit_template",
     "delete_template",
+    "mint_key",
+    "list_keys",
+    "verify_key",
+    "revoke_key",
 ];
 
 /// How long a call may wait for its turn before it is given up for now.
@@ -33,10 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A list that failed is not asked for again by the next object within this time.
 const FAILURE_AGE: Duration = Duration::from_secs(2);
 
-/// One account at a provider. It offers what [`ProviderAdmin`] does; read the templates through [`Account::templates`].
+/// One account at a provider. It offers what [`AccountAdmin`] does; read the templates through [`Account::templates`].
 pub struct Account {
     key: String,
-    admin: Arc<dyn ProviderAdmin>,
+    admin: Arc<dyn AccountAdmin>,
     metrics: Arc<Metrics>,
     budget: Mutex<Budget>,
     listed: tokio::sync::Mutex<Option<Listed>>,
@@ -56,7 +63,7 @@ impl std::fmt::Debug for Account {
 
 impl Account {
     /// `key` is [`messaging::config::ProviderAccount::account_key`].
-    pub fn new(key: String, admin: Arc<dyn ProviderAdmin>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(key: String, admin: Arc<dyn AccountAdmin>, metrics: Arc<Metrics>) -> Self {
         Self { key, admin, metrics, budget: Mutex::default(), listed: tokio::sync::Mutex::default() }
     }
 
@@ -98,10 +105,9 @@ impl Account {
             Ok(wait) => tokio::time::sleep(wait).await,
             Err(wait) => {
                 self.metrics.provider_call(operation, CallOutcome::OverBudget, Duration::ZERO);
+                let reason = "too many calls to this provider account at once; waiting for a turn";
                 return Err(ProviderError {
-                    class: FailureClass::Retry,
-                    code: None,
-                    message: "too many calls to this provider account at once; waiting for a turn".to_owned(),
+                    failure: Failure::new(FailureClass::Retry, reason),
                     http_status: None,
                     retry_after: Some(wait),
                 });
@@ -114,6 +120,14 @@ impl Account {
             self.budget().close(Instant::now(), retry_after.unwrap_or(Duration::from_secs(1)));
         }
         answer
+    }
+
+    fn key_admin(&self) -> Result<&dyn KeyAdmin, ProviderError> {
+        self.admin.keys().ok_or_else(|| ProviderError {
+            failure: Failure::new(FailureClass::Request, "this provider cannot mint keys"),
+            http_status: None,
+            retry_after: None,
+        })
     }
 
     fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
@@ -134,30 +148,73 @@ fn outcome<T>(answer: &Result<T, ProviderError>) -> CallOutcome {
 }
 
 #[async_trait]
-impl ProviderAdmin for Account {
+impl AccountAdmin for Account {
     async fn check_credentials(&self) -> Result<(), ProviderError> {
         self.call("check_credentials", self.admin.check_credentials()).await
     }
 
+    fn pools(&self) -> Option<&dyn PoolAdmin> {
+        self.admin.pools().map(|_| self as _)
+    }
+
+    fn keys(&self) -> Option<&dyn KeyAdmin> {
+        self.admin.keys().map(|_| self as _)
+    }
+}
+
+#[async_trait]
+impl SenderAdmin for Account {
     async fn find_sender(&self, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
         self.call("find_sender", self.admin.find_sender(number)).await
     }
 
-    async fn find_messaging_service(&self, sid: &str) -> Result<Option<ServiceObservation>, ProviderError> {
-        self.call("find_messaging_service", self.admin.find_messaging_service(sid)).await
-    }
-
-    fn webhook_targets(&self, inbound: &str, status: &str) -> WebhookTargets {
-        self.admin.webhook_targets(inbound, status)
+    fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets {
+        self.admin.webhook_targets(home)
     }
 
     async fn configure_webhooks(
         &self,
         sender: &SenderObservation,
-        service: Option<&ServiceObservation>,
+        pool: Option<&PoolObservation>,
         targets: &WebhookTargets,
     ) -> Result<(), ProviderError> {
-        self.call("configure_webhooks", self.admin.configure_webhooks(sender, service, targets)).await
+        self.call("configure_webhooks", self.admin.configure_webhooks(sender, pool, targets)).await
+    }
+}
+
+/// Handed out only where the provider has pools.
+#[async_trait]
+impl PoolAdmin for Account {
+    async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
+        let Some(pools) = self.admin.pools() else { return Ok(None) };
+        self.call("find_messaging_service", pools.find_pool(id)).await
+    }
+}
+
+/// Handed out only where the provider can mint keys.
+#[async_trait]
+impl KeyAdmin for Account {
+    async fn mint_key(&self, name: &str) -> Result<MintedKey, ProviderError> {
+        self.call("mint_key", self.key_admin()?.mint_key(name)).await
+    }
+
+    async fn list_keys(&self) -> Result<Vec<KeyObservation>, ProviderError> {
+        self.call("list_keys", self.key_admin()?.list_keys()).await
+    }
+
+    async fn verify_key(&self, key: &MintedKey) -> Result<(), ProviderError> {
+        self.call("verify_key", self.key_admin()?.verify_key(key)).await
+    }
+
+    async fn revoke_key(&self, id: &str) -> Result<(), ProviderError> {
+        self.call("revoke_key", self.key_admin()?.revoke_key(id)).await
+    }
+}
+
+#[async_trait]
+impl TemplateAdmin for Account {
+    fn review_begins(&self) -> ReviewBegins {
+        self.admin.review_begins()
     }
 
     async fn list_templates(&self) -> Result<Vec<TemplateObservation>, ProviderError> {

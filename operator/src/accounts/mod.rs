@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use messaging::config::ProviderAccount;
-use messaging::provider::ProviderAdmin;
+use messaging::provider::AccountAdmin;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ pub use account::{Account, OPERATIONS};
 use crate::metrics::Metrics;
 
 /// Makes the adapter of an account; it calls nobody.
-pub type Connect = Arc<dyn Fn(&ProviderAccount) -> Arc<dyn ProviderAdmin> + Send + Sync>;
+pub type Connect = Arc<dyn Fn(&ProviderAccount) -> Arc<dyn AccountAdmin> + Send + Sync>;
 
 /// Credentials that nobody used for so long are forgotten.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
@@ -74,6 +74,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use messaging::config::TwilioAccount;
+    use messaging::provider::admin::TemplateAdmin as _;
     use messaging::secret::Secret;
     use messaging::template::Approval;
 

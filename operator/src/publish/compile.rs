@@ -98,7 +98,8 @@ fn senders(present: &Present, parts: &Parts, previous: Option<&TenantConfig>) ->
 
 #[cfg(test)]
 mod tests {
-    use messaging::config::{ProviderAccount, RouteTarget, RoutingConfig, TwilioAccount};
+    use messaging::config::{ProviderAccount, TwilioAccount};
+    use messaging::routing::{Route, RoutingConfig};
     use messaging::secret::Secret;
     use messaging::template::{TemplateCategory, TemplateConfig};
 
@@ -145,10 +146,7 @@ mod tests {
         /// One of each, all known.
         fn whole() -> Self {
             let support: SenderName = "support".parse().unwrap();
-            let policy = RoutingConfig {
-                default: RouteTarget { sender: support.clone(), messaging_service_sid: None },
-                by_country: BTreeMap::new(),
-            };
+            let policy = RoutingConfig { default: Route::direct(support.clone()), by_country: BTreeMap::new() };
             Self {
                 tenant: "shop".parse().unwrap(),
                 base: "https://wa.example.com".parse().unwrap(),

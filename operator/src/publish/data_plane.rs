@@ -101,7 +101,8 @@ fn same<T: PartialEq>(published: Option<&T>, part: Option<&Option<T>>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use messaging::config::{FORMAT, RouteTarget, RoutingConfig};
+    use messaging::config::FORMAT;
+    use messaging::routing::{Route, RoutingConfig};
     use messaging::template::{TemplateCategory, TemplateConfig};
 
     use super::*;
@@ -127,7 +128,7 @@ mod tests {
     }
 
     fn policy(sender: &str) -> RoutingConfig {
-        let default = RouteTarget { sender: sender.parse().unwrap(), messaging_service_sid: None };
+        let default = Route::direct(sender.parse().unwrap());
         RoutingConfig { default, by_country: BTreeMap::new() }
     }
 

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use messaging::config::{RoutingConfig, SenderConfig};
+use messaging::config::SenderConfig;
 use messaging::id::{PolicyName, SenderName, TemplateName, TenantId};
+use messaging::routing::RoutingConfig;
 use messaging::template::TemplateConfig;
 use tokio::sync::Notify;
 
@@ -134,7 +135,7 @@ fn replace<K: Ord + Clone, V: PartialEq>(parts: &mut BTreeMap<K, V>, name: &K, p
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
-    use messaging::config::RouteTarget;
+    use messaging::routing::Route;
 
     use super::*;
 
@@ -143,10 +144,7 @@ mod tests {
         let contributions = Contributions::default();
         let (shop, clinic): (TenantId, TenantId) = ("shop".parse().unwrap(), "clinic".parse().unwrap());
         let name: PolicyName = "default".parse().unwrap();
-        let policy = RoutingConfig {
-            default: RouteTarget { sender: "support".parse().unwrap(), messaging_service_sid: None },
-            by_country: BTreeMap::new(),
-        };
+        let policy = RoutingConfig { default: Route::direct("support".parse().unwrap()), by_country: BTreeMap::new() };
         let next = || contributions.next_dirty().now_or_never();
         assert!(contributions.set_policy(&shop, &name, Some(policy.clone())));
         contributions.touch(&shop);

@@ -73,7 +73,7 @@ pub fn advice_of(error: &ProviderError) -> Advice {
     match error.http_status {
         // A limit, or no answer, or the provider's own trouble.
         Some(408 | 425 | 429 | 500..) | None => Advice::Transient { not_before: error.retry_after },
-        Some(_) if error.class == FailureClass::Retry => Advice::Transient { not_before: error.retry_after },
+        Some(_) if error.failure.class == FailureClass::Retry => Advice::Transient { not_before: error.retry_after },
         // The same request would be refused again.
         Some(_) => Advice::Stalled,
     }
@@ -120,9 +120,7 @@ mod tests {
 
     fn answer(http_status: Option<u16>) -> ProviderError {
         ProviderError {
-            class: FailureClass::Request,
-            code: Some("20003".into()),
-            message: "no".into(),
+            failure: messaging::failure::Failure::new(FailureClass::Request, "no").with_code("20003"),
             http_status,
             retry_after: Some(Duration::from_secs(7)),
         }

@@ -11,8 +11,8 @@ mod tests;
 mod validate;
 
 use crds::{RoutingPolicy, RoutingPolicyStatus, ServiceSender};
-use messaging::config::RoutingConfig;
 use messaging::id::{PolicyName, TenantId};
+use messaging::routing::RoutingConfig;
 
 use self::validate::Validated;
 use crate::context::Context;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crds::condition::reason;
 use crds::{RoutingPolicyStatus, WhatsAppSender};
 use kube::ResourceExt;
-use messaging::id::{SenderName, TenantId};
-use messaging::provider::{ProviderAdmin as _, ProviderError, ServiceObservation};
+use messaging::id::{PoolId, SenderName, TenantId};
+use messaging::provider::admin::PoolObservation;
+use messaging::provider::{AccountAdmin as _, ProviderError};
 
 use super::validate::{Reference, Target, Validated};
 use crate::context::{Context, KnownSender};
@@ -108,7 +109,8 @@ async fn find_service(
             continue;
         }
         asked.push(account);
-        match sender.account.find_messaging_service(sid).await {
+        let Some(pools) = sender.account.pools() else { continue };
+        match pools.find_pool(&PoolId::new(sid)).await {
             Ok(Some(service)) => return Ok(sender_of(&known, account, &service).unwrap_or(name).clone()),
             Ok(None) => {}
             Err(error) => drop(trouble.get_or_insert(error)),
@@ -122,7 +124,7 @@ async fn find_service(
 }
 
 /// The first sender of an account by name that is in a service's pool.
-fn sender_of<'a>(known: &'a [Known], account: &str, service: &ServiceObservation) -> Option<&'a SenderName> {
+fn sender_of<'a>(known: &'a [Known], account: &str, service: &PoolObservation) -> Option<&'a SenderName> {
     let is_in_pool = |sender: &WhatsAppSender| {
         let handle = sender.status.as_ref().and_then(|status| status.handle.as_ref());
         handle.is_some_and(|handle| service.senders.contains(handle))

@@ -40,7 +40,7 @@ fn every_country_has_its_target_and_the_rest_the_default() {
     let routes: Vec<_> = config
         .by_country
         .iter()
-        .map(|(country, to)| format!("{country} {} {}", to.sender, to.messaging_service_sid.as_deref().unwrap_or("-")))
+        .map(|(country, to)| format!("{country} {} {}", to.sender, to.via.as_ref().map_or("-", |pool| pool.as_str())))
         .collect();
     assert_eq!(routes, ["DE berlin -".to_owned(), format!("GB london {SERVICE}"), format!("IE london {SERVICE}")]);
 }

@@ -4,11 +4,12 @@ use crds::condition::{WEBHOOKS_CONFIGURED, reason};
 use crds::{WhatsAppSender, WhatsAppSenderStatus};
 use kube::ResourceExt;
 use messaging::id::{SenderName, TenantId};
-use messaging::provider::{ProviderAdmin, ProviderError, WebhookTargets};
+use messaging::provider::admin::WebhookTargets;
+use messaging::provider::webhook::WebhookHome;
+use messaging::provider::{AccountAdmin, ProviderError};
 
 use super::observe::Observed;
 use super::plan::Webhooks;
-use super::validate::webhook_url;
 use crate::context::{Context, SenderUnavailable};
 use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
 use crate::reconcile::events;
@@ -43,7 +44,7 @@ impl Explain for NotWritten {
 pub async fn apply(
     webhooks: &Webhooks,
     observed: &Observed,
-    account: &dyn ProviderAdmin,
+    account: &dyn AccountAdmin,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<(), NotWritten> {
     let (Webhooks::Configure(targets), Some(sender)) = (webhooks, &observed.sender) else { return Ok(()) };
@@ -58,14 +59,12 @@ pub async fn apply(
 
 /// Where a sender's webhooks should point.
 pub fn targets(
-    account: &dyn ProviderAdmin,
+    account: &dyn AccountAdmin,
     settings: &Settings,
     tenant: &TenantId,
     sender: &SenderName,
-    provider: &str,
 ) -> WebhookTargets {
-    let url = |rest| webhook_url(settings, tenant, sender, provider, rest);
-    account.webhook_targets(&url("inbound"), &url("status"))
+    account.webhook_targets(&WebhookHome { public_base_url: &settings.public_base_url, tenant, sender })
 }
 
 /// Unsets those of the sender's webhooks that point to us.
@@ -82,7 +81,7 @@ pub async fn clean_up(
         Err(failure) => return Err(failure),
     };
     let account = &*known.account;
-    let ours = targets(account, &context.settings, &tenant, &name, known.config.provider.provider());
+    let ours = targets(account, &context.settings, &tenant, &name);
     match unset(account, &known.config.phone_number, &ours).await {
         Ok(true) => progress.changed(events::reason::WEBHOOKS_REMOVED, "webhooks point to us no more"),
         Ok(false) => {}
@@ -98,7 +97,7 @@ pub async fn clean_up(
 
 /// Tells whether there was anything to unset.
 async fn unset(
-    account: &dyn ProviderAdmin,
+    account: &dyn AccountAdmin,
     number: &messaging::address::PhoneNumber,
     ours: &WebhookTargets,
 ) -> Result<bool, ProviderError> {

@@ -17,7 +17,7 @@ use crds::condition::{CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED};
 use crds::{DeletionPolicy, WhatsAppSender, WhatsAppSenderStatus};
 use kube::ResourceExt;
 use messaging::id::SenderName;
-use messaging::provider::ProviderAdmin;
+use messaging::provider::AccountAdmin;
 use plan::{Plan, Wanted};
 use validate::Desired;
 
@@ -95,13 +95,12 @@ impl Kind for WhatsAppSender {
 fn wanted(
     sender: &WhatsAppSender,
     desired: &Desired,
-    account: &dyn ProviderAdmin,
+    account: &dyn AccountAdmin,
     context: &Context,
     paused: bool,
 ) -> Wanted {
     let all = context.senders.all();
-    let provider = desired.config.provider.provider();
-    let targets = |of: &SenderName| apply::targets(account, &context.settings, &desired.tenant, of, provider);
+    let targets = |of: &SenderName| apply::targets(account, &context.settings, &desired.tenant, of);
     let bearer = rival::bearer(sender, &all).parse().unwrap_or_else(|_| desired.name.clone());
     let taken_by = rival::first(sender, &all).map(|first| {
         // What another tenant has is not told.

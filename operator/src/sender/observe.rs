@@ -2,7 +2,9 @@
 
 use crds::WhatsAppSenderStatus;
 use crds::condition::{CREDENTIALS_VALID, reason};
-use messaging::provider::{ProviderAdmin, ProviderError, SenderObservation, ServiceObservation};
+use messaging::id::PoolId;
+use messaging::provider::admin::{PoolObservation, SenderObservation};
+use messaging::provider::{AccountAdmin, ProviderError};
 
 use super::validate::Desired;
 use crate::reconcile::conditions::State;
@@ -14,7 +16,7 @@ use crate::reconcile::progress::Progress;
 pub struct Observed {
     pub sender: Option<SenderObservation>,
     /// Looked for only when the spec names one.
-    pub service: Option<ServiceObservation>,
+    pub service: Option<PoolObservation>,
 }
 
 /// The provider refused, or did not answer.
@@ -65,7 +67,7 @@ fn failed(what: &'static str) -> impl FnOnce(ProviderError) -> NotObserved {
 /// Asks. That the credentials work is written down as soon as it is known.
 pub async fn observe(
     desired: &Desired,
-    account: &dyn ProviderAdmin,
+    account: &dyn AccountAdmin,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<Observed, NotObserved> {
     if let Err(source) = account.check_credentials().await {
@@ -78,9 +80,11 @@ pub async fn observe(
     }
     progress.set(CREDENTIALS_VALID, State::True, reason::CREDENTIALS_ACCEPTED, "");
     let sender = account.find_sender(&desired.number).await.map_err(failed("find the sender"))?;
-    let service = match &desired.messaging_service_sid {
-        Some(sid) => account.find_messaging_service(sid).await.map_err(failed("find the Messaging Service"))?,
-        None => None,
+    let service = match (&desired.messaging_service_sid, account.pools()) {
+        (Some(sid), Some(pools)) => {
+            pools.find_pool(&PoolId::new(sid.as_str())).await.map_err(failed("find the Messaging Service"))?
+        }
+        _ => None,
     };
     Ok(Observed { sender, service })
 }

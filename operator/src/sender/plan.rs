@@ -1,7 +1,7 @@
 //! What to do about a sender, from what was seen of it: pure.
 
 use crds::condition::{ONLINE, reason};
-use messaging::provider::WebhookTargets;
+use messaging::provider::admin::WebhookTargets;
 
 use super::observe::Observed;
 use crate::reconcile::error::{Advice, Explain};

@@ -2,7 +2,7 @@
 
 use crds::condition::{ONLINE, WEBHOOKS_CONFIGURED, reason};
 use crds::{WebhooksStatus, WhatsAppSenderStatus};
-use messaging::provider::WebhookTargets;
+use messaging::provider::admin::WebhookTargets;
 
 use super::observe::Observed;
 use super::plan::Webhooks;

@@ -198,12 +198,5 @@ fn is_signing_secret(value: &str) -> bool {
         .is_some_and(|key| (24..=64).contains(&key.len()))
 }
 
-/// The URL that the provider calls for a sender's webhooks, without fragment. It is the one that the data plane builds
-/// ([`messaging::config::TenantConfig::webhook_url`]): the signature covers it.
-pub fn webhook_url(settings: &Settings, tenant: &TenantId, sender: &SenderName, provider: &str, rest: &str) -> String {
-    let base = settings.public_base_url.as_str().trim_end_matches('/');
-    format!("{base}/webhooks/{tenant}/{sender}/{provider}/{rest}")
-}
-
 #[cfg(test)]
 pub(crate) mod tests;

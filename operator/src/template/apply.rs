@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use crds::{MessageTemplateStatus, TemplateLocationStatus};
 use jiff::Timestamp;
-use messaging::provider::{ProviderError, TemplateRevision};
+use messaging::provider::ProviderError;
+use messaging::provider::admin::TemplateRevision;
 
 use super::plan::{Plan, Step};
 use super::trouble::ProviderTrouble;

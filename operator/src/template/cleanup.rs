@@ -8,7 +8,7 @@ use crds::condition::reason;
 use crds::{MessageTemplate, MessageTemplateStatus};
 use jiff::{SignedDuration, Timestamp};
 use messaging::id::{SenderName, TenantId};
-use messaging::provider::ProviderAdmin as _;
+use messaging::provider::admin::TemplateAdmin as _;
 
 use super::apply::event;
 use super::dereference::accounts_of;

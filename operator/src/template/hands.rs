@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crds::{MessageTemplate, MessageTemplateStatus};
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
-use messaging::failure::FailureClass;
-use messaging::provider::{ProviderAdmin as _, ProviderError, TemplateRevision};
+use messaging::failure::{self, FailureClass};
+use messaging::provider::ProviderError;
+use messaging::provider::admin::{TemplateAdmin as _, TemplateRevision};
 use serde_json::json;
 
 use super::apply::Hands;
@@ -40,9 +41,7 @@ impl Explain for ChangedMeanwhile {
 impl RealHands<'_> {
     fn account(&self, key: &str) -> Result<&Account, ProviderError> {
         self.accounts.get(key).map(|account| &**account).ok_or_else(|| ProviderError {
-            class: FailureClass::Retry,
-            code: None,
-            message: format!("nobody has credentials for {key} any more"),
+            failure: failure::Failure::new(FailureClass::Retry, format!("no sender has credentials for {key}")),
             http_status: None,
             retry_after: None,
         })

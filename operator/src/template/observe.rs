@@ -7,7 +7,7 @@ use std::time::Duration;
 use crds::{MessageTemplate, MessageTemplateStatus, TemplateLocationStatus};
 use jiff::{SignedDuration, Timestamp};
 use messaging::id::TenantId;
-use messaging::provider::TemplateObservation;
+use messaging::provider::admin::TemplateObservation;
 
 use super::compile::compile;
 use super::dereference::Dereferenced;

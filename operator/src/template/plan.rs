@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crds::{RevisionState, RevisionStatus, TemplateLocationStatus};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use messaging::provider::{TemplateObservation, TemplateRevision};
+use messaging::provider::admin::{TemplateObservation, TemplateRevision};
 use messaging::template::Approval;
 
 use super::validate::Validated;

@@ -54,7 +54,7 @@ fn may_have_been_done(error: &ProviderError) -> bool {
     match error.http_status {
         Some(408 | 500..) => true,
         Some(_) => false,
-        None => error.class != FailureClass::Retry,
+        None => error.failure.class != FailureClass::Retry,
     }
 }
 

@@ -9,7 +9,7 @@ use crds::condition::reason;
 use crds::{Button, Localization, MessageTemplate, MessageTemplateSpec, ReadyWhen, TemplateCategory, Variable};
 use kube::ResourceExt;
 use messaging::finding::Finding;
-use messaging::provider::TemplateRevision;
+use messaging::provider::admin::TemplateRevision;
 use messaging::template::lint::{self, Draft};
 use messaging::template::placeholder::used_keys;
 use messaging::template::{LocalizedContent, TemplateButton};

@@ -18,6 +18,11 @@ impl Redactor {
         Self { secrets: secrets.into_iter().filter(|secret| secret.expose().len() >= SHORTEST_SECRET).collect() }
     }
 
+    /// As this one, and for one more secret.
+    pub(crate) fn and(&self, secret: &Secret) -> Self {
+        Self::new(self.secrets.iter().chain([secret]).cloned())
+    }
+
     /// One line, at most 600 characters.
     pub(crate) fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();

@@ -2,7 +2,8 @@
 //!
 //! Twilio has no event for an approval, so one list call per account is asked again and again.
 
-use messaging::provider::{ProviderError, TemplateObservation, TemplateRevision};
+use messaging::provider::ProviderError;
+use messaging::provider::admin::{TemplateObservation, TemplateRevision};
 use messaging::template::Approval;
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ pub(crate) async fn submit(client: &Client, handle: &str, revision: &TemplateRev
     let path = format!("/v1/Content/{}/ApprovalRequests/whatsapp", Segment(handle));
     let request = json!({ "name": whatsapp_name(&revision.name), "category": revision.category.to_string() });
     match client.post_json(Host::Content, &path, &request).await {
-        Err(error) if error.code.as_deref() != Some(ALREADY_SUBMITTED) => Err(error),
+        Err(error) if error.failure.code.as_deref() != Some(ALREADY_SUBMITTED) => Err(error),
         _ => Ok(()),
     }
 }

@@ -1,16 +1,16 @@
 //! Calls to Twilio's REST API with one account's credentials.
 
 use std::fmt;
-use std::time::Duration;
 
 use messaging::config::TwilioAccount;
-use messaging::failure::{self, FailureClass};
+use messaging::failure::{Failure, FailureClass};
 use messaging::provider::ProviderError;
 use messaging::secret::Secret;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::codes;
 use super::error_body;
 use super::hosts::{Host, Hosts, Segment};
 use super::pages;
@@ -45,6 +45,18 @@ impl Client {
             username: account.username.clone(),
             password: account.password.clone(),
             redactor: Redactor::new(secrets),
+        }
+    }
+
+    /// The same account through another key.
+    pub(crate) fn signed_in_as(&self, username: &str, password: &Secret) -> Self {
+        Self {
+            http: self.http.clone(),
+            hosts: self.hosts.clone(),
+            account_sid: self.account_sid.clone(),
+            username: username.to_owned(),
+            password: password.clone(),
+            redactor: self.redactor.and(password),
         }
     }
 
@@ -145,8 +157,8 @@ impl Client {
             Ok(Answer { status: 200..=299, body: Err(reason), .. }) => Err(self.unreadable(intent, &reason)),
             Ok(answer) => {
                 let mut error = self.refusal(&answer);
-                if error.class == FailureClass::Ambiguous {
-                    error.class = intent.unsettled();
+                if error.failure.class == FailureClass::Ambiguous {
+                    error.failure.class = intent.unsettled();
                 }
                 Err(error)
             }
@@ -156,7 +168,6 @@ impl Client {
     /// What an answer other than success says.
     pub(crate) fn refusal(&self, answer: &Answer) -> ProviderError {
         let body = answer.body.as_deref().map(error_body::parse).unwrap_or_default();
-        let class = failure::twilio::classify(body.code.as_deref(), Some(answer.status));
         let message = match &body.message {
             Some(message) => self.redactor.clean(message),
             None if (300..400).contains(&answer.status) => {
@@ -165,9 +176,7 @@ impl Client {
             None => format!("HTTP {} without an explanation", answer.status),
         };
         ProviderError {
-            class,
-            code: body.code,
-            message,
+            failure: codes::failure(body.code, Some(answer.status), message),
             http_status: Some(answer.status),
             retry_after: answer.retry_after,
         }
@@ -193,13 +202,7 @@ impl Client {
     }
 
     fn error(&self, class: FailureClass, reason: &str) -> ProviderError {
-        ProviderError {
-            class,
-            code: None,
-            message: self.clean(reason),
-            http_status: None,
-            retry_after: None::<Duration>,
-        }
+        ProviderError { failure: Failure::new(class, self.clean(reason)), http_status: None, retry_after: None }
     }
 }
 

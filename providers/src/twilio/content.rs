@@ -3,7 +3,8 @@
 //! A content cannot be changed once it is submitted (Twilio docs, error 92009), so there is no update here: a change is
 //! a new content under a new name.
 
-use messaging::provider::{ProviderError, TemplateRevision};
+use messaging::provider::ProviderError;
+use messaging::provider::admin::TemplateRevision;
 use messaging::template::{LocalizedContent, TemplateButton, TemplateCategory};
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use messaging::content::{InboundContent, MediaItem};
-use messaging::provider::{InboundEntry, InboundMessage, InboundPage, InboundQuery, ProviderError};
+use messaging::provider::{InboundEntry, InboundMessage, InboundPage, InboundQuery, ProviderError, WebhookEvent};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -16,6 +16,7 @@ use super::address::{self, channel_address};
 use super::client::Client;
 use super::hosts::{Host, Segment};
 use super::messages::date;
+use super::webhook::translate::received;
 
 /// Twilio takes up to 1,000; most looks find less than one page of any size.
 const PAGE_SIZE: &str = "200";
@@ -115,8 +116,12 @@ pub(crate) async fn with_files(client: &Client, entry: InboundEntry) -> Result<I
     Ok(InboundEntry { body: canonical(&row), is_incomplete: false, ..entry })
 }
 
-/// An entry as the message that its webhook would have brought, as far as the log knows it.
-pub(crate) fn translate(body: &[u8]) -> Result<InboundMessage, String> {
+/// Reads an entry as the event that its webhook would have brought, as far as the log knows it.
+pub(crate) fn read(body: &[u8]) -> WebhookEvent {
+    received(translate(body), body)
+}
+
+fn translate(body: &[u8]) -> Result<InboundMessage, String> {
     let Entry { sid, from, to, body, num_media, messaging_service_sid, media } =
         serde_json::from_slice(body).map_err(|error| format!("an entry of Twilio's log does not read: {error}"))?;
     let Some(provider_message_id) = sid else { return Err("an entry of Twilio's log has no sid".to_owned()) };
@@ -145,5 +150,4 @@ pub(crate) fn translate(body: &[u8]) -> Result<InboundMessage, String> {
 }
 
 #[cfg(test)]
-#[path = "inbound_log_tests.rs"]
 mod tests;

@@ -8,19 +8,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use messaging::address::Address;
-use messaging::failure::{self, FailureClass};
+use messaging::failure::FailureClass;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{
-    Direction, MessageFilter, OutboundMessage, ProviderError, ProviderFailure, ProviderMessage, RenderedContent,
-    SendOutcome,
+    Direction, MessageFilter, OutboundMessage, ProviderError, ProviderMessage, RenderedContent, SendOutcome,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::address::{self, channel_address};
-use super::callbacks::with_connection_overrides;
 use super::client::Client;
+use super::codes;
 use super::hosts::{Host, Segment};
+use super::webhook::urls::with_connection_overrides;
 use super::words::{logged_status, outbound_status};
 use crate::transport::{Answer, Unanswered};
 
@@ -68,7 +68,7 @@ fn outcome(client: &Client, answer: &Answer) -> SendOutcome {
         (200..=299, Err(reason)) => ambiguous(client, reason),
         (400..=499, _) => {
             let refusal = client.refusal(answer);
-            if refusal.class == FailureClass::Ambiguous {
+            if refusal.failure.class == FailureClass::Ambiguous {
                 SendOutcome::Ambiguous { reason: refusal.to_string() }
             } else {
                 SendOutcome::Refused(refusal)
@@ -86,19 +86,10 @@ fn ambiguous(client: &Client, reason: &str) -> SendOutcome {
 
 /// The fields of a create. `reply_to` has no counterpart: Twilio's API cannot quote the message that is answered.
 fn creation_form(message: &OutboundMessage) -> Vec<(&'static str, String)> {
-    let OutboundMessage {
-        attempt: _,
-        from,
-        messaging_service_sid,
-        to,
-        content,
-        status_callback,
-        validity,
-        reply_to: _,
-    } = message;
+    let OutboundMessage { attempt: _, from, via, to, content, status_callback, validity, reply_to: _ } = message;
     let mut form = vec![("To", channel_address(to.as_str()))];
-    match messaging_service_sid {
-        Some(service) => form.push(("MessagingServiceSid", service.clone())),
+    match via {
+        Some(service) => form.push(("MessagingServiceSid", service.as_str().to_owned())),
         None => form.push(("From", channel_address(from.as_str()))),
     }
     match content {
@@ -186,10 +177,9 @@ fn logged(resource: MessageResource) -> Option<ProviderMessage> {
         _ => None,
     };
     let status = status.as_deref().map_or(MessageStatus::Accepted, |word| logged_status(&word.to_ascii_lowercase()));
-    let failure = (status == MessageStatus::Failed).then(|| ProviderFailure {
-        class: failure::twilio::classify(code.as_deref(), None),
-        message: error_message.unwrap_or_else(|| "Twilio gave no explanation".to_owned()),
-        code,
+    let failure = (status == MessageStatus::Failed).then(|| {
+        let message = error_message.unwrap_or_else(|| codes::NO_EXPLANATION.to_owned());
+        codes::failure(code, None, message)
     });
     Some(ProviderMessage {
         provider_message_id: sid?,
@@ -210,5 +200,4 @@ pub(crate) fn date(text: &str) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-#[path = "messages_tests.rs"]
 mod tests;

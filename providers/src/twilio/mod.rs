@@ -1,69 +1,94 @@
-//! Twilio: the API client ([`Twilio`]), webhook verification ([`signature`]) and translation ([`webhook`]).
+//! Twilio: one account's API ([`Twilio`]), and webhooks ([`TwilioWebhooks`]).
 //!
 //! What is said here about Twilio comes from its OpenAPI documents (2026-04), its documentation pages and its official
 //! SDKs; where those disagree, the code accepts either.
 
 mod address;
 mod approvals;
-mod callbacks;
-mod candidates;
 mod client;
+pub(crate) mod codes;
 mod content;
 pub(crate) mod error_body;
-mod fields;
-mod form;
 pub(crate) mod hosts;
-mod inbound;
-mod inbound_log;
+pub(crate) mod inbound_log;
+mod keys;
 mod messages;
 pub(crate) mod pages;
+mod pools;
 mod senders;
-mod services;
-pub mod signature;
-mod status;
 pub mod webhook;
 mod words;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::address::PhoneNumber;
 use messaging::config::TwilioAccount;
-use messaging::provider::{
-    InboundEntry, InboundPage, InboundQuery, MessageFilter, MessagingProvider, OutboundMessage, ProviderAdmin,
-    ProviderError, ProviderMessage, SendOutcome, SenderObservation, ServiceObservation, TemplateObservation,
-    TemplateRevision, WebhookEvent, WebhookRejected, WebhookRequest, WebhookTargets,
+use messaging::id::{AttemptId, PoolId};
+use messaging::provider::admin::{
+    AccountAdmin, KeyAdmin, KeyObservation, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin,
+    SenderObservation, TemplateAdmin, TemplateObservation, TemplateRevision, WebhookTargets,
 };
+use messaging::provider::webhook::WebhookHome;
+use messaging::provider::{
+    InboundEntry, InboundPage, InboundQuery, MessageFilter, MessageLog, MessagingProvider, OutboundMessage,
+    ProviderError, ProviderLimits, ProviderMessage, SendOutcome, WebhookEvent,
+};
+use messaging::rate::Rate;
+use url::Url;
 
-pub use callbacks::with_connection_overrides;
 use client::Client;
-use signature::{Algorithm, SigningKey};
+pub use webhook::TwilioWebhooks;
+pub use webhook::urls::with_connection_overrides;
+
+/// Twilio's name in URLs, metrics and routes.
+pub(crate) const PROVIDER: &str = "twilio";
+
+/// Characters of a text (error 21617).
+const LONGEST_TEXT: usize = 1600;
+/// All senders of an account together: 2,000 messages a second (error 63017 beyond that), 200 of them at once.
+const ACCOUNT_RATE: (u32, u32) = (2000, 200);
+/// One message in 6 seconds to one recipient, 45 at once (Meta error 131056, which Twilio reports as 63018).
+const PAIR_RATE: (Duration, u32) = (Duration::from_secs(6), 45);
 
 /// One Twilio account.
 #[derive(Debug)]
 pub struct Twilio {
     client: Client,
-    webhook_keys: Vec<SigningKey>,
 }
 
 impl Twilio {
     /// Makes no call, so wrong credentials show only later. `http` comes from [`crate::http_client`].
     pub fn new(account: &TwilioAccount, http: &reqwest::Client) -> Self {
-        Self {
-            client: Client::new(account, http),
-            webhook_keys: account
-                .webhook_keys
-                .iter()
-                .map(|key| SigningKey::new(Algorithm::HmacSha1, key.expose().as_bytes()))
-                .collect(),
-        }
+        Self { client: Client::new(account, http) }
     }
 }
 
 #[async_trait]
 impl MessagingProvider for Twilio {
+    fn limits(&self) -> ProviderLimits {
+        ProviderLimits {
+            text: LONGEST_TEXT,
+            account: Rate::per_second(ACCOUNT_RATE.0, ACCOUNT_RATE.1),
+            pair: Rate::every(PAIR_RATE.0, PAIR_RATE.1),
+        }
+    }
+
+    fn status_callback(&self, home: &WebhookHome<'_>, attempt: AttemptId) -> Option<Url> {
+        Some(webhook::urls::status_callback(home, attempt))
+    }
+
     async fn send(&self, message: &OutboundMessage) -> SendOutcome {
         messages::create(&self.client, message).await
     }
 
+    fn message_log(&self) -> Option<&dyn MessageLog> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl MessageLog for Twilio {
     async fn lookup(&self, provider_message_id: &str) -> Result<Option<ProviderMessage>, ProviderError> {
         messages::fetch(&self.client, provider_message_id).await
     }
@@ -72,7 +97,7 @@ impl MessagingProvider for Twilio {
         messages::list(&self.client, filter).await
     }
 
-    async fn inbound_log(&self, query: &InboundQuery) -> Result<InboundPage, ProviderError> {
+    async fn inbound(&self, query: &InboundQuery) -> Result<InboundPage, ProviderError> {
         inbound_log::page(&self.client, query).await
     }
 
@@ -80,47 +105,61 @@ impl MessagingProvider for Twilio {
         inbound_log::with_files(&self.client, entry).await
     }
 
-    fn verify(&self, webhook: &WebhookRequest<'_>) -> Result<(), WebhookRejected> {
-        signature::verify(&self.webhook_keys, webhook)
-    }
-
-    fn translate(&self, webhook: &WebhookRequest<'_>) -> Vec<WebhookEvent> {
-        webhook::translate(webhook)
-    }
-
-    fn receive(&self, webhook: &WebhookRequest<'_>) -> Result<Vec<WebhookEvent>, WebhookRejected> {
-        webhook::receive(&self.webhook_keys, webhook)
+    fn read(&self, body: &[u8]) -> WebhookEvent {
+        inbound_log::read(body)
     }
 }
 
 #[async_trait]
-impl ProviderAdmin for Twilio {
+impl AccountAdmin for Twilio {
     async fn check_credentials(&self) -> Result<(), ProviderError> {
         messages::probe(&self.client).await
     }
 
+    fn pools(&self) -> Option<&dyn PoolAdmin> {
+        Some(self)
+    }
+
+    fn keys(&self) -> Option<&dyn KeyAdmin> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl SenderAdmin for Twilio {
     async fn find_sender(&self, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
         senders::find(&self.client, number).await
     }
 
-    async fn find_messaging_service(&self, sid: &str) -> Result<Option<ServiceObservation>, ProviderError> {
-        services::find(&self.client, sid).await
-    }
-
-    fn webhook_targets(&self, inbound: &str, status: &str) -> WebhookTargets {
-        callbacks::targets(inbound, status)
+    fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets {
+        webhook::urls::targets(home)
     }
 
     async fn configure_webhooks(
         &self,
         sender: &SenderObservation,
-        service: Option<&ServiceObservation>,
+        pool: Option<&PoolObservation>,
         targets: &WebhookTargets,
     ) -> Result<(), ProviderError> {
-        match service.filter(|service| service.decides_webhooks_of(sender)) {
-            Some(service) => services::configure_webhooks(&self.client, &service.sid, targets).await,
+        match pool.filter(|pool| pool.decides_webhooks_of(sender)) {
+            Some(pool) => pools::configure_webhooks(&self.client, &pool.id, targets).await,
             None => senders::configure_webhooks(&self.client, &sender.handle, targets).await,
         }
+    }
+}
+
+/// Messaging Services.
+#[async_trait]
+impl PoolAdmin for Twilio {
+    async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
+        pools::find(&self.client, id).await
+    }
+}
+
+#[async_trait]
+impl TemplateAdmin for Twilio {
+    fn review_begins(&self) -> ReviewBegins {
+        ReviewBegins::OnSubmit
     }
 
     async fn list_templates(&self) -> Result<Vec<TemplateObservation>, ProviderError> {
@@ -137,5 +176,24 @@ impl ProviderAdmin for Twilio {
 
     async fn delete_template(&self, handle: &str) -> Result<(), ProviderError> {
         content::delete(&self.client, handle).await
+    }
+}
+
+#[async_trait]
+impl KeyAdmin for Twilio {
+    async fn mint_key(&self, name: &str) -> Result<MintedKey, ProviderError> {
+        keys::mint(&self.client, name).await
+    }
+
+    async fn list_keys(&self) -> Result<Vec<KeyObservation>, ProviderError> {
+        keys::list(&self.client).await
+    }
+
+    async fn verify_key(&self, key: &MintedKey) -> Result<(), ProviderError> {
+        messages::probe(&self.client.signed_in_as(&key.id, &key.secret)).await
+    }
+
+    async fn revoke_key(&self, id: &str) -> Result<(), ProviderError> {
+        keys::revoke(&self.client, id).await
     }
 }

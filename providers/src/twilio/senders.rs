@@ -1,7 +1,8 @@
 //! WhatsApp senders (Senders v2).
 
 use messaging::address::PhoneNumber;
-use messaging::provider::{ProviderError, SenderObservation, WebhookTargets};
+use messaging::provider::ProviderError;
+use messaging::provider::admin::{SenderObservation, WebhookTargets};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -42,7 +42,7 @@ pub(crate) fn text() -> OutboundMessage {
     OutboundMessage {
         attempt: AttemptId::new(jiff::Timestamp::UNIX_EPOCH, &[7; 10]),
         from: "+14155238886".parse().expect("a number"),
-        messaging_service_sid: None,
+        via: None,
         to: "+447700900123".parse().expect("an address"),
         content: RenderedContent::Text { body: "hello".into() },
         status_callback: None,

@@ -1,10 +1,13 @@
 //! What the operator asks of Twilio, on the wire: pages, credentials, webhooks and templates.
 
 use messaging::failure::FailureClass;
-use messaging::provider::{
-    MessageFilter, MessagingProvider as _, ProviderAdmin as _, SenderObservation, ServiceObservation, TemplateRevision,
-    WebhookTargets,
+use messaging::id::PoolId;
+use messaging::provider::admin::{
+    AccountAdmin as _, PoolAdmin as _, PoolObservation, SenderAdmin as _, SenderObservation, TemplateAdmin as _,
+    TemplateRevision, WebhookTargets,
 };
+use messaging::provider::webhook::WebhookHome;
+use messaging::provider::{MessageFilter, MessageLog as _};
 use messaging::template::{LocalizedContent, TemplateCategory};
 use serde_json::{Value, json};
 
@@ -49,7 +52,7 @@ async fn a_list_that_does_not_end_is_an_error_and_not_a_loop() {
     let next = "https://content.twilio.com/v1/ContentAndApprovals?Page=1";
     let peer = Scripted::start(vec![page(&["HX1"], Some(next))]).await;
     let error = twilio_at(&peer.url).list_templates().await.expect_err("endless");
-    assert!(error.message.contains("does not end"), "{error}");
+    assert!(error.failure.message.contains("does not end"), "{error}");
     assert_eq!(peer.requests().len(), 2);
 }
 
@@ -80,7 +83,7 @@ async fn what_the_account_does_not_have_is_none_and_not_an_error() {
     let peer = Scripted::start(vec![missing]).await;
     let twilio = twilio_at(&peer.url);
     assert_eq!(twilio.lookup("SM/../1").await, Ok(None));
-    assert_eq!(twilio.find_messaging_service("MG1").await, Ok(None));
+    assert_eq!(twilio.find_pool(&PoolId::new("MG1")).await, Ok(None));
     assert_eq!(twilio.delete_template("HX1").await, Ok(()));
     assert!(lines(&peer.requests())[0].contains("/Messages/SM%2F%2E%2E%2F1.json "));
 }
@@ -89,13 +92,16 @@ async fn what_the_account_does_not_have_is_none_and_not_an_error() {
 async fn a_failed_read_may_be_repeated_and_a_failed_write_is_unknown() {
     let peer = Scripted::start(vec![Act::Close]).await;
     let twilio = twilio_at(&peer.url);
-    assert_eq!(twilio.list_templates().await.map_err(|error| error.class), Err(FailureClass::Retry));
-    assert_eq!(twilio.create_template(&revision()).await.map_err(|error| error.class), Err(FailureClass::Ambiguous));
+    assert_eq!(twilio.list_templates().await.map_err(|error| error.failure.class), Err(FailureClass::Retry));
+    assert_eq!(
+        twilio.create_template(&revision()).await.map_err(|error| error.failure.class),
+        Err(FailureClass::Ambiguous)
+    );
     let peer = Scripted::start(vec![Act::Say(answer(502, "", ""))]).await;
     let twilio = twilio_at(&peer.url);
-    assert_eq!(twilio.check_credentials().await.map_err(|error| error.class), Err(FailureClass::Retry));
+    assert_eq!(twilio.check_credentials().await.map_err(|error| error.failure.class), Err(FailureClass::Retry));
     assert_eq!(
-        twilio.submit_template("HX1", &revision()).await.map_err(|error| error.class),
+        twilio.submit_template("HX1", &revision()).await.map_err(|error| error.failure.class),
         Err(FailureClass::Ambiguous)
     );
 }
@@ -132,14 +138,15 @@ async fn webhooks_are_set_where_they_count_and_an_absent_one_is_left_alone() {
         offline_reasons: vec![],
         webhooks: WebhookTargets::default(),
     };
-    let service = |senders: &[&str], defers_to_sender| ServiceObservation {
-        sid: "MG1".into(),
-        friendly_name: String::new(),
+    let service = |senders: &[&str], defers_to_sender| PoolObservation {
+        id: PoolId::new("MG1"),
         senders: senders.iter().map(|&sid| sid.to_owned()).collect(),
         defers_to_sender,
         webhooks: WebhookTargets::default(),
     };
-    let targets = twilio.webhook_targets("https://h/in", "https://h/status");
+    let (base, tenant, name) =
+        ("https://h".parse().expect("a URL"), "shop".parse().expect("a tenant"), "support".parse().expect("a sender"));
+    let targets = twilio.webhook_targets(&WebhookHome { public_base_url: &base, tenant: &tenant, sender: &name });
     let only_status = WebhookTargets { inbound: None, ..targets.clone() };
     for (service, targets) in [
         (None, &targets),
@@ -154,11 +161,11 @@ async fn webhooks_are_set_where_they_count_and_an_absent_one_is_left_alone() {
     let (sender, service) = ("POST /v2/Channels/Senders/XE1 HTTP/1.1", "POST /v1/Services/MG1 HTTP/1.1");
     assert_eq!(lines(&requests), [sender, sender, sender, service, service]);
     assert!(requests[0].ends_with(
-        r##"{"webhook":{"callback_url":"https://h/in#rc=5&rp=all","callback_method":"POST","status_callback_url":"https://h/status#rc=5&rp=all","status_callback_method":"POST"}}"##
+        r##"{"webhook":{"callback_url":"https://h/webhooks/shop/support/twilio/inbound#rc=5&rp=all","callback_method":"POST","status_callback_url":"https://h/webhooks/shop/support/twilio/status#rc=5&rp=all","status_callback_method":"POST"}}"##
     ));
     assert!(
         requests[3]
-            .contains("InboundRequestUrl=https%3A%2F%2Fh%2Fin%23rc%3D5%26rp%3Dall&InboundMethod=POST&StatusCallback=")
+            .contains("InboundRequestUrl=https%3A%2F%2Fh%2Fwebhooks%2Fshop%2Fsupport%2Ftwilio%2Finbound%23rc%3D5%26rp%3Dall&InboundMethod=POST&StatusCallback=")
     );
     assert!(!requests[4].contains("Inbound"));
 }

@@ -6,17 +6,22 @@ use std::time::Duration;
 
 use messaging::config::TwilioAccount;
 use messaging::failure::FailureClass;
-use messaging::id::AttemptId;
+use messaging::id::{AttemptId, PoolId};
 use messaging::lifecycle::MessageStatus;
+use messaging::provider::admin::{
+    AccountAdmin as _, KeyAdmin as _, PoolAdmin as _, SenderAdmin as _, TemplateAdmin as _, TemplateRevision,
+    WebhookTargets,
+};
+use messaging::provider::webhook::{WebhookHome, WebhookRejected, WebhookRequest};
 use messaging::provider::{
-    Direction, InboundQuery, MessageFilter, MessagingProvider as _, OutboundMessage, ProviderAdmin as _,
-    RenderedContent, SendOutcome, TemplateRevision, WebhookEvent, WebhookKind, WebhookRejected, WebhookRequest,
+    Direction, InboundQuery, MessageFilter, MessageLog as _, MessagingProvider as _, OutboundMessage, RenderedContent,
+    SendOutcome, WebhookAdapter as _, WebhookEvent,
 };
 use messaging::secret::Secret;
 use messaging::template::Approval;
 use messaging::template::{LocalizedContent, TemplateCategory};
 use providers::HttpSettings;
-use providers::twilio::Twilio;
+use providers::twilio::{Twilio, TwilioWebhooks};
 use sandbox::control::types::{
     ErrorShape, FaultRules, Reply, ReplyMedia, RequestEffect, RequestFault, WebhookFilter, WebhookRecord,
 };
@@ -75,15 +80,18 @@ impl World {
 }
 
 fn adapter(sandbox: &Running, http: &reqwest::Client, password: &str) -> Twilio {
-    let account = TwilioAccount {
+    Twilio::new(&TwilioAccount { password: Secret::new(password), ..account_of(sandbox) }, http)
+}
+
+fn account_of(sandbox: &Running) -> TwilioAccount {
+    TwilioAccount {
         account_sid: EXAMPLE_ACCOUNT_SID.into(),
         username: EXAMPLE_ACCOUNT_SID.into(),
-        password: Secret::new(password),
+        password: Secret::new(EXAMPLE_AUTH_TOKEN),
         webhook_keys: vec![Secret::new("ffffffffffffffffffffffffffffffff"), Secret::new(EXAMPLE_AUTH_TOKEN)],
         messaging_service_sid: None,
         base_url: Some(sandbox.base_url().parse().expect("a URL")),
-    };
-    Twilio::new(&account, http)
+    }
 }
 
 /// Asks again until there is an answer.
@@ -111,16 +119,26 @@ fn accepted(outcome: SendOutcome) -> String {
     }
 }
 
+/// Where the webhooks of a sender belong below a base URL.
+fn targets(twilio: &Twilio, base: &str) -> WebhookTargets {
+    let (base, tenant, sender) =
+        (base.parse().expect("a URL"), "shop".parse().expect("a tenant"), "support".parse().expect("a sender"));
+    twilio.webhook_targets(&WebhookHome { public_base_url: &base, tenant: &tenant, sender: &sender })
+}
+
 /// Verifies and translates what the sandbox sent.
-fn understand(twilio: &Twilio, record: &WebhookRecord, kind: WebhookKind) -> WebhookEvent {
+fn understand(record: &WebhookRecord, route: &str) -> WebhookEvent {
     let headers: BTreeMap<String, String> =
         record.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
     let url = record.url.split('#').next().unwrap_or_default();
-    let request = WebhookRequest { kind, method: &record.method, url, headers: &headers, body: record.body.as_bytes() };
-    assert_eq!(twilio.verify(&request), Ok(()));
+    let request =
+        WebhookRequest { route, method: &record.method, url, headers: &headers, body: record.body.as_bytes() };
+    let endpoint = TwilioWebhooks.endpoint(&[Secret::new(EXAMPLE_AUTH_TOKEN)], &[]);
     let forged = WebhookRequest { body: b"MessageSid=SM1&MessageStatus=read", ..request };
-    assert_eq!(twilio.verify(&forged), Err(WebhookRejected::WrongSignature));
-    twilio.translate(&request).remove(0)
+    assert_eq!(endpoint.receive(&forged), Err(WebhookRejected::WrongSignature));
+    let events = endpoint.receive(&request).expect("signed").parts.remove(0).events;
+    assert_eq!(TwilioWebhooks.translate(route, request.body), events);
+    events.into_iter().next().expect("one event")
 }
 
 #[tokio::test]
@@ -137,7 +155,7 @@ async fn a_message_is_sent_followed_by_its_attempts_callbacks_and_found_in_the_l
     })
     .await;
     assert_eq!(told.url, format!("{callback}#rc=5&rp=all"));
-    match understand(&world.twilio, &told, WebhookKind::Status { attempt: Some(attempt) }) {
+    match understand(&told, &format!("status/{attempt}")) {
         WebhookEvent::Status(update) => {
             assert_eq!((update.provider_message_id.as_str(), update.attempt), (sid.as_str(), Some(attempt)));
             assert_eq!(update.status, MessageStatus::Delivered);
@@ -158,15 +176,15 @@ async fn a_customers_message_is_verified_and_understood() {
     let world = World::new(Seed::example()).await;
     let sender =
         world.twilio.find_sender(&EXAMPLE_SENDER.parse().expect("a number")).await.expect("an answer").expect("it");
-    let service = world.twilio.find_messaging_service(EXAMPLE_SERVICE_SID).await.expect("an answer").expect("it");
-    let targets = world.twilio.webhook_targets(&format!("{NOWHERE}/in"), &format!("{NOWHERE}/status"));
+    let service = world.twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("it");
+    let targets = targets(&world.twilio, NOWHERE);
     world.twilio.configure_webhooks(&sender, Some(&service), &targets).await.expect("configured");
     let sid = world.customer_writes().await;
     let record = eventually("an inbound webhook", async || {
         world.webhooks().await.into_iter().find(|webhook| webhook.message_sid == sid)
     })
     .await;
-    match understand(&world.twilio, &record, WebhookKind::Inbound) {
+    match understand(&record, "inbound") {
         WebhookEvent::Inbound(message) => {
             assert_eq!((message.provider_message_id, message.from.as_str()), (sid, CUSTOMER));
             assert_eq!(message.content.text(), Some("hello"));
@@ -183,8 +201,8 @@ async fn what_a_customer_wrote_is_in_the_log_as_its_webhook_would_have_told_it()
     let since = jiff::Timestamp::UNIX_EPOCH;
     let own = EXAMPLE_SENDER.parse().expect("a number");
     let sender = world.twilio.find_sender(&own).await.expect("an answer").expect("it");
-    let service = world.twilio.find_messaging_service(EXAMPLE_SERVICE_SID).await.expect("an answer").expect("it");
-    let targets = world.twilio.webhook_targets(&format!("{NOWHERE}/in"), &format!("{NOWHERE}/status"));
+    let service = world.twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("it");
+    let targets = targets(&world.twilio, NOWHERE);
     world.twilio.configure_webhooks(&sender, Some(&service), &targets).await.expect("configured");
     let with_file = Reply {
         body: "look".into(),
@@ -197,7 +215,7 @@ async fn what_a_customer_wrote_is_in_the_log_as_its_webhook_would_have_told_it()
     let words = world.customer_writes().await;
 
     let query = InboundQuery { to: EXAMPLE_SENDER.parse().expect("an address"), since, page: None };
-    let page = world.twilio.inbound_log(&query).await.expect("the log");
+    let page = world.twilio.inbound(&query).await.expect("the log");
     assert_eq!(page.next, None);
     let sids: Vec<&str> = page.entries.iter().map(|entry| entry.provider_message_id.as_str()).collect();
     assert_eq!(sids, [words.as_str(), picture.as_str()], "newest first");
@@ -208,15 +226,8 @@ async fn what_a_customer_wrote_is_in_the_log_as_its_webhook_would_have_told_it()
             world.webhooks().await.into_iter().find(|webhook| webhook.message_sid == entry.provider_message_id)
         })
         .await;
-        let by_webhook = understand(&world.twilio, &told, WebhookKind::Inbound);
-        let request = WebhookRequest {
-            kind: WebhookKind::Inbound,
-            method: "GET",
-            url: &entry.url,
-            headers: &BTreeMap::new(),
-            body: entry.body.as_bytes(),
-        };
-        let by_log = world.twilio.translate(&request).remove(0);
+        let by_webhook = understand(&told, "inbound");
+        let by_log = world.twilio.read(entry.body.as_bytes());
         assert_eq!(by_log.dedupe_key(), by_webhook.dedupe_key());
         match (by_log, by_webhook) {
             (WebhookEvent::Inbound(log), WebhookEvent::Inbound(webhook)) => {
@@ -226,7 +237,7 @@ async fn what_a_customer_wrote_is_in_the_log_as_its_webhook_would_have_told_it()
         }
     }
     let later = InboundQuery { since: "2999-01-01T00:00:00Z".parse().expect("a time"), ..query };
-    assert_eq!(world.twilio.inbound_log(&later).await.expect("the log").entries, []);
+    assert_eq!(world.twilio.inbound(&later).await.expect("the log").entries, []);
     world.sandbox.shutdown().await;
 }
 
@@ -238,10 +249,10 @@ async fn every_page_of_what_customers_wrote_is_read_from_its_predecessor() {
     }
     let to = EXAMPLE_SENDER.parse().expect("an address");
     let mut query = InboundQuery { to, since: jiff::Timestamp::UNIX_EPOCH, page: None };
-    let first = world.twilio.inbound_log(&query).await.expect("a page");
+    let first = world.twilio.inbound(&query).await.expect("a page");
     query.page = first.next;
     assert!(query.page.is_some(), "there is more than one page");
-    let second = world.twilio.inbound_log(&query).await.expect("a page");
+    let second = world.twilio.inbound(&query).await.expect("a page");
     assert_eq!((first.entries.len(), second.entries.len(), second.next), (200, 1, None));
     world.sandbox.shutdown().await;
 }
@@ -337,14 +348,14 @@ async fn configured_webhooks_are_observed_as_they_were_meant() {
     let twilio = &world.twilio;
     let number = EXAMPLE_SENDER.parse().expect("a number");
     let sender = twilio.find_sender(&number).await.expect("an answer").expect("the sender");
-    let service = twilio.find_messaging_service(EXAMPLE_SERVICE_SID).await.expect("an answer").expect("the service");
+    let service = twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("the service");
     assert_eq!(service.senders, [sender.handle.as_str()]);
     assert!(service.decides_webhooks_of(&sender));
 
-    let targets = twilio.webhook_targets("https://hooks.example.com/in", "https://hooks.example.com/status");
+    let targets = targets(&twilio, "https://hooks.example.com");
     assert!(!service.webhooks.same_as(&targets) && !sender.webhooks.same_as(&targets));
     twilio.configure_webhooks(&sender, Some(&service), &targets).await.expect("configured");
-    let service = twilio.find_messaging_service(EXAMPLE_SERVICE_SID).await.expect("an answer").expect("the service");
+    let service = twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("the service");
     assert!(service.webhooks.same_as(&targets), "{service:?}");
 
     twilio.configure_webhooks(&sender, None, &targets).await.expect("configured");
@@ -354,7 +365,7 @@ async fn configured_webhooks_are_observed_as_they_were_meant() {
         sender.webhooks.same_as(&targets).then_some(())
     })
     .await;
-    assert_eq!(twilio.find_messaging_service(&format!("MG{}", "0".repeat(32))).await, Ok(None));
+    assert_eq!(twilio.find_pool(&PoolId::new(format!("MG{}", "0".repeat(32)))).await, Ok(None));
     world.sandbox.shutdown().await;
 }
 
@@ -382,7 +393,7 @@ async fn a_rate_limit_is_refused_with_its_pause_and_nothing_is_sent() {
     let world = World::failing(limit).await;
     match world.twilio.send(&text()).await {
         SendOutcome::Refused(error) => {
-            assert_eq!((error.class, error.retry_after), (FailureClass::Retry, Some(Duration::from_secs(2))));
+            assert_eq!((error.failure.class, error.retry_after), (FailureClass::Retry, Some(Duration::from_secs(2))));
         }
         other => panic!("{other:?}"),
     }
@@ -404,10 +415,14 @@ async fn every_shape_of_error_is_understood() {
         let world = World::failing(refusal).await;
         match world.twilio.send(&text()).await {
             SendOutcome::Refused(error) => {
-                assert_eq!(error.code.as_deref(), code, "{shape:?}");
+                assert_eq!(error.failure.code.as_deref(), code, "{shape:?}");
                 let class = if code.is_some() { FailureClass::Sender } else { FailureClass::Request };
-                assert_eq!(error.class, class, "{shape:?}");
-                assert_eq!(error.message.contains("no channel with this From address"), code.is_some(), "{error}");
+                assert_eq!(error.failure.class, class, "{shape:?}");
+                assert_eq!(
+                    error.failure.message.contains("no channel with this From address"),
+                    code.is_some(),
+                    "{error}"
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -424,5 +439,27 @@ async fn wrong_credentials_are_told_apart_from_trouble() {
     assert!(error.is_unauthorized(), "{error}");
     world.sandbox.shutdown().await;
     let gone = world.twilio.check_credentials().await.expect_err("nobody there");
-    assert!(!gone.is_unauthorized() && gone.class == FailureClass::Retry, "{gone}");
+    assert!(!gone.is_unauthorized() && gone.failure.class == FailureClass::Retry, "{gone}");
+}
+
+#[tokio::test]
+async fn a_key_is_minted_found_used_and_revoked_and_a_standard_key_cannot_do_that() {
+    let world = World::new(Seed::example()).await;
+    let key = world.twilio.mint_key("shop-rotation-1").await.expect("a key");
+    assert_eq!(world.twilio.verify_key(&key).await, Ok(()));
+    let listed = world.twilio.list_keys().await.expect("the keys");
+    assert!(listed.iter().any(|listed| (listed.id.as_str(), listed.name.as_str()) == (&key.id, "shop-rotation-1")));
+
+    let account =
+        TwilioAccount { username: key.id.clone(), password: key.secret.clone(), ..account_of(&world.sandbox) };
+    let with_key = Twilio::new(&account, &world.http);
+    let refused = with_key.mint_key("another").await.expect_err("a standard key manages no keys");
+    assert_eq!((refused.http_status, refused.failure.code.as_deref()), (Some(401), Some("20003")));
+
+    for _ in 0..2 {
+        assert_eq!(world.twilio.revoke_key(&key.id).await, Ok(()));
+    }
+    let revoked = world.twilio.verify_key(&key).await.expect_err("revoked");
+    assert!(revoked.is_unauthorized(), "{revoked}");
+    world.sandbox.shutdown().await;
 }

@@ -128,8 +128,8 @@ async fn a_429_is_refused_safe_to_retry_and_says_when() {
     let body = json!({"code": 20429, "message": "Too Many Requests", "status": 429}).to_string();
     let (outcome, _) = after(Act::Say(answer(429, "retry-after: 3\r\n", &body))).await;
     let SendOutcome::Refused(error) = outcome else { panic!("{outcome:?}") };
-    assert_eq!((error.class, error.retry_after), (FailureClass::Retry, Some(Duration::from_secs(3))));
-    assert_eq!((error.http_status, error.code.as_deref()), (Some(429), Some("20429")));
+    assert_eq!((error.failure.class, error.retry_after), (FailureClass::Retry, Some(Duration::from_secs(3))));
+    assert_eq!((error.http_status, error.failure.code.as_deref()), (Some(429), Some("20429")));
 }
 
 #[tokio::test]
@@ -143,11 +143,18 @@ async fn a_refusal_has_its_class_whatever_the_shape_of_the_error() {
     for body in [classic, problem, first] {
         let (outcome, _) = after(Act::Say(json_answer(400, &body))).await;
         let SendOutcome::Refused(error) = outcome else { panic!("{outcome:?}") };
-        assert_eq!((error.class, error.code.as_deref()), (FailureClass::Suppress, Some("21211")), "{body}");
+        assert_eq!(
+            (error.failure.class, error.failure.code.as_deref()),
+            (FailureClass::Suppress, Some("21211")),
+            "{body}"
+        );
     }
     let (outcome, _) = after(Act::Say(answer(401, "content-type: text/html\r\n", "<html>no</html>"))).await;
     let SendOutcome::Refused(error) = outcome else { panic!("{outcome:?}") };
-    assert_eq!((error.class, error.to_string().as_str()), (FailureClass::Sender, "HTTP 401 without an explanation"));
+    assert_eq!(
+        (error.failure.class, error.to_string().as_str()),
+        (FailureClass::Sender, "HTTP 401 without an explanation")
+    );
     assert!(error.is_unauthorized());
 }
 

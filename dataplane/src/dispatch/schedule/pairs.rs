@@ -17,7 +17,6 @@ use crate::store::message::Priority;
 /// Pairs that are remembered at most, in some 5 MB. A pair is forgotten when its bucket is empty: 6 seconds after a
 /// single message.
 const CAPACITY: usize = 64 * 1024;
-const RATE: Rate = Rate::PAIR;
 
 /// The buckets of all pairs that wrote lately.
 #[derive(Debug)]
@@ -62,6 +61,7 @@ impl Pairs {
         sender: &SenderKey,
         to: &Address,
         priority: Priority,
+        rate: Rate,
         now: Timestamp,
     ) -> Result<(), Timestamp> {
         let key = self.hasher.hash_one((sender, to));
@@ -69,13 +69,13 @@ impl Pairs {
             self.make_room(now);
         }
         let pair = self.pairs.entry(key).or_default();
-        let taken = RATE.take(pair.bucket, 1, now);
+        let taken = rate.take(pair.bucket, 1, now);
         let Some(retry_at) = taken.retry_at else {
             pair.bucket = Some(taken.bucket);
             return Ok(());
         };
         let rank = priority as usize;
-        let after_others = pair.told[..=rank].iter().flatten().max().map(|told| after(*told, RATE.interval()));
+        let after_others = pair.told[..=rank].iter().flatten().max().map(|told| after(*told, rate.interval()));
         let again_at = after_others.map_or(retry_at, |then| then.max(retry_at));
         pair.told[rank] = Some(again_at);
         Err(again_at)
@@ -108,9 +108,15 @@ impl Pair {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use messaging::id::{SenderName, TenantId};
 
     use super::*;
+
+    fn rate() -> Rate {
+        Rate::every(Duration::from_secs(6), 45)
+    }
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_790_000_000 + seconds).unwrap()
@@ -128,7 +134,7 @@ mod tests {
 
     fn used_up(pairs: &mut Pairs) {
         for _ in 0..45 {
-            assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, at(0)), Ok(()));
+            assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(0)), Ok(()));
         }
     }
 
@@ -136,10 +142,10 @@ mod tests {
     fn a_recipient_gets_a_burst_and_then_one_message_in_six_seconds_and_nobody_else_waits_for_that() {
         let mut pairs = Pairs::default();
         used_up(&mut pairs);
-        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, at(0)), Err(at(6)));
-        assert_eq!(pairs.take(&sender("a"), &recipient(1), NEWS, at(0)), Ok(()));
-        assert_eq!(pairs.take(&sender("b"), &recipient(0), NEWS, at(0)), Ok(()));
-        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, at(6)), Ok(()));
+        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(0)), Err(at(6)));
+        assert_eq!(pairs.take(&sender("a"), &recipient(1), NEWS, rate(), at(0)), Ok(()));
+        assert_eq!(pairs.take(&sender("b"), &recipient(0), NEWS, rate(), at(0)), Ok(()));
+        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(6)), Ok(()));
     }
 
     #[test]
@@ -147,10 +153,10 @@ mod tests {
         let mut pairs = Pairs::default();
         used_up(&mut pairs);
         let told: Vec<_> =
-            (0..100).map(|_| pairs.take(&sender("a"), &recipient(0), NEWS, at(0)).unwrap_err()).collect();
+            (0..100).map(|_| pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(0)).unwrap_err()).collect();
         assert_eq!(told, (1..=100).map(|n| at(n * 6)).collect::<Vec<_>>());
         for then in told {
-            assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, then), Ok(()));
+            assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, rate(), then), Ok(()));
         }
     }
 
@@ -159,12 +165,17 @@ mod tests {
         let mut pairs = Pairs::default();
         used_up(&mut pairs);
         for _ in 0..50 {
-            pairs.take(&sender("a"), &recipient(0), NEWS, at(0)).unwrap_err();
+            pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(0)).unwrap_err();
         }
-        let password = |pairs: &mut Pairs| pairs.take(&sender("a"), &recipient(0), Priority::Authentication, at(0));
+        let password =
+            |pairs: &mut Pairs| pairs.take(&sender("a"), &recipient(0), Priority::Authentication, rate(), at(0));
         assert_eq!(password(&mut pairs), Err(at(6)));
         assert_eq!(password(&mut pairs), Err(at(12)));
-        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, at(0)), Err(at(51 * 6)), "after all before it");
+        assert_eq!(
+            pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(0)),
+            Err(at(51 * 6)),
+            "after all before it"
+        );
     }
 
     #[test]
@@ -172,10 +183,10 @@ mod tests {
         let mut pairs = Pairs::new(1000);
         used_up(&mut pairs);
         for n in 1..20_000 {
-            assert_eq!(pairs.take(&sender("a"), &recipient(n), NEWS, at(0)), Ok(()));
+            assert_eq!(pairs.take(&sender("a"), &recipient(n), NEWS, rate(), at(0)), Ok(()));
             assert!(pairs.pairs.len() <= 1000);
         }
-        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, at(0)), Err(at(6)));
+        assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(0)), Err(at(6)));
     }
 
     #[test]
@@ -184,7 +195,7 @@ mod tests {
         for second in 0..2000 {
             for n in 0..20 {
                 let to = recipient(usize::try_from(second).unwrap() * 20 + n);
-                assert_eq!(pairs.take(&sender("a"), &to, NEWS, at(second)), Ok(()));
+                assert_eq!(pairs.take(&sender("a"), &to, NEWS, rate(), at(second)), Ok(()));
             }
         }
         assert!(pairs.pairs.len() <= 1024, "{}", pairs.pairs.len());

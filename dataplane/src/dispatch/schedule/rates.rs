@@ -6,18 +6,19 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use messaging::config::SenderConfig;
-use messaging::id::{SenderName, TenantId};
+use messaging::id::TenantId;
 use messaging::rate::{Bucket, Rate};
 
+use crate::config::Sender;
 use crate::store::queue::RateOf;
 
 /// Every rate that the sender's messages count against.
-pub(in crate::dispatch) fn all(tenant: &TenantId, sender: &SenderName, config: &SenderConfig) -> [RateOf; 2] {
+pub(in crate::dispatch) fn all(tenant: &TenantId, sender: &Sender<'_>) -> [RateOf; 2] {
+    let Sender { name, config, provider } = sender;
     let of = |bucket, rate| RateOf { tenant: tenant.clone(), bucket, rate };
     [
-        of(format!("account/{}", config.provider.account_key()), Rate::of_account(&config.provider)),
-        of(format!("sender/{sender}"), Rate::from(&config.limits)),
+        of(format!("account/{}", config.provider.account_key()), provider.limits().account),
+        of(format!("sender/{name}"), Rate::from(&config.limits)),
     ]
 }
 

@@ -47,7 +47,7 @@ pub(super) struct LogEntries<'a> {
     /// Rows of [`schema::EVENTS`].
     pub(super) events: Vec<[Lent<'a>; 8]>,
     /// Rows of [`schema::WEBHOOKS`], and 1 where the webhook is kept though none of its events is new, else 0.
-    pub(super) webhooks: Vec<[Lent<'a>; 8]>,
+    pub(super) webhooks: Vec<[Lent<'a>; 9]>,
 }
 
 /// A connection that writes. Between `begin` and `commit` everything is one transaction.

@@ -46,6 +46,10 @@ const fn first(n: usize) -> &'static [usize] {
 tables! {
     WEBHOOKS = "webhooks" (0, 0) [
         tenant: Text, received_at: Int, id: Text, sender: Text, url: Text, headers: Text, body: Blob,
+        route: Text,
+    ];
+    UNADDRESSED = "unaddressed_webhooks" (1, 0) [
+        id: Text, received_at: Int, endpoint: Text, route: Text, url: Text, headers: Text, body: Blob,
     ];
     EVENTS, EVENT = "webhook_events" (3, 2) [
         tenant: Text, sender: Text, dedupe_key: Text, received_at: Int, webhook: Text, position: Int,

@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::job::{Answer, Job, Pending, PendingWebhook, Statements};
+use super::job::{Answer, Job, Pending, PendingRequest, Statements};
 use super::rows::Rows;
 use super::waiting::{Place, Waiting};
 use crate::store::database::Connection;
 use crate::store::operations::Operation;
 use crate::store::signals::Bells;
-use crate::store::statements::record;
-use crate::store::webhook::{RecordWebhook, Recorded};
+use crate::store::statements::{keep_unaddressed, record};
+use crate::store::webhook::{RecordRequest, RecordWebhook, Recorded};
 use crate::store::{Signals, StoreError};
 
 /// No write looks at rows that depend on rows that depend on rows more often than this.
@@ -36,9 +36,9 @@ impl Submit {
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    pub(in crate::store) async fn webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
+    pub(in crate::store) async fn webhook(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError> {
         let (answer, outcome) = Answer::new();
-        self.0.push(Job::Webhook(Box::new(PendingWebhook { webhook, answer })))?;
+        self.0.push(Job::Webhook(Box::new(PendingRequest { request, answer })))?;
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -111,7 +111,9 @@ impl Committer {
 
     async fn commit(&mut self, group: &mut [Job]) -> Result<Bells, StoreError> {
         let mut rows = Rows::default();
-        let only_webhooks = group.iter().all(|job| matches!(job, Job::Webhook(_)));
+        // What is one statement needs no transaction; parts without an addressee are another statement.
+        let only_webhooks =
+            group.iter().all(|job| matches!(job, Job::Webhook(pending) if pending.request.unaddressed.is_empty()));
         if only_webhooks && self.connection.logs_alone() {
             self.record(group, &mut rows.bells).await?;
             return Ok(rows.bells);
@@ -134,17 +136,22 @@ impl Committer {
     }
 
     async fn record(&mut self, group: &mut [Job], bells: &mut Bells) -> Result<(), StoreError> {
-        let pending: Vec<&mut Box<PendingWebhook>> = group
+        let pending: Vec<&mut Box<PendingRequest>> = group
             .iter_mut()
             .filter_map(|job| if let Job::Webhook(pending) = job { Some(pending) } else { None })
             .collect();
         if pending.is_empty() {
             return Ok(());
         }
-        let webhooks: Vec<&RecordWebhook> = pending.iter().map(|pending| &pending.webhook).collect();
-        let recorded = record(self.connection.as_mut(), &webhooks, bells).await?;
-        for (pending, recorded) in pending.into_iter().zip(recorded) {
-            pending.decide(recorded);
+        let webhooks: Vec<&RecordWebhook> = pending.iter().flat_map(|pending| &pending.request.webhooks).collect();
+        let mut recorded = record(self.connection.as_mut(), &webhooks, bells).await?.into_iter();
+        let unaddressed: Vec<_> = pending.iter().flat_map(|pending| &pending.request.unaddressed).collect();
+        if !unaddressed.is_empty() {
+            keep_unaddressed(self.connection.as_mut(), &unaddressed).await?;
+        }
+        for pending in pending {
+            let own = recorded.by_ref().take(pending.request.webhooks.len()).collect();
+            pending.decide(own);
         }
         Ok(())
     }

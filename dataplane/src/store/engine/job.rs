@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::store::database::Connection;
 use crate::store::operations::Operation;
 use crate::store::signals::Bells;
-use crate::store::webhook::{RecordWebhook, Recorded};
+use crate::store::webhook::{RecordRequest, Recorded};
 
 pub(in crate::store) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -53,10 +53,10 @@ impl<T> Answer<T> {
     }
 }
 
-/// A webhook to record: told apart, because all of a group are written at once.
-pub(in crate::store) struct PendingWebhook {
-    pub(in crate::store) webhook: RecordWebhook,
-    pub(in crate::store) answer: Answer<Recorded>,
+/// A webhook request to record. It has a kind of its own, because all of a group are written at once.
+pub(in crate::store) struct PendingRequest {
+    pub(in crate::store) request: RecordRequest,
+    pub(in crate::store) answer: Answer<Vec<Recorded>>,
 }
 
 pub(in crate::store) struct Pending<W, T> {
@@ -126,7 +126,7 @@ impl<S: Statements> PendingStatements for Pending<S, S::Answer> {
 
 /// Anything that waits.
 pub(in crate::store) enum Job {
-    Webhook(Box<PendingWebhook>),
+    Webhook(Box<PendingRequest>),
     Statements(Box<dyn PendingStatements>),
     Operation(Box<dyn PendingOperation>),
 }
@@ -150,8 +150,8 @@ impl Job {
     }
 }
 
-impl PendingWebhook {
-    pub(super) fn decide(&mut self, recorded: Recorded) {
+impl PendingRequest {
+    pub(super) fn decide(&mut self, recorded: Vec<Recorded>) {
         self.answer.outcome = Some(Ok(recorded));
     }
 }

@@ -157,29 +157,17 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
-    use jiff::Timestamp;
     use tokio::sync::oneshot::error::TryRecvError;
 
-    use super::super::job::{Answer, PendingWebhook};
+    use super::super::job::{Answer, PendingRequest};
     use super::*;
-    use crate::store::webhook::{RecordWebhook, Recorded};
+    use crate::store::webhook::{RecordRequest, Recorded};
 
-    type Outcome = tokio::sync::oneshot::Receiver<Result<Recorded, StoreError>>;
+    type Outcome = tokio::sync::oneshot::Receiver<Result<Vec<Recorded>, StoreError>>;
 
     fn job() -> (Job, Outcome) {
-        let webhook = RecordWebhook {
-            tenant: "shop".parse().unwrap(),
-            sender: "support".parse().unwrap(),
-            id: String::new(),
-            received_at: Timestamp::UNIX_EPOCH,
-            url: String::new(),
-            headers: String::new(),
-            body: bytes::Bytes::new(),
-            dedupe_keys: Vec::new(),
-            left_to_others_at: Timestamp::UNIX_EPOCH,
-        };
         let (answer, outcome) = Answer::new();
-        (Job::Webhook(Box::new(PendingWebhook { webhook, answer })), outcome)
+        (Job::Webhook(Box::new(PendingRequest { request: RecordRequest::default(), answer })), outcome)
     }
 
     fn push(waiting: &Waiting, count: usize) -> Vec<Outcome> {

@@ -95,7 +95,7 @@ pub(super) fn look(
 }
 
 pub(super) fn contact_key(row: &MessageRow) -> (TenantId, SenderName, messaging::address::Address) {
-    (row.message.tenant.clone(), row.message.sender.clone(), row.message.to.clone())
+    (row.message.tenant.clone(), row.message.sender().clone(), row.message.to.clone())
 }
 
 impl Known {
@@ -151,7 +151,7 @@ impl Known {
         };
         rows.tell(&message.tenant, message.id, self.row.steps, step);
         if event::is_published(message.status) {
-            publish(rows, &message.sender, &event::status(message, evidence.at), sinks)?;
+            publish(rows, message.sender(), &event::status(message, evidence.at), sinks)?;
         }
         if message.status.is_terminal() {
             rows.queue.remove(&key);
@@ -183,7 +183,7 @@ impl Known {
             let failure = parked.update.failure.as_ref();
             adopted
                 .failures
-                .extend(failure.map(|failure| AdoptedFailure { class: failure.class, told_at: parked.received_at }));
+                .extend(failure.map(|failure| AdoptedFailure { scope: failure.scope(), told_at: parked.received_at }));
             adopted.reached.extend(self.advance(
                 rows,
                 &Evidence::reported(&parked.update, parked.received_at),

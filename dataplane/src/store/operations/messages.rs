@@ -16,8 +16,7 @@ pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<
     let message = Message {
         id: new.id,
         tenant: new.tenant.clone(),
-        sender: new.sender.clone(),
-        messaging_service_sid: new.messaging_service_sid.clone(),
+        route: new.route.clone(),
         to: new.to.clone(),
         content: Some(new.content.clone()),
         purpose: new.purpose,
@@ -42,7 +41,7 @@ pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<
     let step = Step { at: new.created_at, status: MessageStatus::Queued, attempt: None, reason: None };
     rows.tell(&new.tenant, new.id, 1, step);
     let queued = Queued {
-        sender: new.sender.clone(),
+        sender: new.sender().clone(),
         priority: new.priority,
         expires_at: new.expires_at,
         due_at,
@@ -51,7 +50,7 @@ pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<
         owner: None,
     };
     rows.queue.put(key, queued);
-    rows.open_lane(&new.tenant, &new.sender, new.priority);
+    rows.open_lane(&new.tenant, new.sender(), new.priority);
     rows.bells.queue = true;
     message
 }

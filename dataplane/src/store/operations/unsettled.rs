@@ -101,7 +101,7 @@ impl Settle {
         let key = (message.tenant.clone(), message.id);
         rows.unsettled.remove(&key);
         let queued = Queued {
-            sender: message.sender.clone(),
+            sender: message.sender().clone(),
             priority: message.priority,
             expires_at: message.expires_at,
             due_at: at,
@@ -112,7 +112,7 @@ impl Settle {
         // A fence that no earlier holder had.
         let fence = rows.queue.get(&key)?.map_or(i64::from(message.attempts) << 32, |place| place.fence + 1);
         rows.queue.put(key, Queued { fence, ..queued });
-        rows.open_lane(&message.tenant, &message.sender, message.priority);
+        rows.open_lane(&message.tenant, message.sender(), message.priority);
         rows.bells.queue = true;
         Ok(None)
     }

@@ -120,7 +120,7 @@ impl ClaimDue {
 
     fn claim(&self, place: Place, message: Message, contacts: &Contacts, open: &Open) -> Result<Claim, StoreError> {
         let content = message.content.clone().ok_or_else(|| corrupt("a queued message", "it has no content"))?;
-        let key = (message.tenant.clone(), message.sender.clone(), message.to.clone());
+        let key = (message.tenant.clone(), message.sender().clone(), message.to.clone());
         let is_open = |attempt: &AttemptId| {
             open.get(&(message.tenant.clone(), *attempt)).is_some_and(|attempt| attempt.finished_at.is_none())
         };
@@ -143,7 +143,7 @@ async fn surroundings(
 ) -> Result<(Contacts, Open), StoreError> {
     let (mut contacts, mut attempts) = (Vec::new(), Vec::new());
     for message in messages {
-        contacts.push(values![message.tenant.as_str(), message.sender.as_str(), message.to.as_str()]);
+        contacts.push(values![message.tenant.as_str(), message.sender().as_str(), message.to.as_str()]);
         attempts.extend(message.attempt.map(|attempt| values![message.tenant.as_str(), attempt.to_string()]));
     }
     contacts.sort_unstable();

@@ -20,7 +20,7 @@ const CLAIM: &str = "UPDATE webhook_events SET available_at = $4
      RETURNING tenant, sender, dedupe_key, received_at, webhook, position, tries";
 
 /// Tenant, when it was received, webhook.
-const READ: &str = "SELECT url, headers, body FROM webhooks WHERE tenant = $1 AND received_at = $2 AND id = $3";
+const READ: &str = "SELECT url, headers, body, route FROM webhooks WHERE tenant = $1 AND received_at = $2 AND id = $3";
 
 impl Statements for OfTenants<ClaimUnapplied> {
     type Answer = Vec<WaitingEvent>;
@@ -78,5 +78,6 @@ fn stored(event: &WaitingEvent, row: &Row) -> Result<StoredWebhook, StoreError> 
         url: row.text(0)?.to_owned(),
         headers: row.text(1)?.to_owned(),
         body: row.blob(2)?,
+        route: parse("a webhook's route", row.text(3)?)?,
     })
 }

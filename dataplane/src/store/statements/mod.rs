@@ -10,9 +10,11 @@ mod of_tenants;
 pub(super) mod partitions;
 mod rates;
 mod record;
+mod unaddressed;
 
 pub(super) use of_tenants::OfTenants;
 pub(super) use record::{RecordReplayed, record};
+pub(super) use unaddressed::{ForgetUnaddressed, KEPT_FOR as UNADDRESSED_KEPT_FOR, keep_unaddressed};
 
 /// Only to find out whether writing works.
 pub(super) struct Nothing;

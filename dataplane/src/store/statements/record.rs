@@ -96,7 +96,7 @@ fn event_key<'k>(webhook: &'k RecordWebhook, dedupe_key: &'k str) -> EventKey<'k
     (webhook.tenant.as_str(), webhook.sender.as_str(), dedupe_key)
 }
 
-fn webhook_row(w: &RecordWebhook) -> [Lent<'_>; 8] {
+fn webhook_row(w: &RecordWebhook) -> [Lent<'_>; 9] {
     [
         Lent::Text(w.tenant.as_str()),
         Lent::Int(micros(w.received_at)),
@@ -105,6 +105,7 @@ fn webhook_row(w: &RecordWebhook) -> [Lent<'_>; 8] {
         Lent::Text(&w.url),
         Lent::Text(&w.headers),
         Lent::Blob(&w.body),
+        Lent::Text(w.route.as_str()),
         Lent::Int(i64::from(w.dedupe_keys.is_empty())),
     ]
 }

@@ -272,7 +272,8 @@ async fn before_the_configs_are_known_everybody_is_asked_to_come_back() {
     let client = providers::http_client(HttpSettings::default()).unwrap();
     let connect = move |account: &ProviderAccount| providers::connect(account, &client);
     let store = Arc::clone(&listeners.database.store);
-    let (Shared { configs, clock, metrics, .. }, _) = shared(Arc::clone(&store) as _, Arc::new(connect));
+    let (Shared { configs, clock, metrics, .. }, _) =
+        shared(Arc::clone(&store) as _, Arc::new(connect), providers::webhook_adapters().into());
     let context = Arc::new(WebhookContext { fresh: None, store, configs, clock, metrics });
     let hook = Request::post("/webhooks/shop/support/twilio/inbound").body(Body::empty()).unwrap();
     let answer = Answer::of(dataplane::webhooks::router(context).oneshot(hook).await.unwrap()).await;

@@ -8,10 +8,11 @@ use dataplane::dispatch::Dispatcher;
 use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::store::message::OnUnconfirmed;
 use messaging::clock::Clock;
-use messaging::failure::FailureClass;
+use messaging::contact::SuppressionReason;
+use messaging::failure::{Failure, FailureClass};
 use messaging::id::MessageId;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{Direction, ProviderFailure, ProviderMessage, SendOutcome};
+use messaging::provider::{Direction, ProviderMessage, SendOutcome};
 
 use super::{failure, says, seconds};
 use crate::fake::FakeProvider;
@@ -295,10 +296,9 @@ async fn a_failure_that_only_the_providers_log_tells_suppresses_its_recipient() 
     let provider = world.provider("shop");
     let mut dispatcher = world.dispatcher();
     let (first, provider_id) = world.hand_over(&mut dispatcher).await;
-    let failure = ProviderFailure {
-        code: Some("21610".into()),
-        message: "the recipient has opted out".into(),
-        class: FailureClass::Suppress,
+    let failure = Failure {
+        suppression: Some(SuppressionReason::OptedOut),
+        ..Failure::new(FailureClass::Suppress, "the recipient has opted out").with_code("21610")
     };
     let failed =
         ProviderMessage { status: MessageStatus::Failed, failure: Some(failure), ..logged(&world, &provider_id) };

@@ -4,7 +4,9 @@ use dataplane::store::Store;
 use dataplane::store::message::{CancelMessage, Cancellation, Idempotency, MessageFilter};
 use dataplane::store::queue::Began;
 use futures::future::join_all;
+use messaging::id::PoolId;
 use messaging::lifecycle::MessageStatus::{Canceled, Queued, Submitted};
+use messaging::routing::Route;
 
 use super::*;
 
@@ -43,7 +45,7 @@ async fn a_key_is_one_message_however_often_and_however_close_it_is_used(store: 
 
 async fn what_was_accepted_is_read_back_as_it_was(store: &dyn Store) {
     let new = NewMessage {
-        messaging_service_sid: Some("MG1".into()),
+        route: Route { sender: sender(), via: Some(PoolId::new("MG1")) },
         reply_to: Some((MessageId::new(at(0), &[1; 10]), "SM0".into())),
         scheduled_at: Some(at(500)),
         expires_at: Some(at(900)),
@@ -99,7 +101,7 @@ async fn each_filter_keeps_what_it_names(store: &dyn Store) {
         OutboundContent::Template { name: "hello".parse().unwrap(), language: None, values: BTreeMap::new() };
     let other = NewMessage {
         to: "GB.1a2b".parse().unwrap(),
-        sender: SenderName::new("sales").unwrap(),
+        route: Route::direct(SenderName::new("sales").unwrap()),
         content: template,
         ..new_message(10)
     };

@@ -32,6 +32,7 @@ use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::Purpose;
 use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
+use messaging::routing::Route;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -161,8 +162,7 @@ pub(crate) fn new_message(seconds: i64) -> NewMessage {
     NewMessage {
         id: MessageId::new(at(seconds), &rand::random()),
         tenant: tenant(),
-        sender: sender(),
-        messaging_service_sid: None,
+        route: Route::direct(sender()),
         to: customer(),
         content: OutboundContent::Text { body: "hello".into() },
         purpose: Purpose::Message,

@@ -143,7 +143,8 @@ async fn a_day_that_somebody_reads_is_dropped_later_and_holds_up_nobody_for_long
 /// One tenant whose sender `support` keeps bodies for so many days, and `sales` for ten.
 fn configs(days: i64) -> Configs {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let configs = Configs::new(Arc::new(|_: &_| FakeProvider::new() as _), metrics);
+    let configs =
+        Configs::new(Arc::new(|_: &_| FakeProvider::new() as _), providers::webhook_adapters().into(), metrics);
     let mut config = tenant_json("shop");
     config["senders"]["sales"] = config["senders"]["support"].clone();
     config["senders"]["sales"]["phoneNumber"] = json!("+14155550199");

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::after;
 use crate::clock::tests::at;
-use crate::failure::FailureClass;
+use crate::failure::{Failure, FailureClass};
 
 fn attempt(n: u8) -> AttemptId {
     AttemptId::new(at(i64::from(n)), &[n; 10])
@@ -115,11 +115,7 @@ fn a_refusal_for_good_ends_the_message_with_its_reason() {
 
 #[test]
 fn a_failure_that_is_reported_gives_the_providers_reason() {
-    let failure = ProviderFailure {
-        code: Some("63016".into()),
-        message: "outside the window".into(),
-        class: FailureClass::Fallback,
-    };
+    let failure = Failure::new(FailureClass::Fallback, "outside the window").with_code("63016");
     let provider_message_id = "SM1".to_owned();
     let event = LifecycleEvent::Reported { attempt: None, provider_message_id, status: Failed, failure: Some(failure) };
     let (state, entry) = run(&[claimed(1), accepted(1)]).apply(&event, at(2));

@@ -1,4 +1,5 @@
-use messaging::provider::{SenderObservation, ServiceObservation};
+use messaging::id::PoolId;
+use messaging::provider::admin::{PoolObservation, SenderObservation};
 use proptest::prelude::*;
 
 use super::*;
@@ -30,10 +31,9 @@ fn sender(webhooks: WebhookTargets) -> SenderObservation {
     }
 }
 
-fn service(senders: &[&str], defers_to_sender: bool, webhooks: WebhookTargets) -> ServiceObservation {
-    ServiceObservation {
-        sid: "MG1".into(),
-        friendly_name: "service".into(),
+fn service(senders: &[&str], defers_to_sender: bool, webhooks: WebhookTargets) -> PoolObservation {
+    PoolObservation {
+        id: PoolId::new("MG1"),
         senders: senders.iter().map(|&sender| sender.into()).collect(),
         defers_to_sender,
         webhooks,

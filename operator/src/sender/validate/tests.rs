@@ -1,7 +1,6 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use messaging::config::TenantConfig;
 
 use super::*;
 
@@ -111,25 +110,4 @@ fn a_paused_sender_sends_nothing() {
     let mut sender = sender();
     sender.annotations_mut().insert(crds::annotation::PAUSED.into(), "true".into());
     assert!(validate(&sender, &found(), &settings()).unwrap().config.paused);
-}
-
-#[test]
-fn the_provider_is_given_the_url_that_the_data_plane_verifies() {
-    let settings = settings();
-    let (tenant, name): (TenantId, SenderName) = ("shop".parse().unwrap(), "support".parse().unwrap());
-    let config = TenantConfig {
-        format: messaging::config::FORMAT,
-        tenant: tenant.clone(),
-        cell: None,
-        public_base_url: settings.public_base_url.clone(),
-        senders: Default::default(),
-        templates: Default::default(),
-        policies: Default::default(),
-        default_policy: None,
-        api_keys: vec![],
-    };
-    assert_eq!(
-        webhook_url(&settings, &tenant, &name, "twilio", "inbound"),
-        config.webhook_url(&name, "twilio", "inbound"),
-    );
 }

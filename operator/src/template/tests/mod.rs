@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use crds::condition::{APPROVED, READY, RECONCILING, STALLED, SYNCED};
 use crds::{MessageTemplate, MessageTemplateStatus, RevisionState};
 use jiff::{SignedDuration, Timestamp};
-use messaging::failure::FailureClass;
-use messaging::provider::{ProviderError, TemplateObservation};
+use messaging::failure::{self, FailureClass};
+use messaging::provider::ProviderError;
+use messaging::provider::admin::TemplateObservation;
 use messaging::template::Approval;
 
 use self::world::{ACCOUNT, Kept, OTHER, World, changed, first, lock, template};
@@ -259,8 +260,11 @@ fn an_account_that_nobody_opens_any_more_is_given_up_and_told() {
 
 #[test]
 fn a_creation_whose_answer_was_lost_is_found_again_and_a_refused_one_is_tried_again_at_once() {
-    let error =
-        |class, http_status| ProviderError { class, code: None, message: "no".into(), http_status, retry_after: None };
+    let error = |class, http_status| ProviderError {
+        failure: failure::Failure::new(class, "no"),
+        http_status,
+        retry_after: None,
+    };
     let mut world = World::new();
     *lock(&world.fail_next) = Some(error(FailureClass::Ambiguous, None));
     let (_, outcome) = world.done(&first(), &[ACCOUNT]);

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crds::{MessageTemplate, MessageTemplateStatus};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use messaging::provider::{ProviderError, TemplateObservation, TemplateRevision};
+use messaging::provider::ProviderError;
+use messaging::provider::admin::{TemplateObservation, TemplateRevision};
 use messaging::template::Approval;
 
 use crate::reconcile::error::Failure;

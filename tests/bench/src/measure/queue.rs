@@ -18,6 +18,7 @@ use messaging::clock::{Clock, after};
 use messaging::content::OutboundContent;
 use messaging::id::{MessageId, TenantId};
 use messaging::policy::Purpose;
+use messaging::routing::Route;
 use serde::{Deserialize, Serialize};
 use tests::process::output;
 use tokio::task::JoinSet;
@@ -174,8 +175,7 @@ fn message(n: u32, now: Timestamp) -> Result<NewMessage> {
     Ok(NewMessage {
         id: MessageId::new(now, &entropy),
         tenant: TenantId::new(TENANT)?,
-        sender: SENDERS[n as usize % SENDERS.len()].parse()?,
-        messaging_service_sid: None,
+        route: Route::direct(SENDERS[n as usize % SENDERS.len()].parse()?),
         to: format!("+44770{n:07}").parse()?,
         content: OutboundContent::Template {
             name: TEMPLATE.parse()?,

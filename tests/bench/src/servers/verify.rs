@@ -13,7 +13,7 @@ use dataplane::clock::SystemClock;
 use dataplane::config::{Applied, Configs};
 use dataplane::metrics::Metrics;
 use dataplane::serve::listen::{Ends, on_every_core};
-use dataplane::store::webhook::{RecordWebhook, Recorded};
+use dataplane::store::webhook::{RecordRequest, Recorded};
 use dataplane::store::{StoreError, WebhookLog};
 use dataplane::webhooks::{self, WebhookContext};
 use messaging::id::TenantId;
@@ -60,7 +60,7 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
     let metrics = Arc::new(Metrics::new()?);
     let client = providers::http_client(HttpSettings::default())?;
     let connect = Arc::new(move |account: &_| providers::connect(account, &client));
-    let configs = Arc::new(Configs::new(connect, Arc::clone(&metrics)));
+    let configs = Arc::new(Configs::new(connect, providers::webhook_adapters().into(), Arc::clone(&metrics)));
     let path = config.join(format!("{TENANT}.json"));
     let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     let applied = configs.apply(&TenantId::new(TENANT)?, &bytes);
@@ -83,7 +83,8 @@ struct Nowhere;
 
 #[async_trait]
 impl WebhookLog for Nowhere {
-    async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
-        Ok(Recorded { new: vec![true; webhook.dedupe_keys.len()] })
+    async fn record(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError> {
+        let all_new = |keys: usize| Recorded { new: vec![true; keys] };
+        Ok(request.webhooks.iter().map(|webhook| all_new(webhook.dedupe_keys.len())).collect())
     }
 }

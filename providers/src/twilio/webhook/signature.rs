@@ -10,7 +10,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac};
-use messaging::provider::{WebhookRejected, WebhookRequest};
+use messaging::provider::webhook::{WebhookRejected, WebhookRequest};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -75,16 +75,17 @@ impl SigningKey {
 ///
 /// Use it on the body as it arrived, before anything has read or rewritten it. A body larger than 256 KiB, or with
 /// more than 1,000 fields, is rejected unread.
-pub fn verify(keys: &[SigningKey], webhook: &WebhookRequest<'_>) -> Result<(), WebhookRejected> {
+#[cfg(test)]
+pub(crate) fn verify(keys: &[SigningKey], webhook: &WebhookRequest<'_>) -> Result<(), WebhookRejected> {
     signed_form(keys, webhook).map(drop)
 }
 
-/// As [`verify`]; with the form that the signature covers, so that it need not be read again. `None` for a body whose
-/// hash is signed instead.
+/// Which key signed the webhook, and the form that the signature covers, so that it need not be read again. No form where
+/// the body's hash is signed instead.
 pub(crate) fn signed_form(
     keys: &[SigningKey],
     webhook: &WebhookRequest<'_>,
-) -> Result<Option<SortedForm>, WebhookRejected> {
+) -> Result<(usize, Option<SortedForm>), WebhookRejected> {
     if keys.is_empty() {
         return Err(WebhookRejected::NoKey);
     }
@@ -101,11 +102,12 @@ pub(crate) fn signed_form(
         None => Some(Form::parse(webhook.body).map_err(|_| WebhookRejected::WrongSignature)?.sorted()),
     };
     let fields = form.as_ref().map(SortedForm::signed).unwrap_or_default();
-    if any_spelling(webhook.url, |url| keys.iter().any(|key| key.signs(url, &fields, signature))) {
-        Ok(form)
-    } else {
-        Err(WebhookRejected::WrongSignature)
-    }
+    let mut signer = None;
+    any_spelling(webhook.url, |url| {
+        signer = keys.iter().position(|key| key.signs(url, &fields, signature));
+        signer.is_some()
+    });
+    signer.map(|key| (key, form)).ok_or(WebhookRejected::WrongSignature)
 }
 
 /// The hash that the URL claims for the body, unless the body is a form, whose fields are signed themselves.
@@ -128,5 +130,4 @@ fn is_hash_of(hash: &str, body: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "signature_tests.rs"]
 mod tests;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use messaging::provider::WebhookKind;
+use messaging::provider::webhook::Endpoint as _;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::webhook;
 use super::*;
+use crate::twilio::webhook::urls::Route;
+use crate::twilio::webhook::{TwilioEndpoint, translate};
 
 const TOKEN: &[u8] = b"0123456789abcdef0123456789abcdef";
 
@@ -16,7 +17,7 @@ fn check(key: SigningKey, url: &str, content_type: &str, body: &[u8], signature:
     let headers: BTreeMap<String, String> = [(HEADER, signature), ("content-type", content_type)]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
-    verify(&[key], &WebhookRequest { kind: WebhookKind::Inbound, method: "POST", url, headers: &headers, body })
+    verify(&[key], &WebhookRequest { route: "inbound", method: "POST", url, headers: &headers, body })
 }
 
 /// What Twilio would sign, computed the plain way.
@@ -94,8 +95,7 @@ fn encode(params: &Value) -> String {
 fn any_of_several_keys_will_do_and_no_key_accepts_nothing() {
     let signature = sign(TOKEN, URL, BODY);
     let headers: BTreeMap<String, String> = [(HEADER.to_owned(), signature)].into();
-    let request =
-        WebhookRequest { kind: WebhookKind::Inbound, method: "POST", url: URL, headers: &headers, body: BODY };
+    let request = WebhookRequest { route: "inbound", method: "POST", url: URL, headers: &headers, body: BODY };
     assert_eq!(verify(&[sha1(b"new token"), sha1(TOKEN)], &request), Ok(()));
     assert_eq!(verify(&[sha1(b"new token")], &request), Err(WebhookRejected::WrongSignature));
     assert_eq!(verify(&[], &request), Err(WebhookRejected::NoKey));
@@ -110,8 +110,7 @@ fn the_algorithm_is_the_keys_own_whatever_the_request_says() {
         ("x-twilio-webhooks-signature-settings".to_owned(), "key=1,algorithm=HMAC_SHA1".to_owned()),
     ]
     .into();
-    let request =
-        WebhookRequest { kind: WebhookKind::Inbound, method: "POST", url: URL, headers: &headers, body: BODY };
+    let request = WebhookRequest { route: "inbound", method: "POST", url: URL, headers: &headers, body: BODY };
     let key = SigningKey::new(Algorithm::HmacSha256, TOKEN);
     assert_eq!(verify(&[key], &request), Err(WebhookRejected::WrongSignature));
 }
@@ -131,10 +130,14 @@ fn what_is_received_is_what_would_be_verified_and_translated() {
             sign(TOKEN, url, signed)
         };
         let headers: BTreeMap<String, String> = [(HEADER.to_owned(), signature)].into();
-        for kind in [WebhookKind::Inbound, WebhookKind::Status { attempt: None }] {
-            let request = WebhookRequest { kind, method: "POST", url, headers: &headers, body };
-            assert_eq!(webhook::receive(&[sha1(TOKEN)], &request), Ok(webhook::translate(&request)));
-            assert_eq!(webhook::receive(&[sha1(b"other")], &request), Err(WebhookRejected::WrongSignature));
+        for (route, parsed) in [("inbound", Route::Inbound), ("status", Route::Status { attempt: None })] {
+            let request = WebhookRequest { route, method: "POST", url, headers: &headers, body };
+            let receive = |keys: Vec<SigningKey>| TwilioEndpoint { keys }.receive(&request);
+            let received = receive(vec![sha1(b"other"), sha1(TOKEN)]).expect("signed");
+            assert_eq!(received.key, 1);
+            let [part] = received.parts.as_slice() else { panic!("{received:?}") };
+            assert_eq!((part.body, part.events.as_slice()), (body, &[translate::translate(parsed, body)][..]));
+            assert_eq!(receive(vec![sha1(b"other")]), Err(WebhookRejected::WrongSignature));
         }
     }
 }

@@ -1,9 +1,7 @@
--- The whole state of the data plane. One schema for every database: times are microseconds since 1970 in UTC, in
--- BIGINT; identifiers and JSON are TEXT; the tenant leads every key, so that tables can be distributed by it.
--- What stands in /*sqlite: … */ or /*postgres: … */ is for that one alone.
+-- The whole state of the data plane. Times are microseconds since 1970 in UTC, in BIGINT. Identifiers and JSON are TEXT.
+-- The tenant leads every key, so that tables can be distributed by it.
 
--- The log: webhooks as they came, only ever added, behind one another. They need no key: who brings nothing new is not
--- added. Their days leave as partitions, where the database has such.
+-- The log: webhooks byte for byte, only ever added. They need no key: a webhook that brings nothing new is not added.
 CREATE TABLE webhooks (
     tenant      TEXT   NOT NULL,
     received_at BIGINT NOT NULL,
@@ -12,12 +10,11 @@ CREATE TABLE webhooks (
     url         TEXT   NOT NULL,
     headers     TEXT   NOT NULL,
     body        BYTEA  NOT NULL
-) /*postgres: PARTITION BY RANGE (received_at) */;
+);
 CREATE INDEX webhooks_by_time ON webhooks (tenant, received_at);
-/*postgres: CREATE TABLE webhooks_at_other_times PARTITION OF webhooks DEFAULT; */
 
--- The events in the log. That each has one row makes it take effect once; available_at says from when on somebody
--- should apply it, and is null once it has taken effect. Small rows, so that looking one up stays cheap.
+-- The events in the log. Each has one row, which makes it take effect once. available_at is when any replica may apply it,
+-- and null once it has taken effect. Rows are small, so that looking one up stays cheap.
 CREATE TABLE webhook_events (
     tenant       TEXT   NOT NULL,
     sender       TEXT   NOT NULL,
@@ -28,11 +25,11 @@ CREATE TABLE webhook_events (
     available_at BIGINT,
     tries        BIGINT NOT NULL,
     PRIMARY KEY (tenant, sender, dedupe_key)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;
 CREATE INDEX webhook_events_waiting ON webhook_events (available_at) WHERE available_at IS NOT NULL;
 CREATE INDEX webhook_events_retention ON webhook_events (tenant, sender, received_at) WHERE available_at IS NULL;
 
--- Statuses of messages that are not known yet, until they are.
+-- Statuses that wait for their message to become known.
 CREATE TABLE parked_statuses (
     tenant              TEXT   NOT NULL,
     provider_message_id TEXT   NOT NULL,
@@ -68,7 +65,7 @@ CREATE TABLE contacts (
     PRIMARY KEY (tenant, sender, contact)
 );
 
--- Every consent that was ever recorded: what is shown when somebody asks how it was given.
+-- Every consent ever recorded: the evidence of how it was given.
 CREATE TABLE consent_records (
     tenant      TEXT   NOT NULL,
     sender      TEXT   NOT NULL,
@@ -105,7 +102,7 @@ CREATE TABLE messages (
     updated_at            BIGINT NOT NULL,
     steps                 BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
-) /*postgres: WITH (fillfactor = 80) */;
+);
 CREATE INDEX messages_by_status ON messages (tenant, status, id);
 CREATE INDEX messages_by_contact ON messages (tenant, contact, id);
 CREATE INDEX messages_retention ON messages (tenant, sender, created_at);
@@ -120,7 +117,7 @@ CREATE TABLE message_timeline (
     attempt  TEXT,
     reason   TEXT,
     PRIMARY KEY (tenant, message, position)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;
 
 CREATE TABLE idempotency_keys (
     tenant          TEXT   NOT NULL,
@@ -128,7 +125,7 @@ CREATE TABLE idempotency_keys (
     body_sha256     BYTEA  NOT NULL,
     message         TEXT   NOT NULL,
     PRIMARY KEY (tenant, idempotency_key)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;
 
 -- Written before the provider is called, so that a crash leaves a trace of every call that may have been made.
 CREATE TABLE attempts (
@@ -140,12 +137,12 @@ CREATE TABLE attempts (
     outcome             TEXT,
     provider_message_id TEXT,
     PRIMARY KEY (tenant, id)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;
 CREATE INDEX attempts_by_message ON attempts (tenant, message);
 CREATE UNIQUE INDEX attempts_by_provider_message ON attempts (tenant, provider_message_id);
 
--- Messages that wait to be handed over. A claim moves available_at to the end of its lease, so that what its holder
--- leaves behind comes back by itself.
+-- Messages that wait to be handed over. A claim moves available_at to the end of its lease, so that abandoned work comes
+-- back by itself.
 CREATE TABLE queue (
     tenant       TEXT   NOT NULL,
     message      TEXT   NOT NULL,
@@ -157,27 +154,27 @@ CREATE TABLE queue (
     fence        BIGINT NOT NULL,
     owner        TEXT,
     PRIMARY KEY (tenant, message)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;
 CREATE INDEX queue_available ON queue (tenant, sender, priority, available_at, message);
 CREATE INDEX queue_expiring ON queue (expires_at) WHERE expires_at IS NOT NULL;
 
--- Which lanes the queue may hold work of, so that finding them never scans the queue.
+-- The lanes that the queue may hold work of, so that finding them never scans the queue.
 CREATE TABLE lanes (
     tenant   TEXT   NOT NULL,
     sender   TEXT   NOT NULL,
     priority BIGINT NOT NULL,
     PRIMARY KEY (tenant, sender, priority)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;
 
--- How full the buckets of rates are, shared by every replica.
+-- The buckets of the rates that all replicas share.
 CREATE TABLE rate_buckets (
     tenant   TEXT   NOT NULL,
     bucket   TEXT   NOT NULL,
     empty_at BIGINT NOT NULL,
     PRIMARY KEY (tenant, bucket)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;
 
--- What must not go on for now: a tenant, a sender, a template or a sink, until a time or until somebody lifts it.
+-- What is stopped for now: a tenant, a sender, a template or a sink, until a time or until an operator lifts it.
 CREATE TABLE holds (
     tenant     TEXT   NOT NULL,
     scope      TEXT   NOT NULL,
@@ -186,9 +183,9 @@ CREATE TABLE holds (
     reason     TEXT   NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (tenant, scope, kind)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;
 
--- Messages that were handed over, or may have been, and have not ended. Claimed as the queue is.
+-- Messages that were handed over, or may have been, and have not ended. Claimed like the queue.
 CREATE TABLE unsettled (
     tenant       TEXT   NOT NULL,
     message      TEXT   NOT NULL,
@@ -197,10 +194,10 @@ CREATE TABLE unsettled (
     owner        TEXT,
     asked        BIGINT NOT NULL,
     PRIMARY KEY (tenant, message)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;
 CREATE INDEX unsettled_available ON unsettled (available_at);
 
--- How far the log of each provider's account has been read. Claimed as the queue is.
+-- How far the log of each provider account has been read. Claimed like the queue.
 CREATE TABLE sweeps (
     tenant       TEXT   NOT NULL,
     account      TEXT   NOT NULL,
@@ -209,10 +206,10 @@ CREATE TABLE sweeps (
     fence        BIGINT NOT NULL,
     owner        TEXT,
     PRIMARY KEY (tenant, account)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;
 
--- Events to publish, one row for each sink. Of one subject only the first is ever available; the next becomes so when
--- that one is out of the way. Claimed as the queue is.
+-- Events to publish, one row for each sink. Of one subject only the first is ever available; the next follows when that one
+-- is delivered or given up. Claimed like the queue.
 CREATE TABLE outbox (
     tenant       TEXT   NOT NULL,
     sender       TEXT   NOT NULL,
@@ -240,4 +237,4 @@ CREATE TABLE outbox_lanes (
     sender TEXT NOT NULL,
     sink   TEXT NOT NULL,
     PRIMARY KEY (tenant, sender, sink)
-) /*sqlite: WITHOUT ROWID */;
+) WITHOUT ROWID;

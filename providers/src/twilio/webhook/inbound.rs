@@ -6,8 +6,8 @@ use messaging::address::Address;
 use messaging::content::{InboundContent, MediaItem};
 use messaging::provider::InboundMessage;
 
-use super::address;
 use super::fields::Fields;
+use crate::twilio::address;
 
 pub(crate) fn translate(mut fields: Fields) -> Result<InboundMessage, String> {
     let Some(provider_message_id) = fields.take("MessageSid").or_else(|| fields.take("SmsMessageSid")) else {

@@ -9,7 +9,7 @@ fn message(content: RenderedContent) -> OutboundMessage {
     OutboundMessage {
         attempt: AttemptId::new(Timestamp::UNIX_EPOCH, &[7; 10]),
         from: "+14155238886".parse().expect("a number"),
-        messaging_service_sid: None,
+        via: None,
         to: "+447700900123".parse().expect("an address"),
         content,
         status_callback: None,
@@ -42,7 +42,7 @@ fn a_text_goes_from_the_number_and_reports_to_the_attempts_url() {
 #[test]
 fn a_service_takes_the_place_of_the_number_and_a_user_id_that_of_a_recipients() {
     let mut text = message(RenderedContent::Text { body: "hello".into() });
-    text.messaging_service_sid = Some("MG1".into());
+    text.via = Some(messaging::id::PoolId::new("MG1"));
     text.to = "GB.1a2b".parse().expect("an address");
     let form = form(&text);
     assert_eq!(form.get("MessagingServiceSid").map(String::as_str), Some("MG1"));

@@ -1,6 +1,8 @@
-//! Messaging Services v1: which senders are in one, and where its webhooks go.
+//! Messaging Services v1, which are Twilio's pools: which senders are in one, and where its webhooks go.
 
-use messaging::provider::{ProviderError, ServiceObservation, WebhookTargets};
+use messaging::id::PoolId;
+use messaging::provider::ProviderError;
+use messaging::provider::admin::{PoolObservation, WebhookTargets};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,29 +12,21 @@ use super::hosts::{Host, Segment};
 #[derive(Debug, Deserialize)]
 struct ServiceResource {
     sid: Option<String>,
-    friendly_name: Option<String>,
     inbound_request_url: Option<String>,
     status_callback: Option<String>,
     use_inbound_webhook_on_number: Option<bool>,
 }
 
 /// Two calls: the service, and its WhatsApp senders.
-pub(crate) async fn find(client: &Client, sid: &str) -> Result<Option<ServiceObservation>, ProviderError> {
-    let path = format!("/v1/Services/{}", Segment(sid));
+pub(crate) async fn find(client: &Client, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
+    let path = format!("/v1/Services/{}", Segment(id.as_str()));
     let Some(service) = client.get::<ServiceResource>(Host::Messaging, &path).await? else {
         return Ok(None);
     };
     let senders = client.list(Host::Messaging, format!("{path}/ChannelSenders?PageSize=100"), "senders").await?;
-    let ServiceResource {
-        sid: own_sid,
-        friendly_name,
-        inbound_request_url,
-        status_callback,
-        use_inbound_webhook_on_number,
-    } = service;
-    Ok(Some(ServiceObservation {
-        sid: own_sid.unwrap_or_else(|| sid.to_owned()),
-        friendly_name: friendly_name.unwrap_or_default(),
+    let ServiceResource { sid: own_sid, inbound_request_url, status_callback, use_inbound_webhook_on_number } = service;
+    Ok(Some(PoolObservation {
+        id: own_sid.map_or_else(|| id.clone(), PoolId::new),
         senders: senders.iter().filter_map(|row| row.get("sid").and_then(Value::as_str).map(str::to_owned)).collect(),
         defers_to_sender: use_inbound_webhook_on_number.unwrap_or(false),
         webhooks: WebhookTargets {
@@ -46,7 +40,7 @@ pub(crate) async fn find(client: &Client, sid: &str) -> Result<Option<ServiceObs
 /// delivers nor logs what customers write. (Twilio's OpenAPI document of Messaging v1.)
 pub(crate) async fn configure_webhooks(
     client: &Client,
-    sid: &str,
+    id: &PoolId,
     targets: &WebhookTargets,
 ) -> Result<(), ProviderError> {
     let WebhookTargets { inbound, status } = targets;
@@ -55,5 +49,5 @@ pub(crate) async fn configure_webhooks(
         form.extend([("InboundRequestUrl", url.clone()), ("InboundMethod", "POST".to_owned())]);
     }
     form.extend(status.clone().map(|url| ("StatusCallback", url)));
-    client.post_form(Host::Messaging, &format!("/v1/Services/{}", Segment(sid)), &form).await.map(drop)
+    client.post_form(Host::Messaging, &format!("/v1/Services/{}", Segment(id.as_str())), &form).await.map(drop)
 }

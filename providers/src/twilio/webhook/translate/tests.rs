@@ -1,20 +1,14 @@
-use std::collections::BTreeMap;
-
 use messaging::content::{InboundContent, MediaItem};
 use messaging::failure::FailureClass;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent, WebhookKind, WebhookRequest};
+use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
 
-use super::translate;
+use super::{Route, translate};
 
-fn event(kind: WebhookKind, fields: &[(&str, &str)]) -> WebhookEvent {
+fn event(route: Route, fields: &[(&str, &str)]) -> WebhookEvent {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let request =
-        WebhookRequest { kind, method: "POST", url: "https://h/", headers: &BTreeMap::new(), body: body.as_bytes() };
-    let mut events = translate(&request);
-    assert_eq!(events.len(), 1);
-    events.remove(0)
+    translate(route, body.as_bytes())
 }
 
 /// A message from a customer with these fields besides the usual ones.
@@ -22,7 +16,7 @@ fn inbound(fields: &[(&str, &str)]) -> InboundMessage {
     let mut all = vec![("MessageSid", "SM1"), ("From", "whatsapp:+447700900123"), ("To", "whatsapp:+14155238886")];
     all.retain(|(key, _)| fields.iter().all(|(other, _)| other != key));
     all.extend_from_slice(fields);
-    match event(WebhookKind::Inbound, &all) {
+    match event(Route::Inbound, &all) {
         WebhookEvent::Inbound(message) => message,
         other => panic!("{other:?}"),
     }
@@ -30,14 +24,14 @@ fn inbound(fields: &[(&str, &str)]) -> InboundMessage {
 
 fn status(fields: &[(&str, &str)]) -> StatusUpdate {
     let all: Vec<_> = [("MessageSid", "SM1")].into_iter().chain(fields.iter().copied()).collect();
-    match event(WebhookKind::Status { attempt: None }, &all) {
+    match event(Route::Status { attempt: None }, &all) {
         WebhookEvent::Status(update) => update,
         other => panic!("{other:?}"),
     }
 }
 
-fn unreadable(kind: WebhookKind, fields: &[(&str, &str)]) -> String {
-    match event(kind, fields) {
+fn unreadable(route: Route, fields: &[(&str, &str)]) -> String {
+    match event(route, fields) {
         WebhookEvent::Unreadable { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
@@ -195,7 +189,7 @@ fn a_failure_carries_its_code_its_class_and_the_channels_own_words() {
 fn a_status_belongs_to_the_attempt_of_its_route() {
     let attempt = Some(AttemptId::new(jiff::Timestamp::UNIX_EPOCH, &[1; 10]));
     let fields = [("MessageSid", "SM1"), ("MessageStatus", "sent")];
-    match event(WebhookKind::Status { attempt }, &fields) {
+    match event(Route::Status { attempt }, &fields) {
         WebhookEvent::Status(update) => assert_eq!(update.attempt, attempt),
         other => panic!("{other:?}"),
     }
@@ -203,16 +197,16 @@ fn a_status_belongs_to_the_attempt_of_its_route() {
 
 #[test]
 fn what_cannot_be_understood_says_why_and_keeps_its_key() {
-    let status = WebhookKind::Status { attempt: None };
+    let status = Route::Status { attempt: None };
     let levitating = [("MessageSid", "SM1"), ("MessageStatus", "levitating")];
     assert!(unreadable(status, &levitating).contains("SM1 has the MessageStatus \"levitating\""));
     assert!(unreadable(status, &[("MessageSid", "SM1"), ("MessageStatus", "received")]).contains("received"));
     assert!(unreadable(status, &[("MessageStatus", "sent")]).contains("neither MessageSid nor SmsSid"));
     assert!(unreadable(status, &[("MessageSid", "SM1")]).contains("no MessageStatus"));
-    assert!(unreadable(WebhookKind::Inbound, &[("MessageSid", "SM1"), ("From", "INFO")]).contains("no From"));
+    assert!(unreadable(Route::Inbound, &[("MessageSid", "SM1"), ("From", "INFO")]).contains("no From"));
     assert!(
         unreadable(
-            WebhookKind::Inbound,
+            Route::Inbound,
             &[("MessageSid", "SM1"), ("From", "whatsapp:+14155238886"), ("MessageStatus", "sent")]
         )
         .contains("status URL was configured as the inbound URL")

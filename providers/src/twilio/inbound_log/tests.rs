@@ -1,7 +1,8 @@
-use messaging::provider::{MessagingProvider as _, WebhookEvent, WebhookKind, WebhookRequest};
+use messaging::provider::{MessageLog as _, WebhookEvent};
 
 use super::*;
-use crate::twilio::webhook;
+use crate::twilio::webhook::translate::translate as translate_webhook;
+use crate::twilio::webhook::urls::Route;
 
 fn client() -> Client {
     let account = serde_json::from_value(json!({
@@ -24,21 +25,15 @@ fn at(time: &str) -> jiff::Timestamp {
 }
 
 fn understood(body: &str) -> WebhookEvent {
-    let request = WebhookRequest {
-        kind: WebhookKind::Inbound,
-        method: "GET",
-        url: "https://api.twilio.com/x",
-        headers: &BTreeMap::new(),
-        body: body.as_bytes(),
-    };
-    webhook::translate(&request).remove(0)
+    read(body.as_bytes())
 }
 
 #[test]
 fn an_entry_has_the_key_that_its_webhook_has_so_that_both_take_effect_once() {
     let entry = entry(&client(), row("SM1", 7)).expect("an entry");
     let from_log = understood(&entry.body);
-    let from_webhook = understood("MessageSid=SM1&From=whatsapp%3A%2B447700900123&Body=hello&ProfileName=Ava");
+    let from_webhook =
+        translate_webhook(Route::Inbound, b"MessageSid=SM1&From=whatsapp%3A%2B447700900123&Body=hello&ProfileName=Ava");
     assert_eq!(from_log.dedupe_key(), from_webhook.dedupe_key());
     let (WebhookEvent::Inbound(log), WebhookEvent::Inbound(webhook)) = (from_log, from_webhook) else {
         panic!("both are messages")
@@ -110,5 +105,5 @@ async fn an_account_that_cannot_be_reached_is_an_error_and_no_empty_log() {
     let twilio = crate::twilio::Twilio::new(&account, &http);
     let query =
         InboundQuery { to: "+14155238886".parse().expect("an address"), since: at("2025-11-21T12:00:00Z"), page: None };
-    assert!(twilio.inbound_log(&query).await.is_err());
+    assert!(twilio.inbound(&query).await.is_err());
 }

@@ -3,13 +3,13 @@
 //! They come in any order, repeatedly, and not for a message's first status. (Twilio docs, outbound message status in
 //! status callbacks.)
 
-use messaging::failure;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{ProviderFailure, StatusUpdate};
+use messaging::provider::StatusUpdate;
 
 use super::fields::Fields;
-use super::words::outbound_status;
+use crate::twilio::codes;
+use crate::twilio::words::outbound_status;
 
 pub(crate) fn translate(mut fields: Fields, attempt: Option<AttemptId>) -> Result<StatusUpdate, String> {
     let Some(provider_message_id) = fields.take("MessageSid").or_else(|| fields.take("SmsSid")) else {
@@ -31,11 +31,8 @@ pub(crate) fn translate(mut fields: Fields, attempt: Option<AttemptId>) -> Resul
         let code = fields.take("ErrorCode").filter(|code| code != "0");
         // The channel's own words say more than Twilio's summary of them.
         let message = fields.take("ChannelStatusMessage").or_else(|| fields.take("ErrorMessage"));
-        ProviderFailure {
-            class: failure::twilio::classify(code.as_deref(), None),
-            message: message.unwrap_or_else(|| "Twilio gave no explanation".to_owned()),
-            code,
-        }
+        let message = message.unwrap_or_else(|| codes::NO_EXPLANATION.to_owned());
+        codes::failure(code, None, message)
     });
     Ok(StatusUpdate { provider_message_id, attempt, status, failure, extra: fields.rest() })
 }

@@ -1,0 +1,232 @@
+//! Webhook endpoints: from the URL that a provider calls to the senders that it may speak for, over all tenants.
+//!
+//! An endpoint may serve several tenants, as the app of a provider does. So each tenant contributes what its senders hear
+//! at which endpoint, and an endpoint is built from all contributions to it. Changing one tenant touches only the endpoints
+//! that it contributes to, before or after.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use messaging::address::PhoneNumber;
+use messaging::config::TenantConfig;
+use messaging::id::{SenderName, TenantId};
+use messaging::provider::WebhookAdapter;
+use messaging::provider::webhook::{self, Addressee, Ear, EndpointId};
+use messaging::secret::Secret;
+use parking_lot::RwLock;
+use url::Url;
+
+/// The webhooks of every provider.
+pub type Adapters = Arc<[Arc<dyn WebhookAdapter>]>;
+
+/// An endpoint, ready to verify what is sent to it.
+pub struct Endpoint {
+    pub adapter: Arc<dyn WebhookAdapter>,
+    pub verifier: Arc<dyn webhook::Endpoint>,
+    /// The internet's view of the webhook listener, without a trailing slash.
+    pub base_url: String,
+    /// Every key that may have signed, in the verifier's order.
+    keys: Vec<Secret>,
+    /// The sender that the endpoint belongs to; `None` for an endpoint that belongs to no single one.
+    own: Option<(TenantId, SenderName)>,
+    /// The senders that it may speak for, by tenant.
+    speakers: Vec<Arc<[Speaker]>>,
+}
+
+/// A sender that an endpoint may speak for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speaker {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    number: PhoneNumber,
+    handle: Option<String>,
+    account: String,
+    /// The keys that the sender's own config holds.
+    keys: Vec<Secret>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { adapter, verifier: _, base_url, keys: _, own, speakers } = self;
+        let mut endpoint = f.debug_struct("Endpoint");
+        endpoint.field("provider", &adapter.provider()).field("base_url", base_url).field("own", own);
+        endpoint.field("speakers", speakers).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// The senders that a part is for, which was signed with this key.
+    ///
+    /// Failure policy: fail closed. A part counts only for senders whose own config holds the key: a tenant who names
+    /// another's app beside a secret of their own can sign nothing for the other.
+    pub fn addressees(&self, addressee: &Addressee, key: usize) -> Vec<&Speaker> {
+        let Some(key) = self.keys.get(key) else { return Vec::new() };
+        let mut holders = self.speakers.iter().flat_map(|of_tenant| of_tenant.iter()).filter(|s| s.keys.contains(key));
+        let is_own = |s: &Speaker| self.own.as_ref().is_some_and(|own| own.0 == s.tenant && own.1 == s.sender);
+        let mut one =
+            |is_meant: &dyn Fn(&Speaker) -> bool| holders.find(|speaker| is_meant(speaker)).into_iter().collect();
+        match addressee {
+            Addressee::Endpoint => one(&is_own),
+            Addressee::Number(number) => {
+                let (mut own, mut meant) = (None, None);
+                for speaker in holders {
+                    let (belongs, is_meant) = (is_own(speaker), speaker.number == *number);
+                    if belongs && is_meant {
+                        return vec![speaker];
+                    }
+                    own = own.or(belongs.then_some(speaker));
+                    meant = meant.or(is_meant.then_some(speaker));
+                }
+                // What is for a number that nobody declares goes to the sender whose URL was called.
+                meant.or(own).into_iter().collect()
+            }
+            Addressee::Handle(handle) => one(&|speaker| speaker.handle.as_ref() == Some(handle)),
+            Addressee::Account(account) => {
+                // Each tenant hears it once.
+                let mut tenants = BTreeSet::new();
+                holders.filter(|speaker| speaker.account == *account && tenants.insert(&speaker.tenant)).collect()
+            }
+        }
+    }
+}
+
+/// What one tenant contributes to one endpoint.
+struct Contribution {
+    adapter: Arc<dyn WebhookAdapter>,
+    base_url: Url,
+    keys: Vec<Secret>,
+    verify_tokens: Vec<Secret>,
+    own: Option<SenderName>,
+    speakers: Arc<[Speaker]>,
+}
+
+/// The index of all endpoints.
+pub(super) struct Endpoints {
+    adapters: Adapters,
+    index: RwLock<Index>,
+}
+
+#[derive(Default)]
+struct Index {
+    contributions: HashMap<EndpointId, BTreeMap<TenantId, Contribution>>,
+    of_tenant: HashMap<TenantId, Vec<EndpointId>>,
+    built: HashMap<EndpointId, Arc<Endpoint>>,
+}
+
+impl Endpoints {
+    pub(super) fn new(adapters: Adapters) -> Self {
+        Self { adapters, index: RwLock::default() }
+    }
+
+    pub(super) fn adapters(&self) -> &Adapters {
+        &self.adapters
+    }
+
+    pub(super) fn get(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
+        self.index.read().built.get(id).cloned()
+    }
+
+    /// Replaces what a tenant contributes; `None` once the tenant is gone.
+    pub(super) fn set(&self, tenant: &TenantId, config: Option<&TenantConfig>) {
+        let contributions = config.map(|config| contributions(&self.adapters, config)).unwrap_or_default();
+        let mut index = self.index.write();
+        let mut changed: BTreeSet<EndpointId> = index.of_tenant.remove(tenant).into_iter().flatten().collect();
+        for id in &changed {
+            if let Some(of_endpoint) = index.contributions.get_mut(id) {
+                of_endpoint.remove(tenant);
+            }
+        }
+        if !contributions.is_empty() {
+            index.of_tenant.insert(tenant.clone(), contributions.keys().cloned().collect());
+        }
+        for (id, contribution) in contributions {
+            index.contributions.entry(id.clone()).or_default().insert(tenant.clone(), contribution);
+            changed.insert(id);
+        }
+        for id in changed {
+            match index.contributions.get(&id).and_then(build) {
+                Some(endpoint) => drop(index.built.insert(id, Arc::new(endpoint))),
+                None => {
+                    index.contributions.remove(&id);
+                    index.built.remove(&id);
+                }
+            }
+        }
+    }
+}
+
+fn contributions(adapters: &Adapters, config: &TenantConfig) -> BTreeMap<EndpointId, Contribution> {
+    let mut ears: Vec<(Arc<dyn WebhookAdapter>, Ear, Speaker)> = Vec::new();
+    for (name, sender) in &config.senders {
+        let account = &sender.provider;
+        let Some(adapter) = adapters.iter().find(|adapter| adapter.provider() == account.provider()) else { continue };
+        let ear = adapter.ear(account, &config.tenant, name);
+        let speaker = Speaker {
+            tenant: config.tenant.clone(),
+            sender: name.clone(),
+            number: sender.phone_number.clone(),
+            handle: ear.handle.clone(),
+            account: account.account_key().to_owned(),
+            keys: ear.keys.clone(),
+        };
+        ears.push((Arc::clone(adapter), ear, speaker));
+    }
+    // An endpoint of one sender may speak for all of its account, because a pool has one URL for its senders. Any other
+    // endpoint speaks for those who hear there.
+    let mut of_account: BTreeMap<(&str, &str), Vec<Speaker>> = BTreeMap::new();
+    let mut at_endpoint: BTreeMap<&EndpointId, Vec<Speaker>> = BTreeMap::new();
+    for (adapter, ear, speaker) in &ears {
+        of_account.entry((adapter.provider(), &speaker.account)).or_default().push(speaker.clone());
+        if !ear.is_own {
+            at_endpoint.entry(&ear.endpoint).or_default().push(speaker.clone());
+        }
+    }
+    let of_account: BTreeMap<_, Arc<[Speaker]>> = of_account.into_iter().map(|(key, all)| (key, all.into())).collect();
+
+    let mut contributions: BTreeMap<EndpointId, Contribution> = BTreeMap::new();
+    for (adapter, ear, speaker) in &ears {
+        let contribution = contributions.entry(ear.endpoint.clone()).or_insert_with(|| Contribution {
+            adapter: Arc::clone(adapter),
+            base_url: config.public_base_url.clone(),
+            keys: Vec::new(),
+            verify_tokens: Vec::new(),
+            own: ear.is_own.then(|| speaker.sender.clone()),
+            speakers: match at_endpoint.remove(&ear.endpoint) {
+                Some(speakers) => speakers.into(),
+                None => of_account.get(&(adapter.provider(), &*speaker.account)).cloned().unwrap_or_default(),
+            },
+        });
+        contribution.keys.extend(ear.keys.iter().cloned());
+        contribution.verify_tokens.extend(ear.verify_tokens.iter().cloned());
+    }
+    contributions
+}
+
+/// One endpoint of what all tenants contribute to it; `None` when no tenant does.
+fn build(contributions: &BTreeMap<TenantId, Contribution>) -> Option<Endpoint> {
+    let Contribution { adapter, base_url, .. } = contributions.values().next()?;
+    // Tenants who share an app hold the same keys.
+    let keys = distinct(contributions.values().flat_map(|contribution| &contribution.keys));
+    let verify_tokens = distinct(contributions.values().flat_map(|contribution| &contribution.verify_tokens));
+    let own = contributions.iter().find_map(|(tenant, c)| Some((tenant.clone(), c.own.clone()?)));
+    Some(Endpoint {
+        adapter: Arc::clone(adapter),
+        verifier: adapter.endpoint(&keys, &verify_tokens),
+        base_url: base_url.as_str().trim_end_matches('/').to_owned(),
+        keys,
+        own,
+        speakers: contributions.values().map(|contribution| Arc::clone(&contribution.speakers)).collect(),
+    })
+}
+
+/// Each once, in their order.
+fn distinct<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Vec<Secret> {
+    let mut distinct: Vec<Secret> = Vec::new();
+    for secret in secrets {
+        if !distinct.contains(secret) {
+            distinct.push(secret.clone());
+        }
+    }
+    distinct
+}

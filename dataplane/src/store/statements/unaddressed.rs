@@ -1,0 +1,66 @@
+//! Parts of signed webhooks that no sender is the addressee of: kept outside every tenant, so many and for so long.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messaging::id::TenantId;
+
+use crate::store::StoreError;
+use crate::store::codec::micros;
+use crate::store::database::schema::UNADDRESSED;
+use crate::store::database::value::values;
+use crate::store::database::{Change, Connection};
+use crate::store::engine::job::{BoxFuture, Statements};
+use crate::store::signals::Bells;
+use crate::store::webhook::UnaddressedPart;
+
+/// For how long the parts are kept. Meta sends a webhook again for as long.
+pub(in crate::store) const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The newest so many stay: the parts are for finding out what is misconfigured, not for catching up.
+const KEEP_NEWEST: &str = "DELETE FROM unaddressed_webhooks WHERE received_at <
+     (SELECT received_at FROM unaddressed_webhooks ORDER BY received_at DESC LIMIT 1 OFFSET 9999)";
+/// Before.
+const FORGET: &str = "DELETE FROM unaddressed_webhooks WHERE received_at < $1";
+
+pub(in crate::store) async fn keep_unaddressed(
+    connection: &mut dyn Connection,
+    parts: &[&UnaddressedPart],
+) -> Result<(), StoreError> {
+    let row = |part: &&UnaddressedPart| {
+        let UnaddressedPart { id, received_at, endpoint, route, url, headers, body } = part;
+        values![
+            id.as_str(),
+            micros(*received_at),
+            endpoint.as_str(),
+            route.as_str(),
+            url.as_str(),
+            headers.as_str(),
+            body.clone()
+        ]
+    };
+    connection.change(vec![Change::Insert(&UNADDRESSED, parts.iter().map(row).collect())]).await?;
+    connection.execute(KEEP_NEWEST, Vec::new()).await?;
+    Ok(())
+}
+
+/// Lets go of parts from before a time.
+pub(in crate::store) struct ForgetUnaddressed {
+    pub(in crate::store) before: Timestamp,
+}
+
+impl Statements for ForgetUnaddressed {
+    type Answer = u64;
+
+    fn tenants(&self) -> Vec<TenantId> {
+        Vec::new()
+    }
+
+    fn run<'a>(
+        &'a self,
+        connection: &'a mut dyn Connection,
+        _: &'a mut Bells,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(connection.execute(FORGET, values![micros(self.before)]))
+    }
+}

@@ -1,0 +1,29 @@
+//! What the operator needs of one provider account. Each concern is a trait of its own, and what a provider does not have is
+//! absent: pools of senders, and keys that can be minted and revoked.
+
+pub mod keys;
+pub mod pools;
+pub mod senders;
+pub mod templates;
+
+use async_trait::async_trait;
+
+pub use keys::{KeyAdmin, KeyObservation, MintedKey};
+pub use pools::{PoolAdmin, PoolObservation};
+pub use senders::{SenderAdmin, SenderObservation, WebhookTargets};
+pub use templates::{ReviewBegins, TemplateAdmin, TemplateObservation, TemplateRevision};
+
+use super::ProviderError;
+
+/// One account.
+#[async_trait]
+pub trait AccountAdmin: SenderAdmin + TemplateAdmin {
+    /// A harmless call that only valid credentials pass.
+    async fn check_credentials(&self) -> Result<(), ProviderError>;
+
+    /// The account's pools; `None` where the provider has none.
+    fn pools(&self) -> Option<&dyn PoolAdmin>;
+
+    /// The account's keys; `None` where the provider cannot mint any.
+    fn keys(&self) -> Option<&dyn KeyAdmin>;
+}

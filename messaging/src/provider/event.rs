@@ -1,0 +1,79 @@
+//! What a provider reports, in this project's words.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+use crate::content::InboundContent;
+use crate::failure::Failure;
+use crate::id::AttemptId;
+use crate::lifecycle::MessageStatus;
+
+/// What a webhook says, in the words of this project.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "camelCase")]
+pub enum WebhookEvent {
+    Inbound(InboundMessage),
+    Status(StatusUpdate),
+    /// A part that could not be understood. It is kept and counted, and takes no effect.
+    #[serde(rename_all = "camelCase")]
+    Unreadable {
+        reason: String,
+        /// Tells this part from others, so that it is stored once.
+        dedupe_key: String,
+    },
+}
+
+impl WebhookEvent {
+    /// Two deliveries of one provider event have the same key; two different events have different ones.
+    pub fn dedupe_key(&self) -> String {
+        match self {
+            Self::Inbound(m) => format!("in:{}", m.provider_message_id),
+            Self::Status(s) => match &s.failure {
+                Some(f) => format!("st:{}:{}:{}", s.provider_message_id, s.status, f.code.as_deref().unwrap_or("")),
+                None => format!("st:{}:{}", s.provider_message_id, s.status),
+            },
+            Self::Unreadable { dedupe_key, .. } => format!("un:{dedupe_key}"),
+        }
+    }
+}
+
+/// A message from a customer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InboundMessage {
+    pub provider_message_id: String,
+    /// The customer: the phone number when the provider tells it, else the business-scoped user id.
+    pub from: Address,
+    /// The customer's business-scoped user id when the provider tells both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_user_id: Option<Address>,
+    /// Our sender, when the provider names it by number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Address>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_name: Option<String>,
+    pub content: InboundContent,
+    /// The provider's id of the message that this one answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_reply_to: Option<String>,
+    /// Every field of the webhook that has no place above, unchanged.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extra: BTreeMap<String, String>,
+}
+
+/// A step in the life of a message that we sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusUpdate {
+    pub provider_message_id: String,
+    /// Our attempt, when the callback carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptId>,
+    pub status: MessageStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extra: BTreeMap<String, String>,
+}

@@ -1,0 +1,73 @@
+//! The seam behind which the providers are.
+//!
+//! - [`MessagingProvider`] is what the data plane needs of an account: its limits, sending ([`send`]), and its message log
+//!   ([`log`]), where it has one.
+//! - [`WebhookAdapter`] is what the data plane needs of a provider's webhooks ([`webhook`]): an endpoint belongs to a
+//!   provider, and one request may hold parts for several senders. [`event`] is what they say.
+//! - [`AccountAdmin`] is what the operator needs of an account ([`admin`]): credentials, senders, templates, and, where there
+//!   are any, pools and keys.
+//!
+//! What a provider cannot do is absent in its type, never an empty answer. Nothing outside `providers/` knows a provider's
+//! words.
+
+pub mod admin;
+pub mod event;
+pub mod limits;
+pub mod log;
+pub mod send;
+pub mod webhook;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use url::Url;
+
+pub use admin::AccountAdmin;
+pub use event::{InboundMessage, StatusUpdate, WebhookEvent};
+pub use limits::ProviderLimits;
+pub use log::{Direction, InboundEntry, InboundPage, InboundQuery, MessageFilter, MessageLog, ProviderMessage};
+pub use send::{OutboundMessage, RenderedContent, SendOutcome};
+pub use webhook::WebhookAdapter;
+
+use self::webhook::WebhookHome;
+use crate::failure::Failure;
+use crate::id::AttemptId;
+
+/// What the data plane needs of one provider account.
+#[async_trait]
+pub trait MessagingProvider: Send + Sync {
+    fn limits(&self) -> ProviderLimits;
+
+    /// Where the provider reports on one attempt, if it takes a URL for that.
+    fn status_callback(&self, home: &WebhookHome<'_>, attempt: AttemptId) -> Option<Url>;
+
+    /// Hands one attempt to the provider. Never retries: the caller decides from the outcome whether another attempt is
+    /// safe, and an adapter that tried again could send twice.
+    async fn send(&self, message: &OutboundMessage) -> SendOutcome;
+
+    /// The account's log of messages; `None` where the provider keeps none, so that nobody can take "no log" for "not
+    /// sent".
+    fn message_log(&self) -> Option<&dyn MessageLog>;
+}
+
+/// An answer of the provider that is not success, or no answer at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{failure}")]
+pub struct ProviderError {
+    /// Its message is a sentence for a person, without secrets and without query strings.
+    pub failure: Failure,
+    /// HTTP status; `None` when there was no answer.
+    pub http_status: Option<u16>,
+    /// What the provider's `Retry-After` said.
+    pub retry_after: Option<Duration>,
+}
+
+impl ProviderError {
+    /// The credentials were not accepted, or lack a permission.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.http_status, Some(401 | 403))
+    }
+    pub fn is_not_found(&self) -> bool {
+        self.http_status == Some(404)
+    }
+}

@@ -1,0 +1,110 @@
+//! Twilio's webhooks: one endpoint a sender, one event a request, signed with the account's auth token.
+
+mod candidates;
+pub(crate) mod fields;
+pub(crate) mod form;
+mod inbound;
+pub mod signature;
+mod status;
+pub(crate) mod translate;
+pub(crate) mod urls;
+
+use std::sync::Arc;
+
+use messaging::address::Address;
+use messaging::config::ProviderAccount;
+use messaging::id::{SenderName, TenantId};
+use messaging::provider::webhook::{
+    Addressee, Ear, Endpoint, Location, Part, Received, Traffic, WebhookAnswer, WebhookRejected, WebhookRequest,
+};
+use messaging::provider::{InboundMessage, WebhookAdapter, WebhookEvent};
+use messaging::secret::Secret;
+
+use super::PROVIDER;
+use signature::{Algorithm, SigningKey};
+use urls::Route;
+
+/// Twilio's own limit on a webhook's body is 64 kB (error 11750).
+const LARGEST_BODY: usize = 64 * 1024;
+/// TwiML that says nothing to the customer.
+const NO_REPLY: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
+
+/// [`WebhookAdapter`] of Twilio.
+#[derive(Debug, Clone, Copy)]
+pub struct TwilioWebhooks;
+
+impl WebhookAdapter for TwilioWebhooks {
+    fn provider(&self) -> &'static str {
+        PROVIDER
+    }
+
+    fn locate(&self, path: &str) -> Option<Location> {
+        urls::locate(path)
+    }
+
+    fn ear(&self, account: &ProviderAccount, tenant: &TenantId, sender: &SenderName) -> Ear {
+        let ProviderAccount::Twilio(account) = account;
+        Ear {
+            endpoint: urls::endpoint(tenant, sender),
+            is_own: true,
+            keys: account.webhook_keys.clone(),
+            verify_tokens: Vec::new(),
+            handle: None,
+        }
+    }
+
+    fn carries(&self, route: &str) -> Traffic {
+        match Route::parse(route) {
+            Some(Route::Status { attempt }) => Traffic::Statuses { of: attempt },
+            Some(Route::Inbound) | None => Traffic::Inbound,
+        }
+    }
+
+    fn largest_body(&self) -> usize {
+        LARGEST_BODY
+    }
+
+    fn endpoint(&self, keys: &[Secret], _verify_tokens: &[Secret]) -> Arc<dyn Endpoint> {
+        let prepare = |key: &Secret| SigningKey::new(Algorithm::HmacSha1, key.expose().as_bytes());
+        Arc::new(TwilioEndpoint { keys: keys.iter().map(prepare).collect() })
+    }
+
+    fn translate(&self, route: &str, body: &[u8]) -> Vec<WebhookEvent> {
+        vec![translate::translate(Route::parse(route).unwrap_or(Route::Inbound), body)]
+    }
+
+    fn answer(&self, route: &str) -> WebhookAnswer {
+        match self.carries(route) {
+            Traffic::Statuses { .. } => WebhookAnswer { status: 204, content_type: None, body: String::new() },
+            Traffic::Inbound | Traffic::Mixed => {
+                WebhookAnswer { status: 200, content_type: Some("text/xml"), body: NO_REPLY.to_owned() }
+            }
+        }
+    }
+}
+
+/// The keys that may sign for one sender's URLs.
+#[derive(Debug)]
+pub(crate) struct TwilioEndpoint {
+    pub(crate) keys: Vec<SigningKey>,
+}
+
+impl Endpoint for TwilioEndpoint {
+    /// Twilio asks nothing.
+    fn challenge(&self, _request: &WebhookRequest<'_>) -> Option<WebhookAnswer> {
+        None
+    }
+
+    fn receive<'a>(&self, request: &WebhookRequest<'a>) -> Result<Received<'a>, WebhookRejected> {
+        let (key, form) = signature::signed_form(&self.keys, request)?;
+        let event = translate::event(Route::parse(request.route).unwrap_or(Route::Inbound), request.body, form);
+        // A Messaging Service has one URL for all its senders, so an inbound message itself says which one it is for.
+        let addressee = match &event {
+            WebhookEvent::Inbound(InboundMessage { to: Some(Address::Phone(number)), .. }) => {
+                Addressee::Number(number.clone())
+            }
+            _ => Addressee::Endpoint,
+        };
+        Ok(Received { key, parts: vec![Part { addressee, body: request.body, events: vec![event] }] })
+    }
+}

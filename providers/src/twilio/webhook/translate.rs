@@ -1,0 +1,41 @@
+//! A verified webhook in this project's words. Any bytes are taken; nothing panics.
+
+use messaging::provider::{InboundMessage, WebhookEvent};
+use sha2::{Digest as _, Sha256};
+
+use super::fields::Fields;
+use super::form::{Form, SortedForm};
+use super::urls::Route;
+use super::{inbound, status};
+
+/// The one event of a body; Twilio sends one a request. What cannot be understood is [`WebhookEvent::Unreadable`], with the
+/// reason.
+pub(crate) fn translate(route: Route, body: &[u8]) -> WebhookEvent {
+    event(route, body, None)
+}
+
+/// As [`translate`], with the body's form where it was read before.
+pub(crate) fn event(route: Route, body: &[u8], form: Option<SortedForm>) -> WebhookEvent {
+    let fields = || match form {
+        Some(form) => Ok(Fields::of(form)),
+        None => Form::parse(body).map(|form| Fields::of(form.sorted())).map_err(|error| error.to_string()),
+    };
+    match route {
+        Route::Inbound => received(fields().and_then(inbound::translate), body),
+        Route::Status { attempt } => fields()
+            .and_then(|fields| status::translate(fields, attempt))
+            .map_or_else(|reason| unreadable(reason, body), WebhookEvent::Status),
+    }
+}
+
+/// What a customer sent, by a webhook or in the log.
+pub(crate) fn received(message: Result<InboundMessage, String>, body: &[u8]) -> WebhookEvent {
+    message.map_or_else(|reason| unreadable(reason, body), WebhookEvent::Inbound)
+}
+
+fn unreadable(reason: String, body: &[u8]) -> WebhookEvent {
+    WebhookEvent::Unreadable { reason, dedupe_key: hex::encode(&Sha256::digest(body)[..16]) }
+}
+
+#[cfg(test)]
+mod tests;
