@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-/// What the API server checks of such a field, and what it says otherwise. It must accept what [`parse`] accepts.
+use messaging::duration::{self, Unit};
+
+/// The rule by which the API server checks such a field, and its answer to a text that breaks it. The rule accepts exactly
+/// what [`parse`] accepts.
 pub(crate) const RULE: &str = "self.matches('^[1-9][0-9]{0,5}[smhd]$')";
 pub(crate) const MESSAGE: &str = "must be a duration: a whole number and one unit of s, m, h or d, such as 30d";
 
@@ -13,19 +16,9 @@ pub struct InvalidDuration(pub String);
 
 /// Reads a whole number from 1 to 999,999 and one unit: `s`, `m`, `h` or `d`.
 pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
-    let invalid = || InvalidDuration(text.to_owned());
-    let split = text.len().checked_sub(1).filter(|&at| text.is_char_boundary(at)).ok_or_else(invalid)?;
-    let (number, unit) = text.split_at(split);
-    let seconds: u64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(invalid()),
-    };
-    let digits = number.bytes().all(|b| b.is_ascii_digit()) && !number.starts_with('0') && number.len() <= 6;
-    let count: u64 = number.parse().ok().filter(|_| digits).ok_or_else(invalid)?;
-    Ok(Duration::from_secs(count * seconds))
+    let in_range = text.len() <= "999999d".len() && !text.starts_with('0');
+    let parsed = duration::parse(text, &[Unit::Seconds, Unit::Minutes, Unit::Hours, Unit::Days]);
+    parsed.filter(|_| in_range).ok_or_else(|| InvalidDuration(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use messaging::clock::before;
 use messaging::config::Retention;
 use tokio_util::sync::CancellationToken;
 
@@ -74,13 +75,13 @@ pub async fn turn(
     for tenant in configs.all() {
         for sender in tenant.senders() {
             let Retention { bodies_seconds, metadata_seconds } = sender.config.retention;
-            let bodies_before = before(now, bodies_seconds);
+            let bodies_before = before(now, Duration::from_secs(bodies_seconds));
             let forget = Forget {
                 tenant: tenant.config.tenant.clone(),
                 sender: sender.name.clone(),
                 webhooks_before: webhooks_before(bodies_before, keep_from),
                 bodies_before,
-                metadata_before: before(now, metadata_seconds),
+                metadata_before: before(now, Duration::from_secs(metadata_seconds)),
                 limit: STEP,
             };
             while !stop.is_cancelled() && store.forget(forget.clone()).await? > 0 {}
@@ -103,7 +104,7 @@ fn longest(configs: &Configs) -> Option<u64> {
 
 /// The beginning of the first day of which somebody still keeps something.
 fn day_kept_from(longest: u64, now: Timestamp) -> Option<Timestamp> {
-    let day: Date = before(now, longest).to_zoned(TimeZone::UTC).date();
+    let day: Date = before(now, Duration::from_secs(longest)).to_zoned(TimeZone::UTC).date();
     day.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp())
 }
 
@@ -130,11 +131,6 @@ async fn drop_days(store: &dyn Store, keep_from: Timestamp, stop: &CancellationT
     }
 }
 
-fn before(now: Timestamp, seconds: u64) -> Timestamp {
-    let age = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-    now.checked_sub(age).unwrap_or(Timestamp::MIN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,15 +152,18 @@ mod tests {
     fn webhooks_that_leave_with_their_day_within_a_day_are_not_deleted_one_by_one() {
         let now = at("2026-11-30T15:00:00Z");
         let keep_from = day_kept_from(30 * DAY, now);
-        let of = |seconds| webhooks_before(before(now, seconds), keep_from);
+        let of = |seconds| webhooks_before(before(now, Duration::from_secs(seconds)), keep_from);
         assert_eq!(Some(of(30 * DAY)), keep_from);
-        assert_eq!(of(29 * DAY), before(now, 29 * DAY), "they would stay for more than a day");
+        assert_eq!(of(29 * DAY), before(now, Duration::from_secs(29 * DAY)), "they would stay for more than a day");
         assert_eq!(of(0), now);
     }
 
     #[test]
     fn without_days_webhooks_go_when_they_are_over() {
         let now = at("2026-11-30T15:00:00Z");
-        assert_eq!(webhooks_before(before(now, 30 * DAY), None), before(now, 30 * DAY));
+        assert_eq!(
+            webhooks_before(before(now, Duration::from_secs(30 * DAY)), None),
+            before(now, Duration::from_secs(30 * DAY))
+        );
     }
 }

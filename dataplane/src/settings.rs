@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use messaging::duration::Unit;
 use url::Url;
 
 use crate::store::PostgresUrl;
@@ -187,18 +188,9 @@ impl FromStr for StoreUrl {
 
 /// `25s`, `500ms`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration: expected a whole number and one of ms, s, m, h, such as 25s");
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        "h" => 60 * 60 * 1000,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
+    messaging::duration::parse(text, &[Unit::Milliseconds, Unit::Seconds, Unit::Minutes, Unit::Hours]).ok_or_else(
+        || format!("{text:?} is not a duration: expected a whole number and one of ms, s, m, h, such as 25s"),
+    )
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Tells the time. The binaries pass the system's clock; tests pass one that they drive.
+/// A source of the current time. The binaries pass the system's clock; tests pass one that they drive.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     fn now(&self) -> Timestamp;
 }
@@ -12,6 +12,11 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 /// The time that is `pause` after `at`, and the end of time where there is none.
 pub fn after(at: Timestamp, pause: Duration) -> Timestamp {
     SignedDuration::try_from(pause).ok().and_then(|pause| at.checked_add(pause).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// The time that is `pause` before `at`, and the beginning of time where there is none.
+pub fn before(at: Timestamp, pause: Duration) -> Timestamp {
+    SignedDuration::try_from(pause).ok().and_then(|pause| at.checked_sub(pause).ok()).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]
@@ -24,8 +29,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_pause_beyond_the_calendar_ends_at_the_end_of_time() {
+    fn a_pause_beyond_the_calendar_ends_where_the_calendar_does() {
         assert_eq!(after(at(0), Duration::from_secs(5)), at(5));
         assert_eq!(after(at(0), Duration::MAX), Timestamp::MAX);
+        assert_eq!(before(at(5), Duration::from_secs(5)), at(0));
+        assert_eq!(before(at(0), Duration::MAX), Timestamp::MIN);
     }
 }

@@ -4,7 +4,7 @@
 //! time and randomness come in as arguments, so that a test can replay a bad day in milliseconds.
 //!
 //! Reading order:
-//! - the words: [`id`], [`address`], [`content`], [`secret`], [`clock`], [`finding`];
+//! - the words: [`id`], [`address`], [`content`], [`secret`], [`clock`], [`duration`], [`finding`], [`error`];
 //! - what a customer's message does: [`window`], [`opt_out`], [`contact`];
 //! - what may be sent, as what, and where through: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
 //! - what happens to it then: [`lifecycle`], [`failure`], and how fast: [`rate`];
@@ -17,6 +17,8 @@ pub mod clock;
 pub mod config;
 pub mod contact;
 pub mod content;
+pub mod duration;
+pub mod error;
 pub mod event;
 pub mod failure;
 pub mod finding;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::content::OutboundContent;
+use messaging::duration::Unit;
 use messaging::id::{MessageId, PolicyName, SenderName, TemplateName};
 use serde_json::Value;
 use url::Url;
@@ -220,19 +221,8 @@ fn strings(pointer: &str, value: Value, limits: &Limits, errors: &mut Errors) ->
 }
 
 fn duration(text: &str) -> Option<Duration> {
-    let unit = match text.chars().last()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 60 * 60,
-        'd' => DAY,
-        _ => return None,
-    };
-    let number = text.get(..text.len() - 1)?;
-    if !number.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let seconds = number.parse::<u64>().ok()?.checked_mul(unit)?;
-    VALIDITY.contains(&seconds).then(|| Duration::from_secs(seconds))
+    messaging::duration::parse(text, &[Unit::Seconds, Unit::Minutes, Unit::Hours, Unit::Days])
+        .filter(|duration| VALIDITY.contains(&duration.as_secs()))
 }
 
 #[cfg(test)]

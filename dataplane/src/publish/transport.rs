@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use messaging::config::HttpSink;
+use messaging::error::with_causes;
 use messaging::id::EventId;
 
 use super::guard::{PrivateAddress, PublicResolver, check_literal};
@@ -117,14 +118,7 @@ fn describe(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("the sink did not answer within {} s", TIMEOUT.as_secs());
     }
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
+    with_causes(&error.without_url())
 }
 
 /// The guard's refusal, wherever in the chain the client put it.

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use messaging::clock::before;
 use messaging::provider::InboundEntry;
 
 /// How to sweep.
@@ -88,10 +89,6 @@ impl Span {
             .filter(|entry| !known.contains(entry.provider_message_id.as_str()))
             .collect()
     }
-}
-
-fn before(at: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by).ok().and_then(|by| at.checked_sub(by).ok()).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]

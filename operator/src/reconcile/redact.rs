@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use messaging::error::with_causes;
 use regex::Regex;
 
 /// How long a note of a Kubernetes Event may be, in bytes.
@@ -36,20 +37,9 @@ pub fn redact(text: &str) -> String {
     RULES.iter().fold(text.to_owned(), |text, rule| rule.pattern.replace_all(&text, rule.replacement).into_owned())
 }
 
-/// An error and everything that it came from, in one line that may be shown to a tenant, of at most [`NOTE_BYTES`].
+/// The error and its causes in one line that a tenant may see, of at most [`NOTE_BYTES`].
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Some errors repeat their cause in their own words.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    note(&text)
+    note(&with_causes(error))
 }
 
 /// The text as it may stand in an Event or a condition.

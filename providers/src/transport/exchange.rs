@@ -4,10 +4,10 @@
 //! connection was never made, and it may have in every other case. The client retries by itself in one case only,
 //! when a kept-alive connection turns out to be closed before a single byte of the request was written to it.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use messaging::error::with_causes;
 
 use super::retry_after::retry_after;
 
@@ -62,13 +62,5 @@ async fn read(mut response: reqwest::Response) -> Result<Bytes, String> {
 
 /// The whole chain of causes, without the URL.
 fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut sentence = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        sentence.push_str(": ");
-        sentence.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    sentence
+    with_causes(&error.without_url())
 }
