@@ -65,14 +65,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_brackets_and_spaces_moves_no_field() {
+    fn a_process_name_with_brackets_and_spaces_does_not_shift_the_fields() {
         let stat = "812 (a) (b c) S 1 812 812 0 -1 4194304 55 0 0 0 150 27 0 0 20 0 5 0 4711 1000 200 1";
         assert_eq!(ticks(stat), Some(Duration::from_millis(1770)));
         assert_eq!(ticks("812 (a) S 1"), None);
     }
 
     #[test]
-    fn this_process_has_memory_and_a_child_counts_to_its_family() {
+    fn this_process_has_memory_and_its_children_count() {
         assert!(peak_mib(std::process::id()).unwrap() > 0.5);
         let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         assert!(children(std::process::id()).unwrap().contains(&child.id()));

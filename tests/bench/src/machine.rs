@@ -1,4 +1,4 @@
-//! What the figures were measured on: the machine, the versions, the day.
+//! What the figures were measured on: machine, versions and date.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use messaging::clock::Clock;
 
 use crate::results::Results;
 
-/// Notes it all. What cannot be found out is said to be unknown: figures without it are still figures.
+/// Records all of it. What cannot be found out is recorded as unknown.
 pub(crate) fn describe(results: &mut Results) {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_missing_is_said_to_be() {
+    fn a_missing_program_is_reported_as_missing() {
         assert_eq!(version("no-such-program-anywhere", &["--version"]), "not installed");
     }
 }

@@ -1,10 +1,11 @@
-//! What the data plane costs, over real sockets, beside what it is compared with, in one run.
+//! Measures what the data plane costs, over real sockets and in one run with the servers that it is compared with.
 //!
-//! The load generator shares the machine's cores with what it measures, and the machine is never quiet: so whatever is
-//! compared is measured in turns, several times, and the medians are compared. Ratios carry; absolute figures are those
-//! of one machine on one day. Prints a table, each row beside its target, and writes `target/bench/results.json`.
+//! The load generator shares the machine's cores with what it measures, and the machine is never quiet. Servers that
+//! are compared therefore take turns, several times, and their medians are compared. Ratios carry over to other
+//! machines; absolute figures do not. Prints a table with a target beside each figure, and writes
+//! `target/bench/results.json`.
 //!
-//! Reading order: [`measure`] (one file for each thing that is measured), then what they stand on: [`servers`], [`load`].
+//! Reading order: [`measure`] (a file per measurement), then what measurements are made of: [`servers`] and [`load`].
 
 mod cost;
 mod load;
@@ -27,7 +28,7 @@ use crate::measure::{Bench, Measurement};
 use crate::results::Results;
 use crate::servers::database::Kind;
 
-/// As in the data plane, so that what it is compared with here has the same.
+/// The data plane's allocator, so that the server it is compared with has the same.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -36,15 +37,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Measure only these; without any, everything.
+    /// The measurements to run; all of them by default.
     #[arg(value_enum, env = "BENCH_ONLY", value_delimiter = ',')]
     only: Vec<Measurement>,
-    /// On these databases.
+    /// The databases to measure.
     #[arg(long, value_enum, env = "BENCH_DATABASES", value_delimiter = ',', default_values_t = [Kind::Postgres, Kind::Sqlite])]
     databases: Vec<Kind>,
 }
 
-/// What runs as a process of its own, so that its processor time and memory are its own.
+/// Runs in a process of its own, so that its processor time and memory can be told apart.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve webhooks as the data plane does, and store nothing.
@@ -55,7 +56,7 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// Fill a queue and claim from it; prints what that took as JSON.
+    /// Fill a queue, claim from it, and print the cost as JSON.
     #[command(hide = true)]
     Claim(measure::queue::ClaimSettings),
 }
@@ -86,7 +87,7 @@ async fn run(only: &[Measurement], databases: Vec<Kind>) -> Result<()> {
     let mut failed = Vec::new();
     for measurement in Measurement::ALL.into_iter().filter(|m| only.is_empty() || only.contains(m)) {
         eprintln!("{}…", measurement.title());
-        // One that cannot be made, because something is missing here, does not take the others with it.
+        // A measurement that fails, for want of Node.js for example, does not stop the others.
         if let Err(error) = measurement.run(&bench, &mut results).await {
             eprintln!("  not measured: {error:#}");
             failed.push(measurement.title());
@@ -95,7 +96,7 @@ async fn run(only: &[Measurement], databases: Vec<Kind>) -> Result<()> {
     results.note_memory(bench.peak_mib());
     results.print();
     let path = tests::process::root().join("target/bench/results.json");
-    std::fs::create_dir_all(path.parent().context("a parent")?)?;
+    std::fs::create_dir_all(path.parent().context("the results have no folder")?)?;
     std::fs::write(&path, results.to_json()?)?;
     eprintln!("written to target/bench/results.json");
     if failed.is_empty() { Ok(()) } else { bail!("not measured: {}", failed.join("; ")) }

@@ -1,11 +1,11 @@
-//! What was measured, beside what was promised: a table for people, a list of `{name, value, unit}` for machines.
+//! The figures beside their targets: a table for people, and a list of `{name, value, unit}` for machines.
 
-#![expect(clippy::print_stdout, reason = "the table is what was asked for")]
+#![expect(clippy::print_stdout, reason = "the table is the program's output")]
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
-/// What a figure should be.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Target {
     AtLeast(f64),
@@ -30,7 +30,7 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// What the project promises, by name.
+/// The project's targets, by the figure's name.
 const TARGETS: &[(&str, Target)] = &[
     ("webhook.postgres.ratio_to_verify", Target::AtLeast(0.5)),
     ("webhook.sqlite.ratio_to_verify", Target::AtLeast(0.4)),
@@ -51,7 +51,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("replicas.sent_twice", Target::AtMost(0.0)),
 ];
 
-/// Every figure in the order of its measuring, and what it was measured on.
+/// Every figure in the order of measurement, and what it was measured on.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     facts: Vec<(&'static str, String)>,
@@ -77,7 +77,7 @@ impl Results {
         self.figures.push(figure);
     }
 
-    /// The most memory that any data plane had, where one ran.
+    /// The peak memory over all data planes, if any ran.
     pub(crate) fn note_memory(&mut self, peak_mib: Option<f64>) {
         if let Some(peak) = peak_mib {
             self.figure("memory.mb", peak, "MiB");
@@ -105,7 +105,7 @@ impl Results {
         table
     }
 
-    /// A list of `{name, value, unit}`; what was measured on stands in it too, with values that are words.
+    /// A list of `{name, value, unit}`. The machine and the versions are entries with textual values.
     pub(crate) fn to_json(&self) -> Result<String> {
         let facts = self.facts.iter().map(|(name, value)| json!({"name": name, "value": value, "unit": ""}));
         let figures =
@@ -118,7 +118,7 @@ fn target(name: &str) -> Option<Target> {
     TARGETS.iter().find(|(named, _)| *named == name).map(|(_, target)| *target)
 }
 
-/// Three digits tell all that such a measurement knows; whole numbers stay whole.
+/// Three significant digits, which is all the precision that these measurements have. Whole numbers stay whole.
 fn rounded(value: f64) -> f64 {
     let digits = match value.abs() {
         v if v >= 100.0 => 0,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_stands_beside_its_target_and_says_whether_it_is_met() {
+    fn every_row_has_its_target_and_says_whether_it_is_met() {
         let table = results().table();
         let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
         assert!(row("webhook.postgres.ratio_to_verify").ends_with("≥ 0.5 met"), "{table}");
@@ -153,12 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_belongs_to_what_is_allowed() {
+    fn a_figure_equal_to_its_target_meets_it() {
         assert!(Target::AtLeast(0.5).is_met(0.5) && !Target::AtLeast(0.5).is_met(0.499));
         assert!(Target::AtMost(35.0).is_met(35.0) && !Target::AtMost(35.0).is_met(35.1));
         assert!(
             !Target::AtMost(35.0).is_met(f64::NAN) && !Target::AtLeast(1.0).is_met(f64::NAN),
-            "nothing is no success"
+            "a missing figure is not a success"
         );
     }
 

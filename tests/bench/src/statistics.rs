@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The middle value; the mean of the two in the middle when there is no middle one. `NaN` of nothing.
+/// The median: the middle value, or the mean of the two middle values. `NaN` for an empty slice.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -28,7 +28,8 @@ impl Latencies {
         self.0.len()
     }
 
-    /// The smallest latency that at least `percent` of all are not above, in milliseconds. `NaN` of nothing.
+    /// The smallest latency, in milliseconds, that at least `percent` of all latencies do not exceed. `NaN` if there
+    /// are none.
     pub(crate) fn percentile_ms(&self, percent: u32) -> f64 {
         let rank = (self.0.len() * percent as usize).div_ceil(100).max(1);
         self.0.get(rank - 1).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_percentile() {
+    fn no_latencies_have_no_percentile() {
         assert!(millis([]).percentile_ms(99).is_nan());
     }
 }

@@ -1,5 +1,5 @@
-//! The tenants that everything is measured with: many senders, nobody to tell, no limits that could be felt. An account's
-//! own limit holds for each tenant (2,000 messages a second with Twilio), so what is sent is spread over several.
+//! The tenants of every measurement: many senders, no sinks, and limits too high to matter. The limit of an account
+//! holds for each tenant (2,000 messages a second at Twilio), so sends are spread over several tenants.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,16 +15,16 @@ use messaging::template::Approval;
 use messaging::template::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateCategory, TemplateConfig};
 use sha2::{Digest, Sha256};
 
-/// The first of [`TENANTS`], whose webhooks come.
+/// The first of [`TENANTS`], which receives the webhooks.
 pub(crate) const TENANT: &str = "shop";
 pub(crate) const TENANTS: [&str; 4] = [TENANT, "bank", "airline", "clinic"];
 pub(crate) const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 pub(crate) const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
-/// The number of [`SENDERS`]' first.
+/// The phone number of the first sender.
 pub(crate) const NUMBER: &str = "+14155238886";
 pub(crate) const PUBLIC_URL: &str = "https://whatsapp.example.com";
 pub(crate) const TEMPLATE: &str = "order-shipped";
-/// Of every tenant; each with a number of its own, counted up from [`NUMBER`].
+/// Senders of each tenant, with phone numbers counted up from [`NUMBER`].
 pub(crate) const SENDERS: [&str; 8] =
     ["support", "sales", "billing", "shipping", "returns", "events", "visits", "jobs"];
 
@@ -33,12 +33,13 @@ pub(crate) fn number(sender: usize) -> String {
     format!("+1415523{}", 8886 + sender)
 }
 
-/// What opens a tenant's API, and nothing but a benchmark's.
+/// A tenant's API key, for benchmarks only.
 pub(crate) fn api_key(tenant: &str) -> String {
     format!("an-api-key-of-{tenant}-for-a-benchmark")
 }
 
-/// Writes the tenants' configs into a directory that a data plane reads. `handle` is what the provider calls the template.
+/// Writes the tenants' configs into a directory that a data plane reads. `handle` is the provider's handle of the
+/// template.
 pub(crate) fn write(directory: &Path, handle: &str) -> Result<()> {
     for tenant in TENANTS {
         let path = directory.join(format!("{tenant}.json"));
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tenants_are_some_that_a_data_plane_runs() {
+    fn a_data_plane_accepts_the_tenants_configs() {
         let directory = tempfile::tempdir().unwrap();
         write(directory.path(), "HX0123456789abcdef0123456789abcdef").unwrap();
         for tenant in TENANTS {

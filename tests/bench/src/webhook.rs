@@ -1,4 +1,5 @@
-//! Inbound webhooks as they stand on the wire: distinct, rightly signed, of the usual size, made before anything is timed.
+//! Inbound webhooks as bytes on the wire: distinct, correctly signed, of a typical size, and prepared before the
+//! clock starts.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +11,12 @@ use sha1::Sha1;
 use crate::load::Requests;
 use crate::tenant::{ACCOUNT, AUTH_TOKEN, NUMBER, PUBLIC_URL};
 
-/// Where the data plane takes them.
+/// The data plane's path for them.
 pub(crate) const DATA_PLANE_PATH: &str = "/webhooks/shop/support/twilio/inbound";
-/// Where the handler that it is compared with does.
+/// The Express handler's path for them.
 pub(crate) const EXPRESS_PATH: &str = "/twilio/inbound";
 
-/// So many webhooks for one path, counted from `first`: those of two ranges that do not overlap have no id in common.
+/// `count` webhooks for one path, numbered from `first`. Ranges that do not overlap have no id in common.
 pub(crate) fn requests(path: &str, first: usize, count: usize) -> Result<Requests> {
     let mut requests = Requests::default();
     for n in first..first + count {

@@ -1,4 +1,4 @@
-//! As fast as it is answered: a fixed number of connections, each with one request under way.
+//! Closed load: a fixed number of connections, each with one request in flight.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,13 +31,18 @@ pub(crate) async fn run(addresses: &[SocketAddr], connections: usize, requests: 
             latencies.extend(done??);
         }
         let elapsed = began.elapsed();
-        ensure!(latencies.len() == requests.len(), "{} of {} were answered", latencies.len(), requests.len());
+        ensure!(
+            latencies.len() == requests.len(),
+            "only {} of {} requests were answered",
+            latencies.len(),
+            requests.len()
+        );
         Ok(Outcome { elapsed, latencies: Latencies::new(latencies) })
     })
     .await
 }
 
-/// Takes requests one after the other until there are none left.
+/// Sends requests one after another until none are left.
 async fn client(
     mut connection: Connection,
     requests: Arc<Requests>,

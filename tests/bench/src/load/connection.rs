@@ -1,4 +1,4 @@
-//! One keep-alive connection, and just enough HTTP to know where an answer ends.
+//! One keep-alive connection, with just enough HTTP to find the end of a response.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// No answer that is expected here is longer.
+/// Longer than any response that is expected here.
 const LONGEST: usize = 16 * 1024;
 
 pub(super) struct Connection {
@@ -21,12 +21,12 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; LONGEST] })
     }
 
-    /// Sends a request and reads the whole answer, which must be a success.
+    /// Sends a request and reads the whole response, which must be a success.
     pub(super) async fn call(&mut self, request: &[u8]) -> Result<()> {
         self.stream.write_all(request).await?;
         let mut length = 0;
         loop {
-            ensure!(length < LONGEST, "an answer of more than {LONGEST} bytes");
+            ensure!(length < LONGEST, "the response is longer than {LONGEST} bytes");
             let read = self.stream.read(&mut self.buffer[length..]).await?;
             ensure!(read > 0, "the server closed the connection");
             length += read;
@@ -47,29 +47,30 @@ enum Answer {
     Failure,
 }
 
-/// Whether these bytes are a whole answer, and a good one.
+/// Whether these bytes are a complete and successful response.
 fn parse(bytes: &[u8]) -> Result<Answer> {
     let Some(head_end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(Answer::Incomplete) };
     let (head, body) = (&bytes[..head_end], bytes.len() - head_end - 4);
     let length = content_length(head)?;
     Ok(match body.cmp(&length) {
         std::cmp::Ordering::Less => Answer::Incomplete,
-        std::cmp::Ordering::Greater => bail!("the server answered more than was asked"),
+        std::cmp::Ordering::Greater => bail!("the server sent more than one response to one request"),
         std::cmp::Ordering::Equal if head.starts_with(b"HTTP/1.1 2") => Answer::Success,
         std::cmp::Ordering::Equal => Answer::Failure,
     })
 }
 
-/// Without the header there is no body, as with 204; chunks are not understood, and nothing here sends them.
+/// A response without the header has no body, as with 204. Chunked bodies are not supported, and no server here sends
+/// any.
 fn content_length(head: &[u8]) -> Result<usize> {
     for line in head.split(|byte| *byte == b'\n') {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         if name.eq_ignore_ascii_case(b"content-length") {
-            let text = std::str::from_utf8(value).context("a content-length")?;
-            return text.trim().parse().with_context(|| format!("a content-length of {text:?}"));
+            let text = std::str::from_utf8(value).context("the content-length is not text")?;
+            return text.trim().parse().with_context(|| format!("the content-length is {text:?}, expected a number"));
         }
-        ensure!(!name.eq_ignore_ascii_case(b"transfer-encoding"), "an answer in chunks");
+        ensure!(!name.eq_ignore_ascii_case(b"transfer-encoding"), "the response is chunked, expected a content-length");
     }
     Ok(0)
 }
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_success_is_told_apart() {
+    fn a_response_that_is_not_a_success_is_a_failure() {
         assert_eq!(parse(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n").unwrap(), Answer::Failure);
         assert!(parse(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
         assert!(parse(b"HTTP/1.1 204 No Content\r\n\r\nmore").is_err(), "two answers to one request");

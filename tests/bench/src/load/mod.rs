@@ -1,8 +1,8 @@
-//! The load generator: raw HTTP/1.1 over keep-alive connections, one request at a time on each, from a thread of its own
-//! with a runtime of its own. Requests are bytes that were made before the clock started.
+//! The load generator: raw HTTP/1.1 over keep-alive connections, one request at a time on each, from a thread of its
+//! own with its own runtime. Requests are bytes that are prepared before the clock starts.
 //!
-//! [`closed`] asks as fast as it is answered, and so finds how much a server takes; [`open`] asks at a fixed rate whatever
-//! the answers do, and so finds how long one waits.
+//! [`closed`] sends as fast as responses arrive, which measures throughput. [`open`] sends at a fixed rate whatever the
+//! responses do, which measures latency.
 
 pub(crate) mod closed;
 mod connection;
@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::statistics::Latencies;
 
-/// Requests, one behind the other in one piece of memory.
+/// Requests, back to back in one allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     bytes: Vec<u8>,
@@ -38,7 +38,7 @@ impl Requests {
     }
 }
 
-/// What a run of the load generator saw. Every answer was a success, or there would be no outcome.
+/// The result of a run in which every response was a success. Any other response fails the run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) elapsed: Duration,

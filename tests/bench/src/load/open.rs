@@ -1,5 +1,5 @@
-//! At a fixed rate, whatever the answers do. A request's latency counts from the moment at which it was meant to be sent:
-//! one that had to wait because earlier ones were not answered has waited, as a customer's would have.
+//! Open load: a fixed rate, whatever the responses do. A request's latency counts from the moment at which it was
+//! due, so a request that waits for earlier ones is charged for the wait, as a customer's would be.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::{Outcome, Requests, on_own_thread};
 use crate::statistics::Latencies;
 
-/// When each request is meant to be sent.
+/// When each request is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Schedule {
     per_second: u32,
@@ -32,15 +32,15 @@ impl Schedule {
         Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 
-    /// How many requests are due once so much time has passed.
+    /// How many requests are due after `elapsed`.
     fn due_after(self, elapsed: Duration) -> usize {
         let whole = elapsed.as_nanos() * u128::from(self.per_second) / 1_000_000_000;
         usize::try_from(whole).unwrap_or(usize::MAX).saturating_add(1)
     }
 }
 
-/// Sends every request once, on time. `connections` bounds how many are under way; a request that finds none free waits,
-/// and its waiting counts.
+/// Sends every request once, on time. `connections` bounds the requests in flight. A request that finds none free
+/// waits, and its wait counts.
 pub(crate) async fn run(
     address: SocketAddr,
     connections: usize,
@@ -61,7 +61,7 @@ pub(crate) async fn run(
             let (requests, next, due) = (Arc::clone(&requests), Arc::clone(&next), Arc::clone(&due));
             clients.spawn(async move {
                 let mut latencies = Vec::new();
-                // Closed when everything is due: then whoever comes takes what is left.
+                // Closed when everything is due. Workers then take what is left.
                 while let Ok(permit) = due.acquire().await {
                     permit.forget();
                     let n = next.fetch_add(1, Ordering::Relaxed);
@@ -78,7 +78,12 @@ pub(crate) async fn run(
         }
         let elapsed = began.elapsed();
         pacer.end()?;
-        ensure!(latencies.len() == requests.len(), "{} of {} were answered", latencies.len(), requests.len());
+        ensure!(
+            latencies.len() == requests.len(),
+            "only {} of {} requests were answered",
+            latencies.len(),
+            requests.len()
+        );
         Ok(Outcome { elapsed, latencies: Latencies::new(latencies) })
     })
     .await
@@ -105,7 +110,7 @@ impl Pacer {
                     return;
                 }
             }
-            // Whoever waits finds that nothing more is due.
+            // Waiting workers find that nothing more is due.
             due.add_permits(Semaphore::MAX_PERMITS / 2);
         });
         Ok(Self { stop, thread: thread.context("starting the pacer")? })
@@ -132,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_is_released_and_nothing_before() {
+    fn requests_are_released_when_due_and_not_before() {
         let schedule = Schedule::new(1000);
         assert_eq!(schedule.due_after(Duration::ZERO), 1);
         assert_eq!(schedule.due_after(Duration::from_micros(999)), 1);
@@ -141,9 +146,9 @@ mod tests {
         }
     }
 
-    /// A server that answers nothing for a while delays everybody that was meant to ask meanwhile, not only one.
+    /// A server that stalls delays every request that falls due meanwhile, not only one.
     #[tokio::test]
-    async fn a_pause_of_the_server_counts_for_all_that_were_due_in_it() {
+    async fn a_stall_of_the_server_counts_for_every_request_due_during_it() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         const PAUSE: Duration = Duration::from_millis(300);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

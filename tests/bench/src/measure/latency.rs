@@ -1,4 +1,4 @@
-//! How long a webhook waits at a fixed rate of arrival, consequences included, as in everyday life.
+//! The latency of webhooks at a fixed rate of arrival, while their effects are applied too, as in production.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::servers::data_plane::Parts;
 use crate::statistics::median;
 use crate::webhook::{self, DATA_PLANE_PATH};
 
-/// Webhooks a second.
+/// Webhooks per second.
 const RATES: [u32; 2] = [500, 5_000];
 const SECONDS: u32 = 10;
 const ROUNDS: usize = 3;
-/// More than are ever under way unless the server is overrun; then they wait, and that counts.
+/// More than are ever in flight, unless the server is overrun. Then requests wait, and the wait counts.
 const CONNECTIONS: usize = 256;
 
-/// Of one rate on one database, one of each round.
+/// The results of one rate on one database, one per round.
 #[derive(Debug, Default)]
 struct Percentiles {
     p50_ms: Vec<f64>,

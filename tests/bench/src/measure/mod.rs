@@ -1,4 +1,4 @@
-//! What is measured: one file for each.
+//! The measurements, a file each.
 
 pub(crate) mod latency;
 pub(crate) mod queue;
@@ -20,18 +20,18 @@ use crate::servers::data_plane::{DataPlane, Parts};
 use crate::servers::database::{Database, Databases, Kind};
 use crate::tenant;
 
-/// A thing to measure.
+/// One measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Measurement {
-    /// Webhooks as fast as they are answered, beside the server that only verifies and the handler in Express.
+    /// The throughput of webhooks, beside the server that only verifies and the Express handler.
     Webhooks,
-    /// How long a webhook waits at a fixed rate.
+    /// The latency of webhooks at a fixed rate.
     Latency,
-    /// Accepting messages, and handing them over.
+    /// Accepting messages, and handing them to the provider.
     Send,
     /// Two replicas on one database.
     Replicas,
-    /// What a claim costs when a million messages wait.
+    /// The cost of a claim from a queue of a million messages.
     Queue,
 }
 
@@ -64,7 +64,7 @@ impl Measurement {
 pub(crate) struct Bench {
     pub(crate) databases: Databases,
     kinds: Vec<Kind>,
-    /// On a disk, as the databases are.
+    /// On a disk, like the databases.
     target: std::path::PathBuf,
     peak_mib: Mutex<Option<f64>>,
 }
@@ -76,7 +76,7 @@ impl Bench {
         Ok(Self { databases: Databases::default(), kinds, target, peak_mib: Mutex::default() })
     }
 
-    /// Nothing yet for each database that is measured.
+    /// An empty value for each database that is measured.
     pub(crate) fn on_each<T: Default>(&self) -> Vec<(Kind, T)> {
         self.kinds.iter().map(|kind| (*kind, T::default())).collect()
     }
@@ -103,7 +103,7 @@ impl Bench {
         DataPlane::start("data-plane", directory, parts, database, None).await
     }
 
-    /// Notes how much memory a data plane had at most, and ends it.
+    /// Records the data plane's peak memory, and ends it.
     pub(crate) fn end(&self, data_plane: DataPlane) -> Result<()> {
         self.note_memory(data_plane.peak_mib()?);
         data_plane.stop()
@@ -114,7 +114,7 @@ impl Bench {
         *peak = Some(peak.map_or(mib, |peak| peak.max(mib)));
     }
 
-    /// The most memory that any data plane had.
+    /// The peak memory over all data planes.
     pub(crate) fn peak_mib(&self) -> Option<f64> {
         *self.peak_mib.lock().unwrap_or_else(PoisonError::into_inner)
     }

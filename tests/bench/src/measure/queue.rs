@@ -1,5 +1,5 @@
-//! What a claim costs when a million messages wait, beside what it costs when a thousand do. Through the store itself, in a
-//! process of its own: a turn is what dispatch does, looking at the lanes and claiming from them.
+//! The cost of a claim with a million messages queued, beside its cost with a thousand. It runs against the store
+//! itself, in a process of its own. A turn does what dispatch does: it lists the lanes and claims from them.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -33,19 +33,19 @@ use crate::tenant::{SENDERS, TEMPLATE, TENANT};
 
 const SHORT: u32 = 1_000;
 const LONG: u32 = 1_000_000;
-/// Messages that one turn claims, over all senders.
+/// Messages that one turn claims, from all senders together.
 const PER_TURN: u32 = 64;
-/// Claimed from each queue; as the short one is empty after a thousand, it is filled again.
+/// Messages claimed from each queue. The short queue is refilled after every thousand.
 const CLAIMS: u32 = 10_000;
-/// Accepted at once while the queue is filled: what the store commits as one group, and no more than it lets wait.
+/// Messages accepted at once while the queue is filled: enough for one commit group, and within the bound of the queue.
 const FILLING: u32 = 512;
 
-/// What the process that claims is told.
+/// The settings of the claiming process.
 #[derive(Debug, Args)]
 pub(crate) struct ClaimSettings {
     #[arg(long)]
     store: StoreUrl,
-    /// Messages that wait when claiming begins.
+    /// Messages queued when claiming begins.
     #[arg(long)]
     queued: u32,
     /// Messages to claim.
@@ -53,11 +53,11 @@ pub(crate) struct ClaimSettings {
     claims: u32,
 }
 
-/// What it found.
+/// The claiming process's result.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ClaimFigures {
-    /// Of a turn, for each message that it claimed; the median of all turns.
+    /// Time per claimed message; the median over all turns.
     claim_us: f64,
     filled_per_second: f64,
     peak_mib: f64,
@@ -85,10 +85,10 @@ async fn in_its_own_process(bench: &Bench, kind: Kind, queued: u32) -> Result<Cl
     command.args(["claim", "--store", database.url()]);
     command.args(["--queued", &queued.to_string(), "--claims", &CLAIMS.to_string()]);
     let printed = output(command).await?;
-    serde_json::from_str(&printed).with_context(|| format!("what the process that claims printed: {printed}"))
+    serde_json::from_str(&printed).with_context(|| format!("the claiming process printed: {printed}"))
 }
 
-/// The process itself.
+/// The claiming process's own work.
 #[tokio::main]
 pub(crate) async fn claim(settings: &ClaimSettings) -> Result<()> {
     let mut ground = JoinSet::new();
@@ -131,7 +131,7 @@ async fn open(url: &StoreUrl, ground: &mut JoinSet<()>) -> Result<Arc<dyn Store>
     Ok(Arc::new(store))
 }
 
-/// Accepts messages, counted from `first`, so many at once that they are committed in groups.
+/// Accepts messages, numbered from `first`, enough of them at once to be committed in groups.
 async fn fill(store: &Arc<dyn Store>, first: u32, count: u32) -> Result<()> {
     let mut fillers = JoinSet::new();
     for filler in 0..FILLING {
@@ -152,7 +152,8 @@ async fn fill(store: &Arc<dyn Store>, first: u32, count: u32) -> Result<()> {
     Ok(())
 }
 
-/// One turn of dispatch, its claims evenly over all lanes. Answers how many messages it claimed, and in how many µs.
+/// One turn of dispatch, with claims spread evenly over all lanes. Returns how many messages it claimed, and in how
+/// many µs.
 async fn turn(store: &dyn Store) -> Result<(u32, f64)> {
     let now = SystemClock.now();
     let began = Instant::now();
@@ -164,11 +165,11 @@ async fn turn(store: &dyn Store) -> Result<(u32, f64)> {
     let claim = ClaimDue { now, owner: "bench".to_owned(), lease_until, shares, rates: Vec::new() };
     let claims = store.claim_due(claim).await?.claims;
     let micros = began.elapsed().as_secs_f64() * 1e6;
-    ensure!(!claims.is_empty(), "nothing was there to be claimed");
+    ensure!(!claims.is_empty(), "the queue is empty: nothing could be claimed");
     Ok((u32::try_from(claims.len())?, micros))
 }
 
-/// The nth message, to somebody of its own, through every sender in turn.
+/// The nth message, to a recipient of its own, through every sender in turn.
 fn message(n: u32, now: Timestamp) -> Result<NewMessage> {
     let mut entropy = [0; 10];
     entropy[..4].copy_from_slice(&n.to_be_bytes());

@@ -1,4 +1,4 @@
-//! Two replicas on one PostgreSQL: what they take together beside what one takes alone, and that neither sends what the
+//! Two replicas on one PostgreSQL: their joint throughput beside that of one, and proof that neither sends what the
 //! other has sent.
 
 use std::sync::Arc;
@@ -51,7 +51,7 @@ async fn take(bench: &Bench, replicas: usize, load: &Load) -> Result<Run> {
     Ok(run)
 }
 
-/// How many messages the provider got more than once from two replicas that hand over the same queue.
+/// How many messages the provider gets more than once from two replicas that dispatch the same queue.
 async fn sent_twice(bench: &Bench) -> Result<f64> {
     let provider_directory = tempfile::tempdir()?;
     let provider = Provider::start(provider_directory.path(), 4 * MESSAGES).await?;

@@ -1,5 +1,5 @@
-//! Sends: accepted over the tenants' API, each under a key of its own and committed before the answer; then handed over to
-//! the provider, with limits that are never felt.
+//! Sends: accepted over the tenants' API, each under its own key and committed before the response, then handed to the
+//! provider under limits too high to matter.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::statistics::median;
 use crate::tenant::{SENDERS, TEMPLATE, TENANTS, api_key};
 
 const ROUNDS: usize = 2;
-/// Accepted before the clock starts, and handed over with the others.
+/// Messages accepted before the clock starts, and handed over with the others.
 const WARM_UP: usize = 2_000;
 const MESSAGES: usize = 20_000;
-/// Then dispatching is broken, or slower than anybody wants to wait for.
+/// Dispatch that takes longer is broken, or too slow to wait for.
 const LONGEST_DISPATCH: Duration = Duration::from_secs(120);
 
 pub(crate) async fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
@@ -77,7 +77,7 @@ async fn run(bench: &Bench, kind: Kind) -> Result<Run> {
     })
 }
 
-/// Hands over everything that waits, and says what the provider has of it.
+/// Hands over the whole queue, and returns what the provider received.
 pub(super) async fn dispatch(
     bench: &Bench,
     directory: &Path,
@@ -101,8 +101,8 @@ pub(super) async fn dispatch(
     Ok(accepted)
 }
 
-/// Waits until so many messages are handed over. The data planes are asked, not the provider: a list of all its messages is
-/// a heavy answer.
+/// Waits until `count` messages are handed over. It asks the data planes, because the provider would answer with a
+/// list of all its messages.
 async fn handed_over(servers: &[DataPlane], messages: usize) -> Result<()> {
     let mut looks = tokio::time::interval(Duration::from_millis(250));
     let deadline = Instant::now() + LONGEST_DISPATCH;
@@ -122,7 +122,7 @@ async fn handed_over(servers: &[DataPlane], messages: usize) -> Result<()> {
     }
 }
 
-/// Messages to so many people, from every tenant and through every sender in turn.
+/// Messages to distinct recipients, from every tenant and through every sender in turn.
 pub(super) fn requests(first: usize, count: usize) -> Requests {
     let mut requests = Requests::default();
     for n in first..first + count {

@@ -1,5 +1,5 @@
-//! Webhooks as fast as they are answered: distinct, signed, each committed before its answer. In every round each server
-//! gets its turn, fresh; ratios are of one round, and of those the median.
+//! The throughput of webhooks: distinct, signed, each committed before its response. Every round starts each server
+//! anew, in turn. A ratio compares servers within one round, and the median of the rounds' ratios is reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,35 +18,35 @@ use crate::servers::{Server, cpu};
 use crate::statistics::median;
 use crate::webhook::{self, DATA_PLANE_PATH, EXPRESS_PATH};
 
-/// Connections at once, as many for everybody: so many that neither core waits for the disk. With 256 a sixth of the
-/// machine was still idle while webhooks were committed.
+/// Concurrent connections, the same for every server, enough that neither core waits for the disk. With 256, a sixth
+/// of the machine was still idle while webhooks were committed.
 pub(super) const CONNECTIONS: usize = 384;
 const ROUNDS: usize = 5;
-/// Requests before the clock starts: pools are opened, code is compiled, files have grown.
+/// Requests before the clock starts: they open pools, compile code and grow files.
 const WARM_UP: usize = 5_000;
-/// About two seconds for each.
+/// About two seconds' work for each server.
 const TO_VERIFY: usize = 150_000;
 const TO_COMMIT: usize = 60_000;
 const TO_EXPRESS: usize = 20_000;
-/// Rounds in which webhooks also take effect.
+/// Rounds in which the webhooks' effects are applied too.
 const ROUNDS_WITH_EFFECTS: usize = 2;
 const TO_APPLY: usize = 20_000;
 
-/// Any identifier will do: nothing is sent.
+/// Any handle will do, because nothing is sent.
 pub(super) const NO_TEMPLATE: &str = "HX0123456789abcdef0123456789abcdef";
 
-/// One server in one round.
+/// One server's figures in one round.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub(super) per_second: f64,
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
     pub(super) cpu_us: f64,
-    /// What the load generator itself took.
+    /// Processor time of the load generator itself.
     pub(super) generator_us: f64,
 }
 
-/// Webhooks to warm up with, and webhooks to measure with.
+/// Webhooks for the warm-up, and webhooks to measure.
 pub(super) struct Load {
     warm_up: Arc<Requests>,
     timed: Arc<Requests>,
@@ -59,7 +59,7 @@ impl Load {
     }
 }
 
-/// Puts servers that share one account of work under load, all at once.
+/// Puts all servers under load at once, with the requests spread over them.
 pub(super) async fn saturate(servers: &[&dyn Server], load: &Load) -> Result<Run> {
     let addresses: Vec<_> = servers.iter().map(|server| server.webhooks()).collect();
     closed::run(&addresses, CONNECTIONS, &load.warm_up).await?;
@@ -136,7 +136,7 @@ async fn against_express(bench: &Bench, load: &Load) -> Result<Run> {
     saturate(&[&server], load).await
 }
 
-/// The same with the webhooks' consequences: what a webhook costs until it has taken effect.
+/// The same with the webhooks' effects: the cost of a webhook until its effects are committed.
 async fn with_effects(bench: &Bench, results: &mut Results) -> Result<()> {
     let load = Load::new(DATA_PLANE_PATH, TO_APPLY)?;
     let mut costs = bench.on_each::<Vec<f64>>();
@@ -146,10 +146,10 @@ async fn with_effects(bench: &Bench, results: &mut Results) -> Result<()> {
             let database = bench.databases.fresh(*kind, directory.path()).await?;
             let server = bench.data_plane(directory.path(), Parts::WebhooksAndEffects, &database).await?;
             closed::run(&[server.webhooks()], CONNECTIONS, &load.warm_up).await?;
-            server.rests().await?;
+            server.wait_until_idle().await?;
             let before = cpu(&[&server])?;
             closed::run(&[server.webhooks()], CONNECTIONS, &load.timed).await?;
-            server.rests().await?;
+            server.wait_until_idle().await?;
             costs.push(micros_each(cpu_since(&[&server], before)?, load.timed.len()));
             bench.end(server)?;
         }
@@ -168,7 +168,7 @@ pub(super) fn record(results: &mut Results, name: &str, runs: &[Run]) {
     results.figure(format!("{name}.cpu_us"), of(|run| run.cpu_us), "µs");
 }
 
-/// The median of the rounds' own ratios: what shook a round shook both.
+/// The median of the rounds' ratios. A disturbance in a round affects both servers, and cancels out.
 pub(super) fn ratio(these: &[Run], to: &[Run], figure: fn(&Run) -> f64) -> f64 {
     median(&these.iter().zip(to).map(|(this, other)| figure(this) / figure(other)).collect::<Vec<_>>())
 }

@@ -1,4 +1,4 @@
-//! The data plane itself: the released binary, on a database of its own or one that replicas share.
+//! The data plane: the release binary, on its own database or on one that replicas share.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,16 +13,16 @@ use super::database::Database;
 use super::{Server, cpu, free_addresses, until};
 use crate::cost::{cpu_of_family, peak_mib};
 
-/// Which parts of it run.
+/// The parts of the data plane that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parts {
     /// Webhooks are committed and answered.
     Webhooks,
-    /// And they take effect.
+    /// Webhooks take effect too.
     WebhooksAndEffects,
     /// Sends are accepted.
     Api,
-    /// What was accepted is handed over.
+    /// Accepted messages are handed to the provider.
     Dispatch,
 }
 
@@ -46,8 +46,8 @@ pub(crate) struct DataPlane {
 }
 
 impl DataPlane {
-    /// Starts a replica and waits until it is ready. `config` holds the tenants' configs; `provider` stands in for the
-    /// real one's hosts.
+    /// Starts a replica and waits until it is ready. `config` holds the tenants' configs; `provider` replaces the
+    /// hosts of the real provider.
     pub(crate) async fn start(
         name: &str,
         directory: &Path,
@@ -84,7 +84,7 @@ impl DataPlane {
         self.api
     }
 
-    /// The most memory that it has had, in MiB; its database server's is not in it.
+    /// Its peak memory in MiB, without that of a database server.
     pub(crate) fn peak_mib(&self) -> Result<f64> {
         peak_mib(self.process.id())
     }
@@ -99,8 +99,8 @@ impl DataPlane {
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
-    /// Waits until it has nothing left to do: until two looks half a second apart find almost no work between them.
-    pub(crate) async fn rests(&self) -> Result<()> {
+    /// Waits until it is idle: until two readings half a second apart show almost no work between them.
+    pub(crate) async fn wait_until_idle(&self) -> Result<()> {
         const LOOK: Duration = Duration::from_millis(500);
         let mut looks = tokio::time::interval(LOOK);
         let mut before = cpu(&[self])?;
@@ -113,10 +113,10 @@ impl DataPlane {
             }
             before = now;
         }
-        anyhow::bail!("the data plane still works after two minutes without load")
+        anyhow::bail!("the data plane is still busy after two minutes without load")
     }
 
-    /// Tells it to end, and waits until it has.
+    /// Asks the process to end, and waits until it has ended.
     pub(crate) fn stop(mut self) -> Result<()> {
         let status = self.process.terminate()?;
         ensure!(status.success(), "the data plane ended with {status}:\n{}", self.process.log_tail());

@@ -1,4 +1,4 @@
-//! Databases, each fresh: SQLite in a file, or PostgreSQL with everything on that keeps a commit safe.
+//! Fresh databases: SQLite in a file, or PostgreSQL with every setting on that makes a commit durable.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use tokio::sync::OnceCell;
 
 use crate::results::Results;
 
-/// What anybody would set who gives PostgreSQL a machine of its own; the rest is its default, fsync on.
+/// The usual settings for a PostgreSQL with a machine of its own. Everything else is at its default, with fsync on.
 const SETTINGS: &[(&str, &str)] =
     &[("shared_buffers", "512MB"), ("min_wal_size", "1GB"), ("max_wal_size", "4GB"), ("max_connections", "200")];
-/// About 1 GB of the write-ahead log. A server that has run for a while writes over segments that it has; only a new one
-/// makes each of them, with a flush of its own.
+/// About 1 GB of the write-ahead log. A server that has run for a while reuses its segments; a new one creates each
+/// of them, with a flush of its own.
 const WEAR_IN: [&str; 3] = [
     "CREATE TABLE worn AS SELECT repeat('worn', 250) AS line FROM generate_series(1, 1000000)",
     "DROP TABLE worn",
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// As it stands in the names of figures.
+    /// The database's name in the names of figures.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
@@ -39,7 +39,7 @@ impl Kind {
     }
 }
 
-/// Where databases come from. The PostgreSQL server starts when the first is asked for.
+/// Makes databases. The PostgreSQL server starts with the first one.
 #[derive(Debug, Default)]
 pub(crate) struct Databases {
     postgres: OnceCell<Arc<Server>>,
@@ -59,7 +59,7 @@ impl Databases {
         results.fact("postgres settings", format!("{}; worn in by 1 GB of WAL", settings.join(", ")));
     }
 
-    /// An empty database. A file of its own stands in `directory`.
+    /// An empty database. SQLite's file is in `directory`.
     pub(crate) async fn fresh(&self, kind: Kind, directory: &Path) -> Result<Arc<Database>> {
         let database = match kind {
             Kind::Sqlite => Database { url: format!("sqlite://{}", directory.join("data.db").display()), server: None },
@@ -89,12 +89,13 @@ impl Database {
         &self.url
     }
 
-    /// Processor time of the database's own processes; an embedded one has none.
+    /// Processor time of the database's own processes; an embedded database has none.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         self.server.as_ref().map_or(Ok(Duration::ZERO), |server| server.cpu_time())
     }
 
-    /// Ends what an earlier run left to be done, so that it does not disturb the next: pages to write, rows to clean up.
+    /// Finishes what an earlier run left behind, such as pages to write and rows to vacuum, so that it does not
+    /// disturb the next.
     pub(crate) async fn quiesce(&self) -> Result<()> {
         if let Some(server) = &self.server {
             server.query("postgres", "CHECKPOINT").await?;

@@ -1,5 +1,5 @@
-//! The handler that everybody writes first: Express, the official SDK's signature check, Redis to take each message once;
-//! two processes. Its source is `tests/bench/express`.
+//! The handler that most teams write first: Express, the official SDK's signature check, and Redis to deduplicate
+//! messages, in two processes. Its source is in `tests/bench/express`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -55,12 +55,12 @@ impl Server for Express {
 
 impl Drop for Express {
     fn drop(&mut self) {
-        // The workers end with the first process, but only when it can tell them.
+        // The workers end with the first process, if it can signal them.
         drop(self.node.terminate());
     }
 }
 
-/// As durable as it is by default with its log on: written through once a second.
+/// Redis's default durability with the log on: an fsync every second.
 async fn redis(directory: &Path, socket: &Path) -> Result<Process> {
     let mut command = Command::new("redis-server");
     command

@@ -1,5 +1,5 @@
-//! What is put under load, each as processes of its own: the data plane on its databases, the server that only verifies,
-//! the handler that it is compared with, and the sandbox in the provider's place.
+//! The servers under load, each in processes of its own: the data plane on its databases, the server that only
+//! verifies, the Express handler, and the sandbox in the provider's place.
 
 pub(crate) mod data_plane;
 pub(crate) mod database;
@@ -16,32 +16,32 @@ use tests::process::Process;
 
 use self::database::Database;
 
-/// A server under load, and what its work is charged to.
+/// A server under load, and the processes that its work is charged to.
 pub(crate) trait Server {
-    /// Where it takes webhooks.
+    /// Where it receives webhooks.
     fn webhooks(&self) -> SocketAddr;
-    /// Processor time used so far by its own processes.
+    /// Processor time that its own processes have used so far.
     fn processes_cpu(&self) -> Result<Duration>;
-    /// The database that works for it.
+    /// Its database.
     fn database(&self) -> Option<&Database> {
         None
     }
 }
 
-/// Processor time used so far by these servers and the one database that they share.
+/// Processor time that these servers and the database that they share have used so far.
 pub(crate) fn cpu(servers: &[&dyn Server]) -> Result<Duration> {
     let processes: Duration = servers.iter().map(|server| server.processes_cpu()).sum::<Result<_>>()?;
     let database = servers.first().and_then(|server| server.database()).map_or(Ok(Duration::ZERO), Database::cpu)?;
     Ok(processes + database)
 }
 
-/// A port of loopback that is free now.
+/// A free port on loopback.
 fn free_address() -> Result<SocketAddr> {
     let [address] = free_addresses()?;
     Ok(address)
 }
 
-/// Several. All are held until the last is found, so that no two are the same.
+/// Several free ports. Each is held until the last is found, so that no two are equal.
 fn free_addresses<const COUNT: usize>() -> Result<[SocketAddr; COUNT]> {
     let held: Vec<TcpListener> = (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
     let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); COUNT];
@@ -51,7 +51,7 @@ fn free_addresses<const COUNT: usize>() -> Result<[SocketAddr; COUNT]> {
     Ok(addresses)
 }
 
-/// Waits until `probe` succeeds; an error at once when the process has ended.
+/// Waits until `probe` succeeds. Fails at once when the process has ended.
 async fn until(what: &str, process: &mut Process, mut probe: impl AsyncFnMut() -> Result<()>) -> Result<()> {
     let ended = eventually(what, async || match process.still_running() {
         Ok(()) => probe().await.map(Ok),
@@ -60,7 +60,7 @@ async fn until(what: &str, process: &mut Process, mut probe: impl AsyncFnMut() -
     ended.await?
 }
 
-/// Waits until something listens there.
+/// Waits until something listens on the address.
 async fn listens(process: &mut Process, address: SocketAddr) -> Result<()> {
     until(&format!("something listens on {address}"), process, async || {
         Ok(tokio::net::TcpStream::connect(address).await.map(drop)?)

@@ -1,5 +1,5 @@
-//! The sandbox in the provider's place, as a process of its own. Messages stay as they were accepted, so that nothing but
-//! accepting them is measured.
+//! The sandbox in the provider's place, in a process of its own. Messages never move beyond accepted, so that only the
+//! hand-over is measured.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(crate) struct Provider {
     // Dropping it ends the process.
     _process: Process,
     base_url: String,
-    /// What it calls the tenant's template.
+    /// The provider's handle of the tenant's template.
     pub(crate) template: String,
 }
 
@@ -26,9 +26,9 @@ pub(crate) struct Provider {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct AcceptedMessages {
     pub(crate) count: usize,
-    /// To somebody who had been sent one before: everybody is sent one.
+    /// Messages to a recipient who had already got one. Each recipient is sent exactly one.
     pub(crate) repeated: usize,
-    /// From the first to the last.
+    /// The time from the first message to the last.
     pub(crate) seconds: f64,
 }
 
@@ -77,7 +77,7 @@ async fn create_template(base_url: &str) -> Result<String> {
     let answer = request.json(&body).send().await?;
     let status = answer.status();
     let text = answer.text().await?;
-    ensure!(status.is_success(), "the sandbox answered {status} to a new content: {text}");
+    ensure!(status.is_success(), "the sandbox refused a new content with {status}: {text}");
     let content: Value = serde_json::from_str(&text)?;
-    content["sid"].as_str().map(str::to_owned).context("a content without a sid")
+    content["sid"].as_str().map(str::to_owned).context("the sandbox made a content without a sid")
 }

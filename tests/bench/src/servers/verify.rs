@@ -1,5 +1,5 @@
-//! The same server that only verifies: the data plane's own router, config and adapter, with a store that takes
-//! everything at once and keeps nothing. What is between its figures and the data plane's is what durability costs.
+//! The server that only verifies: the data plane's own router, config and adapter, with a store that accepts
+//! everything at once and keeps nothing. The difference from the data plane's figures is the cost of durability.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +25,7 @@ use super::{Server, free_address, listens};
 use crate::cost::cpu_of_family;
 use crate::tenant::{self, TENANT};
 
-/// The process, from outside.
+/// The process, seen from the benchmark.
 pub(crate) struct VerifyOnly {
     process: Process,
     address: SocketAddr,
@@ -53,7 +53,7 @@ impl Server for VerifyOnly {
     }
 }
 
-/// The process itself; it ends when it is killed. Its runtime is the one that the data plane's binary starts.
+/// The process's own work, until it is killed. It uses the same runtime as the data plane's binary.
 #[tokio::main]
 pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
     tests::install_crypto();
@@ -64,7 +64,7 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
     let path = config.join(format!("{TENANT}.json"));
     let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     let applied = configs.apply(&TenantId::new(TENANT)?, &bytes);
-    ensure!(applied == Applied::New, "the config is {applied:?}");
+    ensure!(applied == Applied::New, "the config was not applied: {applied:?}");
     configs.mark_ready();
     let context =
         WebhookContext { fresh: None, store: Arc::new(Nowhere), configs, clock: Arc::new(SystemClock), metrics };
@@ -77,7 +77,7 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes every webhook and keeps none.
+/// Accepts every webhook and keeps none.
 #[derive(Debug)]
 struct Nowhere;
 
