@@ -78,10 +78,10 @@ impl<O: Operation> PendingOperation for Pending<O, O::Answer> {
     }
 
     fn run(&mut self, rows: &mut Rows) -> bool {
-        match self.write.run(rows) {
+        match rows.overlay(|rows| self.write.run(rows)) {
             Ok(answer) => self.answer.outcome = Some(Ok(answer)),
             Err(Halt::Missing) => return false,
-            // It has changed nothing, so it harms only itself.
+            // What it changed is taken back, so it harms only itself.
             Err(Halt::Failed(error)) => self.answer.outcome = Some(Err(error)),
         }
         true
@@ -153,5 +153,69 @@ impl Job {
 impl PendingRequest {
     pub(super) fn decide(&mut self, recorded: Vec<Recorded>) {
         self.answer.outcome = Some(Ok(recorded));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::store::engine::records::Hold;
+    use crate::store::message::{Priority, SinkId};
+
+    /// A write that changes one of everything, and then perhaps fails or finds that it misses a row.
+    struct Changes {
+        tenant: TenantId,
+        then: fn(&mut Rows) -> Result<(), Halt>,
+    }
+
+    impl Operation for Changes {
+        type Answer = ();
+
+        fn tenant(&self) -> &TenantId {
+            &self.tenant
+        }
+
+        fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
+            let (tenant, now) = (self.tenant.clone(), Timestamp::UNIX_EPOCH);
+            let key = (tenant.clone(), "tenant".to_owned(), "paused".to_owned());
+            rows.holds.put(key, Hold { until: now, reason: "a test".into(), created_at: now });
+            let sender: messaging::id::SenderName = "support".parse().unwrap();
+            rows.open_lane(&tenant, &sender, Priority::Utility);
+            rows.release((tenant, sender, SinkId("sink".into()), "subject".into()), now);
+            (self.then)(rows)
+        }
+    }
+
+    fn run(rows: &mut Rows, then: fn(&mut Rows) -> Result<(), Halt>) -> bool {
+        let (answer, _outcome) = Answer::new();
+        Pending { write: Changes { tenant: "shop".parse().unwrap(), then }, answer }.run(rows)
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing_of_what_it_changed_to_its_group() {
+        let mut rows = Rows::default();
+        assert!(run(&mut rows, |_| Err(Halt::Failed(StoreError::Closed))), "it has its answer");
+        assert!(rows.changes().unwrap().is_empty());
+        assert_eq!(rows.bells, Bells::default());
+
+        assert!(run(&mut rows, |_| Ok(())));
+        let changes = rows.changes().unwrap();
+        assert!(run(&mut rows, |_| Err(Halt::Failed(StoreError::Closed))));
+        assert_eq!(format!("{:?}", rows.changes().unwrap()), format!("{changes:?}"), "what others changed stays");
+    }
+
+    #[test]
+    fn a_write_that_misses_a_row_after_changing_another_runs_again_from_the_start() {
+        let mut rows = Rows::default();
+        let misses = |rows: &mut Rows| rows.sweeps.get(&("shop".parse().unwrap(), "AC1".into())).map(drop);
+        assert!(!run(&mut rows, misses));
+        assert!(rows.changes().unwrap().is_empty());
+        let missing = rows.missing();
+        assert_eq!(missing.lookups.len(), 1, "what it misses is still asked for");
+        missing.take(&mut rows, &[Vec::new()]).unwrap();
+        assert!(run(&mut rows, misses));
+        assert_eq!(rows.changes().unwrap().len(), 3);
     }
 }

@@ -1,9 +1,10 @@
 //! How writes are made: those that wait are taken together, decided on rows in memory, and committed as one group.
 //!
-//! A write is a pure function over [`rows`]. Where it looks at a row that has not been read yet it is put aside; what
-//! all of them miss is then read in one round trip, and they go on. At the end everything that changed is written, many
-//! rows in one statement, and committed once for all. So a group of five hundred writes costs a handful of statements,
-//! on either database, and no write knows that there is a database at all.
+//! A write is a pure function over [`rows`], under an overlay that is merged when it succeeds. A write that looks at a row
+//! that has not been read yet is put aside, and its changes are taken back; what all writes miss is then read in one round
+//! trip, and they run again. At the end everything that changed is written, many rows in one statement, and committed once
+//! for all. So a group of five hundred writes costs a handful of statements on either database, and no write knows that
+//! there is a database at all.
 //!
 //! [`waiting`] is the line of [`job`]s; [`committer`] runs groups of them; [`rows`] is what a group works on; [`records`] is how each kind of row is kept.
 
@@ -18,7 +19,7 @@ use super::StoreError;
 /// Why a write did not come to an answer.
 #[derive(Debug)]
 pub(super) enum Halt {
-    /// It looked at rows that have to be read first; it has changed nothing, and runs again.
+    /// It looked at rows that have to be read first. What it changed is taken back, and it runs again.
     Missing,
     Failed(StoreError),
 }

@@ -1,6 +1,6 @@
 //! What is written, one file for each concern. All of it is pure: rows in, rows out.
 //!
-//! An operation looks at everything it needs before it changes anything, because looking may put it aside.
+//! An operation that looks at what it needs before it changes anything is not run in vain more often than it has to be.
 
 pub(super) mod attempts;
 pub(super) mod contacts;

@@ -1,12 +1,14 @@
 //! The rows that a group of writes works on: each read once, changed in memory, and written once.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
+mod journal;
+mod set;
 
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::id::{AttemptId, EventId, MessageId, SenderName, TenantId};
 
+use self::journal::Journal;
+pub(in crate::store) use self::set::{Key, Set};
 use super::Halt;
 use super::records::{
     Attempt, Bucket, ConsentRow, EventRow, Hold, InboundRow, OutboxRow, ParkedRow, Queued, Record, Step, Sweep, Used,
@@ -20,99 +22,6 @@ use crate::store::database::value::{Row, Value, values};
 use crate::store::database::{Change, Lookup};
 use crate::store::message::{Priority, SinkId};
 use crate::store::signals::Bells;
-
-/// Rows of one table by their keys.
-#[derive(Debug)]
-pub(in crate::store) struct Set<R: Record> {
-    held: HashMap<R::Key, Held<R>>,
-    missing: Vec<R::Key>,
-}
-
-#[derive(Debug)]
-struct Held<R> {
-    row: Option<R>,
-    /// Whether the database has it.
-    stored: bool,
-    changed: bool,
-}
-
-impl<R: Record> Default for Set<R> {
-    fn default() -> Self {
-        Self { held: HashMap::new(), missing: Vec::new() }
-    }
-}
-
-impl<R: Record> Set<R> {
-    /// The row of a key, or that there is none.
-    pub(in crate::store) fn get(&mut self, key: &R::Key) -> Result<Option<&R>, Halt> {
-        match self.held.get(key) {
-            Some(held) => Ok(held.row.as_ref()),
-            None => {
-                self.missing.push(key.clone());
-                Err(Halt::Missing)
-            }
-        }
-    }
-
-    /// Writes a row over the one that was looked at, or where there was none.
-    pub(in crate::store) fn put(&mut self, key: R::Key, row: R) {
-        let held = self.held.entry(key).or_insert(Held { row: None, stored: false, changed: false });
-        held.row = Some(row);
-        held.changed = true;
-    }
-
-    /// Takes away a row that was looked at.
-    pub(in crate::store) fn remove(&mut self, key: &R::Key) {
-        if let Some(held) = self.held.get_mut(key).filter(|held| held.row.is_some()) {
-            held.row = None;
-            held.changed = true;
-        }
-    }
-
-    fn lookup(&mut self) -> Option<(Lookup, Vec<R::Key>)> {
-        let mut keys = std::mem::take(&mut self.missing);
-        keys.retain(|key| !self.held.contains_key(key));
-        keys.sort_unstable();
-        keys.dedup();
-        let lookup = Lookup { finder: R::finder(), keys: keys.iter().map(R::key).collect() };
-        (!keys.is_empty()).then_some((lookup, keys))
-    }
-
-    fn found(&mut self, keys: Vec<R::Key>, rows: &[Row]) -> Result<(), StoreError> {
-        for key in keys {
-            self.held.insert(key, Held { row: None, stored: false, changed: false });
-        }
-        for row in rows {
-            let (key, row) = R::read(row)?;
-            self.held.insert(key, Held { row: Some(row), stored: true, changed: false });
-        }
-        Ok(())
-    }
-
-    /// What has to be written, in the order of the keys: deletions, changes, new rows.
-    fn changes(&mut self, into: &mut Vec<Change>) -> Result<(), StoreError> {
-        let mut changed: Vec<_> = self.held.iter().filter(|(_, held)| held.changed).collect();
-        changed.sort_unstable_by(|a, b| a.0.cmp(b.0));
-        let (mut deleted, mut updated, mut inserted) = (Vec::new(), Vec::new(), Vec::new());
-        for (key, held) in changed {
-            match (&held.row, held.stored) {
-                (None, true) => deleted.push(R::key(key)),
-                (None, false) => {}
-                (Some(row), true) => {
-                    let mut columns = R::key(key);
-                    columns.extend(row.changes()?);
-                    updated.push(columns);
-                }
-                (Some(row), false) => inserted.push(row.values(key)?),
-            }
-        }
-        let table = R::finder().table;
-        into.extend((!deleted.is_empty()).then_some(Change::Delete(R::finder(), deleted)));
-        into.extend((!updated.is_empty()).then_some(Change::Update(table, updated)));
-        into.extend((!inserted.is_empty()).then_some(Change::Insert(table, inserted)));
-        Ok(())
-    }
-}
 
 /// An event that goes into the outbox.
 #[derive(Debug)]
@@ -144,21 +53,64 @@ pub(in crate::store) struct Rows {
     pub(in crate::store) buckets: Set<Bucket>,
     pub(in crate::store) sweeps: Set<Sweep>,
     pub(in crate::store) parked: Set<ParkedRow>,
-    attempts_by_provider_id: HashMap<(TenantId, String), Option<AttemptId>>,
+    attempts_by_provider_id: Journal<(TenantId, String), Option<AttemptId>>,
     missing_provider_ids: Vec<(TenantId, String)>,
-    parked_by_provider_id: HashMap<(TenantId, String), Vec<<ParkedRow as Record>::Key>>,
+    parked_by_provider_id: Journal<(TenantId, String), Vec<<ParkedRow as Record>::Key>>,
     missing_parked: Vec<(TenantId, String)>,
     timeline: Vec<((TenantId, MessageId, u32), Step)>,
     consents: Vec<((TenantId, SenderName, Address, u64), ConsentRow)>,
     inbound: Vec<((TenantId, MessageId), InboundRow)>,
     events: Vec<NewEvent>,
     /// Subjects of which an event has left, so that the next may go.
-    released: BTreeMap<SubjectKey, Timestamp>,
-    lanes: BTreeMap<(TenantId, SenderName), Vec<Priority>>,
+    released: Journal<SubjectKey, Timestamp>,
+    lanes: Journal<(TenantId, SenderName), Vec<Priority>>,
     pub(in crate::store) bells: Bells,
+    /// What the appended rows and the bells were when the current write began.
+    begun: Begun,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Begun {
+    timeline: usize,
+    consents: usize,
+    inbound: usize,
+    events: usize,
+    bells: Bells,
+}
+
+/// Calls a method of every set.
+macro_rules! each_set {
+    ($rows:ident.$method:ident($($argument:expr),*)) => {
+        each_set!($rows, $method, ($($argument),*), [
+            messages idempotency attempts queue unsettled contacts logged parked outbox holds buckets sweeps
+        ])
+    };
+    ($rows:ident, $method:ident, $arguments:tt, [$($set:ident)*]) => {
+        $(each_set!(@call $rows $set $method $arguments);)*
+    };
+    (@call $rows:ident $set:ident $method:ident ($($argument:expr),*)) => { $rows.$set.$method($($argument),*) };
 }
 
 impl Rows {
+    /// Runs one write under an overlay of its own: what it changed is merged when it succeeds, and taken back when it fails
+    /// or has to run again.
+    pub(super) fn overlay<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, Halt>) -> Result<T, Halt> {
+        self.begun = Begun {
+            timeline: self.timeline.len(),
+            consents: self.consents.len(),
+            inbound: self.inbound.len(),
+            events: self.events.len(),
+            bells: self.bells,
+        };
+        let outcome = write(self);
+        if outcome.is_ok() {
+            self.keep()
+        } else {
+            self.undo()
+        }
+        outcome
+    }
+
     /// The attempt that the provider knows by this id.
     pub(in crate::store) fn attempt_of_provider_id(
         &mut self,
@@ -182,7 +134,7 @@ impl Rows {
         provider_message_id: &str,
         attempt: AttemptId,
     ) {
-        self.attempts_by_provider_id.insert((tenant.clone(), provider_message_id.to_owned()), Some(attempt));
+        self.attempts_by_provider_id.set((tenant.clone(), provider_message_id.to_owned()), Some(attempt));
     }
 
     /// Statuses that wait for a message that the provider knows by this id.
@@ -205,14 +157,16 @@ impl Rows {
 
     pub(in crate::store) fn park(&mut self, key: <ParkedRow as Record>::Key, row: ParkedRow) {
         let by = (key.0.clone(), key.1.clone());
-        self.parked_by_provider_id.entry(by).or_default().push(key.clone());
+        let mut parked = self.parked_by_provider_id.get(&by).cloned().unwrap_or_default();
+        parked.push(key.clone());
+        self.parked_by_provider_id.set(by, parked);
         self.parked.put(key, row);
     }
 
     /// Takes away what waited; [`Rows::parked_for`] was asked before.
     pub(in crate::store) fn unpark(&mut self, tenant: &TenantId, provider_message_id: &str) {
         let by = (tenant.clone(), provider_message_id.to_owned());
-        for key in self.parked_by_provider_id.insert(by, Vec::new()).unwrap_or_default() {
+        for key in self.parked_by_provider_id.set(by, Vec::new()).unwrap_or_default() {
             self.parked.remove(&key);
         }
     }
@@ -236,14 +190,38 @@ impl Rows {
 
     pub(in crate::store) fn release(&mut self, subject: SubjectKey, at: Timestamp) {
         self.bells.outbox = true;
-        self.released.insert(subject, at);
+        self.released.set(subject, at);
     }
 
     pub(in crate::store) fn open_lane(&mut self, tenant: &TenantId, sender: &SenderName, priority: Priority) {
-        let lanes = self.lanes.entry((tenant.clone(), sender.clone())).or_default();
+        let key = (tenant.clone(), sender.clone());
+        let mut lanes = self.lanes.get(&key).cloned().unwrap_or_default();
         if !lanes.contains(&priority) {
             lanes.push(priority);
+            self.lanes.set(key, lanes);
         }
+    }
+
+    fn keep(&mut self) {
+        each_set!(self.keep());
+        self.attempts_by_provider_id.keep();
+        self.parked_by_provider_id.keep();
+        self.released.keep();
+        self.lanes.keep();
+    }
+
+    fn undo(&mut self) {
+        each_set!(self.undo());
+        self.attempts_by_provider_id.undo();
+        self.parked_by_provider_id.undo();
+        self.released.undo();
+        self.lanes.undo();
+        let Begun { timeline, consents, inbound, events, bells } = self.begun;
+        self.timeline.truncate(timeline);
+        self.consents.truncate(consents);
+        self.inbound.truncate(inbound);
+        self.events.truncate(events);
+        self.bells = bells;
     }
 
     /// What was looked at and is not here yet.
@@ -279,13 +257,13 @@ impl Rows {
             (keys, values)
         };
         let ids = std::mem::take(&mut self.missing_provider_ids);
-        let (keys, values): (_, Vec<_>) = by_provider_id(ids, &|key| self.attempts_by_provider_id.contains_key(key));
+        let (keys, values): (_, Vec<_>) = by_provider_id(ids, &|key| self.attempts_by_provider_id.get(key).is_some());
         if !values.is_empty() {
             missing.lookups.push(Lookup { finder: &ATTEMPT_BY_PROVIDER_ID, keys: values });
             missing.takers.push(Box::new(move |rows, found| rows.found_attempts(keys, found)));
         }
         let ids = std::mem::take(&mut self.missing_parked);
-        let (keys, values): (_, Vec<_>) = by_provider_id(ids, &|key| self.parked_by_provider_id.contains_key(key));
+        let (keys, values): (_, Vec<_>) = by_provider_id(ids, &|key| self.parked_by_provider_id.get(key).is_some());
         if !values.is_empty() {
             missing.lookups.push(Lookup { finder: &PARKED_BY_PROVIDER_ID, keys: values });
             missing.takers.push(Box::new(move |rows, found| rows.found_parked(keys, found)));
@@ -294,26 +272,27 @@ impl Rows {
     }
 
     fn found_attempts(&mut self, keys: Vec<(TenantId, String)>, found: &[Row]) -> Result<(), StoreError> {
-        self.attempts_by_provider_id.extend(keys.into_iter().map(|key| (key, None)));
+        for key in keys {
+            self.attempts_by_provider_id.learn(key);
+        }
         for row in found {
             let (key, attempt) = Attempt::read(row)?;
             if let Some(id) = &attempt.provider_message_id {
-                self.attempts_by_provider_id.insert((key.0.clone(), id.clone()), Some(key.1));
+                *self.attempts_by_provider_id.learn((key.0.clone(), id.clone())) = Some(key.1);
             }
-            // What the group has changed of it stands.
-            self.attempts.held.entry(key).or_insert(Held { row: Some(attempt), stored: true, changed: false });
+            self.attempts.learn(key, attempt);
         }
         Ok(())
     }
 
     fn found_parked(&mut self, keys: Vec<(TenantId, String)>, found: &[Row]) -> Result<(), StoreError> {
         for key in keys {
-            self.parked_by_provider_id.entry(key).or_default();
+            self.parked_by_provider_id.learn(key);
         }
         for row in found {
             let (key, parked) = ParkedRow::read(row)?;
-            self.parked_by_provider_id.entry((key.0.clone(), key.1.clone())).or_default().push(key.clone());
-            self.parked.held.entry(key).or_insert(Held { row: Some(parked), stored: true, changed: false });
+            self.parked_by_provider_id.learn((key.0.clone(), key.1.clone())).push(key.clone());
+            self.parked.learn(key, parked);
         }
         Ok(())
     }
@@ -411,7 +390,3 @@ impl Missing {
         Ok(())
     }
 }
-
-/// What can be a key of a [`Set`].
-pub(in crate::store) trait Key: Clone + Eq + Ord + Hash + Send + 'static {}
-impl<K: Clone + Eq + Ord + Hash + Send + 'static> Key for K {}
