@@ -16,7 +16,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: need-build tools ## Follow one message from YAML to delivery, on real parts; KEEP=1 stays up
+demo: need-build tools ## Follow one message from YAML to delivery; KEEP=1 keeps everything running
 	@cargo build --quiet --workspace --bins
 	@cargo run --quiet --package tests --bin demo
 
@@ -26,12 +26,12 @@ test: need-build need-sdks need-postgres tools ## Run every test
 	cargo test --workspace
 
 .PHONY: soak
-soak: need-build need-postgres ## Break everything for SOAK_MINUTES (10), then compare every log with every other
+soak: need-build need-postgres ## Inject faults for SOAK_MINUTES (10), then compare every log with every other
 	cargo build --package dataplane --package conservation --bins
 	target/debug/soak
 
 .PHONY: lint
-lint: need-build tools $(CARGO_DENY) ## Check format, lints, licences, the chart, and that generated files are current
+lint: need-build tools $(CARGO_DENY) ## Check formatting, lints, licences, the chart, and that generated files are current
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	$(CARGO_DENY) --log-level error check bans licenses sources
@@ -49,7 +49,7 @@ generate: need-build ## Write the generated files: CRDs, the chart's copy of the
 	for kind in $(KINDS); do $(CHART)/crd-template crds/$$kind.yaml > $(CHART)/templates/crds/$$kind.yaml; done
 
 .PHONY: bench
-bench: need-build need-postgres ## Measure rates, latencies, processor time and memory beside their targets; BENCH_ONLY=webhooks
+bench: need-build need-postgres ## Measure throughput, latency, processor time and memory against targets; BENCH_ONLY=webhooks runs a part
 	cargo build --release --bins --package dataplane --package sandbox --package bench
 	target/release/bench
 
@@ -60,7 +60,7 @@ tools: need-build
 $(CARGO_DENY):
 	cargo install --quiet --locked --debug cargo-deny --version $(CARGO_DENY_VERSION) --root $(TOOLS)/cargo-deny
 
-# What is missing is said before anything is built.
+# Missing tools are reported before anything is built.
 .PHONY: need-build need-sdks need-postgres
 need-build:
 	@missing=(); \
@@ -75,8 +75,8 @@ need-sdks:
 	command -v python3 >/dev/null || missing+=("Python 3.11 or newer: the official Twilio SDK for Python is one of the tests' clients"); \
 	if (($${#missing[@]})); then printf 'missing: %s\n' "$${missing[@]}" >&2; exit 1; fi
 
-# As the tests look for it: PG_BIN alone if it is set, else Debian's folders, which are not in PATH, then PATH.
+# The tests' own search order: PG_BIN alone if it is set; otherwise Debian's folders, which are not in PATH, then PATH.
 need-postgres:
 	@IFS=:; for folder in $${PG_BIN-$$(printf '%s:' /usr/lib/postgresql/*/bin)$$PATH}; do \
 	if [[ -x $$folder/initdb && -x $$folder/postgres && -x $$folder/psql && -x $$folder/pg_basebackup ]]; then exit 0; fi; done; \
-	echo "missing: $${PG_BIN+in PG_BIN=$$PG_BIN: }PostgreSQL's server, such as the package postgresql (elsewhere than Debian: set PG_BIN to the folder of initdb and postgres)" >&2; exit 1
+	echo "missing: $${PG_BIN+in PG_BIN=$$PG_BIN: }the PostgreSQL server, such as the package postgresql (on other systems than Debian, set PG_BIN to the folder of initdb and postgres)" >&2; exit 1

@@ -35,5 +35,3 @@ pub use template::{
 
 /// The API group of all three kinds.
 pub const GROUP: &str = "whatsapp-operator.dev";
-/// Their version.
-pub const VERSION: &str = "v1alpha1";
