@@ -1,4 +1,4 @@
-//! What goes wrong on our side, at random moments: replicas die, clocks are set, databases crash, networks break.
+//! Faults on our side, at random moments: replicas die, clocks are set, databases crash, networks break.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const CLOCKS_DIFFER_BY: i64 = 3_500;
 /// How late everything arrives, each way, on a slow network.
 const LATE: Duration = Duration::from_millis(60);
 
-/// Something that is to be mended later.
+/// A fault that is repaired later.
 #[derive(Debug, Clone, Copy)]
 enum Mend {
     Replica(usize),
@@ -26,7 +26,7 @@ enum Mend {
     Database,
 }
 
-/// What was done, for the person who reads the run.
+/// What was done, for the report of the run.
 #[derive(Debug, Default)]
 pub struct Done(BTreeMap<&'static str, usize>);
 
@@ -44,7 +44,7 @@ impl std::fmt::Display for Done {
     }
 }
 
-/// Acts for so long, and then mends everything. Returns what was done.
+/// Injects faults for `load`, then repairs everything. Returns what was done.
 pub async fn act(world: &mut World, chaos: Chaos, load: Duration, chance: &mut StdRng) -> Result<Done> {
     let end = Instant::now() + load;
     let mut done = Done::default();
@@ -92,7 +92,7 @@ async fn everything(world: &mut World, end: Instant, chance: &mut StdRng, done: 
     Ok(())
 }
 
-/// One kind of blow.
+/// One kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Blow {
     Kill,
@@ -103,7 +103,7 @@ enum Blow {
     Crash,
 }
 
-/// What is drawn from, without putting back, until nothing is left: so a short run has some of everything.
+/// Faults are drawn from here without replacement until none is left, so that a short run has some of each.
 const DECK: [Blow; 12] = {
     use Blow::{Crash, Cut, Delay, Freeze, Kill, Refuse};
     [Kill, Kill, Kill, Kill, Cut, Cut, Freeze, Freeze, Refuse, Delay, Crash, Crash]
@@ -116,7 +116,7 @@ fn draw(deck: &mut Vec<Blow>, chance: &mut StdRng) -> Blow {
     deck.swap_remove(chance.random_range(0..deck.len()))
 }
 
-/// Strikes, and says how that is to be mended; nothing where what would be hit is down already, or does not exist.
+/// Injects the fault, and returns how to repair it. Does nothing if its target is down already or does not exist.
 async fn strike(
     world: &mut World,
     blow: Blow,

@@ -15,7 +15,7 @@ use crate::logs::{Logs, Outbound, Reached, Received, Stored, Webhook};
 use crate::tenant::Tenant;
 use crate::world::World;
 
-/// Messages that are read at once.
+/// Messages that are read concurrently.
 const AT_ONCE: usize = 16;
 
 pub async fn logs(world: &World, diary: &Diary) -> Result<Logs> {
@@ -45,7 +45,7 @@ pub async fn logs(world: &World, diary: &Diary) -> Result<Logs> {
         logs.webhooks.push(Webhook {
             tenant: name(&webhook.account),
             sid: webhook.message_sid,
-            tells: match webhook.kind {
+            reports: match webhook.kind {
                 WebhookKind::Inbound | WebhookKind::Fallback => "received".to_owned(),
                 WebhookKind::Status => webhook.message_status,
             },
@@ -80,7 +80,7 @@ fn received(application: &str, Event { id, event }: Event) -> Received {
     }
 }
 
-/// A tenant's client of any replica: all have the same state.
+/// A tenant's client of some replica. All replicas have the same state.
 pub fn api(world: &World, tenant: &Tenant) -> Result<TenantApi> {
     let replica = world.replicas.iter().find(|replica| replica.runs()).context("no replica runs")?;
     Ok(TenantApi::new(format!("http://{}", replica.api), &tenant.api_key))

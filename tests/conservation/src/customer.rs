@@ -1,5 +1,5 @@
-//! The tenants' customers: they write through the sandbox, which then behaves as the provider does, and some of what
-//! they write is sent in the provider's name from here, so that each answer to each request is known.
+//! The tenants' customers. Most of them write through the sandbox, which behaves like the provider. Some of their
+//! messages are sent from here in the provider's name, so that the response to each request is known.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::logs::Webhook;
 use crate::signing::{Signed, inbound, text_fields};
 use crate::tenant::{SENDER, Tenant};
 
-/// As long as the provider waits for an answer here.
+/// How long the provider waits for a response in these runs.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The provider repeats a webhook this often, and then gives up.
 const REPETITIONS: usize = 6;
@@ -42,7 +42,7 @@ impl Customers {
         &self.tenants[self.tenant]
     }
 
-    /// Writes so often until told to stop, and returns when everything that was written has been told or given up.
+    /// Writes at this rate until it is stopped, and returns when every message is delivered or given up.
     pub async fn write(self, per_second: u32, mut chance: StdRng) -> Result<()> {
         let mut ticks = interval(Duration::from_secs(1) / per_second.max(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -65,14 +65,14 @@ impl Customers {
         post.done().await
     }
 
-    /// A customer of the sandbox's writes. Answers the message's id.
+    /// A customer in the sandbox writes. Returns the message's id.
     pub(crate) async fn through_the_sandbox(&self, customer: &str, words: &str) -> Result<String> {
         let to = Some(self.tenant().number.clone());
         let reply = Reply { to, body: words.to_owned(), ..Reply::default() };
         Ok(self.control.reply(customer, &reply).await?.message_sid)
     }
 
-    /// Tells in the provider's name that a customer wrote. Answers the message's id.
+    /// Reports a customer's message in the provider's name. Returns the message's id.
     pub(crate) fn directly(&self, from: &str, words: &str, post: &mut Post, chance: &mut StdRng) -> Result<String> {
         let tenant = self.tenant();
         let sid = format!("SM{:032x}", chance.random::<u128>());
@@ -81,8 +81,8 @@ impl Customers {
         let signed = inbound(&self.public_url, &path, &tenant.account.auth_token, &fields)?;
         let place = {
             let mut diary = self.diary.open();
-            let (tenant, tells) = (tenant.name.clone(), "received".to_owned());
-            diary.webhooks.push(Webhook { tenant, sid: sid.clone(), tells, ..Webhook::default() });
+            let (tenant, reports) = (tenant.name.clone(), "received".to_owned());
+            diary.webhooks.push(Webhook { tenant, sid: sid.clone(), reports, ..Webhook::default() });
             diary.webhooks.len() - 1
         };
         // Copies that are sent at the same time reach different replicas.
@@ -96,7 +96,7 @@ impl Customers {
     }
 }
 
-/// The webhooks that are under way from here.
+/// The webhooks in flight from here.
 pub(crate) struct Post {
     http: reqwest::Client,
     requests: JoinSet<()>,
@@ -112,14 +112,14 @@ impl Post {
         Ok(())
     }
 
-    /// Waits until everything has been told or given up.
+    /// Waits until every webhook is delivered or given up.
     pub(crate) async fn done(mut self) -> Result<()> {
         while self.requests.join_next().await.transpose()?.is_some() {}
         Ok(())
     }
 }
 
-/// Sends until somebody takes it, or as often as the provider would.
+/// Sends until a replica accepts it, or as often as the provider would.
 async fn send(
     http: reqwest::Client,
     listeners: Vec<SocketAddr>,

@@ -12,8 +12,8 @@ use crate::plan::Store;
 
 /// The one database of a server.
 const NAME: &str = "conservation";
-/// How long a primary that dies has been cut off from its standby. One that does not wait for it acknowledges much in
-/// that time.
+/// How long a primary is cut off from its standby before it dies. A primary that does not wait for its standby
+/// acknowledges many commits in that time.
 const CUT_OFF: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
@@ -22,17 +22,17 @@ pub enum Database {
     Postgres(Box<Postgres>),
 }
 
-/// One server or two, and between them and each replica a proxy for each.
+/// One server or two, with a proxy between each server and each replica.
 #[derive(Debug)]
 pub struct Postgres {
     primary: Server,
     standby: Option<Standby>,
-    /// By replica, then by server.
+    /// Indexed by replica, then by server.
     proxies: Vec<Vec<Proxy>>,
     promoted: bool,
 }
 
-/// A second server, and what its copy of the first one's log passes through.
+/// A second server, and the proxy that replication from the first passes through.
 #[derive(Debug)]
 struct Standby {
     server: Server,
@@ -80,7 +80,7 @@ impl Database {
         Ok(Self::Postgres(Box::new(Postgres { primary, standby, proxies, promoted: false })))
     }
 
-    /// What a replica is started with.
+    /// The arguments that a replica starts with.
     pub fn url_for(&self, replica: usize) -> String {
         match self {
             Self::Sqlite(file) => format!("sqlite://{}", file.display()),
@@ -99,8 +99,8 @@ impl Database {
         }
     }
 
-    /// Runs SQL where the data is now, and gives the rows as lines with `|` between columns; `None` where nothing of
-    /// this program can ask.
+    /// Runs SQL on the current primary, and returns the rows as lines with `|` between columns. `None` if this program
+    /// cannot query the database.
     pub async fn query(&self, sql: &str) -> Result<Option<String>> {
         match self {
             Self::Sqlite(_) => Ok(None),
@@ -114,12 +114,12 @@ impl Postgres {
         self.standby.as_ref().filter(|_| self.promoted).map_or(&self.primary, |standby| &standby.server)
     }
 
-    /// What stands between a replica and each server.
+    /// The proxies between a replica and each server.
     pub fn proxies(&self, replica: usize) -> &[Proxy] {
         &self.proxies[replica]
     }
 
-    /// Every process of the server dies at once.
+    /// All processes of the server die at once.
     pub async fn crash(&mut self) -> Result<()> {
         self.primary.kill().await
     }
@@ -128,8 +128,8 @@ impl Postgres {
         self.primary.start().await
     }
 
-    /// The primary is cut off from its standby, dies for good soon after, and the standby takes its place. What is
-    /// acknowledged in between is lost, if anything is.
+    /// The primary is cut off from its standby, dies for good soon after, and the standby takes its place. If any
+    /// acknowledged write can be lost, it is one of those made in between.
     pub async fn fail_over(&mut self) -> Result<()> {
         let Some(standby) = &self.standby else { bail!("there is no standby") };
         standby.link.freeze(true);

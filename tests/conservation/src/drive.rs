@@ -1,5 +1,5 @@
-//! The tenants' clients: they ask for messages to be sent, repeat a request under the same key until an answer decides,
-//! and withdraw some of what they asked for.
+//! The tenants' clients. They request messages, repeat a request under the same key until a response is final, and
+//! cancel some of the messages.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,21 +21,21 @@ use crate::now;
 use crate::template::Template;
 use crate::tenant::{SENDER, Tenant};
 
-/// A request that gets no answer within this is made again.
+/// A request without a response within this time is repeated.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between one request of a client and its repetition.
+/// The pause before a client repeats a request.
 const PAUSE: Duration = Duration::from_millis(150);
-/// Requests of one tenant's clients at once; beyond it they wait their turn, as behind any pool of connections.
+/// Concurrent requests of one tenant's clients. Further requests wait, as behind any connection pool.
 const AT_ONCE: usize = 48;
 
-/// What the clients wrote down.
+/// The clients' own record.
 #[derive(Debug, Clone, Default)]
 pub struct Diary(Arc<Mutex<Pages>>);
 
 #[derive(Debug, Default)]
 pub struct Pages {
     pub asked: Vec<Asked>,
-    /// Webhooks that were not sent by the sandbox.
+    /// Webhooks that the sandbox did not send.
     pub webhooks: Vec<Webhook>,
     pub keywords: Vec<Keyword>,
 }
@@ -51,10 +51,10 @@ impl Diary {
 pub struct Clients {
     pub tenants: Arc<Vec<Tenant>>,
     pub tenant: usize,
-    /// Of every replica. Made once, because making a client costs more than many requests.
+    /// One per replica, made once, because making a client costs more than many requests.
     pub apis: Vec<TenantApi>,
     pub diary: Diary,
-    /// Told when nothing new is to be begun. What was begun goes on until it is decided.
+    /// Set when no new request may begin. Requests in flight go on until their response is final.
     pub stop: CancellationToken,
 }
 
@@ -63,7 +63,7 @@ impl Clients {
         &self.tenants[self.tenant]
     }
 
-    /// Asks so often until told to stop, and returns when every request is decided.
+    /// Makes requests at this rate until it is stopped, and returns when every request has a final response.
     pub async fn ask(self, per_second: u32, mut chance: StdRng) -> Result<()> {
         let mut ticks = interval(Duration::from_secs(1) / per_second.max(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -87,7 +87,7 @@ impl Clients {
         Ok(())
     }
 
-    /// Asks for these messages at once, and returns when all are decided.
+    /// Requests these messages at once, and returns when every request has a final response.
     pub async fn ask_for(self, which: Range<usize>, mut chance: StdRng) -> Result<()> {
         let mut requests = JoinSet::new();
         for n in which {
@@ -100,7 +100,8 @@ impl Clients {
         Ok(())
     }
 
-    /// Repeats one request until an answer decides. After that some are repeated all the same, and some withdrawn.
+    /// Repeats one request until a response is final. After that some requests are repeated anyway, and some messages
+    /// are canceled.
     async fn insist(self, wish: Wish, mut chance: StdRng) {
         let place = {
             let mut diary = self.diary.open();
@@ -146,24 +147,24 @@ impl Clients {
         }
     }
 
-    /// Any replica; clients do not know which of them live.
+    /// A random replica. Clients do not know which replicas are alive.
     fn api(&self, chance: &mut StdRng) -> (String, &TenantApi) {
         let n = chance.random_range(0..self.apis.len());
         (format!("replica-{n}"), &self.apis[n])
     }
 }
 
-/// One message that somebody wants to send.
+/// One message that a client wants to send.
 struct Wish {
     asked: Asked,
     body: Value,
-    /// How often the request is repeated although it was answered.
+    /// How often the request is repeated after its final response.
     repetitions: u32,
     withdraws: bool,
 }
 
 impl Wish {
-    /// Free text to one customer after the other.
+    /// Free text, to each customer in turn.
     fn plain(tenant: &Tenant, n: usize) -> Self {
         let key = format!("{}-{n}", tenant.name);
         let to = tenant.customers[n % tenant.customers.len()].clone();
@@ -176,7 +177,7 @@ impl Wish {
     fn draw(tenant: &Tenant, n: usize, chance: &mut StdRng) -> Self {
         let mut wish = Self::plain(tenant, n);
         if chance.random_bool(0.25) {
-            // Those of whom it matters when they are written to.
+            // Customers who opt out and in: for them it matters when a message is sent.
             let fickle = tenant.fickle();
             wish.is_to(&fickle[chance.random_range(0..fickle.len())]);
         }
@@ -206,7 +207,7 @@ impl Wish {
         self.body["to"] = json!(customer);
     }
 
-    /// With a template around the key, which makes its text like no other.
+    /// A template message with the key in its text, which makes the text unique.
     fn uses(&mut self, template: &Template) {
         self.asked.text = template.text(&self.asked.key);
         self.asked.template = Some(template.handle.clone());
@@ -233,7 +234,7 @@ fn answer(replica: String, outcome: Outcome) -> Answer {
     }
 }
 
-/// Whether to repeat the request would be pointless.
+/// Whether repeating the request would be pointless.
 fn is_decided(answer: &Answer) -> bool {
     answer.status.is_some_and(|status| status < 500 && !matches!(status, 408 | 429))
 }

@@ -1,4 +1,4 @@
-//! What the provider does wrong on purpose, to the requests that it gets and to the webhooks that it sends.
+//! The provider's deliberate faults, in the requests that it gets and the webhooks that it sends.
 
 use sandbox::control::types::{
     ErrorShape, FaultRules, RequestEffect, RequestFault, WebhookEffect, WebhookFault, WebhookKind,

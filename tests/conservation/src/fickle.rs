@@ -1,7 +1,7 @@
-//! Customers who want no more messages, and then want them again, all the time.
+//! Customers who keep opting out and in again.
 //!
-//! Each waits until the application has heard of a keyword before it writes the next, so that of most of the time it is
-//! certain what was in force.
+//! Each waits until the application has received an event for its keyword before it sends the next one, so that for
+//! most of the time it is certain which keyword is in force.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,27 +18,27 @@ use crate::drive::Pages;
 use crate::logs::Keyword;
 use crate::now;
 
-/// How often the application's log is read for what it has heard.
+/// How often the application's log is read.
 const LOOK: Duration = Duration::from_millis(50);
-/// Who is not heard within this writes the next keyword all the same.
+/// A customer whose keyword is not reported within this time sends the next one anyway.
 const UNHEARD: SignedDuration = SignedDuration::from_secs(40);
-/// How long a keyword stays in force after it was heard.
+/// How long a keyword stays in force after the application has received it.
 const REST: std::ops::Range<i64> = 500..6000;
 
 const STOPS: [&str; 4] = ["STOP", "stop", " Stop! ", "unsubscribe"];
 const STARTS: [&str; 3] = ["START", "start", "Unstop"];
 
-/// A customer, and when it last did something.
+/// A customer, and the time of their last keyword.
 struct Mood {
     customer: String,
     next: OptChange,
-    /// Where its last keyword is in the diary.
+    /// The position of the last keyword in the diary.
     last: Option<usize>,
     rest: SignedDuration,
 }
 
 impl Customers {
-    /// Opts out and in until told to stop, and returns when everything that was written has been told or given up.
+    /// Opts out and in until it is stopped, and returns when every keyword is delivered or given up.
     pub async fn waver(self, mut chance: StdRng) -> Result<()> {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -75,7 +75,7 @@ impl Customers {
         }
     }
 
-    /// Answers the message's id, and where it is in the diary.
+    /// Returns the message's id, and its position in the diary.
     async fn write_keyword(&self, mood: &mut Mood, post: &mut Post, chance: &mut StdRng) -> Result<(String, usize)> {
         let words: &[&str] = match mood.next {
             OptChange::Stop => &STOPS,
@@ -99,7 +99,8 @@ impl Customers {
     }
 }
 
-/// Notes that the application has heard of a keyword, however late. `written` says where each is in the diary.
+/// Records that the application has received a keyword, however late. `written` holds each keyword's position in the
+/// diary.
 fn hear(diary: &mut Pages, written: &BTreeMap<String, usize>, kind: &str, sid: &str, now: Timestamp) {
     let Some(place) = written.get(sid) else { return };
     let keyword = &mut diary.keywords[*place];

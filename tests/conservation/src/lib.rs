@@ -1,12 +1,12 @@
-//! Conservation under faults: what was acknowledged is not lost, and nothing happens twice.
+//! Conservation under faults: nothing acknowledged is lost, and nothing happens twice.
 //!
 //! A [`world`] has several replicas of the data plane as real processes, the sandbox in the provider's place, and an
-//! application for each tenant. Clients [`drive`] it while [`chaos`] kills, cuts, delays and sets clocks. When all has
-//! [settled](settle), what each side wrote down by itself is [`collect`]ed into [`logs`], and the [`oracle`], a pure
-//! function, says what does not fit together. For each violation the whole [`story`] is told.
+//! application for each tenant. Clients [`drive`] it while [`chaos`] kills, cuts, delays and sets clocks. When
+//! everything has [settled](settle), the records of each side are [`collect`]ed into [`logs`], and the [`oracle`], a
+//! pure function, reports what does not agree. Each violation is reported with its whole [`story`].
 //!
-//! All chance comes from one seed, which is printed. It makes what the clients and the chaos do repeatable, as far as
-//! several processes on one machine are.
+//! All randomness comes from one seed, which is printed. It makes the clients and the chaos repeatable, as far as
+//! several processes on one machine can be.
 
 pub mod chaos;
 pub mod collect;
@@ -34,7 +34,7 @@ pub use crate::world::World;
 pub use tests::balancer;
 
 /// The clock that the clients, the customers, the applications and the provider share. The replicas have their own.
-#[expect(clippy::disallowed_methods, reason = "the clock of everybody but the data plane")]
+#[expect(clippy::disallowed_methods, reason = "the clock of everything but the data plane")]
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }

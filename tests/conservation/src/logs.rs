@@ -1,6 +1,6 @@
-//! What each side wrote down by itself: the clients, the provider, the tenants' applications, and the data plane.
+//! What each side recorded by itself: the clients, the provider, the tenants' applications, and the data plane.
 //!
-//! They are plain values, so that the [`oracle`](crate::oracle) is a function of them and nothing else.
+//! The logs are plain values, so that the [`oracle`](crate::oracle) is a function of them and nothing else.
 
 use jiff::Timestamp;
 use messaging::lifecycle::MessageStatus;
@@ -16,11 +16,11 @@ pub struct Logs {
     /// In order of arrival at each application.
     pub received: Vec<Received>,
     pub stored: Vec<Stored>,
-    /// What the database holds of customers' messages, where it can be asked: tenant and the provider's id of each.
+    /// The customers' messages in the database, if it can be queried: the tenant and the provider's id of each.
     pub stored_inbound: Option<Vec<(String, String)>>,
 }
 
-/// A client's wish to send, under one idempotency key, and what it was told.
+/// A client's request to send, under one idempotency key, and the responses to it.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     pub tenant: String,
@@ -28,16 +28,16 @@ pub struct Asked {
     /// No other message has this text.
     pub text: String,
     pub to: String,
-    /// The handle of the template that it is to be sent with; `None` for free text.
+    /// The handle of its template; `None` for free text.
     pub template: Option<String>,
-    /// Whether it says `onUnconfirmed: resend`: it may reach the provider more than once rather than not at all.
+    /// Whether it has `onUnconfirmed: resend`, so that it may reach the provider more than once.
     pub resends: bool,
-    /// Whether its validity ends before long.
+    /// Whether its validity is short.
     pub expires: bool,
-    /// Before the first request.
+    /// The time before the first request.
     pub asked_at: Timestamp,
     pub answers: Vec<Answer>,
-    /// The answers to its withdrawal; `None` where none came.
+    /// The responses to its cancellation; `None` for a request without a response.
     pub withdrawals: Vec<Option<u16>>,
 }
 
@@ -45,28 +45,28 @@ pub struct Asked {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     pub replica: String,
-    /// Absent where no answer came.
+    /// Absent if no response came.
     pub status: Option<u16>,
     /// The message's id, in a 202.
     pub message: Option<String>,
-    /// What else was said.
+    /// The rest of the response.
     pub words: String,
-    /// When it came, or was not waited for any longer.
+    /// When it came, or when the client stopped waiting.
     pub at: Timestamp,
 }
 
-/// A message that the provider took.
+/// A message that the provider accepted.
 #[derive(Debug, Clone, Default)]
 pub struct Outbound {
     pub tenant: String,
     pub sid: String,
     pub text: String,
-    /// The handle of the template that it was made with.
+    /// The handle of its template.
     pub template: Option<String>,
     pub taken_at: Timestamp,
     /// Our attempt id, from the callback URL that came with it.
     pub attempt: Option<String>,
-    /// The statuses that it went through, in the provider's words.
+    /// Its statuses in order, in the provider's words.
     pub statuses: Vec<String>,
 }
 
@@ -75,17 +75,17 @@ pub struct Outbound {
 pub struct Webhook {
     pub tenant: String,
     pub sid: String,
-    /// `received` for a customer's message, else the status that it tells, in the provider's words.
-    pub tells: String,
-    /// Of every attempt and copy; `None` where no answer came.
+    /// `received` for a customer's message; otherwise the status that it reports, in the provider's words.
+    pub reports: String,
+    /// The response to every attempt and copy; `None` if none came.
     pub answers: Vec<Option<u16>>,
-    /// What the provider did to it on purpose.
+    /// The provider's deliberate fault.
     pub faults: Vec<String>,
 }
 
 impl Webhook {
     pub fn is_inbound(&self) -> bool {
-        self.tells == "received"
+        self.reports == "received"
     }
 
     pub fn was_acknowledged(&self) -> bool {
@@ -93,29 +93,29 @@ impl Webhook {
     }
 }
 
-/// A customer asks for no more messages, or for messages again.
+/// A customer opts out, or in again.
 #[derive(Debug, Clone)]
 pub struct Keyword {
     pub tenant: String,
     pub customer: String,
     pub change: OptChange,
-    /// The provider's id of the message that says so.
+    /// The provider's id of the keyword's message.
     pub sid: String,
-    /// Before anybody can have heard of it.
+    /// The time before it was sent.
     pub written_at: Timestamp,
-    /// When its application was seen to have received it, which is after it took effect.
+    /// When its application was seen to have received the message, which is after the keyword took effect.
     pub heard_at: Option<Timestamp>,
-    /// When its application was seen to know that it changed something.
+    /// When its application was seen to have received the opted-out or opted-in event.
     pub changed_at: Option<Timestamp>,
 }
 
 /// An event that an application accepted, redeliveries included.
 #[derive(Debug, Clone, Default)]
 pub struct Received {
-    /// Whose application it is.
+    /// The tenant whose application received it.
     pub application: String,
     pub id: String,
-    /// Whom the event says that it is for.
+    /// The tenant that the event names.
     pub tenant: String,
     /// The last part of its type: `received`, or a status.
     pub kind: String,
@@ -124,12 +124,12 @@ pub struct Received {
     pub body: String,
 }
 
-/// A message as the data plane tells of it at the end.
+/// A message as the data plane shows it at the end.
 #[derive(Debug, Clone)]
 pub struct Stored {
     pub tenant: String,
     pub id: String,
-    /// The idempotency key that it was asked for under, from its metadata.
+    /// The idempotency key of its request, from its metadata.
     pub key: String,
     pub status: MessageStatus,
     pub reason: Option<String>,

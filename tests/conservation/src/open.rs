@@ -1,4 +1,4 @@
-//! What is still under way, and which of it may take long by design.
+//! What is still open, and which of it may take long by design.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::drive::Diary;
 use crate::oracle::{self, About, Broken, Violation};
 use crate::world::World;
 
-/// The statuses in which a message has not ended.
+/// The statuses that are not terminal.
 const STATUSES: [MessageStatus; 5] = [
     MessageStatus::Queued,
     MessageStatus::Submitted,
@@ -20,16 +20,17 @@ const STATUSES: [MessageStatus; 5] = [
     MessageStatus::Accepted,
     MessageStatus::Sent,
 ];
-/// Things that are named, of all that are open.
+/// How many open things a report names.
 const NAMED: usize = 8;
-/// Messages about whose end some replica is asking the provider. What a killed one had begun waits for minutes.
+/// Messages whose outcome a replica is asking the provider for. A lookup that a killed replica had begun waits for
+/// minutes.
 const ASKED_ABOUT: &str = "SELECT tenant, message FROM unsettled WHERE owner IS NOT NULL";
 
-/// Something that is not settled.
+/// Something that has not settled.
 #[derive(Debug)]
 struct Thing {
     what: String,
-    /// What it is if it is still so when it had to be settled; `None` where that may take long by design.
+    /// The violation, if it is still open when everything should have settled; `None` if it may take long by design.
     if_stuck: Option<Violation>,
     /// Whether it may take so long that waiting for it is pointless.
     may_take_long: bool,
@@ -38,7 +39,7 @@ struct Thing {
 #[derive(Debug, Default)]
 pub struct Open {
     things: Vec<Thing>,
-    /// How many things the logs do not agree on, where they were compared.
+    /// How many things the logs disagree on, if they were compared.
     disagreements: Option<usize>,
 }
 
@@ -47,18 +48,19 @@ impl Open {
         self.things.is_empty()
     }
 
-    /// Whether nothing is left but what may take long.
+    /// Whether everything that is still open may take long.
     pub fn is_all_excused(&self) -> bool {
         self.things.iter().all(|thing| thing.may_take_long)
     }
 
-    /// How much is open, to be compared: what is under way first, because the logs are only compared then.
+    /// How much is open, in an order that shows progress: messages in flight first, because the logs are only compared
+    /// once there are none.
     pub fn size(&self) -> (usize, usize) {
         let disagreements = self.disagreements.unwrap_or_default();
         (self.things.len() - disagreements, self.disagreements.unwrap_or(usize::MAX))
     }
 
-    /// What has no excuse for being open.
+    /// What should not be open.
     pub fn stuck(&mut self) -> Vec<Violation> {
         self.things.iter_mut().filter_map(|thing| thing.if_stuck.take()).collect()
     }
@@ -75,13 +77,13 @@ impl Open {
     }
 }
 
-/// What is open now. The logs are only compared when no message is under way, because that costs more.
+/// What is open now. The logs are only compared when no message is in flight, because that is expensive.
 pub async fn look(world: &World, diary: &Diary) -> Result<Open> {
     let mut open = Open::default();
     let webhooks = world.control.webhooks(&WebhookFilter::default()).await?;
     let pending = webhooks.iter().filter(|w| matches!(w.state, WebhookState::Pending | WebhookState::Held)).count();
     if pending > 0 {
-        open.add(format!("{pending} webhooks that the provider has not got rid of"), false, None);
+        open.add(format!("{pending} webhooks that the provider has not delivered"), false, None);
     }
     messages(world, &mut open).await?;
     if open.is_all_excused() {
@@ -95,8 +97,8 @@ pub async fn look(world: &World, diary: &Diary) -> Result<Open> {
     Ok(open)
 }
 
-/// What an application has not been told yet may wait for the next time that it is told of anything: after its second
-/// failure that is minutes.
+/// An event that an application has not received yet may wait for its next attempt, which comes minutes after the
+/// second failure.
 fn add(open: &mut Open, violation: Violation) {
     let is_publication =
         !matches!(violation.broken, Broken::AcknowledgedStatusWithoutEffect | Broken::AcknowledgedButNotStoredOnce);
@@ -113,7 +115,7 @@ async fn messages(world: &World, open: &mut Open) -> Result<()> {
         for status in STATUSES {
             let answer = api.get(&format!("/v1/messages?limit=200&status={status}")).await?;
             if answer.status != StatusCode::OK {
-                bail!("listing messages after every fault was mended: {} {}", answer.status, answer.body);
+                bail!("listing messages after every fault was repaired: {} {}", answer.status, answer.body);
             }
             let items = answer.body["items"].as_array().context("a page has items")?;
             seen.extend(items.iter().filter_map(|item| Some((item["id"].as_str()?.to_owned(), status))));
@@ -124,7 +126,7 @@ async fn messages(world: &World, open: &mut Open) -> Result<()> {
                 Some(true) => format!("{id} of {} is {status}, and the provider is being asked about it", tenant.name),
                 Some(false) | None => format!("{id} of {} is {status}", tenant.name),
             };
-            // Where the database cannot be asked, nobody can tell what waits for an answer to a killed replica.
+            // If the database cannot be queried, it is unknown which lookups a killed replica left behind.
             let is_in_queue = matches!(status, MessageStatus::Queued | MessageStatus::Submitted);
             let must_settle = is_asked_about.map_or(is_in_queue, |is_asked_about| !is_asked_about);
             let (broken, about) = (Broken::StuckUntilClocksWereSet, About::Message(id));
@@ -135,7 +137,7 @@ async fn messages(world: &World, open: &mut Open) -> Result<()> {
     Ok(())
 }
 
-/// Tenant and message of each; `None` where the database cannot be asked.
+/// The tenant and the message of each; `None` if the database cannot be queried.
 async fn asked_about(world: &World) -> Result<Option<BTreeSet<(String, String)>>> {
     let rows = world.database.query(ASKED_ABOUT).await?;
     Ok(rows.map(|rows| {

@@ -1,5 +1,5 @@
-//! What must hold between the logs when everything has settled: a pure function, from what each side wrote down to what
-//! was broken.
+//! What must hold between the logs when everything has settled: a pure function from the records of each side to the
+//! violations.
 
 mod opt_out;
 mod publication;
@@ -17,50 +17,51 @@ pub use self::opt_out::asked_in_vain;
 pub use self::sending::times_resent;
 use crate::logs::Logs;
 
-/// A promise that is broken.
+/// A broken promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Broken {
-    /// A webhook was answered with 2xx, and no application heard of it.
+    /// A webhook was answered with 2xx, and no application received its event.
     AcknowledgedButNotPublished,
-    /// A webhook was answered with 2xx, and the database does not hold its message exactly once.
+    /// A webhook was answered with 2xx, and its message is not in the database exactly once.
     AcknowledgedButNotStoredOnce,
     /// A status was acknowledged, and its message does not show it.
     AcknowledgedStatusWithoutEffect,
-    /// One thing that happened was told under several ids.
+    /// One occurrence was published under several ids.
     PublishedUnderSeveralIds,
-    /// An application heard of what never happened.
+    /// An application received an event for something that never happened.
     PublishedButNeverHappened,
-    /// One id, several bodies.
+    /// Several bodies were published under one id.
     EventChanged,
     /// An event reached another tenant's application.
     ReachedAnotherTenant,
-    /// A message's statuses arrived in an order that they cannot have had.
+    /// A message's statuses arrived in an impossible order.
     StatusOutOfOrder,
-    /// A message reached a status that its application was not told of.
+    /// A message reached a status for which its application received no event.
     StatusNotPublished,
-    /// A client repeated its request until the end and never got an answer that decides.
+    /// A client repeated its request until the end and never got a final response.
     NeverAnswered,
     /// A 202 whose message does not exist.
     AcceptedButNotStored,
-    /// One key stands for several messages.
+    /// One idempotency key names several messages.
     KeyHasSeveralMessages,
-    /// A message that nobody asked for.
+    /// A message exists that no client requested.
     StoredButNeverAsked,
-    /// The provider has several messages where one was asked for.
+    /// The provider has several messages for one request.
     SentTwice,
-    /// A message was handed over again while it was not known what became of it, and nobody had asked for that.
+    /// A message was sent again while its outcome was unknown, without `onUnconfirmed: resend`.
     SentAgainUnasked,
-    /// A message was given up although it was to be sent again rather than be lost.
+    /// A message with `onUnconfirmed: resend` was given up.
     GivenUpInsteadOfResent,
-    /// The provider has a message with another template than the one that was asked for, or with none, or with any.
+    /// The provider has a message with the wrong template, without its template, or with a template that was not
+    /// requested.
     SentOtherContent,
-    /// The provider has a message to somebody who had opted out.
+    /// The provider has a message to a customer who had opted out.
     SentAlthoughOptedOut,
-    /// A message to somebody who had opted in again was refused because of the opt-out before.
+    /// A message to a customer who had opted in again was refused because of the earlier opt-out.
     RefusedAlthoughOptedIn,
-    /// The provider has a message that was never accepted from a client.
+    /// The provider has a message that the data plane never accepted from a client.
     SentWithoutAcceptance,
-    /// The provider has a message that was withdrawn in time.
+    /// The provider has a message that was canceled in time.
     SentAlthoughCanceled,
     /// A message has not ended.
     NotTerminal,
@@ -68,14 +69,14 @@ pub enum Broken {
     SeveralTerminalStates,
     /// A message ended without a reason that a person can read.
     EndedWithoutReason,
-    /// A message ended as the provider did not end it.
+    /// A message ended differently from the provider's own record.
     ContradictsProvider,
-    /// What must settle by itself settled only when the clocks were put forward, if then.
+    /// What must settle by itself settled only after the clocks were put forward, or not at all.
     StuckUntilClocksWereSet,
 }
 
 impl Broken {
-    /// Whether waiting may still mend it. All else is final as soon as it is seen.
+    /// Whether waiting may still resolve it. Any other violation is final as soon as it is seen.
     pub fn may_pass(self) -> bool {
         matches!(
             self,
@@ -88,7 +89,7 @@ impl Broken {
     }
 }
 
-/// What a broken promise is about.
+/// The subject of a violation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum About {
     /// A client's idempotency key.
@@ -131,7 +132,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Everything that is broken; empty when all is well.
+/// All violations; empty when every promise holds.
 pub fn judge(logs: &Logs) -> Vec<Violation> {
     let mut violations = webhooks::judge(logs);
     violations.extend(publication::judge(logs));
@@ -140,7 +141,7 @@ pub fn judge(logs: &Logs) -> Vec<Violation> {
     violations
 }
 
-/// What a provider's status means to us; `None` for words that say nothing yet.
+/// Our status for a provider's; `None` for one without a counterpart.
 fn meaning(provider_status: &str) -> Option<MessageStatus> {
     match provider_status {
         "sent" => Some(MessageStatus::Sent),
@@ -151,7 +152,7 @@ fn meaning(provider_status: &str) -> Option<MessageStatus> {
     }
 }
 
-/// Groups by tenant and something else.
+/// Groups by tenant and another key.
 fn by<'a, T>(items: &'a [T], key: impl Fn(&'a T) -> (&'a str, &'a str)) -> BTreeMap<(&'a str, &'a str), Vec<&'a T>> {
     let mut groups: BTreeMap<_, Vec<&T>> = BTreeMap::new();
     for item in items {

@@ -1,4 +1,4 @@
-//! What one run is made of.
+//! The parameters of one run.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 /// Repeats a run: the seed that it printed.
 const SEED: &str = "CONSERVATION_SEED";
-/// How long the clients and the chaos go on, such as `90s`.
+/// How long the clients and the chaos run, such as `90s`.
 const DURATION: &str = "CONSERVATION_DURATION";
 
 #[derive(Debug, Clone)]
@@ -19,13 +19,13 @@ pub struct Plan {
     pub tenants: usize,
     pub replicas: usize,
     pub store: Store,
-    /// How long clients ask and chaos acts.
+    /// How long the clients and the chaos run.
     pub load: Duration,
-    /// What each tenant's clients begin in a second: sends, and half as many messages from customers.
+    /// Sends that each tenant's clients begin per second. Customers write half as often.
     pub sends_per_second: u32,
     /// What may go wrong.
     pub chaos: Chaos,
-    /// How long everything then gets to settle by itself. Only what takes long by design may take longer.
+    /// How long everything may take to settle by itself afterwards, except what takes long by design.
     pub by_itself: Duration,
 }
 
@@ -50,7 +50,7 @@ pub enum Chaos {
 }
 
 impl Plan {
-    /// Some seconds of everything, on a store that fits so many replicas. The environment may give the seed and the
+    /// Some seconds of every fault, on a store for this many replicas. The environment may set the seed and the
     /// duration.
     pub fn short(store: Store) -> Result<Self> {
         let replicas = if store == Store::Sqlite { 1 } else { 3 };
@@ -79,7 +79,7 @@ impl Plan {
         Ok(self)
     }
 
-    /// Chance for one purpose: the same for the same seed and name, whatever else drew from it.
+    /// Randomness for one purpose: the same for the same seed and name, whatever other purposes draw.
     pub fn chance(&self, name: &str) -> StdRng {
         let mut hash = Sha256::new();
         hash.update(self.seed.to_le_bytes());

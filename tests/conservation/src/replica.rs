@@ -10,9 +10,9 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use tests::process::{Process, binary};
 
-/// Short, so that what a dead replica held comes back within a test.
+/// Short, so that a dead replica's claims come back within a test.
 const LEASE: &str = "2s";
-/// Longer than any call to the provider takes here and than clocks differ, as in production.
+/// Longer than any provider call and any clock skew in these runs, as in production.
 const UNCONFIRMED_GRACE: &str = "10s";
 const RECONCILE_AFTER: &str = "4s";
 
@@ -26,12 +26,12 @@ pub struct Replica {
     configs: PathBuf,
     process: Option<Process>,
     runs: bool,
-    /// How far its clock is from the machine's.
+    /// The offset of its clock from the machine's.
     pub clock: SignedDuration,
 }
 
 impl Replica {
-    /// A replica that does not run yet.
+    /// A replica that is not running yet.
     pub fn new(name: String, store: String, configs: &Path, chance: &mut StdRng) -> Result<Self> {
         Ok(Self {
             name,
@@ -50,7 +50,7 @@ impl Replica {
         self.runs
     }
 
-    /// Starts it, its output beside that of earlier lives in `<folder>/<name>.log`. It is not ready yet.
+    /// Starts it, and appends its output to `<folder>/<name>.log`. It is not ready yet.
     pub fn start(&mut self, folder: &Path) -> Result<()> {
         let mut command = self.command()?;
         match &mut self.process {
@@ -88,7 +88,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Starts it again if it ended by itself, as whoever runs containers does; says so, with the end of its output.
+    /// Restarts it if it ended by itself, as a container runtime does, and returns the end of its output.
     pub fn revive(&mut self, folder: &Path) -> Result<Option<String>> {
         let Some(process) = self.process.as_mut().filter(|_| self.runs) else { return Ok(None) };
         let Err(ended) = process.still_running() else { return Ok(None) };
@@ -96,7 +96,7 @@ impl Replica {
         Ok(Some(format!("{ended:#}")))
     }
 
-    /// Every line of its output that speaks of one of these.
+    /// Every line of its output that mentions one of these words.
     pub fn lines_about(&self, names: &[String]) -> Vec<String> {
         let text = self.process.as_ref().and_then(|process| std::fs::read_to_string(process.log_path()).ok());
         let about = |line: &&str| names.iter().any(|name| line.contains(name.as_str()));
@@ -104,8 +104,8 @@ impl Replica {
     }
 }
 
-/// A port that nobody has and that nobody gets by chance while the replica is down: below those that the kernel gives
-/// out to outgoing connections, and apart from the databases'.
+/// A free port that no other process gets while the replica is down: below the kernel's range for outgoing connections,
+/// and apart from the databases' ports.
 fn free_address(chance: &mut StdRng) -> Result<SocketAddr> {
     loop {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, chance.random_range(10_000..20_000)));

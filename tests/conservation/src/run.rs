@@ -17,30 +17,31 @@ use crate::settle::{Patience, Verdict, settle};
 use crate::world::World;
 use crate::{chaos, faults, story};
 
-/// Violations whose stories are told in full.
+/// Violations that are reported with their whole story.
 const STORIES: usize = 5;
-/// How long clients that repeat themselves may take when nothing is wrong any more.
+/// How long clients may keep repeating requests after all faults are repaired.
 const DECIDED_WITHIN: Duration = Duration::from_secs(60);
 
-/// What a run that held every promise was.
+/// The statistics of a run that kept every promise.
 #[derive(Debug)]
 pub struct Summary {
     pub accepted: usize,
     pub acknowledged: usize,
     pub events: usize,
     pub deliveries: usize,
-    /// What the provider has that was made with a template.
+    /// The provider's messages with a template.
     pub with_template: usize,
-    /// What went back into the queue because its sender would rather have it twice than not at all.
+    /// Messages that went back into the queue because of `onUnconfirmed: resend`.
     pub resent: usize,
-    /// Requests to send to somebody who had certainly opted out.
+    /// Requests to send to a customer who had certainly opted out.
     pub asked_in_vain: usize,
-    /// How the accepted messages ended, by status and the beginning of the reason.
+    /// The terminal statuses of the accepted messages, with the beginning of the reason.
     pub ends: BTreeMap<String, usize>,
     pub hastened: bool,
 }
 
-/// Drives, harms, settles and judges. An error tells every story that does not fit together, and the seed.
+/// Drives the world, injects faults, waits until it settles, and asks the oracle. An error contains the story of every
+/// violation, and the seed.
 pub async fn run(plan: &Plan) -> Result<Summary> {
     eprintln!("conservation: {plan:?}");
     let seed = plan.seed;
@@ -69,7 +70,7 @@ async fn attempt(plan: &Plan) -> Result<Summary> {
         }
         anyhow::Ok(())
     };
-    // What is not decided by then is for the oracle to say.
+    // The oracle reports requests that are not final by then.
     if let Ok(ended) = timeout(DECIDED_WITHIN, decided).await {
         ended?;
     }
@@ -78,7 +79,7 @@ async fn attempt(plan: &Plan) -> Result<Summary> {
     report(&world, &verdict)
 }
 
-/// Everybody who asks for something.
+/// All clients and customers.
 fn people(plan: &Plan, world: &World, diary: &Diary, stop: &CancellationToken) -> JoinSet<Result<()>> {
     let mut people = JoinSet::new();
     for tenant in 0..plan.tenants {
@@ -114,7 +115,7 @@ async fn provider_faults(world: &World) -> Result<String> {
     Ok(parts.join(", "))
 }
 
-/// Tells what was broken, with its stories; where nothing was, how much was conserved.
+/// Reports the violations with their stories, or how much was conserved if there are none.
 pub fn report(world: &World, verdict: &Verdict) -> Result<Summary> {
     let Verdict { logs, violations, hastened } = verdict;
     let refused: Vec<String> = world.tenants.iter().flat_map(|tenant| tenant.app.refused()).collect();
@@ -162,7 +163,7 @@ fn ends(logs: &Logs) -> BTreeMap<String, usize> {
     ends
 }
 
-/// What the replicas themselves said about the ids in a story.
+/// The replicas' own log lines about the ids in a story.
 fn said_by_replicas(world: &World, told: &str) -> Vec<String> {
     let is_id = |word: &&str| ["msg_", "att-", "evt_"].iter().any(|prefix| word.starts_with(prefix));
     let words = told.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));

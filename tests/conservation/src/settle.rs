@@ -1,6 +1,6 @@
-//! Waits until nothing moves any more, and lets the oracle judge.
+//! Waits until nothing changes, then asks the oracle.
 //!
-//! Some things take long by design: those are named in [`open`](crate::open), and for them the clocks are put forward.
+//! Some things take long by design. [`open`](crate::open) lists them, and the clocks are put forward for them.
 //! Everything else must settle by itself.
 
 use std::time::Duration;
@@ -16,30 +16,28 @@ use crate::open::{self, Open};
 use crate::oracle::{self, Violation};
 use crate::world::World;
 
-/// When everything had its time to settle by itself, every replica is started again with its clock so far ahead: beyond
-/// the longest of what is waited for then. That is an event that an application did not take twice, which is told again
-/// after 5 minutes and a fifth of that; and after 5 minutes the provider is asked again about a message whose question a
-/// killed replica had begun.
+/// After the time to settle, every replica restarts with its clock this far ahead, beyond the longest remaining wait.
+/// Those waits are an event that an application failed twice, which is retried after 5 minutes and up to a fifth more,
+/// and a lookup that a killed replica had begun, which is repeated after 5 minutes.
 const AHEAD: SignedDuration = SignedDuration::from_mins(6);
-/// How long everything gets after that.
+/// How long everything may take after that.
 const AFTER_THAT: Duration = Duration::from_secs(90);
-/// Nothing is hastened earlier, nor while anything moves: most of what may take long does not.
+/// The clocks are not put forward earlier, nor while anything changes: most of what may take long does not.
 const AT_LEAST: Duration = Duration::from_secs(10);
 const AT_REST: Duration = Duration::from_secs(5);
-/// Who is busy for longer than this does not get done.
+/// Settling is given up after this time.
 const AT_MOST: Duration = Duration::from_secs(15 * 60);
 
-/// How long everything gets before the clocks are put forward.
+/// How long everything may take before the clocks are put forward.
 #[derive(Debug, Clone, Copy)]
 pub enum Patience {
-    /// So long, and nobody is to blame for what is open then.
+    /// This long. What is still open then is not a violation.
     Brief(Duration),
-    /// So long without any progress, within which all must settle that nothing long holds up by design. What is only
-    /// slow, as on a busy machine, is waited for.
+    /// This long without progress. Slow progress, as on a busy machine, is waited for.
     Enough(Duration),
 }
 
-/// What was found at the end.
+/// The result.
 #[derive(Debug)]
 pub struct Verdict {
     pub logs: Logs,
@@ -71,8 +69,8 @@ pub async fn settle(world: &mut World, diary: &Diary, patience: Patience) -> Res
     Ok(Verdict { logs, violations, hastened })
 }
 
-/// Looks until nothing is open, or the time is over, or only that is open which is not to be waited for where it can be
-/// hastened. Answers what is open then, and how long that took.
+/// Polls until nothing is open, until the time is over, or until only things are open for which the clocks can be put
+/// forward. Returns what is open, and how long that took.
 async fn until_settled(world: &World, diary: &Diary, patience: Patience, can_hasten: bool) -> Result<(Open, Duration)> {
     let (began, mut ticks) = (Instant::now(), interval(Duration::from_millis(500)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,5 +1,4 @@
-//! Webhooks that are signed and sent here rather than by the sandbox, so that it is known which request got which
-//! answer.
+//! Webhooks that are signed and sent here rather than by the sandbox, so that the response to each request is known.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +16,7 @@ pub struct Signed {
     pub body: String,
 }
 
-/// A customer's message as Twilio tells it, signed over the URL that Twilio was told to call.
+/// A customer's message as Twilio reports it, signed over the URL that Twilio is configured to call.
 pub fn inbound(
     public_url: &str,
     path: &str,

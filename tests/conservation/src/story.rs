@@ -1,4 +1,4 @@
-//! The whole story of what a violation is about, from every log, for the person who has to find out.
+//! The whole story of a violation, from every log, for the person who investigates it.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -6,25 +6,26 @@ use std::fmt::Debug;
 use crate::logs::Logs;
 use crate::oracle::{About, Violation};
 
-/// Everything that the logs hold of it.
+/// Everything that the logs hold about it.
 pub fn of(logs: &Logs, violation: &Violation) -> String {
     let mut names = BTreeSet::new();
     match &violation.about {
         About::Key(name) | About::Message(name) | About::Sid(name) | About::Event(name) => names.insert(name.clone()),
     };
-    // Twice, because each name leads to others: a key to its message, that to the provider's id and its webhooks.
+    // Twice, because each name leads to others: a key to its message, and the message to the provider's id and its
+    // webhooks.
     for _ in 0..2 {
         names = related(logs, &violation.tenant, names);
     }
     let is_named = |candidates: &[Option<&str>]| candidates.iter().flatten().any(|name| names.contains(*name));
     let mut story = format!("{violation}\n");
-    section(&mut story, "what clients asked and were told", logs.asked.iter().filter(|a| is_named(&[Some(&a.key)])));
-    section(&mut story, "what the data plane tells of it", logs.stored.iter().filter(|s| is_named(&[Some(&s.id)])));
-    section(&mut story, "what the provider took", logs.provider.iter().filter(|o| is_named(&[Some(&o.sid)])));
-    section(&mut story, "what the provider told", logs.webhooks.iter().filter(|w| is_named(&[Some(&w.sid)])));
+    section(&mut story, "the clients' requests and responses", logs.asked.iter().filter(|a| is_named(&[Some(&a.key)])));
+    section(&mut story, "the data plane's record", logs.stored.iter().filter(|s| is_named(&[Some(&s.id)])));
+    section(&mut story, "what the provider accepted", logs.provider.iter().filter(|o| is_named(&[Some(&o.sid)])));
+    section(&mut story, "the provider's webhooks", logs.webhooks.iter().filter(|w| is_named(&[Some(&w.sid)])));
     section(
         &mut story,
-        "what its application heard, in order",
+        "what its application received, in order",
         logs.received.iter().filter(|r| is_named(&[Some(&r.id), Some(&r.subject), r.provider_message_id.as_deref()])),
     );
     story

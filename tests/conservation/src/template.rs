@@ -11,7 +11,7 @@ use sandbox::control::types::{CreatedAccount, Decision};
 use serde_json::{Value, json};
 
 const LANGUAGE: &str = "en";
-/// Of different urgency.
+/// Templates of different priority.
 const TEMPLATES: [(&str, TemplateCategory, &str); 2] = [
     ("order-shipped", TemplateCategory::Utility, "Your order {{1}} has left our warehouse and is on its way"),
     ("spring-offer", TemplateCategory::Marketing, "Say {{1}} in our shop this spring and get two for one"),
@@ -20,14 +20,14 @@ const TEMPLATES: [(&str, TemplateCategory, &str); 2] = [
 #[derive(Debug, Clone)]
 pub struct Template {
     pub name: &'static str,
-    /// The provider's.
+    /// The provider's handle.
     pub handle: String,
     category: TemplateCategory,
     body: &'static str,
 }
 
 impl Template {
-    /// Makes every template in an account, each approved.
+    /// Creates every template in an account, approved.
     pub async fn create_all(account: &CreatedAccount, provider: &str, control: &Client) -> Result<Vec<Self>> {
         let http = Http::new();
         let post = async |path: String, body: Value| -> Result<Value> {
@@ -54,12 +54,12 @@ impl Template {
         Ok(templates)
     }
 
-    /// What the recipient reads.
+    /// The text that the recipient reads.
     pub fn text(&self, value: &str) -> String {
         self.body.replace("{{1}}", value)
     }
 
-    /// As a tenant's config names it.
+    /// The template in a tenant's config.
     pub fn config(&self, account: &str) -> TemplateConfig {
         let Self { name: _, handle, category, body } = self;
         let content = LocalizedContent { body: (*body).to_owned(), header: None, footer: None, buttons: Vec::new() };

@@ -19,9 +19,9 @@ use crate::template::Template;
 
 /// The one sender of every tenant.
 pub const SENDER: &str = "support";
-/// More than one client sends in a minute, so that no recipient is written to too often.
+/// More customers than one client writes to in a minute, so that no message exceeds the rate to one recipient.
 const CUSTOMERS: usize = 40;
-/// Of these, so many opt out and in again, all the time.
+/// How many of these keep opting out and in again.
 const FICKLE: usize = 4;
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct Tenant {
     pub number: String,
     pub api_key: String,
     pub app: App,
-    /// Those that the sandbox plays. What the sender writes them has its effect.
+    /// Customers whom the sandbox simulates.
     pub customers: Vec<String>,
     pub templates: Vec<Template>,
 }
@@ -42,7 +42,7 @@ impl Tenant {
         let number = format!("+1415523{:04}", 8000 + index);
         let callback = format!("{public_url}/webhooks/{name}/{SENDER}/twilio/inbound#rc=5&rp=all");
         let sender = NewSender { phone_number: number.clone(), callback_url: Some(callback), ..NewSender::default() };
-        // What the provider itself would stop tells nothing of what the data plane does.
+        // The provider's own checks are off, because a message that they stop proves nothing about the data plane.
         let account = NewAccount { senders: vec![sender], opt_out_handling: Some(false), ..NewAccount::default() };
         let account = control.create_account(&account).await?;
         let customers = (0..CUSTOMERS).map(|customer| format!("+4477{index:02}9{customer:05}")).collect();
@@ -51,7 +51,7 @@ impl Tenant {
         Ok(Self { name, account, number, api_key, app: App::start().await?, customers, templates })
     }
 
-    /// Customers who opt out and in again.
+    /// Customers who keep opting out and in again.
     pub fn fickle(&self) -> &[String] {
         &self.customers[..FICKLE]
     }

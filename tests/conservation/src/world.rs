@@ -1,4 +1,4 @@
-//! Everything that one run needs, as real as it gets without Kubernetes.
+//! Everything that one run needs, as real as possible without Kubernetes.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,13 +20,13 @@ use crate::plan::Plan;
 use crate::replica::Replica;
 use crate::tenant::Tenant;
 
-/// Records that the sandbox keeps of each kind: more than the longest run makes.
+/// How many records of each kind the sandbox keeps: more than the longest run makes.
 const KEEP: usize = 2_000_000;
 
 /// A running system. Everything ends when it is dropped.
 #[derive(Debug)]
 pub struct World {
-    // Dropped in this order: the processes first, what they stand on after them.
+    // Dropped in this order: the processes first, then what they depend on.
     pub replicas: Vec<Replica>,
     pub balancer: Balancer,
     pub tenants: Arc<Vec<Tenant>>,
@@ -73,12 +73,12 @@ impl World {
         Ok(world)
     }
 
-    /// Where the folder with everybody's output is.
+    /// The folder with the output of all processes.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A tenant's clients of every replica.
+    /// A tenant's client for each replica.
     pub fn apis(&self, tenant: usize) -> Vec<TenantApi> {
         let key = &self.tenants[tenant].api_key;
         self.replicas.iter().map(|replica| TenantApi::new(format!("http://{}", replica.api), key)).collect()
@@ -88,7 +88,7 @@ impl World {
         self.replicas.iter().map(|replica| replica.webhooks).collect()
     }
 
-    /// Waits until every replica that runs can serve.
+    /// Waits until every running replica is ready.
     pub async fn ready(&mut self) -> Result<()> {
         let http = reqwest::Client::new();
         for replica in &mut self.replicas {
@@ -108,7 +108,7 @@ impl World {
         Ok(())
     }
 
-    /// Every customer writes once, so that they may be answered freely.
+    /// Every customer writes once, which opens the window to them.
     async fn open_windows(&self) -> Result<()> {
         for tenant in self.tenants.iter() {
             for customer in &tenant.customers {
@@ -127,7 +127,7 @@ impl World {
         Ok(())
     }
 
-    /// Ends every replica in order and starts it again with this clock.
+    /// Stops every replica gracefully and restarts it with this clock offset.
     pub async fn restart_with_clock(&mut self, clock: SignedDuration) -> Result<()> {
         for replica in &mut self.replicas {
             if replica.runs() {

@@ -1,6 +1,6 @@
-//! Who wants no more messages gets none, and who wants them again may be written to.
+//! A customer who has opted out gets no messages, and one who has opted in again may get them.
 //!
-//! Only what is certain is judged: while a keyword may or may not have taken effect, either may happen.
+//! Only certain cases count. While a keyword may or may not have taken effect, either outcome is allowed.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use messaging::opt_out::OptChange;
 use super::{About, Broken, Violation, by};
 use crate::logs::{Asked, Keyword, Logs};
 
-/// A call that was begun before an opt-out took effect has reached the provider long before this, also where the
-/// network froze in between.
+/// A call that began before an opt-out took effect has reached the provider well within this time, even if the network
+/// froze in between.
 const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(10);
 
 pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
@@ -29,7 +29,7 @@ pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
             });
             if let Some(outbound) = reached {
                 let detail = format!(
-                    "asked at {}, it reached the provider at {} as {}; {} had opted out with {}, which took effect before {}",
+                    "requested at {}, it reached the provider at {} as {}; {} had opted out with {}, which took effect before {}",
                     asked.asked_at, outbound.taken_at, outbound.sid, asked.to, span.sid, span.from
                 );
                 violations.push(violation(Broken::SentAlthoughOptedOut, detail));
@@ -38,7 +38,7 @@ pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
         for span in spans(keywords, OptChange::Start) {
             if let Some(at) = refused_as_suppressed(asked).filter(|at| asked.asked_at >= span.from && span.holds(*at)) {
                 let detail = format!(
-                    "asked at {} and refused at {at}; {} had opted in with {}, which took effect before {}",
+                    "requested at {} and refused at {at}; {} had opted in with {}, which took effect before {}",
                     asked.asked_at, asked.to, span.sid, span.from
                 );
                 violations.push(violation(Broken::RefusedAlthoughOptedIn, detail));
@@ -48,7 +48,7 @@ pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
     violations
 }
 
-/// How many requests were made while their recipient had certainly opted out.
+/// How many requests were made while their recipient was certainly opted out.
 pub fn asked_in_vain(logs: &Logs) -> usize {
     let keywords = by(&logs.keywords, |keyword| (keyword.tenant.as_str(), keyword.customer.as_str()));
     let is_in_vain = |asked: &&Asked| {
@@ -62,11 +62,11 @@ fn refused_as_suppressed(asked: &Asked) -> Option<Timestamp> {
     asked.answers.iter().find(|a| a.status == Some(422) && a.words.contains("\"suppressed\"")).map(|a| a.at)
 }
 
-/// A time in which a keyword was in force for certain.
+/// A period in which a keyword was certainly in force.
 struct Span<'a> {
     sid: &'a str,
     from: Timestamp,
-    /// `None`: to the end.
+    /// `None`: until the end.
     until: Option<Timestamp>,
 }
 
@@ -76,8 +76,8 @@ impl Span<'_> {
     }
 }
 
-/// From when a keyword is known to have taken effect until its opposite is written. One that is written while its
-/// opposite is still on the way may be overtaken by it, and is left out.
+/// From when a keyword is known to have taken effect until its opposite is written. A keyword that is sent while its
+/// opposite is still in flight may be overtaken by it, and does not count.
 fn spans<'a>(keywords: &[&'a Keyword], change: OptChange) -> Vec<Span<'a>> {
     let opposites = || keywords.iter().filter(|other| other.change != change);
     let span = |keyword: &'a Keyword| {
@@ -86,7 +86,7 @@ fn spans<'a>(keywords: &[&'a Keyword], change: OptChange) -> Vec<Span<'a>> {
             .any(|other| other.heard_at.is_none_or(|heard_at| heard_at > keyword.written_at));
         let from = match change {
             OptChange::Stop => keyword.heard_at,
-            // One that takes nothing back is heard all the same: clocks differ, and it may seem to be the older one.
+            // A keyword that changes nothing is still received: clocks differ, and it may appear to be the older one.
             OptChange::Start => keyword.changed_at,
         };
         let until = opposites().map(|other| other.written_at).filter(|at| *at > keyword.written_at).min();
@@ -95,7 +95,7 @@ fn spans<'a>(keywords: &[&'a Keyword], change: OptChange) -> Vec<Span<'a>> {
     keywords.iter().filter(|keyword| keyword.change == change).filter_map(|keyword| span(keyword)).collect()
 }
 
-/// Whether applications were told of what changed, under one id, and of nothing else.
+/// Whether applications received each change under one id, and nothing else.
 fn events(logs: &Logs) -> Vec<Violation> {
     let written = by(&logs.keywords, |keyword| (keyword.tenant.as_str(), keyword.sid.as_str()));
     let told = logs.received.iter().filter(|event| matches!(event.kind.as_str(), "opted-out" | "opted-in"));
@@ -116,7 +116,7 @@ fn events(logs: &Logs) -> Vec<Violation> {
             None => false,
         };
         if let Some(event) = events.iter().find(|event| !fits(&event.kind)) {
-            let detail = format!("an application was told that its writer {}; nobody asked for that", event.kind);
+            let detail = format!("an application received that a customer {}, without a keyword", event.kind);
             violations.push(violation(Broken::PublishedButNeverHappened, detail));
         }
     }

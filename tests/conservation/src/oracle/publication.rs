@@ -1,4 +1,4 @@
-//! Each tenant is told of what happened to its own, in order, under stable ids.
+//! Each tenant receives the events of its own messages, in order, under stable ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
     violations
 }
 
-/// What holds for every event by itself.
+/// What must hold for each event on its own.
 fn events(logs: &Logs) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut bodies: BTreeMap<&str, &str> = BTreeMap::new();
@@ -31,13 +31,13 @@ fn events(logs: &Logs) -> Vec<Violation> {
     violations
 }
 
-/// Whether applications are told of a status. They know that they queued it, and an attempt without an outcome says
-/// nothing.
+/// Whether a status is published. Applications know that they queued a message, and an attempt without an outcome is
+/// not news.
 fn is_told(status: MessageStatus) -> bool {
     !matches!(status, MessageStatus::Queued | MessageStatus::Submitted)
 }
 
-/// Whether each message's story arrived as it happened.
+/// Whether each message's statuses arrived in the order in which they happened.
 fn statuses(logs: &Logs) -> Vec<Violation> {
     let mut violations = Vec::new();
     let told = by(&logs.received, |r| (r.application.as_str(), r.subject.as_str()));
@@ -60,7 +60,7 @@ fn statuses(logs: &Logs) -> Vec<Violation> {
                     let detail = format!("it reached {status} and its application got {order:?}");
                     violations.push(violation(Broken::StatusNotPublished, detail));
                 }
-                // What is sent again may go through a status again, and each time is told.
+                // A message that is sent again may reach a status again, and each time is published.
                 told if told <= message.timeline.iter().filter(|line| line.status == *status).count() => {}
                 _ => {
                     let detail = format!("{status} came as {ids:?}");
@@ -75,7 +75,7 @@ fn statuses(logs: &Logs) -> Vec<Violation> {
     }
     for ((application, subject), events) in told {
         if !known.contains(&(application, subject)) && !first_arrivals(&events).is_empty() {
-            let detail = "its application was told of a message that does not exist";
+            let detail = "its application received an event about a message that does not exist";
             let about = About::Message(subject.to_owned());
             violations.push(Violation::new(Broken::PublishedButNeverHappened, application, about, detail));
         }
@@ -83,7 +83,7 @@ fn statuses(logs: &Logs) -> Vec<Violation> {
     violations
 }
 
-/// The statuses in the order in which each event came for the first time.
+/// The statuses, in the order in which each event first arrived.
 fn first_arrivals<'a>(events: &[&'a Received]) -> Vec<(MessageStatus, &'a str)> {
     let mut seen = BTreeSet::new();
     events

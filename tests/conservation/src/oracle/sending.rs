@@ -1,4 +1,4 @@
-//! A send that was accepted leaves at most once and ends exactly once; nothing else leaves.
+//! An accepted message leaves at most once and ends exactly once. Nothing else leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use messaging::lifecycle::MessageStatus;
 use super::{About, Broken, Violation, by, meaning};
 use crate::logs::{Asked, Logs, Outbound, Stored};
 
-/// Calls for one message, the first included.
+/// Calls for one message, including the first.
 const MAX_ATTEMPTS: usize = 8;
 
 pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
@@ -23,18 +23,18 @@ pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
     violations
 }
 
-/// What there is of what nobody asked for.
+/// Messages that no client requested.
 fn unasked(logs: &Logs) -> Vec<Violation> {
     let keys: BTreeSet<_> = logs.asked.iter().map(|a| (a.tenant.as_str(), a.key.as_str())).collect();
     let texts: BTreeSet<_> = logs.asked.iter().map(|a| (a.tenant.as_str(), a.text.as_str())).collect();
     let mut violations = Vec::new();
     for message in logs.stored.iter().filter(|s| !keys.contains(&(s.tenant.as_str(), s.key.as_str()))) {
         let about = About::Message(message.id.clone());
-        violations.push(Violation::new(Broken::StoredButNeverAsked, &message.tenant, about, "no client asked for it"));
+        violations.push(Violation::new(Broken::StoredButNeverAsked, &message.tenant, about, "no client requested it"));
     }
     for outbound in logs.provider.iter().filter(|o| !texts.contains(&(o.tenant.as_str(), o.text.as_str()))) {
         let about = About::Sid(outbound.sid.clone());
-        let detail = format!("no client asked to send {:?}", outbound.text);
+        let detail = format!("no client requested {:?}", outbound.text);
         violations.push(Violation::new(Broken::SentWithoutAcceptance, &outbound.tenant, about, detail));
     }
     let mut attempts: BTreeMap<&str, &str> = BTreeMap::new();
@@ -49,7 +49,7 @@ fn unasked(logs: &Logs) -> Vec<Violation> {
     violations
 }
 
-/// Everything about one wish to send.
+/// Checks everything about one request.
 struct Story<'a> {
     asked: &'a Asked,
     messages: &'a [&'a Stored],
@@ -69,7 +69,7 @@ impl Story<'_> {
             broken(Broken::NeverAnswered, format!("{} requests got no answer that decides", asked.answers.len()));
         }
         for id in accepted.difference(&stored) {
-            broken(Broken::AcceptedButNotStored, format!("{id} was answered with 202 and is not known any more"));
+            broken(Broken::AcceptedButNotStored, format!("{id} was answered with 202 and does not exist"));
         }
         if accepted.union(&stored).count() > 1 {
             broken(Broken::KeyHasSeveralMessages, format!("answered: {accepted:?}, stored: {stored:?}"));
@@ -124,7 +124,7 @@ impl Story<'_> {
         }
     }
 
-    /// Whether it ended without proof that it was sent while it could still be sent again.
+    /// Whether it ended without proof that it was sent, while it could still be sent again.
     fn was_given_up_too_early(&self, message: &Stored) -> bool {
         let unproven = message.reason.as_ref().is_some_and(|reason| reason.starts_with("unconfirmed: "));
         let attempts: BTreeSet<_> = message.timeline.iter().filter_map(|line| line.attempt.as_ref()).collect();
@@ -139,12 +139,12 @@ pub fn times_resent(message: &Stored) -> usize {
     message.timeline.windows(2).filter(|lines| lines.iter().map(|line| line.status).eq(back)).count()
 }
 
-/// Not to be repeated: a 4xx that is not about the moment.
+/// Final: a 4xx that is not temporary.
 fn is_refusal(status: u16) -> bool {
     (400..500).contains(&status) && !matches!(status, 408 | 429)
 }
 
-/// Whether a message can have ended so, given the furthest that the provider says of it.
+/// Whether a message can have ended this way, given the furthest status that the provider recorded.
 fn contradiction(
     status: MessageStatus,
     ended: Option<MessageStatus>,

@@ -1,4 +1,4 @@
-//! The oracle is shown one broken promise at a time, beside a story in which all is well.
+//! The oracle finds each broken promise by itself, in logs in which everything else is well.
 
 mod asked;
 
@@ -35,8 +35,8 @@ fn event(id: &str, kind: &str, subject: &str, provider_message_id: &str) -> Rece
     }
 }
 
-fn webhook(sid: &str, tells: &str, answers: &[Option<u16>]) -> Webhook {
-    Webhook { tenant: "shop".into(), sid: sid.into(), tells: tells.into(), answers: answers.into(), faults: vec![] }
+fn webhook(sid: &str, reports: &str, answers: &[Option<u16>]) -> Webhook {
+    Webhook { tenant: "shop".into(), sid: sid.into(), reports: reports.into(), answers: answers.into(), faults: vec![] }
 }
 
 /// One customer wrote, and one message was sent and delivered.
@@ -87,7 +87,7 @@ fn well() -> Logs {
     }
 }
 
-/// What the oracle says of a story that was broken so.
+/// The oracle's verdict on logs with this fault.
 fn broken_by(harm: impl FnOnce(&mut Logs)) -> Vec<Broken> {
     let mut logs = well();
     harm(&mut logs);
@@ -115,7 +115,7 @@ fn an_acknowledged_webhook_that_is_not_stored_exactly_once_is_found() {
         broken_by(|logs| logs.stored_inbound = Some(vec![row(), row()])),
         [Broken::AcknowledgedButNotStoredOnce]
     );
-    assert_eq!(broken_by(|logs| logs.stored_inbound = None), [], "a database that cannot be asked says nothing");
+    assert_eq!(broken_by(|logs| logs.stored_inbound = None), [], "a database that cannot be queried proves nothing");
 }
 
 #[test]
@@ -259,10 +259,10 @@ fn a_message_that_ended_twice_is_found() {
         logs.stored[0].timeline.push(reached(MessageStatus::Read));
         logs.received.push(event("evt_3", "read", "msg_1", "SM1"));
     });
-    assert_eq!(read, [], "to be read refines that it was delivered");
+    assert_eq!(read, [], "read implies delivered");
 }
 
-/// The message ended so without the provider's doing.
+/// The message ended this way before it reached the provider.
 fn ended(logs: &mut Logs, status: MessageStatus, reason: Option<&str>) {
     logs.stored[0].status = status;
     logs.stored[0].reason = reason.map(str::to_owned);

@@ -1,4 +1,4 @@
-//! A webhook that was answered with 2xx is on disk, once, and takes effect.
+//! A webhook that was answered with 2xx is on disk once, and takes effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ fn inbound(logs: &Logs) -> Vec<Violation> {
         let acknowledged = inbound.iter().any(|webhook| webhook.was_acknowledged());
         let ids: BTreeSet<_> = received.get(place).into_iter().flatten().map(|r| r.id.as_str()).collect();
         if acknowledged && ids.is_empty() {
-            let detail = "its webhook was answered with 2xx and its application never heard of it";
+            let detail = "its webhook was answered with 2xx and its application never received it";
             violations.push(violation(Broken::AcknowledgedButNotPublished, detail.to_owned()));
         }
         if ids.len() > 1 {
@@ -44,7 +44,7 @@ fn inbound(logs: &Logs) -> Vec<Violation> {
     }
     for ((tenant, sid), _) in received.iter().filter(|((_, sid), _)| !sid.is_empty()) {
         if !webhooks.get(&(*tenant, *sid)).is_some_and(|webhooks| webhooks.iter().any(|w| w.is_inbound())) {
-            let detail = "an application was told that a customer wrote it; no customer did";
+            let detail = "an application received it, and no customer wrote it";
             let about = About::Sid((*sid).to_owned());
             violations.push(Violation::new(Broken::PublishedButNeverHappened, tenant, about, detail));
         }
@@ -61,7 +61,7 @@ fn statuses(logs: &Logs) -> Vec<Violation> {
     });
     let mut violations = Vec::new();
     for webhook in acknowledged {
-        let Some(told) = meaning(&webhook.tells) else { continue };
+        let Some(told) = meaning(&webhook.reports) else { continue };
         let messages = stored.get(&(webhook.tenant.as_str(), webhook.sid.as_str()));
         let shown = messages.into_iter().flatten().map(|message| message.status).max();
         if shown.is_none_or(|shown| shown < told) {
@@ -70,15 +70,14 @@ fn statuses(logs: &Logs) -> Vec<Violation> {
                 Broken::AcknowledgedStatusWithoutEffect,
                 &webhook.tenant,
                 About::Sid(webhook.sid.clone()),
-                format!("{} was acknowledged, and {shown}", webhook.tells),
+                format!("{} was acknowledged, and {shown}", webhook.reports),
             ));
         }
     }
     violations
 }
 
-/// The provider's messages that another one was sent in the place of, because somebody asked for that: what becomes of
-/// them is not what becomes of the message.
+/// The provider's messages that a resend has replaced. Their fate is not the fate of the message.
 fn replaced(logs: &Logs) -> BTreeSet<(&str, &str)> {
     let resent = logs.asked.iter().filter(|asked| asked.resends);
     let texts: BTreeSet<_> = resent.map(|asked| (asked.tenant.as_str(), asked.text.as_str())).collect();

@@ -1,4 +1,4 @@
-//! Nothing that was acknowledged is lost, and nothing happens twice, whatever goes wrong.
+//! Nothing acknowledged is lost, and nothing happens twice, whatever goes wrong.
 
 use anyhow::Result;
 use conservation::run::Summary;
@@ -16,7 +16,7 @@ async fn three_replicas_conserve_everything_through_kills_crashes_and_cuts() -> 
     Ok(())
 }
 
-/// What was never put to the test proves nothing.
+/// A run proves something only if it exercised every case.
 fn was_put_to_the_test(summary: &Summary) {
     assert!(summary.accepted > 50 && summary.acknowledged > 100, "{summary:?}");
     assert!(summary.with_template > 20 && summary.asked_in_vain > 0, "{summary:?}");

@@ -1,8 +1,8 @@
-//! What is stuck for one tenant keeps nobody else waiting: neither a sender that the provider fails, nor one that it
-//! refuses and that is stopped for that, nor an application that hangs.
+//! What is stuck for one tenant delays no other tenant: a sender whose calls fail, a sender that the provider refuses
+//! and that is therefore stopped, or an application that hangs.
 //!
-//! How fast this machine is does not matter: the others' messages are timed before there is any trouble, and again
-//! while there is.
+//! The speed of the machine does not matter: the other tenants' messages are timed before the trouble, and again during
+//! it.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -24,18 +24,18 @@ const HANGING: usize = 1;
 const WELL: [usize; 2] = [2, 3];
 const REFUSED: usize = 4;
 const TENANTS: usize = 5;
-/// More than one replica hands over at once in all, so that the two could take every place.
+/// More than one replica sends concurrently, so that the two stuck tenants could take every slot.
 const STUCK: usize = 300;
 const STOPPED: usize = 10;
 const PROMPT: usize = 100;
-/// What the others may take longer than twice the time that they take alone. Each call that fails and each event that
-/// hangs would take three times that from them.
+/// How much more than twice their undisturbed time the other tenants may take. One failing call or one hanging event in
+/// their way would cost three times as much.
 const NOISE: Duration = Duration::from_secs(5);
-/// How often they are timed beside the trouble at most. It lasts through all of them; a disk that stands still for a
-/// while does not.
+/// How often they are timed during the trouble, at most. The trouble lasts through all attempts; a stall of the disk
+/// does not.
 const ROUNDS: usize = 2;
 
-/// Every call of one account waits for most of the time that it may take, and then fails; another account is locked.
+/// Every call of one account takes most of its time-out and then fails. Another account is locked.
 fn trouble(failing: &str, refused: &str) -> FaultRules {
     let status = |status, code| RequestEffect::Status {
         status,
@@ -86,12 +86,15 @@ async fn isolation(store: Store) -> Result<()> {
             break;
         }
     }
-    ensure!(beside <= bound, "the others' took {alone:?} alone and {beside:?} beside the trouble, each time");
+    ensure!(
+        beside <= bound,
+        "the other tenants took {alone:?} without the trouble and {beside:?} during it, each time"
+    );
 
     let logs = collect::logs(&world, &diary).await?;
     let of = |tenant: usize| logs.stored.iter().filter(move |stored| stored.tenant == format!("tenant-{tenant}"));
     let open = |tenant| of(tenant).filter(|stored| !stored.status.is_terminal()).count();
-    assert!(open(FAILING) > 0, "the failing sender was not stuck for long enough to tell anything");
+    assert!(open(FAILING) > 0, "the failing sender was not stuck for long enough to prove anything");
     assert_eq!(open(REFUSED), STOPPED, "the stopped sender did not stay stopped");
     let heard = world.tenants[HANGING].app.log().iter().filter(|event| !event.kind().ends_with("received")).count();
     assert_eq!(heard, 0, "the hanging application answered");
@@ -104,13 +107,13 @@ async fn isolation(store: Store) -> Result<()> {
     Ok(())
 }
 
-/// How long it takes until these messages of both are delivered and their applications know it.
+/// How long it takes until these messages of both tenants are delivered and their applications have the events.
 async fn serve_the_others(plan: &Plan, world: &World, diary: &Diary, which: Range<usize>) -> Result<Duration> {
     let began = Instant::now();
     try_join_all(WELL.map(|tenant| ask(plan, world, diary, tenant, which.clone()))).await?;
     for tenant in WELL {
         let app = &world.tenants[tenant].app;
-        eventually("the others' messages are delivered, and they know it", async || {
+        eventually("the other tenants' messages are delivered and published", async || {
             let told = app.distinct("dev.whatsapp-operator.message.delivered").len();
             if told == which.end { Ok(()) } else { Err(told) }
         })
@@ -119,8 +122,8 @@ async fn serve_the_others(plan: &Plan, world: &World, diary: &Diary, which: Rang
     Ok(began.elapsed())
 }
 
-/// Calls of one wait, another's sender is stopped, and the third one's messages are delivered and its application
-/// hangs.
+/// One tenant's calls hang, the second one's sender is stopped, and the third one's messages are delivered while its
+/// application hangs.
 async fn stuck(world: &World) -> Result<()> {
     let filter = RequestFilter { method: Some("POST".to_owned()), ..RequestFilter::default() };
     let requests = world.control.requests(&filter).await?;
@@ -135,7 +138,7 @@ async fn stuck(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Whether the sender that the provider refuses is stopped.
+/// Whether the refused sender is stopped.
 async fn stopped(world: &World) -> Result<bool> {
     let admin = world.replicas.first().context("there is a replica")?.admin;
     let holds = reqwest::get(format!("http://{admin}/admin/v1/holds")).await?.error_for_status()?.text().await?;

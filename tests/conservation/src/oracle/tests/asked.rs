@@ -1,8 +1,8 @@
-//! The same for what clients and customers may ask for: another try, a template, no more messages.
+//! The same for what clients and customers may request: another attempt, a template, an opt-out.
 
 use super::*;
 
-/// The message may be sent again, and was: the first attempt's outcome stayed unknown.
+/// The message may be sent again, and was, because the outcome of the first attempt stayed unknown.
 fn resent(logs: &mut Logs) {
     use MessageStatus::{Delivered, Queued, Submitted, Unconfirmed};
     logs.asked[0].resends = true;
@@ -99,7 +99,7 @@ fn a_message_with_another_template_than_was_asked_for_is_found() {
     }
 }
 
-/// What the customer wrote: which change, when it was written, and when the application was seen to have heard of it.
+/// The customer's keywords: the change, when it was sent, and when the application was seen to have received it.
 fn keywords(story: &[(OptChange, i64, Option<i64>)]) -> Vec<Keyword> {
     let keyword = |(n, (change, written_at, heard_at)): (usize, &(OptChange, i64, Option<i64>))| Keyword {
         tenant: "shop".into(),
@@ -116,7 +116,7 @@ fn keywords(story: &[(OptChange, i64, Option<i64>)]) -> Vec<Keyword> {
 #[test]
 fn a_message_to_somebody_who_had_opted_out_is_found() {
     use OptChange::{Start, Stop};
-    // It was asked for at 100 and taken at 101.
+    // It was requested at 100 and accepted at 101.
     let with = |story: &[(OptChange, i64, Option<i64>)]| broken_by(|logs| logs.keywords = keywords(story));
     assert_eq!(with(&[(Stop, 90, Some(95))]), [Broken::SentAlthoughOptedOut]);
     assert_eq!(with(&[(Stop, 90, Some(95)), (Start, 102, Some(103))]), [Broken::SentAlthoughOptedOut]);
@@ -125,12 +125,12 @@ fn a_message_to_somebody_who_had_opted_out_is_found() {
         [Broken::SentAlthoughOptedOut]
     );
 
-    assert_eq!(with(&[(Stop, 90, Some(100)), (Start, 101, None)]), [], "the wish to hear again may have come first");
+    assert_eq!(with(&[(Stop, 90, Some(100)), (Start, 101, None)]), [], "the opt-in may have come first");
     assert_eq!(with(&[(Stop, 90, Some(95)), (Start, 96, Some(98))]), [], "opted in again");
-    assert_eq!(with(&[(Stop, 90, None)]), [], "nobody knows whether it came");
-    assert_eq!(with(&[(Stop, 90, Some(101))]), [], "asked for before, it may have been in flight");
+    assert_eq!(with(&[(Stop, 90, None)]), [], "it is unknown whether it arrived");
+    assert_eq!(with(&[(Stop, 90, Some(101))]), [], "requested before, it may have been in flight");
     let overtaken = &[(Start, 80, Some(91)), (Stop, 90, Some(95))];
-    assert_eq!(with(overtaken), [], "an earlier wish to hear again may have taken effect after it");
+    assert_eq!(with(overtaken), [], "an earlier opt-in may have taken effect after it");
     let somebody_else = broken_by(|logs| {
         logs.keywords = keywords(&[(Stop, 90, Some(95))]);
         logs.keywords[0].customer = "+447700900999".into();
@@ -169,7 +169,7 @@ fn a_message_that_was_refused_because_of_an_opt_out_that_was_taken_back_is_found
     ignored[1].changed_at = None;
     let mut logs = Logs { asked: well().asked, keywords: ignored, ..Logs::default() };
     logs.asked[0].answers = vec![Answer { words: "\"suppressed\"".into(), at: at(101), ..answered(422, None) }];
-    assert_eq!(judge(&logs), [], "it changed nothing, as far as anybody was told");
+    assert_eq!(judge(&logs), [], "no application received a change");
 }
 
 #[test]
