@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use messaging::clock::Clock;
+use tokio::time::Instant;
 
 /// The time of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -11,5 +12,13 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the operator asks the machine for the time")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+}
+
+/// Sleeps until then; without a time, for ever.
+pub async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,6 +1,7 @@
 //! The controllers: for each kind and scope a watch, a queue and reconciles; besides them what follows Secrets, Leases
 //! and the published configs. Every task is in one set, and the first that ends ends them all.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -15,16 +16,26 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{Accounts, Connect};
-use crate::context::Context;
 use crate::metrics::Metrics;
-use crate::publish::publish_forever;
+use crate::publish::published::{ConfigSecrets, PublishedConfigs};
+use crate::publish::{self, Contributions, DataPlane, Publisher, publish_forever};
+use crate::reconcile::backoff::Attempts;
 use crate::reconcile::drive::drive;
 use crate::reconcile::events::Events;
+use crate::reconcile::freshness::Freshness;
 use crate::reconcile::kind::Kind;
+use crate::reconcile::listings::Listings;
+use crate::reconcile::machinery::{Driver, Machinery};
+use crate::routing::RoutingContext;
+use crate::sender::credentials::follow_credentials;
+use crate::sender::dereference::ClusterSecrets;
+use crate::sender::directory::SenderDirectory;
+use crate::sender::{SenderContext, SenderSettings};
 use crate::settings::Settings;
-use crate::watch;
+use crate::template::TemplateContext;
+use crate::template::hands::ClusterIntents;
 use crate::watch::stores::{Scope, Stores};
-use crate::watch::triggers::Trigger;
+use crate::watch::{self, Objects, Watched};
 
 /// Reconciles at once, over all kinds and scopes. They mostly wait for providers.
 const RECONCILES: usize = 32;
@@ -38,10 +49,10 @@ pub struct Parts {
     pub connect: Connect,
 }
 
-/// The stores of one kind, and what fills them.
+/// What fills the stores of one kind.
 type Writers<K> = Vec<(Scope, Writer<K>)>;
 
-fn stores<K: Kind>(scopes: &[Scope]) -> (Stores<K>, Writers<K>) {
+fn objects<K: Kind>(scopes: &[Scope]) -> (Arc<Objects<K>>, Writers<K>) {
     let (readers, writers) = scopes
         .iter()
         .map(|scope| {
@@ -49,96 +60,150 @@ fn stores<K: Kind>(scopes: &[Scope]) -> (Stores<K>, Writers<K>) {
             ((scope.clone(), reader), (scope.clone(), writer))
         })
         .unzip();
-    (Stores::new(readers), writers)
+    (Arc::new(Objects::new(Stores::new(readers))), writers)
 }
 
-/// The controllers of one time of leading, not yet running.
+/// What each watch covers.
+fn scopes(settings: &Settings) -> Vec<Scope> {
+    match settings.watch_namespaces.as_slice() {
+        [] => vec![Scope::Cluster],
+        watched => {
+            let names: BTreeSet<String> = watched.iter().cloned().collect();
+            names.into_iter().map(Scope::Namespace).collect()
+        }
+    }
+}
+
+/// The controllers of one term of leadership, not yet running.
 pub struct Controllers {
-    pub context: Arc<Context>,
-    scopes: Vec<Scope>,
-    senders: Writers<WhatsAppSender>,
-    templates: Writers<MessageTemplate>,
-    policies: Writers<RoutingPolicy>,
+    pub watched: Watched,
+    publisher: Arc<Publisher>,
+    machinery: Arc<Machinery>,
+    senders: (SenderContext, Writers<WhatsAppSender>),
+    templates: (TemplateContext, Writers<MessageTemplate>),
+    policies: (RoutingContext, Writers<RoutingPolicy>),
 }
 
 impl Controllers {
     pub fn new(parts: Parts) -> Self {
         let Parts { client, settings, clock, metrics, connect } = parts;
-        let scopes: Vec<Scope> = match settings.watch_namespaces.as_slice() {
-            [] => vec![Scope::Cluster],
-            watched => {
-                let mut names = watched.to_vec();
-                names.sort();
-                names.dedup();
-                names.into_iter().map(Scope::Namespace).collect()
-            }
+        let scopes = scopes(&settings);
+        let (senders, sender_writers) = objects(&scopes);
+        let (templates, template_writers) = objects(&scopes);
+        let (policies, policy_writers) = objects(&scopes);
+        let watched = Watched { senders, templates, policies };
+        let listings = Arc::new(Listings::new(sender_writers.len() + template_writers.len() + policy_writers.len()));
+        let contributions = Arc::<Contributions>::default();
+        let data_plane = Arc::<DataPlane>::default();
+        let freshness = Arc::<Freshness>::default();
+        let accounts = Arc::new(Accounts::new(connect, Arc::clone(&metrics)));
+        let published: Arc<dyn PublishedConfigs> =
+            Arc::new(ConfigSecrets::new(client.clone(), &settings.config_namespace));
+        let publisher = Arc::new(Publisher {
+            client: client.clone(),
+            metrics: Arc::clone(&metrics),
+            freshness: Arc::clone(&freshness),
+            watched: watched.clone(),
+            scopes,
+            contributions: Arc::clone(&contributions),
+            data_plane: Arc::clone(&data_plane),
+            namespace: settings.config_namespace.clone(),
+            public_base_url: settings.public_base_url.clone(),
+        });
+        let directory = Arc::new(SenderDirectory {
+            senders: Arc::clone(&watched.senders),
+            contributions: Arc::clone(&contributions),
+            published: Arc::clone(&published),
+            accounts: Arc::clone(&accounts),
+        });
+        let senders = SenderContext {
+            settings: SenderSettings {
+                public_base_url: settings.public_base_url.clone(),
+                twilio_base_url: settings.twilio_base_url.clone(),
+                poll_interval: settings.poll_interval,
+            },
+            secrets: Arc::new(ClusterSecrets(client.clone())),
+            accounts,
+            contributions: Arc::clone(&contributions),
+            directory: Arc::clone(&directory),
+            senders: Arc::clone(&watched.senders),
+            templates: Arc::clone(&watched.templates),
+            policies: Arc::clone(&watched.policies),
         };
-        let (senders, sender_writers) = stores(&scopes);
-        let (templates, template_writers) = stores(&scopes);
-        let (policies, policy_writers) = stores(&scopes);
-        let context = Context {
+        let templates = TemplateContext {
+            clock: Arc::clone(&clock),
+            poll_interval: settings.poll_interval,
+            template_poll: settings.template_poll,
+            directory: Arc::clone(&directory),
+            intents: Arc::new(ClusterIntents { client: client.clone(), freshness: Arc::clone(&freshness) }),
+            contributions: Arc::clone(&contributions),
+            data_plane,
+        };
+        let policies = RoutingContext {
+            directory,
+            published,
+            contributions,
+            senders: Arc::clone(&watched.senders),
+            policies: Arc::clone(&watched.policies),
+        };
+        let machinery = Arc::new(Machinery {
             events: Events::new(client.clone(), &settings.pod_name),
-            accounts: Accounts::new(connect, Arc::clone(&metrics)),
-            contributions: Default::default(),
-            data_plane: Default::default(),
-            attempts: Default::default(),
-            freshness: Default::default(),
-            senders,
-            templates,
-            policies,
-            sender_trigger: Trigger::default(),
-            template_trigger: Trigger::default(),
-            policy_trigger: Trigger::default(),
+            attempts: Attempts::default(),
             permits: Semaphore::new(RECONCILES),
+            poll_interval: settings.poll_interval,
+            publication: Arc::clone(&publisher) as _,
             client,
-            settings,
             clock,
             metrics,
-        };
+            freshness,
+            listings,
+        });
         Self {
-            context: Arc::new(context),
-            scopes,
-            senders: sender_writers,
-            templates: template_writers,
-            policies: policy_writers,
+            watched,
+            publisher,
+            machinery,
+            senders: (senders, sender_writers),
+            templates: (templates, template_writers),
+            policies: (policies, policy_writers),
         }
     }
 
-    /// Runs until told to stop, then lets reconciles that run finish. It returns early when a task ends by itself,
-    /// with that task's name.
+    /// Runs until told to stop, then lets running reconciles finish. It returns early when a task ends by itself, with
+    /// that task's name.
     pub async fn run(self, stop: CancellationToken) -> Result<(), &'static str> {
-        let Self { context, scopes, senders, templates, policies } = self;
+        let Self { watched, publisher, machinery, senders, templates, policies } = self;
         let mut tasks = JoinSet::new();
-        spawn_kind(&mut tasks, &context, senders, |c| &c.senders, |c| &c.sender_trigger, &stop);
-        spawn_kind(&mut tasks, &context, templates, |c| &c.templates, |c| &c.template_trigger, &stop);
-        spawn_kind(&mut tasks, &context, policies, |c| &c.policies, |c| &c.policy_trigger, &stop);
-        for scope in scopes {
-            let (shared, own, until) = (Arc::clone(&context), scope.clone(), stop.clone());
-            spawn(&mut tasks, "credentials watch", until, async move {
-                watch::secrets::follow_credentials(&shared, &own).await;
+        spawn_kind(&mut tasks, &machinery, senders, &watched.senders, &stop);
+        spawn_kind(&mut tasks, &machinery, templates, &watched.templates, &stop);
+        spawn_kind(&mut tasks, &machinery, policies, &watched.policies, &stop);
+        for scope in publisher.scopes.clone() {
+            let (shared, senders, own) = (Arc::clone(&machinery), Arc::clone(&watched.senders), scope.clone());
+            spawn(&mut tasks, "credentials watch", stop.clone(), async move {
+                follow_credentials(&shared.client, &shared.metrics, &senders, &own).await;
             });
-            let (shared, until) = (Arc::clone(&context), stop.clone());
-            spawn(&mut tasks, "API key watch", until, async move {
-                watch::secrets::follow_api_keys(&shared, &scope).await;
+            let shared = Arc::clone(&publisher);
+            spawn(&mut tasks, "API key watch", stop.clone(), async move {
+                publish::follow::follow_api_keys(&shared, &scope).await;
             });
         }
-        let shared = Arc::clone(&context);
-        spawn(&mut tasks, "replica watch", stop.clone(), async move { watch::leases::follow_replicas(&shared).await });
-        let shared = Arc::clone(&context);
-        spawn(&mut tasks, "replica report", stop.clone(), async move { watch::leases::report_forever(&shared).await });
-        let shared = Arc::clone(&context);
+        let shared = Arc::clone(&publisher);
+        spawn(&mut tasks, "replica watch", stop.clone(), async move {
+            publish::follow::follow_replicas(&shared).await;
+        });
+        let shared = Arc::clone(&publisher);
+        spawn(&mut tasks, "replica report", stop.clone(), async move {
+            publish::report::report_forever(&shared).await;
+        });
         spawn(&mut tasks, "publisher", stop.clone(), async move {
-            // Before everything is listed, what is there would look as if it were gone.
-            shared.senders.wait_until_listed().await;
-            shared.templates.wait_until_listed().await;
-            shared.policies.wait_until_listed().await;
-            tokio::join!(watch::secrets::follow_published(&shared), publish_forever(&shared));
+            // Before everything is listed, objects that exist would look as if they were gone.
+            machinery.listings.complete().await;
+            tokio::join!(publish::follow::follow_published(&publisher), publish_forever(&publisher));
         });
         supervise(tasks, &stop).await
     }
 }
 
-/// Waits for the tasks. The first that ends while nobody told it to, or panics, is the end of all.
+/// Waits for the tasks. The first that ends before the stop, or panics, ends them all.
 async fn supervise(mut tasks: JoinSet<&'static str>, stop: &CancellationToken) -> Result<(), &'static str> {
     while let Some(ended) = tasks.join_next().await {
         match ended {
@@ -171,36 +236,36 @@ fn spawn(
 
 fn spawn_kind<K: Kind>(
     tasks: &mut JoinSet<&'static str>,
-    context: &Arc<Context>,
-    writers: Writers<K>,
-    stores: fn(&Context) -> &Stores<K>,
-    trigger: fn(&Context) -> &Trigger<K>,
+    machinery: &Arc<Machinery>,
+    (context, writers): (K::Context, Writers<K>),
+    objects: &Arc<Objects<K>>,
     stop: &CancellationToken,
 ) {
+    let driver = Arc::new(Driver { machinery: Arc::clone(machinery), context });
     for (scope, writer) in writers {
-        let (context, stop) = (Arc::clone(context), stop.clone());
+        let (driver, objects, stop) = (Arc::clone(&driver), Arc::clone(objects), stop.clone());
         tasks.spawn(async move {
             let reader = writer.as_reader();
-            let mut asked = trigger(&context).listen(scope.clone());
+            let mut asked = objects.trigger.listen(scope.clone());
             let asked = stream::poll_fn(move |cx| asked.poll_recv(cx));
-            let seen = watch::objects(&context, stores(&context), &scope, writer);
-            // When told to stop nothing more is begun, and what runs is finished.
+            let seen = watch::objects(&driver, &objects.stores, &scope, writer);
+            // After the stop nothing new begins, and what runs is finished.
             let queue = stream::select(seen, asked)
                 .map(|object| Ok::<_, Infallible>(ReconcileRequest::from(object)))
                 .take_until(stop.cancelled())
                 .boxed();
             let config = Config::default().concurrency(u16::try_from(RECONCILES).unwrap_or(u16::MAX));
             applier(
-                |object, context| Box::pin(drive::<K>(object, context)),
+                |object, driver| Box::pin(drive::<K>(object, driver)),
                 |_, _: &Infallible, _| Action::await_change(),
-                Arc::clone(&context),
+                Arc::clone(&driver),
                 reader,
                 queue,
                 config,
             )
             .for_each(|reconciled| async move {
                 match reconciled {
-                    // It was deleted while it waited for its turn.
+                    // It was deleted while it was queued.
                     Ok(_) | Err(Error::ObjectNotFound(_)) => {}
                     Err(error) => tracing::error!(kind = K::PLURAL, %error, "the controller's queue failed"),
                 }

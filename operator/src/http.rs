@@ -10,9 +10,9 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::reconcile::kind::Kind;
+use crate::watch::Watched;
 use crate::watch::stores::{Stores, readiness};
 
 /// What the endpoints tell.
@@ -29,7 +29,7 @@ enum Phase {
     Starting,
     /// Another replica leads. That is as it should be.
     Standby,
-    Leading(Arc<Context>),
+    Leading(Watched),
 }
 
 impl Health {
@@ -42,9 +42,9 @@ impl Health {
         self.set(Phase::Standby);
     }
 
-    pub fn leading(&self, context: Arc<Context>) {
+    pub fn leading(&self, watched: Watched) {
         self.metrics.leader(true);
-        self.set(Phase::Leading(context));
+        self.set(Phase::Leading(watched));
     }
 
     fn set(&self, phase: Phase) {
@@ -77,10 +77,10 @@ async fn ready(State(health): State<Health>) -> Response {
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
-    if let Phase::Leading(context) = health.phase() {
-        count(&health.metrics, &context.senders);
-        count(&health.metrics, &context.templates);
-        count(&health.metrics, &context.policies);
+    if let Phase::Leading(watched) = health.phase() {
+        count(&health.metrics, &watched.senders.stores);
+        count(&health.metrics, &watched.templates.stores);
+        count(&health.metrics, &watched.policies.stores);
     }
     match health.metrics.render() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),

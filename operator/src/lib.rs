@@ -13,7 +13,6 @@
 
 pub mod accounts;
 pub mod clock;
-pub mod context;
 pub mod controllers;
 pub mod http;
 pub mod leader;
@@ -128,7 +127,7 @@ async fn lead(parts: Parts, health: Health, shutdown: CancellationToken) -> Resu
     }
     tracing::info!("leading");
     let controllers = Controllers::new(parts);
-    health.leading(Arc::clone(&controllers.context));
+    health.leading(controllers.watched.clone());
     let stop = CancellationToken::new();
     let running = controllers.run(stop.clone());
     let mut running = std::pin::pin!(running);

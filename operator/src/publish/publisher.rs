@@ -12,10 +12,12 @@ use messaging::config::kubernetes::{API_KEY_SECRET_TYPE, CONFIG_KEY, SECRET_TYPE
 use messaging::id::TenantId;
 use tokio::time::Instant;
 
+use super::Publisher;
 use super::api_keys;
 use super::compile::{Input, Present, compile};
 use super::precedence::ordered;
-use crate::context::{Context, read_config};
+use super::published::read_config;
+use crate::clock::sleep_until;
 use crate::metrics::Published;
 use crate::reconcile::backoff;
 use crate::reconcile::drive::FIELD_MANAGER;
@@ -43,12 +45,12 @@ impl Explain for TookTooLong {
 }
 
 /// Publishes tenants as they change, until the task is dropped.
-pub async fn publish_forever(context: &Context) {
+pub async fn publish_forever(publisher: &Publisher) {
     let mut failing: BTreeMap<TenantId, (Instant, u32)> = BTreeMap::new();
     loop {
         let retry_at = failing.values().map(|(at, _)| *at).min();
         let tenant = tokio::select! {
-            tenant = context.contributions.next_dirty() => {
+            tenant = publisher.contributions.next_dirty() => {
                 tokio::time::sleep(SETTLE).await;
                 tenant
             }
@@ -58,14 +60,14 @@ pub async fn publish_forever(context: &Context) {
                 tenant
             }
         };
-        let published = tokio::time::timeout(WITHIN, publish(context, &tenant)).await;
+        let published = tokio::time::timeout(WITHIN, publish(publisher, &tenant)).await;
         match published.unwrap_or_else(|_| Err(TookTooLong.into())) {
             Ok(outcome) => {
                 failing.remove(&tenant);
-                context.metrics.published(outcome);
+                publisher.metrics.published(outcome);
             }
             Err(failure) => {
-                context.metrics.published(Published::Error);
+                publisher.metrics.published(Published::Error);
                 let attempt = failing.get(&tenant).map_or(1, |(_, attempt)| attempt.saturating_add(1));
                 let delay = backoff::delay(attempt, rand::random());
                 tracing::warn!(%tenant, error = failure.message(), ?delay, "the tenant's config could not be published; trying again");
@@ -75,19 +77,14 @@ pub async fn publish_forever(context: &Context) {
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// The objects that the watches show.
-fn present(context: &Context, tenant: &TenantId) -> Present {
+fn present(publisher: &Publisher, tenant: &TenantId) -> Present {
     let mut present = Present {
-        senders: context.senders.of(tenant).iter().filter_map(|sender| name_of(&**sender)).collect(),
-        templates: context
+        senders: publisher.watched.senders.stores.of(tenant).iter().filter_map(|sender| name_of(&**sender)).collect(),
+        templates: publisher
+            .watched
             .templates
+            .stores
             .of(tenant)
             .iter()
             .filter_map(|template| {
@@ -95,39 +92,43 @@ fn present(context: &Context, tenant: &TenantId) -> Present {
                 Some((name_of(&**template)?, senders))
             })
             .collect(),
-        policies: ordered(&context.policies.of(tenant)).into_iter().filter_map(name_of).collect(),
+        policies: ordered(&publisher.watched.policies.stores.of(tenant)).into_iter().filter_map(name_of).collect(),
     };
     // What can't be read is still there, and what was published of it stays.
-    present.senders.extend(context.senders.unreadable(tenant).iter().filter_map(|name| name.parse().ok()));
-    for name in context.templates.unreadable(tenant).iter().filter_map(|name| name.parse().ok()) {
+    present
+        .senders
+        .extend(publisher.watched.senders.stores.unreadable(tenant).iter().filter_map(|name| name.parse().ok()));
+    for name in publisher.watched.templates.stores.unreadable(tenant).iter().filter_map(|name| name.parse().ok()) {
         present.templates.entry(name).or_default();
     }
-    present.policies.extend(context.policies.unreadable(tenant).iter().filter_map(|name| name.parse().ok()));
+    present
+        .policies
+        .extend(publisher.watched.policies.stores.unreadable(tenant).iter().filter_map(|name| name.parse().ok()));
     present
 }
 
-async fn publish(context: &Context, tenant: &TenantId) -> Result<Published, Failure> {
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.settings.config_namespace);
+async fn publish(publisher: &Publisher, tenant: &TenantId) -> Result<Published, Failure> {
+    let secrets: Api<Secret> = Api::namespaced(publisher.client.clone(), &publisher.namespace);
     let name = secret_name(tenant);
-    let present = present(context, tenant);
-    let parts = context.contributions.of(tenant);
+    let present = present(publisher, tenant);
+    let parts = publisher.contributions.of(tenant);
     let old = secrets.get_opt(&name).await.map_err(KubernetesFailure::new("the published config cannot be read"))?;
     if old.is_none() && present.is_empty() {
         return Ok(Published::Unchanged);
     }
     let old = old.map(|secret| ours(tenant, secret)).transpose()?;
     let previous = old.as_ref().and_then(|secret| read_config(tenant, secret));
-    let api_keys = if present.is_empty() { Vec::new() } else { api_keys(context, tenant).await? };
+    let api_keys = if present.is_empty() { Vec::new() } else { api_keys(publisher, tenant).await? };
     let config = compile(Input {
         tenant,
-        public_base_url: &context.settings.public_base_url,
+        public_base_url: &publisher.public_base_url,
         present: &present,
         parts: &parts,
         api_keys,
         previous: previous.as_ref(),
     });
     match (config, old) {
-        (Some(config), old) => write(context, &secrets, tenant, &name, config, old.as_ref()).await,
+        (Some(config), old) => write(publisher, &secrets, tenant, &name, config, old.as_ref()).await,
         (None, Some(old)) => {
             let preconditions = Preconditions { uid: old.uid(), resource_version: old.resource_version() };
             let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
@@ -138,18 +139,18 @@ async fn publish(context: &Context, tenant: &TenantId) -> Result<Published, Fail
                     return Err(KubernetesFailure::new("the published config cannot be removed")(error).into());
                 }
             }
-            context.data_plane.set_published(tenant, 0, None);
+            publisher.data_plane.set_published(tenant, 0, None);
             Ok(Published::Removed)
         }
         (None, None) => {
-            context.data_plane.set_published(tenant, 0, None);
+            publisher.data_plane.set_published(tenant, 0, None);
             Ok(Published::Unchanged)
         }
     }
 }
 
 async fn write(
-    context: &Context,
+    publisher: &Publisher,
     secrets: &Api<Secret>,
     tenant: &TenantId,
     name: &str,
@@ -162,7 +163,7 @@ async fn write(
         && old.data.as_ref().and_then(|data| data.get(CONFIG_KEY)).is_some_and(|published| published.0 == bytes)
         && old.labels().get(TENANT_LABEL).is_some_and(|label| label == tenant.as_str())
     {
-        context.data_plane.set_published(tenant, version_of(old), Some(config));
+        publisher.data_plane.set_published(tenant, version_of(old), Some(config));
         return Ok(Published::Unchanged);
     }
     let secret = Secret {
@@ -188,12 +189,12 @@ async fn write(
         version = written.resource_version(),
         "tenant config published"
     );
-    context.data_plane.set_published(tenant, version_of(&written), Some(config));
+    publisher.data_plane.set_published(tenant, version_of(&written), Some(config));
     Ok(Published::Written)
 }
 
-async fn api_keys(context: &Context, tenant: &TenantId) -> Result<Vec<messaging::config::ApiKeyConfig>, Failure> {
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), tenant.as_str());
+async fn api_keys(publisher: &Publisher, tenant: &TenantId) -> Result<Vec<messaging::config::ApiKeyConfig>, Failure> {
+    let secrets: Api<Secret> = Api::namespaced(publisher.client.clone(), tenant.as_str());
     let selection = ListParams::default().fields(&format!("type={API_KEY_SECRET_TYPE}"));
     let listed =
         secrets.list(&selection).await.map_err(KubernetesFailure::new("the tenant's API keys cannot be listed"))?;

@@ -16,13 +16,13 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::context::Context;
 use crate::metrics::Reconciled;
 use crate::reconcile::backoff::{delay, jittered};
 use crate::reconcile::conditions::{Assessments, State};
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 use crate::reconcile::events::{Note, reason as event};
 use crate::reconcile::kind::{Kind, tenant_of};
+use crate::reconcile::machinery::{Driver, Machinery};
 use crate::reconcile::progress::{Next, Progress};
 use crate::reconcile::status::{Frame, compose, difference};
 
@@ -53,25 +53,24 @@ impl Explain for TookTooLong {
 }
 
 /// Reconciles one object. It never fails: what went wrong is reported on the object.
-pub async fn drive<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result<Action, Infallible> {
+pub async fn drive<K: Kind>(object: Arc<K>, driver: Arc<Driver<K>>) -> Result<Action, Infallible> {
+    let machinery = &*driver.machinery;
     let uid = object.uid().unwrap_or_default();
-    if !context.freshness.is_fresh(&uid, object.resource_version().as_deref()) {
+    if !machinery.freshness.is_fresh(&uid, object.resource_version().as_deref()) {
         return Ok(Action::requeue(STALE));
     }
-    // Kinds judge each other by what is there, and before they are listed nothing is.
-    context.senders.wait_until_listed().await;
-    context.templates.wait_until_listed().await;
-    context.policies.wait_until_listed().await;
-    // Closed never: the context outlives its reconciles.
-    let _permit = context.permits.acquire().await.ok();
+    // Kinds look each other up in the stores, which are empty before they are listed.
+    machinery.listings.complete().await;
+    // The semaphore is never closed: the machinery outlives its reconciles.
+    let _permit = machinery.permits.acquire().await.ok();
     let begin = Instant::now();
     let paused = object.annotations().get(PAUSED).is_some_and(|value| value == "true");
     let mut progress = Progress::new(object.status().cloned().unwrap_or_default(), paused);
-    let outcome = tokio::time::timeout(FIND_AND_ACT, Box::pin(run(&*object, &context, &mut progress)))
+    let outcome = tokio::time::timeout(FIND_AND_ACT, Box::pin(run(&*object, &driver, &mut progress)))
         .await
         .unwrap_or_else(|_| Err(TookTooLong.into()));
-    let ended = conclude(&*object, &context, progress, &outcome, &uid).await;
-    context.metrics.reconciled(K::NAME, ended.0, begin.elapsed());
+    let ended = conclude(&*object, machinery, progress, &outcome, &uid).await;
+    machinery.metrics.reconciled(K::NAME, ended.0, begin.elapsed());
     Ok(ended.1)
 }
 
@@ -84,7 +83,7 @@ enum Done {
     ReadAgain,
 }
 
-async fn run<K: Kind>(object: &K, context: &Context, progress: &mut Progress<K::Status>) -> Result<Done, Failure> {
+async fn run<K: Kind>(object: &K, driver: &Driver<K>, progress: &mut Progress<K::Status>) -> Result<Done, Failure> {
     let held = object.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
     if object.meta().deletion_timestamp.is_some() {
         if held && progress.paused {
@@ -97,28 +96,28 @@ async fn run<K: Kind>(object: &K, context: &Context, progress: &mut Progress<K::
         if held {
             // What the policy says now counts, not what it said when the finalizer was added.
             if object.needs_cleanup() {
-                object.cleanup(context, progress).await?;
+                object.cleanup(&driver.context, progress).await?;
             }
-            set_finalizer(object, context, false).await?;
+            set_finalizer(object, &driver.machinery, false).await?;
         }
         return Ok(Done::Gone);
     }
     if held != object.needs_cleanup() {
-        set_finalizer(object, context, !held).await?;
+        set_finalizer(object, &driver.machinery, !held).await?;
         return Ok(Done::ReadAgain);
     }
-    object.reconcile(context, progress).await.map(Done::Look)
+    object.reconcile(&driver.context, progress).await.map(Done::Look)
 }
 
 /// Adds or removes our finalizer. It fails when the object changed since it was read.
-async fn set_finalizer<K: Kind>(object: &K, context: &Context, wanted: bool) -> Result<(), Failure> {
+async fn set_finalizer<K: Kind>(object: &K, machinery: &Machinery, wanted: bool) -> Result<(), Failure> {
     let mut finalizers: Vec<&str> =
         object.finalizers().iter().map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
     finalizers.extend(wanted.then_some(FINALIZER));
     let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": object.resource_version() } });
-    match api(object, context).patch(&object.name_any(), &params(), &Patch::Merge(patch)).await {
+    match api(object, machinery).patch(&object.name_any(), &params(), &Patch::Merge(patch)).await {
         Ok(written) => {
-            context.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
+            machinery.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -129,14 +128,14 @@ async fn set_finalizer<K: Kind>(object: &K, context: &Context, wanted: bool) -> 
 /// Reports, and decides when to look again.
 async fn conclude<K: Kind>(
     object: &K,
-    context: &Context,
+    machinery: &Machinery,
     mut progress: Progress<K::Status>,
     outcome: &Result<Done, Failure>,
     uid: &str,
 ) -> (Reconciled, Action) {
     let next = match outcome {
         Ok(Done::Gone) => {
-            tell(object, context, progress.take_notes()).await;
+            tell(object, machinery, progress.take_notes()).await;
             return (Reconciled::Changed, Action::await_change());
         }
         Ok(Done::ReadAgain) => return (Reconciled::Changed, Action::requeue(STALE)),
@@ -144,10 +143,10 @@ async fn conclude<K: Kind>(
         Err(failure) => Err(failure),
     };
     let generation = object.meta().generation.unwrap_or(0);
-    let poll = || jittered(context.settings.poll_interval, rand::random());
+    let poll = || jittered(machinery.poll_interval, rand::random());
     let (again, attempts) = match next {
         Ok(next) => {
-            context.attempts.forget(uid);
+            machinery.attempts.forget(uid);
             let again = match next {
                 Next::Poll => poll(),
                 Next::After(after) => jittered(*after, rand::random()),
@@ -155,7 +154,7 @@ async fn conclude<K: Kind>(
             (again, 0)
         }
         Err(failure) => {
-            let attempts = context.attempts.failed(uid, generation);
+            let attempts = machinery.attempts.failed(uid, generation);
             let again = match failure.advice() {
                 Advice::Stalled => poll(),
                 Advice::Waiting { after } => after.unwrap_or_else(poll),
@@ -172,20 +171,21 @@ async fn conclude<K: Kind>(
         Ok(_) => Reconciled::Unchanged,
     };
     if tolerated(next.err(), attempts, &before, generation) {
-        tell(object, context, progress.take_notes()).await;
+        tell(object, machinery, progress.take_notes()).await;
         return (ended, Action::requeue(again));
     }
 
     let assessed = progress.judge(next.map(|_| ()), K::CONDITIONS);
     let mut notes = progress.take_notes();
     notes.extend(turn(&before, &assessed, next.is_err()));
-    match tokio::time::timeout(REPORT, report(object, context, &progress.status, &assessed, &before, generation)).await
+    match tokio::time::timeout(REPORT, report(object, machinery, &progress.status, &assessed, &before, generation))
+        .await
     {
         Ok(Ok(written)) => {
             if written && ended == Reconciled::Unchanged {
                 ended = Reconciled::Changed;
             }
-            tell(object, context, notes).await;
+            tell(object, machinery, notes).await;
             (ended, Action::requeue(again))
         }
         failed => {
@@ -200,7 +200,7 @@ async fn conclude<K: Kind>(
                 error,
                 "the status can't be written; trying again"
             );
-            let attempts = context.attempts.failed(uid, generation);
+            let attempts = machinery.attempts.failed(uid, generation);
             (Reconciled::Error, Action::requeue(delay(attempts, rand::random())))
         }
     }
@@ -234,28 +234,27 @@ fn turn(before: &Value, assessed: &Assessments, failed: bool) -> Option<Note> {
 /// Writes the status if it changed, and tells whether it did.
 async fn report<K: Kind>(
     object: &K,
-    context: &Context,
+    machinery: &Machinery,
     found: &K::Status,
     assessed: &Assessments,
     before: &Value,
     generation: i64,
 ) -> Result<bool, kube::Error> {
     let name = object.name_any();
-    let data_plane = tenant_of(object)
-        .and_then(|tenant| context.data_plane.status_of(K::NAME, &tenant, &name, &context.contributions.of(&tenant)));
+    let data_plane = tenant_of(object).and_then(|tenant| machinery.publication.status_of(K::NAME, &tenant, &name));
     let frame = Frame {
         owned: K::CONDITIONS,
         assessed,
         generation,
         requested_at: object.annotations().get(RECONCILE_REQUESTED_AT).map(String::as_str),
         data_plane: data_plane.map(|data_plane| json!(data_plane)),
-        now: context.clock.now(),
+        now: machinery.clock.now(),
     };
     let found = serde_json::to_value(found).unwrap_or_else(|_| json!({}));
     let Some(changes) = difference(before, &compose(before, found, &frame)) else { return Ok(false) };
-    match api(object, context).patch_status(&name, &params(), &Patch::Merge(json!({ "status": changes }))).await {
+    match api(object, machinery).patch_status(&name, &params(), &Patch::Merge(json!({ "status": changes }))).await {
         Ok(written) => {
-            context.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
+            machinery.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
             Ok(true)
         }
         // Deleted meanwhile.
@@ -264,10 +263,10 @@ async fn report<K: Kind>(
     }
 }
 
-async fn tell<K: Kind>(object: &K, context: &Context, notes: Vec<Note>) {
+async fn tell<K: Kind>(object: &K, machinery: &Machinery, notes: Vec<Note>) {
     let about = object.object_ref(&());
     for note in notes {
-        context.events.publish(&about, &note).await;
+        machinery.events.publish(&about, &note).await;
     }
 }
 
@@ -285,8 +284,8 @@ fn log<K: Kind>(object: &K, failure: &Failure, attempts: u32, again: Duration) {
     );
 }
 
-fn api<K: Kind>(object: &K, context: &Context) -> Api<PartialObjectMeta<K>> {
-    Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default())
+fn api<K: Kind>(object: &K, machinery: &Machinery) -> Api<PartialObjectMeta<K>> {
+    Api::namespaced(machinery.client.clone(), &object.namespace().unwrap_or_default())
 }
 
 fn params() -> PatchParams {

@@ -9,13 +9,12 @@ use messaging::id::TenantId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::context::Context;
 use crate::metrics::KindName;
 use crate::reconcile::error::Failure;
 use crate::reconcile::progress::{Next, Progress};
 
 /// A kind that is reconciled. Everything that is the same for all kinds (finalizers, conditions, Events, backoff, the
-/// pause, the status patch) is done by [`crate::reconcile::drive`]; a kind only finds out, decides and acts.
+/// pause, the status patch) is done by [`super::drive`]; a kind only observes, decides and acts.
 pub trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + HasStatus<Status: Clone + Default + Serialize + Send + Sync>
@@ -27,6 +26,9 @@ pub trait Kind:
     + Sync
     + 'static
 {
+    /// What a reconcile of this kind may use.
+    type Context: Send + Sync + 'static;
+
     const NAME: KindName;
     /// The plural in lower case, for logs and metrics of watches.
     const PLURAL: &'static str;
@@ -37,28 +39,28 @@ pub trait Kind:
     /// this is so.
     fn needs_cleanup(&self) -> bool;
 
-    /// Looks, decides, acts, and writes down what it found. It may be given up at any await (a provider took too long)
-    /// and repeated at any time, so every step must bear repetition. While [`Progress::paused`] is set it must not
+    /// Observes, decides, acts, and records what it found. It may be cancelled at any await (a provider took too long)
+    /// and repeated at any time, so every step must be idempotent. While [`Progress::paused`] is set it must not
     /// write at the provider.
     fn reconcile(
         &self,
-        context: &Context,
+        context: &Self::Context,
         progress: &mut Progress<Self::Status>,
     ) -> impl Future<Output = Result<Next, Failure>> + Send;
 
     /// Does what [`Kind::needs_cleanup`] asked for. It must not depend on the rest of the spec being valid, nor on the
-    /// tenant's Secrets being there: use [`Context::sender_for_cleanup`].
+    /// tenant's Secrets being there: use [`crate::sender::directory::SenderDirectory::find`].
     fn cleanup(
         &self,
-        context: &Context,
+        context: &Self::Context,
         progress: &mut Progress<Self::Status>,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// The object is new, or its spec or annotations changed.
-    fn noticed(&self, _context: &Context) {}
+    fn noticed(&self, _context: &Self::Context) {}
 
     /// The object is gone: forgets what this process keeps of it.
-    fn forget(&self, context: &Context);
+    fn forget(&self, context: &Self::Context);
 }
 
 /// The tenant of an object: its namespace. The API server admits no namespace that is not a tenant's name.

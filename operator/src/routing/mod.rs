@@ -10,19 +10,34 @@ mod resolve;
 mod tests;
 mod validate;
 
-use crds::{RoutingPolicy, RoutingPolicyStatus, ServiceSender};
+use std::sync::Arc;
+
+use crds::{RoutingPolicy, RoutingPolicyStatus, ServiceSender, WhatsAppSender};
 use messaging::id::{PolicyName, TenantId};
 use messaging::routing::RoutingConfig;
 
 use self::validate::Validated;
-use crate::context::Context;
 use crate::metrics::KindName;
-use crate::publish::precedence;
+use crate::publish::published::PublishedConfigs;
+use crate::publish::{Contributions, precedence};
 use crate::reconcile::error::Failure;
 use crate::reconcile::kind::{Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
+use crate::sender::directory::SenderDirectory;
+use crate::watch::Objects;
+
+/// What a policy's reconcile may use.
+pub struct RoutingContext {
+    pub directory: Arc<SenderDirectory>,
+    pub published: Arc<dyn PublishedConfigs>,
+    pub contributions: Arc<Contributions>,
+    pub senders: Arc<Objects<WhatsAppSender>>,
+    pub policies: Arc<Objects<RoutingPolicy>>,
+}
 
 impl Kind for RoutingPolicy {
+    type Context = RoutingContext;
+
     const NAME: KindName = KindName::Policy;
     const PLURAL: &'static str = "routingpolicies";
     const CONDITIONS: &'static [&'static str] = &[];
@@ -34,7 +49,7 @@ impl Kind for RoutingPolicy {
 
     async fn reconcile(
         &self,
-        context: &Context,
+        context: &RoutingContext,
         progress: &mut Progress<RoutingPolicyStatus>,
     ) -> Result<Next, Failure> {
         let (Some(tenant), Some(name)) = (tenant_of(self), name_of(self)) else { return Ok(Next::Poll) };
@@ -51,18 +66,18 @@ impl Kind for RoutingPolicy {
             .map(|(sid, sender)| ServiceSender { messaging_service_sid: sid.clone(), sender: sender.to_string() })
             .collect();
         context.contributions.set_policy(&tenant, &name, compile::compile(&desired, &services));
-        progress.ready_message(&precedence::message(&context.policies.of(&tenant), &name));
+        progress.ready_message(&precedence::message(&context.policies.stores.of(&tenant), &name));
         Ok(Next::Poll)
     }
 
-    async fn cleanup(&self, _: &Context, _: &mut Progress<RoutingPolicyStatus>) -> Result<(), Failure> {
+    async fn cleanup(&self, _: &RoutingContext, _: &mut Progress<RoutingPolicyStatus>) -> Result<(), Failure> {
         Ok(())
     }
 
-    fn forget(&self, context: &Context) {
+    fn forget(&self, context: &RoutingContext) {
         if let (Some(tenant), Some(name)) = (tenant_of(self), name_of(self)) {
             context.contributions.forget_policy(&tenant, &name);
-            context.policies.of(&tenant).iter().for_each(|other| context.policy_trigger.ask(other));
+            context.policies.ask_all(&tenant);
         }
     }
 }
@@ -74,14 +89,14 @@ fn describe(status: &mut RoutingPolicyStatus, desired: &Validated) {
 }
 
 /// A policy that leads to a sender which is gone is worse than none: the data plane takes no config with one.
-async fn withdraw_if_dangling(context: &Context, tenant: &TenantId, name: &PolicyName) -> Result<(), Failure> {
+async fn withdraw_if_dangling(context: &RoutingContext, tenant: &TenantId, name: &PolicyName) -> Result<(), Failure> {
     let published = match context.contributions.of(tenant).policies.remove(name) {
         Some(contributed) => contributed,
-        None => context.published(tenant).await?.and_then(|mut published| published.policies.remove(name)),
+        None => context.published.of(tenant).await?.and_then(|mut published| published.policies.remove(name)),
     };
-    let senders = context.senders.of(tenant);
+    let senders = context.senders.stores.of(tenant);
     // What can't be read is still there.
-    let unreadable = context.senders.unreadable(tenant);
+    let unreadable = context.senders.stores.unreadable(tenant);
     let is_there = |name: &str| {
         senders.iter().any(|sender| sender.metadata.name.as_deref() == Some(name))
             || unreadable.iter().any(|u| u == name)
@@ -99,14 +114,14 @@ fn leads_to(policy: &RoutingConfig) -> impl Iterator<Item = &str> {
 
 /// Another policy of the same namespace may change what the older ones say of themselves.
 fn ask_others_about_a_new_one(
-    context: &Context,
+    context: &RoutingContext,
     tenant: &TenantId,
     policy: &RoutingPolicy,
     status: &RoutingPolicyStatus,
 ) {
     if status.conditions.is_empty() {
-        let others = context.policies.of(tenant);
+        let others = context.policies.stores.of(tenant);
         let others = others.iter().filter(|other| other.metadata.name != policy.metadata.name);
-        others.for_each(|other| context.policy_trigger.ask(other));
+        others.for_each(|other| context.policies.trigger.ask(other));
     }
 }

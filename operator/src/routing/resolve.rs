@@ -11,9 +11,10 @@ use messaging::id::{PoolId, SenderName, TenantId};
 use messaging::provider::admin::PoolObservation;
 use messaging::provider::{AccountAdmin as _, ProviderError};
 
+use super::RoutingContext;
 use super::validate::{Reference, Target, Validated};
-use crate::context::{Context, KnownSender};
 use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
+use crate::sender::directory::AcceptedSender;
 
 /// A reference, and why it can't be followed.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +64,7 @@ impl Explain for NoService {
 /// # Errors
 /// With the first reference that can't be followed, by the order of the fields.
 pub(super) async fn resolve(
-    context: &Context,
+    context: &RoutingContext,
     tenant: &TenantId,
     policy: &Validated,
     status: &RoutingPolicyStatus,
@@ -73,7 +74,7 @@ pub(super) async fn resolve(
     let mut services = BTreeMap::new();
     for Reference { path, target } in references {
         let found = match target {
-            Target::Sender(name) => context.sender(tenant, name).await.map(drop),
+            Target::Sender(name) => context.directory.usable(tenant, name).await.map(drop).map_err(Failure::from),
             Target::Service(sid) if services.contains_key(sid) => Ok(()),
             Target::Service(sid) => find_service(context, tenant, sid, status).await.map(|sender| {
                 services.insert(sid.clone(), sender);
@@ -92,7 +93,7 @@ fn position(reference: &Reference) -> (usize, &str) {
 /// The sender through which a Messaging Service is used: the first by name that names it in its spec; else, of the account
 /// that has it, the first that is in its pool; else the first.
 async fn find_service(
-    context: &Context,
+    context: &RoutingContext,
     tenant: &TenantId,
     sid: &str,
     status: &RoutingPolicyStatus,
@@ -138,16 +139,16 @@ fn names_service(sender: &WhatsAppSender, sid: &str) -> bool {
     twilio.and_then(|twilio| twilio.messaging_service_sid.as_deref()) == Some(sid)
 }
 
-type Known = (SenderName, Arc<WhatsAppSender>, KnownSender);
+type Known = (SenderName, Arc<WhatsAppSender>, AcceptedSender);
 
 /// The tenant's senders that can be used, by name.
-async fn known_senders(context: &Context, tenant: &TenantId) -> Vec<Known> {
-    let mut senders = context.senders.of(tenant);
+async fn known_senders(context: &RoutingContext, tenant: &TenantId) -> Vec<Known> {
+    let mut senders = context.senders.stores.of(tenant);
     senders.sort_by_key(|sender| sender.name_any());
     let mut known = Vec::new();
     for object in senders {
         let Ok(name) = object.name_any().parse::<SenderName>() else { continue };
-        if let Ok(sender) = context.sender(tenant, &name).await {
+        if let Ok(sender) = context.directory.usable(tenant, &name).await {
             known.push((name, object, sender));
         }
     }

@@ -10,12 +10,11 @@ use messaging::provider::{AccountAdmin, ProviderError};
 
 use super::observe::Observed;
 use super::plan::Webhooks;
-use crate::context::{Context, SenderUnavailable};
+use super::{SenderContext, SenderSettings};
 use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
 use crate::reconcile::events;
 use crate::reconcile::kind::{name_of, tenant_of};
 use crate::reconcile::progress::Progress;
-use crate::settings::Settings;
 
 /// Webhooks could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +59,7 @@ pub async fn apply(
 /// Where a sender's webhooks should point.
 pub fn targets(
     account: &dyn AccountAdmin,
-    settings: &Settings,
+    settings: &SenderSettings,
     tenant: &TenantId,
     sender: &SenderName,
 ) -> WebhookTargets {
@@ -70,16 +69,12 @@ pub fn targets(
 /// Unsets those of the sender's webhooks that point to us.
 pub async fn clean_up(
     sender: &WhatsAppSender,
-    context: &Context,
+    context: &SenderContext,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<(), Failure> {
     let (Some(tenant), Some(name)) = (tenant_of(sender), name_of::<_, SenderName>(sender)) else { return Ok(()) };
-    let known = match context.sender_for_cleanup(&tenant, &name).await {
-        Ok(known) => known,
-        // Its credentials never worked, so nothing was ever pointed to us.
-        Err(failure) if failure.reason() == SenderUnavailable::Forgotten(name.clone()).reason() => return Ok(()),
-        Err(failure) => return Err(failure),
-    };
+    // Where no credentials were ever accepted, no webhook was ever pointed at the data plane.
+    let Some(known) = context.directory.find(&tenant, &name).await? else { return Ok(()) };
     let account = &*known.account;
     let ours = targets(account, &context.settings, &tenant, &name);
     match unset(account, &known.config.phone_number, &ours).await {

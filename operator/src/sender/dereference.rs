@@ -1,17 +1,17 @@
-//! Reads the Secrets that a sender names. What is in them is judged later.
+//! Reads the Secrets that a sender names. [`super::validate`] checks their contents.
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use crds::WhatsAppSender;
 use crds::condition::{CREDENTIALS_VALID, reason};
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use messaging::secret::Secret;
 
-use crate::context::Context;
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 
-/// The contents of a Secret, as text. A value that is no text is left out.
+/// The contents of a Secret, as text. A value that is not text is left out.
 pub type Contents = BTreeMap<String, Secret>;
 
 /// Everything that a sender refers to.
@@ -22,7 +22,7 @@ pub struct Found {
     pub signing: BTreeMap<String, Contents>,
 }
 
-/// A Secret is not there.
+/// A Secret does not exist.
 #[derive(Debug, thiserror::Error)]
 pub enum Missing {
     #[error(
@@ -49,34 +49,55 @@ impl Explain for Missing {
     }
 }
 
-pub async fn dereference(sender: &WhatsAppSender, context: &Context) -> Result<Found, Failure> {
-    let api: Api<KubernetesSecret> = Api::namespaced(context.client.clone(), &sender.namespace().unwrap_or_default());
+/// Reads Secrets.
+#[async_trait]
+pub trait ReadSecrets: Send + Sync {
+    /// `None` when the namespace has no such Secret.
+    async fn read(&self, namespace: &str, name: &str) -> Result<Option<Contents>, KubernetesFailure>;
+}
+
+/// Reads from the API server.
+pub struct ClusterSecrets(pub Client);
+
+#[async_trait]
+impl ReadSecrets for ClusterSecrets {
+    async fn read(&self, namespace: &str, name: &str) -> Result<Option<Contents>, KubernetesFailure> {
+        let api: Api<KubernetesSecret> = Api::namespaced(self.0.clone(), namespace);
+        let secret =
+            api.get_opt(name).await.map_err(KubernetesFailure::new(format!("the secret {name:?} can't be read")))?;
+        Ok(secret.map(|secret| {
+            let data = secret.data.unwrap_or_default();
+            data.into_iter()
+                .filter_map(|(key, value)| {
+                    // A file's last line break is not part of a secret.
+                    let text = String::from_utf8(value.0).ok()?.trim().to_owned();
+                    Some((key, Secret::new(text)))
+                })
+                .collect()
+        }))
+    }
+}
+
+pub async fn dereference(sender: &WhatsAppSender, secrets: &dyn ReadSecrets) -> Result<Found, Failure> {
+    let namespace = sender.namespace().unwrap_or_default();
     let mut found = Found::default();
     if let Some(twilio) = &sender.spec.provider.twilio {
         let name = &twilio.credentials_secret_ref.name;
-        found.credentials = read(&api, name).await?.ok_or_else(|| Missing::Credentials(name.clone()))?;
+        found.credentials = secrets.read(&namespace, name).await?.ok_or_else(|| Missing::Credentials(name.clone()))?;
     }
     for http in sender.spec.events.iter().filter_map(|sink| sink.http.as_ref()) {
         let name = &http.signing_secret_ref.name;
         if !found.signing.contains_key(name) {
-            let contents = read(&api, name).await?.ok_or_else(|| Missing::Signing(name.clone()))?;
+            let contents = secrets.read(&namespace, name).await?.ok_or_else(|| Missing::Signing(name.clone()))?;
             found.signing.insert(name.clone(), contents);
         }
     }
     Ok(found)
 }
 
-async fn read(api: &Api<KubernetesSecret>, name: &str) -> Result<Option<Contents>, KubernetesFailure> {
-    let secret =
-        api.get_opt(name).await.map_err(KubernetesFailure::new(format!("the secret {name:?} can't be read")))?;
-    Ok(secret.map(|secret| {
-        let data = secret.data.unwrap_or_default();
-        data.into_iter()
-            .filter_map(|(key, value)| {
-                // A file's last line break is no part of a secret.
-                let text = String::from_utf8(value.0).ok()?.trim().to_owned();
-                Some((key, Secret::new(text)))
-            })
-            .collect()
-    }))
+/// The names of the Secrets that a sender depends on.
+pub fn secret_names(sender: &WhatsAppSender) -> impl Iterator<Item = &str> {
+    let credentials = sender.spec.provider.twilio.iter().map(|twilio| &twilio.credentials_secret_ref.name);
+    let sinks = sender.spec.events.iter().filter_map(|sink| sink.http.as_ref());
+    credentials.chain(sinks.map(|http| &http.signing_secret_ref.name)).map(String::as_str)
 }

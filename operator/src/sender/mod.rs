@@ -1,28 +1,41 @@
 //! `WhatsAppSender`: its credentials are checked, it is found at the provider, and the provider's webhooks are pointed
 //! at the data plane.
 //!
+//! A reconcile reads as a list: [`mod@dereference`] (the Secrets it names), [`mod@validate`] (what it should be),
+//! [`mod@observe`] (what the provider has), [`mod@plan`] (what to do), [`mod@apply`] (do it) and [`mod@report`] (what it means).
+//! [`rival`] decides between senders that claim one number, [`directory`] is how other kinds look senders up, and
+//! [`credentials`] has a sender reconciled when one of its Secrets changes.
+//!
 //! The number itself is never registered or given up here, and nothing is sent.
 
 pub mod apply;
+pub mod credentials;
 pub mod dereference;
+pub mod directory;
 pub mod observe;
 pub mod plan;
 pub mod report;
 pub mod rival;
 pub mod validate;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use self::dereference::ReadSecrets;
+use self::directory::SenderDirectory;
+use crate::watch::Objects;
 use crds::condition::{CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED};
-use crds::{DeletionPolicy, WhatsAppSender, WhatsAppSenderStatus};
+use crds::{DeletionPolicy, MessageTemplate, RoutingPolicy, WhatsAppSender, WhatsAppSenderStatus};
 use kube::ResourceExt;
-use messaging::id::SenderName;
+use messaging::id::{SenderName, TenantId};
 use messaging::provider::AccountAdmin;
 use plan::{Plan, Wanted};
+use url::Url;
 use validate::Desired;
 
-use crate::context::Context;
+use crate::accounts::Accounts;
 use crate::metrics::KindName;
+use crate::publish::Contributions;
 use crate::reconcile::error::Failure;
 use crate::reconcile::kind::{Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
@@ -30,7 +43,42 @@ use crate::reconcile::progress::{Next, Progress};
 /// Some providers take a change at once and show it later, so it is looked at again soon after.
 const LOOK_AFTER_CHANGE: Duration = Duration::from_secs(30);
 
+/// What a sender's reconcile may use.
+pub struct SenderContext {
+    pub settings: SenderSettings,
+    pub secrets: Arc<dyn ReadSecrets>,
+    pub accounts: Arc<Accounts>,
+    pub contributions: Arc<Contributions>,
+    pub directory: Arc<SenderDirectory>,
+    /// Other senders that may claim the same number.
+    pub senders: Arc<Objects<WhatsAppSender>>,
+    /// Kinds that refer to senders.
+    pub templates: Arc<Objects<MessageTemplate>>,
+    pub policies: Arc<Objects<RoutingPolicy>>,
+}
+
+/// The settings that a sender depends on.
+#[derive(Debug, Clone)]
+pub struct SenderSettings {
+    /// The internet's view of the data plane's webhook listener.
+    pub public_base_url: Url,
+    /// Every Twilio host maps to this URL.
+    pub twilio_base_url: Option<Url>,
+    /// How often a sender is compared with its provider although nothing changed.
+    pub poll_interval: Duration,
+}
+
+impl SenderContext {
+    /// Has every object of the tenant reconciled that may depend on its senders.
+    fn ask_dependants(&self, tenant: &TenantId) {
+        self.templates.ask_all(tenant);
+        self.policies.ask_all(tenant);
+    }
+}
+
 impl Kind for WhatsAppSender {
+    type Context = SenderContext;
+
     const NAME: KindName = KindName::Sender;
     const PLURAL: &'static str = "whatsappsenders";
     const CONDITIONS: &'static [&'static str] = &[CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED];
@@ -42,11 +90,11 @@ impl Kind for WhatsAppSender {
 
     async fn reconcile(
         &self,
-        context: &Context,
+        context: &SenderContext,
         progress: &mut Progress<WhatsAppSenderStatus>,
     ) -> Result<Next, Failure> {
         // Needs the cluster.
-        let found = dereference::dereference(self, context).await?;
+        let found = dereference::dereference(self, &*context.secrets).await?;
         // Needs nothing.
         let desired = validate::validate(self, &found, &context.settings)?;
         // Needs the provider.
@@ -72,18 +120,22 @@ impl Kind for WhatsAppSender {
     ///
     /// A Messaging Service's are left as they are: without an inbound URL Twilio drops what customers write, for all
     /// senders of the service, and does not even log it.
-    async fn cleanup(&self, context: &Context, progress: &mut Progress<WhatsAppSenderStatus>) -> Result<(), Failure> {
+    async fn cleanup(
+        &self,
+        context: &SenderContext,
+        progress: &mut Progress<WhatsAppSenderStatus>,
+    ) -> Result<(), Failure> {
         apply::clean_up(self, context, progress).await
     }
 
     /// What refers to a sender depends on whether it is there.
-    fn noticed(&self, context: &Context) {
+    fn noticed(&self, context: &SenderContext) {
         if let Some(tenant) = tenant_of(self) {
             context.ask_dependants(&tenant);
         }
     }
 
-    fn forget(&self, context: &Context) {
+    fn forget(&self, context: &SenderContext) {
         if let (Some(tenant), Some(name)) = (tenant_of(self), name_of::<_, SenderName>(self)) {
             context.contributions.forget_sender(&tenant, &name);
             context.ask_dependants(&tenant);
@@ -96,10 +148,10 @@ fn wanted(
     sender: &WhatsAppSender,
     desired: &Desired,
     account: &dyn AccountAdmin,
-    context: &Context,
+    context: &SenderContext,
     paused: bool,
 ) -> Wanted {
-    let all = context.senders.all();
+    let all = context.senders.stores.all();
     let targets = |of: &SenderName| apply::targets(account, &context.settings, &desired.tenant, of);
     let bearer = rival::bearer(sender, &all).parse().unwrap_or_else(|_| desired.name.clone());
     let taken_by = rival::first(sender, &all).map(|first| {
@@ -117,11 +169,4 @@ fn wanted(
         paused,
         taken_by,
     }
-}
-
-/// Whether a sender depends on this Secret of its namespace.
-pub fn names_secret(sender: &WhatsAppSender, secret: &str) -> bool {
-    let credentials = sender.spec.provider.twilio.iter().map(|twilio| &twilio.credentials_secret_ref.name);
-    let sinks = sender.spec.events.iter().filter_map(|sink| sink.http.as_ref());
-    credentials.chain(sinks.map(|http| &http.signing_secret_ref.name)).any(|name| name == secret)
 }

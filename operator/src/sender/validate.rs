@@ -16,10 +16,10 @@ use messaging::config::{
 use messaging::id::{SenderName, TenantId};
 use messaging::secret::Secret;
 
+use super::SenderSettings;
 use super::dereference::{Contents, Found};
 use crate::reconcile::error::{Advice, Explain};
 use crate::reconcile::kind::tenant_of;
-use crate::settings::Settings;
 
 /// What a sender should be.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ impl Explain for Invalid {
 }
 
 /// The API server has checked the spec already; what its rules let through and we can't use is still refused here.
-pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &Settings) -> Result<Desired, Invalid> {
+pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &SenderSettings) -> Result<Desired, Invalid> {
     let spec = &sender.spec;
     let invalid = |path: &str, what: String| Invalid::Spec { path: path.to_owned(), what };
     let tenant = tenant_of(sender).ok_or_else(|| invalid("metadata.namespace", "is not a tenant's name".into()))?;
@@ -116,7 +116,7 @@ pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &Settings) -> 
     })
 }
 
-fn account(twilio: &TwilioProvider, secret: &Contents, settings: &Settings) -> Result<TwilioAccount, Invalid> {
+fn account(twilio: &TwilioProvider, secret: &Contents, settings: &SenderSettings) -> Result<TwilioAccount, Invalid> {
     let wrong =
         |what: &str| Invalid::Credentials { secret: twilio.credentials_secret_ref.name.clone(), what: what.to_owned() };
     let value = |key: &str| secret.get(key).filter(|value| !value.expose().is_empty());

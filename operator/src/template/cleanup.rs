@@ -10,15 +10,14 @@ use jiff::{SignedDuration, Timestamp};
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::admin::TemplateAdmin as _;
 
+use super::TemplateContext;
 use super::apply::event;
-use super::dereference::accounts_of;
 use super::naming::Names;
 use super::observe::list;
 use super::plan::LIST_LAG;
 use super::trouble::ProviderTrouble;
 use super::validate::names;
 use crate::accounts::Account;
-use crate::context::Context;
 use crate::reconcile::error::{Advice, Explain, Failure};
 use crate::reconcile::progress::Progress;
 
@@ -53,7 +52,7 @@ impl Explain for NotYet {
 
 /// Deletes every revision at every account, and ends well only when none is listed any more.
 pub(super) async fn cleanup(
-    context: &Context,
+    context: &TemplateContext,
     tenant: &TenantId,
     template: &MessageTemplate,
     progress: &mut Progress<MessageTemplateStatus>,
@@ -115,7 +114,7 @@ async fn take_back_from(
 }
 
 /// Messages that are under way with a template that is gone from the provider would fail.
-fn may_be_in_use(context: &Context, tenant: &TenantId, template: &MessageTemplate) -> bool {
+fn may_be_in_use(context: &TemplateContext, tenant: &TenantId, template: &MessageTemplate) -> bool {
     let began = template.metadata.deletion_timestamp.as_ref().map_or(Timestamp::MIN, |began| began.0);
     let Some(name) = crate::reconcile::kind::name_of(template) else { return false };
     context.clock.now().duration_since(began) < LET_GO_WITHIN && !context.data_plane.has_let_go_of(tenant, &name)
@@ -123,7 +122,7 @@ fn may_be_in_use(context: &Context, tenant: &TenantId, template: &MessageTemplat
 
 /// The accounts that hold revisions, or may.
 async fn accounts(
-    context: &Context,
+    context: &TemplateContext,
     tenant: &TenantId,
     template: &MessageTemplate,
     progress: &mut Progress<MessageTemplateStatus>,
@@ -131,9 +130,10 @@ async fn accounts(
     let mut accounts = BTreeMap::new();
     for reference in &template.spec.sender_refs {
         let Ok(name) = reference.name.parse::<SenderName>() else { continue };
-        match context.sender_for_cleanup(tenant, &name).await {
-            Ok(sender) => drop(accounts.insert(sender.account.key().to_owned(), sender.account)),
-            // It never had credentials that worked, or nobody has them any more: what is recorded tells below.
+        match context.directory.find(tenant, &name).await {
+            Ok(Some(sender)) => drop(accounts.insert(sender.account.key().to_owned(), sender.account)),
+            // No credentials of it were ever accepted, or none are kept: the recorded locations count, below.
+            Ok(None) => tracing::debug!(%tenant, sender = %name, "a sender of a deleted template is unknown"),
             Err(failure) => {
                 tracing::debug!(%tenant, sender = %name, %failure, "a sender of a deleted template is unknown");
             }
@@ -141,7 +141,7 @@ async fn accounts(
     }
     let known: Vec<String> = progress.status.locations.iter().map(|location| location.account.clone()).collect();
     if known.iter().any(|account| !accounts.contains_key(account)) {
-        let others = accounts_of(context, tenant).await?;
+        let others = context.directory.accounts(tenant).await?;
         accounts.extend(others.into_iter().filter(|(key, _)| known.contains(key)));
     }
     for account in known.iter().filter(|account| !accounts.contains_key(*account)) {

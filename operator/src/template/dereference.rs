@@ -7,8 +7,8 @@ use crds::MessageTemplate;
 use messaging::id::{SenderName, TenantId};
 
 use crate::accounts::Account;
-use crate::context::Context;
-use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::error::{Advice, Explain, Failure};
+use crate::sender::directory::SenderDirectory;
 
 /// The accounts that a template is submitted to, and those that hold its revisions from before.
 #[derive(Debug, Default)]
@@ -36,10 +36,14 @@ impl Explain for Unresolved {
     }
 }
 
-pub(super) async fn dereference(context: &Context, tenant: &TenantId, template: &MessageTemplate) -> Dereferenced {
+pub(super) async fn dereference(
+    directory: &SenderDirectory,
+    tenant: &TenantId,
+    template: &MessageTemplate,
+) -> Dereferenced {
     let mut found = Dereferenced::default();
     for (index, reference) in template.spec.sender_refs.iter().enumerate() {
-        match find(context, tenant, &reference.name).await {
+        match find(directory, tenant, &reference.name).await {
             Ok(account) => {
                 found.wanted.insert(account.key().to_owned());
                 found.accounts.insert(account.key().to_owned(), account);
@@ -56,7 +60,7 @@ pub(super) async fn dereference(context: &Context, tenant: &TenantId, template: 
         // One of them may be the account of a sender that can't be looked at now, so nothing is taken from them.
         found.wanted.extend(others.into_iter().cloned());
     } else if !others.is_empty() {
-        match accounts_of(context, tenant).await {
+        match directory.accounts(tenant).await {
             Ok(accounts) => found.accounts.extend(accounts.into_iter().filter(|(key, _)| others.contains(key))),
             // Not known now is not lost: what is recorded of them stays.
             Err(failure) => found.unresolved = Some(failure.into()),
@@ -65,9 +69,9 @@ pub(super) async fn dereference(context: &Context, tenant: &TenantId, template: 
     found
 }
 
-async fn find(context: &Context, tenant: &TenantId, name: &str) -> Result<Arc<Account>, Failure> {
+async fn find(directory: &SenderDirectory, tenant: &TenantId, name: &str) -> Result<Arc<Account>, Failure> {
     let name: SenderName = name.parse().map_err(InvalidReference)?;
-    Ok(context.sender(tenant, &name).await?.account)
+    Ok(directory.usable(tenant, &name).await?.account)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -81,19 +85,4 @@ impl Explain for InvalidReference {
     fn reason(&self) -> &'static str {
         crds::condition::reason::INVALID_SPEC
     }
-}
-
-/// Every account of a tenant that there are credentials for, also of senders that are gone.
-pub(super) async fn accounts_of(
-    context: &Context,
-    tenant: &TenantId,
-) -> Result<BTreeMap<String, Arc<Account>>, KubernetesFailure> {
-    let published = context.published(tenant).await?.map(|config| config.senders).unwrap_or_default();
-    let contributed = context.contributions.of(tenant).senders;
-    // What was contributed is newer than what is published, so it comes last.
-    Ok(published
-        .into_values()
-        .chain(contributed.into_values())
-        .map(|sender| (sender.provider.account_key().to_owned(), context.accounts.get(&sender.provider)))
-        .collect())
 }

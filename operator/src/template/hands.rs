@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use crds::{MessageTemplate, MessageTemplateStatus};
-use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, ResourceExt};
 use messaging::failure::{self, FailureClass};
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{TemplateAdmin as _, TemplateRevision};
@@ -13,13 +14,13 @@ use serde_json::json;
 
 use super::apply::Hands;
 use crate::accounts::Account;
-use crate::context::Context;
 use crate::reconcile::drive::FIELD_MANAGER;
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::freshness::Freshness;
 
 /// The hands of one reconcile.
 pub(super) struct RealHands<'a> {
-    pub(super) context: &'a Context,
+    pub(super) intents: &'a dyn RecordIntents,
     pub(super) template: &'a MessageTemplate,
     pub(super) accounts: &'a BTreeMap<String, Arc<Account>>,
 }
@@ -48,17 +49,31 @@ impl RealHands<'_> {
     }
 }
 
-impl Hands for RealHands<'_> {
-    /// Nobody else may have written what we are about to write: a leader that was replaced is stopped here.
-    async fn record_intents(&self, status: &MessageTemplateStatus) -> Result<(), Failure> {
-        let namespace = self.template.namespace().unwrap_or_default();
-        let api: Api<MessageTemplate> = Api::namespaced(self.context.client.clone(), &namespace);
-        let name = self.template.name_any();
+/// Records in a template's status what is about to be created.
+#[async_trait]
+pub trait RecordIntents: Send + Sync {
+    /// Fails when anything but this process changed the template since it was read: a leader that was replaced stops
+    /// here.
+    async fn record(&self, template: &MessageTemplate, status: &MessageTemplateStatus) -> Result<(), Failure>;
+}
+
+/// Records at the API server.
+pub struct ClusterIntents {
+    pub client: Client,
+    pub freshness: Arc<Freshness>,
+}
+
+#[async_trait]
+impl RecordIntents for ClusterIntents {
+    async fn record(&self, template: &MessageTemplate, status: &MessageTemplateStatus) -> Result<(), Failure> {
+        let namespace = template.namespace().unwrap_or_default();
+        let api: Api<MessageTemplate> = Api::namespaced(self.client.clone(), &namespace);
+        let name = template.name_any();
         let newest = api.get(&name).await.map_err(KubernetesFailure::new("the template can't be read"))?;
-        let locations = |template: &MessageTemplate| template.status.clone().unwrap_or_default().locations;
-        let is_as_seen = newest.uid() == self.template.uid()
-            && newest.metadata.generation == self.template.metadata.generation
-            && locations(&newest) == locations(self.template);
+        let locations = |of: &MessageTemplate| of.status.clone().unwrap_or_default().locations;
+        let is_as_seen = newest.uid() == template.uid()
+            && newest.metadata.generation == template.metadata.generation
+            && locations(&newest) == locations(template);
         if !is_as_seen {
             return Err(ChangedMeanwhile.into());
         }
@@ -71,9 +86,15 @@ impl Hands for RealHands<'_> {
             .patch_status(&name, &params, &Patch::Merge(&patch))
             .await
             .map_err(KubernetesFailure::new("the intent to create revisions can't be recorded"))?;
-        let uid = self.template.uid().unwrap_or_default();
-        self.context.freshness.wrote(&uid, written.resource_version().as_deref());
+        let uid = template.uid().unwrap_or_default();
+        self.freshness.wrote(&uid, written.resource_version().as_deref());
         Ok(())
+    }
+}
+
+impl Hands for RealHands<'_> {
+    async fn record_intents(&self, status: &MessageTemplateStatus) -> Result<(), Failure> {
+        self.intents.record(self.template, status).await
     }
 
     async fn create(&self, account: &str, revision: &TemplateRevision) -> Result<String, ProviderError> {

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use messaging::id::TenantId;
 use messaging::provider::admin::TemplateObservation;
 
+use super::TemplateContext;
 use super::compile::compile;
 use super::dereference::Dereferenced;
 use super::naming::Names;
@@ -16,14 +17,13 @@ use super::plan::{self, LIST_LAG, Observation};
 use super::report::is_on_its_way;
 use super::trouble::ProviderTrouble;
 use crate::accounts::Account;
-use crate::context::Context;
 use crate::metrics::KindName;
 use crate::publish::Parts;
 use crate::reconcile::error::Failure;
 
 /// Looks at every account. One that can't be asked is reported, and does not keep the others from being seen.
 pub(super) async fn observe(
-    context: &Context,
+    context: &TemplateContext,
     tenant: &TenantId,
     template: &MessageTemplate,
     names: &Names,
@@ -69,12 +69,12 @@ pub(super) async fn list(
 }
 
 /// How often the templates of an account are looked at for this template.
-pub(super) fn interval(context: &Context, status: &MessageTemplateStatus) -> Duration {
-    if is_on_its_way(status) { context.settings.template_poll } else { context.settings.poll_interval }
+pub(super) fn interval(context: &TemplateContext, status: &MessageTemplateStatus) -> Duration {
+    if is_on_its_way(status) { context.template_poll } else { context.poll_interval }
 }
 
 /// How old a list may be. Half of the interval, so that every look is a new one although looks are jittered.
-fn max_age(context: &Context, template: &MessageTemplate, status: &MessageTemplateStatus) -> Duration {
+fn max_age(context: &TemplateContext, template: &MessageTemplate, status: &MessageTemplateStatus) -> Duration {
     let requested =
         template.metadata.annotations.as_ref().and_then(|a| a.get(crds::annotation::RECONCILE_REQUESTED_AT));
     let is_requested = requested.is_some() && requested != status.last_handled_reconcile_at.as_ref();
@@ -98,7 +98,7 @@ fn earlier(at: Timestamp, by: Duration) -> Timestamp {
 
 /// Whether every live replica runs what follows from the recorded status.
 fn data_plane_follows(
-    context: &Context,
+    context: &TemplateContext,
     tenant: &TenantId,
     template: &MessageTemplate,
     status: &MessageTemplateStatus,

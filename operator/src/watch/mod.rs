@@ -1,22 +1,52 @@
-//! Watches: what the cluster says, turned into stores, reconcile requests and reasons to publish.
+//! Watches: changes in the cluster, turned into stores and reconcile requests.
 
-pub mod leases;
 pub mod objects;
-pub mod secrets;
 pub mod stores;
 pub mod triggers;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
+use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
 use futures::{Stream, StreamExt};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
+use messaging::id::TenantId;
 pub use objects::objects;
 use serde::de::DeserializeOwned;
+use stores::Stores;
+use triggers::Trigger;
 
 use crate::metrics::Metrics;
+use crate::reconcile::kind::Kind;
 use crate::reconcile::redact;
+
+/// The objects of one kind, and a way to have them reconciled.
+#[derive(Debug)]
+pub struct Objects<K: Kind> {
+    pub stores: Stores<K>,
+    pub trigger: Trigger<K>,
+}
+
+impl<K: Kind> Objects<K> {
+    pub fn new(stores: Stores<K>) -> Self {
+        Self { stores, trigger: Trigger::default() }
+    }
+
+    /// Has every object of a tenant reconciled soon.
+    pub fn ask_all(&self, tenant: &TenantId) {
+        self.stores.of(tenant).iter().for_each(|object| self.trigger.ask(object));
+    }
+}
+
+/// The objects of all kinds.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    pub senders: Arc<Objects<WhatsAppSender>>,
+    pub templates: Arc<Objects<MessageTemplate>>,
+    pub policies: Arc<Objects<RoutingPolicy>>,
+}
 
 /// A watch that reports its errors and goes on, with growing delays.
 pub fn endless<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static>(
@@ -34,4 +64,12 @@ pub fn endless<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static>(
             .ok();
         std::future::ready(event)
     })
+}
+
+/// The object of an event that changed something.
+pub fn touched<K>(event: Event<K>) -> Option<K> {
+    match event {
+        Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => Some(object),
+        Event::Init | Event::InitDone => None,
+    }
 }

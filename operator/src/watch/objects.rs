@@ -18,9 +18,10 @@ use kube::runtime::watcher::{self, Event};
 use tokio::time::Instant;
 
 use super::endless;
-use crate::context::Context;
+use crate::clock::sleep_until;
 use crate::reconcile::events::{Note, reason};
 use crate::reconcile::kind::{Kind, tenant_of};
+use crate::reconcile::machinery::Driver;
 use crate::watch::stores::{Scope, Stores};
 
 /// How long until everything is listed again when something could not be read. While definitions are being upgraded
@@ -29,15 +30,15 @@ const LIST_AGAIN: Duration = Duration::from_secs(30);
 
 /// What to reconcile, as the watch shows it.
 pub fn objects<'a, K: Kind>(
-    context: &'a Context,
+    driver: &'a Driver<K>,
     stores: &'a Stores<K>,
     scope: &Scope,
     writer: Writer<K>,
 ) -> impl Stream<Item = ObjectRef<K>> + Send + 'a {
-    let api = scope.api::<DeserializeGuard<K>>(&context.client);
-    let watch = move || endless(api.clone(), watcher::Config::default(), K::PLURAL, &context.metrics).boxed();
+    let api = scope.api::<DeserializeGuard<K>>(&driver.machinery.client);
+    let watch = move || endless(api.clone(), watcher::Config::default(), K::PLURAL, &driver.machinery.metrics).boxed();
     let follower = Follower {
-        context,
+        driver,
         stores,
         store: writer.as_reader(),
         writer,
@@ -62,15 +63,8 @@ pub fn objects<'a, K: Kind>(
     .flatten()
 }
 
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
-}
-
 struct Follower<'a, K: Kind> {
-    context: &'a Context,
+    driver: &'a Driver<K>,
     stores: &'a Stores<K>,
     store: Store<K>,
     writer: Writer<K>,
@@ -110,7 +104,7 @@ impl<K: Kind> Follower<'_, K> {
     /// A fresh list: what is not in it is gone, and what is in it may have changed unseen.
     fn relisted(&mut self) -> Vec<ObjectRef<K>> {
         if !std::mem::replace(&mut self.listed, true) {
-            self.stores.note_listed();
+            self.driver.machinery.listings.note();
         }
         let gone: Vec<_> = self.seen.keys().filter(|object| self.store.get(object).is_none()).cloned().collect();
         gone.iter().for_each(|object| self.gone(object));
@@ -124,9 +118,9 @@ impl<K: Kind> Follower<'_, K> {
         let seen = self.seen.insert(object_ref.clone(), Seen { fingerprint, object: Arc::clone(&object) });
         let news = seen.is_none_or(|seen| seen.fingerprint != fingerprint);
         if news {
-            object.noticed(self.context);
+            object.noticed(&self.driver.context);
             if let Some(tenant) = tenant_of(&*object) {
-                self.context.contributions.touch(&tenant);
+                self.driver.machinery.publication.touch(&tenant);
             }
         }
         news
@@ -135,12 +129,12 @@ impl<K: Kind> Follower<'_, K> {
     fn gone(&mut self, object_ref: &ObjectRef<K>) {
         let Some(Seen { object, .. }) = self.seen.remove(object_ref) else { return };
         if let Some(uid) = object.uid() {
-            self.context.attempts.forget(&uid);
-            self.context.freshness.forget(&uid);
+            self.driver.machinery.attempts.forget(&uid);
+            self.driver.machinery.freshness.forget(&uid);
         }
-        object.forget(self.context);
+        object.forget(&self.driver.context);
         if let Some(tenant) = tenant_of(&*object) {
-            self.context.contributions.touch(&tenant);
+            self.driver.machinery.publication.touch(&tenant);
         }
     }
 
@@ -179,7 +173,11 @@ impl<K: Kind> Follower<'_, K> {
                     "this version of the operator can't read it, and goes on with what it last read: {}",
                     unreadable.error
                 );
-                self.context.events.publish(&about, &Note { warning: true, reason: reason::UNREADABLE, text }).await;
+                self.driver
+                    .machinery
+                    .events
+                    .publish(&about, &Note { warning: true, reason: reason::UNREADABLE, text })
+                    .await;
                 self.store.get(&ObjectRef::new(&name).within(&namespace)).map(|old| (*old).clone())
             }
         }
@@ -187,7 +185,7 @@ impl<K: Kind> Follower<'_, K> {
 
     fn note(&self, object: &DeserializeGuard<K>, readable: bool) {
         let count = self.stores.note_readable(&object.namespace().unwrap_or_default(), &object.name_any(), readable);
-        self.context.metrics.unreadable(K::NAME, count);
+        self.driver.machinery.metrics.unreadable(K::NAME, count);
     }
 }
 

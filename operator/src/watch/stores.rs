@@ -7,7 +7,6 @@ use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource};
 use messaging::id::TenantId;
-use tokio::sync::watch;
 
 use crate::reconcile::kind::Kind;
 
@@ -15,8 +14,6 @@ use crate::reconcile::kind::Kind;
 #[derive(Debug)]
 pub struct Stores<K: Kind> {
     scopes: Vec<(Scope, Store<K>)>,
-    /// How many of the scopes were listed. Not [`Store::wait_until_ready`]: of several that wait it wakes only one.
-    listed: watch::Sender<usize>,
     unreadable: Mutex<BTreeSet<(String, String)>>,
 }
 
@@ -46,7 +43,7 @@ impl Scope {
 
 impl<K: Kind> Stores<K> {
     pub fn new(scopes: Vec<(Scope, Store<K>)>) -> Self {
-        Self { scopes, listed: watch::Sender::new(0), unreadable: Mutex::default() }
+        Self { scopes, unreadable: Mutex::default() }
     }
 
     fn store_of(&self, namespace: &str) -> Option<&Store<K>> {
@@ -67,17 +64,6 @@ impl<K: Kind> Stores<K> {
 
     pub fn all(&self) -> Vec<Arc<K>> {
         self.scopes.iter().flat_map(|(_, store)| store.state()).collect()
-    }
-
-    /// One scope was listed for the first time.
-    pub fn note_listed(&self) {
-        self.listed.send_modify(|listed| *listed += 1);
-    }
-
-    /// Returns when every watch has listed what there is.
-    pub async fn wait_until_listed(&self) {
-        // It fails only without the sender, which is ours.
-        drop(self.listed.subscribe().wait_for(|listed| *listed >= self.scopes.len()).await);
     }
 
     /// Notes whether an object can be read. One that can't is treated as if it were as it last was.

@@ -1,18 +1,13 @@
 use std::path::PathBuf;
 
-use clap::Parser;
-
 use super::*;
 
-#[derive(Debug, Parser)]
-struct Cli {
-    #[command(flatten)]
-    settings: Settings,
-}
-
-pub(crate) fn settings() -> Settings {
-    let arguments = ["x", "--public-base-url", "https://wa.example.com/", "--config-namespace", "system"];
-    Cli::try_parse_from(arguments).unwrap().settings
+pub(crate) fn settings() -> SenderSettings {
+    SenderSettings {
+        public_base_url: "https://wa.example.com/".parse().unwrap(),
+        twilio_base_url: None,
+        poll_interval: std::time::Duration::from_secs(300),
+    }
 }
 
 /// The quickstart's sender, which is what most tenants begin with.

@@ -1,0 +1,83 @@
+//! What makes the publisher act besides the kinds' own contributions: API keys, compiled Secrets that something else
+//! changed, and the Leases of the data plane's replicas.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::{Config, Event};
+use kube::{Api, ResourceExt};
+use messaging::config::kubernetes::{API_KEY_SECRET_TYPE, REPLICA_LABEL, SECRET_TYPE, TENANT_LABEL};
+use messaging::id::TenantId;
+use tokio::time::Instant;
+
+use super::Publisher;
+use super::replicas::Replicas;
+use crate::clock::sleep_until;
+use crate::watch::stores::Scope;
+use crate::watch::{endless, touched};
+
+/// Has tenants published again whose API keys changed.
+pub async fn follow_api_keys(publisher: &Publisher, scope: &Scope) {
+    let api = scope.api::<PartialObjectMeta<Secret>>(&publisher.client);
+    let selection = Config::default().fields(&format!("type={API_KEY_SECRET_TYPE}"));
+    let mut events = endless(api, selection, "secrets", &publisher.metrics).boxed();
+    while let Some(event) = events.next().await {
+        if let Some(tenant) = touched(event).and_then(|secret| TenantId::new(secret.namespace()?).ok()) {
+            publisher.contributions.touch(&tenant);
+        }
+    }
+}
+
+/// Has tenants published again whose compiled Secret something else changed, or that left one behind.
+pub async fn follow_published(publisher: &Publisher) {
+    let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(publisher.client.clone(), &publisher.namespace);
+    let selection = Config::default().labels(TENANT_LABEL).fields(&format!("type={SECRET_TYPE}"));
+    let mut events = endless(api, selection, "secrets", &publisher.metrics).boxed();
+    while let Some(event) = events.next().await {
+        let Some(secret) = touched(event) else { continue };
+        let tenant = secret.labels().get(TENANT_LABEL).and_then(|tenant| TenantId::new(tenant.as_str()).ok());
+        // A tenant that this operator does not watch may be another operator's: its config is left alone.
+        if let Some(tenant) = tenant.filter(|tenant| publisher.watches(tenant)) {
+            publisher.contributions.touch(&tenant);
+        }
+    }
+}
+
+/// Keeps track of which replicas live and what they acknowledged.
+pub async fn follow_replicas(publisher: &Publisher) {
+    let api: Api<Lease> = Api::namespaced(publisher.client.clone(), &publisher.namespace);
+    let mut events = endless(api, Config::default().labels(REPLICA_LABEL), "leases", &publisher.metrics).boxed();
+    let mut replicas = Replicas::default();
+    let mut listing = BTreeSet::new();
+    let (mut listed, mut settled) = (false, false);
+    loop {
+        let death = replicas.next_death(Instant::now());
+        tokio::select! {
+            event = events.next() => match event {
+                None => return,
+                Some(Event::Init) => listing.clear(),
+                Some(Event::InitApply(lease)) => {
+                    listing.insert(lease.name_any());
+                    replicas.observe(&lease, Instant::now());
+                }
+                Some(Event::InitDone) => {
+                    replicas.retain(&std::mem::take(&mut listing));
+                    listed = true;
+                }
+                Some(Event::Apply(lease)) => replicas.observe(&lease, Instant::now()),
+                Some(Event::Delete(lease)) => replicas.forget(&lease.name_any()),
+            },
+            () = sleep_until(death) => {}
+        }
+        // What the last leader reported stays until we know better.
+        settled = settled || (listed && replicas.settled(Instant::now()));
+        if settled {
+            let alive = replicas.alive(Instant::now());
+            publisher.metrics.replicas(alive.len());
+            publisher.data_plane.set_alive(alive);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Senders as other objects use them: looked up by name, with the account that their credentials open.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crds::WhatsAppSender;
+use crds::condition::reason;
+use messaging::config::SenderConfig;
+use messaging::id::{SenderName, TenantId};
+
+use crate::accounts::{Account, Accounts};
+use crate::publish::Contributions;
+use crate::publish::published::PublishedConfigs;
+use crate::reconcile::error::{Advice, Explain, KubernetesFailure};
+use crate::watch::Objects;
+
+/// A sender whose credentials were accepted.
+#[derive(Debug, Clone)]
+pub struct AcceptedSender {
+    pub config: SenderConfig,
+    pub account: Arc<Account>,
+}
+
+/// A sender that something refers to cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SenderUnavailable {
+    #[error("there is no WhatsAppSender {0:?} in this namespace; create it, or name another one")]
+    Missing(SenderName),
+    #[error("the WhatsAppSender {0:?} is not ready: its credentials were not accepted yet; see its conditions")]
+    NotReady(SenderName),
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesFailure),
+}
+
+impl Explain for SenderUnavailable {
+    fn advice(&self) -> Advice {
+        match self {
+            // Its arrival triggers a reconcile.
+            Self::Missing(_) | Self::NotReady(_) => Advice::Waiting { after: None },
+            Self::Kubernetes(failure) => failure.advice(),
+        }
+    }
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => reason::REFERENCE_NOT_FOUND,
+            Self::NotReady(_) => reason::DEPENDENCY_NOT_READY,
+            Self::Kubernetes(failure) => failure.reason(),
+        }
+    }
+}
+
+/// Looks senders up.
+pub struct SenderDirectory {
+    pub senders: Arc<Objects<WhatsAppSender>>,
+    pub contributions: Arc<Contributions>,
+    pub published: Arc<dyn PublishedConfigs>,
+    pub accounts: Arc<Accounts>,
+}
+
+impl SenderDirectory {
+    /// A sender that a template or a policy refers to. It exists, is not being deleted, and its credentials were
+    /// accepted: now, or, right after a restart, when the published config was compiled.
+    pub async fn usable(&self, tenant: &TenantId, name: &SenderName) -> Result<AcceptedSender, SenderUnavailable> {
+        match self.senders.stores.get(tenant, name.as_str()) {
+            Some(sender) if sender.metadata.deletion_timestamp.is_none() => {}
+            _ => return Err(SenderUnavailable::Missing(name.clone())),
+        }
+        self.find(tenant, name).await?.ok_or_else(|| SenderUnavailable::NotReady(name.clone()))
+    }
+
+    /// A sender for removing something from its provider: also one that is gone, while its credentials are kept.
+    /// `None` when no credentials of it were ever accepted, or none are kept.
+    pub async fn find(
+        &self,
+        tenant: &TenantId,
+        name: &SenderName,
+    ) -> Result<Option<AcceptedSender>, KubernetesFailure> {
+        // What the sender's controller contributed is newer than what is published.
+        let config = match self.contributions.sender(tenant, name) {
+            Some(config) => Some(config),
+            None => self.published.of(tenant).await?.and_then(|mut published| published.senders.remove(name)),
+        };
+        Ok(config.map(|config| AcceptedSender { account: self.accounts.get(&config.provider), config }))
+    }
+
+    /// Every account of a tenant that its senders have credentials for, also of senders that are gone.
+    pub async fn accounts(&self, tenant: &TenantId) -> Result<BTreeMap<String, Arc<Account>>, KubernetesFailure> {
+        let published = self.published.of(tenant).await?.map(|config| config.senders).unwrap_or_default();
+        let contributed = self.contributions.of(tenant).senders;
+        // What was contributed is newer than what is published, so it comes last.
+        Ok(published
+            .into_values()
+            .chain(contributed.into_values())
+            .map(|sender| (sender.provider.account_key().to_owned(), self.accounts.get(&sender.provider)))
+            .collect())
+    }
+}
