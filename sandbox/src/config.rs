@@ -1,7 +1,8 @@
 //! How a sandbox is set up.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
+pub use crate::delays::Delays;
 use crate::seed::Seed;
 
 /// The settings of one sandbox. [`Config::default`] suits tests: a free port, short delays, no accounts.
@@ -22,27 +23,12 @@ pub struct Config {
     pub seed: Seed,
 }
 
-/// How long the provider takes for what it does by itself.
-#[derive(Debug, Clone, Copy)]
-pub struct Delays {
-    /// Between one status of a message and the next.
-    pub status: Duration,
-    /// From submitting a content to its decision. Half of it is spent as `received`, half as `pending`.
-    pub review: Duration,
-    /// From creating or changing a sender until it is `ONLINE` again.
-    pub sender: Duration,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_base: None,
-            delays: Delays {
-                status: Duration::from_millis(10),
-                review: Duration::from_millis(100),
-                sender: Duration::from_millis(50),
-            },
+            delays: Delays::default(),
             keep: 50_000,
             deliveries_per_receiver: 64,
             random_seed: None,

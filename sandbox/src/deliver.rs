@@ -7,10 +7,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock,
-    control::types::{WebhookAttempt, WebhookState},
-    overrides::Trouble,
-    webhooks::{Delivery, Parcel},
-    world::Shared,
+    stage::Shared,
+    types::{WebhookAttempt, WebhookState},
+    world::{
+        patience::Trouble,
+        webhooks::{Delivery, Parcel},
+    },
 };
 
 /// Between an attempt that failed and the next.
@@ -62,9 +64,9 @@ async fn deliver(shared: &Shared, client: &reqwest::Client, turn: &Semaphore, de
     }
     let Ok(_permit) = turn.acquire().await else { return };
     if let Some(waiting) = delivery.redelivery {
-        let (attempt, _) = attempt(client, &delivery.parcel, delivery.parcel.overrides.read_timeout, true).await;
-        shared.note_attempt(delivery.parcel.webhook, attempt.clone(), None);
-        // Whoever asked may have gone away; the log has it anyway.
+        let (attempt, _) = attempt(client, &delivery.parcel, delivery.parcel.patience.read_timeout, true).await;
+        note(shared, delivery.parcel.webhook, attempt.clone(), None);
+        // The caller may have gone away; the log has the attempt anyway.
         drop(waiting.send(attempt));
         return;
     }
@@ -73,31 +75,35 @@ async fn deliver(shared: &Shared, client: &reqwest::Client, turn: &Semaphore, de
         persist(shared, client, parcel).await;
     }
     if let Some(fallback) = delivery.fallback.filter(|_| !delivered) {
-        shared.change(|world| world.send_webhook(fallback));
+        shared.change(|stage| stage.fall_back(fallback));
     }
 }
 
-/// Tries as often as the overrides say. Returns whether somebody took it.
+/// Retries as long as the parcel's patience lasts. Returns whether an attempt was answered with 2xx.
 async fn persist(shared: &Shared, client: &reqwest::Client, parcel: &Parcel) -> bool {
-    let overrides = &parcel.overrides;
-    let deadline = Instant::now() + overrides.total_timeout;
-    for retries_left in (0..=overrides.retries).rev() {
+    let patience = &parcel.patience;
+    let deadline = Instant::now() + patience.total_timeout;
+    for retries_left in (0..=patience.retries).rev() {
         let left = deadline.saturating_duration_since(Instant::now());
-        let (attempt, trouble) = attempt(client, parcel, overrides.read_timeout.min(left), false).await;
-        let again = trouble.is_some_and(|trouble| retries_left > 0 && overrides.retry(trouble))
+        let (attempt, trouble) = attempt(client, parcel, patience.read_timeout.min(left), false).await;
+        let again = trouble.is_some_and(|trouble| retries_left > 0 && patience.retries(trouble))
             && deadline.saturating_duration_since(Instant::now()) > RETRY_PAUSE;
         let state = match trouble {
             None => Some(WebhookState::Delivered),
             Some(_) if again => None,
             Some(_) => Some(WebhookState::Failed),
         };
-        shared.note_attempt(parcel.webhook, attempt, state);
+        note(shared, parcel.webhook, attempt, state);
         if !again {
             return trouble.is_none();
         }
         tokio::time::sleep(RETRY_PAUSE).await;
     }
     false
+}
+
+fn note(shared: &Shared, webhook: u64, attempt: WebhookAttempt, state: Option<WebhookState>) {
+    shared.look(|stage| stage.world.webhooks.note_attempt(webhook, attempt, state));
 }
 
 /// Sends a parcel once.

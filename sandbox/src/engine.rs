@@ -1,11 +1,11 @@
 //! The one task that lets things happen by themselves: it takes the steps that are due and hands webhooks to the
 //! deliverer.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{deliver::Deliverer, world::Shared};
+use crate::{deliver::Deliverer, stage::Shared};
 
 /// So many steps are taken before requests get the lock again.
 const STEPS_AT_ONCE: usize = 256;
@@ -14,9 +14,9 @@ const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// Runs until it is told to stop.
 pub(crate) async fn run(shared: Arc<Shared>, mut deliverer: Deliverer, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let (rest, outbox) = shared.look(|world| {
-            let rest = world.take_due_steps(STEPS_AT_ONCE);
-            (rest, mem::take(&mut world.outbox))
+        let (rest, outbox) = shared.look(|stage| {
+            let rest = stage.take_due_steps(STEPS_AT_ONCE);
+            (rest, stage.world.webhooks.take_outbox())
         });
         for delivery in outbox {
             deliverer.send(delivery);

@@ -1,28 +1,31 @@
 //! A stand-in for Twilio that behaves like it, for the demo, the tests and first steps.
 //!
 //! It shares no code with the adapters that it is used to test. `README.md` says what it plays and what not, and
-//! describes the control API under `/sandbox/`, whose Rust client is [`control::Client`].
+//! describes the control API under `/sandbox/`, whose Rust client is [`Client`].
 //!
-//! Reading order: a request comes in through [`server`], where [`faults`] may meet it, and is answered by [`twilio`],
-//! which changes the [`world`]. What happens later by itself is a step that [`engine`] takes when its time has come.
-//! [`webhooks`] are signed and logged, and [`deliver`] sends them.
+//! Reading order: a request comes in through [`server`], where the world's faults may meet it, and is answered by a
+//! [`provider`], which changes its own state and the [`world`]; the [`stage`] holds them all. What happens later by
+//! itself is a step that [`engine`] takes when its time has come, and [`deliver`] sends the webhooks.
 
+mod address;
+mod client;
 mod clock;
 pub mod config;
-pub mod control;
-mod customers;
+mod control;
+mod crypto;
+mod delays;
 mod deliver;
 mod engine;
-mod faults;
 mod http;
 mod ids;
-mod log;
-mod overrides;
+mod provider;
+mod reaction;
 pub mod seed;
 mod server;
-mod setup;
+mod stage;
+mod timetable;
 pub mod twilio;
-mod webhooks;
+pub mod types;
 mod world;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -31,10 +34,13 @@ use anyhow::Context as _;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use self::config::{Config, Delays};
+pub use self::{
+    client::{Client, ControlError},
+    config::{Config, Delays},
+};
 use self::{
     deliver::Deliverer,
-    world::{Shared, World},
+    stage::{Shared, Stage},
 };
 
 /// The sandbox, before it runs.
@@ -44,13 +50,13 @@ pub struct Sandbox;
 impl Sandbox {
     /// Binds, and starts to serve in the background of the current runtime.
     pub async fn start(config: Config) -> anyhow::Result<Running> {
-        install_crypto();
+        crypto::install();
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
         let address = listener.local_addr()?;
         let base_url = format!("http://{address}");
         let per_receiver = config.deliveries_per_receiver;
-        let shared = Arc::new(Shared::new(World::new(config, base_url.clone())?));
+        let shared = Arc::new(Shared::new(Stage::new(config, base_url.clone())?));
         let stop = CancellationToken::new();
         let deliverer = Deliverer::new(shared.clone(), per_receiver, stop.clone())?;
         let mut tasks = JoinSet::new();
@@ -80,8 +86,8 @@ impl Running {
     }
 
     /// A client of the control API.
-    pub fn control(&self) -> control::Client {
-        control::Client::new(&self.base_url)
+    pub fn control(&self) -> Client {
+        Client::new(&self.base_url)
     }
 
     /// Returns when one of the sandbox's tasks has ended, which without [`Running::shutdown`] is a defect.
@@ -97,10 +103,4 @@ impl Running {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
     }
-}
-
-/// Chooses the TLS implementation, unless the process has one.
-fn install_crypto() {
-    // An error only says that there is one already.
-    drop(rustls::crypto::ring::default_provider().install_default());
 }

@@ -5,14 +5,19 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::control::types::{Behaviour, FaultRules, NewAccount, NewService, ReviewRule};
+use crate::{
+    twilio::types::{NewAccount, NewService, ReviewRule},
+    types::{Behaviour, FaultRules},
+};
 
 /// The contents of a seed file. Every part may be left out.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Seed {
+    /// Twilio's accounts.
     pub accounts: Vec<NewAccount>,
     pub customers: Vec<SeedCustomer>,
+    /// How contents that are submitted through Twilio are reviewed.
     pub reviews: Vec<ReviewRule>,
     pub faults: FaultRules,
 }

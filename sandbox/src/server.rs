@@ -12,14 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     control,
-    control::types::{RequestEffect, RequestRecord},
-    faults::Met,
     http::{Answer, Request},
-    twilio::{
-        self, auth,
-        errors::{ApiError, usual_code},
-    },
-    world::Shared,
+    provider::{Answered, Credentials, Injected},
+    stage::Shared,
+    types::{RequestEffect, RequestRecord},
+    world::faults::Met,
 };
 
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
@@ -59,16 +56,21 @@ pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>, stop: Cancel
 
 async fn respond(shared: &Shared, request: HttpRequest<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
     let (parts, body) = request.into_parts();
-    let body = match Limited::new(body, LARGEST_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(_) => return Ok(response(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, 20413, "too large").answer())),
-    };
-    let base = shared.look(|world| world.config.public_base.clone()).unwrap_or_else(|| {
+    let body = Limited::new(body, LARGEST_BODY).collect().await;
+    let base = shared.look(|stage| stage.configured_base().map(str::to_owned)).unwrap_or_else(|| {
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         format!("http://{host}")
     });
     let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::new(parts.method, path_and_query, parts.headers, body, base);
+    let mut request = Request::new(parts.method, path_and_query, parts.headers, Bytes::new(), base);
+    match body {
+        Ok(body) => request.body = body.to_bytes(),
+        Err(_) => {
+            let message = Some("too large".to_owned());
+            let too_large = Injected { code: Some(20413), message, ..Injected::status(413) };
+            return Ok(response(shared.look(|stage| stage.error(&request, too_large))));
+        }
+    }
     if request.segments.first().is_some_and(|first| first == "sandbox") {
         return Ok(response(control::answer(shared, &request).await));
     }
@@ -77,9 +79,9 @@ async fn respond(shared: &Shared, request: HttpRequest<Incoming>) -> Result<Resp
 
 /// A request to an imitated API.
 async fn provider(shared: &Shared, request: &Request) -> Result<Answer, Cut> {
-    let (met, record) = shared.look(|world| {
-        let username = auth::basic(request).map(|(username, _)| username);
-        let account = username.as_deref().and_then(|username| world.twilio.account_of(username));
+    let (met, record) = shared.look(|stage| {
+        let Credentials { username, account } = stage.credentials(request);
+        let world = &mut stage.world;
         let (method, path) = (request.method.as_str(), request.path.as_str());
         let met = world.faults.meet_request(method, path, &request.body, account.as_deref(), &mut world.rng);
         let now = world.now();
@@ -106,7 +108,7 @@ async fn provider(shared: &Shared, request: &Request) -> Result<Answer, Cut> {
     match effect {
         Some(RequestEffect::Refuse) => return Err(Cut),
         Some(RequestEffect::Status { status, retry_after, code, message, shape }) => {
-            let mut answer = injected(status, code, message).in_shape(shape).answer();
+            let mut answer = error(shared, request, Injected { status, code, message, shape });
             if let Some(seconds) = retry_after {
                 answer = answer.with_header("retry-after", seconds.to_string());
             }
@@ -118,15 +120,15 @@ async fn provider(shared: &Shared, request: &Request) -> Result<Answer, Cut> {
     let (answer, account) = process(shared, request);
     match effect {
         Some(RequestEffect::DropResponse) => {
-            shared.look(|world| {
-                if let Some(record) = world.requests.get_mut(record) {
+            shared.look(|stage| {
+                if let Some(record) = stage.world.requests.get_mut(record) {
                     record.account = account;
                 }
             });
             return Err(Cut);
         }
         Some(RequestEffect::StatusAfter { status }) => {
-            let answer = injected(status, None, None).answer();
+            let answer = error(shared, request, Injected::status(status));
             note(shared, record, account, answer.status);
             return Ok(answer);
         }
@@ -138,21 +140,24 @@ async fn provider(shared: &Shared, request: &Request) -> Result<Answer, Cut> {
 }
 
 fn process(shared: &Shared, request: &Request) -> (Answer, Option<String>) {
-    match shared.attempt(|world| twilio::answer(world, request)) {
-        Some(answered) => (answered.answer, answered.account),
-        None => (injected(500, None, Some("the sandbox has a defect".to_owned())).answer(), None),
+    match shared.attempt(|stage| stage.answer(request)) {
+        Some(Some(Answered { answer, account })) => (answer, account),
+        Some(None) => (error(shared, request, Injected::status(404)), None),
+        None => {
+            let message = Some("the sandbox has a defect".to_owned());
+            (error(shared, request, Injected { message, ..Injected::status(500) }), None)
+        }
     }
 }
 
-fn injected(status: u16, code: Option<i64>, message: Option<String>) -> ApiError {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let (usual_code, usual_message) = usual_code(status);
-    ApiError::new(status, code.unwrap_or(usual_code), message.unwrap_or_else(|| usual_message.to_owned()))
+/// An error in the name of the provider that the request is for.
+fn error(shared: &Shared, request: &Request, injected: Injected) -> Answer {
+    shared.look(|stage| stage.error(request, injected))
 }
 
 fn note(shared: &Shared, record: u64, account: Option<String>, status: StatusCode) {
-    shared.look(|world| {
-        if let Some(record) = world.requests.get_mut(record) {
+    shared.look(|stage| {
+        if let Some(record) = stage.world.requests.get_mut(record) {
             record.account = account;
             record.status = Some(status.as_u16());
         }
@@ -174,7 +179,7 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
         response = response.header(*name, value);
     }
     response.body(Full::new(answer.body)).unwrap_or_else(|_| {
-        // A content type that came from outside was no header value.
+        // The content type came from outside and is not a valid header value.
         let mut plain = Response::new(Full::new(Bytes::new()));
         *plain.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         plain

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use sandbox::control::types::RequestFilter;
+use sandbox::types::RequestFilter;
 use serde_json::json;
 use tests::cluster::Cluster;
 use tests::eventually::eventually;

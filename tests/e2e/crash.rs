@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
-use sandbox::control::types::{Reply, RequestEffect};
+use sandbox::types::{Reply, RequestEffect};
 use serde_json::json;
 use tests::eventually::eventually;
 use tests::world::{World, on_create};

@@ -1,7 +1,7 @@
 //! The provider took the message, and its answer was lost.
 
 use anyhow::{Result, ensure};
-use sandbox::control::types::RequestEffect;
+use sandbox::types::RequestEffect;
 use serde_json::json;
 use tests::api::statuses;
 use tests::world::{World, on_create};
@@ -37,7 +37,7 @@ async fn a_refusal_for_haste_is_tried_again_and_sent_once() -> Result<()> {
         retry_after: Some(1),
         code: Some(20429),
         message: None,
-        shape: sandbox::control::types::ErrorShape::Classic,
+        shape: sandbox::types::ErrorShape::Classic,
     };
     let busy = on_create(busy, 2);
     world.control.add_request_fault(busy).await?;

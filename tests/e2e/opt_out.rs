@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
-use sandbox::control::types::Reply;
+use sandbox::types::Reply;
 use serde_json::json;
 use tests::world::World;
 

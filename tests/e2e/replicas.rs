@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sandbox::config::Delays;
-use sandbox::control::types::RequestEffect;
+use sandbox::types::RequestEffect;
 use serde_json::{Value, json};
 use tests::api::statuses;
 use tests::chart::{REQUIRED, render};

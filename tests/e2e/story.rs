@@ -1,7 +1,7 @@
 //! The main job, from YAML to a delivered message.
 
 use anyhow::{Result, ensure};
-use sandbox::control::types::{Behaviour, Reply, WebhookFilter, WebhookKind};
+use sandbox::types::{Behaviour, Reply, WebhookFilter, WebhookKind};
 use serde_json::json;
 use tests::api::statuses;
 use tests::cluster::Cluster;

@@ -1,7 +1,8 @@
 //! Template review, as tenants see it.
 
 use anyhow::{Context, Result, ensure};
-use sandbox::control::types::{Decision, RequestFilter, ReviewRule};
+use sandbox::twilio::types::{Decision, ReviewRule};
+use sandbox::types::RequestFilter;
 use serde_json::json;
 use tests::eventually::eventually;
 use tests::world::{World, conditions};

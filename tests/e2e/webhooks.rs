@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
-use sandbox::control::types::{Reply, WebhookEffect, WebhookFault, WebhookFilter, WebhookKind};
+use sandbox::types::{Reply, WebhookEffect, WebhookFault, WebhookFilter, WebhookKind};
 use serde_json::json;
 use tests::api::statuses;
 use tests::eventually::eventually;

@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kube::api::DynamicObject;
+use sandbox::Client as SandboxControl;
 use sandbox::config::{Config, Delays};
-use sandbox::control::Client as SandboxControl;
-use sandbox::control::types::{
-    CreatedAccount, MessageFilter, MessageRecord, NewAccount, NewService, Reply, RequestEffect, RequestFault,
-    RequestFilter,
-};
 use sandbox::seed::Seed;
+use sandbox::twilio::types::{CreatedAccount, MessageFilter, MessageRecord, NewAccount, NewService};
+use sandbox::types::{Reply, RequestEffect, RequestFault, RequestFilter};
 use sandbox::{Running, Sandbox};
 use serde_json::{Value, json};
 

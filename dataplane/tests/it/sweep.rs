@@ -15,8 +15,8 @@ use messaging::clock::Clock;
 use messaging::id::PoolId;
 use messaging::provider::webhook::WebhookHome;
 use providers::HttpSettings;
-use sandbox::control::types::{ErrorShape, Reply, RequestEffect, RequestFault, WebhookFilter, WebhookRecord};
 use sandbox::seed::{EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, EXAMPLE_SENDER, EXAMPLE_SERVICE_SID, Seed};
+use sandbox::types::{ErrorShape, Reply, RequestEffect, RequestFault, WebhookFilter, WebhookRecord};
 use sandbox::{Config, Running, Sandbox};
 use serde_json::json;
 

@@ -22,10 +22,10 @@ use messaging::template::Approval;
 use messaging::template::{LocalizedContent, TemplateCategory};
 use providers::HttpSettings;
 use providers::twilio::{Twilio, TwilioWebhooks};
-use sandbox::control::types::{
+use sandbox::seed::{EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, EXAMPLE_SENDER, EXAMPLE_SERVICE_SID, Seed};
+use sandbox::types::{
     ErrorShape, FaultRules, Reply, ReplyMedia, RequestEffect, RequestFault, WebhookFilter, WebhookRecord,
 };
-use sandbox::seed::{EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, EXAMPLE_SENDER, EXAMPLE_SERVICE_SID, Seed};
 use sandbox::{Config, Running, Sandbox};
 
 use crate::account;

@@ -1,13 +1,14 @@
-//! The control API's lists, and their filters.
+//! The control API's lists of requests and webhooks, and their filters. Oldest first.
 
 use regex::Regex;
 use serde_json::Value;
 
-use super::{
-    Reaction, Refusal, to_value,
+use crate::{
+    http::Pairs,
+    reaction::{Reaction, Refusal, to_value},
     types::{RequestRecord, WebhookRecord},
+    world::World,
 };
-use crate::{http::Pairs, twilio::address, world::World};
 
 pub(super) fn requests(world: &World, query: &Pairs) -> Reaction {
     let path = query.text("path").map(Regex::new).transpose().map_err(Refusal::bad)?;
@@ -27,21 +28,7 @@ pub(super) fn webhooks(world: &World, query: &Pairs) -> Reaction {
             && query.text("messageSid").is_none_or(|sid| record.message_sid == sid)
             && query.text("account").is_none_or(|account| record.account == account)
     };
-    to_value(&world.webhooks.since(since(query)?).filter(wanted).collect::<Vec<_>>())
-}
-
-/// Oldest first.
-pub(super) fn messages(world: &World, query: &Pairs) -> Reaction {
-    let fits = |name: &str, value: Option<&str>| {
-        query.text(name).is_none_or(|wanted| value.map(address::bare) == Some(address::bare(wanted)))
-    };
-    let messages = world.twilio.messages.oldest_first();
-    let wanted = messages.filter(|message| {
-        fits("to", Some(&message.to))
-            && fits("from", message.from.as_deref())
-            && fits("account", Some(&message.account))
-    });
-    to_value(&wanted.map(crate::twilio::message::Message::record).collect::<Vec<_>>())
+    to_value(&world.webhooks.log.since(since(query)?).filter(wanted).collect::<Vec<_>>())
 }
 
 fn since(query: &Pairs) -> Result<u64, Refusal> {

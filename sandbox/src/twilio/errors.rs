@@ -1,9 +1,9 @@
-//! What Twilio says when it refuses, in the shapes it says it.
+//! The errors that Twilio answers, and their shapes.
 
 use http::StatusCode;
 use serde_json::json;
 
-use crate::{control::types::ErrorShape, http::Answer};
+use crate::{http::Answer, types::ErrorShape};
 
 /// A refusal, before it is put into one of the shapes.
 #[derive(Debug, Clone, PartialEq)]

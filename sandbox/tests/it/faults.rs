@@ -1,6 +1,7 @@
 //! Faults on purpose.
 
-use sandbox::control::types::{ErrorShape, MessageFilter, RequestEffect, RequestFault, RequestFilter};
+use sandbox::twilio::types::MessageFilter;
+use sandbox::types::{ErrorShape, RequestEffect, RequestFault, RequestFilter};
 
 use crate::support::{Bench, CUSTOMER, FROM, TO};
 

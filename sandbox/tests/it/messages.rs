@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sandbox::control::types::{Behaviour, MessageFilter, NewAccount, Reply};
+use sandbox::twilio::types::{MessageFilter, NewAccount};
+use sandbox::types::{Behaviour, Reply};
 use serde_json::json;
 
 use crate::support::{Bench, CUSTOMER, FROM, SENDER, TO};

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use sandbox::control::types::{NewAccount, NewService};
+use sandbox::twilio::types::{NewAccount, NewService};
 use serde_json::{Map, Value, json};
 
 use crate::{

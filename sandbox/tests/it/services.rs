@@ -1,6 +1,6 @@
 //! Messaging services and senders.
 
-use sandbox::control::types::{OfflineReason, SenderChange};
+use sandbox::twilio::types::{OfflineReason, SenderChange};
 use serde_json::json;
 
 use crate::support::{Bench, SENDER, until};

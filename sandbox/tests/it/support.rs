@@ -13,15 +13,10 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use reqwest::Method;
 use sandbox::{
-    Config, Running, Sandbox,
-    control::{
-        Client,
-        types::{
-            CreatedAccount, MessageFilter, MessageRecord, NewAccount, NewService, WebhookFilter, WebhookKind,
-            WebhookRecord,
-        },
-    },
+    Client, Config, Running, Sandbox,
     seed::{EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, EXAMPLE_SERVICE_SID},
+    twilio::types::{CreatedAccount, MessageFilter, MessageRecord, NewAccount, NewService},
+    types::{WebhookFilter, WebhookKind, WebhookRecord},
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
@@ -113,11 +108,8 @@ impl Bench {
 
     /// The customer writes, and so opens the window.
     pub(crate) async fn open_window(&self) {
-        let reply = sandbox::control::types::Reply {
-            to: Some(SENDER.to_owned()),
-            body: "Hello".to_owned(),
-            ..Default::default()
-        };
+        let reply =
+            sandbox::types::Reply { to: Some(SENDER.to_owned()), body: "Hello".to_owned(), ..Default::default() };
         self.control.reply(CUSTOMER, &reply).await.unwrap();
     }
 

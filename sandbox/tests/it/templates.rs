@@ -1,6 +1,6 @@
 //! Contents, their review, and sending them.
 
-use sandbox::control::types::{Decision, ReviewRule};
+use sandbox::twilio::types::{Decision, ReviewRule};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, answer};

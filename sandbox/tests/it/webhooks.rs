@@ -1,8 +1,8 @@
 //! Webhooks: what they carry, how they are signed, and how often they are tried.
 
 use sandbox::{
-    control::types::{Reply, WebhookEffect, WebhookFault, WebhookKind, WebhookRecord, WebhookState},
     twilio::signature::sign,
+    types::{Reply, WebhookEffect, WebhookFault, WebhookKind, WebhookRecord, WebhookState},
 };
 
 use crate::support::{Bench, CUSTOMER, FROM, Manner, Receiver, TO, statuses, until};

@@ -1,8 +1,6 @@
 //! The provider's deliberate faults, in the requests that it gets and the webhooks that it sends.
 
-use sandbox::control::types::{
-    ErrorShape, FaultRules, RequestEffect, RequestFault, WebhookEffect, WebhookFault, WebhookKind,
-};
+use sandbox::types::{ErrorShape, FaultRules, RequestEffect, RequestFault, WebhookEffect, WebhookFault, WebhookKind};
 
 /// A provider on a bad day.
 pub fn bad_day() -> FaultRules {

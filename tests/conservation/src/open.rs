@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 use messaging::lifecycle::MessageStatus;
 use reqwest::StatusCode;
-use sandbox::control::types::{WebhookFilter, WebhookState};
+use sandbox::types::{WebhookFilter, WebhookState};
 
 use crate::collect::{self, api};
 use crate::drive::Diary;

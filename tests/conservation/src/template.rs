@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use messaging::template::Approval;
 use messaging::template::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateCategory, TemplateConfig};
 use reqwest::Client as Http;
-use sandbox::control::Client;
-use sandbox::control::types::{CreatedAccount, Decision};
+use sandbox::Client;
+use sandbox::twilio::types::{CreatedAccount, Decision};
 use serde_json::{Value, json};
 
 const LANGUAGE: &str = "en";

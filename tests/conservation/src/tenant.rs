@@ -10,8 +10,8 @@ use messaging::config::{
 };
 use messaging::id::{SenderName, TemplateName, TenantId};
 use messaging::secret::Secret;
-use sandbox::control::Client;
-use sandbox::control::types::{CreatedAccount, NewAccount, NewSender};
+use sandbox::Client;
+use sandbox::twilio::types::{CreatedAccount, NewAccount, NewSender};
 use sha2::{Digest, Sha256};
 use tests::app::{App, SIGNING_SECRET};
 

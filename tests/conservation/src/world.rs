@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::SignedDuration;
-use sandbox::control::Client;
-use sandbox::control::types::Reply;
+use sandbox::Client;
+use sandbox::types::Reply;
 use sandbox::{Config, Delays, Running, Sandbox};
 use tempfile::TempDir;
 use tests::api::TenantApi;

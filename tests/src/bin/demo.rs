@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use sandbox::config::Delays;
-use sandbox::control::types::{Behaviour, Reply};
 use sandbox::seed::Seed;
+use sandbox::types::{Behaviour, Reply};
 use serde_json::{Value, json};
 use tests::api::TenantApi;
 use tests::app::{App, Received};

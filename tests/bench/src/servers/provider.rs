@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use sandbox::control::Client;
-use sandbox::control::types::MessageFilter;
+use sandbox::Client;
+use sandbox::twilio::types::MessageFilter;
 use serde_json::{Value, json};
 use tests::process::{Process, binary};
 

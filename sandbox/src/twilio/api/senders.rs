@@ -1,0 +1,90 @@
+//! Senders v2: registering and changing WhatsApp senders. Changes take effect a while after they are accepted.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{call::Call, pages};
+use crate::{
+    address,
+    http::Answer,
+    ids,
+    twilio::{
+        desk::Desk,
+        errors::{ApiError, Outcome},
+        state::{State, Step, phone_numbers::PhoneNumber, senders::Sender},
+    },
+};
+
+/// The page size where the caller names none.
+const PAGE_SIZE: usize = 20;
+
+pub(crate) fn create(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
+    let body = call.json_object()?;
+    let number = body
+        .get("sender_id")
+        .and_then(Value::as_str)
+        .and_then(|id| id.strip_prefix(address::WHATSAPP))
+        .filter(|number| address::is_phone_number(number))
+        .ok_or_else(|| {
+            ApiError::invalid(20001, "sender_id must be whatsapp: and a phone number such as +14155238886")
+        })?;
+    let name = body.get("profile").and_then(|profile| profile["name"].as_str()).unwrap_or_default();
+    if name.is_empty() {
+        return Err(ApiError::invalid(20001, "profile.name is required for a WhatsApp sender"));
+    }
+    if desk.state.senders.values().any(|sender| address::bare(&sender.address) == number) {
+        return Err(ApiError::new(StatusCode::CONFLICT, 20409, format!("the sender {number} exists already")));
+    }
+    let mut sender = Sender::online(ids::sid(&mut desk.world.rng, "XE"), call.account.to_owned(), number);
+    sender.change(&body)?;
+    "CREATING".clone_into(&mut sender.status);
+    let rendered = sender.render(&call.request.base);
+    let sid = sender.sid.clone();
+    desk.state.senders.insert(sid.clone(), sender);
+    let phone_number = PhoneNumber::new(ids::sid(&mut desk.world.rng, "PN"), call.account, number, desk.world.now());
+    desk.state.phone_numbers.insert(phone_number.sid.clone(), phone_number);
+    desk.after(desk.world.delays.sender, Step::SenderOnline(sid));
+    Ok(Answer::json(StatusCode::ACCEPTED, &rendered))
+}
+
+pub(crate) fn list(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
+    let channel = call.request.query.text("Channel").unwrap_or_default();
+    if !["whatsapp", "rcs"].contains(&channel) {
+        return Err(ApiError::invalid(20001, "Channel is required: whatsapp or rcs"));
+    }
+    let of_account = |sender: &&Sender| sender.account == call.account && channel == "whatsapp";
+    let senders = desk.state.senders.values().filter(of_account).collect();
+    let render = |sender: &Sender| sender.render(&call.request.base);
+    pages::absolute(call.request, "senders", senders, PAGE_SIZE, |sender| &sender.sid, render)
+}
+
+pub(crate) fn fetch(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
+    Ok(Answer::json(StatusCode::OK, &find(desk.state, call)?.render(&call.request.base)))
+}
+
+pub(crate) fn update(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
+    let body = call.json_object()?;
+    let sender = find(desk.state, call)?;
+    sender.change(&body)?;
+    let status = if sender.is_online() { "ONLINE:UPDATING" } else { "VERIFYING" };
+    status.clone_into(&mut sender.status);
+    let (rendered, sid) = (sender.render(&call.request.base), sender.sid.clone());
+    desk.after(desk.world.delays.sender, Step::SenderOnline(sid));
+    Ok(Answer::json(StatusCode::ACCEPTED, &rendered))
+}
+
+pub(crate) fn delete(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
+    let sender = find(desk.state, call)?;
+    let (sid, number) = (sender.sid.clone(), address::bare(&sender.address).to_owned());
+    desk.state.senders.remove(&sid);
+    desk.state.phone_numbers.retain(|_, phone_number| phone_number.number != number);
+    for service in desk.state.services.values_mut() {
+        service.senders.retain(|member| member.sid != sid);
+    }
+    Ok(Answer::no_content())
+}
+
+fn find<'s>(state: &'s mut State, call: &Call<'_>) -> Result<&'s mut Sender, ApiError> {
+    let sender = state.senders.get_mut(call.id(0)).filter(|sender| sender.account == call.account);
+    sender.ok_or_else(|| ApiError::not_found(&call.request.path))
+}

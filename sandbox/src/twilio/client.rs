@@ -1,0 +1,39 @@
+//! The control calls about what Twilio owns.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::types::{CreatedAccount, Decision, MessageFilter, MessageRecord, NewAccount, ReviewRule, SenderChange};
+use crate::client::{Answer, Client, encoded};
+
+impl Client {
+    pub async fn create_account(&self, account: &NewAccount) -> Answer<CreatedAccount> {
+        self.post("accounts", account).await
+    }
+
+    /// Decides about a content that was submitted.
+    pub async fn decide(&self, content_sid: &str, decision: &Decision) -> Answer<()> {
+        self.order(Method::POST, &format!("contents/{content_sid}/decide"), decision).await
+    }
+
+    /// Adds review rules before those in force.
+    pub async fn add_reviews(&self, rules: &[ReviewRule]) -> Answer<()> {
+        self.order(Method::POST, "reviews", &rules).await
+    }
+
+    pub async fn clear_reviews(&self) -> Answer<()> {
+        self.order(Method::DELETE, "reviews", &json!({})).await
+    }
+
+    /// Changes a sender from outside; `which` is its SID or phone number.
+    pub async fn change_sender(&self, which: &str, change: &SenderChange) -> Answer<()> {
+        self.order(Method::POST, &format!("senders/{}", encoded(which)), change).await
+    }
+
+    /// Oldest first.
+    pub async fn messages(&self, filter: &MessageFilter) -> Answer<Vec<MessageRecord>> {
+        let query =
+            [("to", filter.to.as_deref()), ("from", filter.from.as_deref()), ("account", filter.account.as_deref())];
+        self.get("messages", &query).await
+    }
+}

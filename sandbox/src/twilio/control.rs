@@ -1,0 +1,88 @@
+//! The control API's calls about what Twilio owns.
+
+use serde_json::json;
+
+use super::{
+    desk::Desk,
+    setup,
+    state::{messages::Message, senders::Sender},
+    traffic::{inbound, read},
+    types::{Decision, NewAccount, ReviewRule, SenderChange},
+};
+use crate::{
+    address,
+    http::{Pairs, Request},
+    reaction::{Reaction, Refusal, body, body_or_default, done, to_value},
+    types::{CustomerAct, Reply},
+};
+
+/// Answers a call, or `None` for a call that is not Twilio's.
+pub(crate) fn answer(desk: &mut Desk<'_>, path: &[&str], request: &Request) -> Option<Reaction> {
+    Some(match (request.method.as_str(), path) {
+        ("POST", ["accounts"]) => create_account(desk, request),
+        ("POST", ["customers", customer, "reply"]) => reply(desk, customer, request),
+        ("POST", ["customers", customer, "read"]) => read(desk, customer, request),
+        ("POST", ["contents", sid, "decide"]) => decide(desk, sid, request),
+        ("POST", ["reviews"]) => add_reviews(desk, request),
+        ("DELETE", ["reviews"]) => {
+            desk.state.reviews.clear();
+            done(())
+        }
+        ("POST", ["senders", which]) => change_sender(desk, which, request),
+        ("GET", ["messages"]) => messages(desk, &request.query),
+        _ => return None,
+    })
+}
+
+fn create_account(desk: &mut Desk<'_>, request: &Request) -> Reaction {
+    let account: NewAccount = body_or_default(request)?;
+    to_value(&setup::create_account(desk, account).map_err(Refusal::bad)?)
+}
+
+fn reply(desk: &mut Desk<'_>, customer: &str, request: &Request) -> Reaction {
+    let reply: Reply = body(request)?;
+    to_value(&inbound::receive(desk, customer, &reply).map_err(Refusal::bad)?)
+}
+
+fn read(desk: &mut Desk<'_>, customer: &str, request: &Request) -> Reaction {
+    let read: CustomerAct = body_or_default(request)?;
+    Ok(json!({"messages": read::read_by_customer(desk, customer, read.message_sid.as_deref())}))
+}
+
+fn decide(desk: &mut Desk<'_>, sid: &str, request: &Request) -> Reaction {
+    let decision: Decision = body(request)?;
+    let now = desk.world.now();
+    let content = desk.state.contents.get_mut(sid);
+    if !content.is_some_and(|content| content.overrule(decision, now)) {
+        return Err(Refusal::not_found(format!("no content {sid} has been submitted")));
+    }
+    done(())
+}
+
+fn add_reviews(desk: &mut Desk<'_>, request: &Request) -> Reaction {
+    let rules: Vec<ReviewRule> = body(request)?;
+    desk.state.reviews.add(rules).map_err(Refusal::bad)?;
+    done(())
+}
+
+/// `which` is a SID or an address.
+fn change_sender(desk: &mut Desk<'_>, which: &str, request: &Request) -> Reaction {
+    let change: SenderChange = body(request)?;
+    let wanted = |sender: &&mut Sender| sender.sid == which || address::bare(&sender.address) == address::bare(which);
+    let sender = desk.state.senders.values_mut().find(wanted);
+    sender.ok_or_else(|| Refusal::not_found(format!("there is no sender {which}")))?.change_from_outside(change);
+    done(())
+}
+
+/// Oldest first.
+fn messages(desk: &Desk<'_>, query: &Pairs) -> Reaction {
+    let fits = |name: &str, value: Option<&str>| {
+        query.text(name).is_none_or(|wanted| value.map(address::bare) == Some(address::bare(wanted)))
+    };
+    let wanted = desk.state.messages.oldest_first().filter(|message| {
+        fits("to", Some(&message.to))
+            && fits("from", message.from.as_deref())
+            && fits("account", Some(&message.account))
+    });
+    to_value(&wanted.map(Message::record).collect::<Vec<_>>())
+}

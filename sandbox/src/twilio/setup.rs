@@ -1,0 +1,120 @@
+//! Setting up accounts, from a seed or through the control API.
+
+use super::{
+    desk::Desk,
+    state::{
+        accounts::Account,
+        phone_numbers::PhoneNumber,
+        senders::Sender,
+        services::{Member, Service},
+    },
+    types::{CreatedAccount, CreatedSender, NewAccount, NewService},
+};
+use crate::{address, ids};
+
+/// Why an account cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetupError {
+    #[error("{name} must be {prefix} and 32 hexadecimal digits, not '{got}'")]
+    Sid { name: &'static str, prefix: &'static str, got: String },
+    #[error("the {what} {which} exists already")]
+    Exists { what: &'static str, which: String },
+    #[error("senders: '{0}' is not a phone number such as +14155238886")]
+    PhoneNumber(String),
+    #[error("services: the account has no sender {0}")]
+    NoSuchSender(String),
+}
+
+/// Makes an account with senders that are online and services that contain them; all of it or nothing.
+pub(crate) fn create_account(desk: &mut Desk<'_>, new: NewAccount) -> Result<CreatedAccount, SetupError> {
+    let now = desk.world.now();
+    let sid = own_or_new(desk, "accountSid", "AC", new.account_sid)?;
+    if desk.state.accounts.contains_key(&sid) {
+        return Err(SetupError::Exists { what: "account", which: sid });
+    }
+    let token = new.auth_token.unwrap_or_else(|| ids::auth_token(&mut desk.world.rng));
+    let name = new.friendly_name.unwrap_or_else(|| "Sandbox".to_owned());
+    let mut account = Account::new(sid.clone(), token, name, now);
+    account.opt_out_handling = new.opt_out_handling.unwrap_or(true);
+    let mut created = CreatedAccount {
+        account_sid: sid.clone(),
+        auth_token: account.auth_token.clone(),
+        senders: Vec::new(),
+        services: Vec::new(),
+    };
+
+    let mut senders = Vec::new();
+    for new in new.senders {
+        let number = address::bare(&new.phone_number).to_owned();
+        if !address::is_phone_number(&number) {
+            return Err(SetupError::PhoneNumber(number));
+        }
+        let address = format!("{}{number}", address::WHATSAPP);
+        let mut known = desk.state.senders.values().chain(senders.iter().map(|(sender, _)| sender));
+        if known.any(|known| known.address == address) {
+            return Err(SetupError::Exists { what: "sender", which: number });
+        }
+        let mut sender = Sender::online(own_or_new(desk, "senders[].sid", "XE", new.sid)?, sid.clone(), &number);
+        sender.set_webhook("callback_url", new.callback_url.as_deref());
+        sender.set_webhook("status_callback_url", new.status_callback_url.as_deref());
+        let phone_number = PhoneNumber::new(ids::sid(&mut desk.world.rng, "PN"), &sid, &number, now);
+        created.senders.push(CreatedSender {
+            sid: sender.sid.clone(),
+            phone_number: number,
+            phone_number_sid: phone_number.sid.clone(),
+        });
+        senders.push((sender, phone_number));
+    }
+
+    let mut services = Vec::new();
+    for new in new.services {
+        let service = new_service(desk, &sid, new, &created.senders)?;
+        created.services.push(service.sid.clone());
+        services.push(service);
+    }
+
+    desk.state.accounts.insert(sid, account);
+    for (sender, phone_number) in senders {
+        desk.state.phone_numbers.insert(phone_number.sid.clone(), phone_number);
+        desk.state.senders.insert(sender.sid.clone(), sender);
+    }
+    desk.state.services.extend(services.into_iter().map(|service| (service.sid.clone(), service)));
+    Ok(created)
+}
+
+fn new_service(
+    desk: &mut Desk<'_>,
+    account: &str,
+    new: NewService,
+    senders: &[CreatedSender],
+) -> Result<Service, SetupError> {
+    let now = desk.world.now();
+    let sid = own_or_new(desk, "services[].sid", "MG", new.sid)?;
+    if desk.state.services.contains_key(&sid) {
+        return Err(SetupError::Exists { what: "messaging service", which: sid });
+    }
+    let name = new.friendly_name.unwrap_or_else(|| "Sandbox".to_owned());
+    let mut service = Service::new(sid, account.to_owned(), name, now);
+    service.inbound_request_url = new.inbound_request_url;
+    service.status_callback = new.status_callback;
+    let wanted = new.senders.unwrap_or_else(|| senders.iter().map(|sender| sender.phone_number.clone()).collect());
+    for number in wanted {
+        let found = senders.iter().find(|sender| sender.phone_number == address::bare(&number));
+        let sid = found.ok_or(SetupError::NoSuchSender(number))?.sid.clone();
+        service.senders.push(Member { sid, since: now });
+    }
+    Ok(service)
+}
+
+fn own_or_new(
+    desk: &mut Desk<'_>,
+    name: &'static str,
+    prefix: &'static str,
+    own: Option<String>,
+) -> Result<String, SetupError> {
+    match own {
+        None => Ok(ids::sid(&mut desk.world.rng, prefix)),
+        Some(own) if ids::is_sid(&own, prefix) => Ok(own),
+        Some(got) => Err(SetupError::Sid { name, prefix, got }),
+    }
+}

@@ -1,0 +1,53 @@
+//! The approval of a content, from its submission on.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// What a review comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Verdict {
+    pub(crate) status: String,
+    pub(crate) reason: String,
+    pub(crate) category: Option<String>,
+    /// Absent: as configured.
+    pub(crate) delay: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Approval {
+    pub(crate) name: String,
+    pub(crate) category: String,
+    pub(crate) content_type: String,
+    /// Lower case: received, pending, approved, rejected, paused, disabled, or whatever a test wants seen.
+    pub(crate) status: String,
+    pub(crate) rejection_reason: String,
+    pub(crate) allow_category_change: bool,
+    /// What the review will come to; absent once it has, or if it never will.
+    pub(crate) verdict: Option<Verdict>,
+}
+
+impl Approval {
+    pub(crate) fn render(&self) -> Value {
+        json!({
+            "name": self.name,
+            "category": self.category,
+            "content_type": self.content_type,
+            "status": self.status,
+            "rejection_reason": self.rejection_reason,
+            "allow_category_change": self.allow_category_change,
+        })
+    }
+
+    /// How a content that was never submitted looks.
+    pub(crate) fn none() -> Value {
+        json!({
+            "name": "",
+            "category": "",
+            "content_type": "",
+            "status": "unsubmitted",
+            "rejection_reason": "",
+            "allow_category_change": true,
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! What moves between Twilio, customers and applications: messages out, messages in, and the webhooks that report both.
+
+pub(crate) mod callbacks;
+pub(crate) mod inbound;
+pub(crate) mod lifecycle;
+pub(crate) mod read;
+pub(crate) mod webhooks;

@@ -1,0 +1,90 @@
+//! Accounts with their senders and messaging services, as a seed or the control API creates them.
+
+use serde::{Deserialize, Serialize};
+
+/// An account to create. Whatever is left out is made up.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct NewAccount {
+    pub account_sid: Option<String>,
+    pub auth_token: Option<String>,
+    pub friendly_name: Option<String>,
+    pub senders: Vec<NewSender>,
+    pub services: Vec<NewService>,
+    /// Whether the provider itself answers to STOP: it then refuses messages with 21610 until START. Default: true.
+    pub opt_out_handling: Option<bool>,
+}
+
+/// A WhatsApp sender that is online. A bare phone number will do.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", from = "NewSenderForm")]
+pub struct NewSender {
+    pub phone_number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_callback_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NewSenderForm {
+    Number(String),
+    #[serde(rename_all = "camelCase")]
+    Full {
+        phone_number: String,
+        sid: Option<String>,
+        callback_url: Option<String>,
+        status_callback_url: Option<String>,
+    },
+}
+
+impl From<NewSenderForm> for NewSender {
+    fn from(form: NewSenderForm) -> Self {
+        match form {
+            NewSenderForm::Number(number) => number.as_str().into(),
+            NewSenderForm::Full { phone_number, sid, callback_url, status_callback_url } => {
+                Self { phone_number, sid, callback_url, status_callback_url }
+            }
+        }
+    }
+}
+
+impl From<&str> for NewSender {
+    fn from(number: &str) -> Self {
+        Self { phone_number: number.to_owned(), ..Self::default() }
+    }
+}
+
+/// A messaging service to create.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct NewService {
+    pub sid: Option<String>,
+    pub friendly_name: Option<String>,
+    /// The phone numbers of the account's senders that are in it. Absent: all of them.
+    pub senders: Option<Vec<String>>,
+    pub inbound_request_url: Option<String>,
+    pub status_callback: Option<String>,
+}
+
+/// What was made for a [`NewAccount`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedAccount {
+    pub account_sid: String,
+    pub auth_token: String,
+    pub senders: Vec<CreatedSender>,
+    /// The SIDs of its messaging services, in the order of the request.
+    pub services: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedSender {
+    pub sid: String,
+    pub phone_number: String,
+    pub phone_number_sid: String,
+}

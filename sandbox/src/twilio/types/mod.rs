@@ -1,0 +1,13 @@
+//! The words of the control API about what is Twilio's.
+
+mod accounts;
+mod messages;
+mod senders;
+mod templates;
+
+pub use self::{
+    accounts::{CreatedAccount, CreatedSender, NewAccount, NewSender, NewService},
+    messages::{MessageFilter, MessageRecord, StatusChange},
+    senders::{OfflineReason, SenderChange},
+    templates::{Decision, ReviewRule},
+};
