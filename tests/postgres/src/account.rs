@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use nix::unistd::{User, geteuid};
 
-/// Who runs the server: another account if we are root, otherwise we.
+/// The account that runs the server: another one if this process is root, otherwise its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Account {
     other: Option<(u32, u32)>,

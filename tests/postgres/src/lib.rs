@@ -4,7 +4,7 @@
 //! durable as in production. [`shared`] is one such server for all tests of a process; each takes a database of its
 //! own. Nothing is left behind, however this process ends.
 //!
-//! There is no database driver here: what is asked of a server is asked through `psql`.
+//! There is no database driver here: every query goes through `psql`.
 
 mod account;
 mod postmaster;
@@ -26,7 +26,7 @@ pub use crate::server::Server;
 
 static SHARED: OnceCell<Server> = OnceCell::const_new();
 
-/// The server that all tests of this process share, started by the first that asks. It ends with the process.
+/// The server that all tests of this process share. The first caller starts it, and it ends with the process.
 pub async fn shared() -> Result<&'static Server> {
     // Every test of a binary may hold a pool at the same time.
     SHARED.get_or_try_init(|| Server::launch(&[("max_connections", "400")])).await

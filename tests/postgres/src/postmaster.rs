@@ -24,7 +24,8 @@ impl Postmaster {
     /// Runs `command`, which is `postgres` itself.
     pub(crate) fn start(mut command: Command, log: &Path, watchdog: &mut Watchdog) -> Result<Self> {
         let log = File::options().create(true).append(true).open(log).context("opening the server's log")?;
-        // In a process group of its own: an interrupt typed at us is not the server's, it ends when we do.
+        // In a process group of its own, so that an interrupt typed at this process does not reach the server. It ends
+        // with this process.
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let child = command.spawn().context("starting postgres")?;
         let id = Pid::from_raw(i32::try_from(child.id()).context("the number of postgres' process")?);

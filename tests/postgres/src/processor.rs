@@ -1,4 +1,4 @@
-//! What the kernel tells about the server's processes.
+//! What the kernel reports about the server's processes.
 
 use std::fs;
 use std::path::Path;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-/// One process as `/proc/<pid>/stat` tells it. Times are in clock ticks.
+/// One process as `/proc/<pid>/stat` shows it. Times are in clock ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stat {
     parent: i32,
     own: u64,
-    /// Of the children that ended and were waited for.
+    /// Times of the children that have ended and been waited for.
     reaped: u64,
 }
 
@@ -45,7 +45,7 @@ fn all() -> Result<impl Iterator<Item = Pid>> {
 pub(crate) fn time_of_family(parent: Pid) -> Result<Duration> {
     loop {
         let before = Stat::read(parent)?;
-        // A process that ended since it was listed is none of ours, or counted by the next round.
+        // A process that ended since it was listed is not ours, or the next round counts it.
         let children: Vec<Stat> =
             all()?.filter_map(|pid| Stat::read(pid).ok()).filter(|stat| stat.parent == parent.as_raw()).collect();
         let after = Stat::read(parent)?;

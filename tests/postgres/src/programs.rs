@@ -63,7 +63,7 @@ impl Programs {
         command
     }
 
-    /// The version as the server tells it, such as `15.18 (Debian 15.18-0+deb12u1)`.
+    /// The version as the server reports it, such as `15.18 (Debian 15.18-0+deb12u1)`.
     pub fn version(&self) -> Result<String> {
         let output = self.command("postgres").arg("--version").output().context("asking postgres for its version")?;
         let text = String::from_utf8_lossy(&output.stdout);

@@ -1,6 +1,6 @@
-//! A TCP proxy that breaks connections on request, to stand between a program and its database in a test.
+//! A TCP proxy that breaks connections on request, for use between a program and its database in a test.
 //!
-//! It forwards bytes and knows nothing of what they mean.
+//! It forwards bytes without interpreting them.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// The largest piece that is forwarded at once, in bytes.
 const PIECE: usize = 16 * 1024;
-/// How many pieces of one direction may be under way, delayed or frozen, before no more is read.
+/// How many pieces of one direction may be in flight, delayed or frozen, before reading pauses.
 const UNDER_WAY: usize = 64;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,7 +41,7 @@ impl Proxy {
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("opening the proxy's port")?;
         let address = listener.local_addr()?;
-        // Two handles of one socket: tokio's own may not know yet who is waiting to be accepted.
+        // Two handles of one socket: tokio's own may not know yet which connections are waiting to be accepted.
         let direct = listener.into_std()?;
         let listener = TcpListener::from_std(direct.try_clone()?)?;
         let (weather, changes) = watch::channel(Weather::default());
@@ -55,8 +55,8 @@ impl Proxy {
         self.address
     }
 
-    /// Resets every connection that a client has opened, and says how many were open. It returns when they are gone;
-    /// new ones are taken as before.
+    /// Resets every connection that a client has opened, and returns how many were open once they are gone. New
+    /// connections are accepted as before.
     pub async fn cut(&self) -> Result<usize> {
         let (done, cut) = oneshot::channel();
         self.cuts.send(done).await.context("the proxy has ended")?;
@@ -69,12 +69,12 @@ impl Proxy {
     }
 
     /// Whether nothing passes, neither bytes nor the end of a connection. Sockets stay open and new connections are
-    /// taken, as across a network that has lost its way; what was sent meanwhile arrives afterwards.
+    /// accepted, as on a network that drops every packet. What is sent meanwhile arrives afterwards.
     pub fn freeze(&self, frozen: bool) {
         self.weather.send_modify(|weather| weather.frozen = frozen);
     }
 
-    /// How much later than it was sent everything arrives, in each direction. Throughput is not narrowed by it.
+    /// The latency that the proxy adds in each direction. It does not reduce throughput.
     pub fn delay(&self, delay: Duration) {
         self.weather.send_modify(|weather| weather.delay = delay);
     }
@@ -96,7 +96,7 @@ async fn accept(
                     connections.spawn(forward(client, target, weather.clone()));
                 }
                 Err(error) => {
-                    // Whoever connects from now on is refused by the kernel, and the test fails where it stands.
+                    // The kernel refuses connections from now on, and the test fails at its next one.
                     eprintln!("the proxy to {target} takes no more connections: {error}");
                     return;
                 }
@@ -113,10 +113,10 @@ async fn accept(
                 }
                 connections.shutdown().await;
                 if done.send(cut).is_err() {
-                    // Whoever asked has given up waiting.
+                    // The caller has given up waiting.
                 }
             }
-            // An error of a connection was its peers' to see.
+            // The peers of a connection see its errors.
             Some(_) = connections.join_next() => {}
         }
     }
@@ -128,7 +128,7 @@ fn reset(stream: &TcpStream) {
     drop(stream.set_zero_linger());
 }
 
-/// Two connections that end in order, or both by a reset.
+/// Two connections that both close gracefully, or are both reset.
 struct Pair {
     client: TcpStream,
     server: Option<TcpStream>,
@@ -188,7 +188,7 @@ async fn one_direction(
         while let Some((due, piece)) = line.recv().await {
             sleep_until(due).await;
             thaw(&weather).await?;
-            // The empty piece is the sender's last word: it has closed its half.
+            // The empty piece means that the sender has closed its half.
             if piece.is_empty() {
                 to.shutdown().await?;
             } else {

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use crate::wait;
 
-/// Shared memory, as the processes that map it tell it.
+/// Shared memory, as listed by the processes that map it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remains {
     files: BTreeSet<PathBuf>,
@@ -21,11 +21,11 @@ pub(crate) struct Remains {
 }
 
 impl Remains {
-    /// To be asked while the processes run.
+    /// Call it while the processes run.
     pub(crate) fn of(processes: &[Pid]) -> Self {
         let mut remains = Self::default();
         for process in processes {
-            // One that has ended since maps nothing.
+            // A process that has ended since maps nothing.
             remains.add(&fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default());
         }
         remains
@@ -45,7 +45,7 @@ impl Remains {
         }
     }
 
-    /// To be called when no process is left.
+    /// Call it when no process is left.
     pub(crate) async fn remove(self) -> Result<()> {
         for file in self.files {
             match fs::remove_file(&file) {

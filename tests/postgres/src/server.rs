@@ -21,18 +21,18 @@ use crate::wait::until;
 use crate::watchdog::Watchdog;
 use crate::{processor, wait};
 
-/// On a disk everywhere, as /tmp is not: where syncing costs nothing, a benchmark measures nothing.
+/// On a disk everywhere, unlike /tmp: where syncing costs nothing, a benchmark measures nothing.
 const PARENT: &str = "/var/tmp";
 /// The longest path of a Unix socket, in bytes.
 const LONGEST_SOCKET: usize = 107;
 const SUPERUSER: &str = "postgres";
 
-/// A PostgreSQL server with a folder, a port and a Unix socket of its own. Everybody who reaches it is superuser.
+/// A PostgreSQL server with a folder, a port and a Unix socket of its own. Every connection is a superuser's.
 ///
-/// Dropping it stops it and removes its folder; so does the end of this process, whatever ends it.
+/// Dropping it stops the server and removes its folder. So does the end of this process, however it comes.
 #[derive(Debug)]
 pub struct Server {
-    // Dropped in this order: the server, then who watches it, then the folder.
+    // Dropped in this order: the server, then its watchdog, then the folder.
     postmaster: Option<Postmaster>,
     watchdog: Watchdog,
     programs: Programs,
@@ -43,7 +43,8 @@ pub struct Server {
 
 impl Server {
     /// Makes a cluster and starts it, with `settings` added to its `postgresql.conf`. Nothing is switched off that
-    /// keeps a commit safe: `fsync`, `synchronous_commit` and `full_page_writes` are on unless `settings` says other.
+    /// keeps a commit safe: `fsync`, `synchronous_commit` and `full_page_writes` are on unless `settings` says
+    /// otherwise.
     pub async fn launch(settings: &[(&str, &str)]) -> Result<Self> {
         Self::launch_in(Path::new(PARENT), settings).await
     }
@@ -58,7 +59,7 @@ impl Server {
         wait::output(initdb).await?;
         let durable = [("fsync", "on"), ("synchronous_commit", "on"), ("full_page_writes", "on")];
         server.append("postgresql.conf", &durable)?;
-        // What stands last holds.
+        // The last value of a setting wins.
         server.append("postgresql.conf", settings)?;
         server.start().await?;
         Ok(server)
@@ -143,12 +144,12 @@ impl Server {
         self.end(Signal::SIGQUIT).await
     }
 
-    /// A crash that gives nobody a chance: SIGKILL to every one of its processes.
+    /// A crash without warning: SIGKILL to every one of its processes.
     pub async fn kill(&mut self) -> Result<()> {
         let data = fs::canonicalize(self.data_directory()).context("where the server's data is")?;
         let remains = Remains::of(&processor::working_in(&data)?);
         self.end(Signal::SIGKILL).await?;
-        // Its children would leave when they find themselves alone. A client must not be served until then.
+        // Its children end when they notice that their parent is gone. No client may be served until then.
         until("all of the server's processes have ended", async || {
             let left = processor::working_in(&data)?;
             for process in &left {
@@ -220,7 +221,7 @@ impl Server {
         processor::time_of_family(postmaster.id())
     }
 
-    /// The version as the server tells it, such as `15.18 (Debian 15.18-0+deb12u1)`.
+    /// The version as the server reports it, such as `15.18 (Debian 15.18-0+deb12u1)`.
     pub fn version(&self) -> Result<String> {
         self.programs.version()
     }
@@ -237,8 +238,8 @@ impl Server {
     }
 }
 
-/// A port that nobody has, and that nobody gets by chance: while the server is down, the kernel must not give it to
-/// somebody's outgoing connection. So it is taken from below the range that the kernel gives out.
+/// A free port that no other process gets by chance. While the server is down, the kernel must not give it to an
+/// outgoing connection, so it comes from below the range that the kernel hands out.
 fn free_port() -> Result<u16> {
     let first = RandomState::new().hash_one(()) % 10_000;
     for step in 0..10_000 {

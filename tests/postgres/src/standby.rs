@@ -35,7 +35,7 @@ impl Server {
         Ok(standby)
     }
 
-    /// Makes a standby a server of its own, and waits until it takes writes.
+    /// Promotes a standby, and waits until it accepts writes.
     pub async fn promote(&self) -> Result<()> {
         let promoted = self.query("postgres", "SELECT pg_promote(wait => true, wait_seconds => 30)").await?;
         ensure!(promoted == "t", "the standby is not promoted after 30 s; the end of its log:\n{}", self.log_tail());

@@ -1,4 +1,4 @@
-//! What cleans up when this process could not: a shell that outlives it.
+//! Cleans up if this process cannot: a shell that outlives it.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -34,10 +34,10 @@ impl Watchdog {
             .args(["-c", SCRIPT, "watchdog"])
             .arg(folder)
             .stdin(Stdio::piped())
-            // Nobody who reads our output must wait for the watchdog to close it.
+            // A reader of this process's output must not wait for the watchdog to close it.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Out of our process group: what interrupts or kills us all leaves it.
+            // Outside this process's group, so that a signal to the whole group spares it.
             .process_group(0)
             .spawn()
             .context("starting the server's watchdog")?;
@@ -48,7 +48,7 @@ impl Watchdog {
         self.tell(&server.to_string())
     }
 
-    /// To be called before the server is reaped: after that its number may be another process's.
+    /// Call it before the server is reaped: afterwards its number may belong to another process.
     pub(crate) fn release(&mut self) -> Result<()> {
         self.tell("")
     }

@@ -1,4 +1,4 @@
-//! One server: that it answers, is durable, recovers, and leaves nothing behind.
+//! One server: it answers, is durable, recovers, and leaves nothing behind.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -61,7 +61,7 @@ async fn a_committed_row_survives_every_kind_of_crash() {
 #[tokio::test]
 async fn once_a_server_is_killed_none_of_its_processes_is_left() {
     let mut server = Server::launch(&[]).await.unwrap();
-    // A process that computes does not look whether it has been left alone.
+    // A process that is busy computing does not check whether its parent is gone.
     let mut psql = tokio::process::Command::new(Programs::find().unwrap().program("psql"))
         .args(["-XAtc", "SELECT sum(sqrt(n)) FROM generate_series(1, 1000000000) n", "-d", &server.url("postgres")])
         .stderr(Stdio::null())

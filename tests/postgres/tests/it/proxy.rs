@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long nothing may pass before it is taken for frozen. Only a proxy that does not freeze can be missed by it.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// Gives back what it reads, and tells how each connection ended.
+/// Echoes what it reads, and reports how each connection ended.
 struct Echo {
     address: SocketAddr,
     ends: tokio::sync::mpsc::UnboundedReceiver<Option<ErrorKind>>,
@@ -84,7 +84,7 @@ async fn a_client_that_reads_late_still_gets_everything() {
     stream.write_all(&[7; 300_000]).await.unwrap();
     stream.shutdown().await.unwrap();
     assert_eq!(echo.end().await, None);
-    // Both sides have ended: here a proxy that resets would throw away what the client has not taken yet.
+    // Both sides have ended. A proxy that resets here would discard what the client has not read yet.
     tokio::time::sleep(SILENCE).await;
     let mut received = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut received)).await.unwrap().unwrap();
