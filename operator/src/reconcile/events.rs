@@ -62,7 +62,31 @@ impl Events {
     }
 }
 
-/// A namespace that is being deleted takes no Events any more, and there is nobody left to read them.
+/// The cause that the API server gives when it refuses a new object because its namespace is being deleted.
+const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
+
+/// A namespace that is being deleted accepts no Events, and nobody is left to read them.
 fn is_ending(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 403 && status.message.contains("being terminated"))
+    let kube::Error::Api(status) = error else { return false };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 403 && causes.into_iter().any(|cause| cause.reason == NAMESPACE_TERMINATING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(cause: &str) -> kube::Error {
+        let status = serde_json::json!({
+            "status": "Failure", "code": 403, "reason": "Forbidden", "message": "events is forbidden",
+            "details": { "causes": [{ "reason": cause, "message": "", "field": "metadata.namespace" }] },
+        });
+        kube::Error::Api(serde_json::from_value(status).unwrap())
+    }
+
+    #[test]
+    fn an_event_that_a_namespace_under_deletion_refuses_is_not_a_fault() {
+        assert!(is_ending(&refused(NAMESPACE_TERMINATING)));
+        assert!(!is_ending(&refused("")), "a missing permission is logged");
+    }
 }

@@ -50,6 +50,30 @@ impl Explain for NotYet {
     }
 }
 
+/// Why one account still holds revisions, or may.
+#[derive(Debug, thiserror::Error)]
+enum NotTakenBack {
+    #[error(transparent)]
+    Provider(#[from] ProviderTrouble),
+    #[error(transparent)]
+    NotYet(#[from] NotYet),
+}
+
+impl Explain for NotTakenBack {
+    fn advice(&self) -> Advice {
+        match self {
+            Self::Provider(trouble) => trouble.advice(),
+            Self::NotYet(not_yet) => not_yet.advice(),
+        }
+    }
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Provider(trouble) => trouble.reason(),
+            Self::NotYet(not_yet) => not_yet.reason(),
+        }
+    }
+}
+
 /// Deletes every revision at every account, and ends well only when none is listed any more.
 pub(super) async fn cleanup(
     context: &TemplateContext,
@@ -64,7 +88,7 @@ pub(super) async fn cleanup(
     take_back(accounts, &names(template), context.clock.now(), progress).await
 }
 
-/// Goes to every account, whatever becomes of the others, and tells the first trouble. An account that refuses the
+/// Goes to every account, whatever becomes of the others, and returns the first failure. An account that refuses the
 /// credentials would do so for ever, so what it holds is left behind.
 async fn take_back(
     accounts: BTreeMap<String, Arc<Account>>,
@@ -72,20 +96,20 @@ async fn take_back(
     now: Timestamp,
     progress: &mut Progress<MessageTemplateStatus>,
 ) -> Result<(), Failure> {
-    let mut trouble = None;
+    let mut first: Option<NotTakenBack> = None;
     for (key, account) in accounts {
         match take_back_from(&key, &account, names, now, progress).await {
             Ok(()) => {}
-            Err(failure) if failure.reason() == reason::CREDENTIALS_REFUSED => {
+            Err(NotTakenBack::Provider(trouble)) if trouble.is_unauthorized() => {
                 let text = format!("revisions may stay at {key}: it refuses the credentials");
                 progress.changed(event::LEFT_BEHIND, text);
             }
-            Err(failure) => {
-                trouble.get_or_insert(failure);
+            Err(not_taken_back) => {
+                first.get_or_insert(not_taken_back);
             }
         }
     }
-    trouble.map_or(Ok(()), Err)
+    Ok(first.map_or(Ok(()), Err)?)
 }
 
 async fn take_back_from(
@@ -94,7 +118,7 @@ async fn take_back_from(
     names: &Names,
     now: Timestamp,
     progress: &mut Progress<MessageTemplateStatus>,
-) -> Result<(), Failure> {
+) -> Result<(), NotTakenBack> {
     let ours = list(account, names, Duration::ZERO).await?;
     for revision in &ours {
         account.delete_template(&revision.handle).await.map_err(|source| ProviderTrouble {

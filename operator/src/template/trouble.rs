@@ -13,13 +13,20 @@ pub(super) struct ProviderTrouble {
     pub(super) source: ProviderError,
 }
 
+impl ProviderTrouble {
+    /// The account refuses the credentials.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        self.source.is_unauthorized()
+    }
+}
+
 impl Explain for ProviderTrouble {
     fn advice(&self) -> Advice {
         advice_of(&self.source)
     }
     fn reason(&self) -> &'static str {
         match self.advice() {
-            _ if self.source.is_unauthorized() => reason::CREDENTIALS_REFUSED,
+            _ if self.is_unauthorized() => reason::CREDENTIALS_REFUSED,
             Advice::Stalled => reason::PROVIDER_REFUSED,
             Advice::Waiting { .. } | Advice::Transient { .. } => reason::PROVIDER_UNAVAILABLE,
         }
