@@ -30,6 +30,7 @@ use crate::routing::RoutingContext;
 use crate::sender::credentials::follow_credentials;
 use crate::sender::dereference::ClusterSecrets;
 use crate::sender::directory::SenderDirectory;
+use crate::sender::provider::BaseUrls;
 use crate::sender::{SenderContext, SenderSettings};
 use crate::settings::Settings;
 use crate::template::TemplateContext;
@@ -119,7 +120,7 @@ impl Controllers {
         let senders = SenderContext {
             settings: SenderSettings {
                 public_base_url: settings.public_base_url.clone(),
-                twilio_base_url: settings.twilio_base_url.clone(),
+                provider_base_urls: BaseUrls { twilio: settings.twilio_base_url.clone() },
                 poll_interval: settings.poll_interval,
             },
             secrets: Arc::new(ClusterSecrets(client.clone())),

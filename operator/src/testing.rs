@@ -1,7 +1,6 @@
 //! A provider account in memory, for unit tests: what was configured can be read back, and the next call can fail.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +14,7 @@ use messaging::provider::admin::{
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
 use messaging::template::Approval;
+use parking_lot::{Mutex, MutexGuard};
 
 #[derive(Debug, Default)]
 pub(crate) struct FakeAdmin(Mutex<State>);
@@ -38,7 +38,7 @@ pub(crate) fn provider_error(http_status: Option<u16>, retry_after: Option<Durat
 
 impl FakeAdmin {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(crate) fn fail_next(&self, http_status: u16, retry_after: Option<Duration>) {

@@ -113,6 +113,16 @@ impl ProviderAccount {
             Self::Twilio(_) => "twilio",
         }
     }
+    /// Everything that identifies the caller to the provider: two configs with the same parts make the same calls.
+    /// Webhook keys and the pool are not in it. It holds secrets: hash it, never show it.
+    pub fn caller(&self) -> Vec<&str> {
+        match self {
+            Self::Twilio(TwilioAccount { account_sid, username, password, base_url, .. }) => {
+                let base_url = base_url.as_ref().map(Url::as_str).unwrap_or_default();
+                vec![self.provider(), account_sid, username, password.expose(), base_url]
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! One provider account: every call counted, timed, kept within the account's budget, and one list of templates for
 //! everybody.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +14,7 @@ use messaging::provider::admin::{
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::budget::Budget;
@@ -130,8 +131,8 @@ impl Account {
         })
     }
 
-    fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    fn budget(&self) -> parking_lot::MutexGuard<'_, Budget> {
+        self.budget.lock()
     }
 }
 

@@ -5,11 +5,12 @@ pub mod account;
 pub mod budget;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use messaging::config::ProviderAccount;
 use messaging::provider::AccountAdmin;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -44,7 +45,7 @@ impl Accounts {
     /// nothing: neither could use up the other's budget without holding its secret.
     pub fn get(&self, access: &ProviderAccount) -> Arc<Account> {
         let now = Instant::now();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.retain(|_, known| now.saturating_duration_since(known.used) < KEPT_FOR);
         let entry = known.entry(fingerprint(access)).or_insert_with(|| {
             let admin = (self.connect)(access);
@@ -56,13 +57,10 @@ impl Accounts {
     }
 }
 
-/// Tells accounts apart without keeping their secrets as a key.
+/// Distinguishes accounts without keeping their secrets as a key.
 fn fingerprint(access: &ProviderAccount) -> [u8; 32] {
-    let ProviderAccount::Twilio(twilio) = access;
-    let base_url = twilio.base_url.as_ref().map(url::Url::as_str).unwrap_or_default();
     let mut hash = Sha256::new();
-    // Webhook keys and the service are left out: they change nothing about who calls.
-    for part in ["twilio", &twilio.account_sid, &twilio.username, twilio.password.expose(), base_url] {
+    for part in access.caller() {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }

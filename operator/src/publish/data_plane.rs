@@ -1,11 +1,11 @@
 //! Which replicas of the data plane run the newest config of an object.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crds::DataPlaneStatus;
 use messaging::config::TenantConfig;
 use messaging::id::{TemplateName, TenantId};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::parts::Parts;
@@ -37,7 +37,7 @@ impl DataPlane {
 
     /// Tells whether anything changed.
     pub fn set_alive(&self, now_alive: BTreeMap<String, Acknowledged>) -> bool {
-        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut alive = self.alive.lock();
         if alive.as_ref() == Some(&now_alive) {
             return false;
         }
@@ -53,7 +53,7 @@ impl DataPlane {
 
     /// How many replicas run the newest config of an object. `None` while that is not known, right after a restart.
     pub fn status_of(&self, kind: KindName, tenant: &TenantId, name: &str, parts: &Parts) -> Option<DataPlaneStatus> {
-        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let alive = self.alive.lock().clone()?;
         let published = self.published();
         let published = published.get(tenant)?;
         let up_to_date = published.config.as_ref().is_some_and(|config| holds(config, kind, name, parts));
@@ -64,7 +64,7 @@ impl DataPlane {
 
     /// Whether no live replica can send with a template any more. `false` while that is not known.
     pub fn has_let_go_of(&self, tenant: &TenantId, template: &TemplateName) -> bool {
-        let Some(alive) = self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return false };
+        let Some(alive) = self.alive.lock().clone() else { return false };
         let published = self.published();
         published.get(tenant).is_some_and(|published| {
             let is_published = published.config.as_ref().is_some_and(|config| config.templates.contains_key(template));
@@ -74,7 +74,7 @@ impl DataPlane {
     }
 
     fn published(&self) -> MutexGuard<'_, HashMap<TenantId, Published>> {
-        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+        self.published.lock()
     }
 }
 

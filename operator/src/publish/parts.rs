@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use messaging::config::SenderConfig;
 use messaging::id::{PolicyName, SenderName, TemplateName, TenantId};
 use messaging::routing::RoutingConfig;
 use messaging::template::TemplateConfig;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 /// The parts of one tenant. `None` as a value: it is known that there is nothing to publish (yet).
@@ -117,10 +117,10 @@ impl Contributions {
     }
 
     fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Parts>> {
-        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tenants.lock()
     }
     fn dirty(&self) -> MutexGuard<'_, Dirty> {
-        self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
+        self.dirty.lock()
     }
 }
 

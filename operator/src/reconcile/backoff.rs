@@ -1,8 +1,9 @@
 //! How long to wait before another try, per object: growing, jittered, forgotten on success or when the spec changes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
@@ -32,7 +33,7 @@ pub struct Attempts(Mutex<HashMap<String, Failing>>);
 impl Attempts {
     /// Notes a failure, and tells how many there were in a row at this generation.
     pub fn failed(&self, uid: &str, generation: i64) -> u32 {
-        let mut objects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut objects = self.0.lock();
         let failing = objects.entry(uid.to_owned()).or_insert(Failing { generation, attempts: 0 });
         if failing.generation != generation {
             // The spec changed, so the old failures say nothing about it.
@@ -43,7 +44,7 @@ impl Attempts {
     }
 
     pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.0.lock().remove(uid);
     }
 }
 

@@ -4,7 +4,8 @@
 //! provider call repeated whose result stands in the newer one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// The version of our last write to each object, by uid.
 #[derive(Debug, Default)]
@@ -14,14 +15,14 @@ impl Freshness {
     /// Notes what a write of ours answered.
     pub fn wrote(&self, uid: &str, resource_version: Option<&str>) {
         let Some(version) = resource_version.and_then(number) else { return };
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.0.lock();
         let newest = written.entry(uid.to_owned()).or_default();
         *newest = version.max(*newest);
     }
 
     /// Whether an object as the watch shows it is at least as new as our last write to it.
     pub fn is_fresh(&self, uid: &str, resource_version: Option<&str>) -> bool {
-        let written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.0.lock();
         match (written.get(uid), resource_version.and_then(number)) {
             (Some(written), Some(seen)) => seen >= *written,
             // Nothing to compare.
@@ -30,7 +31,7 @@ impl Freshness {
     }
 
     pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.0.lock().remove(uid);
     }
 }
 

@@ -15,6 +15,7 @@ use super::RoutingContext;
 use super::validate::{Reference, Target, Validated};
 use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
 use crate::sender::directory::AcceptedSender;
+use crate::sender::provider::SpecProvider;
 
 /// A reference, and why it can't be followed.
 #[derive(Debug, thiserror::Error)]
@@ -135,8 +136,7 @@ fn sender_of<'a>(known: &'a [Known], account: &str, service: &PoolObservation) -
 }
 
 fn names_service(sender: &WhatsAppSender, sid: &str) -> bool {
-    let twilio = sender.spec.provider.twilio.as_ref();
-    twilio.and_then(|twilio| twilio.messaging_service_sid.as_deref()) == Some(sid)
+    SpecProvider::of(sender).and_then(SpecProvider::pool) == Some(PoolId::new(sid))
 }
 
 type Known = (SenderName, Arc<WhatsAppSender>, AcceptedSender);

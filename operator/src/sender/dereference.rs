@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use kube::{Api, Client, ResourceExt};
 use messaging::secret::Secret;
 
+use super::provider::SpecProvider;
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 
 /// The contents of a Secret, as text. A value that is not text is left out.
@@ -25,10 +26,8 @@ pub struct Found {
 /// A Secret does not exist.
 #[derive(Debug, thiserror::Error)]
 pub enum Missing {
-    #[error(
-        "spec.provider.twilio.credentialsSecretRef: there is no secret {0:?} in this namespace; create it with the key authToken"
-    )]
-    Credentials(String),
+    #[error("{path}: there is no secret {name:?} in this namespace; create it with {keys}")]
+    Credentials { path: &'static str, name: String, keys: &'static str },
     #[error("spec.events: there is no secret {0:?} in this namespace; create it with a signing secret (whsec_…)")]
     Signing(String),
 }
@@ -43,7 +42,7 @@ impl Explain for Missing {
     }
     fn condition(&self) -> Option<&'static str> {
         match self {
-            Self::Credentials(_) => Some(CREDENTIALS_VALID),
+            Self::Credentials { .. } => Some(CREDENTIALS_VALID),
             Self::Signing(_) => None,
         }
     }
@@ -81,9 +80,13 @@ impl ReadSecrets for ClusterSecrets {
 pub async fn dereference(sender: &WhatsAppSender, secrets: &dyn ReadSecrets) -> Result<Found, Failure> {
     let namespace = sender.namespace().unwrap_or_default();
     let mut found = Found::default();
-    if let Some(twilio) = &sender.spec.provider.twilio {
-        let name = &twilio.credentials_secret_ref.name;
-        found.credentials = secrets.read(&namespace, name).await?.ok_or_else(|| Missing::Credentials(name.clone()))?;
+    if let Some(provider) = SpecProvider::of(sender) {
+        let name = provider.credentials_secret();
+        found.credentials = secrets.read(&namespace, name).await?.ok_or_else(|| Missing::Credentials {
+            path: provider.credentials_path(),
+            name: name.to_owned(),
+            keys: provider.credentials_keys(),
+        })?;
     }
     for http in sender.spec.events.iter().filter_map(|sink| sink.http.as_ref()) {
         let name = &http.signing_secret_ref.name;
@@ -97,7 +100,7 @@ pub async fn dereference(sender: &WhatsAppSender, secrets: &dyn ReadSecrets) -> 
 
 /// The names of the Secrets that a sender depends on.
 pub fn secret_names(sender: &WhatsAppSender) -> impl Iterator<Item = &str> {
-    let credentials = sender.spec.provider.twilio.iter().map(|twilio| &twilio.credentials_secret_ref.name);
+    let credentials = SpecProvider::of(sender).map(SpecProvider::credentials_secret);
     let sinks = sender.spec.events.iter().filter_map(|sink| sink.http.as_ref());
-    credentials.chain(sinks.map(|http| &http.signing_secret_ref.name)).map(String::as_str)
+    credentials.into_iter().chain(sinks.map(|http| http.signing_secret_ref.name.as_str()))
 }

@@ -14,6 +14,7 @@ pub mod dereference;
 pub mod directory;
 pub mod observe;
 pub mod plan;
+pub mod provider;
 pub mod report;
 pub mod rival;
 pub mod validate;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use self::dereference::ReadSecrets;
 use self::directory::SenderDirectory;
+use self::provider::BaseUrls;
 use crate::watch::Objects;
 use crds::condition::{CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED};
 use crds::{DeletionPolicy, MessageTemplate, RoutingPolicy, WhatsAppSender, WhatsAppSenderStatus};
@@ -62,8 +64,7 @@ pub struct SenderContext {
 pub struct SenderSettings {
     /// The internet's view of the data plane's webhook listener.
     pub public_base_url: Url,
-    /// Every Twilio host maps to this URL.
-    pub twilio_base_url: Option<Url>,
+    pub provider_base_urls: BaseUrls,
     /// How often a sender is compared with its provider although nothing changed.
     pub poll_interval: Duration,
 }
@@ -162,11 +163,5 @@ fn wanted(
             "a WhatsAppSender of another namespace".to_owned()
         }
     });
-    Wanted {
-        own: targets(&desired.name),
-        of_service: targets(&bearer),
-        messaging_service_sid: desired.messaging_service_sid.clone(),
-        paused,
-        taken_by,
-    }
+    Wanted { own: targets(&desired.name), of_service: targets(&bearer), pool: desired.pool.clone(), paused, taken_by }
 }

@@ -2,7 +2,6 @@
 
 use crds::WhatsAppSenderStatus;
 use crds::condition::{CREDENTIALS_VALID, reason};
-use messaging::id::PoolId;
 use messaging::provider::admin::{PoolObservation, SenderObservation};
 use messaging::provider::{AccountAdmin, ProviderError};
 
@@ -80,10 +79,8 @@ pub async fn observe(
     }
     progress.set(CREDENTIALS_VALID, State::True, reason::CREDENTIALS_ACCEPTED, "");
     let sender = account.find_sender(&desired.number).await.map_err(failed("find the sender"))?;
-    let service = match (&desired.messaging_service_sid, account.pools()) {
-        (Some(sid), Some(pools)) => {
-            pools.find_pool(&PoolId::new(sid.as_str())).await.map_err(failed("find the Messaging Service"))?
-        }
+    let service = match (&desired.pool, account.pools()) {
+        (Some(pool), Some(pools)) => pools.find_pool(pool).await.map_err(failed("find the Messaging Service"))?,
         _ => None,
     };
     Ok(Observed { sender, service })

@@ -1,6 +1,7 @@
 //! What to do about a sender, from what was seen of it: pure.
 
 use crds::condition::{ONLINE, reason};
+use messaging::id::PoolId;
 use messaging::provider::admin::WebhookTargets;
 
 use super::observe::Observed;
@@ -13,8 +14,8 @@ pub struct Wanted {
     pub own: WebhookTargets,
     /// Where its Messaging Service's should, where that one decides.
     pub of_service: WebhookTargets,
-    /// The Messaging Service that the spec names.
-    pub messaging_service_sid: Option<String>,
+    /// The pool that the spec names.
+    pub pool: Option<PoolId>,
     /// Nothing may be written at the provider.
     pub paused: bool,
     /// Another sender that has this number, in words that its tenant may read; then this one keeps its hands off.
@@ -55,11 +56,11 @@ pub enum Trouble {
     )]
     SenderNotFound,
     #[error("the account has no Messaging Service {0}; correct spec.provider.twilio.messagingServiceSid")]
-    ServiceNotFound(String),
+    ServiceNotFound(PoolId),
     #[error(
         "the sender is not in the Messaging Service {0}; add it to the service's sender pool, or leave messagingServiceSid out"
     )]
-    NotInService(String),
+    NotInService(PoolId),
     #[error("the provider reports the sender as {status}{}", because(reasons))]
     Offline { status: String, reasons: Vec<String> },
     #[error("{0} manages this number already; delete one of the two")]
@@ -113,7 +114,7 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     } else {
         Webhooks::Configure(target.clone())
     };
-    let service_trouble = wanted.messaging_service_sid.as_ref().and_then(|sid| match &observed.service {
+    let service_trouble = wanted.pool.as_ref().and_then(|sid| match &observed.service {
         None => Some(Trouble::ServiceNotFound(sid.clone())),
         Some(service) if !service.senders.contains(&sender.handle) => Some(Trouble::NotInService(sid.clone())),
         Some(_) => None,

@@ -7,10 +7,12 @@ use crds::condition::{CREDENTIALS_VALID, WEBHOOKS_CONFIGURED};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-/// Who stands before others: who has the webhooks already, then who is older, then whose name comes first.
-type Standing = (bool, Option<Timestamp>, String, String);
+use super::provider::SpecProvider;
 
-fn standing(sender: &WhatsAppSender) -> Standing {
+/// The order of rivals: a sender that has the webhooks already, then the older one, then the first by name.
+type Rank = (bool, Option<Timestamp>, String, String);
+
+fn rank(sender: &WhatsAppSender) -> Rank {
     (
         !is_true(sender, WEBHOOKS_CONFIGURED),
         sender.metadata.creation_timestamp.as_ref().map(|created| created.0),
@@ -24,28 +26,27 @@ fn is_true(sender: &WhatsAppSender, condition: &str) -> bool {
     conditions.into_iter().any(|c| c.type_ == condition && c.status == "True")
 }
 
+fn is_same_account(one: &WhatsAppSender, other: &WhatsAppSender) -> bool {
+    SpecProvider::of(one).map(SpecProvider::account) == SpecProvider::of(other).map(SpecProvider::account)
+}
+
 /// The other sender that this one must leave the number to, if there is one.
 ///
-/// Only who proved to hold the account's credentials counts, so nobody can keep a number from its owner by claiming it.
+/// Only senders whose credentials were accepted count, so nobody can keep a number from its owner by claiming it.
 pub fn first(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> Option<Arc<WhatsAppSender>> {
-    let account =
-        |sender: &WhatsAppSender| sender.spec.provider.twilio.as_ref().map(|twilio| twilio.account_sid.clone());
     all.iter()
         .filter(|other| other.uid() != sender.uid() && other.metadata.deletion_timestamp.is_none())
-        .filter(|other| other.spec.phone_number == sender.spec.phone_number && account(other) == account(sender))
+        .filter(|other| other.spec.phone_number == sender.spec.phone_number && is_same_account(other, sender))
         .filter(|other| is_true(other, CREDENTIALS_VALID))
-        .filter(|other| standing(other) < standing(sender))
-        .min_by_key(|other| standing(other))
+        .filter(|other| rank(other) < rank(sender))
+        .min_by_key(|other| rank(other))
         .cloned()
 }
 
-/// The sender whose URL a Messaging Service carries that decides the webhooks of all its senders: the oldest of this
-/// tenant's that are said to be in it.
+/// The sender whose URL a pool carries that decides the webhooks of all its senders: the oldest of this tenant's senders
+/// whose spec names the pool.
 pub fn bearer(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> String {
-    let service = |sender: &WhatsAppSender| {
-        let twilio = sender.spec.provider.twilio.as_ref()?;
-        Some((twilio.account_sid.clone(), twilio.messaging_service_sid.clone()?))
-    };
+    let pool = |sender: &WhatsAppSender| SpecProvider::of(sender).and_then(SpecProvider::pool);
     let age = |sender: &WhatsAppSender| {
         (sender.metadata.creation_timestamp.as_ref().map(|created| created.0), sender.name_any())
     };
@@ -53,7 +54,7 @@ pub fn bearer(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> String {
         .iter()
         .map(|other| &**other)
         .filter(|other| other.namespace() == sender.namespace() && other.metadata.deletion_timestamp.is_none())
-        .filter(|other| service(sender).is_some() && service(other) == service(sender))
+        .filter(|other| pool(sender).is_some() && pool(other) == pool(sender) && is_same_account(other, sender))
         .filter(|other| is_true(other, CREDENTIALS_VALID));
     others.chain([sender]).min_by_key(|sender| age(sender)).map_or_else(|| sender.name_any(), |first| first.name_any())
 }

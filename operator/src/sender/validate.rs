@@ -1,4 +1,4 @@
-//! A sender and its Secrets, judged and put into the tenant config's words: what follows takes only that.
+//! A sender and its Secrets, checked and put into the tenant config's words: the steps that follow take only that.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,17 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use crds::condition::{CREDENTIALS_VALID, reason};
 use crds::duration;
-use crds::{HttpSink, TwilioProvider, WhatsAppSender};
+use crds::{HttpSink, WhatsAppSender};
 use kube::ResourceExt;
 use messaging::address::PhoneNumber;
 use messaging::config::{
-    ConsentConfig, HttpSink as HttpSinkConfig, Limits, OptOutConfig, ProviderAccount, Retention, SenderConfig,
-    SinkConfig, TwilioAccount,
+    ConsentConfig, HttpSink as HttpSinkConfig, Limits, OptOutConfig, Retention, SenderConfig, SinkConfig,
 };
-use messaging::id::{SenderName, TenantId};
-use messaging::secret::Secret;
+use messaging::id::{PoolId, SenderName, TenantId};
 
 use super::SenderSettings;
-use super::dereference::{Contents, Found};
+use super::dereference::Found;
+use super::provider::SpecProvider;
 use crate::reconcile::error::{Advice, Explain};
 use crate::reconcile::kind::tenant_of;
 
@@ -27,7 +26,8 @@ pub struct Desired {
     pub tenant: TenantId,
     pub name: SenderName,
     pub number: PhoneNumber,
-    pub messaging_service_sid: Option<String>,
+    /// The pool of senders that the spec names.
+    pub pool: Option<PoolId>,
     /// The name of the Secret with the credentials.
     pub secret: String,
     pub config: SenderConfig,
@@ -69,8 +69,8 @@ pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &SenderSetting
     let tenant = tenant_of(sender).ok_or_else(|| invalid("metadata.namespace", "is not a tenant's name".into()))?;
     let name = sender.name_any().parse::<SenderName>().map_err(|e| invalid("metadata.name", e.to_string()))?;
     let number = spec.phone_number.parse::<PhoneNumber>().map_err(|e| invalid("spec.phoneNumber", e.to_string()))?;
-    let twilio = spec.provider.twilio.as_ref();
-    let twilio = twilio.ok_or_else(|| invalid("spec.provider", "must name the provider: twilio".into()))?;
+    let provider = SpecProvider::of(sender);
+    let provider = provider.ok_or_else(|| invalid("spec.provider", "must name the provider: twilio".into()))?;
     let events = spec.events.iter().enumerate().filter_map(|(i, sink)| Some((i, sink.http.as_ref()?)));
     let seconds = |path: &str, text: &str| match duration::parse(text) {
         Ok(duration) => Ok(duration.as_secs()),
@@ -81,12 +81,12 @@ pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &SenderSetting
     if let Some(i) = repeated(&sinks) {
         return Err(invalid(
             &format!("spec.events[{i}].http.url"),
-            "stands in an earlier entry already; each URL once".into(),
+            "is in an earlier entry already; name each URL once".into(),
         ));
     }
     let config = SenderConfig {
         phone_number: number.clone(),
-        provider: ProviderAccount::Twilio(account(twilio, &found.credentials, settings)?),
+        provider: provider.compile(&found.credentials, &settings.provider_base_urls)?,
         limits: limits(&spec.limits),
         opt_out: OptOutConfig {
             stop_keywords: spec.opt_out.stop_keywords.clone(),
@@ -105,52 +105,13 @@ pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &SenderSetting
         events: sinks,
         paused: sender.annotations().get(crds::annotation::PAUSED).is_some_and(|paused| paused == "true"),
     };
-    let messaging_service_sid = twilio.messaging_service_sid.clone();
     Ok(Desired {
         tenant,
         name,
         number,
-        messaging_service_sid,
-        secret: twilio.credentials_secret_ref.name.clone(),
+        pool: provider.pool(),
+        secret: provider.credentials_secret().to_owned(),
         config,
-    })
-}
-
-fn account(twilio: &TwilioProvider, secret: &Contents, settings: &SenderSettings) -> Result<TwilioAccount, Invalid> {
-    let wrong =
-        |what: &str| Invalid::Credentials { secret: twilio.credentials_secret_ref.name.clone(), what: what.to_owned() };
-    let value = |key: &str| secret.get(key).filter(|value| !value.expose().is_empty());
-    let token = value("authToken").ok_or_else(|| {
-        wrong("has no authToken: it must hold the account's auth token, which verifies webhooks, also where an API key makes the calls")
-    })?;
-    // Neither may break the header that carries it.
-    let printable = |secret: &Secret| secret.expose().bytes().all(|byte| byte.is_ascii_graphic());
-    if !printable(token) {
-        return Err(wrong("has an authToken that is none: expected 32 letters and digits"));
-    }
-    let (username, password) = match (value("apiKeySid"), value("apiKeySecret")) {
-        (None, None) => (twilio.account_sid.clone(), token.clone()),
-        (Some(sid), Some(_)) if !(sid.expose().starts_with("SK") && printable(sid)) => {
-            return Err(wrong("has an apiKeySid that is none: expected SK and 32 hexadecimal digits"));
-        }
-        (Some(_), Some(key)) if !printable(key) => {
-            return Err(wrong("has an apiKeySecret that is none: expected 32 letters and digits"));
-        }
-        (Some(sid), Some(key)) => (sid.expose().to_owned(), key.clone()),
-        (Some(_), None) => {
-            return Err(wrong("has an apiKeySid without an apiKeySecret: it must have both, or neither"));
-        }
-        (None, Some(_)) => {
-            return Err(wrong("has an apiKeySecret without an apiKeySid: it must have both, or neither"));
-        }
-    };
-    Ok(TwilioAccount {
-        account_sid: twilio.account_sid.clone(),
-        username,
-        password,
-        webhook_keys: vec![token.clone()],
-        messaging_service_sid: twilio.messaging_service_sid.clone(),
-        base_url: settings.twilio_base_url.clone(),
     })
 }
 

@@ -1,12 +1,13 @@
 //! What the watches show: every object of a kind, by namespace.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource};
 use messaging::id::TenantId;
+use parking_lot::Mutex;
 
 use crate::reconcile::kind::Kind;
 
@@ -68,7 +69,7 @@ impl<K: Kind> Stores<K> {
 
     /// Notes whether an object can be read. One that can't is treated as if it were as it last was.
     pub fn note_readable(&self, namespace: &str, name: &str, readable: bool) -> usize {
-        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unreadable = self.unreadable.lock();
         let key = (namespace.to_owned(), name.to_owned());
         if readable {
             unreadable.remove(&key);
@@ -80,7 +81,7 @@ impl<K: Kind> Stores<K> {
 
     /// The names of a tenant's objects that can't be read.
     pub fn unreadable(&self, tenant: &TenantId) -> Vec<String> {
-        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let unreadable = self.unreadable.lock();
         unreadable.iter().filter(|(namespace, _)| namespace == tenant.as_str()).map(|(_, name)| name.clone()).collect()
     }
 }

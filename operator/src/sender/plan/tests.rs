@@ -10,13 +10,7 @@ fn targets(to: &str) -> WebhookTargets {
 }
 
 fn wanted() -> Wanted {
-    Wanted {
-        own: targets("ours"),
-        of_service: targets("ours"),
-        messaging_service_sid: None,
-        paused: false,
-        taken_by: None,
-    }
+    Wanted { own: targets("ours"), of_service: targets("ours"), pool: None, paused: false, taken_by: None }
 }
 
 fn sender(webhooks: WebhookTargets) -> SenderObservation {
@@ -45,7 +39,7 @@ fn each_situation_has_its_plan() {
     let (ours, theirs) = (targets("ours"), targets("theirs"));
     let alone = |webhooks: &WebhookTargets| Observed { sender: Some(sender(webhooks.clone())), service: None };
     let with = |service| Observed { sender: Some(sender(theirs.clone())), service: Some(service) };
-    let in_service = Wanted { messaging_service_sid: Some("MG1".into()), ..wanted() };
+    let in_service = Wanted { pool: Some(PoolId::new("MG1")), ..wanted() };
     let offline = Observed {
         sender: Some(SenderObservation { online: false, status: "OFFLINE".into(), ..sender(ours.clone()) }),
         service: None,
@@ -170,7 +164,7 @@ proptest! {
     /// place, and from then on nothing is written.
     #[test]
     fn it_comes_to_rest_where_it_should(happenings in proptest::collection::vec(happening(), 0..40), in_service: bool, paused: bool) {
-        let wanted = Wanted { messaging_service_sid: in_service.then(|| "MG1".into()), paused, ..wanted() };
+        let wanted = Wanted { pool: in_service.then(|| PoolId::new("MG1")), paused, ..wanted() };
         let begin = Observed {
             sender: Some(sender(WebhookTargets::default())),
             service: in_service.then(|| service(&["XE1"], false, WebhookTargets::default())),

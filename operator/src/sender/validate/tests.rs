@@ -1,11 +1,15 @@
 use std::path::PathBuf;
 
+use messaging::config::ProviderAccount;
+use messaging::secret::Secret;
+
 use super::*;
+use crate::sender::dereference::Contents;
 
 pub(crate) fn settings() -> SenderSettings {
     SenderSettings {
         public_base_url: "https://wa.example.com/".parse().unwrap(),
-        twilio_base_url: None,
+        provider_base_urls: Default::default(),
         poll_interval: std::time::Duration::from_secs(300),
     }
 }

@@ -1,7 +1,6 @@
 //! A provider in memory, and a process that may die after any write.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crds::{MessageTemplate, MessageTemplateStatus};
 use futures::FutureExt;
@@ -9,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{TemplateObservation, TemplateRevision};
 use messaging::template::Approval;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::reconcile::error::Failure;
 use crate::reconcile::progress::Progress;
@@ -83,7 +83,7 @@ pub(super) struct Process<'a> {
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl Process<'_> {
