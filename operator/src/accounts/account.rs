@@ -123,16 +123,16 @@ impl Account {
         answer
     }
 
-    fn key_admin(&self) -> Result<&dyn KeyAdmin, ProviderError> {
-        self.admin.keys().ok_or_else(|| ProviderError {
-            failure: Failure::new(FailureClass::Request, "this provider cannot mint keys"),
-            http_status: None,
-            retry_after: None,
-        })
-    }
-
     fn budget(&self) -> parking_lot::MutexGuard<'_, Budget> {
         self.budget.lock()
+    }
+}
+
+fn without_keys() -> ProviderError {
+    ProviderError {
+        failure: Failure::new(FailureClass::Request, "this provider cannot mint keys"),
+        http_status: None,
+        retry_after: None,
     }
 }
 
@@ -196,19 +196,19 @@ impl PoolAdmin for Account {
 #[async_trait]
 impl KeyAdmin for Account {
     async fn mint_key(&self, name: &str) -> Result<MintedKey, ProviderError> {
-        self.call("mint_key", self.key_admin()?.mint_key(name)).await
+        self.call("mint_key", self.admin.keys().ok_or_else(without_keys)?.mint_key(name)).await
     }
 
     async fn list_keys(&self) -> Result<Vec<KeyObservation>, ProviderError> {
-        self.call("list_keys", self.key_admin()?.list_keys()).await
+        self.call("list_keys", self.admin.keys().ok_or_else(without_keys)?.list_keys()).await
     }
 
     async fn verify_key(&self, key: &MintedKey) -> Result<(), ProviderError> {
-        self.call("verify_key", self.key_admin()?.verify_key(key)).await
+        self.call("verify_key", self.admin.keys().ok_or_else(without_keys)?.verify_key(key)).await
     }
 
     async fn revoke_key(&self, id: &str) -> Result<(), ProviderError> {
-        self.call("revoke_key", self.key_admin()?.revoke_key(id)).await
+        self.call("revoke_key", self.admin.keys().ok_or_else(without_keys)?.revoke_key(id)).await
     }
 }
 

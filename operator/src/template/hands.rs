@@ -39,13 +39,11 @@ impl Explain for ChangedMeanwhile {
     }
 }
 
-impl RealHands<'_> {
-    fn account(&self, key: &str) -> Result<&Account, ProviderError> {
-        self.accounts.get(key).map(|account| &**account).ok_or_else(|| ProviderError {
-            failure: failure::Failure::new(FailureClass::Retry, format!("no sender has credentials for {key}")),
-            http_status: None,
-            retry_after: None,
-        })
+fn without_credentials(account: &str) -> ProviderError {
+    ProviderError {
+        failure: failure::Failure::new(FailureClass::Retry, format!("no sender has credentials for {account}")),
+        http_status: None,
+        retry_after: None,
     }
 }
 
@@ -98,14 +96,14 @@ impl Hands for RealHands<'_> {
     }
 
     async fn create(&self, account: &str, revision: &TemplateRevision) -> Result<String, ProviderError> {
-        self.account(account)?.create_template(revision).await
+        self.accounts.get(account).ok_or_else(|| without_credentials(account))?.create_template(revision).await
     }
 
     async fn submit(&self, account: &str, handle: &str, revision: &TemplateRevision) -> Result<(), ProviderError> {
-        self.account(account)?.submit_template(handle, revision).await
+        self.accounts.get(account).ok_or_else(|| without_credentials(account))?.submit_template(handle, revision).await
     }
 
     async fn delete(&self, account: &str, handle: &str) -> Result<(), ProviderError> {
-        self.account(account)?.delete_template(handle).await
+        self.accounts.get(account).ok_or_else(|| without_credentials(account))?.delete_template(handle).await
     }
 }
