@@ -11,7 +11,7 @@ use crate::{deliver::Deliverer, stage::Shared};
 const STEPS_AT_ONCE: usize = 256;
 const LONGEST_REST: Duration = Duration::from_secs(3600);
 
-/// Runs until it is told to stop.
+/// Runs until `stop` is cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, mut deliverer: Deliverer, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let (rest, outbox) = shared.look(|stage| {

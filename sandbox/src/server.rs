@@ -26,7 +26,7 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
 #[error("the connection is cut on purpose")]
 struct Cut;
 
-/// Serves until it is told to stop.
+/// Serves until `stop` is cancelled.
 pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {

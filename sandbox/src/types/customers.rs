@@ -57,7 +57,7 @@ pub struct ReplyMedia {
 #[serde(rename_all = "camelCase")]
 pub struct ReplyAccepted {
     pub message_sid: String,
-    /// The webhook that tells it, unless no address for it is configured.
+    /// The webhook that reports it; absent if no URL for it is configured.
     pub webhook: Option<u64>,
 }
 

@@ -112,7 +112,7 @@ pub struct WebhookFault {
     pub name: String,
     #[serde(default)]
     pub kind: Option<WebhookKind>,
-    /// The message status that it tells, such as `delivered`.
+    /// The message status that it reports, such as `delivered`.
     #[serde(default)]
     pub status: Option<String>,
     /// A regular expression, searched for in the message's recipient.

@@ -19,7 +19,7 @@ pub struct RequestRecord {
     pub form: Vec<(String, String)>,
     /// The body, if it is JSON.
     pub json: Option<Value>,
-    /// Whom the credentials belong to; absent where they are wrong.
+    /// The account that the credentials belong to; absent if they are wrong.
     pub account: Option<String>,
     /// The user name of the credentials: an account SID or a key SID.
     pub username: Option<String>,

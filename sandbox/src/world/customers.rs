@@ -1,4 +1,4 @@
-//! The people at the other end: how they behave, whom they blocked, when they last wrote.
+//! The people at the other end: how they behave, which senders they blocked, when they last wrote.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -106,7 +106,7 @@ impl Customer {
     }
 }
 
-/// All customers. Whoever was never mentioned behaves like `*`.
+/// All customers. A customer who was never mentioned behaves like `*`.
 #[derive(Debug, Default)]
 pub(crate) struct Customers {
     known: HashMap<String, Customer>,

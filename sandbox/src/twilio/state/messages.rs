@@ -11,7 +11,7 @@ use crate::{
     twilio::types::{MessageRecord, StatusChange},
 };
 
-/// Where a message stands. The words are Twilio's.
+/// The status of a message. The words are Twilio's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Accepted,
@@ -61,7 +61,7 @@ pub(crate) struct Media {
 pub(crate) struct ContentUse {
     pub(crate) sid: String,
     pub(crate) variables: BTreeMap<String, String>,
-    /// What is wrong with the values: found when sending, told in the callback.
+    /// What is wrong with the values: found when sending, reported by the callback.
     pub(crate) problem: Option<i64>,
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct Message {
     pub(crate) created: Timestamp,
     pub(crate) updated: Timestamp,
     pub(crate) sent: Option<Timestamp>,
-    /// After this it is not sent any more.
+    /// It is not sent after this.
     pub(crate) expires: Option<Timestamp>,
     pub(crate) history: Vec<(Timestamp, Status)>,
     /// Gone for the provider's API; remembered for the control API.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// An account to create. Whatever is left out is made up.
+/// An account to create. Fields that are left out are generated.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct NewAccount {
