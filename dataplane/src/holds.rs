@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn what_is_held_of_a_template_or_a_sink_is_no_hold_of_the_sender() {
-        let sink = Scope::Sink(name("support"), SinkId("https://app.example/".into()));
+        let sink = Scope::Sink(name("support"), SinkId::new("https://app.example/"));
         let holds = vec![
             hold(Scope::Template("HX1".into()), HoldKind::Breaker, at(60)),
             hold(sink, HoldKind::Gone, Timestamp::MAX),

@@ -19,6 +19,7 @@ pub mod retention;
 pub mod serve;
 pub mod settings;
 pub mod shared;
+pub mod sink;
 pub mod store;
 pub mod sweep;
 pub mod webhooks;

@@ -107,7 +107,7 @@ pub(super) async fn redrive(
     let mut errors = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_deref().unwrap_or("").as_bytes()) {
         if name == "sink" {
-            sink = Some(SinkId(value.into_owned()));
+            sink = Some(SinkId::new(value.into_owned()));
         } else {
             let detail = format!("{name:?} is not a parameter here");
             errors.push(FieldError::parameter(&name, detail, "sink"));
@@ -202,7 +202,7 @@ struct Cursor {
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(format!("{} {}", self.event, self.sink.0)))
+        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(format!("{} {}", self.event, self.sink.as_str())))
     }
 }
 
@@ -213,7 +213,7 @@ impl FromStr for Cursor {
         let decoded = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| ())?;
         let decoded = String::from_utf8(decoded).map_err(|_| ())?;
         let (event, sink) = decoded.split_once(' ').ok_or(())?;
-        Ok(Self { event: event.parse().map_err(|_| ())?, sink: SinkId(sink.to_owned()) })
+        Ok(Self { event: event.parse().map_err(|_| ())?, sink: SinkId::new(sink) })
     }
 }
 
@@ -233,7 +233,7 @@ fn filter(query: &str) -> Result<DeadEventFilter, Errors> {
                 Ok(sender) => filter.sender = Some(sender),
                 Err(_) => wrong(A_SENDER),
             },
-            "sink" => filter.sink = Some(SinkId(value.into_owned())),
+            "sink" => filter.sink = Some(SinkId::new(value.into_owned())),
             "cursor" => match value.parse() {
                 Ok(Cursor { event, sink }) => filter.after = Some((event, sink)),
                 Err(()) => wrong(A_CURSOR),
@@ -255,7 +255,7 @@ fn read_filter(body: Value) -> Result<DeadEventFilter, Errors> {
     let mut errors = Errors::new();
     let Some(mut fields) = Fields::of("", body, &mut errors) else { return Err(errors) };
     let sender = fields.parsed("sender", A_SENDER, |text| text.parse().ok(), &mut errors);
-    let sink = fields.string("sink", &mut errors).map(SinkId);
+    let sink = fields.string("sink", &mut errors).map(SinkId::new);
     let after = fields.parsed("cursor", A_CURSOR, |text| text.parse().ok(), &mut errors);
     fields.finish(&mut errors);
     let after = after.map(|Cursor { event, sink }| (event, sink));
@@ -269,7 +269,7 @@ impl From<DeadEvent> for DeadEventView {
         Self {
             id: event,
             sender,
-            sink: sink.0,
+            sink: sink.as_str().to_owned(),
             subject,
             reason: last_error,
             tries,
@@ -291,7 +291,7 @@ mod tests {
     fn a_cursor_survives_text_and_nothing_else_is_one() {
         let cursor = Cursor {
             event: "evt_01890a5d4f7a7c3e8b2d112233445566".parse().unwrap(),
-            sink: SinkId("https://app.example/events?a=b c".into()),
+            sink: SinkId::new("https://app.example/events?a=b c"),
         };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for bad in ["", "evt_01890a5d4f7a7c3e8b2d112233445566", "%%", "YQ"] {

@@ -34,6 +34,7 @@ pub use tenant::{Connect, RefusedConfig, Sender, Tenant};
 
 use self::endpoints::Endpoints;
 use crate::metrics::{ConfigResult, Metrics};
+use crate::sink::OpenSink;
 
 /// What became of a config that was offered to [`Configs::apply`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,7 @@ pub struct Configs {
     writing: Mutex<()>,
     connect: Connect,
     endpoints: Endpoints,
+    open_sink: OpenSink,
     metrics: Arc<Metrics>,
     ready: AtomicBool,
     changed: watch::Sender<()>,
@@ -99,13 +101,14 @@ impl std::fmt::Debug for Configs {
 
 impl Configs {
     /// No tenant yet, and not ready. `connect` builds the adapter of a sender's account, `adapters` are those of the
-    /// providers' webhooks.
-    pub fn new(connect: Connect, adapters: Adapters, metrics: Arc<Metrics>) -> Self {
+    /// providers' webhooks, and `open_sink` opens a sender's sinks.
+    pub fn new(connect: Connect, adapters: Adapters, open_sink: OpenSink, metrics: Arc<Metrics>) -> Self {
         Self {
             snapshot: ArcSwap::default(),
             writing: Mutex::new(()),
             connect,
             endpoints: Endpoints::new(adapters),
+            open_sink,
             metrics,
             ready: AtomicBool::new(false),
             changed: watch::Sender::new(()),
@@ -154,9 +157,11 @@ impl Configs {
     pub fn apply(&self, tenant: &TenantId, bytes: &[u8]) -> Applied {
         let _writing = self.begin_writing();
         let current = self.snapshot.load_full();
-        let built = TenantConfig::from_json(tenant, bytes)
-            .map_err(|e| RefusedConfig(e.to_string()))
-            .and_then(|config| Tenant::build(config, current.tenants.get(tenant).map(AsRef::as_ref), &self.connect));
+        let built =
+            TenantConfig::from_json(tenant, bytes).map_err(|e| RefusedConfig(e.to_string())).and_then(|config| {
+                let old = current.tenants.get(tenant).map(AsRef::as_ref);
+                Tenant::build(config, old, &self.connect, &self.open_sink)
+            });
 
         let mut next = Snapshot::clone(&current);
         let applied = match built {

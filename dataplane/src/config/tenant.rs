@@ -1,30 +1,36 @@
-//! One tenant, ready to be used: its config, and an adapter for each sender's provider.
+//! One tenant, ready to use: its config, and for each sender the adapter of its provider and its open sinks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use messaging::config::{HttpSink, ProviderAccount, SenderConfig, SinkConfig, TenantConfig};
+use messaging::config::{ProviderAccount, SenderConfig, TenantConfig};
 use messaging::id::SenderName;
 use messaging::provider::MessagingProvider;
 
-use crate::publish::signature::SigningKey;
+use crate::sink::{OpenSink, Sink};
 use crate::store::message::SinkId;
 
-/// Builds the adapter of a provider account. It does no I/O: a provider that is down is no reason to refuse a config.
+/// Builds the adapter of a provider account. It does no I/O, so a provider that is down never makes a config invalid.
 pub type Connect = Arc<dyn Fn(&ProviderAccount) -> Arc<dyn MessagingProvider> + Send + Sync>;
 
-/// Why a config does not run. A sentence for a person, without secrets.
+/// Why a config cannot run. A sentence for a person, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RefusedConfig(pub(super) String);
 
-/// A tenant's config with everything built that using it needs.
+/// A tenant's config, and everything that is built from it.
 pub struct Tenant {
     pub config: TenantConfig,
     /// SHA-256 of each API key, and the name of the Secret that it came from.
     pub(super) api_keys: Vec<([u8; 32], String)>,
-    providers: BTreeMap<SenderName, Arc<dyn MessagingProvider>>,
+    connected: BTreeMap<SenderName, Connected>,
+}
+
+/// What a sender's config is built into.
+struct Connected {
+    provider: Arc<dyn MessagingProvider>,
+    sinks: Vec<Arc<dyn Sink>>,
 }
 
 /// One sender of a tenant.
@@ -33,21 +39,30 @@ pub struct Sender<'a> {
     pub name: &'a SenderName,
     pub config: &'a SenderConfig,
     pub provider: &'a Arc<dyn MessagingProvider>,
+    sinks: &'a [Arc<dyn Sink>],
 }
 
 impl Tenant {
-    /// Builds the new beside the old. Senders whose account did not change keep their adapter, and with it their
-    /// connections.
-    pub(super) fn build(config: TenantConfig, old: Option<&Self>, connect: &Connect) -> Result<Self, RefusedConfig> {
-        let mut providers = BTreeMap::new();
+    /// Builds the new beside the old. A sender keeps the adapter of an unchanged account, and unchanged sinks, and with
+    /// them their connections.
+    pub(super) fn build(
+        config: TenantConfig,
+        old: Option<&Self>,
+        connect: &Connect,
+        open_sink: &OpenSink,
+    ) -> Result<Self, RefusedConfig> {
+        let mut connected = BTreeMap::new();
         for (name, sender) in &config.senders {
-            check_sinks(name, sender)?;
-            let kept = old.and_then(|old| old.sender(name)).filter(|old| old.config.provider == sender.provider);
-            let provider = match kept {
-                Some(kept) => Arc::clone(kept.provider),
+            let old = old.and_then(|old| old.sender(name));
+            let sinks = match old.filter(|old| old.config.events == sender.events) {
+                Some(old) => old.sinks.to_vec(),
+                None => open_sinks(name, sender, open_sink)?,
+            };
+            let provider = match old.filter(|old| old.config.provider == sender.provider) {
+                Some(old) => Arc::clone(old.provider),
                 None => connect(&sender.provider),
             };
-            providers.insert(name.clone(), provider);
+            connected.insert(name.clone(), Connected { provider, sinks });
         }
         let api_keys = config
             .api_keys
@@ -65,13 +80,14 @@ impl Tenant {
                     .map(|()| (digest, key.name.clone()))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { config, api_keys, providers })
+        Ok(Self { config, api_keys, connected })
     }
 
-    /// The sender of this name; `None` when the tenant has none (any more).
+    /// The sender of this name; `None` when the config has none (or no longer has it).
     pub fn sender(&self, name: &SenderName) -> Option<Sender<'_>> {
         let (name, config) = self.config.senders.get_key_value(name)?;
-        Some(Sender { name, config, provider: self.providers.get(name)? })
+        let Connected { provider, sinks } = self.connected.get(name)?;
+        Some(Sender { name, config, provider, sinks })
     }
 
     pub fn senders(&self) -> impl Iterator<Item = Sender<'_>> {
@@ -80,48 +96,31 @@ impl Tenant {
 }
 
 impl<'a> Sender<'a> {
-    /// Where this sender's events go, each once.
+    /// Where this sender's events go, each sink once, in the order of the ids.
     pub fn sinks(&self) -> Vec<SinkId> {
-        let distinct: BTreeSet<SinkId> = self.http_sinks().map(sink_id).collect();
-        distinct.into_iter().collect()
+        let mut ids: Vec<_> = self.sinks.iter().map(|sink| sink.id().clone()).collect();
+        ids.sort();
+        ids
     }
 
-    /// The sink of this name; `None` when the sender has none such (any more).
-    pub fn http_sink(&self, id: &SinkId) -> Option<&'a HttpSink> {
-        self.http_sinks().find(|sink| sink_id(sink) == *id)
-    }
-
-    fn http_sinks(&self) -> impl Iterator<Item = &'a HttpSink> + use<'a> {
-        self.config.events.iter().map(|SinkConfig::Http(http)| http)
+    /// The sink of this id; `None` when the config no longer has it.
+    pub fn sink(&self, id: &SinkId) -> Option<&'a Arc<dyn Sink>> {
+        self.sinks.iter().find(|sink| sink.id() == id)
     }
 }
 
-fn sink_id(sink: &HttpSink) -> SinkId {
-    SinkId(sink.url.to_string())
-}
-
-/// A sink whose secret cannot sign would fail each of its events; the config that brings it is refused instead.
-fn check_sinks(name: &SenderName, sender: &SenderConfig) -> Result<(), RefusedConfig> {
-    let mut urls = BTreeSet::new();
-    for (i, sink) in sender.events.iter().enumerate() {
-        let SinkConfig::Http(http) = sink;
-        let path = format!("senders.{name}.events[{i}].http");
-        if !matches!(http.url.scheme(), "http" | "https") || http.url.host().is_none() {
-            return Err(RefusedConfig(format!("{path}.url: expected an http or https URL with a host")));
+/// Opens each sink. A sink that cannot run would fail every event, so the config that brings it is refused.
+fn open_sinks(name: &SenderName, sender: &SenderConfig, open: &OpenSink) -> Result<Vec<Arc<dyn Sink>>, RefusedConfig> {
+    let mut opened: Vec<Arc<dyn Sink>> = Vec::with_capacity(sender.events.len());
+    for (i, config) in sender.events.iter().enumerate() {
+        let path = format!("senders.{name}.events[{i}]");
+        let sink = open(config).map_err(|invalid| RefusedConfig(format!("{path}.{invalid}")))?;
+        if opened.iter().any(|earlier| earlier.id() == sink.id()) {
+            return Err(RefusedConfig(format!("{path}: is the same sink as an earlier entry; expected each once")));
         }
-        if !urls.insert(&http.url) {
-            return Err(RefusedConfig(format!(
-                "{path}.url: stands in an earlier entry already; expected each URL once"
-            )));
-        }
-        if http.signing_secrets.is_empty() {
-            return Err(RefusedConfig(format!("{path}.signingSecrets: expected at least one secret")));
-        }
-        for (k, secret) in http.signing_secrets.iter().enumerate() {
-            SigningKey::parse(secret).map_err(|e| RefusedConfig(format!("{path}.signingSecrets[{k}]: {e}")))?;
-        }
+        opened.push(sink);
     }
-    Ok(())
+    Ok(opened)
 }
 
 impl fmt::Debug for Tenant {

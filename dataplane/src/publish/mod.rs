@@ -1,18 +1,17 @@
-//! Out to the tenants: events carried from the outbox to each sink, at least once, in order per message.
+//! Delivers events from the outbox to the tenants' sinks: at least once, in order per message.
 //!
-//! Every sink has places of its own, so one that is slow or hangs holds up nobody else's events. An event is claimed
-//! under a lease and taken from the outbox only after the sink has answered, so a crash delivers it again, under the
-//! same id.
+//! Every sink has slots of its own, so a sink that is slow or hangs delays no other sink. An event is claimed under a
+//! lease and leaves the outbox only after the sink has answered, so after a crash it is delivered again under the same
+//! id.
 //!
-//! An idle publisher claims at once what is put into the outbox. A busy one lets requests end, or a few milliseconds
-//! pass, between two claims, and then claims for all sinks at the same time, so that what it asks of the store does not
-//! grow with the number of events.
+//! An idle publisher claims new events at once. A busy one waits between two claims until requests end or a few
+//! milliseconds pass, and then claims for all sinks together, so the load on the store does not grow with the number of
+//! events.
 
-mod deliver;
-mod gone;
-pub mod guard;
-pub mod signature;
-pub mod transport;
+mod courier;
+mod gone_hold;
+pub mod sinks;
+mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,21 +19,19 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use messaging::clock::after;
-use messaging::config::HttpSink;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::deliver::{Courier, SinkKey};
-use self::transport::Transport;
+use self::courier::Courier;
+use self::slots::{SinkKey, SinkSlots};
 use crate::shared::Shared;
+use crate::sink::Sink;
 use crate::store::StoreError;
 use crate::store::outbox::{ClaimEvents, EventClaim, OutboxLane};
 
-/// Requests to one sink at once. They are of different messages, so order is kept.
-const PER_SINK: u32 = 8;
-/// Another replica, which wakes nobody here, may have put something into the outbox.
+/// Another replica, which cannot wake this one, may have put something into the outbox.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How long a busy publisher lets requests end before it claims again, unless a quarter of them ended earlier.
+/// How long a busy publisher waits for requests to end before it claims again, unless a quarter of them end earlier.
 const GATHER: Duration = Duration::from_millis(5);
 const GATHERED: usize = 4;
 /// Claims that wait for the store at once. They share its commits.
@@ -44,27 +41,26 @@ const CLAIMS: usize = 64;
 #[derive(Clone)]
 pub struct PublishContext {
     pub shared: Shared,
-    pub transport: Transport,
-    /// Who claims: the replica's name.
+    /// The replica's name, under which it claims.
     pub owner: String,
-    /// How long a claim lasts; at least a request's time-out, and time to write what became of it.
+    /// How long a claim lasts; at least the sink's time limit, and time to record the outcome.
     pub lease: Duration,
 }
 
-/// Publishes events.
 pub struct Publisher {
     context: PublishContext,
     courier: Arc<Courier>,
+    slots: SinkSlots,
     requests: JoinSet<()>,
 }
 
 impl Publisher {
     pub fn new(context: PublishContext) -> Self {
         let courier = Arc::new(Courier::new(context.clone()));
-        Self { context, courier, requests: JoinSet::new() }
+        Self { context, courier, slots: SinkSlots::default(), requests: JoinSet::new() }
     }
 
-    /// Publishes until told to stop, then waits for the requests that are in flight.
+    /// Publishes until `stop`, then waits for the requests that are in flight.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut config_changes = self.context.shared.configs.subscribe();
         while !stop.is_cancelled() {
@@ -119,15 +115,15 @@ impl Publisher {
         }
     }
 
-    /// Claims what may be published now and starts its requests. Answers when to look again; `None`: when something
-    /// happens.
+    /// Claims what may be published now and starts its requests. Returns when to look again; `None` means when
+    /// something happens.
     pub async fn turn(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let now = self.context.shared.clock.now();
         let mut lanes = self.context.shared.store.outbox_lanes().await?;
-        // Who waits longest is claimed first.
+        // The longest wait is claimed first.
         lanes.sort_by_key(|lane| lane.next_at);
         let mut next = lanes.iter().map(|lane| lane.next_at).find(|at| *at > now);
-        let due: Vec<Lane> =
+        let due: Vec<DueLane> =
             lanes.into_iter().filter(|lane| lane.next_at <= now).filter_map(|lane| self.open(lane)).collect();
         if due.is_empty() {
             return Ok(next);
@@ -147,11 +143,11 @@ impl Publisher {
                     claimed_any |= !events.is_empty();
                     for event in events {
                         let courier = Arc::clone(&self.courier);
-                        let (place, http) = (self.courier.take(&lane.key), lane.http.clone());
-                        self.requests.spawn(async move { courier.deliver(event, http, place).await });
+                        let (slot, sink) = (self.slots.acquire(&lane.key), lane.sink.clone());
+                        self.requests.spawn(async move { courier.deliver(event, sink, slot).await });
                     }
                 }
-                // What is wrong with one sink's events harms no other's.
+                // A fault with one sink's events harms no other sink.
                 Err(error) => {
                     tracing::error!(%error, tenant = %lane.key.tenant, sender = %lane.key.sender, "events cannot be claimed");
                     failed = Some(error);
@@ -167,33 +163,33 @@ impl Publisher {
         Ok(next)
     }
 
-    /// A lane from which something may be claimed now.
-    fn open(&self, lane: OutboxLane) -> Option<Lane> {
+    /// The lane with its sink and free slots; `None` when nothing may be claimed from it now.
+    fn open(&self, lane: OutboxLane) -> Option<DueLane> {
         let OutboxLane { tenant, sender, sink, next_at: _ } = lane;
-        // Events of a tenant that is not configured wait: its config may come back.
+        // Events of a tenant without a config wait: the config may come back.
         let config = self.context.shared.configs.get(&tenant)?;
-        let http = config.sender(&sender).and_then(|sender| sender.http_sink(&sink)).cloned();
+        let opened = config.sender(&sender).and_then(|sender| sender.sink(&sink)).cloned();
         let key = SinkKey { tenant, sender, sink };
-        let free = PER_SINK.saturating_sub(self.courier.in_flight(&key));
-        (free > 0).then_some(Lane { key, http, free })
+        let free = self.slots.free(&key);
+        (free > 0).then_some(DueLane { key, sink: opened, free })
     }
 }
 
-/// A sink that has events, and places for more requests.
-struct Lane {
+/// A sink that has due events and free slots.
+struct DueLane {
     key: SinkKey,
-    /// `None`: the sender has no such sink any more.
-    http: Option<HttpSink>,
+    /// `None` when the sender's config no longer has this sink.
+    sink: Option<Arc<dyn Sink>>,
     free: u32,
 }
 
-async fn claim(context: &PublishContext, lane: &Lane, now: Timestamp) -> Result<Vec<EventClaim>, StoreError> {
-    let Lane { key: SinkKey { tenant, sender, sink }, http: _, free } = lane;
-    let lease = context.lease.max(transport::TIMEOUT * 2);
+async fn claim(context: &PublishContext, lane: &DueLane, now: Timestamp) -> Result<Vec<EventClaim>, StoreError> {
+    let DueLane { key: SinkKey { tenant, sender, sink: id }, sink, free } = lane;
+    let lease = sink.as_ref().map_or(context.lease, |sink| context.lease.max(sink.time_limit() * 2));
     let claim = ClaimEvents {
         tenant: tenant.clone(),
         sender: sender.clone(),
-        sink: sink.clone(),
+        sink: id.clone(),
         now,
         owner: context.owner.clone(),
         lease_until: after(now, lease),
@@ -202,7 +198,7 @@ async fn claim(context: &PublishContext, lane: &Lane, now: Timestamp) -> Result<
     context.shared.store.claim_events(claim).await
 }
 
-/// A request that panicked wrote no result; its lease ends, and the event is delivered again.
+/// A request that panicked recorded no outcome; its lease ends, and the event is delivered again.
 fn request_ended(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a request to a sink ended abnormally; its event will be delivered again");

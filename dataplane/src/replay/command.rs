@@ -19,6 +19,7 @@ use crate::config::cache::Cache;
 use crate::config::directory::Directory;
 use crate::config::{Applied, Configs, Tenant};
 use crate::metrics::Metrics;
+use crate::publish::sinks;
 use crate::serve::{connect, open_store};
 use crate::settings::{ConfigSource, StoreUrl};
 use crate::store::Store;
@@ -95,9 +96,9 @@ async fn find_config(source: &ConfigSource, tenant: &TenantId) -> anyhow::Result
     let ConfigSource { config_namespace, config_cache, config_dir } = source;
     let metrics = Arc::new(Metrics::new()?);
     let client = providers::http_client(HttpSettings::default())?;
-    // No provider is called: the adapter only translates.
-    let configs =
-        Arc::new(Configs::new(connect(client, None), providers::webhook_adapters().into(), Arc::clone(&metrics)));
+    // No provider and no sink is called: the adapter only translates, and the sinks only name themselves.
+    let (connect, adapters) = (connect(client, None), providers::webhook_adapters().into());
+    let configs = Arc::new(Configs::new(connect, adapters, sinks::opener(false)?, Arc::clone(&metrics)));
     if let Some(path) = config_dir {
         let looked = Directory::new(path, Arc::clone(&configs), metrics).look().await;
         looked.with_context(|| format!("reading the config directory {}", path.display()))?;

@@ -60,7 +60,9 @@ mod tests {
 
     fn configs() -> Arc<Configs> {
         let metrics = Arc::new(Metrics::new().unwrap());
-        Arc::new(Configs::new(Arc::new(|_: &_| unreachable!("no tenant is configured")), Arc::new([]), metrics))
+        let connect = Arc::new(|_: &_| unreachable!("no tenant is configured"));
+        let open_sink = Arc::new(|_: &_| unreachable!("no tenant is configured"));
+        Arc::new(Configs::new(connect, Arc::new([]), open_sink, metrics))
     }
 
     async fn status(configs: &Arc<Configs>, path: &str) -> StatusCode {

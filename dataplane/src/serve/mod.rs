@@ -37,8 +37,7 @@ use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
 use crate::holds::Holds;
 use crate::metrics::Metrics;
-use crate::publish::transport::Transport;
-use crate::publish::{PublishContext, Publisher};
+use crate::publish::{PublishContext, Publisher, sinks};
 use crate::retention;
 use crate::settings::{ConfigSource, Role, Settings};
 use crate::shared::Shared;
@@ -94,6 +93,7 @@ impl Server {
         let configs = Arc::new(Configs::new(
             connect(client, settings.twilio_base_url.clone()),
             providers::webhook_adapters().into(),
+            sinks::opener(settings.allow_private_sinks)?,
             Arc::clone(&metrics),
         ));
         let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock)));
@@ -139,7 +139,6 @@ impl Server {
         if has(Role::Publish) {
             let publisher = Publisher::new(PublishContext {
                 shared: shared.clone(),
-                transport: Transport::new(settings.allow_private_sinks)?,
                 owner: settings.replica.clone(),
                 lease: settings.lease,
             });

@@ -97,7 +97,7 @@ impl fmt::Display for Scope {
             Self::Tenant => f.write_str("tenant"),
             Self::Sender(sender) => write!(f, "sender/{sender}"),
             Self::Template(handle) => write!(f, "template/{handle}"),
-            Self::Sink(sender, sink) => write!(f, "sink/{sender}/{}", sink.0),
+            Self::Sink(sender, sink) => write!(f, "sink/{sender}/{}", sink.as_str()),
         }
     }
 }
@@ -116,7 +116,7 @@ impl FromStr for Scope {
             "template" => Ok(Self::Template(rest.to_owned())),
             "sink" => {
                 let (sender, sink) = rest.split_once('/').ok_or_else(wrong)?;
-                Ok(Self::Sink(sender.parse().map_err(|_| wrong())?, SinkId(sink.to_owned())))
+                Ok(Self::Sink(sender.parse().map_err(|_| wrong())?, SinkId::new(sink)))
             }
             _ => Err(wrong()),
         }
@@ -145,7 +145,7 @@ mod tests {
             Scope::Tenant,
             Scope::Sender(sender.clone()),
             Scope::Template("HX1".into()),
-            Scope::Sink(sender, SinkId("https://app.example/events".into())),
+            Scope::Sink(sender, SinkId::new("https://app.example/events")),
         ] {
             assert_eq!(scope.to_string().parse(), Ok(scope));
         }

@@ -12,9 +12,20 @@ use messaging::routing::Route;
 use messaging::template::TemplateCategory;
 use serde::{Deserialize, Serialize};
 
-/// Where an event is to be published: the URL of a sink in the sender's config.
+/// Identifies a sink among those of its sender. It is opaque: `publish::sinks` makes it from the config, and everything
+/// else only compares and keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SinkId(pub String);
+pub struct SinkId(String);
+
+impl SinkId {
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// Which of a sender's due messages goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -319,7 +319,7 @@ pub(super) async fn outbox_lanes(readers: &dyn Readers) -> Result<Vec<OutboxLane
         Ok(OutboxLane {
             tenant: parse("a tenant", row.text(0)?)?,
             sender: parse("a sender", row.text(1)?)?,
-            sink: SinkId(row.text(2)?.to_owned()),
+            sink: SinkId::new(row.text(2)?),
             next_at: time(row.int(3)?)?,
         })
     };
@@ -354,17 +354,17 @@ pub(super) async fn dead_events(
     let mut query = Conditions::new(select, "tenant", tenant.as_str());
     query.sql.push_str(" AND dead_at IS NOT NULL");
     query.and("sender =", sender.as_ref().map(SenderName::as_str));
-    query.and("sink =", sink.as_ref().map(|sink| sink.0.as_str()));
+    query.and("sink =", sink.as_ref().map(|sink| sink.as_str()));
     query.and("event =", event.map(|event: EventId| event.to_string()));
     if let Some((event, sink)) = after {
-        query.behind("event, sink", values![event.to_string(), sink.0.as_str()]);
+        query.behind("event, sink", values![event.to_string(), sink.as_str()]);
     }
     query.ordered("event, sink", *limit);
     let rows = readers.query(&query.sql, query.parameters).await?;
     let read = |row: &Row| {
         Ok(DeadEvent {
             sender: parse("a sender", row.text(0)?)?,
-            sink: SinkId(row.text(1)?.to_owned()),
+            sink: SinkId::new(row.text(1)?),
             event: parse("an event id", row.text(2)?)?,
             subject: row.text(3)?.to_owned(),
             body: row.text(4)?.to_owned(),

@@ -17,6 +17,7 @@ use messaging::id::TenantId;
 
 use crate::config::{bytes, tenant_json};
 use crate::fake::{DrivenClock, FakeProvider};
+use crate::world::open_sink;
 
 const AUDIENCE: &str = "whatsapp-operator.dev";
 
@@ -56,6 +57,7 @@ fn world(with_kubernetes: bool) -> World {
     let configs = Arc::new(Configs::new(
         Arc::new(|_: &_| FakeProvider::new() as _),
         providers::webhook_adapters().into(),
+        open_sink(),
         Arc::clone(&metrics),
     ));
     for name in ["shop", "bank"] {

@@ -20,6 +20,7 @@ use messaging::provider::MessagingProvider;
 use serde_json::{Value, json};
 
 use crate::fake::FakeProvider;
+use crate::world::open_sink;
 
 /// A tenant with one sender, `support`, and one API key.
 pub(crate) fn tenant_json(tenant: &str) -> Value {
@@ -80,6 +81,7 @@ fn world() -> World {
         configs: Arc::new(Configs::new(
             connecting(&connected),
             providers::webhook_adapters().into(),
+            open_sink(),
             Arc::clone(&metrics),
         )),
         metrics,

@@ -47,6 +47,7 @@ impl Swept {
         let configs = Arc::new(Configs::new(
             Arc::new(connect),
             providers::webhook_adapters().into(),
+            world::open_sink(),
             Arc::clone(&world.shared.metrics),
         ));
         let mut config = tenant_json("shop");

@@ -11,9 +11,9 @@ use dataplane::dispatch::reconcile::Reconciler;
 use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use dataplane::holds::Holds;
 use dataplane::metrics::Metrics;
-use dataplane::publish::transport::Transport;
-use dataplane::publish::{PublishContext, Publisher};
+use dataplane::publish::{PublishContext, Publisher, sinks};
 use dataplane::shared::Shared;
+use dataplane::sink::OpenSink;
 use dataplane::store::message::{AcceptMessage, Acceptance, MessageRecord, NewMessage, OnUnconfirmed, Priority};
 use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
 use dataplane::store::{SqlStore, Store};
@@ -137,12 +137,7 @@ impl World {
     }
 
     pub(crate) fn publishing(&self) -> PublishContext {
-        PublishContext {
-            shared: self.shared.clone(),
-            transport: Transport::new(true).unwrap(),
-            owner: "replica-a".into(),
-            lease: Duration::from_secs(30),
-        }
+        PublishContext { shared: self.shared.clone(), owner: "replica-a".into(), lease: Duration::from_secs(30) }
     }
 
     /// Accepts the template `hello` for [`CUSTOMER`]. `change` edits it.
@@ -209,9 +204,14 @@ impl World {
 pub(crate) fn shared(store: Arc<dyn Store>, connect: Connect, adapters: Adapters) -> (Shared, Arc<DrivenClock>) {
     let clock = DrivenClock::new();
     let metrics = Arc::new(Metrics::new().unwrap());
-    let configs = Arc::new(Configs::new(connect, adapters, Arc::clone(&metrics)));
+    let configs = Arc::new(Configs::new(connect, adapters, open_sink(), Arc::clone(&metrics)));
     let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
     (Shared { store, configs, clock: Arc::clone(&clock) as _, metrics, holds }, clock)
+}
+
+/// Opens sinks that may be on this machine.
+pub(crate) fn open_sink() -> OpenSink {
+    sinks::opener(true).unwrap()
 }
 
 /// Turns until nothing more can leave now, and waits for every call. Answers when to look again.

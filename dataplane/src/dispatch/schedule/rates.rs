@@ -14,7 +14,7 @@ use crate::store::queue::RateOf;
 
 /// Every rate that the sender's messages count against.
 pub(in crate::dispatch) fn all(tenant: &TenantId, sender: &Sender<'_>) -> [RateOf; 2] {
-    let Sender { name, config, provider } = sender;
+    let Sender { name, config, provider, .. } = sender;
     let of = |bucket, rate| RateOf { tenant: tenant.clone(), bucket, rate };
     [
         of(format!("account/{}", config.provider.account_key()), provider.limits().account),

@@ -183,7 +183,7 @@ mod tests {
             rows.holds.put(key, Hold { until: now, reason: "a test".into(), created_at: now });
             let sender: messaging::id::SenderName = "support".parse().unwrap();
             rows.open_lane(&tenant, &sender, Priority::Utility);
-            rows.release((tenant, sender, SinkId("sink".into()), "subject".into()), now);
+            rows.release((tenant, sender, SinkId::new("sink"), "subject".into()), now);
             (self.then)(rows)
         }
     }

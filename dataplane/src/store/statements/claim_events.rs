@@ -34,7 +34,7 @@ impl Statements for ClaimEvents {
             let list = values![
                 self.tenant.as_str(),
                 self.sender.as_str(),
-                self.sink.0.as_str(),
+                self.sink.as_str(),
                 micros(self.now),
                 self.limit,
                 self.owner.as_str(),

@@ -206,7 +206,7 @@ async fn a_purge_says_why() {
 #[tokio::test]
 async fn what_a_worker_holds_is_lifted_as_it_is_listed() {
     let operators = Operators::new().await;
-    let scope = Scope::Sink(support(), SinkId("https://app.example/events".into()));
+    let scope = Scope::Sink(support(), SinkId::new("https://app.example/events"));
     let hold = Hold {
         tenant: tenant("shop"),
         scope,

@@ -133,7 +133,7 @@ async fn whoever_redrives_to_a_sink_that_was_gone_wants_it_called_again() {
     let listeners = with_dead_letters(1).await;
     let hold = |sink: &str, kind| Hold {
         tenant: tenant("shop"),
-        scope: Scope::Sink(sender(), SinkId(sink.into())),
+        scope: Scope::Sink(sender(), SinkId::new(sink)),
         kind,
         until: Timestamp::MAX,
         reason: "it answered 410".into(),

@@ -1,101 +1,29 @@
-//! Promises about events: signed, at least once, in order per message, and never to a private address.
+//! Promises about events: at least once, in order per message, and no sink delays another.
+
+mod http;
 
 use std::collections::BTreeSet;
 
+use ::http::StatusCode;
+use ::http::header::RETRY_AFTER;
 use axum::response::IntoResponse;
-use bytes::Bytes;
-use dataplane::publish::guard::PrivateAddress;
-use dataplane::publish::transport::{Delivery, Transport};
 use dataplane::publish::{PublishContext, Publisher};
 use dataplane::shared::Shared;
 use dataplane::store::hold::{Hold, HoldKind, LiftHold};
-use http::StatusCode;
-use http::header::{LOCATION, RETRY_AFTER};
 use jiff::{SignedDuration, Timestamp};
 use messaging::address::Address;
 use messaging::clock::Clock;
-use messaging::config::HttpSink;
 use messaging::failure::{Failure, FailureClass};
-use messaging::id::EventId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{ProviderError, SendOutcome};
-use messaging::secret::Secret;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use crate::sink::Sink;
 use crate::world::{World, dispatch, reconcile, sink_config, soon};
 
-const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER_KEY: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
-
-fn sink_at(url: Url) -> HttpSink {
-    HttpSink { url, signing_secrets: vec![Secret::new(KEY), Secret::new(OTHER_KEY)] }
-}
-
-fn transport(allow_private: bool) -> Transport {
-    Transport::new(allow_private).unwrap()
-}
-
-async fn deliver(transport: &Transport, url: Url) -> Delivery {
-    let id: EventId = "evt_01890a5d4f7a7c3e8b2d112233445566".parse().unwrap();
-    let now = Timestamp::from_second(1_614_265_330).unwrap();
-    transport.deliver(&sink_at(url), &id, Bytes::from_static(br#"{"test": 2432232314}"#), now).await
-}
-
-#[tokio::test]
-async fn an_event_arrives_with_standard_webhooks_headers_and_a_signature_of_each_key() {
-    let sink = Sink::start().await;
-    assert_eq!(deliver(&transport(true), sink.url()).await, Delivery::Delivered);
-    let received = &sink.received()[0];
-    assert_eq!(received.header("content-type"), "application/cloudevents+json; charset=utf-8");
-    assert_eq!(received.header("webhook-id"), "evt_01890a5d4f7a7c3e8b2d112233445566");
-    assert_eq!(received.header("webhook-timestamp"), "1614265330");
-    // Computed with openssl; see the module of signatures.
-    assert_eq!(
-        received.header("webhook-signature"),
-        "v1,pGX71f99h3Z7SzrNdst9Wg4X58H1oRsMS8r1rB4Tyho= v1,/LsmGwaVksBsqGPX26i1J1f8hWNPzkJHZzeazi9Zcao="
-    );
-    assert_eq!(&received.body[..], br#"{"test": 2432232314}"#);
-}
-
-#[tokio::test]
-async fn only_a_2xx_is_success_and_a_redirect_is_not_followed() {
-    let (sink, elsewhere) = (Sink::start().await, Sink::start().await);
-    sink.will_answer([
-        (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, elsewhere.url().to_string())]).into_response(),
-        (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "7")]).into_response(),
-        StatusCode::GONE.into_response(),
-    ]);
-    let transport = transport(true);
-    let Delivery::Failed { reason, .. } = deliver(&transport, sink.url()).await else { panic!("a redirect") };
-    assert_eq!(reason, "the sink answered 307");
-    assert_eq!(elsewhere.received().len(), 0);
-    let Delivery::Failed { retry_after, .. } = deliver(&transport, sink.url()).await else { panic!("a 503") };
-    assert_eq!(retry_after, Some(std::time::Duration::from_secs(7)));
-    assert_eq!(deliver(&transport, sink.url()).await, Delivery::Gone);
-}
-
-#[tokio::test]
-async fn a_private_address_is_never_connected_to_whether_it_is_written_or_resolved() {
-    let sink = Sink::start().await;
-    let transport = transport(false);
-    let by_name: Url = format!("http://localhost:{}/events", sink.address.port()).parse().unwrap();
-    assert_eq!(deliver(&transport, sink.url()).await, Delivery::Private(PrivateAddress { host: "127.0.0.1".into() }));
-    assert_eq!(deliver(&transport, by_name).await, Delivery::Private(PrivateAddress { host: "localhost".into() }));
-    assert_eq!(sink.received().len(), 0);
-}
-
-#[tokio::test]
-async fn what_went_wrong_is_told_without_the_urls_secrets() {
-    let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let url = format!("http://{closed}/events?token=hunter2").parse().unwrap();
-    let Delivery::Failed { reason, .. } = deliver(&transport(true), url).await else { panic!("nobody listens there") };
-    assert!(!reason.contains("hunter2"), "{reason}");
-    assert!(reason.to_lowercase().contains("connect"), "{reason}");
-}
 
 /// Turns until nothing more can be published now. Answers when to look again.
 async fn publish(publisher: &mut Publisher, world: &World) -> Option<Timestamp> {

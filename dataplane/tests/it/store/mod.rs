@@ -143,7 +143,7 @@ pub(crate) fn customer() -> Address {
 }
 
 pub(crate) fn sinks() -> Vec<SinkId> {
-    vec![SinkId("https://app.example/events".into())]
+    vec![SinkId::new("https://app.example/events")]
 }
 
 pub(crate) fn lane(priority: Priority) -> LaneRef {

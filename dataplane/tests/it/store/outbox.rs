@@ -117,7 +117,7 @@ async fn a_dead_letter_is_kept_and_lets_the_next_pass(store: &dyn Store) {
 
 /// Two received messages, whose events are dead for each of two sinks.
 async fn four_dead_letters(store: &dyn Store) {
-    let both = [sinks()[0].clone(), SinkId("https://other.example/events".into())];
+    let both = [sinks()[0].clone(), SinkId::new("https://other.example/events")];
     for id in ["SM1", "SM2"] {
         record(store, 0, inbound(id)).await;
     }
@@ -131,7 +131,7 @@ async fn four_dead_letters(store: &dyn Store) {
             assert_eq!(store.defer_event(defer).await.unwrap(), Fenced::Done);
         }
     }
-    for sink in [sinks()[0].clone(), SinkId("https://other.example/events".into())] {
+    for sink in [sinks()[0].clone(), SinkId::new("https://other.example/events")] {
         for claim in claim_events_of(store, sink, 12).await {
             let end = EndEvent { event: claim.reference, now: at(20), error: "410".into(), keep: true };
             assert_eq!(store.end_event(end).await.unwrap(), Fenced::Done);

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::config::{bytes, tenant_json};
 use crate::fake::FakeProvider;
+use crate::world::open_sink;
 
 promises!(a_day_that_is_made_again_changes_nothing, days_that_nobody_made_are_not_dropped,);
 
@@ -143,8 +144,8 @@ async fn a_day_that_somebody_reads_is_dropped_later_and_holds_up_nobody_for_long
 /// One tenant whose sender `support` keeps bodies for so many days, and `sales` for ten.
 fn configs(days: i64) -> Configs {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let configs =
-        Configs::new(Arc::new(|_: &_| FakeProvider::new() as _), providers::webhook_adapters().into(), metrics);
+    let connect = Arc::new(|_: &_| FakeProvider::new() as _);
+    let configs = Configs::new(connect, providers::webhook_adapters().into(), open_sink(), metrics);
     let mut config = tenant_json("shop");
     config["senders"]["sales"] = config["senders"]["support"].clone();
     config["senders"]["sales"]["phoneNumber"] = json!("+14155550199");

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use dataplane::clock::SystemClock;
 use dataplane::config::{Applied, Configs};
 use dataplane::metrics::Metrics;
+use dataplane::publish::sinks;
 use dataplane::serve::listen::{Ends, on_every_core};
 use dataplane::store::webhook::{RecordRequest, Recorded};
 use dataplane::store::{StoreError, WebhookLog};
@@ -60,7 +61,8 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
     let metrics = Arc::new(Metrics::new()?);
     let client = providers::http_client(HttpSettings::default())?;
     let connect = Arc::new(move |account: &_| providers::connect(account, &client));
-    let configs = Arc::new(Configs::new(connect, providers::webhook_adapters().into(), Arc::clone(&metrics)));
+    let (adapters, open_sink) = (providers::webhook_adapters().into(), sinks::opener(false)?);
+    let configs = Arc::new(Configs::new(connect, adapters, open_sink, Arc::clone(&metrics)));
     let path = config.join(format!("{TENANT}.json"));
     let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     let applied = configs.apply(&TenantId::new(TENANT)?, &bytes);

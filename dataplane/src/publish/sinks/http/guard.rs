@@ -1,24 +1,26 @@
-//! Keeps events from being carried to private addresses: a tenant writes the URL, and must not reach the cluster's
-//! own services, the cloud's metadata endpoint or a neighbour with it.
+//! Keeps events away from private addresses: a tenant chooses the URL, and must not use it to reach the cluster's own
+//! services, the cloud's metadata endpoint or a neighbour.
 //!
-//! The check is made on the addresses that are connected to, after the name is resolved, so a name that changes its
-//! mind between a check and a use cannot slip through.
+//! The check applies to the resolved addresses that the client connects to, so a name that resolves differently between
+//! check and use cannot slip through.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// Why a sink is not called.
+/// A sink is not called because of its address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{host} is a private address, or resolves to nothing else: expected a public one (or --allow-private-sinks)")]
-pub struct PrivateAddress {
-    pub host: String,
+#[error(
+    "{host} is a private address or resolves to private addresses only: expected a public one (or --allow-private-sinks)"
+)]
+pub(super) struct PrivateAddress {
+    pub(super) host: String,
 }
 
 /// Resolves names to their public addresses only.
 #[derive(Debug, Clone, Copy)]
-pub struct PublicResolver;
+pub(super) struct PublicResolver;
 
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
@@ -35,7 +37,7 @@ impl Resolve for PublicResolver {
 }
 
 /// Refuses a URL whose host is written as a private address: such a host is never resolved.
-pub fn check_literal(url: &Url) -> Result<(), PrivateAddress> {
+pub(super) fn check_literal(url: &Url) -> Result<(), PrivateAddress> {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
         Some(Host::Ipv6(address)) => IpAddr::V6(address),
@@ -45,7 +47,7 @@ pub fn check_literal(url: &Url) -> Result<(), PrivateAddress> {
 }
 
 /// Whether an address belongs to the public internet, by the IANA special-purpose registries.
-pub fn is_public(address: IpAddr) -> bool {
+pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
@@ -77,13 +79,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         Ipv4Addr::new(a, b, c, d)
     };
     match s {
-        // IPv4 in other clothes: mapped, NAT64 and 6to4.
+        // Embedded IPv4: mapped, NAT64 and 6to4.
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
             is_public_v4(embedded(high, low))
         }
         // Protocol assignments (Teredo among them) and documentation, inside the block that is otherwise public.
         [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
-        // Global unicast is all in 2000::/3; whatever is elsewhere is not ours to call.
+        // All global unicast is in 2000::/3; nothing else is called.
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }
@@ -93,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn private_addresses_are_told_from_public_ones_in_every_notation() {
+    fn private_addresses_are_recognised_in_every_notation() {
         for private in [
             "127.0.0.1",
             "10.1.2.3",

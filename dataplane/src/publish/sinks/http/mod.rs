@@ -1,86 +1,118 @@
-//! One request that carries one event to one sink.
+//! Sinks over HTTP: a signed POST to a tenant's URL, never to a private address.
+
+mod guard;
+pub mod signature;
 
 use std::error::Error;
 use std::time::Duration;
 
-use bytes::Bytes;
+use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use messaging::config::HttpSink;
 use messaging::error::with_causes;
-use messaging::id::EventId;
+use sha2::{Digest, Sha256};
+use url::Url;
 
-use super::guard::{PrivateAddress, PublicResolver, check_literal};
-use super::signature::{SigningKey, signatures};
+use self::guard::{PrivateAddress, PublicResolver, check_literal};
+use self::signature::{SigningKey, signatures};
+use crate::metrics::PublishResult;
+use crate::sink::{Delivery, InvalidSink, OutgoingEvent, Sink};
+use crate::store::message::SinkId;
 
 /// The whole request, connecting included.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// An answer's body means nothing; this much of it is read, so that the connection can be used again.
+/// The answer's body means nothing; this much of it is read, so that the connection can be reused.
 const READ_AT_MOST: usize = 16 * 1024;
 
-/// What became of the request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivery {
-    /// Answered with a 2xx.
-    Delivered,
-    /// Answered with 410: nobody wants events there any more.
-    Gone,
-    /// The sink's address is private, and such are not allowed.
-    Private(PrivateAddress),
-    /// Anything else; `retry_after` is what the answer asked for.
-    Failed { reason: String, retry_after: Option<Duration> },
-}
-
-/// Carries events over HTTP.
+/// The connections that all HTTP sinks of the process share.
 #[derive(Debug, Clone)]
-pub struct Transport {
+pub struct Client {
     http: reqwest::Client,
     allow_private: bool,
 }
 
-impl Transport {
-    /// `allow_private`: whether sinks may have private addresses, as they do in a sidecar or a test.
+impl Client {
+    /// With `allow_private`, sinks may have private addresses, as they do in a sidecar or a test.
     pub fn new(allow_private: bool) -> Result<Self, reqwest::Error> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // An error means that another thread was quicker, which is as good.
+            // An error means that another thread installed it first.
             drop(rustls::crypto::ring::default_provider().install_default());
         }
         let builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect would carry the event to an address that nobody configured, and turn POST into GET.
+            // A redirect would send the event to an address that nobody configured, and turn POST into GET.
             .redirect(reqwest::redirect::Policy::none())
             // A proxy would resolve the name itself, past the guard.
             .no_proxy();
         let builder = if allow_private { builder } else { builder.dns_resolver(PublicResolver) };
         Ok(Self { http: builder.build()?, allow_private })
     }
+}
 
-    /// Posts a CloudEvent in structured mode, signed at `now` with each of the sink's keys.
-    pub async fn deliver(&self, sink: &HttpSink, id: &EventId, body: Bytes, now: Timestamp) -> Delivery {
-        if !self.allow_private
-            && let Err(private) = check_literal(&sink.url)
-        {
-            return Delivery::Private(private);
+/// One URL of a tenant, with the keys that sign what is sent there.
+pub struct Endpoint {
+    id: SinkId,
+    url: Url,
+    /// At least one: an unsigned event is never sent.
+    keys: Vec<SigningKey>,
+    fingerprint: String,
+    client: Client,
+}
+
+impl Endpoint {
+    pub(super) fn new(id: SinkId, config: &HttpSink, client: Client) -> Result<Self, InvalidSink> {
+        let invalid = |field: String, problem: String| InvalidSink { field: format!("http.{field}"), problem };
+        let HttpSink { url, signing_secrets } = config;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(invalid("url".into(), "expected an http or https URL with a host".into()));
         }
-        let keys: Result<Vec<_>, _> = sink.signing_secrets.iter().map(SigningKey::parse).collect();
-        let keys = match keys {
-            Ok(keys) if !keys.is_empty() => keys,
-            // Config refuses such a sink, so this is a defect; an unsigned event is never sent.
-            Ok(_) => return failed("the sink has no signing secret".into()),
-            Err(error) => return failed(format!("the sink's signing secret: {error}")),
-        };
+        if signing_secrets.is_empty() {
+            return Err(invalid("signingSecrets".into(), "expected at least one secret".into()));
+        }
+        let keys = signing_secrets.iter().enumerate().map(|(i, secret)| {
+            SigningKey::parse(secret).map_err(|error| invalid(format!("signingSecrets[{i}]"), error.to_string()))
+        });
+        let keys = keys.collect::<Result<_, _>>()?;
+        Ok(Self { id, url: url.clone(), keys, fingerprint: fingerprint(config), client })
+    }
+}
+
+#[async_trait]
+impl Sink for Endpoint {
+    fn id(&self) -> &SinkId {
+        &self.id
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    fn time_limit(&self) -> Duration {
+        TIMEOUT
+    }
+
+    /// Posts a CloudEvent in structured mode, signed at `now` with each key.
+    async fn deliver(&self, event: &OutgoingEvent, now: Timestamp) -> Delivery {
+        if !self.client.allow_private
+            && let Err(private) = check_literal(&self.url)
+        {
+            return refused(&private);
+        }
+        let OutgoingEvent { id, body } = event;
         let request = self
+            .client
             .http
-            .post(sink.url.clone())
+            .post(self.url.clone())
             .header(CONTENT_TYPE, "application/cloudevents+json; charset=utf-8")
             .header(USER_AGENT, concat!("whatsapp-operator/", env!("CARGO_PKG_VERSION")))
             .header("webhook-id", id.to_string())
             .header("webhook-timestamp", now.as_second().to_string())
-            .header("webhook-signature", signatures(&keys, id, now, &body))
-            .body(body);
+            .header("webhook-signature", signatures(&self.keys, id, now, body))
+            .body(body.clone());
         match request.send().await {
             Ok(mut response) => {
                 let (status, retry_after) = (response.status(), retry_after(response.headers(), now));
@@ -94,26 +126,38 @@ impl Transport {
                 verdict(status, retry_after)
             }
             Err(error) => match private(&error) {
-                Some(private) => Delivery::Private(private.clone()),
-                None => failed(describe(error)),
+                Some(private) => refused(private),
+                None => Delivery::Later { reason: describe(error), retry_after: None },
             },
         }
     }
+}
+
+fn refused(private: &PrivateAddress) -> Delivery {
+    Delivery::Refused { reason: private.to_string(), counted: PublishResult::PrivateAddress }
+}
+
+/// A digest over the whole config. It reveals nothing about the secrets, which have at least 192 bits. Stored holds
+/// carry it, so it never changes.
+fn fingerprint(config: &HttpSink) -> String {
+    let HttpSink { url, signing_secrets } = config;
+    let mut hash = Sha256::new();
+    for part in std::iter::once(url.as_str()).chain(signing_secrets.iter().map(|secret| secret.expose())) {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hex::encode(&hash.finalize()[..8])
 }
 
 fn verdict(status: StatusCode, retry_after: Option<Duration>) -> Delivery {
     match status {
         status if status.is_success() => Delivery::Delivered,
         StatusCode::GONE => Delivery::Gone,
-        status => Delivery::Failed { reason: format!("the sink answered {}", status.as_u16()), retry_after },
+        status => Delivery::Later { reason: format!("the sink answered {}", status.as_u16()), retry_after },
     }
 }
 
-fn failed(reason: String) -> Delivery {
-    Delivery::Failed { reason, retry_after: None }
-}
-
-/// What went wrong, without the URL: its query may hold a secret of the tenant's.
+/// What went wrong, without the URL: its query may contain one of the tenant's secrets.
 fn describe(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("the sink did not answer within {} s", TIMEOUT.as_secs());
@@ -121,7 +165,7 @@ fn describe(error: reqwest::Error) -> String {
     with_causes(&error.without_url())
 }
 
-/// The guard's refusal, wherever in the chain the client put it.
+/// The guard's refusal, wherever the client put it in the chain.
 fn private(error: &reqwest::Error) -> Option<&PrivateAddress> {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     while let Some(inner) = cause {
@@ -145,15 +189,35 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use messaging::secret::Secret;
+
     use super::*;
+
+    fn config(url: &str, secrets: &[&str]) -> HttpSink {
+        HttpSink { url: url.parse().unwrap(), signing_secrets: secrets.iter().map(|s| Secret::new(*s)).collect() }
+    }
+
+    #[test]
+    fn any_change_of_a_sink_changes_its_fingerprint() {
+        let one = fingerprint(&config("https://app.example/", &["whsec_a"]));
+        for other in [
+            config("https://app.example/events", &["whsec_a"]),
+            config("https://app.example/", &["whsec_b"]),
+            config("https://app.example/", &["whsec_a", "whsec_b"]),
+        ] {
+            assert_ne!(fingerprint(&other), one);
+        }
+        assert_eq!(fingerprint(&config("https://app.example/", &["whsec_a"])), one);
+        assert_eq!(one.len(), 16);
+    }
 
     #[test]
     fn only_a_2xx_is_success_and_only_410_ends_it() {
-        let failed_with = |code: u16| verdict(StatusCode::from_u16(code).unwrap(), None);
-        assert_eq!(failed_with(204), Delivery::Delivered);
-        assert_eq!(failed_with(410), Delivery::Gone);
+        let answered = |code: u16| verdict(StatusCode::from_u16(code).unwrap(), None);
+        assert_eq!(answered(204), Delivery::Delivered);
+        assert_eq!(answered(410), Delivery::Gone);
         for code in [301, 304, 400, 404, 429, 500, 503] {
-            assert!(matches!(failed_with(code), Delivery::Failed { .. }), "{code}");
+            assert!(matches!(answered(code), Delivery::Later { .. }), "{code}");
         }
     }
 

@@ -14,7 +14,7 @@ const PREFIX: &str = "whsec_";
 /// What the specification recommends, in bytes.
 const LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// Why a secret cannot sign. The secret itself is not told.
+/// Why a secret cannot sign, without the secret itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}: expected `{PREFIX}` and 24 to 64 bytes in base64")]
 pub struct InvalidSigningSecret {
@@ -45,7 +45,7 @@ impl SigningKey {
     }
 }
 
-/// The value of `webhook-signature`: one signature of each key, so that a receiver may know either during a rotation.
+/// The value of `webhook-signature`: one signature per key, so that a receiver may hold either key during a rotation.
 pub fn signatures(keys: &[SigningKey], id: &EventId, at: Timestamp, body: &[u8]) -> String {
     keys.iter().map(|key| key.sign(id, at, body)).collect::<Vec<_>>().join(" ")
 }

@@ -28,13 +28,13 @@ impl Record for OutboxRow {
         &schema::OUTBOX_EVENT
     }
     fn key(key: &Self::Key) -> Vec<Value> {
-        values![key.0.as_str(), key.1.as_str(), key.2.0.as_str(), key.3.to_string()]
+        values![key.0.as_str(), key.1.as_str(), key.2.as_str(), key.3.to_string()]
     }
     fn read(row: &Row) -> Result<(Self::Key, Self), StoreError> {
         let key = (
             parse("a tenant", row.text(0)?)?,
             parse("a sender", row.text(1)?)?,
-            SinkId(row.text(2)?.to_owned()),
+            SinkId::new(row.text(2)?),
             parse("an event id", row.text(3)?)?,
         );
         let event = Self {

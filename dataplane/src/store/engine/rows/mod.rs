@@ -341,7 +341,7 @@ impl Rows {
         let mut inserted: Vec<Vec<Value>> = Vec::new();
         for event in &self.events {
             let NewEvent { tenant, sender, sink, event, subject, body, created_at } = event;
-            let lane = values![tenant.as_str(), sender.as_str(), sink.0.as_str()];
+            let lane = values![tenant.as_str(), sender.as_str(), sink.as_str()];
             if !lanes.contains(&lane) {
                 lanes.push(lane);
             }
@@ -349,7 +349,7 @@ impl Rows {
             inserted.push(values![
                 tenant.as_str(),
                 sender.as_str(),
-                sink.0.as_str(),
+                sink.as_str(),
                 event.to_string(),
                 subject.as_str(),
                 body.as_str(),
@@ -358,7 +358,7 @@ impl Rows {
             ]);
         }
         let released = self.released.iter().map(|((tenant, sender, sink, subject), at)| {
-            values![tenant.as_str(), sender.as_str(), sink.0.as_str(), subject.as_str(), at.as_microsecond(), never()]
+            values![tenant.as_str(), sender.as_str(), sink.as_str(), subject.as_str(), at.as_microsecond(), never()]
         });
         let released: Vec<Vec<Value>> = released.collect();
         changes.extend((!lanes.is_empty()).then_some(Change::Insert(&OUTBOX_LANES, lanes)));
