@@ -160,8 +160,10 @@ fn contributions(adapters: &Adapters, config: &TenantConfig) -> BTreeMap<Endpoin
     let mut ears: Vec<(Arc<dyn WebhookAdapter>, Ear, Speaker)> = Vec::new();
     for (name, sender) in &config.senders {
         let account = &sender.provider;
-        let Some(adapter) = adapters.iter().find(|adapter| adapter.provider() == account.provider()) else { continue };
-        let ear = adapter.ear(account, &config.tenant, name);
+        let hears = |adapter: &Arc<dyn WebhookAdapter>| {
+            Some((Arc::clone(adapter), adapter.ear(account, &config.tenant, name)?))
+        };
+        let Some((adapter, ear)) = adapters.iter().find_map(hears) else { continue };
         let speaker = Speaker {
             tenant: config.tenant.clone(),
             sender: name.clone(),
@@ -170,7 +172,7 @@ fn contributions(adapters: &Adapters, config: &TenantConfig) -> BTreeMap<Endpoin
             account: account.account_key().to_owned(),
             keys: ear.keys.clone(),
         };
-        ears.push((Arc::clone(adapter), ear, speaker));
+        ears.push((adapter, ear, speaker));
     }
     // An endpoint of one sender may speak for all of its account, because a pool has one URL for its senders. Any other
     // endpoint speaks for those who hear there.

@@ -132,13 +132,13 @@ fn verify(
     let method = parts.method.as_str();
     let request = WebhookRequest { route: &location.route, method, url: &url, headers: &headers, body };
     let Received { key, parts: received } = endpoint.verifier.receive(&request)?;
-    let route = WebhookRoute::request(endpoint.adapter.provider(), method, &location.route);
     let headers = kept_headers(&parts.headers);
     let now = context.clock.now();
     let left_to_others_at = if context.fresh.is_some() { after(now, APPLIED_WITHIN) } else { now };
 
     let mut verified = Verified { request: RecordRequest::default(), fresh: Vec::new(), unreadable: false };
-    for Part { addressee, body, events } in received {
+    for Part { addressee, route, body, events } in received {
+        let route = WebhookRoute::request(endpoint.adapter.provider(), method, &route);
         verified.unreadable |= events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
         // A copy, so that the connection has its buffer back for the next request.
         let body = Bytes::copy_from_slice(body);

@@ -193,9 +193,9 @@ impl WebhookAdapter for FakeWebhooks {
         None
     }
 
-    fn ear(&self, _: &ProviderAccount, tenant: &TenantId, sender: &SenderName) -> Ear {
+    fn ear(&self, _: &ProviderAccount, tenant: &TenantId, sender: &SenderName) -> Option<Ear> {
         let endpoint = EndpointId::new(format!("fake/{tenant}/{sender}"));
-        Ear { endpoint, is_own: true, keys: vec![Secret::new("key")], verify_tokens: Vec::new(), handle: None }
+        Some(Ear { endpoint, is_own: true, keys: vec![Secret::new("key")], verify_tokens: Vec::new(), handle: None })
     }
 
     fn carries(&self, _: &str) -> Traffic {
@@ -226,6 +226,7 @@ impl Endpoint for FakeWebhooks {
 
     fn receive<'a>(&self, request: &WebhookRequest<'a>) -> Result<Received<'a>, WebhookRejected> {
         let events = self.translate(request.route, request.body);
-        Ok(Received { key: 0, parts: vec![Part { addressee: Addressee::Endpoint, body: request.body, events }] })
+        let part = Part { addressee: Addressee::Endpoint, route: request.route.into(), body: request.body, events };
+        Ok(Received { key: 0, parts: vec![part] })
     }
 }

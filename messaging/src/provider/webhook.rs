@@ -4,6 +4,7 @@
 //! which may serve the numbers of several tenants, and one request may hold parts for all of them. So a request is taken
 //! apart here, and each part carries only its addressee's slice of the body.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -25,8 +26,8 @@ pub trait WebhookAdapter: Send + Sync {
     /// The endpoint and the route that a path below `/webhooks/` names; `None` where it is not this provider's.
     fn locate(&self, path: &str) -> Option<Location>;
 
-    /// Where a sender hears its provider, and which keys prove it.
-    fn ear(&self, account: &ProviderAccount, tenant: &TenantId, sender: &SenderName) -> Ear;
+    /// Where a sender hears its provider, and which keys prove it; `None` where the account is another provider's.
+    fn ear(&self, account: &ProviderAccount, tenant: &TenantId, sender: &SenderName) -> Option<Ear>;
 
     /// What arrives by a route.
     fn carries(&self, route: &str) -> Traffic;
@@ -148,6 +149,9 @@ pub struct Received<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part<'a> {
     pub addressee: Addressee,
+    /// What the part is read again by: the request's route, or one that adds what the slice does not hold and its events
+    /// need.
+    pub route: Cow<'a, str>,
     /// The addressee's slice of the body, and nobody else's.
     pub body: &'a [u8],
     pub events: Vec<WebhookEvent>,
@@ -156,7 +160,7 @@ pub struct Part<'a> {
 /// Which of the senders that an endpoint speaks for a part is meant for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Addressee {
-    /// The sender that the endpoint belongs to.
+    /// The sender that the endpoint belongs to; nobody where it belongs to no single one.
     Endpoint,
     /// The sender with this number.
     Number(PhoneNumber),
@@ -188,7 +192,7 @@ pub enum WebhookRejected {
 /// By which route an entry of the webhook log came. It is stored with the entry, and whoever reads the entry again reads
 /// the route.
 ///
-/// As text: the provider, the method, and [`Location::route`], such as `twilio POST status/att-…`. An entry that was found
+/// As text: the provider, the method, and [`Part::route`], such as `twilio POST status/att-…`. An entry that was found
 /// in the provider's own log is `twilio LOG`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WebhookRoute(String);
@@ -209,7 +213,7 @@ impl WebhookRoute {
         self.0.split(' ').next().unwrap_or_default()
     }
 
-    /// [`Location::route`]; `None` for an entry of the provider's own log.
+    /// [`Part::route`]; `None` for an entry of the provider's own log.
     pub fn route(&self) -> Option<&str> {
         let mut words = self.0.splitn(3, ' ').skip(1);
         words.next().filter(|method| *method != LOG)?;

@@ -42,15 +42,15 @@ impl WebhookAdapter for TwilioWebhooks {
         urls::locate(path)
     }
 
-    fn ear(&self, account: &ProviderAccount, tenant: &TenantId, sender: &SenderName) -> Ear {
+    fn ear(&self, account: &ProviderAccount, tenant: &TenantId, sender: &SenderName) -> Option<Ear> {
         let ProviderAccount::Twilio(account) = account;
-        Ear {
+        Some(Ear {
             endpoint: urls::endpoint(tenant, sender),
             is_own: true,
             keys: account.webhook_keys.clone(),
             verify_tokens: Vec::new(),
             handle: None,
-        }
+        })
     }
 
     fn carries(&self, route: &str) -> Traffic {
@@ -105,6 +105,7 @@ impl Endpoint for TwilioEndpoint {
             }
             _ => Addressee::Endpoint,
         };
-        Ok(Received { key, parts: vec![Part { addressee, body: request.body, events: vec![event] }] })
+        let part = Part { addressee, route: request.route.into(), body: request.body, events: vec![event] };
+        Ok(Received { key, parts: vec![part] })
     }
 }
