@@ -352,7 +352,7 @@ async fn configured_webhooks_are_observed_as_they_were_meant() {
     assert_eq!(service.senders, [sender.handle.as_str()]);
     assert!(service.decides_webhooks_of(&sender));
 
-    let targets = targets(&twilio, "https://hooks.example.com");
+    let targets = targets(twilio, "https://hooks.example.com");
     assert!(!service.webhooks.same_as(&targets) && !sender.webhooks.same_as(&targets));
     twilio.configure_webhooks(&sender, Some(&service), &targets).await.expect("configured");
     let service = twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("the service");
