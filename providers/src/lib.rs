@@ -11,6 +11,7 @@ use messaging::provider::{AccountAdmin, MessagingProvider, WebhookAdapter};
 
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod meta;
 mod transport;
 pub mod twilio;
 

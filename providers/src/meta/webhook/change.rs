@@ -1,0 +1,153 @@
+//! One change in this project's words. Any bytes are taken; nothing panics.
+//!
+//! Only texts and statuses have words so far. (Meta docs, webhook reference of `messages`, 2026-09.)
+
+use messaging::address::Address;
+use messaging::content::InboundContent;
+use messaging::failure::Failure;
+use messaging::lifecycle::MessageStatus;
+use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use super::changes::Route;
+use super::fields::{Fields, Text};
+use crate::meta::codes;
+
+/// The events of a change; at least one.
+pub(super) fn translate(route: Route, change: &[u8]) -> Vec<WebhookEvent> {
+    let whole = |reason: String| vec![unreadable(reason, route, change)];
+    let Some(fields) = std::str::from_utf8(change).ok().and_then(Fields::parse) else {
+        return whole("a change is not a JSON object".to_owned());
+    };
+    let Some(field) = fields.peek::<String>("field") else {
+        return whole("a change does not name its field".to_owned());
+    };
+    if field != "messages" {
+        return whole(format!("a change of {field:?} has no place here"));
+    }
+    let Some(value) = fields.object("value") else {
+        return whole("a change of messages has no value".to_owned());
+    };
+
+    let contacts: Vec<Contact<'_>> = value.list("contacts").into_iter().filter_map(Contact::parse).collect();
+    let our_number =
+        value.object("metadata").and_then(|mut metadata| phone(&metadata.take_text("display_phone_number")?));
+    let read = |item: &RawValue, event: Result<WebhookEvent, String>| {
+        event.unwrap_or_else(|reason| unreadable(reason, route, item.get().as_bytes()))
+    };
+    let mut events = Vec::new();
+    for item in value.list("messages") {
+        events.push(read(item, message(item, &contacts, our_number.as_ref()).map(WebhookEvent::Inbound)));
+    }
+    for item in value.list("statuses") {
+        events.push(read(item, status(item).map(WebhookEvent::Status)));
+    }
+    for item in value.list("errors") {
+        events.push(read(item, Err(format!("Meta reports an error of no message: {}", failure(item)))));
+    }
+    if events.is_empty() {
+        return whole("a change of messages holds neither messages nor statuses nor errors".to_owned());
+    }
+    events
+}
+
+/// A change with the same bytes may happen again, so the time of its entry tells one from the other.
+fn unreadable(reason: String, route: Route, bytes: &[u8]) -> WebhookEvent {
+    let digest = Sha256::new().chain_update(route.to_string()).chain_update([0]).chain_update(bytes).finalize();
+    WebhookEvent::Unreadable { reason, dedupe_key: hex::encode(&digest[..16]) }
+}
+
+/// Who a message is from, as Meta knows them.
+struct Contact<'a> {
+    wa_id: Option<String>,
+    user_id: Option<String>,
+    name: Option<String>,
+    raw: &'a RawValue,
+}
+
+impl<'a> Contact<'a> {
+    fn parse(raw: &'a RawValue) -> Option<Self> {
+        let mut fields = Fields::parse(raw.get())?;
+        let name = fields.object("profile").and_then(|mut profile| profile.take_text("name"));
+        Some(Self { wa_id: fields.take_text("wa_id"), user_id: fields.take_text("user_id"), name, raw })
+    }
+
+    fn is(&self, wa_id: Option<&String>, user_id: Option<&String>) -> bool {
+        let same = |own: &Option<String>, other: Option<&String>| own.is_some() && own.as_ref() == other;
+        same(&self.wa_id, wa_id) || same(&self.user_id, user_id)
+    }
+}
+
+fn message(item: &RawValue, contacts: &[Contact<'_>], to: Option<&Address>) -> Result<InboundMessage, String> {
+    let mut fields = Fields::parse(item.get()).ok_or("a message is not a JSON object")?;
+    let provider_message_id = fields.take_text("id").ok_or("a message has no id")?;
+    let kind = fields.take_text("type");
+    if kind.as_deref() == Some("system") {
+        return Err(format!("the system message {provider_message_id} tells of a customer, and is not from one"));
+    }
+    let (wa_id, user_id) = (fields.take_text("from"), fields.take_text("from_user_id"));
+    let number = wa_id.as_deref().and_then(phone);
+    let id = user_id.as_deref().and_then(|id| id.parse().ok()).map(Address::User);
+    let Some(from) = number.clone().or_else(|| id.clone()) else {
+        return Err(format!("the message {provider_message_id} has neither a number nor a user id that it is from"));
+    };
+    let contact = contacts.iter().find(|contact| contact.is(wa_id.as_ref(), user_id.as_ref()));
+    let content = match (kind.as_deref(), fields.object("text").and_then(|mut text| text.take::<String>("body"))) {
+        (Some("text"), Some(body)) => {
+            fields.take::<&RawValue>("text");
+            InboundContent::Text { body }
+        }
+        _ => InboundContent::Other { kind, body: None },
+    };
+    let in_reply_to = fields.object("context").and_then(|mut context| context.take_text("id"));
+    let mut extra = fields.rest();
+    extra.extend(contact.map(|contact| ("contact".to_owned(), contact.raw.get().to_owned())));
+    Ok(InboundMessage {
+        provider_message_id,
+        from,
+        // Only where both are told is there something to link.
+        from_user_id: id.filter(|_| number.is_some()),
+        to: to.cloned(),
+        profile_name: contact.and_then(|contact| contact.name.clone()),
+        content,
+        in_reply_to,
+        extra,
+    })
+}
+
+/// Meta writes numbers with or without `+`, and displays them with spaces.
+fn phone(number: &str) -> Option<Address> {
+    let digits: String = number.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '+')).collect();
+    format!("+{digits}").parse().ok().map(Address::Phone)
+}
+
+fn status(item: &RawValue) -> Result<StatusUpdate, String> {
+    let mut fields = Fields::parse(item.get()).ok_or("a status is not a JSON object")?;
+    let provider_message_id = fields.take_text("id").ok_or("a status has no id")?;
+    let word = fields.take_text("status").ok_or_else(|| format!("the status of {provider_message_id} has no word"))?;
+    let status = match word.as_str() {
+        "sent" => MessageStatus::Sent,
+        "delivered" => MessageStatus::Delivered,
+        "read" => MessageStatus::Read,
+        "failed" => MessageStatus::Failed,
+        _ => return Err(format!("the status {word:?} of {provider_message_id} has no place here")),
+    };
+    let failure = (status == MessageStatus::Failed).then(|| match fields.list("errors").first() {
+        Some(error) => failure(error),
+        None => codes::reported(None, None, None),
+    });
+    let attempt = fields.peek::<Text<'_>>("biz_opaque_callback_data").and_then(|data| data.0.parse().ok());
+    if attempt.is_some() {
+        fields.take::<Text<'_>>("biz_opaque_callback_data");
+    }
+    Ok(StatusUpdate { provider_message_id, attempt, status, failure, extra: fields.rest() })
+}
+
+/// The details say more than the title, which the message repeats.
+fn failure(error: &RawValue) -> Failure {
+    let Some(mut fields) = Fields::parse(error.get()) else { return codes::reported(None, None, None) };
+    let details = fields.object("error_data").and_then(|mut data| data.take_text("details"));
+    let message = details.or_else(|| fields.take_text("message")).or_else(|| fields.take_text("title"));
+    codes::reported(fields.take_text("code"), fields.take_text("error_subcode"), message)
+}

@@ -1,0 +1,117 @@
+//! Takes a request apart: each change of each entry is a part of its own, with its own bytes of the body.
+//!
+//! A change does not say when it happened where only its entry does, and the same change may happen again later. So the
+//! entry's time goes into the part's route: without it, the second change would read as a repetition of the first.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use messaging::provider::webhook::{Addressee, Part};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::change;
+use super::fields::Text;
+
+const CHANGES: &str = "changes";
+
+/// By which route a change came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Route {
+    /// The time of the change's entry, in seconds; an entry with messages has none.
+    pub(super) entry_time: Option<i64>,
+}
+
+impl Route {
+    pub(super) fn parse(route: &str) -> Self {
+        let time = route.strip_prefix(CHANGES).and_then(|rest| rest.strip_prefix('/'));
+        Self { entry_time: time.and_then(|time| time.parse().ok()) }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.entry_time {
+            Some(time) => write!(f, "{CHANGES}/{time}"),
+            None => f.write_str(CHANGES),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Notification<'a> {
+    #[serde(borrow)]
+    entry: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    time: Option<Text<'a>>,
+    #[serde(borrow)]
+    changes: Vec<&'a RawValue>,
+}
+
+/// Where a change says whom it is for.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    value: Option<Value<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Value<'a> {
+    #[serde(borrow, default)]
+    metadata: Option<Metadata<'a>>,
+    #[serde(borrow, default)]
+    waba_info: Option<WabaInfo<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow, default)]
+    phone_number_id: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WabaInfo<'a> {
+    #[serde(borrow, default)]
+    waba_id: Option<Text<'a>>,
+}
+
+/// What the body says to each of its addressees. What is not as Meta writes it is kept whole, for nobody.
+pub(super) fn parts(body: &[u8]) -> Vec<Part<'_>> {
+    let Ok(notification) = serde_json::from_slice::<Notification<'_>>(body) else {
+        return vec![part(Addressee::Endpoint, Route::default(), body)];
+    };
+    let mut parts = Vec::new();
+    for raw in notification.entry {
+        let Ok(Entry { id, time, changes }) = serde_json::from_str::<Entry<'_>>(raw.get()) else {
+            parts.push(part(Addressee::Endpoint, Route::default(), raw.get().as_bytes()));
+            continue;
+        };
+        let route = Route { entry_time: time.and_then(|time| time.0.parse().ok()) };
+        let id = id.map(|id| id.0);
+        parts.extend(changes.into_iter().map(|raw| part(addressee(raw, id.as_deref()), route, raw.get().as_bytes())));
+    }
+    parts
+}
+
+/// A number's own id, else the account: a change that a partner hears of has the account's id inside and the partner's
+/// business outside. A change that cannot be read that far is for nobody: it may hold what is one number's alone.
+fn addressee(change: &RawValue, entry_id: Option<&str>) -> Addressee {
+    let Ok(Envelope { value }) = serde_json::from_str::<Envelope<'_>>(change.get()) else { return Addressee::Endpoint };
+    let (metadata, waba_info) = value.map_or((None, None), |value| (value.metadata, value.waba_info));
+    if let Some(handle) = metadata.and_then(|metadata| metadata.phone_number_id) {
+        return Addressee::Handle(handle.0.into_owned());
+    }
+    let account = waba_info.and_then(|info| info.waba_id).map(|id| id.0);
+    let account = account.or(entry_id.map(Cow::Borrowed));
+    account.map_or(Addressee::Endpoint, |account| Addressee::Account(account.into_owned()))
+}
+
+fn part(addressee: Addressee, route: Route, body: &[u8]) -> Part<'_> {
+    Part { addressee, route: route.to_string().into(), body, events: change::translate(route, body) }
+}
