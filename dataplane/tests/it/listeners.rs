@@ -8,7 +8,7 @@ use axum::response::Response;
 use dataplane::api::{self, ApiContext};
 use dataplane::apply::{Applier, ApplyContext};
 use dataplane::auth::Authenticator;
-use dataplane::config::Applied;
+use dataplane::config::{Adapters, Applied};
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::shared::Shared;
 use dataplane::webhooks::{self, WebhookContext};
@@ -41,10 +41,14 @@ impl Listeners {
 
     /// As [`Self::new`], over what is in a database.
     pub(crate) fn over(database: Sqlite) -> Self {
+        Self::hearing(database, providers::webhook_adapters().into())
+    }
+
+    /// As [`Self::over`], with the webhooks of these providers.
+    pub(crate) fn hearing(database: Sqlite, adapters: Adapters) -> Self {
         let client = providers::http_client(HttpSettings::default()).unwrap();
         let connect = move |account: &ProviderAccount| providers::connect(account, &client);
-        let (shared, clock) =
-            shared(Arc::clone(&database.store) as _, Arc::new(connect), providers::webhook_adapters().into());
+        let (shared, clock) = shared(Arc::clone(&database.store) as _, Arc::new(connect), adapters);
         let Shared { configs, metrics, .. } = shared.clone();
         configs.mark_ready();
         let webhooks = webhooks::router(Arc::new(WebhookContext {

@@ -5,6 +5,7 @@
 mod admin;
 mod api;
 mod auth;
+mod batch;
 mod config;
 mod crash;
 mod dispatch;

@@ -1,5 +1,7 @@
 //! Webhooks: believed when signed, on disk when answered, one event however often they come.
 
+mod endpoints;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures::future::join_all;
