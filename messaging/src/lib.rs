@@ -4,7 +4,8 @@
 //! time and randomness come in as arguments, so that a test can replay a bad day in milliseconds.
 //!
 //! Reading order:
-//! - the words: [`id`], [`address`], [`content`], [`secret`], [`clock`], [`duration`], [`finding`], [`error`];
+//! - the words: [`id`], [`address`], [`content`], [`secret`], [`clock`], [`duration`], [`retry_after`], [`finding`],
+//!   [`error`];
 //! - what a customer's message does: [`window`], [`opt_out`], [`contact`];
 //! - what may be sent, as what, and where through: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
 //! - what happens to it then: [`lifecycle`], [`failure`], and how fast: [`rate`];
@@ -31,6 +32,7 @@ pub mod provider;
 pub mod publication;
 pub mod rate;
 pub mod refusal;
+pub mod retry_after;
 pub mod routing;
 pub mod secret;
 pub mod template;

@@ -35,7 +35,7 @@ pub(super) fn of(
             Consequence::Received(Box::new(received(logged, message, sender, now, randomness)))
         }
         WebhookEvent::Status(update) => Consequence::Status {
-            update: update.clone(),
+            update: Box::new(update.clone()),
             suppress: update.failure.as_ref().and_then(|failure| failure.suppression(logged.received_at)),
             ask_at,
         },

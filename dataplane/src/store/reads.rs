@@ -405,7 +405,7 @@ pub(super) async fn known_dedupe_keys(
 /// Webhooks of the log, oldest first.
 pub(super) async fn webhooks(readers: &dyn Readers, filter: &ReplayFilter) -> Result<Vec<StoredWebhook>, StoreError> {
     let ReplayFilter { tenant, sender, since, until, after, limit } = filter;
-    let select = "SELECT received_at, id, url, headers, body, route FROM webhooks";
+    let select = "SELECT received_at, id, url, headers, body, route FROM logged_webhooks";
     let mut query = Conditions::new(select, "tenant", tenant.as_str());
     query.and("sender =", Some(sender.as_str()));
     query.and("received_at >=", since.map(micros));

@@ -201,7 +201,7 @@ pub enum Consequence {
     /// A step of a message of ours. When the message is not known yet, the update is parked until it is.
     ///
     /// Unless it ends the message, its fate is asked for at `ask_at`.
-    Status { update: StatusUpdate, suppress: Option<Suppression>, ask_at: Timestamp },
+    Status { update: Box<StatusUpdate>, suppress: Option<Suppression>, ask_at: Timestamp },
     /// Nothing, and why.
     Nothing { reason: String },
 }

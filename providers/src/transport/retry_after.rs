@@ -1,4 +1,4 @@
-//! `Retry-After` (RFC 9110, 10.2.3): a number of seconds, or a date.
+//! How long an answer's `Retry-After` asks a caller to wait.
 
 use std::time::Duration;
 
@@ -6,23 +6,16 @@ use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 use jiff::fmt::rfc2822;
 
-/// A longer pause than this is somebody's mistake.
+/// A longer wait is a mistake of the server's.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// How long to wait. A date is taken relative to the answer's own `Date`, so that no clock of ours matters; without
-/// that header it says nothing.
+/// A date is taken relative to the answer's own `Date`, so that our clock does not matter; without that header a date is
+/// ignored. A date that has passed asks for no wait.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let wanted = text(RETRY_AFTER)?;
-    let wait = match wanted.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = rfc2822::parse(wanted).ok()?.timestamp();
-            let now = rfc2822::parse(text(DATE)?).ok()?.timestamp();
-            Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
-        }
-    };
-    Some(wait.min(LONGEST))
+    let answered_at = text(DATE).and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());
+    let wait = messaging::retry_after::retry_after(text(RETRY_AFTER)?, answered_at)?;
+    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST))
 }
 
 #[cfg(test)]

@@ -21,14 +21,12 @@ pub(in crate::store) enum Dialect {
 const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0001_first.sql"),
     include_str!("sqlite/migrations/0002_webhook_routes.sql"),
-    include_str!("sqlite/migrations/0003_routes_of_old_webhooks.sql"),
-    include_str!("sqlite/migrations/0004_unaddressed_webhooks.sql"),
+    include_str!("sqlite/migrations/0003_unaddressed_webhooks.sql"),
 ];
 const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0001_first.sql"),
     include_str!("postgres/migrations/0002_webhook_routes.sql"),
-    include_str!("postgres/migrations/0003_routes_of_old_webhooks.sql"),
-    include_str!("postgres/migrations/0004_unaddressed_webhooks.sql"),
+    include_str!("postgres/migrations/0003_unaddressed_webhooks.sql"),
 ];
 
 impl Dialect {
@@ -42,29 +40,16 @@ impl Dialect {
 
 /// Applies what is missing, one transaction for each version.
 pub(in crate::store) async fn run(connection: &mut dyn Connection, dialect: Dialect) -> Result<(), StoreError> {
-    up_to(connection, dialect, dialect.migrations().len()).await
-}
-
-/// As [`run`], as a build would that knows only so many versions.
-pub(in crate::store) async fn up_to(
-    connection: &mut dyn Connection,
-    dialect: Dialect,
-    newest: usize,
-) -> Result<(), StoreError> {
-    while let Some(version) = apply_next(connection, dialect, newest).await? {
+    while let Some(version) = apply_next(connection, dialect).await? {
         tracing::info!(version, "the database's schema is migrated");
     }
     Ok(())
 }
 
 /// Applies the first version that is missing; `None` when none is.
-async fn apply_next(
-    connection: &mut dyn Connection,
-    dialect: Dialect,
-    newest: usize,
-) -> Result<Option<i64>, StoreError> {
+async fn apply_next(connection: &mut dyn Connection, dialect: Dialect) -> Result<Option<i64>, StoreError> {
     connection.begin(&BTreeSet::new()).await?;
-    let applied = in_transaction(connection, dialect, newest).await;
+    let applied = in_transaction(connection, dialect).await;
     match applied {
         Ok(version) => connection.commit().await.map(|()| version),
         Err(error) => {
@@ -74,11 +59,7 @@ async fn apply_next(
     }
 }
 
-async fn in_transaction(
-    connection: &mut dyn Connection,
-    dialect: Dialect,
-    newest: usize,
-) -> Result<Option<i64>, StoreError> {
+async fn in_transaction(connection: &mut dyn Connection, dialect: Dialect) -> Result<Option<i64>, StoreError> {
     if dialect == Dialect::Postgres {
         // Every replica may start at once. The lock lasts as long as the transaction.
         connection.execute("SELECT pg_advisory_xact_lock(1466527076, 0)", Vec::new()).await?;
@@ -86,12 +67,12 @@ async fn in_transaction(
     connection.script("CREATE TABLE IF NOT EXISTS schema_versions (version BIGINT NOT NULL PRIMARY KEY)").await?;
     let applied = connection.query("SELECT COALESCE(MAX(version), 0) FROM schema_versions", vec![Vec::new()]).await?;
     let applied = applied.first().and_then(|rows| rows.first()).map_or(Ok(0), |row| row.int(0))?;
-    let known = i64::try_from(newest).unwrap_or(i64::MAX);
+    let known = i64::try_from(dialect.migrations().len()).unwrap_or(i64::MAX);
     if applied > known {
         let reason = format!("its version is {applied}, and this build knows {known}: run a newer build");
         return Err(StoreError::Corrupt { what: "a schema", reason });
     }
-    let missing = (1..).zip(&dialect.migrations()[..newest]).find(|(version, _)| *version > applied);
+    let missing = (1..).zip(dialect.migrations()).find(|(version, _)| *version > applied);
     let Some((version, sql)) = missing else { return Ok(None) };
     let failed = |e: StoreError| StoreError::Failed(format!("migrating the schema to version {version}: {e}"));
     connection.script(sql).await.map_err(failed)?;

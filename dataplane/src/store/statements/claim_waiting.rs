@@ -20,7 +20,8 @@ const CLAIM: &str = "UPDATE webhook_events SET available_at = $4
      RETURNING tenant, sender, dedupe_key, received_at, webhook, position, tries";
 
 /// Tenant, when it was received, webhook.
-const READ: &str = "SELECT url, headers, body, route FROM webhooks WHERE tenant = $1 AND received_at = $2 AND id = $3";
+const READ: &str =
+    "SELECT url, headers, body, route FROM logged_webhooks WHERE tenant = $1 AND received_at = $2 AND id = $3";
 
 impl Statements for OfTenants<ClaimUnapplied> {
     type Answer = Vec<WaitingEvent>;

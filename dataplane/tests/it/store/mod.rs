@@ -297,7 +297,9 @@ pub(crate) fn consequence(logged: &WaitingEvent) -> ApplyEvent {
                 keyword: None,
             }))
         }
-        WebhookEvent::Status(update) => Consequence::Status { update, suppress: None, ask_at: at(10_000) },
+        WebhookEvent::Status(update) => {
+            Consequence::Status { update: Box::new(update), suppress: None, ask_at: at(10_000) }
+        }
         WebhookEvent::Unreadable { reason, .. } => Consequence::Nothing { reason },
     };
     ApplyEvent {

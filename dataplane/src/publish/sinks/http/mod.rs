@@ -179,12 +179,8 @@ fn private(error: &reqwest::Error) -> Option<&PrivateAddress> {
 
 /// `Retry-After` in either of its forms: seconds, or a date.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-    Duration::try_from(until.duration_since(now)).ok()
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    Duration::try_from(messaging::retry_after::retry_after(value, Some(now))?).ok()
 }
 
 #[cfg(test)]

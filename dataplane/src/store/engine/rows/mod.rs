@@ -104,9 +104,9 @@ impl Rows {
         };
         let outcome = write(self);
         if outcome.is_ok() {
-            self.keep()
+            self.keep();
         } else {
-            self.undo()
+            self.undo();
         }
         outcome
     }
