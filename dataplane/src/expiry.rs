@@ -70,6 +70,6 @@ impl Expiry {
             reason: Reason::new(Some(RefusalCode::Expired.as_str()), text),
             sinks: sinks.unwrap_or_default(),
         };
-        self.shared.store.expire_message(expire).await
+        self.shared.store.write(expire).await
     }
 }

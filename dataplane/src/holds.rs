@@ -25,7 +25,7 @@ pub(crate) const EVERY: Duration = Duration::from_secs(1);
 
 /// The holds of every tenant.
 pub struct Holds {
-    store: Arc<dyn Store>,
+    store: Store,
     clock: Arc<dyn Clock>,
     known: ArcSwap<Known>,
     /// One at a time, so that what was read first never replaces what was read later.
@@ -40,7 +40,7 @@ impl fmt::Debug for Holds {
 
 impl Holds {
     /// Nothing is held until [`Holds::refresh`] says so.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
         Self { store, clock, known: ArcSwap::default(), asking: Mutex::new(()) }
     }
 
@@ -76,13 +76,13 @@ impl Holds {
 
     /// Holds something, and knows it when it answers.
     pub async fn put(&self, hold: Hold) -> Result<(), StoreError> {
-        self.store.put_hold(PutHold { hold }).await?;
+        self.store.write(PutHold { hold }).await?;
         self.refresh().await
     }
 
     /// Lets something go on, and knows it when it answers; `false` when nothing of the kind was held.
     pub async fn lift(&self, lift: LiftHold) -> Result<bool, StoreError> {
-        let was_held = self.store.lift_hold(lift).await?;
+        let was_held = self.store.write(lift).await?;
         self.refresh().await?;
         // Who was woken by the write itself may have looked before it was known here.
         self.store.signals().queue.notify_one();

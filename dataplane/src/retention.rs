@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Configs;
 use crate::shared::Shared;
 use crate::store::webhook::{DayMade, Forget};
-use crate::store::{Store, StoreError};
+use crate::store::{DropDay, ForgetOldUnaddressed, MakeDay, Store, StoreError};
 
 /// How often every sender's rows are looked at.
 const EVERY: Duration = Duration::from_secs(10 * 60);
@@ -31,7 +31,7 @@ const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 pub async fn run(shared: Shared, stop: CancellationToken) {
     let Shared { store, configs, clock, .. } = shared;
     loop {
-        if let Err(error) = turn(store.as_ref(), &configs, clock.now(), &stop).await {
+        if let Err(error) = turn(&store, &configs, clock.now(), &stop).await {
             tracing::warn!(%error, "retention has to wait; nothing is kept for less than it says");
         }
         tokio::select! {
@@ -43,10 +43,10 @@ pub async fn run(shared: Shared, stop: CancellationToken) {
 
 /// Makes today's place in the log and those of the next days; before anything is taken, so that it finds it. Answers
 /// whether the store keeps days apart. What fails is made later, and stands with the rest of the log until then.
-pub async fn make_days(store: &dyn Store, now: Timestamp) -> bool {
+pub async fn make_days(store: &Store, now: Timestamp) -> bool {
     let today = now.to_zoned(TimeZone::UTC).date();
     for day in (0..=DAYS_AHEAD).filter_map(|ahead| today.checked_add(ahead.days()).ok()) {
-        match store.make_day(day).await {
+        match store.write(MakeDay(day)).await {
             Ok(DayMade::NotApart) => return false,
             Ok(DayMade::Made) => tracing::info!(%day, "a day of the log is made"),
             Ok(DayMade::WasThere) => {}
@@ -61,7 +61,7 @@ pub async fn make_days(store: &dyn Store, now: Timestamp) -> bool {
 
 /// Forgets what every sender's retention lets go of now.
 pub async fn turn(
-    store: &dyn Store,
+    store: &Store,
     configs: &Configs,
     now: Timestamp,
     stop: &CancellationToken,
@@ -71,7 +71,7 @@ pub async fn turn(
     if let Some(keep_from) = keep_from {
         drop_days(store, keep_from, stop).await;
     }
-    store.forget_unaddressed(now).await?;
+    store.write(ForgetOldUnaddressed { now }).await?;
     for tenant in configs.all() {
         for sender in tenant.senders() {
             let Retention { bodies_seconds, metadata_seconds } = sender.config.retention;
@@ -84,7 +84,7 @@ pub async fn turn(
                 metadata_before: before(now, Duration::from_secs(metadata_seconds)),
                 limit: STEP,
             };
-            while !stop.is_cancelled() && store.forget(forget.clone()).await? > 0 {}
+            while !stop.is_cancelled() && store.write(forget.clone()).await? > 0 {}
         }
     }
     Ok(())
@@ -117,9 +117,9 @@ fn webhooks_before(bodies_before: Timestamp, keep_from: Option<Timestamp>) -> Ti
     }
 }
 
-async fn drop_days(store: &dyn Store, keep_from: Timestamp, stop: &CancellationToken) {
+async fn drop_days(store: &Store, keep_from: Timestamp, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        match store.drop_day(keep_from).await {
+        match store.write(DropDay { before: keep_from }).await {
             Ok(Some(day)) => tracing::info!(%day, "a day of the log is dropped: nobody keeps it any longer"),
             Ok(None) => return,
             // Somebody reads it at length, for example. It is tried again with the next turn.

@@ -12,7 +12,7 @@ use crate::store::Store;
 /// One of each in a process; a clone is another handle on the same.
 #[derive(Clone)]
 pub struct Shared {
-    pub store: Arc<dyn Store>,
+    pub store: Store,
     pub configs: Arc<Configs>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,

@@ -107,7 +107,7 @@ async fn metrics(State(context): State<Arc<AdminContext>>) -> Response {
             webhooks_unapplied: counts.unapplied,
         });
     }
-    if let Ok(counts) = context.shared.store.outbox_counts(now).await {
+    if let Ok(counts) = context.shared.store.outbox_counts().await {
         context.shared.metrics.outbox(OutboxGauges {
             waiting: counts.waiting,
             dead: counts.dead,

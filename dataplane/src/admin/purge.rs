@@ -100,7 +100,7 @@ async fn cancel(context: &AdminContext, message: &Message, reason: &str) -> Resu
         reason: Reason::new(Some("purged"), format!("purged by an operator: {reason}")),
         sinks: sinks.unwrap_or_default(),
     };
-    match context.shared.store.cancel_message(cancel).await? {
+    match context.shared.store.write(cancel).await? {
         Cancellation::Canceled(_) => {
             context.shared.metrics.message_reached(MessageStatus::Canceled);
             Ok(true)

@@ -52,7 +52,7 @@ pub(super) async fn put_consent(
     let body = body::json(&body::read(body, body::LIMIT).await?)?;
     let consent = read_consent(body, now).map_err(Problem::invalid)?;
     let put = PutConsent { tenant: caller.tenant.clone(), sender: sender.clone(), contact: contact.clone(), consent };
-    let saved = context.shared.store.put_consent(put).await?;
+    let saved = context.shared.store.write(put).await?;
     Ok(Json(ContactView::new(contact, sender, saved, now)))
 }
 

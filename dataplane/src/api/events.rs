@@ -164,7 +164,7 @@ async fn send_again(context: &ApiContext, tenant: &TenantId, letters: Vec<DeadEv
         let DeadEvent { sender, sink, event, .. } = letter;
         // Every replica has read by then that the sink is not held any more.
         let at = if lifted.contains(&(sender.clone(), sink.clone())) { after(now, holds::EVERY * 2) } else { now };
-        context.shared.store.redrive_event(RedriveEvent { tenant: tenant.clone(), sender, sink, event, now: at })
+        context.shared.store.write(RedriveEvent { tenant: tenant.clone(), sender, sink, event, now: at })
     };
     let mut redriven = 0;
     for outcome in join_all(letters.into_iter().map(again)).await {

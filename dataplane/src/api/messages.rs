@@ -59,7 +59,7 @@ pub(super) async fn send(
     let request = send::read(body::json(&body)?, now).map_err(Problem::invalid)?;
     let tenant = context.tenant_of(&caller)?;
     let message = admit(&context, &tenant, request, now).await?;
-    let acceptance = context.shared.store.accept_message(AcceptMessage { message, idempotency }).await?;
+    let acceptance = context.shared.store.write(AcceptMessage { message, idempotency }).await?;
     if matches!(acceptance, Acceptance::New(_)) {
         context.shared.metrics.message_reached(MessageStatus::Queued);
     }
@@ -301,7 +301,7 @@ pub(super) async fn cancel(
     let sinks = tenant.sender(record.message.sender()).map(|sender| sender.sinks()).unwrap_or_default();
     let reason = Reason::new(Some("canceled"), format!("canceled by {}", caller.name));
     let cancel = CancelMessage { tenant: caller.tenant.clone(), id, now: context.shared.clock.now(), reason, sinks };
-    match context.shared.store.cancel_message(cancel).await? {
+    match context.shared.store.write(cancel).await? {
         Cancellation::Canceled(message) => {
             if !was_canceled {
                 context.shared.metrics.message_reached(MessageStatus::Canceled);

@@ -5,7 +5,6 @@
 //! memory — waits in the log, and any replica takes it from there when its time is over. Applying is idempotent: the
 //! store lets each event take effect once, whoever applies it and however often.
 
-mod consequence;
 mod fresh;
 mod stored;
 
@@ -24,13 +23,13 @@ pub use self::fresh::{Fresh, RecordedWebhook};
 pub use self::stored::{traffic, translate};
 use crate::config::Tenant;
 use crate::dispatch::brakes::{Brakes, WHY_TOLD, scope_of, stop_told};
+use crate::rules::apply::{Applied, ApplyEvent, DeferLogged};
+use crate::rules::consequence;
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::adopted::{AdoptedFailure, Adopting};
 use crate::store::hold::Scope;
-use crate::store::webhook::{
-    APPLIED_WITHIN, Applied, ApplyEvent, ClaimUnapplied, LoggedEvent, LoggedEventRef, WaitingEvent,
-};
+use crate::store::webhook::{APPLIED_WITHIN, ClaimUnapplied, LoggedEvent, LoggedEventRef, WaitingEvent};
 
 /// Events applied at once. They are written in few groups, because each waits with the others.
 const BATCH: usize = 256;
@@ -109,7 +108,7 @@ impl Applier {
             self.looked_at = Some(now);
             let limit = u32::try_from(BATCH).unwrap_or(u32::MAX);
             let claim = ClaimUnapplied { now, lease_until: after(now, APPLIED_WITHIN), limit };
-            let left_behind = self.context.shared.store.claim_unapplied(claim).await?;
+            let left_behind = self.context.shared.store.write(claim).await?;
             if left_behind.len() >= BATCH {
                 // There are more.
                 self.looked_at = None;
@@ -137,7 +136,7 @@ async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<
         let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&waiting.reference.sender));
         let Some(sender) = sender else {
             let until = after(context.shared.clock.now(), TRY_AGAIN_WITHIN);
-            context.shared.store.defer_unapplied(waiting.reference, until).await?;
+            context.shared.store.write(DeferLogged { event: waiting.reference, until }).await?;
             continue;
         };
         let event = stored::event(&context.shared.configs, sender.provider.as_ref(), &waiting);
@@ -154,7 +153,8 @@ async fn apply_or_defer(context: &ApplyContext, logged: LoggedEvent) -> Result<(
         Err(error @ StoreError::Corrupt { .. }) => {
             let pause = TRY_AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(tries.min(20))).min(TRY_AGAIN_WITHIN);
             tracing::error!(%error, webhook = event.webhook, "an event cannot take effect; it is tried again later");
-            context.shared.store.defer_unapplied(event, after(context.shared.clock.now(), pause)).await
+            let until = after(context.shared.clock.now(), pause);
+            context.shared.store.write(DeferLogged { event, until }).await
         }
         other => other,
     }
@@ -174,7 +174,7 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
     let reported = consequence::failure(&logged).map(|scope| AdoptedFailure { scope, told_at: logged.received_at });
     let apply =
         ApplyEvent { event: logged.reference.clone(), now, received_at: logged.received_at, consequence, sinks };
-    let Adopting { answer, failures } = store.apply_event(apply).await?;
+    let Adopting { answer, failures } = store.write(apply).await?;
     if let Applied::Now { reached, message } = answer {
         let failures = reported.into_iter().chain(failures);
         for stop in failures.filter_map(|failure| stop_told(failure.scope, failure.told_at, now)) {

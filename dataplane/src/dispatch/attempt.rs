@@ -14,6 +14,7 @@ use super::outcome::{AskAfter, Attempted, Resolution, resolve};
 use super::{DispatchContext, gate, settlement};
 use crate::config::{Sender, Tenant};
 use crate::metrics::{AttemptOutcome, DeferReason};
+use crate::rules::queue::RenewClaim;
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::adopted::{AdoptedFailure, Adopting};
@@ -91,7 +92,7 @@ impl Carrier {
             let attempt = AttemptId::new(now, &rand::random());
             let contact_version = contact.version;
             let begin = BeginAttempt { claim: claim.reference(), attempt, now, contact_version };
-            match store.begin_attempt(begin).await? {
+            match store.write(begin).await? {
                 Began::Begun => break (attempt, permit, now),
                 // An opt-out, or a consent that was taken back, may have come in between: judge again.
                 Began::ContactChanged => {
@@ -125,7 +126,7 @@ impl Carrier {
 
     async fn renew(&self, claim: &ClaimRef, lease: Duration) {
         let until = after(self.context.shared.clock.now(), lease);
-        match self.context.shared.store.renew_claim(claim.clone(), until).await {
+        match self.context.shared.store.write(RenewClaim { claim: claim.clone(), until }).await {
             Ok(Fenced::Done) => {}
             // The call goes on: it cannot be taken back. If the provider takes it that is written all the same.
             Ok(Fenced::LeaseLost) => tracing::warn!(message = %claim.message, "the lease went during the call"),
@@ -209,7 +210,7 @@ impl Carrier {
         let finish = FinishAttempt { claim: claim.reference(), attempt, now, result, suppress, sinks: sender.sinks() };
         let mut tries = 0;
         let Adopting { answer, failures } = loop {
-            match self.context.shared.store.finish_attempt(finish.clone()).await {
+            match self.context.shared.store.write(finish.clone()).await {
                 Ok(written) => break written,
                 Err(error) if tries < WRITE_TRIES => {
                     tracing::warn!(message = %claim.message.id, %error, "the outcome of an attempt is not written yet");
@@ -238,7 +239,7 @@ impl Carrier {
     ) -> Result<(), StoreError> {
         let gate::Forbidden { status, reason } = forbidden;
         let end = EndMessage { claim: claim.reference(), now, status, reason, sinks: sender.sinks() };
-        if self.context.shared.store.end_message(end).await? == Fenced::Done {
+        if self.context.shared.store.write(end).await? == Fenced::Done {
             self.context.shared.metrics.message_reached(status);
         }
         Ok(())
@@ -246,7 +247,7 @@ impl Carrier {
 
     async fn defer(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
         // A lost lease needs no giving back.
-        match self.context.shared.store.defer_claim(DeferClaim { claim: claim.reference(), until }).await? {
+        match self.context.shared.store.write(DeferClaim { claim: claim.reference(), until }).await? {
             Fenced::Done | Fenced::LeaseLost => Ok(()),
         }
     }

@@ -204,7 +204,7 @@ impl Dispatcher {
             shares: shares_of_rates,
             rates: rates.clone(),
         };
-        let Claimed { claims, buckets } = store.claim_due(claim).await?;
+        let Claimed { claims, buckets } = store.write(claim).await?;
         for (rate, bucket) in rates.iter().zip(buckets) {
             self.buckets.learn(rate, bucket);
         }

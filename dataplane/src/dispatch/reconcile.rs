@@ -90,7 +90,7 @@ impl Reconciler {
         }
         let lease_until = after(now, LEASE);
         let claim = ClaimUnsettled { now, owner: options.owner.clone(), lease_until, limit };
-        for unsettled in store.claim_unsettled(claim).await? {
+        for unsettled in store.write(claim).await? {
             let inquirer = Arc::clone(&self.inquirer);
             self.questions.spawn(async move { inquirer.answer(&unsettled, lease_until).await });
         }
@@ -167,7 +167,7 @@ impl Inquirer {
         let reached = reached(&settlement, unsettled.message.status);
         let settle = Settle { claim: unsettled.reference(), now: clock.now(), settlement, sinks };
         // Lost: a callback came in the meantime, and settled it better.
-        let Adopting { answer, failures } = store.settle(settle).await?;
+        let Adopting { answer, failures } = store.write(settle).await?;
         if answer == Fenced::Done {
             if let Some((tenant, sender)) = configured {
                 let content = unsettled.content.as_ref();

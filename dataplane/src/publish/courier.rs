@@ -9,6 +9,7 @@ use messaging::publication::next_attempt_at;
 use super::slots::{SinkKey, SinkSlot};
 use super::{PublishContext, gone_hold};
 use crate::metrics::PublishResult;
+use crate::rules::outbox::EventDelivered;
 use crate::sink::{Delivery, OutgoingEvent, Sink};
 use crate::store::StoreError;
 use crate::store::outbox::{DeferEvent, EndEvent, EventClaim};
@@ -50,14 +51,16 @@ impl Courier {
         let (store, metrics) = (&self.context.shared.store, &self.context.shared.metrics);
         let (now, reference) = (self.context.shared.clock.now(), event.reference.clone());
         let (fenced, counted) = match fate {
-            Fate::Delivered => (store.event_delivered(reference, now).await?, PublishResult::Delivered),
+            Fate::Delivered => {
+                (store.write(EventDelivered { event: reference, at: now }).await?, PublishResult::Delivered)
+            }
             Fate::Later { until, error } => {
                 let defer = DeferEvent { event: reference, until, error: Some(error) };
-                (store.defer_event(defer).await?, PublishResult::Retry)
+                (store.write(defer).await?, PublishResult::Retry)
             }
             Fate::Dead { error, counted } => {
                 tracing::warn!(event = %event.reference.event, tenant = %key.tenant, %error, "event kept as a dead letter");
-                (store.end_event(EndEvent { event: reference, now, error, keep: true }).await?, counted)
+                (store.write(EndEvent { event: reference, now, error, keep: true }).await?, counted)
             }
         };
         match fenced {

@@ -195,7 +195,7 @@ async fn claim(context: &PublishContext, lane: &DueLane, now: Timestamp) -> Resu
         lease_until: after(now, lease),
         limit: *free,
     };
-    context.shared.store.claim_events(claim).await
+    context.shared.store.write(claim).await
 }
 
 /// A request that panicked recorded no outcome; its lease ends, and the event is delivered again.

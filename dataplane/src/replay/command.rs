@@ -22,7 +22,6 @@ use crate::metrics::Metrics;
 use crate::publish::sinks;
 use crate::serve::{connect, open_store};
 use crate::settings::{ConfigSource, StoreUrl};
-use crate::store::Store;
 
 /// What to replay, and where it is.
 #[derive(Debug, Clone, clap::Args)]

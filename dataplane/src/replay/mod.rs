@@ -35,7 +35,7 @@ pub use self::summary::{Counts, Summary};
 use crate::apply;
 use crate::config::{Configs, Sender, Tenant};
 use crate::store::webhook::{RecordWebhook, ReplayFilter, StoredWebhook, dedupe_keys};
-use crate::store::{Store, StoreError};
+use crate::store::{RecordReplayed, Store, StoreError};
 
 /// Webhooks that are read, translated and recorded together.
 const PAGE: u32 = 200;
@@ -57,7 +57,7 @@ pub struct Wanted {
 
 /// What replaying needs.
 pub struct Replay<'a> {
-    pub store: &'a dyn Store,
+    pub store: &'a Store,
     pub configs: &'a Configs,
     pub tenant: Arc<Tenant>,
     pub clock: &'a dyn Clock,
@@ -231,7 +231,7 @@ impl Replay<'_> {
 
     async fn record(&self, webhooks: Vec<Translated>, summary: &mut Summary) -> Result<(), ReplayError> {
         let recorded = webhooks.into_iter().map(|Translated { webhook, events }| async move {
-            self.store.record_replayed(webhook).await.map(|recorded| (events, recorded))
+            self.store.write(RecordReplayed(webhook)).await.map(|recorded| (events, recorded))
         });
         for recorded in join_all(recorded).await {
             let (events, recorded) = recorded?;

@@ -59,7 +59,7 @@ pub struct Server {
     /// What is still going on then ends at once.
     cut_off: CancellationToken,
     draining: Arc<AtomicBool>,
-    store: Arc<dyn Store>,
+    store: Store,
     addresses: Addresses,
 }
 
@@ -87,7 +87,7 @@ impl Server {
 
         let (store, writers) = open_store(&settings.store, settings.store_ca.as_deref()).await?;
         ground.spawn("the store's writers", |_| writers.run());
-        let (store, clock): (Arc<dyn Store>, Arc<dyn Clock>) = (Arc::new(store), Arc::new(SystemClock));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Arc::new(Metrics::new()?);
         let client = providers::http_client(HttpSettings::default())?;
         let configs = Arc::new(Configs::new(
@@ -96,14 +96,14 @@ impl Server {
             sinks::opener(settings.allow_private_sinks)?,
             Arc::clone(&metrics),
         ));
-        let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock)));
+        let holds = Arc::new(Holds::new(store.clone(), Arc::clone(&clock)));
         let shared = Shared { store, configs, clock, metrics, holds };
         let service_accounts = follow_config(&settings, &shared, &mut ground).await?;
 
         // Before anything is taken: a drain counts for the first message, and the first webhook finds its day.
         let holds = Arc::clone(&shared.holds);
         holds.refresh().await.context("reading what is held")?;
-        retention::make_days(shared.store.as_ref(), shared.clock.now()).await;
+        retention::make_days(&shared.store, shared.clock.now()).await;
         ground.spawn("following what is held", async move |stop| holds.run(stop).await);
 
         let admin = admin::router(Arc::new(AdminContext { shared: shared.clone(), draining: Arc::clone(&draining) }));
@@ -122,6 +122,7 @@ impl Server {
         }
         if has(Role::Webhooks) {
             let Shared { store, configs, clock, metrics, holds: _ } = shared.clone();
+            let store = Arc::new(store);
             let router = webhooks::router(Arc::new(WebhookContext { fresh, store, configs, clock, metrics }));
             let (name, at) = ("the webhooks' listener", settings.webhook_listen);
             addresses.webhooks = Some(listen::on_every_core(&mut workers.running, name, at, &router, &ends)?);

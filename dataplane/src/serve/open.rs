@@ -9,23 +9,23 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::settings::StoreUrl;
-use crate::store::{PostgresUrl, SqlStore, StoreError, Writers};
+use crate::store::{PostgresUrl, Store, StoreError, Writers};
 
 /// A database that cannot be reached when the process starts is waited for about this long.
 const CONNECT_TRIES: u32 = 60;
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Opens the database that a URL names. `authorities` are certificates in PEM of those who may vouch for its server.
-pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::Result<(SqlStore, Writers)> {
+pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::Result<(Store, Writers)> {
     match url {
         StoreUrl::Sqlite(file) => {
-            SqlStore::sqlite(file).await.with_context(|| format!("opening the database {}", file.display()))
+            Store::sqlite(file).await.with_context(|| format!("opening the database {}", file.display()))
         }
         StoreUrl::Postgres(url) => {
             let url = PostgresUrl::clone(url).with_tls(Arc::new(tls(authorities)?));
             let mut tries = 0;
             loop {
-                match SqlStore::postgres(&url).await {
+                match Store::postgres(&url).await {
                     // It may be about to come, or to fail over.
                     Err(StoreError::Failed(reason)) if tries < CONNECT_TRIES => {
                         tries += 1;

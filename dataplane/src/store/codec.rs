@@ -14,57 +14,57 @@ use super::StoreError;
 use super::database::value::{Row, Value, values};
 use super::message::{Message, OnUnconfirmed, Priority, Reason};
 
-pub(super) fn corrupt(what: &'static str, reason: impl Into<String>) -> StoreError {
+pub(crate) fn corrupt(what: &'static str, reason: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what, reason: reason.into() }
 }
 
-pub(super) fn micros(at: Timestamp) -> i64 {
+pub(crate) fn micros(at: Timestamp) -> i64 {
     at.as_microsecond()
 }
 
-pub(super) fn time(micros: i64) -> Result<Timestamp, StoreError> {
+pub(crate) fn time(micros: i64) -> Result<Timestamp, StoreError> {
     // Not by `from_microsecond`, which ends before the last second that a timestamp can have.
     let nanos = i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or(0);
     Timestamp::new(micros.div_euclid(1_000_000), nanos).map_err(|e| corrupt("a time", e.to_string()))
 }
 
-pub(super) fn maybe_time(micros: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
+pub(crate) fn maybe_time(micros: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
     micros.map(time).transpose()
 }
 
-pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| corrupt("a value that is no JSON", e.to_string()))
 }
 
-pub(super) fn maybe_json<T: Serialize>(value: Option<&T>) -> Result<Option<String>, StoreError> {
+pub(crate) fn maybe_json<T: Serialize>(value: Option<&T>) -> Result<Option<String>, StoreError> {
     value.map(json).transpose()
 }
 
-pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
+pub(crate) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|e| corrupt(what, e.to_string()))
 }
 
 /// A text that stands for something with a form of its own.
-pub(super) fn parse<T: FromStr<Err: ToString>>(what: &'static str, text: &str) -> Result<T, StoreError> {
+pub(crate) fn parse<T: FromStr<Err: ToString>>(what: &'static str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|e: T::Err| corrupt(what, e.to_string()))
 }
 
-pub(super) fn maybe_parse<T: FromStr<Err: ToString>>(
+pub(crate) fn maybe_parse<T: FromStr<Err: ToString>>(
     what: &'static str,
     text: Option<&str>,
 ) -> Result<Option<T>, StoreError> {
     text.map(|text| parse(what, text)).transpose()
 }
 
-pub(super) fn count(n: i64) -> u64 {
+pub(crate) fn count(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
-pub(super) fn small(n: i64) -> u32 {
+pub(crate) fn small(n: i64) -> u32 {
     u32::try_from(n).unwrap_or(0)
 }
 
-pub(super) fn priority_code(priority: Priority) -> i64 {
+pub(crate) fn priority_code(priority: Priority) -> i64 {
     match priority {
         Priority::Authentication => 0,
         Priority::Utility => 1,
@@ -72,7 +72,7 @@ pub(super) fn priority_code(priority: Priority) -> i64 {
     }
 }
 
-pub(super) fn priority(code: i64) -> Result<Priority, StoreError> {
+pub(crate) fn priority(code: i64) -> Result<Priority, StoreError> {
     Priority::ALL
         .into_iter()
         .find(|p| priority_code(*p) == code)
@@ -95,11 +95,11 @@ fn purpose(code: &str) -> Result<Purpose, StoreError> {
 
 /// A message as its row has it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct MessageRow {
-    pub(super) message: Message,
-    pub(super) idempotency_key: Option<String>,
+pub(crate) struct MessageRow {
+    pub(crate) message: Message,
+    pub(crate) idempotency_key: Option<String>,
     /// How many steps its timeline has.
-    pub(super) steps: u32,
+    pub(crate) steps: u32,
 }
 
 /// Columns of a message's row.
@@ -127,7 +127,7 @@ macro_rules! select_message {
 pub(super) use select_message;
 
 /// Reads a message from a row that begins with its columns.
-pub(super) fn message(row: &Row) -> Result<MessageRow, StoreError> {
+pub(crate) fn message(row: &Row) -> Result<MessageRow, StoreError> {
     let reply_to = match (row.maybe_text(9)?, row.maybe_text(10)?) {
         (Some(id), Some(provider_id)) => Some((parse("a message id", id)?, provider_id.to_owned())),
         _ => None,
@@ -157,7 +157,7 @@ pub(super) fn message(row: &Row) -> Result<MessageRow, StoreError> {
 }
 
 /// Every column of a message's row.
-pub(super) fn message_values(row: &MessageRow) -> Result<Vec<Value>, StoreError> {
+pub(crate) fn message_values(row: &MessageRow) -> Result<Vec<Value>, StoreError> {
     let MessageRow { message: m, idempotency_key, steps: _ } = row;
     let template = match &m.content {
         Some(OutboundContent::Template { name, .. }) => Some(name.as_str()),
@@ -187,7 +187,7 @@ pub(super) fn message_values(row: &MessageRow) -> Result<Vec<Value>, StoreError>
 }
 
 /// The columns of a message's row that may change.
-pub(super) fn message_changes(row: &MessageRow) -> Result<Vec<Value>, StoreError> {
+pub(crate) fn message_changes(row: &MessageRow) -> Result<Vec<Value>, StoreError> {
     let MessageRow { message: m, idempotency_key: _, steps } = row;
     Ok(values![
         m.status.as_str(),

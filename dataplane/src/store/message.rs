@@ -234,12 +234,6 @@ pub struct Page<T> {
     pub next: Option<MessageId>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StatusCount {
-    pub status: MessageStatus,
-    pub count: u64,
-}
-
 /// Withdraws a message.
 #[derive(Debug, Clone)]
 pub struct CancelMessage {

@@ -16,10 +16,10 @@ pub struct Signals {
 
 /// Which bells to ring once what was written is committed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Bells {
-    pub(super) webhooks: bool,
-    pub(super) queue: bool,
-    pub(super) outbox: bool,
+pub(crate) struct Bells {
+    pub(crate) webhooks: bool,
+    pub(crate) queue: bool,
+    pub(crate) outbox: bool,
 }
 
 impl Bells {

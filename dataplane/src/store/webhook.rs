@@ -3,16 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messaging::address::Address;
-use messaging::contact::Suppression;
-use messaging::event::CloudEvent;
-use messaging::id::{MessageId, SenderName, TenantId};
-use messaging::opt_out::OptChange;
+use messaging::id::{SenderName, TenantId};
 use messaging::provider::webhook::{EndpointId, WebhookRoute};
-use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
+use messaging::provider::{StatusUpdate, WebhookEvent};
 use uuid::fmt::Simple;
-
-use super::message::{NewMessage, SinkId};
 
 /// Whoever records an event applies it at once; when it has not within this, any replica does.
 pub const APPLIED_WITHIN: Duration = Duration::from_secs(10);
@@ -179,69 +173,6 @@ pub struct StoredWebhook {
     pub headers: String,
     /// Byte for byte.
     pub body: bytes::Bytes,
-}
-
-/// Lets an event take effect.
-#[derive(Debug, Clone)]
-pub struct ApplyEvent {
-    pub event: LoggedEventRef,
-    /// When it takes effect, for the record.
-    pub now: Timestamp,
-    /// When the webhook came: what the window and timelines count from.
-    pub received_at: Timestamp,
-    pub consequence: Consequence,
-    pub sinks: Vec<SinkId>,
-}
-
-/// What follows from an event, as far as it can be told without the store.
-#[derive(Debug, Clone)]
-pub enum Consequence {
-    /// A customer wrote: the window opens, perhaps they opted out or in, and the tenant is told.
-    Received(Box<Received>),
-    /// A step of a message of ours. When the message is not known yet, the update is parked until it is.
-    ///
-    /// Unless it ends the message, its fate is asked for at `ask_at`.
-    Status { update: Box<StatusUpdate>, suppress: Option<Suppression>, ask_at: Timestamp },
-    /// Nothing, and why.
-    Nothing { reason: String },
-}
-
-#[derive(Debug, Clone)]
-pub struct Received {
-    pub id: MessageId,
-    pub message: InboundMessage,
-    /// Whose window opens: every address that the provider knows the customer by.
-    pub contacts: Vec<Address>,
-    pub event: CloudEvent,
-    pub keyword: Option<Keyword>,
-}
-
-/// The message was a stop or start keyword.
-#[derive(Debug, Clone)]
-pub struct Keyword {
-    pub change: OptChange,
-    /// The customer's own words.
-    pub text: String,
-    /// Published when the keyword changed something.
-    pub event: CloudEvent,
-    /// Queued when the keyword changed something.
-    pub reply: Option<NewMessage>,
-}
-
-/// What became of applying an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Applied {
-    /// It took effect now.
-    Now {
-        /// The statuses that messages reached by it.
-        reached: Vec<messaging::lifecycle::MessageStatus>,
-        /// The message that a status told of.
-        message: Option<messaging::id::MessageId>,
-    },
-    /// It waits for its message to become known.
-    Parked,
-    /// It had taken effect before.
-    Before,
 }
 
 /// What became of making a day of the log.

@@ -15,10 +15,10 @@ use crate::budget::Exhausted;
 use crate::config::{Sender, Tenant};
 use crate::metrics::Repair;
 use crate::shared::Shared;
-use crate::store::StoreError;
 use crate::store::queue::Fenced;
 use crate::store::sweep::{ClaimSweep, FinishSweep};
 use crate::store::webhook::{RecordWebhook, dedupe_keys, webhook_id};
+use crate::store::{StoreError, WebhookLog as _};
 
 /// What is missing is recorded oldest first, so that of two keywords the later holds; of more than this, in parts.
 const HELD_AT_MOST: usize = 5_000;
@@ -40,9 +40,13 @@ pub(super) async fn sweep(context: &SweepContext, tenant: &TenantId, account: &s
     let SweepOptions { owner, every, lease, .. } = options;
     let Some(config) = configs.get(tenant) else { return Ok(()) };
     let now = clock.now();
+    // Most accounts are not due, which costs no write to find out.
+    if !store.sweep_is_due(tenant, account, now).await? {
+        return Ok(());
+    }
     let claim =
         ClaimSweep { tenant: tenant.clone(), account: account.to_owned(), now, every: *every, owner: owner.clone() };
-    let Some(claim) = store.claim_sweep(claim).await? else { return Ok(()) };
+    let Some(claim) = store.write(claim).await? else { return Ok(()) };
     let span = Span::plan(claim.swept_until, options, now);
     if span.leaves_a_gap(claim.swept_until) {
         tracing::error!(%tenant, %account, since = %span.since, "nothing was swept for so long that what came before is given up");
@@ -50,7 +54,7 @@ pub(super) async fn sweep(context: &SweepContext, tenant: &TenantId, account: &s
     let swept = Sweep { context, tenant: &config, account, until: after(now, *lease) }.senders(span, now).await;
     // How far it got is known only at its end: the log is read from its newest.
     let swept_until = swept.is_ok().then(|| claim.swept_until.max(Some(span.until))).flatten();
-    if store.finish_sweep(FinishSweep { claim, swept_until }).await? == Fenced::LeaseLost {
+    if store.write(FinishSweep { claim, swept_until }).await? == Fenced::LeaseLost {
         tracing::warn!(%tenant, %account, "a sweep lasted longer than its lease; what it found is recorded all the same");
     }
     swept

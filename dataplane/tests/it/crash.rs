@@ -63,12 +63,12 @@ async fn check(world: &World, messages: &[(MessageId, Address)], death: Death) -
 #[tokio::test]
 async fn a_dispatcher_killed_anywhere_sends_each_message_at_most_once_and_tells_the_truth() {
     let mut seen = BTreeSet::new();
-    for death in [Death::Before as fn(u32) -> Death, Death::After] {
+    for death in [Death::Before as fn(u64) -> Death, Death::After] {
         for nth in 1.. {
             let (world, messages) = world().await;
-            let mortal = Mortal::new(Arc::clone(&world.shared.store), death(nth));
+            let (store, mortal) = Mortal::new(&world.shared.store, death(nth));
             let mut context = world.dispatching(|_| ());
-            context.shared.store = Arc::clone(&mortal) as _;
+            context.shared.store = store;
             let mut killed = Dispatcher::new(context);
             let work = async {
                 dispatch(&mut killed, &world.clock).await;
@@ -78,7 +78,7 @@ async fn a_dispatcher_killed_anywhere_sends_each_message_at_most_once_and_tells_
             survive(&world).await;
             seen.extend(check(&world, &messages, death(nth)).await);
             if survived {
-                assert!(nth > 2 + 2 * MESSAGES, "{nth} operations are fewer than the work takes");
+                assert!(nth > 2 + 2 * u64::from(MESSAGES), "{nth} operations are fewer than the work takes");
                 break;
             }
         }
@@ -88,16 +88,16 @@ async fn a_dispatcher_killed_anywhere_sends_each_message_at_most_once_and_tells_
 
 #[tokio::test]
 async fn a_reconciler_killed_anywhere_leaves_what_the_next_can_settle() {
-    for death in [Death::Before as fn(u32) -> Death, Death::After] {
+    for death in [Death::Before as fn(u64) -> Death, Death::After] {
         for nth in 1.. {
             let (world, messages) = world().await;
             // The first is lost on its way; the provider never had it.
             world.provider("shop").will_answer([SendOutcome::Ambiguous { reason: "timed out".into() }]);
             dispatch(&mut world.dispatcher(), &world.clock).await;
             world.clock.advance(SignedDuration::from_mins(16));
-            let mortal = Mortal::new(Arc::clone(&world.shared.store), death(nth));
+            let (store, mortal) = Mortal::new(&world.shared.store, death(nth));
             let mut context = world.dispatching(|_| ());
-            context.shared.store = Arc::clone(&mortal) as _;
+            context.shared.store = store;
             let mut killed = Reconciler::new(context);
             let survived = soon(mortal.survives(reconcile(&mut killed))).await;
             drop(killed);
@@ -118,7 +118,7 @@ async fn a_reconciler_killed_anywhere_leaves_what_the_next_can_settle() {
 
 #[tokio::test]
 async fn a_publisher_killed_anywhere_delivers_every_event_at_least_once_under_one_id() {
-    for death in [Death::Before as fn(u32) -> Death, Death::After] {
+    for death in [Death::Before as fn(u64) -> Death, Death::After] {
         for nth in 1.. {
             let (world, sink) = World::with_sink().await;
             let mut accepted = BTreeSet::new();
@@ -126,9 +126,9 @@ async fn a_publisher_killed_anywhere_delivers_every_event_at_least_once_under_on
                 accepted.insert(world.accept("shop", |_| ()).await.to_string());
             }
             dispatch(&mut world.dispatcher(), &world.clock).await;
-            let mortal = Mortal::new(Arc::clone(&world.shared.store), death(nth));
+            let (store, mortal) = Mortal::new(&world.shared.store, death(nth));
             let mut context = world.publishing();
-            context.shared.store = Arc::clone(&mortal) as _;
+            context.shared.store = store;
             let mut killed = Publisher::new(context);
             let work = async {
                 killed.turn().await.unwrap();

@@ -113,7 +113,7 @@ async fn who_opts_out_between_acceptance_and_dispatch_gets_nothing() {
     let suppression =
         Suppression { reason: SuppressionReason::OptedOut, at: world.clock.now(), detail: "sent STOP".into() };
     let (tenant, sender, contact) = (tenant("shop"), support(), CUSTOMER.parse().unwrap());
-    world.shared.store.put_suppression(PutSuppression { tenant, sender, contact, suppression }).await.unwrap();
+    world.shared.store.write(PutSuppression { tenant, sender, contact, suppression }).await.unwrap();
     dispatch(&mut world.dispatcher(), &world.clock).await;
     assert_eq!(world.provider("shop").calls(), 0);
     assert_eq!(world.status("shop", id).await, MessageStatus::Suppressed);
@@ -146,7 +146,7 @@ async fn a_canceled_message_is_not_sent() {
         reason: Reason::new(None, "by the tenant"),
         sinks: Vec::new(),
     };
-    assert!(matches!(world.shared.store.cancel_message(cancel).await.unwrap(), Cancellation::Canceled(_)));
+    assert!(matches!(world.shared.store.write(cancel).await.unwrap(), Cancellation::Canceled(_)));
     dispatch(&mut world.dispatcher(), &world.clock).await;
     assert_eq!(world.provider("shop").calls(), 0);
     assert_eq!(world.status("shop", id).await, MessageStatus::Canceled);

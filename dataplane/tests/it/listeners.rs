@@ -48,7 +48,7 @@ impl Listeners {
     pub(crate) fn hearing(database: Sqlite, adapters: Adapters) -> Self {
         let client = providers::http_client(HttpSettings::default()).unwrap();
         let connect = move |account: &ProviderAccount| providers::connect(account, &client);
-        let (shared, clock) = shared(Arc::clone(&database.store) as _, Arc::new(connect), adapters);
+        let (shared, clock) = shared(database.store().clone(), Arc::new(connect), adapters);
         let Shared { configs, metrics, .. } = shared.clone();
         configs.mark_ready();
         let webhooks = webhooks::router(Arc::new(WebhookContext {

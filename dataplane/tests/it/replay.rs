@@ -1,11 +1,12 @@
 //! Promises about replaying the log: what had no effect takes effect, what had one has none again.
 
+use dataplane::store::WebhookLog as _;
 use std::sync::Arc;
 
 use clap::Parser;
-use dataplane::event;
 use dataplane::replay::progress::Silent;
 use dataplane::replay::{Counts, Kind, Progress, Replay, ReplayError, Summary, Wanted, command};
+use dataplane::rules::event;
 use dataplane::store::message::MessageFilter;
 use dataplane::store::webhook::RecordWebhook;
 use jiff::{SignedDuration, Timestamp};
@@ -90,7 +91,7 @@ async fn replay(listeners: &Listeners, wanted: &Wanted) -> Summary {
 }
 
 async fn told(listeners: &Listeners) -> u64 {
-    listeners.database.store().outbox_counts(listeners.clock.now()).await.unwrap().waiting
+    listeners.database.store().outbox_counts().await.unwrap().waiting
 }
 
 fn counts(new: u64, duplicates: u64) -> Counts {

@@ -1,5 +1,6 @@
 //! Promises about customers' messages whose webhook never came, against the sandbox's log.
 
+use dataplane::store::WebhookLog as _;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! A data plane without its sockets: a real store in a file, configs, a driven clock, and a fake provider per account.
 
+use dataplane::store::WebhookLog as _;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,9 +15,9 @@ use dataplane::metrics::Metrics;
 use dataplane::publish::{PublishContext, Publisher, sinks};
 use dataplane::shared::Shared;
 use dataplane::sink::OpenSink;
+use dataplane::store::Store;
 use dataplane::store::message::{AcceptMessage, Acceptance, MessageRecord, NewMessage, OnUnconfirmed, Priority};
 use dataplane::store::webhook::{RecordWebhook, dedupe_keys};
-use dataplane::store::{SqlStore, Store};
 use jiff::Timestamp;
 use messaging::clock::Clock;
 use messaging::config::{ProviderAccount, TenantConfig};
@@ -51,7 +52,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (store, committer) = SqlStore::sqlite(&directory.path().join("store.db")).await.unwrap();
+        let (store, committer) = Store::sqlite(&directory.path().join("store.db")).await.unwrap();
         let mut running = JoinSet::new();
         running.spawn(committer.run());
         let providers: Arc<Mutex<BTreeMap<String, Arc<FakeProvider>>>> = Arc::default();
@@ -61,7 +62,7 @@ impl World {
             let fake = connected.entry(account.account_key().to_owned()).or_default();
             Arc::clone(fake) as Arc<dyn MessagingProvider>
         };
-        let (shared, clock) = shared(Arc::new(store), Arc::new(connect), Arc::new([Arc::new(FakeWebhooks) as _]));
+        let (shared, clock) = shared(store, Arc::new(connect), Arc::new([Arc::new(FakeWebhooks) as _]));
         Self { shared, clock, providers, _directory: directory, _committer: running }
     }
 
@@ -113,7 +114,7 @@ impl World {
 
     /// What another replica on the same store shares, which learns what is held by asking.
     pub(crate) async fn replica(&self) -> Shared {
-        let holds = Arc::new(Holds::new(Arc::clone(&self.shared.store), Arc::clone(&self.shared.clock)));
+        let holds = Arc::new(Holds::new(self.shared.store.clone(), Arc::clone(&self.shared.clock)));
         holds.refresh().await.unwrap();
         Shared { holds, ..self.shared.clone() }
     }
@@ -160,7 +161,7 @@ impl World {
         };
         change(&mut message);
         let id = message.id;
-        let accepted = self.shared.store.accept_message(AcceptMessage { message, idempotency: None }).await.unwrap();
+        let accepted = self.shared.store.write(AcceptMessage { message, idempotency: None }).await.unwrap();
         assert!(matches!(accepted, Acceptance::New(_)), "{accepted:?}");
         id
     }
@@ -201,11 +202,11 @@ impl World {
 }
 
 /// What a process would share, with a clock that only the test moves.
-pub(crate) fn shared(store: Arc<dyn Store>, connect: Connect, adapters: Adapters) -> (Shared, Arc<DrivenClock>) {
+pub(crate) fn shared(store: Store, connect: Connect, adapters: Adapters) -> (Shared, Arc<DrivenClock>) {
     let clock = DrivenClock::new();
     let metrics = Arc::new(Metrics::new().unwrap());
     let configs = Arc::new(Configs::new(connect, adapters, open_sink(), Arc::clone(&metrics)));
-    let holds = Arc::new(Holds::new(Arc::clone(&store), Arc::clone(&clock) as _));
+    let holds = Arc::new(Holds::new(store.clone(), Arc::clone(&clock) as _));
     (Shared { store, configs, clock: Arc::clone(&clock) as _, metrics, holds }, clock)
 }
 

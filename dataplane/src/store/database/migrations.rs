@@ -12,7 +12,7 @@ use crate::store::StoreError;
 
 /// Which database the migrations are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Dialect {
+pub(crate) enum Dialect {
     Sqlite,
     Postgres,
 }
@@ -39,7 +39,7 @@ impl Dialect {
 }
 
 /// Applies what is missing, one transaction for each version.
-pub(in crate::store) async fn run(connection: &mut dyn Connection, dialect: Dialect) -> Result<(), StoreError> {
+pub(crate) async fn run(connection: &mut dyn Connection, dialect: Dialect) -> Result<(), StoreError> {
     while let Some(version) = apply_next(connection, dialect).await? {
         tracing::info!(version, "the database's schema is migrated");
     }

@@ -23,14 +23,14 @@ use super::StoreError;
 
 /// Rows to find: for each key, every row of the table that has it.
 #[derive(Debug)]
-pub(super) struct Lookup {
-    pub(super) finder: &'static Finder,
-    pub(super) keys: Vec<Vec<Value>>,
+pub(crate) struct Lookup {
+    pub(crate) finder: &'static Finder,
+    pub(crate) keys: Vec<Vec<Value>>,
 }
 
 /// A change of many rows of one table.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// Rows with every column; one whose key is there already is left alone.
     Insert(&'static Table, Vec<Vec<Value>>),
     /// Keys, and the columns that may change.
@@ -43,16 +43,16 @@ pub(super) enum Change {
 
 /// What is to be added to the log.
 #[derive(Debug)]
-pub(super) struct LogEntries<'a> {
+pub(crate) struct LogEntries<'a> {
     /// Rows of [`schema::EVENTS`].
-    pub(super) events: Vec<[Lent<'a>; 8]>,
+    pub(crate) events: Vec<[Lent<'a>; 8]>,
     /// Rows of [`schema::WEBHOOKS`], and 1 where the webhook is kept though none of its events is new, else 0.
-    pub(super) webhooks: Vec<[Lent<'a>; 9]>,
+    pub(crate) webhooks: Vec<[Lent<'a>; 9]>,
 }
 
 /// A connection that writes. Between `begin` and `commit` everything is one transaction.
 #[async_trait]
-pub(super) trait Connection: Send {
+pub(crate) trait Connection: Send {
     /// Begins a transaction in which nobody else writes what belongs to these tenants.
     async fn begin(&mut self, tenants: &BTreeSet<TenantId>) -> Result<(), StoreError>;
 
@@ -93,7 +93,7 @@ pub(super) trait Connection: Send {
 
 /// Connections that read what is committed, and wait for no writer.
 #[async_trait]
-pub(super) trait Readers: Send + Sync + std::fmt::Debug {
+pub(crate) trait Readers: Send + Sync + std::fmt::Debug {
     async fn query(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError>;
 
     async fn close(&self);

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_postgres::types::ToSql;
 
 use self::arrays::{columns, read, unnest};
-pub(in crate::store) use self::connect::{Durability, Target};
+pub(crate) use self::connect::{Durability, Target};
 use self::connect::{Link, failed};
 use super::schema::{EVENT_POSITION, EVENT_WEBHOOK, EVENTS, Finder, Table, WEBHOOKS};
 use super::value::{Kind, Lent, Row, Value};
@@ -38,7 +38,7 @@ const TENANT_LOCKS: u64 = 256;
 const LOCK_CLASS: i32 = 1_466_527_076;
 
 /// A writing connection, made again when it breaks.
-pub(in crate::store) struct PostgresConnection {
+pub(crate) struct PostgresConnection {
     target: Target,
     link: Option<Link>,
     in_transaction: bool,
@@ -51,12 +51,12 @@ impl fmt::Debug for PostgresConnection {
 }
 
 impl PostgresConnection {
-    pub(in crate::store) async fn open(target: Target) -> Result<Self, StoreError> {
+    pub(crate) async fn open(target: Target) -> Result<Self, StoreError> {
         let link = target.connect().await?;
         Ok(Self { target, link: Some(link), in_transaction: false })
     }
 
-    pub(in crate::store) async fn durability(&mut self) -> Result<Durability, StoreError> {
+    pub(crate) async fn durability(&mut self) -> Result<Durability, StoreError> {
         self.link().await?.durability().await
     }
 
@@ -346,7 +346,7 @@ impl<'a> Parameters<'a> {
 
 /// Reading connections, made as they are needed.
 #[derive(Clone)]
-pub(in crate::store) struct PostgresReaders {
+pub(crate) struct PostgresReaders {
     target: Arc<Target>,
     places: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Link>>>,
@@ -359,7 +359,7 @@ impl fmt::Debug for PostgresReaders {
 }
 
 impl PostgresReaders {
-    pub(in crate::store) fn new(target: Target) -> Self {
+    pub(crate) fn new(target: Target) -> Self {
         Self { target: Arc::new(target), places: Arc::new(Semaphore::new(READERS)), idle: Arc::default() }
     }
 

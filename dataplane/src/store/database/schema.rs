@@ -6,35 +6,35 @@ use super::value::Kind;
 
 /// A table.
 #[derive(Debug)]
-pub(in crate::store) struct Table {
-    pub(in crate::store) name: &'static str,
-    pub(in crate::store) columns: &'static [(&'static str, Kind)],
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) columns: &'static [(&'static str, Kind)],
     /// So many columns from the first are the primary key.
-    pub(in crate::store) key: usize,
+    pub(crate) key: usize,
     /// So many columns from the last may change.
-    pub(in crate::store) mutable: usize,
+    pub(crate) mutable: usize,
 }
 
 /// How rows of a table are found: by columns that an index begins with.
 #[derive(Debug)]
-pub(in crate::store) struct Finder {
-    pub(in crate::store) table: &'static Table,
-    pub(in crate::store) by: &'static [usize],
+pub(crate) struct Finder {
+    pub(crate) table: &'static Table,
+    pub(crate) by: &'static [usize],
 }
 
 macro_rules! tables {
     ($($table:ident $(, $finder:ident)? = $name:literal ($key:literal, $mutable:literal) [$($column:ident: $kind:ident),* $(,)?];)*) => {
         $(
-            pub(in crate::store) static $table: Table = Table {
+            pub(crate) static $table: Table = Table {
                 name: $name,
                 columns: &[$((stringify!($column), Kind::$kind)),*],
                 key: $key,
                 mutable: $mutable,
             };
-            $(pub(in crate::store) static $finder: Finder = Finder { table: &$table, by: first($key) };)?
+            $(pub(crate) static $finder: Finder = Finder { table: &$table, by: first($key) };)?
         )*
         #[cfg(test)]
-        pub(in crate::store) static ALL: &[&Table] = &[$(&$table),*];
+        pub(crate) static ALL: &[&Table] = &[$(&$table),*];
     };
 }
 
@@ -106,29 +106,29 @@ tables! {
 }
 
 /// The columns of [`EVENTS`] that name the webhook and the place in it, and the one of [`WEBHOOKS`] that is its name.
-pub(in crate::store) const EVENT_WEBHOOK: usize = 4;
-pub(in crate::store) const EVENT_POSITION: usize = 5;
-pub(in crate::store) const WEBHOOK_ID: usize = 2;
+pub(crate) const EVENT_WEBHOOK: usize = 4;
+pub(crate) const EVENT_POSITION: usize = 5;
+pub(crate) const WEBHOOK_ID: usize = 2;
 
 /// Attempts by the id that the provider gave.
-pub(in crate::store) static ATTEMPT_BY_PROVIDER_ID: Finder = Finder { table: &ATTEMPTS, by: &[0, 6] };
+pub(crate) static ATTEMPT_BY_PROVIDER_ID: Finder = Finder { table: &ATTEMPTS, by: &[0, 6] };
 /// Every status that waits for a message that the provider knows by this id.
-pub(in crate::store) static PARKED_BY_PROVIDER_ID: Finder = Finder { table: &PARKED, by: &[0, 1] };
+pub(crate) static PARKED_BY_PROVIDER_ID: Finder = Finder { table: &PARKED, by: &[0, 1] };
 
 impl Table {
-    pub(in crate::store) fn names(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.columns.iter().map(|(name, _)| *name)
     }
 
     /// The key, then what may change: the columns that an update takes.
-    pub(in crate::store) fn updated(&self) -> Vec<(&'static str, Kind)> {
+    pub(crate) fn updated(&self) -> Vec<(&'static str, Kind)> {
         let mutable = self.columns.len() - self.mutable;
         self.columns.iter().take(self.key).chain(self.columns.iter().skip(mutable)).copied().collect()
     }
 }
 
 impl Finder {
-    pub(in crate::store) fn columns(&self) -> Vec<(&'static str, Kind)> {
+    pub(crate) fn columns(&self) -> Vec<(&'static str, Kind)> {
         self.by.iter().filter_map(|&i| self.table.columns.get(i)).copied().collect()
     }
 }
@@ -136,14 +136,14 @@ impl Finder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::SqlStore;
+    use crate::store::Store;
 
     /// PostgreSQL's columns have the same names in the same order, because they come of the same text.
     #[tokio::test]
     async fn every_table_is_as_the_database_has_it() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("store.db");
-        let opened = SqlStore::sqlite(&file).await.unwrap();
+        let opened = Store::sqlite(&file).await.unwrap();
         let database = rusqlite::Connection::open(&file).unwrap();
         for table in ALL {
             let mut columns = database

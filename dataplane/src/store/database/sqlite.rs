@@ -51,13 +51,13 @@ impl ToSql for Lent<'_> {
 
 /// Where the database is, and what is set on each connection besides the usual.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Options {
-    pub(in crate::store) file: PathBuf,
-    pub(in crate::store) pragmas: Vec<(&'static str, i64)>,
+pub(crate) struct Options {
+    pub(crate) file: PathBuf,
+    pub(crate) pragmas: Vec<(&'static str, i64)>,
 }
 
 /// The writing connection.
-pub(in crate::store) struct SqliteConnection {
+pub(crate) struct SqliteConnection {
     database: Database,
     options: Options,
     /// Statements as SQLite reads them, by what they were made of.
@@ -75,7 +75,7 @@ enum Verb {
 }
 
 impl SqliteConnection {
-    pub(in crate::store) fn open(options: Options) -> Result<Self, StoreError> {
+    pub(crate) fn open(options: Options) -> Result<Self, StoreError> {
         let database = Database::open(&options.file)?;
         set(&database, &options)?;
         Ok(Self { database, options, texts: HashMap::new() })
@@ -292,14 +292,14 @@ fn own(sql: &str) -> String {
 
 /// Reading connections, opened as they are needed.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct SqliteReaders {
+pub(crate) struct SqliteReaders {
     options: Arc<Options>,
     places: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Database>>>,
 }
 
 impl SqliteReaders {
-    pub(in crate::store) fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         Self { options: Arc::new(options), places: Arc::new(Semaphore::new(READERS)), idle: Arc::default() }
     }
 

@@ -6,7 +6,7 @@ use crate::store::StoreError;
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::store) enum Value {
+pub(crate) enum Value {
     Null,
     Int(i64),
     Text(String),
@@ -15,14 +15,14 @@ pub(in crate::store) enum Value {
 
 /// A value where it is: what is written once need not be copied first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Lent<'a> {
+pub(crate) enum Lent<'a> {
     Int(i64),
     Text(&'a str),
     Blob(&'a [u8]),
 }
 
 /// What can be looked at as a value; `None` is null.
-pub(in crate::store) trait Lend {
+pub(crate) trait Lend {
     fn lend(&self) -> Option<Lent<'_>>;
 }
 
@@ -45,7 +45,7 @@ impl Lend for Lent<'_> {
 
 /// What a column may hold besides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Kind {
+pub(crate) enum Kind {
     Int,
     Text,
     Blob,
@@ -86,18 +86,18 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 macro_rules! values {
     ($($value:expr),* $(,)?) => { vec![$($crate::store::database::value::Value::from($value)),*] };
 }
-pub(in crate::store) use values;
+pub(crate) use values;
 
 /// A row that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store) struct Row(pub(in crate::store) Vec<Value>);
+pub(crate) struct Row(pub(crate) Vec<Value>);
 
 impl Row {
-    pub(in crate::store) fn text(&self, column: usize) -> Result<&str, StoreError> {
+    pub(crate) fn text(&self, column: usize) -> Result<&str, StoreError> {
         self.maybe_text(column)?.ok_or_else(|| unexpected(column, "a text", None))
     }
 
-    pub(in crate::store) fn maybe_text(&self, column: usize) -> Result<Option<&str>, StoreError> {
+    pub(crate) fn maybe_text(&self, column: usize) -> Result<Option<&str>, StoreError> {
         match self.0.get(column) {
             Some(Value::Text(text)) => Ok(Some(text)),
             Some(Value::Null) => Ok(None),
@@ -105,11 +105,11 @@ impl Row {
         }
     }
 
-    pub(in crate::store) fn int(&self, column: usize) -> Result<i64, StoreError> {
+    pub(crate) fn int(&self, column: usize) -> Result<i64, StoreError> {
         self.maybe_int(column)?.ok_or_else(|| unexpected(column, "a number", None))
     }
 
-    pub(in crate::store) fn maybe_int(&self, column: usize) -> Result<Option<i64>, StoreError> {
+    pub(crate) fn maybe_int(&self, column: usize) -> Result<Option<i64>, StoreError> {
         match self.0.get(column) {
             Some(Value::Int(number)) => Ok(Some(*number)),
             Some(Value::Null) => Ok(None),
@@ -117,7 +117,7 @@ impl Row {
         }
     }
 
-    pub(in crate::store) fn blob(&self, column: usize) -> Result<Bytes, StoreError> {
+    pub(crate) fn blob(&self, column: usize) -> Result<Bytes, StoreError> {
         match self.0.get(column) {
             Some(Value::Blob(bytes)) => Ok(bytes.clone()),
             other => Err(unexpected(column, "bytes", other)),
@@ -125,7 +125,7 @@ impl Row {
     }
 
     /// The row without its first columns.
-    pub(in crate::store) fn from(&self, column: usize) -> Self {
+    pub(crate) fn from(&self, column: usize) -> Self {
         Self(self.0.get(column..).unwrap_or_default().to_vec())
     }
 }

@@ -10,7 +10,7 @@ use super::job::{Answer, Job, Pending, PendingRequest, Statements};
 use super::rows::Rows;
 use super::waiting::{Place, Waiting};
 use crate::store::database::Connection;
-use crate::store::operations::Operation;
+use crate::store::engine::operation::Operation;
 use crate::store::signals::Bells;
 use crate::store::statements::{keep_unaddressed, record};
 use crate::store::webhook::{RecordRequest, RecordWebhook, Recorded};
@@ -21,52 +21,52 @@ const ROUNDS: usize = 12;
 
 /// Hands writes to the committers of one line.
 #[derive(Debug)]
-pub(in crate::store) struct Submit(Arc<Waiting>);
+pub(crate) struct Submit(Arc<Waiting>);
 
 impl Submit {
-    pub(in crate::store) async fn operation<O: Operation>(&self, write: O) -> Result<O::Answer, StoreError> {
+    pub(crate) async fn operation<O: Operation>(&self, write: O) -> Result<O::Answer, StoreError> {
         let (answer, outcome) = Answer::new();
         self.0.push(Job::Operation(Box::new(Pending { write, answer })))?;
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    pub(in crate::store) async fn statements<S: Statements>(&self, write: S) -> Result<S::Answer, StoreError> {
+    pub(crate) async fn statements<S: Statements>(&self, write: S) -> Result<S::Answer, StoreError> {
         let (answer, outcome) = Answer::new();
         self.0.push(Job::Statements(Box::new(Pending { write, answer })))?;
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    pub(in crate::store) async fn webhook(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError> {
+    pub(crate) async fn webhook(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError> {
         let (answer, outcome) = Answer::new();
         self.0.push(Job::Webhook(Box::new(PendingRequest { request, answer })))?;
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// Webhooks can't be asked for again; a tenant's request can. So requests are shed first.
-    pub(in crate::store) fn check_room_for_requests(&self) -> Result<(), StoreError> {
+    pub(crate) fn check_room_for_requests(&self) -> Result<(), StoreError> {
         if self.0.has_room_for_requests() { Ok(()) } else { Err(StoreError::Overloaded) }
     }
 
     /// How many writes wait, those aside that are being written.
-    pub(in crate::store) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.0.len()
     }
 
     /// Waits until what was handed over is written, and takes nothing more.
-    pub(in crate::store) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.0.close().await;
     }
 }
 
 /// One who writes, on a connection of its own.
-pub(in crate::store) struct Committer {
+pub(crate) struct Committer {
     connection: Box<dyn Connection>,
     place: Place,
     signals: Arc<Signals>,
 }
 
 /// A committer for each connection, all of one line.
-pub(in crate::store) fn new(connections: Vec<Box<dyn Connection>>, signals: &Arc<Signals>) -> (Submit, Vec<Committer>) {
+pub(crate) fn new(connections: Vec<Box<dyn Connection>>, signals: &Arc<Signals>) -> (Submit, Vec<Committer>) {
     let (waiting, places) = Waiting::new(connections.len());
     let committer = |(connection, place)| Committer { connection, place, signals: Arc::clone(signals) };
     (Submit(waiting), connections.into_iter().zip(places).map(committer).collect())
@@ -74,7 +74,7 @@ pub(in crate::store) fn new(connections: Vec<Box<dyn Connection>>, signals: &Arc
 
 impl Committer {
     /// Writes until the store is closed.
-    pub(in crate::store) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         while let Some(group) = self.place.next().await {
             self.write(group).await;
         }

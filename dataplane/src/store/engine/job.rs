@@ -8,19 +8,17 @@ use tokio::sync::oneshot;
 
 use super::Halt;
 use super::rows::Rows;
-use crate::store::StoreError;
 use crate::store::database::Connection;
-use crate::store::operations::Operation;
+use crate::store::engine::operation::Operation;
 use crate::store::signals::Bells;
 use crate::store::webhook::{RecordRequest, Recorded};
+use crate::store::{Command, StoreError};
 
-pub(in crate::store) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A write that is statements of its own, because it finds its rows by more than their keys. Run before the operations
 /// of its group.
-pub(in crate::store) trait Statements: Send + Sync + 'static {
-    type Answer: Send + 'static;
-
+pub(crate) trait Statements: Command + Sync {
     /// Whose rows it writes.
     fn tenants(&self) -> Vec<TenantId>;
 
@@ -32,13 +30,13 @@ pub(in crate::store) trait Statements: Send + Sync + 'static {
 }
 
 /// Where an answer goes.
-pub(in crate::store) struct Answer<T> {
+pub(crate) struct Answer<T> {
     outcome: Option<Result<T, StoreError>>,
     waiter: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<T> Answer<T> {
-    pub(in crate::store) fn new() -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+    pub(crate) fn new() -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (waiter, outcome) = oneshot::channel();
         (Self { outcome: None, waiter }, outcome)
     }
@@ -54,18 +52,18 @@ impl<T> Answer<T> {
 }
 
 /// A webhook request to record. It has a kind of its own, because all of a group are written at once.
-pub(in crate::store) struct PendingRequest {
-    pub(in crate::store) request: RecordRequest,
-    pub(in crate::store) answer: Answer<Vec<Recorded>>,
+pub(crate) struct PendingRequest {
+    pub(crate) request: RecordRequest,
+    pub(crate) answer: Answer<Vec<Recorded>>,
 }
 
-pub(in crate::store) struct Pending<W, T> {
-    pub(in crate::store) write: W,
-    pub(in crate::store) answer: Answer<T>,
+pub(crate) struct Pending<W, T> {
+    pub(crate) write: W,
+    pub(crate) answer: Answer<T>,
 }
 
 /// An operation of any kind.
-pub(in crate::store) trait PendingOperation: Send {
+pub(crate) trait PendingOperation: Send {
     fn tenant(&self) -> &TenantId;
     /// `false`: it has to be run again when what it misses is there.
     fn run(&mut self, rows: &mut Rows) -> bool;
@@ -93,7 +91,7 @@ impl<O: Operation> PendingOperation for Pending<O, O::Answer> {
 }
 
 /// Statements of any kind.
-pub(in crate::store) trait PendingStatements: Send {
+pub(crate) trait PendingStatements: Send {
     fn tenants(&self) -> Vec<TenantId>;
     fn run<'a>(
         &'a mut self,
@@ -125,7 +123,7 @@ impl<S: Statements> PendingStatements for Pending<S, S::Answer> {
 }
 
 /// Anything that waits.
-pub(in crate::store) enum Job {
+pub(crate) enum Job {
     Webhook(Box<PendingRequest>),
     Statements(Box<dyn PendingStatements>),
     Operation(Box<dyn PendingOperation>),
@@ -170,9 +168,11 @@ mod tests {
         then: fn(&mut Rows) -> Result<(), Halt>,
     }
 
-    impl Operation for Changes {
+    impl Command for Changes {
         type Answer = ();
+    }
 
+    impl Operation for Changes {
         fn tenant(&self) -> &TenantId {
             &self.tenant
         }

@@ -8,17 +8,18 @@
 //!
 //! [`waiting`] is the line of [`job`]s; [`committer`] runs groups of them; [`rows`] is what a group works on; [`records`] is how each kind of row is kept.
 
-pub(super) mod committer;
-pub(super) mod job;
-pub(super) mod records;
-pub(super) mod rows;
+pub(crate) mod committer;
+pub(crate) mod job;
+pub(crate) mod operation;
+pub(crate) mod records;
+pub(crate) mod rows;
 mod waiting;
 
 use super::StoreError;
 
 /// Why a write did not come to an answer.
 #[derive(Debug)]
-pub(super) enum Halt {
+pub(crate) enum Halt {
     /// It looked at rows that have to be read first. What it changed is taken back, and it runs again.
     Missing,
     Failed(StoreError),

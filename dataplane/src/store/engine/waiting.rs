@@ -23,7 +23,7 @@ const ENOUGH_FOR_ANOTHER: usize = 64;
 
 /// Those who wait, and who takes them.
 #[derive(Debug)]
-pub(in crate::store) struct Waiting {
+pub(crate) struct Waiting {
     line: Mutex<Line>,
     changed: Notify,
     /// How many committers there are.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use messaging::id::{AttemptId, MessageId, TenantId};
 
 use super::rates::Rates;
-use crate::store::StoreError;
 use crate::store::codec::{corrupt, message, micros, parse, priority_code, time};
 use crate::store::contact::Contact;
 use crate::store::database::schema::{ATTEMPT, CONTACT, MESSAGE};
@@ -16,6 +15,7 @@ use crate::store::engine::records::{Attempt, Record};
 use crate::store::message::Message;
 use crate::store::queue::{Claim, ClaimDue, Claimed, Share};
 use crate::store::signals::Bells;
+use crate::store::{Command, StoreError};
 
 /// Tenant, sender, priority, now, limit, owner, end of the lease.
 const CLAIM: &str = "UPDATE queue SET fence = fence + 1, owner = $6, available_at = $7
@@ -34,9 +34,11 @@ struct Place {
 
 type OfLane = (TenantId, MessageId, Place);
 
-impl Statements for ClaimDue {
+impl Command for ClaimDue {
     type Answer = Claimed;
+}
 
+impl Statements for ClaimDue {
     fn tenants(&self) -> Vec<TenantId> {
         let of_shares = self.shares.iter().map(|share| share.lane.tenant.clone());
         of_shares.chain(self.rates.iter().map(|rate| rate.tenant.clone())).collect()

@@ -2,13 +2,13 @@
 
 use messaging::id::TenantId;
 
-use crate::store::StoreError;
 use crate::store::codec::{micros, parse, small, time};
 use crate::store::database::Connection;
 use crate::store::database::value::values;
 use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::outbox::{ClaimEvents, EventClaim, EventRef};
 use crate::store::signals::Bells;
+use crate::store::{Command, StoreError};
 
 /// Tenant, sender, sink, now, limit, owner, end of the lease.
 const CLAIM: &str = "UPDATE outbox SET fence = fence + 1, owner = $6, available_at = $7
@@ -18,9 +18,11 @@ const CLAIM: &str = "UPDATE outbox SET fence = fence + 1, owner = $6, available_
      WHERE tenant = $1 AND sender = $2 AND sink = $3 AND event = due.due
      RETURNING event, fence, body, tries, created_at";
 
-impl Statements for ClaimEvents {
+impl Command for ClaimEvents {
     type Answer = Vec<EventClaim>;
+}
 
+impl Statements for ClaimEvents {
     fn tenants(&self) -> Vec<TenantId> {
         vec![self.tenant.clone()]
     }

@@ -3,13 +3,13 @@
 use messaging::id::TenantId;
 
 use super::of_tenants::OfTenants;
-use crate::store::StoreError;
 use crate::store::codec::{MESSAGE_COLUMNS, message, micros, parse, select_message, small, time};
 use crate::store::database::Connection;
 use crate::store::database::value::{Row, values};
 use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::queue::{ClaimUnsettled, Unsettled};
 use crate::store::signals::Bells;
+use crate::store::{Command, StoreError};
 
 /// Tenant, now, limit, owner, end of the lease.
 const CLAIM: &str = "UPDATE unsettled SET fence = fence + 1, owner = $4, available_at = $5
@@ -27,9 +27,11 @@ const READ: &str = select_message!(
      WHERE u.tenant = $1 AND u.message = $2"
 );
 
-impl Statements for OfTenants<ClaimUnsettled> {
+impl Command for OfTenants<ClaimUnsettled> {
     type Answer = Vec<Unsettled>;
+}
 
+impl Statements for OfTenants<ClaimUnsettled> {
     fn tenants(&self) -> Vec<TenantId> {
         self.tenants.clone()
     }

@@ -3,13 +3,13 @@
 use messaging::id::TenantId;
 
 use super::of_tenants::OfTenants;
-use crate::store::StoreError;
 use crate::store::codec::{micros, parse, small, time};
 use crate::store::database::Connection;
 use crate::store::database::value::{Row, values};
 use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::signals::Bells;
 use crate::store::webhook::{ClaimUnapplied, LoggedEventRef, StoredWebhook, WaitingEvent};
+use crate::store::{Command, StoreError};
 
 /// Tenant, now, limit, end of the lease. What waits is found by its time: the key, which begins with the tenant, would
 /// lead over every event that the tenant ever had.
@@ -23,9 +23,11 @@ const CLAIM: &str = "UPDATE webhook_events SET available_at = $4
 const READ: &str =
     "SELECT url, headers, body, route FROM logged_webhooks WHERE tenant = $1 AND received_at = $2 AND id = $3";
 
-impl Statements for OfTenants<ClaimUnapplied> {
+impl Command for OfTenants<ClaimUnapplied> {
     type Answer = Vec<WaitingEvent>;
+}
 
+impl Statements for OfTenants<ClaimUnapplied> {
     fn tenants(&self) -> Vec<TenantId> {
         self.tenants.clone()
     }

@@ -2,13 +2,13 @@
 
 use messaging::id::TenantId;
 
-use crate::store::StoreError;
 use crate::store::codec::micros;
 use crate::store::database::Connection;
 use crate::store::database::value::values;
 use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::signals::Bells;
 use crate::store::webhook::Forget;
+use crate::store::{Command, StoreError};
 
 /// Messages from which nothing is awaited any more.
 macro_rules! ended {
@@ -63,9 +63,11 @@ const METADATA: &[&str] = &[
     concat!("DELETE FROM messages WHERE tenant = $1 AND id IN ", ended!("id")),
 ];
 
-impl Statements for Forget {
+impl Command for Forget {
     type Answer = u64;
+}
 
+impl Statements for Forget {
     fn tenants(&self) -> Vec<TenantId> {
         vec![self.tenant.clone()]
     }

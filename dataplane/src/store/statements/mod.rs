@@ -7,30 +7,37 @@ mod claim_unsettled;
 mod claim_waiting;
 mod forget;
 mod of_tenants;
+pub(super) mod outbox;
 pub(super) mod partitions;
 mod rates;
 mod record;
 mod unaddressed;
 
+use messaging::id::TenantId;
+
 pub(super) use of_tenants::OfTenants;
-pub(super) use record::{RecordReplayed, record};
+pub use record::RecordReplayed;
+pub(super) use record::record;
 pub(super) use unaddressed::{ForgetUnaddressed, KEPT_FOR as UNADDRESSED_KEPT_FOR, keep_unaddressed};
+
+use super::database::Connection;
+use super::engine::job::{BoxFuture, Statements};
+use super::signals::Bells;
+use super::{Command, StoreError};
 
 /// Only to find out whether writing works.
 pub(super) struct Nothing;
 
-impl super::engine::job::Statements for Nothing {
+impl Command for Nothing {
     type Answer = ();
+}
 
-    fn tenants(&self) -> Vec<messaging::id::TenantId> {
+impl Statements for Nothing {
+    fn tenants(&self) -> Vec<TenantId> {
         Vec::new()
     }
 
-    fn run<'a>(
-        &'a self,
-        _: &'a mut dyn super::database::Connection,
-        _: &'a mut super::signals::Bells,
-    ) -> super::engine::job::BoxFuture<'a, Result<(), super::StoreError>> {
+    fn run<'a>(&'a self, _: &'a mut dyn Connection, _: &'a mut Bells) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async { Ok(()) })
     }
 }

@@ -8,9 +8,9 @@ use crate::store::database::Connection;
 use crate::store::database::value::{Row, Value};
 
 /// A claim of what is due of these tenants: others are not locked.
-pub(in crate::store) struct OfTenants<Claim> {
-    pub(in crate::store) claim: Claim,
-    pub(in crate::store) tenants: Vec<TenantId>,
+pub(crate) struct OfTenants<Claim> {
+    pub(crate) claim: Claim,
+    pub(crate) tenants: Vec<TenantId>,
 }
 
 impl<Claim> OfTenants<Claim> {

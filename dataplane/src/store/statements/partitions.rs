@@ -57,17 +57,17 @@ fn days(rows: &[Row]) -> Result<BTreeSet<Date>, StoreError> {
 }
 
 /// The days that have a partition.
-pub(in crate::store) async fn made(readers: &dyn Readers) -> Result<BTreeSet<Date>, StoreError> {
+pub(crate) async fn made(readers: &dyn Readers) -> Result<BTreeSet<Date>, StoreError> {
     days(&readers.query(LIST, Vec::new()).await?)
 }
 
 /// Those of them that were over by then, oldest first.
-pub(in crate::store) fn over(days: &BTreeSet<Date>, before: Timestamp) -> impl Iterator<Item = Date> {
+pub(crate) fn over(days: &BTreeSet<Date>, before: Timestamp) -> impl Iterator<Item = Date> {
     days.iter().copied().filter(move |day| bounds(*day).is_ok_and(|(_, end)| end <= before))
 }
 
 /// Makes the partition of a day.
-pub(in crate::store) async fn make(connection: &mut dyn Connection, day: Date) -> Result<DayMade, StoreError> {
+pub(crate) async fn make(connection: &mut dyn Connection, day: Date) -> Result<DayMade, StoreError> {
     connection.begin(&BTreeSet::new()).await?;
     let made = make_in_transaction(connection, day).await;
     end(connection, made).await
@@ -100,7 +100,7 @@ async fn make_in_transaction(connection: &mut dyn Connection, day: Date) -> Resu
 }
 
 /// Drops the partition of a day, unless something of it has not taken effect; harmless when it is gone already.
-pub(in crate::store) async fn drop_day(connection: &mut dyn Connection, day: Date) -> Result<bool, StoreError> {
+pub(crate) async fn drop_day(connection: &mut dyn Connection, day: Date) -> Result<bool, StoreError> {
     connection.begin(&BTreeSet::new()).await?;
     let dropped = async {
         connection.execute(LOCK, Vec::new()).await?;

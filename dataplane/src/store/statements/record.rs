@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, HashSet};
 
 use messaging::id::TenantId;
 
-use crate::store::StoreError;
 use crate::store::codec::micros;
 use crate::store::database::value::Lent;
 use crate::store::database::{Connection, LogEntries};
 use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::signals::Bells;
 use crate::store::webhook::{RecordWebhook, Recorded};
+use crate::store::{Command, StoreError};
 
 /// Tenant, sender, and what the event is known by.
 type EventKey<'k> = (&'k str, &'k str, &'k str);
 
 /// Appends webhooks. An event is new in the first of them that has it.
-pub(in crate::store) async fn record(
+pub(crate) async fn record(
     connection: &mut dyn Connection,
     webhooks: &[&RecordWebhook],
     bells: &mut Bells,
@@ -24,12 +24,17 @@ pub(in crate::store) async fn record(
     write(connection, webhooks, Raw::Kept, bells).await
 }
 
-/// Events of a webhook that is in the log itself already.
-pub(in crate::store) struct RecordReplayed(pub(in crate::store) RecordWebhook);
+/// Puts events of a webhook that is in the log already into it as well, where they are not yet: those that were not understood
+/// when it came. The webhook's own row stays as it is, and its id here must be another one, because an event is known by its
+/// place in a webhook.
+#[derive(Debug, Clone)]
+pub struct RecordReplayed(pub RecordWebhook);
+
+impl Command for RecordReplayed {
+    type Answer = Recorded;
+}
 
 impl Statements for RecordReplayed {
-    type Answer = Recorded;
-
     fn tenants(&self) -> Vec<TenantId> {
         // As live webhooks, they are only ever added, and take nobody's place.
         Vec::new()

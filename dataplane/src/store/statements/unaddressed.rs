@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messaging::id::TenantId;
 
-use crate::store::StoreError;
 use crate::store::codec::micros;
 use crate::store::database::schema::UNADDRESSED;
 use crate::store::database::value::values;
@@ -13,9 +12,10 @@ use crate::store::database::{Change, Connection};
 use crate::store::engine::job::{BoxFuture, Statements};
 use crate::store::signals::Bells;
 use crate::store::webhook::UnaddressedPart;
+use crate::store::{Command, StoreError};
 
 /// For how long the parts are kept. Meta sends a webhook again for as long.
-pub(in crate::store) const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(crate) const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The newest so many stay: the parts are for finding out what is misconfigured, not for catching up.
 const KEEP_NEWEST: &str = "DELETE FROM unaddressed_webhooks WHERE received_at <
@@ -23,7 +23,7 @@ const KEEP_NEWEST: &str = "DELETE FROM unaddressed_webhooks WHERE received_at <
 /// Before.
 const FORGET: &str = "DELETE FROM unaddressed_webhooks WHERE received_at < $1";
 
-pub(in crate::store) async fn keep_unaddressed(
+pub(crate) async fn keep_unaddressed(
     connection: &mut dyn Connection,
     parts: &[&UnaddressedPart],
 ) -> Result<(), StoreError> {
@@ -45,13 +45,15 @@ pub(in crate::store) async fn keep_unaddressed(
 }
 
 /// Lets go of parts from before a time.
-pub(in crate::store) struct ForgetUnaddressed {
-    pub(in crate::store) before: Timestamp,
+pub(crate) struct ForgetUnaddressed {
+    pub(crate) before: Timestamp,
+}
+
+impl Command for ForgetUnaddressed {
+    type Answer = u64;
 }
 
 impl Statements for ForgetUnaddressed {
-    type Answer = u64;
-
     fn tenants(&self) -> Vec<TenantId> {
         Vec::new()
     }

@@ -161,15 +161,15 @@ async fn a_repeated_request_gets_its_first_answer_while_its_sender_drains() {
 async fn a_purge_cancels_what_is_queued_and_leaves_alone_what_is_being_handed_over() {
     let operators = Operators::new().await;
     let handed_over = operators.queued("support").await;
-    let store: &dyn Store = operators.listeners.database.store.as_ref();
+    let store: &Store = operators.listeners.database.store.as_ref();
     let lane = store.lanes().await.unwrap().remove(0).lane;
     let now = operators.now();
     let lease_until = now + SignedDuration::from_secs(60);
     let claim = crate::store::claim_of(lane, now, lease_until);
-    let claim = store.claim_due(claim).await.unwrap().claims.remove(0);
+    let claim = store.write(claim).await.unwrap().claims.remove(0);
     let attempt = AttemptId::new(now, &rand::random());
     let begin = BeginAttempt { claim: claim.reference(), attempt, now, contact_version: claim.contact.version };
-    assert_eq!(store.begin_attempt(begin).await.unwrap(), Began::Begun);
+    assert_eq!(store.write(begin).await.unwrap(), Began::Begun);
 
     let mut queued = Vec::new();
     // More than are canceled at once.
@@ -215,7 +215,7 @@ async fn what_a_worker_holds_is_lifted_as_it_is_listed() {
         reason: "the sink answered 410".into(),
         created_at: operators.now(),
     };
-    operators.listeners.database.store.put_hold(PutHold { hold }).await.unwrap();
+    operators.listeners.database.store.write(PutHold { hold }).await.unwrap();
     let listed = operators.held().await[0].clone();
     let path = format!("{SHOP}/holds/gone/{}", listed["scope"].as_str().unwrap());
     assert_eq!(operators.ask(Method::DELETE, &path, None).await.status, StatusCode::NO_CONTENT);

@@ -37,7 +37,7 @@ async fn with_dead_letters(n: u32) -> Listeners {
         for claim in claims {
             let end =
                 EndEvent { event: claim.reference, now: at(1000), error: "the sink answered 500".into(), keep: true };
-            assert_eq!(store.end_event(end).await.unwrap(), Fenced::Done);
+            assert_eq!(store.write(end).await.unwrap(), Fenced::Done);
         }
     }
 }
@@ -52,7 +52,7 @@ async fn claim(listeners: &Listeners, now: Timestamp) -> Vec<EventClaim> {
         lease_until: now + SignedDuration::from_mins(1),
         limit: 1000,
     };
-    listeners.database.store().claim_events(claim).await.unwrap()
+    listeners.database.store().write(claim).await.unwrap()
 }
 
 fn ids(page: &Value) -> Vec<String> {
@@ -145,7 +145,7 @@ async fn whoever_redrives_to_a_sink_that_was_gone_wants_it_called_again() {
         ("https://app.example/events", HoldKind::Pause),
         ("https://other.example/", HoldKind::Gone),
     ] {
-        store.put_hold(PutHold { hold: hold(sink, kind) }).await.unwrap();
+        store.write(PutHold { hold: hold(sink, kind) }).await.unwrap();
     }
     let answer = listeners.ask(Method::POST, "/v1/events/redrive", Some(json!({}))).await;
     assert_eq!(answer.json(), json!({ "redriven": 1 }));

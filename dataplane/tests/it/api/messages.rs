@@ -131,7 +131,7 @@ async fn what_policy_forbids_is_refused_at_once_and_says_the_way_out() {
     let suppression = Suppression { reason: SuppressionReason::OptedOut, at: shop.clock.now(), detail: "STOP".into() };
     let contact = CUSTOMER.parse().unwrap();
     let put = PutSuppression { tenant: tenant("shop"), sender: support(), contact, suppression };
-    shop.database.store().put_suppression(put).await.unwrap();
+    shop.database.store().write(put).await.unwrap();
     assert_eq!(refused(hello()).await, pairs(&[("/to", "suppressed")]));
     assert!(shop.database.store().lanes().await.unwrap().is_empty(), "nothing was queued");
 }
@@ -213,7 +213,7 @@ async fn what_was_handed_over_cannot_be_canceled() {
     let store = shop.database.store();
     let lane = store.lanes().await.unwrap().remove(0).lane;
     let claim = crate::store::claim_of(lane, now, now);
-    let claim = store.claim_due(claim).await.unwrap().claims.remove(0);
+    let claim = store.write(claim).await.unwrap().claims.remove(0);
     let began = crate::store::begin(store, &claim, crate::store::attempt(0), 0).await;
     assert_eq!(began, dataplane::store::queue::Began::Begun);
     let answer = shop.ask(Method::POST, &format!("/v1/messages/{}/cancel", id.as_str().unwrap()), None).await;
@@ -262,7 +262,7 @@ async fn consent_is_asked_for_where_the_sender_needs_it() {
         contact: CUSTOMER.parse().unwrap(),
         consent: consent.unwrap(),
     };
-    listeners.database.store().put_consent(put).await.unwrap();
+    listeners.database.store().write(put).await.unwrap();
     assert_eq!(listeners.ask(Method::POST, "/v1/messages", Some(hello())).await.status, StatusCode::ACCEPTED);
 }
 
@@ -273,7 +273,7 @@ async fn before_the_configs_are_known_everybody_is_asked_to_come_back() {
     let connect = move |account: &ProviderAccount| providers::connect(account, &client);
     let store = Arc::clone(&listeners.database.store);
     let (Shared { configs, clock, metrics, .. }, _) =
-        shared(Arc::clone(&store) as _, Arc::new(connect), providers::webhook_adapters().into());
+        shared((*store).clone(), Arc::new(connect), providers::webhook_adapters().into());
     let context = Arc::new(WebhookContext { fresh: None, store, configs, clock, metrics });
     let hook = Request::post("/webhooks/shop/support/twilio/inbound").body(Body::empty()).unwrap();
     let answer = Answer::of(dataplane::webhooks::router(context).oneshot(hook).await.unwrap()).await;

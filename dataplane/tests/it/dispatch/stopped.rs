@@ -110,7 +110,7 @@ async fn what_an_operator_lets_go_on_leaves_at_once_also_from_the_replica_that_s
 
             // By another replica, as far as this one is concerned.
             let Hold { tenant, scope, kind, .. } = world.shared.store.holds(world.clock.now()).await.unwrap().remove(0);
-            world.shared.store.lift_hold(LiftHold { tenant, scope, kind }).await.unwrap();
+            world.shared.store.write(LiftHold { tenant, scope, kind }).await.unwrap();
             world.shared.holds.refresh().await.unwrap();
             let leaves = world.accept("shop", |_| ()).await;
             dispatch(&mut dispatcher, &world.clock).await;

@@ -137,9 +137,9 @@ async fn a_store_that_fails_amid_a_question_costs_no_more_than_asking_again() {
         let (world, provider, id) = lost_message().await;
         provider.log.lock().unwrap().push(logged(&world, "SM-found"));
         world.clock.advance(seconds(61));
-        let fails = Mortal::new(Arc::clone(&world.shared.store), Death::NotButFails(nth));
+        let (store, fails) = Mortal::new(&world.shared.store, Death::NotButFails(nth));
         let mut context = world.dispatching(|_| ());
-        context.shared.store = Arc::clone(&fails) as _;
+        context.shared.store = store;
         reconcile(&mut Reconciler::new(context)).await;
         assert_eq!(world.status("shop", id).await, MessageStatus::Sent, "after operation {nth} failed");
         if !fails.has_failed() {

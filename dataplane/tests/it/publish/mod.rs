@@ -131,7 +131,7 @@ async fn a_sink_that_is_gone_is_not_called_until_its_config_changes() {
         publish(&mut publisher, &world).await;
     }
     assert_eq!(sink.received().len(), 1);
-    let counts = world.shared.store.outbox_counts(world.clock.now()).await.unwrap();
+    let counts = world.shared.store.outbox_counts().await.unwrap();
     assert_eq!((counts.waiting, counts.dead), (0, 3), "what was not delivered is kept");
     world.tenant("shop", |s| {
         s["events"] = json!([sink_config(&url)]);
@@ -170,13 +170,13 @@ async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_i
     assert!(hold.reason.contains("answered 410"), "{hold:?}");
     let Hold { tenant, scope, kind, .. } = hold;
     assert_eq!(kind, HoldKind::Gone);
-    assert!(world.shared.store.lift_hold(LiftHold { tenant, scope, kind }).await.unwrap());
+    assert!(world.shared.store.write(LiftHold { tenant, scope, kind }).await.unwrap());
     for (replica, publisher) in replicas.iter().zip([&mut one, &mut other]) {
         replica.holds.refresh().await.unwrap();
         publish_one(publisher).await;
     }
     assert_eq!(sink.received().len(), 4, "somebody lifted it");
-    assert_eq!(world.shared.store.outbox_counts(world.clock.now()).await.unwrap().dead, 3);
+    assert_eq!(world.shared.store.outbox_counts().await.unwrap().dead, 3);
 }
 
 #[tokio::test]
@@ -279,6 +279,6 @@ async fn events_for_a_sink_that_is_no_longer_configured_are_kept_and_not_sent() 
     world.tenant("shop", |s| s["events"] = json!([sink_config(&new.url())]));
     publish(&mut world.publisher(), &world).await;
     assert_eq!((old.received().len(), new.received().len()), (0, 0));
-    assert_eq!(world.shared.store.outbox_counts(world.clock.now()).await.unwrap().dead, 1);
+    assert_eq!(world.shared.store.outbox_counts().await.unwrap().dead, 1);
     world.metric(r#"whatsapp_events_dropped_total{intended="true",reason="sink_removed"} 1"#);
 }

@@ -13,7 +13,7 @@ promises!(
     each_sender_has_contacts_of_its_own,
 );
 
-async fn nothing_is_known_of_a_stranger(store: &dyn Store) {
+async fn nothing_is_known_of_a_stranger(store: &Store) {
     let contact = store.contact(&tenant(), &sender(), &customer()).await.unwrap();
     assert_eq!((contact.version, contact.state), (0, Default::default()));
 }
@@ -29,12 +29,12 @@ fn suppress(detail: &str) -> PutSuppression {
     PutSuppression { tenant: tenant(), sender: sender(), contact: customer(), suppression }
 }
 
-async fn consent_and_suppression_and_window_are_kept_side_by_side(store: &dyn Store) {
+async fn consent_and_suppression_and_window_are_kept_side_by_side(store: &Store) {
     record(store, 1, inbound("SM1")).await;
     apply_all(store).await;
-    let granted = store.put_consent(consent(ConsentStatus::Granted, 2)).await.unwrap();
-    let suppressed = store.put_suppression(suppress("asked by phone")).await.unwrap();
-    let revoked = store.put_consent(consent(ConsentStatus::Revoked, 3)).await.unwrap();
+    let granted = store.write(consent(ConsentStatus::Granted, 2)).await.unwrap();
+    let suppressed = store.write(suppress("asked by phone")).await.unwrap();
+    let revoked = store.write(consent(ConsentStatus::Revoked, 3)).await.unwrap();
     assert_eq!((granted.version, suppressed.version, revoked.version), (2, 3, 4));
     assert_eq!(revoked.state.last_inbound_at, Some(at(1)));
     assert_eq!(revoked.state.consent.as_ref().map(|c| c.status), Some(ConsentStatus::Revoked));
@@ -42,17 +42,17 @@ async fn consent_and_suppression_and_window_are_kept_side_by_side(store: &dyn St
     assert_eq!(store.contact(&tenant(), &sender(), &customer()).await.unwrap(), revoked);
 }
 
-async fn the_first_suppression_stays_until_it_is_lifted(store: &dyn Store) {
-    let first = store.put_suppression(suppress("first")).await.unwrap();
-    assert_eq!(store.put_suppression(suppress("second")).await.unwrap(), first);
+async fn the_first_suppression_stays_until_it_is_lifted(store: &Store) {
+    let first = store.write(suppress("first")).await.unwrap();
+    assert_eq!(store.write(suppress("second")).await.unwrap(), first);
     let lift = LiftSuppression { tenant: tenant(), sender: sender(), contact: customer(), now: at(5) };
-    let lifted = store.lift_suppression(lift.clone()).await.unwrap();
+    let lifted = store.write(lift.clone()).await.unwrap();
     assert_eq!((lifted.version, &lifted.state.suppression), (2, &None));
-    assert_eq!(store.lift_suppression(lift).await.unwrap(), lifted);
+    assert_eq!(store.write(lift).await.unwrap(), lifted);
 }
 
-async fn each_sender_has_contacts_of_its_own(store: &dyn Store) {
-    store.put_suppression(suppress("here")).await.unwrap();
+async fn each_sender_has_contacts_of_its_own(store: &Store) {
+    store.write(suppress("here")).await.unwrap();
     let elsewhere = store.contact(&tenant(), &SenderName::new("sales").unwrap(), &customer()).await.unwrap();
     assert_eq!(elsewhere.version, 0);
 }

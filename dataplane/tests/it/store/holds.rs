@@ -15,15 +15,15 @@ fn hold(kind: HoldKind, until: Timestamp) -> Hold {
     Hold { tenant: tenant(), scope: Scope::Sender(sender()), kind, until, reason: "a test".into(), created_at: at(0) }
 }
 
-async fn put(store: &dyn Store, hold: Hold) {
-    store.put_hold(PutHold { hold }).await.unwrap();
+async fn put(store: &Store, hold: Hold) {
+    store.write(PutHold { hold }).await.unwrap();
 }
 
-async fn until(store: &dyn Store) -> Vec<Timestamp> {
+async fn until(store: &Store) -> Vec<Timestamp> {
     store.holds(at(0)).await.unwrap().into_iter().map(|hold| hold.until).collect()
 }
 
-async fn what_is_held_is_known_until_its_time_is_over_or_it_is_lifted(store: &dyn Store) {
+async fn what_is_held_is_known_until_its_time_is_over_or_it_is_lifted(store: &Store) {
     let (pause, drain) = (hold(HoldKind::Pause, at(60)), hold(HoldKind::Drain, at(90)));
     put(store, pause.clone()).await;
     put(store, drain.clone()).await;
@@ -31,8 +31,8 @@ async fn what_is_held_is_known_until_its_time_is_over_or_it_is_lifted(store: &dy
     assert_eq!(store.holds(at(60)).await.unwrap(), [drain]);
 
     let lift = LiftHold { tenant: tenant(), scope: Scope::Sender(sender()), kind: HoldKind::Drain };
-    assert!(store.lift_hold(lift.clone()).await.unwrap());
-    assert!(!store.lift_hold(lift).await.unwrap(), "it is lifted already");
+    assert!(store.write(lift.clone()).await.unwrap());
+    assert!(!store.write(lift).await.unwrap(), "it is lifted already");
     assert_eq!(store.holds(at(0)).await.unwrap(), [pause]);
 
     let forever = hold(HoldKind::Gone, Timestamp::MAX);
@@ -41,7 +41,7 @@ async fn what_is_held_is_known_until_its_time_is_over_or_it_is_lifted(store: &dy
     assert!(last.len() == 1 && last[0].lasts_until_lifted(), "{last:?}");
 }
 
-async fn a_persons_newest_word_counts(store: &dyn Store) {
+async fn a_persons_newest_word_counts(store: &Store) {
     for kind in [HoldKind::Pause, HoldKind::Drain] {
         put(store, hold(kind, at(90))).await;
         put(store, hold(kind, at(60))).await;
@@ -49,7 +49,7 @@ async fn a_persons_newest_word_counts(store: &dyn Store) {
     assert_eq!(until(store).await, [at(60), at(60)]);
 }
 
-async fn no_replica_shortens_what_another_found_out(store: &dyn Store) {
+async fn no_replica_shortens_what_another_found_out(store: &Store) {
     for kind in [HoldKind::Breaker, HoldKind::Gone] {
         put(store, hold(kind, at(90))).await;
         put(store, hold(kind, at(60))).await;

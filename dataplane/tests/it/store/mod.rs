@@ -11,20 +11,20 @@ mod retention;
 mod sqlite;
 mod webhooks;
 
+use dataplane::store::WebhookLog as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane::event;
+use dataplane::rules::apply::{Applied, ApplyEvent, Consequence, Received};
+use dataplane::rules::event;
 use dataplane::store::message::{
     AcceptMessage, Acceptance, Message, NewMessage, OnUnconfirmed, Priority, Reason, SinkId,
 };
 use dataplane::store::queue::{
     AttemptResult, Began, BeginAttempt, Claim, ClaimDue, Fenced, FinishAttempt, LaneRef, Share,
 };
-use dataplane::store::webhook::{
-    Applied, ApplyEvent, ClaimUnapplied, Consequence, Received, RecordWebhook, Recorded, WaitingEvent, dedupe_key,
-};
-use dataplane::store::{PostgresUrl, SqlStore, Store};
+use dataplane::store::webhook::{ClaimUnapplied, RecordWebhook, Recorded, WaitingEvent, dedupe_key};
+use dataplane::store::{PostgresUrl, Store};
 use jiff::{SignedDuration, Timestamp};
 use messaging::address::Address;
 use messaging::content::{InboundContent, OutboundContent};
@@ -63,7 +63,7 @@ pub(crate) use promises;
 
 /// A SQLite database in a new file, and its writer.
 pub(crate) struct Sqlite {
-    pub(crate) store: Arc<SqlStore>,
+    pub(crate) store: Arc<Store>,
     pub(crate) directory: TempDir,
     pub(crate) writer: JoinSet<()>,
 }
@@ -74,13 +74,13 @@ impl Sqlite {
     }
 
     pub(crate) async fn open(directory: TempDir) -> Self {
-        let (store, writers) = SqlStore::sqlite(&directory.path().join("store.db")).await.unwrap();
+        let (store, writers) = Store::sqlite(&directory.path().join("store.db")).await.unwrap();
         let mut writer = JoinSet::new();
         writer.spawn(writers.run());
         Self { store: Arc::new(store), directory, writer }
     }
 
-    pub(crate) fn store(&self) -> &dyn Store {
+    pub(crate) fn store(&self) -> &Store {
         self.store.as_ref()
     }
 
@@ -94,7 +94,7 @@ impl Sqlite {
 
 /// A replica on a new PostgreSQL database of the server that all tests share.
 pub(crate) struct Postgres {
-    pub(crate) store: Arc<SqlStore>,
+    pub(crate) store: Arc<Store>,
     /// As any client writes it.
     pub(crate) address: String,
     _writers: JoinSet<()>,
@@ -115,13 +115,13 @@ impl Postgres {
 
     async fn open(address: String) -> Self {
         let url: PostgresUrl = address.parse().unwrap();
-        let (store, writers) = SqlStore::postgres(&url).await.unwrap();
+        let (store, writers) = Store::postgres(&url).await.unwrap();
         let mut running = JoinSet::new();
         running.spawn(writers.run());
         Self { store: Arc::new(store), address, _writers: running }
     }
 
-    pub(crate) fn store(&self) -> &dyn Store {
+    pub(crate) fn store(&self) -> &Store {
         self.store.as_ref()
     }
 }
@@ -176,17 +176,17 @@ pub(crate) fn new_message(seconds: i64) -> NewMessage {
     }
 }
 
-pub(crate) async fn accept(store: &dyn Store, message: NewMessage) -> Message {
-    match store.accept_message(AcceptMessage { message, idempotency: None }).await.unwrap() {
+pub(crate) async fn accept(store: &Store, message: NewMessage) -> Message {
+    match store.write(AcceptMessage { message, idempotency: None }).await.unwrap() {
         Acceptance::New(message) => *message,
         other => panic!("{other:?}"),
     }
 }
 
-pub(crate) async fn claim_some(store: &dyn Store, now: i64, limit: u32) -> Vec<Claim> {
+pub(crate) async fn claim_some(store: &Store, now: i64, limit: u32) -> Vec<Claim> {
     let shares = Priority::ALL.map(|priority| Share { lane: lane(priority), limit, draws_on: Vec::new() }).to_vec();
     let claim = ClaimDue { now: at(now), owner: "test".into(), lease_until: at(now + 60), shares, rates: Vec::new() };
-    store.claim_due(claim).await.unwrap().claims
+    store.write(claim).await.unwrap().claims
 }
 
 /// Claims one message of a lane, whatever its rates.
@@ -195,38 +195,35 @@ pub(crate) fn claim_of(lane: LaneRef, now: Timestamp, lease_until: Timestamp) ->
     ClaimDue { now, owner: "test".into(), lease_until, shares, rates: Vec::new() }
 }
 
-pub(crate) async fn claim_one(store: &dyn Store, now: i64) -> Claim {
+pub(crate) async fn claim_one(store: &Store, now: i64) -> Claim {
     let mut claims = claim_some(store, now, 10).await;
     assert_eq!(claims.len(), 1, "{claims:?}");
     claims.remove(0)
 }
 
-pub(crate) async fn begin(store: &dyn Store, claim: &Claim, attempt: AttemptId, now: i64) -> Began {
+pub(crate) async fn begin(store: &Store, claim: &Claim, attempt: AttemptId, now: i64) -> Began {
     let contact_version = claim.contact.version;
-    store
-        .begin_attempt(BeginAttempt { claim: claim.reference(), attempt, now: at(now), contact_version })
-        .await
-        .unwrap()
+    store.write(BeginAttempt { claim: claim.reference(), attempt, now: at(now), contact_version }).await.unwrap()
 }
 
 pub(crate) async fn finish(
-    store: &dyn Store,
+    store: &Store,
     claim: &Claim,
     attempt: AttemptId,
     now: i64,
     result: AttemptResult,
 ) -> Fenced {
     let (claim, now, sinks) = (claim.reference(), at(now), sinks());
-    store.finish_attempt(FinishAttempt { claim, attempt, now, result, suppress: None, sinks }).await.unwrap().answer
+    store.write(FinishAttempt { claim, attempt, now, result, suppress: None, sinks }).await.unwrap().answer
 }
 
 /// Finishes an attempt that is still held.
-pub(crate) async fn finished(store: &dyn Store, claim: &Claim, attempt: AttemptId, now: i64, result: AttemptResult) {
+pub(crate) async fn finished(store: &Store, claim: &Claim, attempt: AttemptId, now: i64, result: AttemptResult) {
     assert_eq!(finish(store, claim, attempt, now, result).await, Fenced::Done);
 }
 
 /// A message that was accepted, claimed, and is being handed over.
-pub(crate) async fn submitted(store: &dyn Store, now: i64) -> (Claim, AttemptId) {
+pub(crate) async fn submitted(store: &Store, now: i64) -> (Claim, AttemptId) {
     accept(store, new_message(now)).await;
     let claim = claim_one(store, now).await;
     let id = attempt(now);
@@ -242,11 +239,11 @@ pub(crate) fn accepted(provider_message_id: &str) -> AttemptResult {
     }
 }
 
-pub(crate) async fn status(store: &dyn Store, id: MessageId) -> MessageStatus {
+pub(crate) async fn status(store: &Store, id: MessageId) -> MessageStatus {
     store.message(&tenant(), id).await.unwrap().unwrap().message.status
 }
 
-pub(crate) async fn story(store: &dyn Store, id: MessageId) -> Vec<MessageStatus> {
+pub(crate) async fn story(store: &Store, id: MessageId) -> Vec<MessageStatus> {
     store.message(&tenant(), id).await.unwrap().unwrap().timeline.into_iter().map(|entry| entry.status).collect()
 }
 
@@ -277,7 +274,7 @@ pub(crate) fn webhook(seconds: i64, events: &[WebhookEvent]) -> RecordWebhook {
     crate::world::webhook(&tenant(), at(seconds), events)
 }
 
-pub(crate) async fn record(store: &dyn Store, seconds: i64, event: WebhookEvent) -> Recorded {
+pub(crate) async fn record(store: &Store, seconds: i64, event: WebhookEvent) -> Recorded {
     store.record_webhook(webhook(seconds, &[event])).await.unwrap()
 }
 
@@ -312,22 +309,22 @@ pub(crate) fn consequence(logged: &WaitingEvent) -> ApplyEvent {
 }
 
 /// What is in the log and has not taken effect; nothing is claimed by asking.
-pub(crate) async fn unapplied(store: &dyn Store) -> Vec<WaitingEvent> {
+pub(crate) async fn unapplied(store: &Store) -> Vec<WaitingEvent> {
     let claim = ClaimUnapplied { now: at(1_000_000_000), lease_until: at(0), limit: 100 };
-    store.claim_unapplied(claim).await.unwrap()
+    store.write(claim).await.unwrap()
 }
 
 /// Applies everything in the log.
-pub(crate) async fn apply_all(store: &dyn Store) -> Vec<Applied> {
+pub(crate) async fn apply_all(store: &Store) -> Vec<Applied> {
     let mut applied = Vec::new();
     for logged in unapplied(store).await {
-        applied.push(store.apply_event(consequence(&logged)).await.unwrap().answer);
+        applied.push(store.write(consequence(&logged)).await.unwrap().answer);
     }
     applied
 }
 
 /// Logs a status and applies it.
-pub(crate) async fn report(store: &dyn Store, seconds: i64, update: StatusUpdate) -> Vec<Applied> {
+pub(crate) async fn report(store: &Store, seconds: i64, update: StatusUpdate) -> Vec<Applied> {
     record(store, seconds, WebhookEvent::Status(update)).await;
     apply_all(store).await
 }

@@ -1,5 +1,8 @@
 //! The days of the log: what a day takes leaves with it, and nothing else does.
 
+use dataplane::store::DropDay;
+use dataplane::store::MakeDay;
+use dataplane::store::WebhookLog as _;
 use std::time::Duration;
 
 use dataplane::config::{Applied, Configs};
@@ -38,24 +41,24 @@ fn noon(days: i64) -> i64 {
     midnight(days).as_second() + DAY / 2 - at(0).as_second()
 }
 
-async fn logged(store: &dyn Store) -> Vec<i64> {
+async fn logged(store: &Store) -> Vec<i64> {
     let filter = ReplayFilter { tenant: tenant(), sender: sender(), since: None, until: None, after: None, limit: 100 };
     let webhooks = store.webhooks(&filter).await.unwrap();
     webhooks.into_iter().map(|webhook| webhook.received_at.as_second() - at(0).as_second()).collect()
 }
 
-async fn a_day_that_is_made_again_changes_nothing(store: &dyn Store) {
-    let first = store.make_day(day(0)).await.unwrap();
+async fn a_day_that_is_made_again_changes_nothing(store: &Store) {
+    let first = store.write(MakeDay(day(0))).await.unwrap();
     assert!(matches!(first, DayMade::Made | DayMade::NotApart), "{first:?}");
     record(store, noon(0), inbound("SM1")).await;
-    let again = store.make_day(day(0)).await.unwrap();
+    let again = store.write(MakeDay(day(0))).await.unwrap();
     assert!(matches!(again, DayMade::WasThere | DayMade::NotApart), "{again:?}");
     assert_eq!(logged(store).await, [noon(0)]);
 }
 
-async fn days_that_nobody_made_are_not_dropped(store: &dyn Store) {
+async fn days_that_nobody_made_are_not_dropped(store: &Store) {
     record(store, noon(0), inbound("SM1")).await;
-    assert_eq!(store.drop_day(midnight(9)).await.unwrap(), None);
+    assert_eq!(store.write(DropDay { before: midnight(9) }).await.unwrap(), None);
     assert_eq!(logged(store).await, [noon(0)]);
 }
 
@@ -64,7 +67,7 @@ async fn a_day_takes_its_webhooks_with_it_and_leaves_the_others() {
     let database = Postgres::new().await;
     let store = database.store();
     for days in 0..3 {
-        assert_eq!(store.make_day(day(days)).await.unwrap(), DayMade::Made);
+        assert_eq!(store.write(MakeDay(day(days))).await.unwrap(), DayMade::Made);
     }
     // Also what came before the first day, and after the last.
     for days in -1..4 {
@@ -73,11 +76,15 @@ async fn a_day_takes_its_webhooks_with_it_and_leaves_the_others() {
     let unapplied_before = apply_all(store).await.len();
     assert_eq!(unapplied_before, 5);
 
-    assert_eq!(store.drop_day(midnight(1) - 1.second()).await.unwrap(), None, "it is not over");
-    assert_eq!(store.drop_day(midnight(2)).await.unwrap(), Some(day(0)), "the oldest first, one at a time");
+    assert_eq!(store.write(DropDay { before: midnight(1) - 1.second() }).await.unwrap(), None, "it is not over");
+    assert_eq!(
+        store.write(DropDay { before: midnight(2) }).await.unwrap(),
+        Some(day(0)),
+        "the oldest first, one at a time"
+    );
     assert_eq!(logged(store).await, [noon(-1), noon(1), noon(2), noon(3)]);
-    assert_eq!(store.drop_day(midnight(2)).await.unwrap(), Some(day(1)));
-    assert_eq!(store.drop_day(midnight(2)).await.unwrap(), None);
+    assert_eq!(store.write(DropDay { before: midnight(2) }).await.unwrap(), Some(day(1)));
+    assert_eq!(store.write(DropDay { before: midnight(2) }).await.unwrap(), None);
     assert_eq!(logged(store).await, [noon(-1), noon(2), noon(3)]);
 
     assert!(record(store, noon(2), inbound("SM0")).await.is_duplicate(), "an event is known for longer than its body");
@@ -90,13 +97,13 @@ async fn a_day_that_has_begun_without_a_place_of_its_own_is_left_as_it_is() {
     let database = Postgres::new().await;
     let store = database.store();
     record(store, noon(0), inbound("SM1")).await;
-    assert_eq!(store.make_day(day(0)).await.unwrap(), DayMade::Taken);
-    assert_eq!(store.make_day(day(1)).await.unwrap(), DayMade::Made, "the next day is not harmed by it");
+    assert_eq!(store.write(MakeDay(day(0))).await.unwrap(), DayMade::Taken);
+    assert_eq!(store.write(MakeDay(day(1))).await.unwrap(), DayMade::Made, "the next day is not harmed by it");
     record(store, noon(0), inbound("SM2")).await;
     record(store, noon(1), inbound("SM3")).await;
-    assert_eq!(store.drop_day(midnight(9)).await.unwrap(), None, "what has not taken effect stays");
+    assert_eq!(store.write(DropDay { before: midnight(9) }).await.unwrap(), None, "what has not taken effect stays");
     apply_all(store).await;
-    assert_eq!(store.drop_day(midnight(9)).await.unwrap(), Some(day(1)));
+    assert_eq!(store.write(DropDay { before: midnight(9) }).await.unwrap(), Some(day(1)));
     assert_eq!(logged(store).await.len(), 2, "they leave one by one");
 }
 
@@ -104,21 +111,21 @@ async fn a_day_that_has_begun_without_a_place_of_its_own_is_left_as_it_is() {
 async fn replicas_that_make_and_drop_days_at_once_do_it_once() {
     let database = Postgres::new().await;
     let others = join_all((0..3).map(|_| database.another())).await;
-    let made = join_all(others.iter().map(|replica| replica.store().make_day(day(0)))).await;
+    let made = join_all(others.iter().map(|replica| replica.store().write(MakeDay(day(0))))).await;
     let made: Vec<_> = made.into_iter().map(Result::unwrap).collect();
     assert_eq!(made.iter().filter(|made| **made == DayMade::Made).count(), 1, "{made:?}");
     assert!(made.iter().all(|made| matches!(made, DayMade::Made | DayMade::WasThere)), "{made:?}");
-    for dropped in join_all(others.iter().map(|replica| replica.store().drop_day(midnight(1)))).await {
+    for dropped in join_all(others.iter().map(|replica| replica.store().write(DropDay { before: midnight(1) }))).await {
         assert!(matches!(dropped.unwrap(), Some(_) | None));
     }
-    assert_eq!(database.store().drop_day(midnight(1)).await.unwrap(), None);
+    assert_eq!(database.store().write(DropDay { before: midnight(1) }).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn a_day_that_somebody_reads_is_dropped_later_and_holds_up_nobody_for_long() {
     let database = Postgres::new().await;
     let store = database.store();
-    store.make_day(day(0)).await.unwrap();
+    store.write(MakeDay(day(0))).await.unwrap();
     record(store, noon(0), inbound("SM1")).await;
     apply_all(store).await;
 
@@ -126,7 +133,7 @@ async fn a_day_that_somebody_reads_is_dropped_later_and_holds_up_nobody_for_long
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     reader.batch_execute("BEGIN; SELECT * FROM webhooks").await.unwrap();
-    let (dropped, recorded) = tokio::join!(store.drop_day(midnight(1)), async {
+    let (dropped, recorded) = tokio::join!(store.write(DropDay { before: midnight(1) }), async {
         let began = std::time::Instant::now();
         record(store, noon(1), inbound("SM2")).await;
         began.elapsed()
@@ -136,8 +143,9 @@ async fn a_day_that_somebody_reads_is_dropped_later_and_holds_up_nobody_for_long
     assert_eq!(logged(store).await.len(), 2, "nothing was harmed");
 
     reader.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(store.drop_day(midnight(1)).await.unwrap(), Some(day(0)));
-    let (first, second) = try_join(store.make_day(day(1)), store.make_day(day(2))).await.unwrap();
+    assert_eq!(store.write(DropDay { before: midnight(1) }).await.unwrap(), Some(day(0)));
+    let (first, second) =
+        try_join(Box::pin(store.write(MakeDay(day(1)))), Box::pin(store.write(MakeDay(day(2))))).await.unwrap();
     assert_eq!((first, second), (DayMade::Taken, DayMade::Made));
 }
 
@@ -161,7 +169,7 @@ async fn a_day_goes_when_nobody_keeps_it_and_who_keeps_less_loses_only_its_own()
     let database = Postgres::new().await;
     let store = database.store();
     for days in 0..4 {
-        store.make_day(day(days)).await.unwrap();
+        store.write(MakeDay(day(days))).await.unwrap();
         let sales = RecordWebhook { sender: SenderName::new("sales").unwrap(), ..webhook(noon(days), &[]) };
         store.record_webhook(sales).await.unwrap();
         store.record_webhook(webhook(noon(days), &[])).await.unwrap();
@@ -177,12 +185,12 @@ async fn a_day_goes_when_nobody_keeps_it_and_who_keeps_less_loses_only_its_own()
     let now = at(noon(12));
     retention::turn(store, &configs, now, &stop).await.unwrap();
     assert_eq!((logged(store).await, of_sales().await), (vec![], 2), "what is over goes one by one");
-    let dropped = store.drop_day(midnight(1)).await.unwrap();
+    let dropped = store.write(DropDay { before: midnight(1) }).await.unwrap();
     assert_eq!(dropped, Some(day(0)), "before every config is known no day goes");
 
     configs.mark_ready();
     retention::turn(store, &configs, now, &stop).await.unwrap();
-    assert_eq!(store.drop_day(midnight(2)).await.unwrap(), None, "the second day is kept by nobody");
+    assert_eq!(store.write(DropDay { before: midnight(2) }).await.unwrap(), None, "the second day is kept by nobody");
     assert_eq!(of_sales().await, 2, "the third day is kept in part, so it stays whole");
-    assert_eq!(store.make_day(day(12 + 3)).await.unwrap(), DayMade::WasThere, "days to come were made");
+    assert_eq!(store.write(MakeDay(day(12 + 3))).await.unwrap(), DayMade::WasThere, "days to come were made");
 }

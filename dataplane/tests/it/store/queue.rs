@@ -1,5 +1,6 @@
 //! The queue: one holder at a time, one unresolved attempt at a time, and nothing lost with its holder.
 
+use dataplane::rules::queue::RenewClaim;
 use dataplane::store::Store;
 use dataplane::store::contact::PutSuppression;
 use dataplane::store::queue::{
@@ -34,7 +35,7 @@ promises!(
     messages_whose_validity_is_over_are_found_and_ended_whoever_holds_them,
 );
 
-async fn a_message_is_held_by_one_at_a_time_and_comes_back_when_the_lease_ends(store: &dyn Store) {
+async fn a_message_is_held_by_one_at_a_time_and_comes_back_when_the_lease_ends(store: &Store) {
     accept(store, new_message(0)).await;
     let first = claim_one(store, 0).await;
     assert!(claim_some(store, 59, 10).await.is_empty());
@@ -44,7 +45,7 @@ async fn a_message_is_held_by_one_at_a_time_and_comes_back_when_the_lease_ends(s
     assert_eq!(second.due_at, at(0), "its waiting is counted from when it became due");
 }
 
-async fn an_expired_holder_can_only_tell_that_the_provider_took_it(store: &dyn Store) {
+async fn an_expired_holder_can_only_tell_that_the_provider_took_it(store: &Store) {
     let (first, attempt_id) = submitted(store, 0).await;
     let second = claim_one(store, 60).await;
     let busy = AttemptResult::Retry { at: at(61), reason: reason("too many requests") };
@@ -52,9 +53,9 @@ async fn an_expired_holder_can_only_tell_that_the_provider_took_it(store: &dyn S
     for result in [busy, ended] {
         assert_eq!(finish(store, &first, attempt_id, 61, result).await, Fenced::LeaseLost);
     }
-    assert_eq!(store.renew_claim(first.reference(), at(200)).await.unwrap(), Fenced::LeaseLost);
+    assert_eq!(store.write(RenewClaim { claim: first.reference(), until: at(200) }).await.unwrap(), Fenced::LeaseLost);
     let defer = DeferClaim { claim: first.reference(), until: at(200) };
-    assert_eq!(store.defer_claim(defer).await.unwrap(), Fenced::LeaseLost);
+    assert_eq!(store.write(defer).await.unwrap(), Fenced::LeaseLost);
     assert_eq!(begin(store, &first, attempt(61), 61).await, Began::LeaseLost);
     assert_eq!(status(store, first.message.id).await, Submitted);
     assert_eq!(second.open_attempt, Some(attempt_id));
@@ -67,7 +68,7 @@ async fn an_expired_holder_can_only_tell_that_the_provider_took_it(store: &dyn S
     assert!(claim_some(store, 9_000, 10).await.is_empty(), "it is not sent again");
 }
 
-async fn what_the_provider_took_is_known_after_its_attempt_became_unconfirmed(store: &dyn Store) {
+async fn what_the_provider_took_is_known_after_its_attempt_became_unconfirmed(store: &Store) {
     let (first, attempt_id) = submitted(store, 0).await;
     let second = claim_one(store, 60).await;
     let unknown = AttemptResult::Unconfirmed { reason: reason("its holder died"), ask_at: at(100) };
@@ -79,7 +80,7 @@ async fn what_the_provider_took_is_known_after_its_attempt_became_unconfirmed(st
     assert_eq!(unsettled(store, 100).await.len(), 1, "its fate is still asked for");
 }
 
-async fn an_answer_that_was_asked_for_before_the_provider_took_it_ends_nothing(store: &dyn Store) {
+async fn an_answer_that_was_asked_for_before_the_provider_took_it_ends_nothing(store: &Store) {
     let (first, attempt_id) = submitted(store, 0).await;
     let second = claim_one(store, 60).await;
     let unknown = AttemptResult::Unconfirmed { reason: reason("its holder died"), ask_at: at(100) };
@@ -92,24 +93,24 @@ async fn an_answer_that_was_asked_for_before_the_provider_took_it_ends_nothing(s
     assert_eq!(unsettled(store, 160).await.len(), 1, "it is asked for again");
 }
 
-async fn an_attempt_that_is_not_repeated_in_time_ends_as_expired(store: &dyn Store) {
+async fn an_attempt_that_is_not_repeated_in_time_ends_as_expired(store: &Store) {
     let (claim, attempt_id) = submitted(store, 0).await;
     let late = AttemptResult::Ended { status: Expired, reason: reason("its validity ends before the next attempt") };
     finished(store, &claim, attempt_id, 1, late).await;
     assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Expired]);
     assert_eq!(store.queue_counts(at(9_000)).await.unwrap(), Default::default());
-    assert_eq!(store.outbox_counts(at(1)).await.unwrap().waiting, 1);
+    assert_eq!(store.outbox_counts().await.unwrap().waiting, 1);
 }
 
-async fn a_renewed_lease_lasts(store: &dyn Store) {
+async fn a_renewed_lease_lasts(store: &Store) {
     accept(store, new_message(0)).await;
     let claim = claim_one(store, 0).await;
-    assert_eq!(store.renew_claim(claim.reference(), at(300)).await.unwrap(), Fenced::Done);
+    assert_eq!(store.write(RenewClaim { claim: claim.reference(), until: at(300) }).await.unwrap(), Fenced::Done);
     assert!(claim_some(store, 299, 10).await.is_empty());
     assert_eq!(begin(store, &claim, attempt(299), 299).await, Began::Begun);
 }
 
-async fn each_of_many_claimants_gets_messages_of_its_own(store: &dyn Store) {
+async fn each_of_many_claimants_gets_messages_of_its_own(store: &Store) {
     for second in 0..20 {
         accept(store, new_message(second)).await;
     }
@@ -121,7 +122,7 @@ async fn each_of_many_claimants_gets_messages_of_its_own(store: &dyn Store) {
     assert_eq!(ids.len(), 20, "none was given twice");
 }
 
-async fn lanes_say_what_waits_and_until_when(store: &dyn Store) {
+async fn lanes_say_what_waits_and_until_when(store: &Store) {
     assert!(store.lanes().await.unwrap().is_empty());
     accept(store, NewMessage { priority: Priority::Marketing, scheduled_at: Some(at(500)), ..new_message(0) }).await;
     accept(store, NewMessage { priority: Priority::Authentication, ..new_message(3) }).await;
@@ -134,18 +135,18 @@ async fn lanes_say_what_waits_and_until_when(store: &dyn Store) {
     assert_eq!(lanes().await, [(Priority::Authentication, at(70)), (Priority::Marketing, at(500))]);
 }
 
-async fn a_deferred_message_waits_and_its_claim_is_void(store: &dyn Store) {
+async fn a_deferred_message_waits_and_its_claim_is_void(store: &Store) {
     accept(store, new_message(0)).await;
     let claim = claim_one(store, 0).await;
     let defer = DeferClaim { claim: claim.reference(), until: at(30) };
-    assert_eq!(store.defer_claim(defer.clone()).await.unwrap(), Fenced::Done);
-    assert_eq!(store.defer_claim(defer).await.unwrap(), Fenced::LeaseLost);
+    assert_eq!(store.write(defer.clone()).await.unwrap(), Fenced::Done);
+    assert_eq!(store.write(defer).await.unwrap(), Fenced::LeaseLost);
     assert_eq!(begin(store, &claim, attempt(1), 1).await, Began::LeaseLost);
     assert!(claim_some(store, 29, 10).await.is_empty());
     claim_one(store, 30).await;
 }
 
-async fn no_second_attempt_is_begun_while_the_first_is_unresolved(store: &dyn Store) {
+async fn no_second_attempt_is_begun_while_the_first_is_unresolved(store: &Store) {
     let (claim, _) = submitted(store, 0).await;
     assert_eq!(begin(store, &claim, attempt(1), 1).await, Began::LeaseLost);
     let next = claim_one(store, 60).await;
@@ -153,7 +154,7 @@ async fn no_second_attempt_is_begun_while_the_first_is_unresolved(store: &dyn St
     assert_eq!(store.message(&tenant(), next.message.id).await.unwrap().unwrap().message.attempts, 1);
 }
 
-async fn an_attempt_that_nobody_finished_is_seen_by_the_next_holder(store: &dyn Store) {
+async fn an_attempt_that_nobody_finished_is_seen_by_the_next_holder(store: &Store) {
     let (_, attempt_id) = submitted(store, 0).await;
     let next = claim_one(store, 60).await;
     assert_eq!(next.open_attempt, Some(attempt_id));
@@ -167,11 +168,11 @@ fn suppression() -> Suppression {
     Suppression { reason: SuppressionReason::OptedOut, at: at(1), detail: "stop".into() }
 }
 
-async fn an_attempt_is_not_begun_on_what_was_decided_before_the_contact_changed(store: &dyn Store) {
+async fn an_attempt_is_not_begun_on_what_was_decided_before_the_contact_changed(store: &Store) {
     accept(store, new_message(0)).await;
     let claim = claim_one(store, 0).await;
     let put = PutSuppression { tenant: tenant(), sender: sender(), contact: customer(), suppression: suppression() };
-    let version = store.put_suppression(put).await.unwrap().version;
+    let version = store.write(put).await.unwrap().version;
     assert_eq!(begin(store, &claim, attempt(2), 2).await, Began::ContactChanged);
     assert_eq!(status(store, claim.message.id).await, Queued);
     let judged_again =
@@ -179,7 +180,7 @@ async fn an_attempt_is_not_begun_on_what_was_decided_before_the_contact_changed(
     assert_eq!(begin(store, &judged_again, attempt(3), 3).await, Began::Begun);
 }
 
-async fn a_refused_attempt_goes_back_into_the_queue_and_tells_why(store: &dyn Store) {
+async fn a_refused_attempt_goes_back_into_the_queue_and_tells_why(store: &Store) {
     let (claim, first) = submitted(store, 0).await;
     let busy = AttemptResult::Retry { at: at(30), reason: Reason::new(Some("20429"), "too many requests") };
     assert_eq!(finish(store, &claim, first, 1, busy).await, Fenced::Done);
@@ -195,7 +196,7 @@ async fn a_refused_attempt_goes_back_into_the_queue_and_tells_why(store: &dyn St
     assert_eq!((timeline[1].attempt, timeline[3].attempt), (Some(first), Some(second)));
 }
 
-async fn a_message_that_policy_ends_is_over(store: &dyn Store) {
+async fn a_message_that_policy_ends_is_over(store: &Store) {
     accept(store, new_message(0)).await;
     let claim = claim_one(store, 0).await;
     let end = EndMessage {
@@ -205,14 +206,14 @@ async fn a_message_that_policy_ends_is_over(store: &dyn Store) {
         reason: reason("its validity is over"),
         sinks: sinks(),
     };
-    assert_eq!(store.end_message(end.clone()).await.unwrap(), Fenced::Done);
-    assert_eq!(store.end_message(end).await.unwrap(), Fenced::LeaseLost);
+    assert_eq!(store.write(end.clone()).await.unwrap(), Fenced::Done);
+    assert_eq!(store.write(end).await.unwrap(), Fenced::LeaseLost);
     assert_eq!(story(store, claim.message.id).await, [Queued, Expired]);
     assert_eq!(store.queue_counts(at(9_000)).await.unwrap(), Default::default());
-    assert_eq!(store.outbox_counts(at(1)).await.unwrap().waiting, 1);
+    assert_eq!(store.outbox_counts().await.unwrap().waiting, 1);
 }
 
-async fn an_ended_attempt_suppresses_its_recipient(store: &dyn Store) {
+async fn an_ended_attempt_suppresses_its_recipient(store: &Store) {
     let (claim, attempt) = submitted(store, 0).await;
     let finish = FinishAttempt {
         claim: claim.reference(),
@@ -222,26 +223,22 @@ async fn an_ended_attempt_suppresses_its_recipient(store: &dyn Store) {
         suppress: Some(suppression()),
         sinks: sinks(),
     };
-    assert_eq!(store.finish_attempt(finish).await.unwrap().answer, Fenced::Done);
+    assert_eq!(store.write(finish).await.unwrap().answer, Fenced::Done);
     assert_eq!(status(store, claim.message.id).await, Rejected);
     let contact = store.contact(&tenant(), &sender(), &customer()).await.unwrap();
     assert_eq!(contact.state.suppression, Some(suppression()));
 }
 
-async fn unsettled(store: &dyn Store, now: i64) -> Vec<Unsettled> {
+async fn unsettled(store: &Store, now: i64) -> Vec<Unsettled> {
     let claim = ClaimUnsettled { now: at(now), owner: "test".into(), lease_until: at(now + 60), limit: 10 };
-    store.claim_unsettled(claim).await.unwrap()
+    store.write(claim).await.unwrap()
 }
 
-async fn settle(store: &dyn Store, unsettled: &Unsettled, now: i64, settlement: Settlement) -> Fenced {
-    store
-        .settle(Settle { claim: unsettled.reference(), now: at(now), settlement, sinks: sinks() })
-        .await
-        .unwrap()
-        .answer
+async fn settle(store: &Store, unsettled: &Unsettled, now: i64, settlement: Settlement) -> Fenced {
+    store.write(Settle { claim: unsettled.reference(), now: at(now), settlement, sinks: sinks() }).await.unwrap().answer
 }
 
-async fn what_was_found_out_settles_a_message_and_adopts_what_waited(store: &dyn Store) {
+async fn what_was_found_out_settles_a_message_and_adopts_what_waited(store: &Store) {
     let (claim, attempt_id) = submitted(store, 0).await;
     let lost = AttemptResult::Unconfirmed { reason: reason("no answer"), ask_at: at(100) };
     finished(store, &claim, attempt_id, 1, lost).await;
@@ -266,7 +263,7 @@ async fn what_was_found_out_settles_a_message_and_adopts_what_waited(store: &dyn
     assert!(unsettled(store, 9_000).await.is_empty());
 }
 
-async fn who_lost_the_claim_settles_nothing(store: &dyn Store) {
+async fn who_lost_the_claim_settles_nothing(store: &Store) {
     let (claim, attempt_id) = submitted(store, 0).await;
     let lost = AttemptResult::Unconfirmed { reason: reason("no answer"), ask_at: at(100) };
     finished(store, &claim, attempt_id, 1, lost).await;
@@ -279,7 +276,7 @@ async fn who_lost_the_claim_settles_nothing(store: &dyn Store) {
     assert_eq!(status(store, claim.message.id).await, Failed);
 }
 
-async fn messages_whose_validity_is_over_are_found_and_ended_whoever_holds_them(store: &dyn Store) {
+async fn messages_whose_validity_is_over_are_found_and_ended_whoever_holds_them(store: &Store) {
     let valid_until = |seconds, until| NewMessage { expires_at: Some(at(until)), ..new_message(seconds) };
     let handed_over = accept(store, valid_until(0, 10)).await;
     let claim = claim_one(store, 0).await;
@@ -307,7 +304,7 @@ async fn messages_whose_validity_is_over_are_found_and_ended_whoever_holds_them(
             reason: reason("its validity is over"),
             sinks: sinks(),
         };
-        store.expire_message(expire).await.unwrap()
+        store.write(expire).await.unwrap()
     };
     assert!(!expire(waiting.id, 14).await, "not before its time");
     for id in [waiting.id, held.id] {
@@ -317,6 +314,6 @@ async fn messages_whose_validity_is_over_are_found_and_ended_whoever_holds_them(
     }
     assert!(!expire(handed_over.id, 30).await);
     assert_eq!(begin(store, &holder, attempt(30), 30).await, Began::LeaseLost);
-    assert_eq!(store.outbox_counts(at(30)).await.unwrap().waiting, 2, "whoever sent them hears of it");
+    assert_eq!(store.outbox_counts().await.unwrap().waiting, 2, "whoever sent them hears of it");
     assert!(over(30).await.is_empty());
 }

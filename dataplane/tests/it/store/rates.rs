@@ -29,22 +29,22 @@ fn share(priority: Priority, limit: u32, draws_on: &[usize]) -> Share {
     Share { lane: lane(priority), limit, draws_on: draws_on.to_vec() }
 }
 
-async fn claim(store: &dyn Store, now: i64, shares: Vec<Share>, rates: Vec<RateOf>) -> Claimed {
+async fn claim(store: &Store, now: i64, shares: Vec<Share>, rates: Vec<RateOf>) -> Claimed {
     let claim = ClaimDue { now: at(now), owner: "test".into(), lease_until: at(now + 3600), shares, rates };
-    store.claim_due(claim).await.unwrap()
+    store.write(claim).await.unwrap()
 }
 
-async fn count(store: &dyn Store, now: i64, limit: u32) -> usize {
+async fn count(store: &Store, now: i64, limit: u32) -> usize {
     claim(store, now, vec![share(Priority::Utility, limit, &[0])], vec![slow()]).await.claims.len()
 }
 
-async fn queue(store: &dyn Store, messages: usize, priority: Priority) {
+async fn queue(store: &Store, messages: usize, priority: Priority) {
     for _ in 0..messages {
         accept(store, NewMessage { priority, ..new_message(0) }).await;
     }
 }
 
-async fn a_rate_lets_a_burst_pass_and_then_so_many_a_second(store: &dyn Store) {
+async fn a_rate_lets_a_burst_pass_and_then_so_many_a_second(store: &Store) {
     queue(store, 30, Priority::Utility).await;
     assert_eq!(count(store, 0, 4).await, 4);
     assert_eq!(count(store, 0, 10).await, 2);
@@ -60,7 +60,7 @@ async fn a_rate_lets_a_burst_pass_and_then_so_many_a_second(store: &dyn Store) {
     assert_eq!(count(store, 50, 10).await, 0);
 }
 
-async fn claims_at_the_same_time_keep_a_rate_together(store: &dyn Store) {
+async fn claims_at_the_same_time_keep_a_rate_together(store: &Store) {
     queue(store, 100, Priority::Utility).await;
     let mut claimed = 0;
     for now in 0..5 {
@@ -71,7 +71,7 @@ async fn claims_at_the_same_time_keep_a_rate_together(store: &dyn Store) {
     }
 }
 
-async fn shares_that_draw_on_one_rate_keep_it_together(store: &dyn Store) {
+async fn shares_that_draw_on_one_rate_keep_it_together(store: &Store) {
     queue(store, 10, Priority::Authentication).await;
     queue(store, 10, Priority::Utility).await;
     let shares = vec![share(Priority::Authentication, 4, &[0]), share(Priority::Utility, 4, &[0])];
@@ -80,7 +80,7 @@ async fn shares_that_draw_on_one_rate_keep_it_together(store: &dyn Store) {
     assert_eq!((of(Priority::Authentication), of(Priority::Utility)), (4, 2));
 }
 
-async fn only_what_was_claimed_counts(store: &dyn Store) {
+async fn only_what_was_claimed_counts(store: &Store) {
     let none = claim(store, 0, vec![share(Priority::Utility, 10, &[0])], vec![slow()]).await;
     assert!(none.claims.is_empty());
     assert_eq!(none.buckets, [None]);
@@ -90,7 +90,7 @@ async fn only_what_was_claimed_counts(store: &dyn Store) {
     assert_eq!(count(store, 0, 10).await, 4);
 }
 
-async fn the_slowest_of_several_rates_counts(store: &dyn Store) {
+async fn the_slowest_of_several_rates_counts(store: &Store) {
     queue(store, 20, Priority::Utility).await;
     let rates = || vec![rate("account/AC1", 1000, 8), slow()];
     let both = vec![share(Priority::Utility, 20, &[0, 1])];

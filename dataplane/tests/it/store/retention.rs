@@ -24,11 +24,11 @@ fn forget(bodies: i64, metadata: i64, limit: u32) -> Forget {
     }
 }
 
-async fn forget_all(store: &dyn Store, bodies: i64, metadata: i64) {
-    while store.forget(forget(bodies, metadata, 2)).await.unwrap() > 0 {}
+async fn forget_all(store: &Store, bodies: i64, metadata: i64) {
+    while store.write(forget(bodies, metadata, 2)).await.unwrap() > 0 {}
 }
 
-async fn bodies_go_before_metadata_and_what_is_not_over_stays(store: &dyn Store) {
+async fn bodies_go_before_metadata_and_what_is_not_over_stays(store: &Store) {
     let (ended, attempt) = submitted(store, 0).await;
     finished(store, &ended, attempt, 1, accepted("SM1")).await;
     report(store, 2, update("SM1", None, Delivered)).await;
@@ -48,14 +48,14 @@ async fn bodies_go_before_metadata_and_what_is_not_over_stays(store: &dyn Store)
     assert_eq!(claim_one(store, 100).await.message.id, waiting.id);
 }
 
-async fn a_step_is_bounded_and_repeating_it_ends(store: &dyn Store) {
+async fn a_step_is_bounded_and_repeating_it_ends(store: &Store) {
     for n in 0..5 {
         record(store, 0, inbound(&format!("SM{n}"))).await;
     }
     apply_all(store).await;
     let mut steps = Vec::new();
     loop {
-        match store.forget(forget(100, 0, 2)).await.unwrap() {
+        match store.write(forget(100, 0, 2)).await.unwrap() {
             0 => break,
             n => steps.push(n),
         }
@@ -67,7 +67,7 @@ async fn a_step_is_bounded_and_repeating_it_ends(store: &dyn Store) {
     );
 }
 
-async fn an_event_that_was_forgotten_is_still_a_duplicate_until_its_metadata_goes(store: &dyn Store) {
+async fn an_event_that_was_forgotten_is_still_a_duplicate_until_its_metadata_goes(store: &Store) {
     record(store, 0, inbound("SM1")).await;
     forget_all(store, 100, 0).await;
     assert_eq!(unapplied(store).await.len(), 1, "what has not taken effect stays");

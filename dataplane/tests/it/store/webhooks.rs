@@ -1,9 +1,13 @@
 //! The log: an event is taken once, and takes effect once.
 
+use dataplane::rules::apply::{Applied, Consequence, Keyword};
+use dataplane::rules::outbox::EventDelivered;
+use dataplane::store::RecordReplayed;
 use dataplane::store::Store;
+use dataplane::store::WebhookLog as _;
 use dataplane::store::outbox::ClaimEvents;
 use dataplane::store::queue::{AttemptResult, Fenced};
-use dataplane::store::webhook::{Applied, Consequence, Keyword, Recorded, ReplayFilter, StoredWebhook, dedupe_key};
+use dataplane::store::webhook::{Recorded, ReplayFilter, StoredWebhook, dedupe_key};
 use futures::future::join_all;
 use jiff::SignedDuration;
 use messaging::event::CloudEvent;
@@ -32,7 +36,7 @@ promises!(
     a_status_of_nobody_is_parked_and_harms_nobody,
 );
 
-async fn an_event_is_new_once_however_often_it_comes_and_however_close(store: &dyn Store) {
+async fn an_event_is_new_once_however_often_it_comes_and_however_close(store: &Store) {
     let recorded = join_all((0..10).map(|_| record(store, 0, inbound("SM1")))).await;
     assert_eq!(recorded.iter().filter(|r| r.new == [true]).count(), 1, "{recorded:?}");
     assert!(record(store, 5, inbound("SM1")).await.is_duplicate());
@@ -40,7 +44,7 @@ async fn an_event_is_new_once_however_often_it_comes_and_however_close(store: &d
     assert_eq!(record(store, 5, inbound("SM2")).await, Recorded { new: vec![true] });
 }
 
-async fn tenants_and_senders_do_not_share_events(store: &dyn Store) {
+async fn tenants_and_senders_do_not_share_events(store: &Store) {
     let mut others = [webhook(0, &[inbound("SM1")]), webhook(0, &[inbound("SM1")])];
     others[0].tenant = TenantId::new("bakery").unwrap();
     others[1].sender = SenderName::new("sales").unwrap();
@@ -50,14 +54,14 @@ async fn tenants_and_senders_do_not_share_events(store: &dyn Store) {
     }
 }
 
-async fn a_webhook_of_several_events_is_new_in_part(store: &dyn Store) {
+async fn a_webhook_of_several_events_is_new_in_part(store: &Store) {
     record(store, 0, inbound("SM1")).await;
     let both = webhook(1, &[inbound("SM1"), inbound("SM2"), inbound("SM2")]);
     assert_eq!(store.record_webhook(both).await.unwrap().new, [false, true, false]);
     assert_eq!(unapplied(store).await.len(), 2);
 }
 
-async fn it_is_told_which_keys_are_known_and_asking_changes_nothing(store: &dyn Store) {
+async fn it_is_told_which_keys_are_known_and_asking_changes_nothing(store: &Store) {
     record(store, 0, inbound("SM1")).await;
     let mut keys: Vec<String> = (1..=1200).map(|n| format!("in:SM{n}")).collect();
     keys.reverse();
@@ -76,22 +80,22 @@ fn everything(limit: u32) -> ReplayFilter {
     ReplayFilter { tenant: tenant(), sender: sender(), since: None, until: None, after: None, limit }
 }
 
-async fn what_is_replayed_adds_its_new_events_and_no_second_webhook(store: &dyn Store) {
+async fn what_is_replayed_adds_its_new_events_and_no_second_webhook(store: &Store) {
     let unreadable = WebhookEvent::Unreadable { reason: "a defect".into(), dedupe_key: "1".into() };
     let read_now = serde_json::to_vec(&[unreadable.clone(), inbound("SM1")]).unwrap();
     let first = RecordWebhook { body: read_now.into(), ..webhook(0, &[unreadable]) };
     store.record_webhook(first.clone()).await.unwrap();
     let replayed = || RecordWebhook { dedupe_keys: vec![dedupe_key(&inbound("SM1"))], ..first.clone() };
-    assert_eq!(store.record_replayed(replayed()).await.unwrap().new, [true]);
-    assert_eq!(store.record_replayed(replayed()).await.unwrap().new, [false]);
+    assert_eq!(store.write(RecordReplayed(replayed())).await.unwrap().new, [true]);
+    assert_eq!(store.write(RecordReplayed(replayed())).await.unwrap().new, [false]);
     assert_eq!(unapplied(store).await.len(), 2);
     apply_all(store).await;
-    assert_eq!(store.outbox_counts(at(1)).await.unwrap().waiting, 1);
+    assert_eq!(store.outbox_counts().await.unwrap().waiting, 1);
     assert_eq!(store.count_webhooks(&everything(10)).await.unwrap(), 1);
     assert!(record(store, 5, inbound("SM1")).await.is_duplicate(), "the live one knows of the replayed");
 }
 
-async fn the_log_is_read_in_pages_and_counted(store: &dyn Store) {
+async fn the_log_is_read_in_pages_and_counted(store: &Store) {
     for n in 0..5 {
         record(store, n, inbound(&format!("SM{n}"))).await;
     }
@@ -112,19 +116,19 @@ async fn the_log_is_read_in_pages_and_counted(store: &dyn Store) {
     assert_eq!(store.webhooks(&part).await.unwrap(), read[1..4]);
 }
 
-async fn an_event_takes_effect_once_whoever_applies_it(store: &dyn Store) {
+async fn an_event_takes_effect_once_whoever_applies_it(store: &Store) {
     record(store, 0, inbound("SM1")).await;
     let logged = unapplied(store).await;
-    let applied = (0..5).map(async |_| store.apply_event(consequence(&logged[0])).await.unwrap().answer);
+    let applied = (0..5).map(async |_| store.write(consequence(&logged[0])).await.unwrap().answer);
     let outcomes = join_all(applied).await;
     let now = outcomes.iter().filter(|o| matches!(o, Applied::Now { .. })).count();
     let before = outcomes.iter().filter(|o| **o == Applied::Before).count();
     assert_eq!((now, before), (1, 4), "{outcomes:?}");
-    assert_eq!(store.outbox_counts(at(1)).await.unwrap().waiting, 1);
+    assert_eq!(store.outbox_counts().await.unwrap().waiting, 1);
     assert!(unapplied(store).await.is_empty());
 }
 
-async fn a_message_from_a_customer_opens_the_window_and_is_told_of_once(store: &dyn Store) {
+async fn a_message_from_a_customer_opens_the_window_and_is_told_of_once(store: &Store) {
     record(store, 7, inbound("SM1")).await;
     apply_all(store).await;
     let contact = store.contact(&tenant(), &sender(), &customer()).await.unwrap();
@@ -134,7 +138,7 @@ async fn a_message_from_a_customer_opens_the_window_and_is_told_of_once(store: &
     assert_eq!(store.provider_message_id(&TenantId::new("bakery").unwrap(), id).await.unwrap(), None);
 }
 
-async fn say(store: &dyn Store, seconds: i64, id: &str, change: OptChange) {
+async fn say(store: &Store, seconds: i64, id: &str, change: OptChange) {
     record(store, seconds, inbound(id)).await;
     let logged = unapplied(store).await;
     let mut apply = consequence(&logged[0]);
@@ -142,10 +146,10 @@ async fn say(store: &dyn Store, seconds: i64, id: &str, change: OptChange) {
     let reply = new_message(seconds);
     let event = event::keyword(&tenant(), &sender(), change, &received.message, at(seconds));
     received.keyword = Some(Keyword { change, text: "stop".into(), event, reply: Some(reply) });
-    store.apply_event(apply).await.unwrap();
+    store.write(apply).await.unwrap();
 }
 
-async fn a_keyword_suppresses_once_and_is_taken_back(store: &dyn Store) {
+async fn a_keyword_suppresses_once_and_is_taken_back(store: &Store) {
     let suppressed = async || store.contact(&tenant(), &sender(), &customer()).await.unwrap().state.suppression;
     say(store, 1, "SM1", OptChange::Stop).await;
     assert_eq!(suppressed().await.map(|s| s.at), Some(at(1)));
@@ -154,11 +158,11 @@ async fn a_keyword_suppresses_once_and_is_taken_back(store: &dyn Store) {
     say(store, 3, "SM3", OptChange::Start).await;
     assert_eq!(suppressed().await, None);
     // One event for each message, and one for each of the two changes; one reply for each change.
-    assert_eq!(store.outbox_counts(at(9)).await.unwrap().waiting, 5);
+    assert_eq!(store.outbox_counts().await.unwrap().waiting, 5);
     assert_eq!(store.queue_counts(at(9)).await.unwrap().due, 2);
 }
 
-async fn a_status_that_comes_before_its_message_is_known_waits_for_it(store: &dyn Store) {
+async fn a_status_that_comes_before_its_message_is_known_waits_for_it(store: &Store) {
     let (claim, attempt) = submitted(store, 0).await;
     for status in [Delivered, Sent] {
         assert_eq!(report(store, 1, update("SM1", None, status)).await, [Applied::Parked]);
@@ -169,7 +173,7 @@ async fn a_status_that_comes_before_its_message_is_known_waits_for_it(store: &dy
     assert_eq!(store.queue_counts(at(9)).await.unwrap(), Default::default());
 }
 
-async fn statuses_in_any_order_and_repeated_end_in_the_same_state(store: &dyn Store) {
+async fn statuses_in_any_order_and_repeated_end_in_the_same_state(store: &Store) {
     let steps = [Sent, Delivered, Read];
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     for (n, order) in orders.into_iter().enumerate() {
@@ -185,7 +189,7 @@ async fn statuses_in_any_order_and_repeated_end_in_the_same_state(store: &dyn St
     }
 }
 
-async fn a_callback_that_carries_the_attempt_settles_an_unconfirmed_message(store: &dyn Store) {
+async fn a_callback_that_carries_the_attempt_settles_an_unconfirmed_message(store: &Store) {
     let (claim, attempt) = submitted(store, 0).await;
     let lost = AttemptResult::Unconfirmed { reason: reason("no answer"), ask_at: at(900) };
     finished(store, &claim, attempt, 1, lost).await;
@@ -199,7 +203,7 @@ async fn a_callback_that_carries_the_attempt_settles_an_unconfirmed_message(stor
     assert_eq!(store.queue_counts(at(2)).await.unwrap(), Default::default(), "nothing is awaited any more");
 }
 
-async fn a_callback_that_overtakes_the_answer_loses_nothing_of_it(store: &dyn Store) {
+async fn a_callback_that_overtakes_the_answer_loses_nothing_of_it(store: &Store) {
     let (claim, attempt) = submitted(store, 0).await;
     report(store, 1, update("SM1", Some(attempt), Sent)).await;
     assert_eq!(finish(store, &claim, attempt, 2, accepted("SM1")).await, Fenced::Done);
@@ -215,7 +219,7 @@ async fn a_callback_that_overtakes_the_answer_loses_nothing_of_it(store: &dyn St
     assert!(claim_some(store, 9_000, 10).await.is_empty(), "it is not sent again");
 }
 
-async fn a_status_that_waits_does_not_hide_the_one_that_carries_the_attempt(store: &dyn Store) {
+async fn a_status_that_waits_does_not_hide_the_one_that_carries_the_attempt(store: &Store) {
     let (claim, attempt) = submitted(store, 0).await;
     let lost = AttemptResult::Unconfirmed { reason: reason("no answer"), ask_at: at(900) };
     finished(store, &claim, attempt, 1, lost).await;
@@ -224,7 +228,7 @@ async fn a_status_that_waits_does_not_hide_the_one_that_carries_the_attempt(stor
     assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Unconfirmed, Sent]);
 }
 
-async fn a_status_of_nobody_is_parked_and_harms_nobody(store: &dyn Store) {
+async fn a_status_of_nobody_is_parked_and_harms_nobody(store: &Store) {
     let (claim, attempt) = submitted(store, 0).await;
     assert_eq!(report(store, 1, update("SM9", None, Delivered)).await, [Applied::Parked]);
     finished(store, &claim, attempt, 2, accepted("SM1")).await;
@@ -252,7 +256,7 @@ async fn a_sink_hears_of_a_message_once_for_each_status() {
             lease_until: now,
             limit: 10,
         };
-        let claims = store.claim_events(claim).await.unwrap();
+        let claims = store.write(claim).await.unwrap();
         let [claim] = claims.as_slice() else {
             assert!(claims.is_empty(), "one at a time: {claims:?}");
             break;
@@ -260,7 +264,10 @@ async fn a_sink_hears_of_a_message_once_for_each_status() {
         let event: CloudEvent = serde_json::from_slice(&claim.body).unwrap();
         told.push(event.data["status"].as_str().unwrap().parse().unwrap());
         assert_eq!(event.data["metadata"]["order"], "1");
-        assert_eq!(store.event_delivered(claim.reference.clone(), now).await.unwrap(), Fenced::Done);
+        assert_eq!(
+            store.write(EventDelivered { event: claim.reference.clone(), at: now }).await.unwrap(),
+            Fenced::Done
+        );
     }
     assert_eq!(told, [Accepted, Delivered]);
 }

@@ -6,6 +6,7 @@ use dataplane::config::Adapters;
 use dataplane::replay::progress::Silent;
 use dataplane::replay::{Counts, Replay, Wanted};
 use dataplane::retention;
+use dataplane::store::WebhookLog as _;
 use dataplane::store::webhook::{RecordWebhook, ReplayFilter, StoredWebhook};
 use jiff::SignedDuration;
 use messaging::clock::Clock;

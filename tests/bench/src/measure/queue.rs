@@ -2,7 +2,6 @@
 //! itself, in a process of its own. A turn does what dispatch does: it lists the lanes and claims from them.
 
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -104,7 +103,7 @@ pub(crate) async fn claim(settings: &ClaimSettings) -> Result<()> {
         filled += settings.queued;
         let until = (claimed + settings.queued).min(settings.claims);
         while claimed < until {
-            let (taken, micros) = turn(store.as_ref()).await?;
+            let (taken, micros) = turn(&store).await?;
             claimed += taken;
             costs.push(micros / f64::from(taken));
         }
@@ -125,22 +124,22 @@ pub(crate) async fn claim(settings: &ClaimSettings) -> Result<()> {
     Ok(())
 }
 
-async fn open(url: &StoreUrl, ground: &mut JoinSet<()>) -> Result<Arc<dyn Store>> {
+async fn open(url: &StoreUrl, ground: &mut JoinSet<()>) -> Result<Store> {
     let (store, writers) = open_store(url, None).await?;
     ground.spawn(writers.run());
-    Ok(Arc::new(store))
+    Ok(store)
 }
 
 /// Accepts messages, numbered from `first`, enough of them at once to be committed in groups.
-async fn fill(store: &Arc<dyn Store>, first: u32, count: u32) -> Result<()> {
+async fn fill(store: &Store, first: u32, count: u32) -> Result<()> {
     let mut fillers = JoinSet::new();
     for filler in 0..FILLING {
-        let store = Arc::clone(store);
+        let store = store.clone();
         fillers.spawn(async move {
             let mut n = first + filler;
             while n < first + count {
                 let message = message(n, SystemClock.now())?;
-                store.accept_message(AcceptMessage { message, idempotency: None }).await?;
+                store.write(AcceptMessage { message, idempotency: None }).await?;
                 n += FILLING;
             }
             anyhow::Ok(())
@@ -154,7 +153,7 @@ async fn fill(store: &Arc<dyn Store>, first: u32, count: u32) -> Result<()> {
 
 /// One turn of dispatch, with claims spread evenly over all lanes. Returns how many messages it claimed, and in how
 /// many µs.
-async fn turn(store: &dyn Store) -> Result<(u32, f64)> {
+async fn turn(store: &Store) -> Result<(u32, f64)> {
     let now = SystemClock.now();
     let began = Instant::now();
     let lanes = store.lanes().await?;
@@ -163,7 +162,7 @@ async fn turn(store: &dyn Store) -> Result<(u32, f64)> {
     let shares = due.into_iter().map(|lane| Share { lane, limit: share, draws_on: Vec::new() }).collect();
     let lease_until = after(now, std::time::Duration::from_secs(3600));
     let claim = ClaimDue { now, owner: "bench".to_owned(), lease_until, shares, rates: Vec::new() };
-    let claims = store.claim_due(claim).await?.claims;
+    let claims = store.write(claim).await?.claims;
     let micros = began.elapsed().as_secs_f64() * 1e6;
     ensure!(!claims.is_empty(), "the queue is empty: nothing could be claimed");
     Ok((u32::try_from(claims.len())?, micros))

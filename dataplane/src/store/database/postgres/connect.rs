@@ -25,7 +25,7 @@ const SESSION: &str = "SET application_name = 'whatsapp-dataplane';
 
 /// Where the database is.
 #[derive(Clone)]
-pub(in crate::store) struct Target {
+pub(crate) struct Target {
     config: Config,
     tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -39,13 +39,13 @@ impl fmt::Debug for Target {
 
 /// Whether the server keeps what it says is committed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::store) struct Durability {
+pub(crate) struct Durability {
     /// The settings that are not as they should be, as `name = value`.
-    pub(in crate::store) narrowed_by: Vec<String>,
+    pub(crate) narrowed_by: Vec<String>,
     /// The setting because of which a commit does not wait until the standbys that are named have it on their disks.
-    pub(in crate::store) failover_narrowed_by: Option<String>,
+    pub(crate) failover_narrowed_by: Option<String>,
     /// Standbys that must confirm each commit; empty when there are none.
-    pub(in crate::store) synchronous_standbys: String,
+    pub(crate) synchronous_standbys: String,
 }
 
 impl Durability {
@@ -74,7 +74,7 @@ impl Durability {
 
 impl Target {
     /// `tls` is used where the URL's `sslmode` says so.
-    pub(in crate::store) fn new(mut config: Config, tls: Option<Arc<rustls::ClientConfig>>) -> Self {
+    pub(crate) fn new(mut config: Config, tls: Option<Arc<rustls::ClientConfig>>) -> Self {
         // Of several hosts the one that takes writes: after a failover that is another.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         if config.get_connect_timeout().is_none() {
@@ -90,7 +90,7 @@ impl Target {
         self.config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)))
     }
 
-    pub(in crate::store) async fn connect(&self) -> Result<Link, StoreError> {
+    pub(crate) async fn connect(&self) -> Result<Link, StoreError> {
         let mut driver = JoinSet::new();
         let client = match &self.tls {
             Some(tls) if self.config.get_ssl_mode() != SslMode::Disable && !self.is_local() => {
@@ -117,7 +117,7 @@ fn ended(result: Result<(), tokio_postgres::Error>) {
 }
 
 /// A connection, and the statements that it knows.
-pub(in crate::store) struct Link {
+pub(crate) struct Link {
     pub(super) client: Client,
     statements: HashMap<String, Statement>,
     /// Reads and writes the socket; ends with this.
@@ -134,7 +134,7 @@ impl Link {
         Ok(statement)
     }
 
-    pub(in crate::store) async fn durability(&self) -> Result<Durability, StoreError> {
+    pub(crate) async fn durability(&self) -> Result<Durability, StoreError> {
         let sql = "SELECT name, setting FROM pg_settings
              WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'synchronous_standby_names') ORDER BY name";
         let mut settings = Vec::new();

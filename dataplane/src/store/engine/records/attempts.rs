@@ -11,12 +11,12 @@ use crate::store::database::value::{Row, Value, values};
 
 /// One attempt to hand a message over.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct Attempt {
-    pub(in crate::store) message: MessageId,
-    pub(in crate::store) started_at: Timestamp,
-    pub(in crate::store) finished_at: Option<Timestamp>,
-    pub(in crate::store) outcome: Option<String>,
-    pub(in crate::store) provider_message_id: Option<String>,
+pub(crate) struct Attempt {
+    pub(crate) message: MessageId,
+    pub(crate) started_at: Timestamp,
+    pub(crate) finished_at: Option<Timestamp>,
+    pub(crate) outcome: Option<String>,
+    pub(crate) provider_message_id: Option<String>,
 }
 
 impl Record for Attempt {

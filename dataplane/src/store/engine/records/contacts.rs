@@ -40,7 +40,7 @@ impl Record for Contact {
 
 /// A consent as it was recorded; only ever added.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct ConsentRow(pub(in crate::store) ConsentRecord);
+pub(crate) struct ConsentRow(pub(crate) ConsentRecord);
 
 impl Record for ConsentRow {
     /// Tenant, sender, contact, the contact's version.

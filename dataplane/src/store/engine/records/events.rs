@@ -14,10 +14,10 @@ use crate::store::database::value::{Row, Value, values};
 
 /// An event of the log, as far as applying it has to know.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct EventRow {
+pub(crate) struct EventRow {
     /// `None` once it has taken effect.
-    pub(in crate::store) available_at: Option<Timestamp>,
-    pub(in crate::store) tries: u32,
+    pub(crate) available_at: Option<Timestamp>,
+    pub(crate) tries: u32,
 }
 
 impl Record for EventRow {
@@ -43,11 +43,11 @@ impl Record for EventRow {
 
 /// A status that waits for its message.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct ParkedRow {
-    pub(in crate::store) sender: SenderName,
-    pub(in crate::store) received_at: Timestamp,
-    pub(in crate::store) update: StatusUpdate,
-    pub(in crate::store) suppression: Option<Suppression>,
+pub(crate) struct ParkedRow {
+    pub(crate) sender: SenderName,
+    pub(crate) received_at: Timestamp,
+    pub(crate) update: StatusUpdate,
+    pub(crate) suppression: Option<Suppression>,
 }
 
 impl Record for ParkedRow {
@@ -83,11 +83,11 @@ impl Record for ParkedRow {
 
 /// What a customer sent; only ever added.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct InboundRow {
-    pub(in crate::store) sender: SenderName,
-    pub(in crate::store) contact: Address,
-    pub(in crate::store) provider_message_id: String,
-    pub(in crate::store) received_at: Timestamp,
+pub(crate) struct InboundRow {
+    pub(crate) sender: SenderName,
+    pub(crate) contact: Address,
+    pub(crate) provider_message_id: String,
+    pub(crate) received_at: Timestamp,
 }
 
 impl Record for InboundRow {

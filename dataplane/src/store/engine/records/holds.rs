@@ -11,10 +11,10 @@ use crate::store::database::value::{Row, Value, values};
 
 /// Something that must not go on for now.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct Hold {
-    pub(in crate::store) until: Timestamp,
-    pub(in crate::store) reason: String,
-    pub(in crate::store) created_at: Timestamp,
+pub(crate) struct Hold {
+    pub(crate) until: Timestamp,
+    pub(crate) reason: String,
+    pub(crate) created_at: Timestamp,
 }
 
 impl Record for Hold {

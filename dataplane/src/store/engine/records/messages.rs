@@ -36,9 +36,9 @@ impl Record for MessageRow {
 
 /// An idempotency key that was used.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct Used {
-    pub(in crate::store) body_sha256: Vec<u8>,
-    pub(in crate::store) message: MessageId,
+pub(crate) struct Used {
+    pub(crate) body_sha256: Vec<u8>,
+    pub(crate) message: MessageId,
 }
 
 impl Record for Used {
@@ -61,11 +61,11 @@ impl Record for Used {
 
 /// A step of a message's timeline; only ever added.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct Step {
-    pub(in crate::store) at: Timestamp,
-    pub(in crate::store) status: MessageStatus,
-    pub(in crate::store) attempt: Option<AttemptId>,
-    pub(in crate::store) reason: Option<Reason>,
+pub(crate) struct Step {
+    pub(crate) at: Timestamp,
+    pub(crate) status: MessageStatus,
+    pub(crate) attempt: Option<AttemptId>,
+    pub(crate) reason: Option<Reason>,
 }
 
 impl Record for Step {

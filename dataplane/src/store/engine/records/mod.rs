@@ -12,15 +12,15 @@ mod unsettled;
 
 use messaging::id::{MessageId, TenantId};
 
-pub(in crate::store) use self::attempts::Attempt;
-pub(in crate::store) use self::contacts::ConsentRow;
-pub(in crate::store) use self::events::{EventRow, InboundRow, ParkedRow};
-pub(in crate::store) use self::holds::Hold;
-pub(in crate::store) use self::messages::{Step, Used};
-pub(in crate::store) use self::outbox::OutboxRow;
-pub(in crate::store) use self::queue::{Bucket, Queued};
-pub(in crate::store) use self::sweeps::Sweep;
-pub(in crate::store) use self::unsettled::Waiting;
+pub(crate) use self::attempts::Attempt;
+pub(crate) use self::contacts::ConsentRow;
+pub(crate) use self::events::{EventRow, InboundRow, ParkedRow};
+pub(crate) use self::holds::Hold;
+pub(crate) use self::messages::{Step, Used};
+pub(crate) use self::outbox::OutboxRow;
+pub(crate) use self::queue::{Bucket, Queued};
+pub(crate) use self::sweeps::Sweep;
+pub(crate) use self::unsettled::Waiting;
 
 use super::rows::Key;
 use crate::store::StoreError;
@@ -28,7 +28,7 @@ use crate::store::database::schema::Finder;
 use crate::store::database::value::{Row, Value, values};
 
 /// A row, kept by its key.
-pub(in crate::store) trait Record: Clone + Send + 'static {
+pub(crate) trait Record: Clone + Send + 'static {
     type Key: Key;
 
     /// By its key.

@@ -12,14 +12,14 @@ use crate::store::message::SinkId;
 
 /// An event in the outbox.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct OutboxRow {
-    pub(in crate::store) subject: String,
-    pub(in crate::store) available_at: Timestamp,
-    pub(in crate::store) fence: i64,
-    pub(in crate::store) owner: Option<String>,
-    pub(in crate::store) tries: u32,
-    pub(in crate::store) last_error: Option<String>,
-    pub(in crate::store) dead_at: Option<Timestamp>,
+pub(crate) struct OutboxRow {
+    pub(crate) subject: String,
+    pub(crate) available_at: Timestamp,
+    pub(crate) fence: i64,
+    pub(crate) owner: Option<String>,
+    pub(crate) tries: u32,
+    pub(crate) last_error: Option<String>,
+    pub(crate) dead_at: Option<Timestamp>,
 }
 
 impl Record for OutboxRow {

@@ -12,14 +12,14 @@ use crate::store::message::Priority;
 
 /// A message's place in the queue.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct Queued {
-    pub(in crate::store) sender: SenderName,
-    pub(in crate::store) priority: Priority,
-    pub(in crate::store) expires_at: Option<Timestamp>,
-    pub(in crate::store) due_at: Timestamp,
-    pub(in crate::store) available_at: Timestamp,
-    pub(in crate::store) fence: i64,
-    pub(in crate::store) owner: Option<String>,
+pub(crate) struct Queued {
+    pub(crate) sender: SenderName,
+    pub(crate) priority: Priority,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) due_at: Timestamp,
+    pub(crate) available_at: Timestamp,
+    pub(crate) fence: i64,
+    pub(crate) owner: Option<String>,
 }
 
 impl Record for Queued {
@@ -54,8 +54,8 @@ impl Record for Queued {
 
 /// How full a rate's bucket is, in nanoseconds.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct Bucket {
-    pub(in crate::store) empty_at: i64,
+pub(crate) struct Bucket {
+    pub(crate) empty_at: i64,
 }
 
 impl Record for Bucket {

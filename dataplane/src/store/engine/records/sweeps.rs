@@ -11,11 +11,11 @@ use crate::store::database::value::{Row, Value, values};
 
 /// How far a provider's log has been read.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct Sweep {
-    pub(in crate::store) swept_until: Option<Timestamp>,
-    pub(in crate::store) available_at: Timestamp,
-    pub(in crate::store) fence: i64,
-    pub(in crate::store) owner: Option<String>,
+pub(crate) struct Sweep {
+    pub(crate) swept_until: Option<Timestamp>,
+    pub(crate) available_at: Timestamp,
+    pub(crate) fence: i64,
+    pub(crate) owner: Option<String>,
 }
 
 impl Record for Sweep {

@@ -10,11 +10,11 @@ use crate::store::database::value::{Row, Value, values};
 
 /// A message whose outcome is awaited.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store) struct Waiting {
-    pub(in crate::store) available_at: Timestamp,
-    pub(in crate::store) fence: i64,
-    pub(in crate::store) owner: Option<String>,
-    pub(in crate::store) asked: u32,
+pub(crate) struct Waiting {
+    pub(crate) available_at: Timestamp,
+    pub(crate) fence: i64,
+    pub(crate) owner: Option<String>,
+    pub(crate) asked: u32,
 }
 
 impl Record for Waiting {

@@ -8,7 +8,7 @@ use messaging::address::Address;
 use messaging::id::{AttemptId, EventId, MessageId, SenderName, TenantId};
 
 use self::journal::Journal;
-pub(in crate::store) use self::set::{Key, Set};
+pub(crate) use self::set::{Key, Set};
 use super::Halt;
 use super::records::{
     Attempt, Bucket, ConsentRow, EventRow, Hold, InboundRow, OutboxRow, ParkedRow, Queued, Record, Step, Sweep, Used,
@@ -25,34 +25,34 @@ use crate::store::signals::Bells;
 
 /// An event that goes into the outbox.
 #[derive(Debug)]
-pub(in crate::store) struct NewEvent {
-    pub(in crate::store) tenant: TenantId,
-    pub(in crate::store) sender: SenderName,
-    pub(in crate::store) sink: SinkId,
-    pub(in crate::store) event: EventId,
-    pub(in crate::store) subject: String,
-    pub(in crate::store) body: String,
-    pub(in crate::store) created_at: Timestamp,
+pub(crate) struct NewEvent {
+    pub(crate) tenant: TenantId,
+    pub(crate) sender: SenderName,
+    pub(crate) sink: SinkId,
+    pub(crate) event: EventId,
+    pub(crate) subject: String,
+    pub(crate) body: String,
+    pub(crate) created_at: Timestamp,
 }
 
 /// What a sink hears of one after the other.
-pub(in crate::store) type SubjectKey = (TenantId, SenderName, SinkId, String);
+pub(crate) type SubjectKey = (TenantId, SenderName, SinkId, String);
 
 /// Everything that a group looked at and changed.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Rows {
-    pub(in crate::store) messages: Set<MessageRow>,
-    pub(in crate::store) attempts: Set<Attempt>,
-    pub(in crate::store) idempotency: Set<Used>,
-    pub(in crate::store) queue: Set<Queued>,
-    pub(in crate::store) unsettled: Set<Waiting>,
-    pub(in crate::store) contacts: Set<Contact>,
-    pub(in crate::store) logged: Set<EventRow>,
-    pub(in crate::store) outbox: Set<OutboxRow>,
-    pub(in crate::store) holds: Set<Hold>,
-    pub(in crate::store) buckets: Set<Bucket>,
-    pub(in crate::store) sweeps: Set<Sweep>,
-    pub(in crate::store) parked: Set<ParkedRow>,
+pub(crate) struct Rows {
+    pub(crate) messages: Set<MessageRow>,
+    pub(crate) attempts: Set<Attempt>,
+    pub(crate) idempotency: Set<Used>,
+    pub(crate) queue: Set<Queued>,
+    pub(crate) unsettled: Set<Waiting>,
+    pub(crate) contacts: Set<Contact>,
+    pub(crate) logged: Set<EventRow>,
+    pub(crate) outbox: Set<OutboxRow>,
+    pub(crate) holds: Set<Hold>,
+    pub(crate) buckets: Set<Bucket>,
+    pub(crate) sweeps: Set<Sweep>,
+    pub(crate) parked: Set<ParkedRow>,
     attempts_by_provider_id: Journal<(TenantId, String), Option<AttemptId>>,
     missing_provider_ids: Vec<(TenantId, String)>,
     parked_by_provider_id: Journal<(TenantId, String), Vec<<ParkedRow as Record>::Key>>,
@@ -64,7 +64,7 @@ pub(in crate::store) struct Rows {
     /// Subjects of which an event has left, so that the next may go.
     released: Journal<SubjectKey, Timestamp>,
     lanes: Journal<(TenantId, SenderName), Vec<Priority>>,
-    pub(in crate::store) bells: Bells,
+    pub(crate) bells: Bells,
     /// What the appended rows and the bells were when the current write began.
     begun: Begun,
 }
@@ -112,7 +112,7 @@ impl Rows {
     }
 
     /// The attempt that the provider knows by this id.
-    pub(in crate::store) fn attempt_of_provider_id(
+    pub(crate) fn attempt_of_provider_id(
         &mut self,
         tenant: &TenantId,
         provider_message_id: &str,
@@ -128,21 +128,12 @@ impl Rows {
     }
 
     /// The provider knows an attempt, which was looked at, by this id.
-    pub(in crate::store) fn provider_knows(
-        &mut self,
-        tenant: &TenantId,
-        provider_message_id: &str,
-        attempt: AttemptId,
-    ) {
+    pub(crate) fn provider_knows(&mut self, tenant: &TenantId, provider_message_id: &str, attempt: AttemptId) {
         self.attempts_by_provider_id.set((tenant.clone(), provider_message_id.to_owned()), Some(attempt));
     }
 
     /// Statuses that wait for a message that the provider knows by this id.
-    pub(in crate::store) fn parked_for(
-        &mut self,
-        tenant: &TenantId,
-        provider_message_id: &str,
-    ) -> Result<Vec<ParkedRow>, Halt> {
+    pub(crate) fn parked_for(&mut self, tenant: &TenantId, provider_message_id: &str) -> Result<Vec<ParkedRow>, Halt> {
         let key = (tenant.clone(), provider_message_id.to_owned());
         let Some(parked) = self.parked_by_provider_id.get(&key) else {
             self.missing_parked.push(key);
@@ -155,7 +146,7 @@ impl Rows {
         Ok(rows)
     }
 
-    pub(in crate::store) fn park(&mut self, key: <ParkedRow as Record>::Key, row: ParkedRow) {
+    pub(crate) fn park(&mut self, key: <ParkedRow as Record>::Key, row: ParkedRow) {
         let by = (key.0.clone(), key.1.clone());
         let mut parked = self.parked_by_provider_id.get(&by).cloned().unwrap_or_default();
         parked.push(key.clone());
@@ -164,36 +155,36 @@ impl Rows {
     }
 
     /// Takes away what waited; [`Rows::parked_for`] was asked before.
-    pub(in crate::store) fn unpark(&mut self, tenant: &TenantId, provider_message_id: &str) {
+    pub(crate) fn unpark(&mut self, tenant: &TenantId, provider_message_id: &str) {
         let by = (tenant.clone(), provider_message_id.to_owned());
         for key in self.parked_by_provider_id.set(by, Vec::new()).unwrap_or_default() {
             self.parked.remove(&key);
         }
     }
 
-    pub(in crate::store) fn tell(&mut self, tenant: &TenantId, message: MessageId, position: u32, step: Step) {
+    pub(crate) fn tell(&mut self, tenant: &TenantId, message: MessageId, position: u32, step: Step) {
         self.timeline.push(((tenant.clone(), message, position), step));
     }
 
-    pub(in crate::store) fn record_consent(&mut self, key: (TenantId, SenderName, Address, u64), row: ConsentRow) {
+    pub(crate) fn record_consent(&mut self, key: (TenantId, SenderName, Address, u64), row: ConsentRow) {
         self.consents.push((key, row));
     }
 
-    pub(in crate::store) fn receive(&mut self, tenant: &TenantId, id: MessageId, row: InboundRow) {
+    pub(crate) fn receive(&mut self, tenant: &TenantId, id: MessageId, row: InboundRow) {
         self.inbound.push(((tenant.clone(), id), row));
     }
 
-    pub(in crate::store) fn publish(&mut self, event: NewEvent) {
+    pub(crate) fn publish(&mut self, event: NewEvent) {
         self.bells.outbox = true;
         self.events.push(event);
     }
 
-    pub(in crate::store) fn release(&mut self, subject: SubjectKey, at: Timestamp) {
+    pub(crate) fn release(&mut self, subject: SubjectKey, at: Timestamp) {
         self.bells.outbox = true;
         self.released.set(subject, at);
     }
 
-    pub(in crate::store) fn open_lane(&mut self, tenant: &TenantId, sender: &SenderName, priority: Priority) {
+    pub(crate) fn open_lane(&mut self, tenant: &TenantId, sender: &SenderName, priority: Priority) {
         let key = (tenant.clone(), sender.clone());
         let mut lanes = self.lanes.get(&key).cloned().unwrap_or_default();
         if !lanes.contains(&priority) {
@@ -336,7 +327,7 @@ impl Rows {
     }
 
     fn outbox_changes(&self, changes: &mut Vec<Change>) {
-        use crate::store::operations::outbox::{INSERT, RELEASE, never};
+        use crate::store::statements::outbox::{INSERT, RELEASE, never};
         let mut lanes: Vec<Vec<Value>> = Vec::new();
         let mut inserted: Vec<Vec<Value>> = Vec::new();
         for event in &self.events {

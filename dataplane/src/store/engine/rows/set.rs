@@ -11,7 +11,7 @@ use crate::store::engine::records::Record;
 
 /// Rows of one table by their keys.
 #[derive(Debug)]
-pub(in crate::store) struct Set<R: Record> {
+pub(crate) struct Set<R: Record> {
     held: HashMap<R::Key, Held<R>>,
     missing: Vec<R::Key>,
     /// What the current write changed, newest last, and what was held before.
@@ -42,7 +42,7 @@ impl<R: Record> Default for Set<R> {
 
 impl<R: Record> Set<R> {
     /// The row of a key, or that there is none.
-    pub(in crate::store) fn get(&mut self, key: &R::Key) -> Result<Option<&R>, Halt> {
+    pub(crate) fn get(&mut self, key: &R::Key) -> Result<Option<&R>, Halt> {
         match self.held.get(key) {
             Some(held) => Ok(held.row.as_ref()),
             None => {
@@ -53,7 +53,7 @@ impl<R: Record> Set<R> {
     }
 
     /// Writes a row over the one that was looked at, or where there was none.
-    pub(in crate::store) fn put(&mut self, key: R::Key, row: R) {
+    pub(crate) fn put(&mut self, key: R::Key, row: R) {
         let before = match self.held.get_mut(&key) {
             Some(held) => held.change(Some(row)),
             None => {
@@ -65,7 +65,7 @@ impl<R: Record> Set<R> {
     }
 
     /// Takes away a row that was looked at.
-    pub(in crate::store) fn remove(&mut self, key: &R::Key) {
+    pub(crate) fn remove(&mut self, key: &R::Key) {
         if let Some(held) = self.held.get_mut(key).filter(|held| held.row.is_some()) {
             self.overlay.push((key.clone(), held.change(None)));
         }
@@ -147,5 +147,5 @@ impl<R> Held<R> {
 }
 
 /// What can be a key of a [`Set`].
-pub(in crate::store) trait Key: Clone + Eq + Ord + Hash + Send + 'static {}
+pub(crate) trait Key: Clone + Eq + Ord + Hash + Send + 'static {}
 impl<K: Clone + Eq + Ord + Hash + Send + 'static> Key for K {}

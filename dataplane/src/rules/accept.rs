@@ -5,6 +5,7 @@ use messaging::lifecycle::{LifecycleEvent, MessageStatus};
 
 use super::Operation;
 use super::lifecycle::{self, Evidence};
+use crate::store::Command;
 use crate::store::codec::{MessageRow, corrupt};
 use crate::store::engine::Halt;
 use crate::store::engine::records::{Queued, Step, Used};
@@ -55,8 +56,12 @@ pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<
     message
 }
 
-impl Operation for AcceptMessage {
+impl Command for AcceptMessage {
     type Answer = Acceptance;
+}
+
+impl Operation for AcceptMessage {
+    const SHED_FIRST: bool = true;
 
     fn tenant(&self) -> &TenantId {
         &self.message.tenant
@@ -81,9 +86,11 @@ impl Operation for AcceptMessage {
     }
 }
 
-impl Operation for CancelMessage {
+impl Command for CancelMessage {
     type Answer = Cancellation;
+}
 
+impl Operation for CancelMessage {
     fn tenant(&self) -> &TenantId {
         &self.tenant
     }

@@ -5,6 +5,7 @@ use messaging::contact::{ContactState, Suppression};
 use messaging::id::{SenderName, TenantId};
 
 use super::Operation;
+use crate::store::Command;
 use crate::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use crate::store::engine::Halt;
 use crate::store::engine::records::ConsentRow;
@@ -40,9 +41,11 @@ pub(super) fn suppress(rows: &mut Rows, key: &ContactKey, suppression: &Suppress
     Ok(save(rows, key, &contact, state, suppression.at))
 }
 
-impl Operation for PutConsent {
+impl Command for PutConsent {
     type Answer = Contact;
+}
 
+impl Operation for PutConsent {
     fn tenant(&self) -> &TenantId {
         &self.tenant
     }
@@ -59,9 +62,11 @@ impl Operation for PutConsent {
     }
 }
 
-impl Operation for PutSuppression {
+impl Command for PutSuppression {
     type Answer = Contact;
+}
 
+impl Operation for PutSuppression {
     fn tenant(&self) -> &TenantId {
         &self.tenant
     }
@@ -71,9 +76,11 @@ impl Operation for PutSuppression {
     }
 }
 
-impl Operation for LiftSuppression {
+impl Command for LiftSuppression {
     type Answer = Contact;
+}
 
+impl Operation for LiftSuppression {
     fn tenant(&self) -> &TenantId {
         &self.tenant
     }

@@ -5,36 +5,18 @@ use jiff::Timestamp;
 use messaging::id::TenantId;
 
 use super::Operation;
+use crate::store::Command;
 use crate::store::engine::Halt;
 use crate::store::engine::records::OutboxRow;
 use crate::store::engine::rows::Rows;
 use crate::store::outbox::{DeferEvent, EndEvent, EventRef, RedriveEvent};
 use crate::store::queue::Fenced;
 
-/// `available_at` of an event that waits for an older one of its subject.
-pub(in crate::store) fn never() -> i64 {
-    Timestamp::MAX.as_microsecond()
-}
-
-/// Tenant, sender, sink, event, subject, body, time, [`never`]. An event goes behind those of its subject.
-pub(in crate::store) const INSERT: &str = "INSERT INTO outbox
-     (tenant, sender, sink, event, subject, body, created_at, position, available_at, fence, tries)
-     SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT),
-            CAST($6 AS TEXT), CAST($7 AS BIGINT), COALESCE(MAX(position), 0) + 1,
-            CASE WHEN COUNT(*) = 0 THEN CAST($7 AS BIGINT) ELSE CAST($8 AS BIGINT) END, 0, 0
-     FROM outbox WHERE tenant = $1 AND sender = $2 AND sink = $3 AND subject = $5 AND dead_at IS NULL
-     ON CONFLICT DO NOTHING";
-
-/// Tenant, sender, sink, subject, time, [`never`]. The one before is out of the way.
-pub(in crate::store) const RELEASE: &str = "UPDATE outbox SET available_at = $5
-     WHERE tenant = $1 AND sender = $2 AND sink = $3 AND subject = $4 AND dead_at IS NULL AND available_at = $6
-       AND position = (SELECT MIN(position) FROM outbox
-         WHERE tenant = $1 AND sender = $2 AND sink = $3 AND subject = $4 AND dead_at IS NULL)";
-
 /// The sink has taken the event.
-pub(in crate::store) struct EventDelivered {
-    pub(in crate::store) event: EventRef,
-    pub(in crate::store) at: Timestamp,
+#[derive(Debug, Clone)]
+pub struct EventDelivered {
+    pub event: EventRef,
+    pub at: Timestamp,
 }
 
 type Key = (TenantId, messaging::id::SenderName, crate::store::message::SinkId, messaging::id::EventId);
@@ -53,9 +35,11 @@ fn release_next(rows: &mut Rows, event: &EventRef, subject: String, at: Timestam
     rows.release((event.tenant.clone(), event.sender.clone(), event.sink.clone(), subject), at);
 }
 
-impl Operation for EventDelivered {
+impl Command for EventDelivered {
     type Answer = Fenced;
+}
 
+impl Operation for EventDelivered {
     fn tenant(&self) -> &TenantId {
         &self.event.tenant
     }
@@ -68,9 +52,11 @@ impl Operation for EventDelivered {
     }
 }
 
-impl Operation for DeferEvent {
+impl Command for DeferEvent {
     type Answer = Fenced;
+}
 
+impl Operation for DeferEvent {
     fn tenant(&self) -> &TenantId {
         &self.event.tenant
     }
@@ -92,9 +78,11 @@ impl Operation for DeferEvent {
     }
 }
 
-impl Operation for EndEvent {
+impl Command for EndEvent {
     type Answer = Fenced;
+}
 
+impl Operation for EndEvent {
     fn tenant(&self) -> &TenantId {
         &self.event.tenant
     }
@@ -114,9 +102,11 @@ impl Operation for EndEvent {
     }
 }
 
-impl Operation for RedriveEvent {
+impl Command for RedriveEvent {
     type Answer = bool;
+}
 
+impl Operation for RedriveEvent {
     fn tenant(&self) -> &TenantId {
         &self.tenant
     }

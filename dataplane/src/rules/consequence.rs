@@ -15,15 +15,16 @@ use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
 use messaging::routing::Route;
 use messaging::window;
 
-use crate::event;
+use super::apply::{Consequence, Keyword, Received};
+use super::event;
 use crate::store::message::{NewMessage, OnUnconfirmed, Priority};
-use crate::store::webhook::{Consequence, Keyword, LoggedEvent, Received};
+use crate::store::webhook::LoggedEvent;
 
 /// A confirmation of an opt-out that could not leave soon is better not sent.
 const REPLY_WITHIN: Duration = Duration::from_secs(60 * 60);
 
 /// What follows from an event. `sender` is its sender's config, while it has one.
-pub(super) fn of(
+pub(crate) fn of(
     logged: &LoggedEvent,
     sender: Option<&SenderConfig>,
     now: Timestamp,
@@ -45,7 +46,7 @@ pub(super) fn of(
 
 /// What the failure that a status reports affects. No answer reports most failures of an account or of a template, and each
 /// further message would fail too and may cost money, so what the failure affects is stopped.
-pub(super) fn failure(logged: &LoggedEvent) -> Option<FailureScope> {
+pub(crate) fn failure(logged: &LoggedEvent) -> Option<FailureScope> {
     match &logged.event {
         WebhookEvent::Status(StatusUpdate { failure, .. }) => failure.as_ref().map(|failure| failure.scope()),
         WebhookEvent::Inbound(_) | WebhookEvent::Unreadable { .. } => None,

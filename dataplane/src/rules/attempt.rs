@@ -6,7 +6,8 @@ use messaging::lifecycle::{LifecycleEvent, MessageStatus};
 
 use super::lifecycle::{self, Evidence, contact_key};
 use super::queue::{given_back, held};
-use super::{Operation, contacts};
+use super::{Operation, contact};
+use crate::store::Command;
 use crate::store::adopted::Adopting;
 use crate::store::engine::Halt;
 use crate::store::engine::records::{Attempt, Queued};
@@ -14,9 +15,11 @@ use crate::store::engine::rows::Rows;
 use crate::store::message::Reason;
 use crate::store::queue::{AttemptResult, Began, BeginAttempt, Fenced, FinishAttempt};
 
-impl Operation for BeginAttempt {
+impl Command for BeginAttempt {
     type Answer = Began;
+}
 
+impl Operation for BeginAttempt {
     fn tenant(&self) -> &TenantId {
         &self.claim.tenant
     }
@@ -34,7 +37,7 @@ impl Operation for BeginAttempt {
         if known.status() != MessageStatus::Queued {
             return Ok(Began::LeaseLost);
         }
-        if contacts::known(rows, &contact_key(&known.row))?.version != *contact_version {
+        if contact::known(rows, &contact_key(&known.row))?.version != *contact_version {
             return Ok(Began::ContactChanged);
         }
         let begun = Attempt {
@@ -87,9 +90,11 @@ impl FinishAttempt {
     }
 }
 
-impl Operation for FinishAttempt {
+impl Command for FinishAttempt {
     type Answer = Adopting<Fenced>;
+}
 
+impl Operation for FinishAttempt {
     fn tenant(&self) -> &TenantId {
         &self.claim.tenant
     }

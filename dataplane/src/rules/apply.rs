@@ -1,23 +1,92 @@
 //! Events of the log take effect, each once: that one has is written together with what follows from it.
 
 use jiff::Timestamp;
-use messaging::contact::ContactState;
-use messaging::id::TenantId;
+use messaging::address::Address;
+use messaging::contact::{ContactState, Suppression};
+use messaging::event::CloudEvent;
+use messaging::id::{MessageId, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::opt_out::OptChange;
-use messaging::provider::StatusUpdate;
+use messaging::provider::{InboundMessage, StatusUpdate};
 
 use super::lifecycle::{self, Adopted, Evidence, publish};
-use super::{Operation, contacts, messages};
+use super::{Operation, accept, contact};
+use crate::store::Command;
 use crate::store::adopted::Adopting;
 use crate::store::engine::Halt;
 use crate::store::engine::records::{EventRow, InboundRow, ParkedRow};
 use crate::store::engine::rows::Rows;
-use crate::store::webhook::{Applied, ApplyEvent, Consequence, LoggedEventRef, Received};
+use crate::store::message::{NewMessage, SinkId};
+use crate::store::webhook::LoggedEventRef;
+
+/// Lets an event take effect.
+#[derive(Debug, Clone)]
+pub struct ApplyEvent {
+    pub event: LoggedEventRef,
+    /// When it takes effect, for the record.
+    pub now: Timestamp,
+    /// When the webhook came: what the window and timelines count from.
+    pub received_at: Timestamp,
+    pub consequence: Consequence,
+    pub sinks: Vec<SinkId>,
+}
+
+/// What follows from an event, as far as it can be told without the store.
+#[derive(Debug, Clone)]
+pub enum Consequence {
+    /// A customer wrote: the window opens, perhaps they opted out or in, and the tenant is told.
+    Received(Box<Received>),
+    /// A step of a message of ours. When the message is not known yet, the update is parked until it is.
+    ///
+    /// Unless it ends the message, its fate is asked for at `ask_at`.
+    Status { update: Box<StatusUpdate>, suppress: Option<Suppression>, ask_at: Timestamp },
+    /// Nothing, and why.
+    Nothing { reason: String },
+}
+
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub id: MessageId,
+    pub message: InboundMessage,
+    /// Whose window opens: every address that the provider knows the customer by.
+    pub contacts: Vec<Address>,
+    pub event: CloudEvent,
+    pub keyword: Option<Keyword>,
+}
+
+/// The message was a stop or start keyword.
+#[derive(Debug, Clone)]
+pub struct Keyword {
+    pub change: OptChange,
+    /// The customer's own words.
+    pub text: String,
+    /// Published when the keyword changed something.
+    pub event: CloudEvent,
+    /// Queued when the keyword changed something.
+    pub reply: Option<NewMessage>,
+}
+
+/// What became of applying an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// It took effect now.
+    Now {
+        /// The statuses that messages reached by it.
+        reached: Vec<messaging::lifecycle::MessageStatus>,
+        /// The message that a status told of.
+        message: Option<messaging::id::MessageId>,
+    },
+    /// It waits for its message to become known.
+    Parked,
+    /// It had taken effect before.
+    Before,
+}
+
+impl Command for ApplyEvent {
+    type Answer = Adopting<Applied>;
+}
 
 impl Operation for ApplyEvent {
-    type Answer = Adopting<Applied>;
-
     fn tenant(&self) -> &TenantId {
         &self.event.tenant
     }
@@ -51,7 +120,7 @@ impl ApplyEvent {
         let (tenant, sender) = (&self.event.tenant, &self.event.sender);
         let keys: Vec<_> =
             received.contacts.iter().map(|address| (tenant.clone(), sender.clone(), address.clone())).collect();
-        let known: Vec<_> = keys.iter().map(|key| contacts::known(rows, key)).collect();
+        let known: Vec<_> = keys.iter().map(|key| contact::known(rows, key)).collect();
         if !waits? {
             return Ok(Applied::Before);
         }
@@ -71,12 +140,12 @@ impl ApplyEvent {
         for (key, contact) in keys.iter().zip(&known) {
             let after = contact.state.clone().after_message(self.received_at, change, text);
             opted |= changed_by_keyword(change, &contact.state, &after);
-            contacts::save(rows, key, contact, after, self.now);
+            contact::save(rows, key, contact, after, self.now);
         }
         if let Some(keyword) = received.keyword.as_ref().filter(|_| opted) {
             publish(rows, sender, &keyword.event, &self.sinks)?;
             if let Some(reply) = &keyword.reply {
-                messages::insert(rows, reply, None);
+                accept::insert(rows, reply, None);
             }
         }
         Ok(Applied::Now { reached: Vec::new(), message: None })
@@ -87,7 +156,7 @@ impl ApplyEvent {
         rows: &mut Rows,
         waits: Result<bool, Halt>,
         update: &StatusUpdate,
-        suppress: Option<&messaging::contact::Suppression>,
+        suppress: Option<&Suppression>,
         ask_at: Timestamp,
     ) -> Result<Adopting<Applied>, Halt> {
         let tenant = &self.event.tenant;
@@ -153,14 +222,17 @@ fn changed_by_keyword(change: Option<OptChange>, before: &ContactState, after: &
 }
 
 /// An event could not be applied; it is tried again later.
-pub(in crate::store) struct DeferLogged {
-    pub(in crate::store) event: LoggedEventRef,
-    pub(in crate::store) until: Timestamp,
+#[derive(Debug, Clone)]
+pub struct DeferLogged {
+    pub event: LoggedEventRef,
+    pub until: Timestamp,
+}
+
+impl Command for DeferLogged {
+    type Answer = ();
 }
 
 impl Operation for DeferLogged {
-    type Answer = ();
-
     fn tenant(&self) -> &TenantId {
         &self.event.tenant
     }

@@ -7,6 +7,7 @@ use messaging::lifecycle::{LifecycleEvent, MessageStatus};
 
 use super::Operation;
 use super::lifecycle::{self, Evidence, Known};
+use crate::store::Command;
 use crate::store::adopted::Adopting;
 use crate::store::codec::corrupt;
 use crate::store::engine::Halt;
@@ -15,9 +16,11 @@ use crate::store::engine::rows::Rows;
 use crate::store::message::SinkId;
 use crate::store::queue::{Fenced, Settle, Settlement};
 
-impl Operation for Settle {
+impl Command for Settle {
     type Answer = Adopting<Fenced>;
+}
 
+impl Operation for Settle {
     fn tenant(&self) -> &TenantId {
         &self.claim.tenant
     }

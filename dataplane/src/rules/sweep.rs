@@ -4,15 +4,18 @@ use messaging::clock::after;
 use messaging::id::TenantId;
 
 use super::Operation;
+use crate::store::Command;
 use crate::store::engine::Halt;
 use crate::store::engine::records;
 use crate::store::engine::rows::Rows;
 use crate::store::queue::Fenced;
 use crate::store::sweep::{ClaimSweep, FinishSweep, SweepClaim};
 
-impl Operation for ClaimSweep {
+impl Command for ClaimSweep {
     type Answer = Option<SweepClaim>;
+}
 
+impl Operation for ClaimSweep {
     fn tenant(&self) -> &TenantId {
         &self.tenant
     }
@@ -33,9 +36,11 @@ impl Operation for ClaimSweep {
     }
 }
 
-impl Operation for FinishSweep {
+impl Command for FinishSweep {
     type Answer = Fenced;
+}
 
+impl Operation for FinishSweep {
     fn tenant(&self) -> &TenantId {
         &self.claim.tenant
     }

@@ -8,7 +8,7 @@ use messaging::id::{AttemptId, SenderName, TenantId};
 use messaging::lifecycle::{LifecycleEvent, MessageState, MessageStatus};
 use messaging::provider::StatusUpdate;
 
-use crate::event;
+use super::event;
 use crate::store::StoreError;
 use crate::store::adopted::AdoptedFailure;
 use crate::store::codec::{MessageRow, json};
@@ -199,7 +199,7 @@ impl Known {
 
     /// Nothing more goes to the contact, unless something stops it already: the first reason stays.
     pub(super) fn suppress(&self, rows: &mut Rows, suppression: &Suppression) -> Result<(), Halt> {
-        super::contacts::suppress(rows, &contact_key(&self.row), suppression).map(drop)
+        super::contact::suppress(rows, &contact_key(&self.row), suppression).map(drop)
     }
 
     /// Nobody needs to hand it over any more.

@@ -6,15 +6,17 @@ use messaging::lifecycle::MessageStatus;
 
 use super::Operation;
 use super::lifecycle::{self, Evidence};
+use crate::store::Command;
 use crate::store::engine::Halt;
 use crate::store::engine::records::Queued;
 use crate::store::engine::rows::Rows;
 use crate::store::queue::{ClaimRef, DeferClaim, EndMessage, ExpireMessage, Fenced};
 
 /// Prolongs a lease.
-pub(in crate::store) struct RenewClaim {
-    pub(in crate::store) claim: ClaimRef,
-    pub(in crate::store) until: Timestamp,
+#[derive(Debug, Clone)]
+pub struct RenewClaim {
+    pub claim: ClaimRef,
+    pub until: Timestamp,
 }
 
 /// The place of a message in the queue, if whoever asks still holds it.
@@ -28,9 +30,11 @@ pub(super) fn given_back(place: Queued, until: Timestamp) -> Queued {
     Queued { available_at: until, fence: place.fence + 1, owner: None, ..place }
 }
 
-impl Operation for RenewClaim {
+impl Command for RenewClaim {
     type Answer = Fenced;
+}
 
+impl Operation for RenewClaim {
     fn tenant(&self) -> &TenantId {
         &self.claim.tenant
     }
@@ -42,9 +46,11 @@ impl Operation for RenewClaim {
     }
 }
 
-impl Operation for DeferClaim {
+impl Command for DeferClaim {
     type Answer = Fenced;
+}
 
+impl Operation for DeferClaim {
     fn tenant(&self) -> &TenantId {
         &self.claim.tenant
     }
@@ -57,9 +63,11 @@ impl Operation for DeferClaim {
     }
 }
 
-impl Operation for EndMessage {
+impl Command for EndMessage {
     type Answer = Fenced;
+}
 
+impl Operation for EndMessage {
     fn tenant(&self) -> &TenantId {
         &self.claim.tenant
     }
@@ -78,9 +86,11 @@ impl Operation for EndMessage {
     }
 }
 
-impl Operation for ExpireMessage {
+impl Command for ExpireMessage {
     type Answer = bool;
+}
 
+impl Operation for ExpireMessage {
     fn tenant(&self) -> &TenantId {
         &self.tenant
     }

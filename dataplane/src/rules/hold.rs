@@ -3,14 +3,17 @@
 use messaging::id::TenantId;
 
 use super::Operation;
+use crate::store::Command;
 use crate::store::engine::Halt;
 use crate::store::engine::records;
 use crate::store::engine::rows::Rows;
 use crate::store::hold::{LiftHold, PutHold};
 
-impl Operation for PutHold {
+impl Command for PutHold {
     type Answer = ();
+}
 
+impl Operation for PutHold {
     fn tenant(&self) -> &TenantId {
         &self.hold.tenant
     }
@@ -31,9 +34,11 @@ impl Operation for PutHold {
     }
 }
 
-impl Operation for LiftHold {
+impl Command for LiftHold {
     type Answer = bool;
+}
 
+impl Operation for LiftHold {
     fn tenant(&self) -> &TenantId {
         &self.tenant
     }

@@ -1,0 +1,22 @@
+//! What follows from what: the rules of messaging over the rows that the store keeps. All of it is pure: rows in, rows out.
+//!
+//! A message is accepted ([`accept`]), claimed and handed over ([`queue`], [`attempt`]), and settled ([`settle`]); what
+//! providers report takes effect ([`consequence`], [`apply`]) on it ([`lifecycle`]) and on contacts ([`contact`]); tenants
+//! learn of it ([`event`], [`outbox`]). [`hold`] and [`sweep`] are what replicas tell each other.
+//!
+//! An operation that looks at everything it needs before it changes anything does not run in vain.
+
+pub mod accept;
+pub mod apply;
+pub mod attempt;
+pub mod consequence;
+pub mod contact;
+pub mod event;
+pub mod hold;
+pub(crate) mod lifecycle;
+pub mod outbox;
+pub mod queue;
+pub mod settle;
+pub mod sweep;
+
+use crate::store::engine::operation::Operation;
