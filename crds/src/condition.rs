@@ -3,9 +3,9 @@
 //! They follow kstatus. [`READY`] is always present once an object was seen. [`RECONCILING`] and [`STALLED`] are
 //! present only while they are true. Every condition carries the generation that it was judged of.
 
-/// The object does what it says. `False` with [`STALLED`] absent means that it is on its way.
+/// The object works as its spec says. `False` without [`STALLED`] means that it is still being reconciled.
 pub const READY: &str = "Ready";
-/// The operator is working on it, or waiting for something that will come by itself. Absent otherwise.
+/// The operator is working on it, or waiting for something that needs nobody to act. Absent otherwise.
 pub const RECONCILING: &str = "Reconciling";
 /// A person must act; the message says how. Nothing is retried until the object, or what it refers to, changes.
 /// Absent otherwise.
@@ -25,9 +25,9 @@ pub const ONLINE: &str = "Online";
 /// Senders: the provider's webhooks point to the data plane.
 pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
 
-/// Why a condition is as it is.
+/// Reasons of conditions.
 pub mod reason {
-    /// All is as the spec says.
+    /// Everything is as the spec says.
     pub const READY: &str = "Ready";
     /// Work is under way.
     pub const PROGRESSING: &str = "Progressing";
@@ -35,13 +35,13 @@ pub mod reason {
     pub const PAUSED: &str = "Paused";
     /// The spec can't work; the message names the fields.
     pub const INVALID_SPEC: &str = "InvalidSpec";
-    /// Something that the spec refers to is not there (yet).
+    /// Something that the spec refers to does not exist, or not yet.
     pub const REFERENCE_NOT_FOUND: &str = "ReferenceNotFound";
-    /// Something that the spec refers to is there, and is not ready itself.
+    /// Something that the spec refers to exists, and is not ready.
     pub const DEPENDENCY_NOT_READY: &str = "DependencyNotReady";
     /// Another object claims the same thing, and came first.
     pub const CONFLICT: &str = "Conflict";
-    /// The provider could not be asked; it is tried again with growing pauses.
+    /// The provider could not be asked; the operator retries with backoff.
     pub const PROVIDER_UNAVAILABLE: &str = "ProviderUnavailable";
     /// The provider answered that the request is wrong.
     pub const PROVIDER_REFUSED: &str = "ProviderRefused";

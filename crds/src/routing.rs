@@ -56,15 +56,15 @@ use crate::status::{DataPlaneStatus, never_observed};
     .field_path(".byCountry"))]
 #[serde(rename_all = "camelCase")]
 pub struct RoutingPolicySpec {
-    /// Where messages go whose country is in no route.
+    /// The target for countries that have no route of their own.
     pub default: RouteTarget,
-    /// Routes by the country of who receives the message. A country can be in one of them only.
+    /// Routes by the recipient's country. Each country may be in one route.
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub by_country: Vec<CountryRoute>,
 }
 
-/// What the messages to some countries leave through.
+/// The target for messages to some countries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountryRoute {
@@ -86,7 +86,7 @@ pub struct CountryRoute {
     .message("must have exactly one of messagingServiceSid and senderRef"))]
 #[serde(rename_all = "camelCase")]
 pub struct RouteTarget {
-    /// A Twilio Messaging Service of the account of one of this namespace's senders; it picks the sender itself.
+    /// A Twilio Messaging Service of the account of one of this namespace's senders; the service picks the sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 34))]
     #[x_kube(validation = Rule::new("self.matches('^MG[0-9a-f]{32}$')")
@@ -96,17 +96,17 @@ pub struct RouteTarget {
     pub sender_ref: Option<SenderRef>,
 }
 
-/// What the operator found.
+/// What the operator observed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoutingPolicyStatus {
-    /// The generation that this status is of; -1 before the first.
+    /// The generation that this status describes; -1 before the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// The value of the annotation `whatsapp-operator.dev/reconcile-requested-at` that was last acted upon.
+    /// The value of the annotation `whatsapp-operator.dev/reconcile-requested-at` that the operator last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,7 +117,7 @@ pub struct RoutingPolicyStatus {
     /// How many countries have a route of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub countries: Option<i32>,
-    /// Whose credentials, limits and suppressions count for the Messaging Services that the spec names.
+    /// The senders whose credentials, limits and suppressions apply to the Messaging Services in the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["messagingServiceSid".into()]))]
     pub services: Vec<ServiceSender>,

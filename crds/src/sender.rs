@@ -58,7 +58,7 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct WhatsAppSenderSpec {
-    /// The number in E.164, such as `+447700900123`. It can't be changed.
+    /// The number in E.164, such as `+447700900123`. Immutable.
     #[schemars(length(max = 16))]
     #[x_kube(
         validation = Rule::new("self.matches('^\\\\+[1-9][0-9]{6,14}$')")
@@ -69,23 +69,23 @@ pub struct WhatsAppSenderSpec {
     pub phone_number: String,
     /// Where the number is registered. Exactly one provider.
     pub provider: Provider,
-    /// How fast it may send.
+    /// How fast the number may send.
     #[serde(default)]
     pub limits: Limits,
-    /// The words with which customers opt out and in again, and what they are answered.
+    /// The words with which customers opt out and back in, and the replies to them.
     #[serde(default)]
     pub opt_out: OptOut,
     /// Whether messages outside a conversation need the customer's recorded consent.
     #[serde(default)]
     pub consent: Consent,
-    /// How long what was sent and received is kept.
+    /// How long messages and their metadata are kept.
     #[serde(default)]
     pub retention: Retention,
-    /// Who hears of what happens: messages that arrive, and every step of those that were sent.
+    /// Receivers of events: messages that arrive, and every status of messages that were sent.
     #[serde(default)]
     #[schemars(length(max = 4))]
     pub events: Vec<EventSink>,
-    /// What becomes of the number's webhooks at the provider when this object is deleted. `Retain` leaves them as they
+    /// What happens to the number's webhooks at the provider when this object is deleted. `Retain` leaves them as they
     /// are; `Delete` removes those that point to this data plane. The number itself is never given up.
     #[serde(default = "WhatsAppSenderSpec::default_deletion_policy")]
     pub deletion_policy: DeletionPolicy,
@@ -110,7 +110,7 @@ pub struct Provider {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TwilioProvider {
-    /// The account, `AC` and 32 hexadecimal digits. It can't be changed.
+    /// The account SID: `AC` and 32 hexadecimal digits. Immutable.
     #[schemars(length(max = 34))]
     #[x_kube(
         validation = Rule::new("self.matches('^AC[0-9a-f]{32}$')")
@@ -119,7 +119,7 @@ pub struct TwilioProvider {
             .message("can't be changed: create another WhatsAppSender for another account")
     )]
     pub account_sid: String,
-    /// The Messaging Service that the number is in, `MG` and 32 hexadecimal digits, where it is in one.
+    /// The Messaging Service whose sender pool holds the number, if any: `MG` and 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 34))]
     #[x_kube(validation = Rule::new("self.matches('^MG[0-9a-f]{32}$')")
@@ -135,10 +135,10 @@ pub struct TwilioProvider {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
-    /// Messages per second. 80 is what a WhatsApp sender has at Twilio unless it was raised.
+    /// Messages per second. A WhatsApp sender at Twilio starts with 80.
     #[schemars(range(min = 1, max = 1000))]
     pub messages_per_second: i32,
-    /// How many may leave at once after a quiet time.
+    /// Messages that may leave at once after an idle period.
     #[schemars(range(min = 1, max = 1000))]
     pub burst: i32,
     /// Calls to the provider in flight at once, on each data-plane replica.
@@ -158,7 +158,7 @@ impl Default for Limits {
     }
 }
 
-/// The words with which customers opt out and in again. Case and surrounding spaces do not count.
+/// The words with which customers opt out and back in. Case and surrounding spaces are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new(
         "self.stopKeywords.all(stop, !self.startKeywords.exists(start, start.trim().lowerAscii() == stop.trim().lowerAscii()))"
@@ -169,15 +169,15 @@ pub struct OptOut {
     #[serde(default = "OptOut::default_stop_keywords")]
     #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 64)))]
     pub stop_keywords: Vec<String>,
-    /// A message that is one of these words opts the customer in again.
+    /// A message that is one of these words opts the customer back in.
     #[serde(default = "OptOut::default_start_keywords")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 64)))]
     pub start_keywords: Vec<String>,
-    /// What a customer who opts out is answered; absent: nothing.
+    /// The reply to a customer who opts out. Absent: no reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub stop_reply: Option<String>,
-    /// What a customer who opts in again is answered; absent: nothing.
+    /// The reply to a customer who opts back in. Absent: no reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub start_reply: Option<String>,
@@ -206,23 +206,23 @@ pub struct Consent {
     /// Refuse messages that start a conversation with a customer whose consent is not on record.
     #[serde(default)]
     pub required: bool,
-    /// Consent older than this no longer counts, such as `365d`; absent: it never lapses.
+    /// Consent lapses after this time, such as `365d`. Absent: it never lapses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 7))]
     #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
     pub max_age: Option<String>,
 }
 
-/// How long what was sent and received is kept.
+/// How long messages and their metadata are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
-    /// What messages said, and the webhooks as they came.
+    /// Contents of messages, and raw webhooks.
     #[serde(default = "Retention::default_bodies")]
     #[schemars(length(max = 7))]
     #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
     pub bodies: String,
-    /// Everything else: when, to whom, with what outcome.
+    /// Metadata of messages: time, recipient and outcome.
     #[serde(default = "Retention::default_metadata")]
     #[schemars(length(max = 7))]
     #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
@@ -253,30 +253,30 @@ pub struct EventSink {
     pub http: Option<HttpSink>,
 }
 
-/// An HTTP endpoint that takes CloudEvents, signed as Standard Webhooks asks.
+/// An HTTP endpoint that receives CloudEvents, signed according to Standard Webhooks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpSink {
-    /// Where events are posted to.
+    /// The URL that events are posted to.
     #[schemars(length(max = 2048))]
     #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''")
         .message("must be an http or https URL, such as https://shop.example.com/events"))]
     pub url: String,
-    /// The key of a Secret with what events are signed with: `whsec_` and 24 to 64 bytes in base64.
+    /// The Secret, and its key, that holds the signing secret: `whsec_` and 24 to 64 bytes in base64.
     pub signing_secret_ref: SecretKeyRef,
 }
 
-/// What the operator found.
+/// What the operator observed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WhatsAppSenderStatus {
-    /// The generation that this status is of; -1 before the first.
+    /// The generation that this status describes; -1 before the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// The value of the annotation `whatsapp-operator.dev/reconcile-requested-at` that was last acted upon.
+    /// The value of the annotation `whatsapp-operator.dev/reconcile-requested-at` that the operator last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -293,10 +293,10 @@ pub struct WhatsAppSenderStatus {
     /// WhatsApp's quality rating.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<String>,
-    /// How many customers may be written to first in 24 hours, in the provider's words.
+    /// How many customers the number may start a conversation with in 24 hours, in the provider's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messaging_limit: Option<String>,
-    /// Where the provider's webhooks point to.
+    /// Where the provider's webhooks point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhooks: Option<WebhooksStatus>,
 }
@@ -318,7 +318,7 @@ impl Default for WhatsAppSenderStatus {
     }
 }
 
-/// Where the provider's webhooks point to.
+/// Where the provider's webhooks point.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhooksStatus {

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What becomes of the provider's part when the object is deleted.
+/// What happens at the provider when the object is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// It stays at the provider as it is.
+    /// Everything at the provider is left as it is.
     Retain,
     /// It is removed from the provider.
     Delete,
@@ -30,7 +30,7 @@ impl DataPlaneStatus {
     }
 }
 
-/// An object that was never looked at has this `observedGeneration`, so that nobody takes it for settled.
+/// The `observedGeneration` of an object before its first reconcile, so that kstatus does not read it as current.
 pub(crate) const NEVER_OBSERVED: i64 = -1;
 
 pub(crate) fn never_observed() -> i64 {

@@ -56,9 +56,9 @@ pub struct MessageTemplateSpec {
     #[x_kube(validation = Rule::new("self.all(reference, self.exists_one(other, other.name == reference.name))")
         .message("must name each sender once"))]
     pub sender_refs: Vec<SenderRef>,
-    /// What it is for. WhatsApp may find otherwise, and charges by what it finds.
+    /// What the template is for. WhatsApp may assign another category, and charges by the one it assigns.
     pub category: TemplateCategory,
-    /// What changes from message to message: a `{{key}}` in a text stands for the variable with that key.
+    /// Values that differ from message to message: `{{key}}` in a text is replaced by the variable with that key.
     #[serde(default)]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.all(variable, self.exists_one(other, other.key == variable.key))")
@@ -69,14 +69,14 @@ pub struct MessageTemplateSpec {
     #[x_kube(validation = Rule::new("self.all(localization, self.exists_one(other, other.language == localization.language))")
         .message("must have each language once"))]
     pub localizations: Vec<Localization>,
-    /// The language of messages that name none.
+    /// The language of messages that name no language.
     #[schemars(length(max = 10))]
     pub fallback_language: String,
-    /// When the template counts as ready: once it is approved, or already once it is submitted, for pipelines that
+    /// When the template counts as ready: once it is approved, or as soon as it is submitted, for pipelines that
     /// can't wait for the review. A review takes minutes to two days.
     #[serde(default = "MessageTemplateSpec::default_ready_when")]
     pub ready_when: ReadyWhen,
-    /// What becomes of the template at the provider when this object is deleted.
+    /// What happens to the template at the provider when this object is deleted.
     #[serde(default = "MessageTemplateSpec::default_deletion_policy")]
     pub deletion_policy: DeletionPolicy,
 }
@@ -121,11 +121,11 @@ pub enum ReadyWhen {
     Submitted,
 }
 
-/// Something that changes from message to message.
+/// A value that differs from message to message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Variable {
-    /// What stands between the braces: numbers from 1 on at Twilio.
+    /// The text between the braces. At Twilio: numbers, from 1.
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_]+$')")
         .message("must be letters, digits and '_', such as 1"))]
@@ -151,15 +151,15 @@ pub struct Localization {
     /// The message, with a `{{key}}` for each variable. At most 1,024 characters.
     #[schemars(length(min = 1, max = 1024))]
     pub body: String,
-    /// A line in bold above the message.
+    /// A bold line above the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 60))]
     pub header: Option<String>,
-    /// A line in grey below it.
+    /// A grey line below the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 60))]
     pub footer: Option<String>,
-    /// Buttons below it. Which kinds may stand together is checked when the template is submitted.
+    /// Buttons below the message. Which kinds may be combined is checked when the template is submitted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub buttons: Vec<Button>,
@@ -225,31 +225,31 @@ pub struct CopyCodeButton {
     pub code: String,
 }
 
-/// What the operator found.
+/// What the operator observed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageTemplateStatus {
-    /// The generation that this status is of; -1 before the first.
+    /// The generation that this status describes; -1 before the first reconcile.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// The value of the annotation `whatsapp-operator.dev/reconcile-requested-at` that was last acted upon.
+    /// The value of the annotation `whatsapp-operator.dev/reconcile-requested-at` that the operator last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_plane: Option<DataPlaneStatus>,
-    /// The review in a word: that of the newest revision which is furthest from approval.
+    /// The state of the newest revision that is furthest from approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<RevisionState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub languages: Option<LanguagesStatus>,
-    /// Where each language stands at each provider account.
+    /// The revisions of each language at each provider account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["account".into(), "language".into()]))]
     pub locations: Vec<TemplateLocationStatus>,
-    /// What the revisions named above say: the spec holds only the newest.
+    /// The contents of the revisions named above; the spec holds only the newest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub revisions: Vec<RevisionContent>,
@@ -286,7 +286,7 @@ impl LanguagesStatus {
     }
 }
 
-/// Where one language stands at one provider account. A language moves to its newest revision once every account has
+/// The revisions of one language at one provider account. A language moves to its newest revision once every account has
 /// approved it; until then the older one keeps serving.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -321,14 +321,14 @@ pub struct RevisionStatus {
     pub last_action_at: Option<Time>,
 }
 
-/// Where a revision stands in its review.
+/// The state of a revision's review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum RevisionState {
     /// It is approved, and may be sent.
     Approved,
     /// It is under review.
     Pending,
-    /// It is at the provider, and not yet submitted for review.
+    /// It exists at the provider, and is not submitted for review yet.
     Unsubmitted,
     /// It is being created at the provider.
     Creating,
@@ -342,14 +342,14 @@ pub enum RevisionState {
     Rejected,
 }
 
-/// What a revision says.
+/// The contents of a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionContent {
     /// The revision's name at the provider.
     pub name: String,
     pub category: TemplateCategory,
-    /// Keys of the variables that a message had to give values for.
+    /// Keys of the variables that a message must give values for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<String>,
     pub content: Localization,
