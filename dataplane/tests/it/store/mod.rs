@@ -9,6 +9,7 @@ mod queue;
 mod rates;
 mod retention;
 mod sqlite;
+mod upgrade;
 mod webhooks;
 
 use dataplane::store::WebhookLog as _;
