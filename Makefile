@@ -9,6 +9,8 @@ TOOLS := target/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TOOLS)/cargo-deny/bin/cargo-deny
 CHART := charts/whatsapp-operator
+MIGRATIONS := dataplane/src/store/database/sqlite/migrations dataplane/src/store/database/postgres/migrations
+UPGRADE := target/upgrade
 KINDS := whatsappsenders messagetemplates routingpolicies
 
 .PHONY: help
@@ -29,6 +31,20 @@ test: need-build need-sdks need-postgres tools ## Run every test
 soak: need-build need-postgres ## Inject faults for SOAK_MINUTES (10), then compare every log with every other
 	cargo build --package dataplane --package conservation --bins
 	target/debug/soak
+
+# The revision to upgrade from: the newest tag before this revision, or else the parent of the commit that added the newest
+# migration.
+.PHONY: upgrade
+upgrade: need-build need-postgres ## Run this build beside one of UPGRADE_FROM (the release before) on one database, as a rollout does
+	@from=$${UPGRADE_FROM:-$$(git describe --tags --abbrev=0 HEAD^ 2>/dev/null || git log -1 --diff-filter=A --format=%h^ -- $(MIGRATIONS))}; \
+	revision=$$(git rev-parse --verify --quiet "$$from^{commit}") || { echo "UPGRADE_FROM is '$$from': expected a revision of this repository" >&2; exit 1; }; \
+	git worktree prune; \
+	if [[ -e $(UPGRADE)/source ]]; then git -C $(UPGRADE)/source checkout --quiet --detach "$$revision"; \
+	else git worktree add --quiet --detach $(UPGRADE)/source "$$revision"; fi; \
+	echo "upgrading from $$from"
+	cd $(UPGRADE)/source && CARGO_TARGET_DIR=$(CURDIR)/$(UPGRADE)/target cargo build --package dataplane --bins
+	cargo build --package dataplane --package conservation --bins
+	UPGRADE_PROGRAM=$(UPGRADE)/target/debug/whatsapp-dataplane target/debug/upgrade
 
 .PHONY: lint
 lint: need-build tools $(CARGO_DENY) ## Check formatting, lints, licences, the chart, and that generated files are current

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use jiff::SignedDuration;
 use rand::RngExt;
 use rand::rngs::StdRng;
+use tests::eventually::eventually;
 use tests::process::{Process, binary};
 
 /// Short, so that a dead replica's claims come back within a test.
@@ -22,6 +23,7 @@ pub struct Replica {
     pub webhooks: SocketAddr,
     pub api: SocketAddr,
     pub admin: SocketAddr,
+    program: PathBuf,
     store: String,
     configs: PathBuf,
     process: Option<Process>,
@@ -38,6 +40,7 @@ impl Replica {
             webhooks: free_address(chance)?,
             api: free_address(chance)?,
             admin: free_address(chance)?,
+            program: binary("whatsapp-dataplane")?,
             store,
             configs: configs.to_owned(),
             process: None,
@@ -46,13 +49,18 @@ impl Replica {
         })
     }
 
+    /// The replica as another build of the data plane.
+    pub fn of_build(self, program: PathBuf) -> Self {
+        Self { program, ..self }
+    }
+
     pub fn runs(&self) -> bool {
         self.runs
     }
 
     /// Starts it, and appends its output to `<folder>/<name>.log`. It is not ready yet.
     pub fn start(&mut self, folder: &Path) -> Result<()> {
-        let mut command = self.command()?;
+        let mut command = self.command();
         match &mut self.process {
             None => self.process = Some(Process::start(&self.name, folder, &mut command)?),
             Some(process) => process.start_again(&mut command)?,
@@ -61,8 +69,8 @@ impl Replica {
         Ok(())
     }
 
-    fn command(&self) -> Result<Command> {
-        let mut command = Command::new(binary("whatsapp-dataplane")?);
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
         command.args(["serve", "--allow-private-sinks", "--drain-delay", "0ms", "--drain-timeout", "5s"]);
         command.args(["--lease", LEASE, "--unconfirmed-grace", UNCONFIRMED_GRACE]);
         command.args(["--reconcile-after", RECONCILE_AFTER, "--replica", &self.name, "--store", &self.store]);
@@ -70,7 +78,23 @@ impl Replica {
         command.args(["--admin-listen", &self.admin.to_string()]).arg("--config-dir").arg(&self.configs);
         command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()));
         command.env("WHATSAPP_CLOCK_OFFSET", self.clock.to_string());
-        Ok(command)
+        command
+    }
+
+    /// Waits until it is ready, and restarts it whenever it ends by itself.
+    pub async fn ready(&mut self, folder: &Path) -> Result<()> {
+        let url = format!("http://{}/readyz", self.admin);
+        eventually(&format!("{} is ready", self.name), async || {
+            if let Some(ended) = self.revive(folder).map_err(|error| format!("{error:#}"))? {
+                return Err(ended);
+            }
+            match reqwest::get(&url).await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(answer.text().await.unwrap_or_default()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await
     }
 
     /// SIGKILL.

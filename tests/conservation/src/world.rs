@@ -36,14 +36,20 @@ pub struct World {
     pub folder: TempDir,
 }
 
+/// A new folder for the processes of one run. `KEEP_LOGS` keeps it.
+pub fn run_folder(prefix: &str) -> Result<TempDir> {
+    let mut folder = tempfile::Builder::new().prefix(prefix).tempdir()?;
+    if std::env::var_os("KEEP_LOGS").is_some() {
+        folder.disable_cleanup(true);
+        eprintln!("the processes' logs stay in {}", folder.path().display());
+    }
+    Ok(folder)
+}
+
 impl World {
     pub async fn start(plan: &Plan) -> Result<Self> {
         tests::install_crypto();
-        let mut folder = tempfile::Builder::new().prefix("whatsapp-conservation-").tempdir()?;
-        if std::env::var_os("KEEP_LOGS").is_some() {
-            folder.disable_cleanup(true);
-            eprintln!("the processes' logs stay in {}", folder.path().display());
-        }
+        let folder = run_folder("whatsapp-conservation-")?;
         let delays = Delays { status: Duration::from_millis(40), ..Config::default().delays };
         let config = Config { delays, keep: KEEP, random_seed: Some(plan.seed), ..Config::default() };
         let sandbox = Sandbox::start(config).await?;
@@ -90,20 +96,8 @@ impl World {
 
     /// Waits until every running replica is ready.
     pub async fn ready(&mut self) -> Result<()> {
-        let http = reqwest::Client::new();
         for replica in &mut self.replicas {
-            let url = format!("http://{}/readyz", replica.admin);
-            eventually(&format!("{} is ready", replica.name), async || {
-                if let Some(ended) = replica.revive(self.folder.path()).map_err(|error| format!("{error:#}"))? {
-                    return Err(ended);
-                }
-                match http.get(&url).send().await {
-                    Ok(answer) if answer.status().is_success() => Ok(()),
-                    Ok(answer) => Err(answer.text().await.unwrap_or_default()),
-                    Err(error) => Err(error.to_string()),
-                }
-            })
-            .await?;
+            replica.ready(self.folder.path()).await?;
         }
         Ok(())
     }
