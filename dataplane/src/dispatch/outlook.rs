@@ -12,7 +12,7 @@ use crate::config::Configs;
 use crate::holds::Holds;
 use crate::metrics::{DeferReason, Metrics};
 use crate::store::message::Priority;
-use crate::store::queue::{Lane, RateOf};
+use crate::store::queue::{DueLane, RateOf};
 
 /// What a turn looks at.
 #[derive(Debug, Default)]
@@ -51,11 +51,11 @@ struct Found {
 }
 
 impl Outlook {
-    pub(super) fn new(lanes: &[Lane], places: u32, limits: &Limits<'_>) -> Self {
+    pub(super) fn new(lanes: &[DueLane], places: u32, limits: &Limits<'_>) -> Self {
         let turn = Turn { places, in_flight: limits.brakes.in_flight(), ..Turn::default() };
         let mut outlook = Self { turn, ..Self::default() };
         let mut found = Found::default();
-        for Lane { lane, next_at } in lanes {
+        for DueLane { lane, next_at } in lanes {
             // What is scheduled or deferred takes no part in fairness before its time.
             if *next_at > limits.now {
                 outlook.look_again_at(Some(*next_at));

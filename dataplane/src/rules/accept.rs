@@ -6,11 +6,14 @@ use messaging::lifecycle::{LifecycleEvent, MessageStatus};
 use super::Operation;
 use super::lifecycle::{self, Evidence};
 use crate::store::Command;
-use crate::store::codec::{MessageRow, corrupt};
-use crate::store::engine::Halt;
-use crate::store::engine::records::{Queued, Step, Used};
-use crate::store::engine::rows::Rows;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
 use crate::store::message::{AcceptMessage, Acceptance, CancelMessage, Cancellation, Message, NewMessage};
+use crate::store::tables::idempotency_keys::UsedKeyRow;
+use crate::store::tables::message_timeline::StepRow;
+use crate::store::tables::messages::MessageRow;
+use crate::store::tables::queue::QueueRow;
+use crate::store::tables::stored::corrupt;
 
 /// Writes a message, the beginning of its timeline, and its place in the queue.
 pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<&str>) -> Message {
@@ -39,9 +42,9 @@ pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<
     let due_at = new.scheduled_at.map_or(new.created_at, |at| at.max(new.created_at));
     let row = MessageRow { message: message.clone(), idempotency_key: idempotency_key.map(str::to_owned), steps: 1 };
     rows.messages.put(key.clone(), row);
-    let step = Step { at: new.created_at, status: MessageStatus::Queued, attempt: None, reason: None };
+    let step = StepRow { at: new.created_at, status: MessageStatus::Queued, attempt: None, reason: None };
     rows.tell(&new.tenant, new.id, 1, step);
-    let queued = Queued {
+    let queued = QueueRow {
         sender: new.sender().clone(),
         priority: new.priority,
         expires_at: new.expires_at,
@@ -80,7 +83,7 @@ impl Operation for AcceptMessage {
             let row = known.ok_or_else(|| corrupt("an idempotency key", "its message is missing"))?;
             return Ok(Acceptance::Replayed(Box::new(row.message.clone())));
         }
-        let used = Used { body_sha256: idempotency.body_sha256.to_vec(), message: self.message.id };
+        let used = UsedKeyRow { body_sha256: idempotency.body_sha256, message: self.message.id };
         rows.idempotency.put(key, used);
         Ok(Acceptance::New(Box::new(insert(rows, &self.message, Some(&idempotency.key)))))
     }

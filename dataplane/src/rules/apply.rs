@@ -13,10 +13,12 @@ use super::lifecycle::{self, Adopted, Evidence, publish};
 use super::{Operation, accept, contact};
 use crate::store::Command;
 use crate::store::adopted::Adopting;
-use crate::store::engine::Halt;
-use crate::store::engine::records::{EventRow, InboundRow, ParkedRow};
-use crate::store::engine::rows::Rows;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
 use crate::store::message::{NewMessage, SinkId};
+use crate::store::tables::inbound_messages::InboundRow;
+use crate::store::tables::parked_statuses::ParkedRow;
+use crate::store::tables::webhook_events::EventRow;
 use crate::store::webhook::LoggedEventRef;
 
 /// Lets an event take effect.
@@ -189,7 +191,7 @@ impl ApplyEvent {
             let parked = ParkedRow {
                 sender: self.event.sender.clone(),
                 received_at: self.received_at,
-                update: update.clone(),
+                status_update: update.clone(),
                 suppression: suppress.cloned(),
             };
             rows.park((tenant.clone(), id.to_owned(), self.event.webhook.clone(), self.event.position), parked);

@@ -9,11 +9,12 @@ use super::queue::{given_back, held};
 use super::{Operation, contact};
 use crate::store::Command;
 use crate::store::adopted::Adopting;
-use crate::store::engine::Halt;
-use crate::store::engine::records::{Attempt, Queued};
-use crate::store::engine::rows::Rows;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
 use crate::store::message::Reason;
 use crate::store::queue::{AttemptResult, Began, BeginAttempt, Fenced, FinishAttempt};
+use crate::store::tables::attempts::AttemptRow;
+use crate::store::tables::queue::QueueRow;
 
 impl Command for BeginAttempt {
     type Answer = Began;
@@ -40,7 +41,7 @@ impl Operation for BeginAttempt {
         if contact::known(rows, &contact_key(&known.row))?.version != *contact_version {
             return Ok(Began::ContactChanged);
         }
-        let begun = Attempt {
+        let begun = AttemptRow {
             message: claim.message,
             started_at: *now,
             finished_at: None,
@@ -136,7 +137,7 @@ impl Operation for FinishAttempt {
         match result {
             AttemptResult::Retry { at, .. } if known.status() == MessageStatus::Queued => {
                 if let Some(place) = place.filter(|place| place.fence == claim.fence) {
-                    let place = Queued { due_at: *at, ..given_back(place, *at) };
+                    let place = QueueRow { due_at: *at, ..given_back(place, *at) };
                     rows.queue.put((claim.tenant.clone(), claim.message), place);
                 }
                 rows.bells.queue = true;

@@ -7,9 +7,9 @@ use messaging::id::{SenderName, TenantId};
 use super::Operation;
 use crate::store::Command;
 use crate::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
-use crate::store::engine::Halt;
-use crate::store::engine::records::ConsentRow;
-use crate::store::engine::rows::Rows;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
+use crate::store::tables::consent_records::ConsentRow;
 
 pub(super) type ContactKey = (TenantId, SenderName, Address);
 
@@ -57,7 +57,10 @@ impl Operation for PutConsent {
         let state = ContactState { consent: Some(consent.clone()), ..before.state.clone() };
         let saved = save(rows, &key, &before, state, consent.recorded_at);
         let (tenant, sender, contact) = key;
-        rows.record_consent((tenant, sender, contact, saved.version), ConsentRow(consent.clone()));
+        rows.record_consent(
+            (tenant, sender, contact, saved.version),
+            ConsentRow { recorded_at: consent.recorded_at, record: consent.clone() },
+        );
         Ok(saved)
     }
 }

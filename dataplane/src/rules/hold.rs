@@ -4,10 +4,10 @@ use messaging::id::TenantId;
 
 use super::Operation;
 use crate::store::Command;
-use crate::store::engine::Halt;
-use crate::store::engine::records;
-use crate::store::engine::rows::Rows;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
 use crate::store::hold::{LiftHold, PutHold};
+use crate::store::tables::holds::HoldRow;
 
 impl Command for PutHold {
     type Answer = ();
@@ -27,7 +27,7 @@ impl Operation for PutHold {
             Some(known) if !hold.kind.is_of_a_person() => known.until.max(hold.until),
             Some(_) | None => hold.until,
         };
-        let row = records::Hold { until, reason: hold.reason.clone(), created_at: hold.created_at };
+        let row = HoldRow { until, reason: hold.reason.clone(), created_at: hold.created_at };
         rows.holds.put(key, row);
         rows.bells.queue = true;
         Ok(())

@@ -11,11 +11,14 @@ use messaging::provider::StatusUpdate;
 use super::event;
 use crate::store::StoreError;
 use crate::store::adopted::AdoptedFailure;
-use crate::store::codec::{MessageRow, json};
-use crate::store::engine::Halt;
-use crate::store::engine::records::{ParkedRow, Step, Waiting};
-use crate::store::engine::rows::{NewEvent, Rows};
+use crate::store::group::Halt;
+use crate::store::group::rows::{NewEvent, Rows};
 use crate::store::message::{Reason, SinkId};
+use crate::store::tables::message_timeline::StepRow;
+use crate::store::tables::messages::MessageRow;
+use crate::store::tables::parked_statuses::ParkedRow;
+use crate::store::tables::stored::json;
+use crate::store::tables::unsettled::UnsettledRow;
 
 /// What was learned of a message, or decided about it.
 pub(super) struct Evidence {
@@ -143,7 +146,7 @@ impl Known {
         self.row.steps += 1;
         rows.messages.put(key.clone(), self.row.clone());
         let message = &self.row.message;
-        let step = Step {
+        let step = StepRow {
             at: message.updated_at,
             status: message.status,
             attempt: message.attempt,
@@ -180,13 +183,13 @@ impl Known {
             rows.provider_knows(&tenant, &id, attempt);
         }
         for parked in std::mem::take(&mut self.parked) {
-            let failure = parked.update.failure.as_ref();
+            let failure = parked.status_update.failure.as_ref();
             adopted
                 .failures
                 .extend(failure.map(|failure| AdoptedFailure { scope: failure.scope(), told_at: parked.received_at }));
             adopted.reached.extend(self.advance(
                 rows,
-                &Evidence::reported(&parked.update, parked.received_at),
+                &Evidence::reported(&parked.status_update, parked.received_at),
                 sinks,
             )?);
             if let Some(suppression) = &parked.suppression {
@@ -215,10 +218,12 @@ impl Known {
         }
         let key = (self.row.message.tenant.clone(), self.row.message.id);
         let waiting = match rows.unsettled.get(&key)? {
-            Some(waiting) => {
-                Waiting { fence: waiting.fence + 1, available_at: waiting.available_at.min(ask_at), ..waiting.clone() }
-            }
-            None => Waiting { available_at: ask_at, fence: 0, owner: None, asked: 0 },
+            Some(waiting) => UnsettledRow {
+                fence: waiting.fence + 1,
+                available_at: waiting.available_at.min(ask_at),
+                ..waiting.clone()
+            },
+            None => UnsettledRow { available_at: ask_at, fence: 0, owner: None, asked: 0 },
         };
         rows.unsettled.put(key, waiting);
         Ok(())

@@ -19,4 +19,4 @@ pub mod queue;
 pub mod settle;
 pub mod sweep;
 
-use crate::store::engine::operation::Operation;
+use crate::store::group::operation::Operation;

@@ -6,11 +6,11 @@ use messaging::id::TenantId;
 
 use super::Operation;
 use crate::store::Command;
-use crate::store::engine::Halt;
-use crate::store::engine::records::OutboxRow;
-use crate::store::engine::rows::Rows;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
 use crate::store::outbox::{DeferEvent, EndEvent, EventRef, RedriveEvent};
 use crate::store::queue::Fenced;
+use crate::store::tables::outbox::OutboxRow;
 
 /// The sink has taken the event.
 #[derive(Debug, Clone)]

@@ -7,10 +7,10 @@ use messaging::lifecycle::MessageStatus;
 use super::Operation;
 use super::lifecycle::{self, Evidence};
 use crate::store::Command;
-use crate::store::engine::Halt;
-use crate::store::engine::records::Queued;
-use crate::store::engine::rows::Rows;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
 use crate::store::queue::{ClaimRef, DeferClaim, EndMessage, ExpireMessage, Fenced};
+use crate::store::tables::queue::QueueRow;
 
 /// Prolongs a lease.
 #[derive(Debug, Clone)]
@@ -20,14 +20,14 @@ pub struct RenewClaim {
 }
 
 /// The place of a message in the queue, if whoever asks still holds it.
-pub(super) fn held(rows: &mut Rows, claim: &ClaimRef) -> Result<Option<Queued>, Halt> {
+pub(super) fn held(rows: &mut Rows, claim: &ClaimRef) -> Result<Option<QueueRow>, Halt> {
     let place = rows.queue.get(&(claim.tenant.clone(), claim.message))?;
     Ok(place.filter(|place| place.fence == claim.fence).cloned())
 }
 
 /// The place as it is when it is given back: the fence moves on, so that who gave it back can't change its mind.
-pub(super) fn given_back(place: Queued, until: Timestamp) -> Queued {
-    Queued { available_at: until, fence: place.fence + 1, owner: None, ..place }
+pub(super) fn given_back(place: QueueRow, until: Timestamp) -> QueueRow {
+    QueueRow { available_at: until, fence: place.fence + 1, owner: None, ..place }
 }
 
 impl Command for RenewClaim {
@@ -41,7 +41,7 @@ impl Operation for RenewClaim {
 
     fn run(&self, rows: &mut Rows) -> Result<Fenced, Halt> {
         let Some(place) = held(rows, &self.claim)? else { return Ok(Fenced::LeaseLost) };
-        rows.queue.put((self.claim.tenant.clone(), self.claim.message), Queued { available_at: self.until, ..place });
+        rows.queue.put((self.claim.tenant.clone(), self.claim.message), QueueRow { available_at: self.until, ..place });
         Ok(Fenced::Done)
     }
 }

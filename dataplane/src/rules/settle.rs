@@ -9,12 +9,13 @@ use super::Operation;
 use super::lifecycle::{self, Evidence, Known};
 use crate::store::Command;
 use crate::store::adopted::Adopting;
-use crate::store::codec::corrupt;
-use crate::store::engine::Halt;
-use crate::store::engine::records::{Queued, Waiting};
-use crate::store::engine::rows::Rows;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
 use crate::store::message::SinkId;
 use crate::store::queue::{Fenced, Settle, Settlement};
+use crate::store::tables::queue::QueueRow;
+use crate::store::tables::stored::corrupt;
+use crate::store::tables::unsettled::UnsettledRow;
 
 impl Command for Settle {
     type Answer = Adopting<Fenced>;
@@ -76,7 +77,7 @@ impl Operation for Settle {
         };
         if let Some(ask_at) = ask_at.filter(|_| !known.status().is_terminal()) {
             let again =
-                Waiting { available_at: ask_at, fence: waiting.fence + 1, owner: None, asked: waiting.asked + 1 };
+                UnsettledRow { available_at: ask_at, fence: waiting.fence + 1, owner: None, asked: waiting.asked + 1 };
             rows.unsettled.put(key, again);
         }
         Ok(Adopting { answer: Fenced::Done, failures })
@@ -103,7 +104,7 @@ impl Settle {
         known.advance(rows, &Evidence::event(event, self.now), sinks)?;
         let key = (message.tenant.clone(), message.id);
         rows.unsettled.remove(&key);
-        let queued = Queued {
+        let queued = QueueRow {
             sender: message.sender().clone(),
             priority: message.priority,
             expires_at: message.expires_at,
@@ -114,7 +115,7 @@ impl Settle {
         };
         // A fence that no earlier holder had.
         let fence = rows.queue.get(&key)?.map_or(i64::from(message.attempts) << 32, |place| place.fence + 1);
-        rows.queue.put(key, Queued { fence, ..queued });
+        rows.queue.put(key, QueueRow { fence, ..queued });
         rows.open_lane(&message.tenant, message.sender(), message.priority);
         rows.bells.queue = true;
         Ok(None)

@@ -5,11 +5,11 @@ use messaging::id::TenantId;
 
 use super::Operation;
 use crate::store::Command;
-use crate::store::engine::Halt;
-use crate::store::engine::records;
-use crate::store::engine::rows::Rows;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
 use crate::store::queue::Fenced;
 use crate::store::sweep::{ClaimSweep, FinishSweep, SweepClaim};
+use crate::store::tables::sweeps::SweepRow;
 
 impl Command for ClaimSweep {
     type Answer = Option<SweepClaim>;
@@ -30,7 +30,7 @@ impl Operation for ClaimSweep {
             None => (None, 1),
         };
         let available_at = after(*now, *every);
-        let claimed = records::Sweep { swept_until, available_at, fence, owner: Some(owner.clone()) };
+        let claimed = SweepRow { swept_until, available_at, fence, owner: Some(owner.clone()) };
         rows.sweeps.put(key, claimed);
         Ok(Some(SweepClaim { tenant: tenant.clone(), account: account.clone(), fence, swept_until }))
     }
@@ -52,7 +52,7 @@ impl Operation for FinishSweep {
             return Ok(Fenced::LeaseLost);
         };
         let swept_until = (*swept_until).max(held.swept_until);
-        let finished = records::Sweep { swept_until, owner: None, fence: held.fence + 1, ..held };
+        let finished = SweepRow { swept_until, owner: None, fence: held.fence + 1, ..held };
         rows.sweeps.put(key, finished);
         Ok(Fenced::Done)
     }

@@ -7,11 +7,11 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::database::postgres::PostgresConnection;
-use super::engine::job::Statements;
-use super::engine::operation::Operation;
+use super::group::job::Statements;
+use super::group::operation::Operation;
 use super::queue::{ClaimUnsettled, Unsettled};
 use super::reads::Due;
-use super::statements::{ForgetUnaddressed, OfTenants, UNADDRESSED_KEPT_FOR, partitions};
+use super::sql::{ForgetUnaddressed, OfTenants, UNADDRESSED_KEPT_FOR, partitions};
 use super::webhook::{ClaimUnapplied, DayMade, WaitingEvent};
 use super::{Store, StoreError};
 

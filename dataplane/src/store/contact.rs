@@ -2,18 +2,10 @@
 
 use jiff::Timestamp;
 use messaging::address::Address;
-use messaging::contact::{ConsentRecord, ContactState, Suppression};
+use messaging::contact::{ConsentRecord, Suppression};
 use messaging::id::{SenderName, TenantId};
 
-/// A contact as the store keeps it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Contact {
-    pub state: ContactState,
-    /// Grows with every change; 0 when nothing is known. What was decided on one version is void on another.
-    pub version: u64,
-    /// When it changed last.
-    pub updated_at: Timestamp,
-}
+pub use super::tables::contacts::Contact;
 
 /// Records what a contact agreed to.
 #[derive(Debug, Clone)]

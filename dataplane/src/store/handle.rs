@@ -12,10 +12,10 @@ use super::command::WriteTo;
 use super::database::migrations::{self, Dialect};
 use super::database::postgres::{PostgresConnection, PostgresReaders, Target};
 use super::database::sqlite::{Options, SqliteConnection, SqliteReaders};
-use super::database::value::{Row, Value};
 use super::database::{Connection, Readers};
-use super::engine::committer::{self, Committer, Submit};
-use super::statements::Nothing;
+use super::group::committer::{self, Committer, Submit};
+use super::sql::Nothing;
+use super::tables::value::{Row, Value};
 use super::webhook::{RecordRequest, RecordWebhook, Recorded};
 use super::{PostgresUrl, Signals, StoreError};
 

@@ -9,17 +9,16 @@
 //! claim has a fencing token, and a holder whose claim has passed to another can finish nothing.
 //!
 //! Reading order: the rows and commands ([`webhook`], [`message`], [`contact`], [`queue`], [`hold`], [`outbox`], [`sweep`]),
-//! the handle, then how it is kept: [`engine`] makes groups of writes, which are decided in [`crate::rules`] or are
-//! [`statements`] of their own; [`reads`] are the reads; and [`database`] is what SQLite and PostgreSQL have in common and
-//! what they have not.
+//! the handle, then how it is kept: [`tables`] names every table's columns; [`group`] makes groups of writes, which are
+//! decided in [`crate::rules`] or are statements of their own, in [`sql`]; [`reads`] are the reads; and [`database`] is
+//! where SQLite and PostgreSQL differ.
 
 pub mod adopted;
-pub(crate) mod codec;
 mod command;
 pub mod contact;
 mod database;
-pub(crate) mod engine;
 mod error;
+pub(crate) mod group;
 mod handle;
 pub mod hold;
 pub mod message;
@@ -28,8 +27,9 @@ mod postgres_url;
 pub mod queue;
 mod reads;
 mod signals;
-mod statements;
+mod sql;
 pub mod sweep;
+pub(crate) mod tables;
 pub mod webhook;
 
 pub use command::{Command, DropDay, ForgetOldUnaddressed, MakeDay, WriteTo};
@@ -37,4 +37,4 @@ pub use error::StoreError;
 pub use handle::{Store, Tap, WebhookLog, Writers};
 pub use postgres_url::PostgresUrl;
 pub use signals::Signals;
-pub use statements::RecordReplayed;
+pub use sql::RecordReplayed;

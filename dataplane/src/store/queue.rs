@@ -20,7 +20,7 @@ pub struct LaneRef {
 
 /// A lane that holds work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lane {
+pub struct DueLane {
     pub lane: LaneRef,
     /// When the next of its messages may be claimed: the past when one is due; the end of a lease when all that is left
     /// is claimed; the time that it was deferred to, or is scheduled for.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messaging::clock::after;
 
-use crate::store::queue::{Lane, LaneRef};
+use crate::store::queue::{DueLane, LaneRef};
 
 /// How long the store's answer is believed. What this process queues, defers or retries is told by a bell before.
 const FRESH: Duration = Duration::from_millis(50);
@@ -14,19 +14,19 @@ const FRESH: Duration = Duration::from_millis(50);
 /// The store's last answer, corrected by what was claimed since.
 #[derive(Debug, Default)]
 pub(in crate::dispatch) struct KnownLanes {
-    lanes: Vec<Lane>,
+    lanes: Vec<DueLane>,
     fresh_until: Option<Timestamp>,
     asked_at: Option<Timestamp>,
 }
 
 impl KnownLanes {
     /// The lanes, unless the store must be asked. A clock that was set back makes nothing fresh.
-    pub(in crate::dispatch) fn get(&self, now: Timestamp) -> Option<&[Lane]> {
+    pub(in crate::dispatch) fn get(&self, now: Timestamp) -> Option<&[DueLane]> {
         let is_fresh = self.fresh_until.is_some_and(|until| now < until) && self.asked_at.is_some_and(|at| at <= now);
         is_fresh.then_some(&self.lanes)
     }
 
-    pub(in crate::dispatch) fn learn(&mut self, lanes: Vec<Lane>, now: Timestamp) -> &[Lane] {
+    pub(in crate::dispatch) fn learn(&mut self, lanes: Vec<DueLane>, now: Timestamp) -> &[DueLane] {
         self.lanes = lanes;
         self.asked_at = Some(now);
         self.fresh_until = Some(after(now, FRESH));
@@ -58,9 +58,9 @@ mod tests {
         Timestamp::from_millisecond(1_790_000_000_000 + millis).unwrap()
     }
 
-    fn lane(tenant: &str, next_at: Timestamp) -> Lane {
+    fn lane(tenant: &str, next_at: Timestamp) -> DueLane {
         let (tenant, sender) = (TenantId::new(tenant).unwrap(), SenderName::new("s").unwrap());
-        Lane { lane: LaneRef { tenant, sender, priority: Priority::Utility }, next_at }
+        DueLane { lane: LaneRef { tenant, sender, priority: Priority::Utility }, next_at }
     }
 
     #[test]

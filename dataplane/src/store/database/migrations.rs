@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use super::Connection;
-use super::value::values;
 use crate::store::StoreError;
+use crate::store::tables::value::{Row, values};
 
 /// Which database the migrations are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ async fn in_transaction(connection: &mut dyn Connection, dialect: Dialect) -> Re
     }
     connection.script("CREATE TABLE IF NOT EXISTS schema_versions (version BIGINT NOT NULL PRIMARY KEY)").await?;
     let applied = connection.query("SELECT COALESCE(MAX(version), 0) FROM schema_versions", vec![Vec::new()]).await?;
-    let applied = applied.first().and_then(|rows| rows.first()).map_or(Ok(0), |row| row.int(0))?;
+    let applied = applied.first().and_then(|rows| rows.first()).map_or(Ok(0_i64), Row::read)?;
     let known = i64::try_from(dialect.migrations().len()).unwrap_or(i64::MAX);
     if applied > known {
         let reason = format!("its version is {applied}, and this build knows {known}: run a newer build");

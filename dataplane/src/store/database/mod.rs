@@ -3,23 +3,21 @@
 //! Everything above this folder is written once. What differs between SQLite and PostgreSQL — how many rows travel in
 //! one statement, what a transaction locks, when a connection is worth keeping — is here and nowhere else.
 //!
-//! [`schema`] describes the tables, [`value`] what is in them, [`migrations`] brings a database up to date, and
-//! [`sqlite`] and [`postgres`] are the databases themselves.
+//! [`migrations`] brings a database up to date; [`sqlite`] and [`postgres`] are the databases themselves. The tables
+//! themselves are described in [`tables`](super::tables).
 
 pub(super) mod migrations;
 pub(super) mod postgres;
-pub(super) mod schema;
 pub(super) mod sqlite;
-pub(super) mod value;
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use messaging::id::TenantId;
 
-use self::schema::{Finder, Table};
-use self::value::{Lent, Row, Value};
 use super::StoreError;
+use super::tables::table::{Finder, Table};
+use super::tables::value::{Lent, Row, Value};
 
 /// Rows to find: for each key, every row of the table that has it.
 #[derive(Debug)]
@@ -44,9 +42,9 @@ pub(crate) enum Change {
 /// What is to be added to the log.
 #[derive(Debug)]
 pub(crate) struct LogEntries<'a> {
-    /// Rows of [`schema::EVENTS`].
+    /// Rows of `webhook_events`.
     pub(crate) events: Vec<[Lent<'a>; 8]>,
-    /// Rows of [`schema::WEBHOOKS`], and 1 where the webhook is kept though none of its events is new, else 0.
+    /// Rows of `webhooks`, and 1 where the webhook is kept though none of its events is new, else 0.
     pub(crate) webhooks: Vec<[Lent<'a>; 9]>,
 }
 

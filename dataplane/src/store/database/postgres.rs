@@ -22,10 +22,11 @@ use tokio_postgres::types::ToSql;
 use self::arrays::{columns, read, unnest};
 pub(crate) use self::connect::{Durability, Target};
 use self::connect::{Link, failed};
-use super::schema::{EVENT_POSITION, EVENT_WEBHOOK, EVENTS, Finder, Table, WEBHOOKS};
-use super::value::{Kind, Lent, Row, Value};
 use super::{Change, Connection, LogEntries, Lookup, Readers};
 use crate::store::StoreError;
+use crate::store::tables::table::{Column, Finder, Table};
+use crate::store::tables::value::{Kind, Lent, Row, Value};
+use crate::store::tables::{webhook_events, webhooks};
 
 /// Connections that read at once.
 const READERS: usize = 4;
@@ -132,16 +133,17 @@ fn delete(finder: &Finder) -> String {
     format!("DELETE FROM {} t USING {keys} WHERE {found}", finder.table.name)
 }
 
-/// The columns of [`WEBHOOKS`], and whether the webhook is kept in any case.
-fn flagged_webhooks() -> Vec<(&'static str, Kind)> {
-    WEBHOOKS.columns.iter().copied().chain([("always", Kind::Int)]).collect()
+/// The columns of the webhooks' table, and whether the webhook is kept in any case.
+fn flagged_webhooks() -> Vec<Column> {
+    webhooks::TABLE.columns.iter().copied().chain([("always", Kind::Int)]).collect()
 }
 
 /// One statement, and so one transaction where there is none: one round trip, and one flush to disk. Answers with the
 /// events that were known before, which are few: by their webhook and their place in it. As long as there are none,
 /// nothing is looked up.
 static LOG: LazyLock<String> = LazyLock::new(|| {
-    let (events, webhooks): (Vec<_>, Vec<_>) = (EVENTS.names().collect(), WEBHOOKS.names().collect());
+    let (events, webhooks): (Vec<_>, Vec<_>) =
+        (webhook_events::TABLE.names().collect(), webhooks::TABLE.names().collect());
     format!(
         "WITH logged AS (INSERT INTO {} ({}) {} ON CONFLICT DO NOTHING RETURNING webhook, position),
          counted AS (SELECT count(*) = cardinality($1) AS all_are_new FROM logged),
@@ -150,12 +152,12 @@ static LOG: LazyLock<String> = LazyLock::new(|| {
          SELECT webhook, position FROM ({}) AS offered
          WHERE NOT (SELECT all_are_new FROM counted)
            AND (webhook, position) NOT IN (SELECT webhook, position FROM logged)",
-        EVENTS.name,
+        webhook_events::TABLE.name,
         events.join(", "),
-        arrays::select(EVENTS.columns, 1),
-        WEBHOOKS.name,
-        arrays::select(&flagged_webhooks(), EVENTS.columns.len() + 1),
-        arrays::select(EVENTS.columns, 1),
+        arrays::select(webhook_events::TABLE.columns, 1),
+        webhooks::TABLE.name,
+        arrays::select(&flagged_webhooks(), webhook_events::TABLE.columns.len() + 1),
+        arrays::select(webhook_events::TABLE.columns, 1),
         webhooks = webhooks.join(", "),
     )
 });
@@ -262,16 +264,17 @@ impl Connection for PostgresConnection {
         within(async {
             let link = if self.in_transaction { self.open_link()? } else { self.link().await? };
             let statement = link.prepare(&LOG).await?;
-            let mut arrays = columns(EVENTS.columns, &events);
+            let mut arrays = columns(webhook_events::TABLE.columns, &events);
             arrays.extend(columns(&flagged_webhooks(), &webhooks));
             let parameters: Vec<_> = arrays.iter().map(arrays::Column::as_parameter).collect();
             let known = link.client.query(&statement, &parameters).await.map_err(failed)?;
             let known = known.iter().map(|row| Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?)));
             let known: HashSet<(&str, i64)> = known.collect::<Result<_, StoreError>>()?;
-            let is_known = |row: &[Lent<'_>]| match (row.get(EVENT_WEBHOOK), row.get(EVENT_POSITION)) {
-                (Some(Lent::Text(webhook)), Some(Lent::Int(position))) => known.contains(&(*webhook, *position)),
-                _ => false,
-            };
+            let is_known =
+                |row: &[Lent<'_>]| match (row.get(webhook_events::WEBHOOK), row.get(webhook_events::POSITION)) {
+                    (Some(Lent::Text(webhook)), Some(Lent::Int(position))) => known.contains(&(*webhook, *position)),
+                    _ => false,
+                };
             Ok(events.iter().map(|row| !is_known(row)).collect())
         })
         .await
@@ -395,23 +398,23 @@ impl Readers for PostgresReaders {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema::{ATTEMPT_BY_PROVIDER_ID, BUCKET, BUCKETS};
     use super::*;
+    use crate::store::tables::{attempts, rate_buckets};
 
     #[test]
     fn many_rows_travel_in_one_statement() {
         assert_eq!(
-            update(&BUCKETS),
+            update(&rate_buckets::TABLE),
             "UPDATE rate_buckets t SET empty_at = k.empty_at FROM unnest($1::text[], $2::text[], $3::bigint[]) \
              AS k(tenant, bucket, empty_at) WHERE t.tenant = k.tenant AND t.bucket = k.bucket"
         );
         assert_eq!(
-            delete(&BUCKET),
+            delete(&rate_buckets::BY_KEY),
             "DELETE FROM rate_buckets t USING unnest($1::text[], $2::text[]) AS k(tenant, bucket) \
              WHERE t.tenant = k.tenant AND t.bucket = k.bucket"
         );
         assert!(
-            select(&ATTEMPT_BY_PROVIDER_ID)
+            select(&attempts::BY_PROVIDER_ID)
                 .ends_with("t.tenant = k.tenant AND t.provider_message_id = k.provider_message_id")
         );
     }

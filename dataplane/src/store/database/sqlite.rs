@@ -13,10 +13,11 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection as Database, OpenFlags, ToSql, params_from_iter};
 use tokio::sync::Semaphore;
 
-use super::schema::{EVENT_WEBHOOK, EVENTS, Finder, Table, WEBHOOK_ID, WEBHOOKS};
-use super::value::{Lent, Row, Value};
 use super::{Change, Connection, LogEntries, Lookup, Readers};
 use crate::store::StoreError;
+use crate::store::tables::table::{Finder, Table};
+use crate::store::tables::value::{Lent, Row, Value};
+use crate::store::tables::{webhook_events, webhooks as log};
 
 /// Readers at once; more would only wait for the same cores.
 const READERS: usize = 4;
@@ -68,8 +69,8 @@ pub(crate) struct SqliteConnection {
 enum Verb {
     Insert,
     Update,
-    Delete(&'static [usize]),
-    Find(&'static [usize]),
+    Delete(&'static [&'static str]),
+    Find(&'static [&'static str]),
     /// A statement of its own, which the name is.
     Own,
 }
@@ -128,7 +129,7 @@ fn update(table: &Table) -> String {
         let named: Vec<_> = range.filter_map(|i| Some(format!("{} = ?{}", columns.get(i)?.0, i + 1))).collect();
         named.join(separator)
     };
-    let (key, all) = (table.key, table.key + table.mutable);
+    let (key, all) = (table.key, table.key + table.changing);
     format!("UPDATE {} SET {} WHERE {}", table.name, numbered(key..all, ", "), numbered(0..key, " AND "))
 }
 
@@ -233,17 +234,18 @@ impl Connection for SqliteConnection {
 
     async fn log(&mut self, entries: LogEntries<'_>) -> Result<Vec<bool>, StoreError> {
         let LogEntries { events, webhooks } = entries;
-        let mut statement = self.statement(EVENTS.name, Verb::Insert, || insert(&EVENTS))?;
+        let mut statement =
+            self.statement(webhook_events::TABLE.name, Verb::Insert, || insert(&webhook_events::TABLE))?;
         let new: Vec<bool> = events
             .iter()
             .map(|row| Ok(statement.execute(params_from_iter(row))? == 1))
             .collect::<Result<_, StoreError>>()?;
         drop(statement);
         let brought = events.iter().zip(&new).filter(|(_, new)| **new);
-        let brought: HashSet<&str> = brought.filter_map(|(row, _)| text(row, EVENT_WEBHOOK)).collect();
-        let mut statement = self.statement(WEBHOOKS.name, Verb::Insert, || insert(&WEBHOOKS))?;
+        let brought: HashSet<&str> = brought.filter_map(|(row, _)| text(row, webhook_events::WEBHOOK)).collect();
+        let mut statement = self.statement(log::TABLE.name, Verb::Insert, || insert(&log::TABLE))?;
         for row in &webhooks {
-            let (Some((always, row)), Some(id)) = (row.split_last(), text(row, WEBHOOK_ID)) else { continue };
+            let (Some((always, row)), Some(id)) = (row.split_last(), text(row, log::ID)) else { continue };
             if *always == Lent::Int(1) || brought.contains(id) {
                 statement.execute(params_from_iter(row))?;
             }

@@ -1,62 +1,59 @@
 //! Messages, and the contacts that they are to.
 
+use std::sync::LazyLock;
+
 use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 
 use super::Conditions;
-use crate::store::codec::{
-    MESSAGE_COLUMNS, SELECT_MESSAGE, from_json, maybe_parse, message as read_message, micros, parse, select_message,
-    time,
-};
-use crate::store::contact::Contact;
-use crate::store::database::value::{Row, Value, values};
-use crate::store::engine::records::Record;
 use crate::store::message::{Acceptance, Idempotency, Message, MessageFilter, MessageRecord, Page, TimelineEntry};
+use crate::store::tables::Record;
+use crate::store::tables::contacts::{self, Contact};
+use crate::store::tables::messages::{self, MessageRow};
+use crate::store::tables::value::{Row, Value, values};
 use crate::store::{Store, StoreError};
 
 impl Store {
     /// A message with its timeline; `None` when this tenant has none of this id.
     pub async fn message(&self, tenant: &TenantId, id: MessageId) -> Result<Option<MessageRecord>, StoreError> {
         // One statement, so that the message and its timeline are of the same moment.
-        const SELECT: &str = select_message!(
-            "SELECT ",
-            ", t.at, t.status, t.attempt, t.reason
-         FROM messages m JOIN message_timeline t ON t.tenant = m.tenant AND t.message = m.id
-         WHERE m.tenant = $1 AND m.id = $2 ORDER BY t.position"
-        );
-        let rows = self.query(SELECT, values![tenant.as_str(), id.to_string()]).await?;
+        static SELECT: LazyLock<String> = LazyLock::new(|| {
+            format!(
+                "SELECT {}, t.at, t.status, t.attempt, t.reason
+                 FROM messages m JOIN message_timeline t ON t.tenant = m.tenant AND t.message = m.id
+                 WHERE m.tenant = $1 AND m.id = $2 ORDER BY t.position",
+                messages::TABLE.select_as("m")
+            )
+        });
+        let rows = self.query(&SELECT, values![tenant, id]).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let step = |row: &Row| {
-            let step = row.from(MESSAGE_COLUMNS);
-            Ok(TimelineEntry {
-                at: time(step.int(0)?)?,
-                status: parse("a status", step.text(1)?)?,
-                attempt: maybe_parse("an attempt id", step.maybe_text(2)?)?,
-                reason: step.maybe_text(3)?.map(|r| from_json("a reason", r)).transpose()?,
-            })
+            let (_, at, status, attempt, reason): (MessageRow, _, _, _, _) = row.read()?;
+            Ok(TimelineEntry { at, status, attempt, reason })
         };
         let timeline = rows.iter().map(step).collect::<Result<_, StoreError>>()?;
-        Ok(Some(MessageRecord { message: read_message(first)?.message, timeline }))
+        let MessageRow { message, .. } = first.read()?;
+        Ok(Some(MessageRecord { message, timeline }))
     }
 
     /// Messages of a tenant, newest first.
     pub async fn messages(&self, tenant: &TenantId, filter: &MessageFilter) -> Result<Page<Message>, StoreError> {
         let MessageFilter { status, to, sender, template, since, until, after, limit } = filter;
-        let select = format!("SELECT {SELECT_MESSAGE} FROM messages m");
-        let mut query = Conditions::new(&select, "m.tenant", tenant.as_str());
-        query.and("m.status =", status.map(|status| status.as_str()));
-        query.and("m.contact =", to.as_ref().map(Address::as_str));
-        query.and("m.sender =", sender.as_ref().map(SenderName::as_str));
+        let select = format!("SELECT {} FROM messages m", messages::TABLE.select_as("m"));
+        let mut query = Conditions::new(&select, "m.tenant", tenant);
+        query.and("m.status =", *status);
+        query.and("m.contact =", to.as_ref());
+        query.and("m.sender =", sender.as_ref());
         query.and("m.template =", template.as_deref());
-        query.and("m.created_at >=", since.map(micros));
-        query.and("m.created_at <", until.map(micros));
+        query.and("m.created_at >=", *since);
+        query.and("m.created_at <", *until);
         // Identifiers sort by the time of their making.
-        query.and("m.id <", after.map(|after| after.to_string()));
+        query.and("m.id <", *after);
         query.ordered("m.id DESC", *limit);
         let rows = self.query(&query.sql, query.parameters).await?;
         let wanted = usize::try_from(*limit).unwrap_or(usize::MAX);
-        let items: Vec<Message> =
-            rows.iter().take(wanted).map(|row| Ok(read_message(row)?.message)).collect::<Result<_, StoreError>>()?;
+        let message = |row: &Row| row.read().map(|MessageRow { message, .. }| message);
+        let items: Vec<Message> = rows.iter().take(wanted).map(message).collect::<Result<_, StoreError>>()?;
         let next = if rows.len() > wanted { items.last().map(|m| m.id) } else { None };
         Ok(Page { items, next })
     }
@@ -67,17 +64,21 @@ impl Store {
         tenant: &TenantId,
         idempotency: &Idempotency,
     ) -> Result<Option<Acceptance>, StoreError> {
-        const SELECT: &str = select_message!(
-            "SELECT ",
-            ", k.body_sha256 FROM idempotency_keys k JOIN messages m ON m.tenant = k.tenant AND m.id = k.message
-         WHERE k.tenant = $1 AND k.idempotency_key = $2"
-        );
-        let rows = self.query(SELECT, values![tenant.as_str(), idempotency.key.as_str()]).await?;
+        static SELECT: LazyLock<String> = LazyLock::new(|| {
+            format!(
+                "SELECT {}, k.body_sha256
+                 FROM idempotency_keys k JOIN messages m ON m.tenant = k.tenant AND m.id = k.message
+                 WHERE k.tenant = $1 AND k.idempotency_key = $2",
+                messages::TABLE.select_as("m")
+            )
+        });
+        let rows = self.query(&SELECT, values![tenant, &idempotency.key]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        if row.blob(MESSAGE_COLUMNS)? != idempotency.body_sha256[..] {
+        let (MessageRow { message, .. }, body_sha256): (_, [u8; 32]) = row.read()?;
+        if body_sha256 != idempotency.body_sha256 {
             return Ok(Some(Acceptance::KeyReused));
         }
-        Ok(Some(Acceptance::Replayed(Box::new(read_message(row)?.message))))
+        Ok(Some(Acceptance::Replayed(Box::new(message))))
     }
 
     /// The provider's id of one of this tenant's messages, sent or received; `None` when there is none (yet).
@@ -87,8 +88,8 @@ impl Store {
          SELECT provider_message_id FROM messages
          WHERE tenant = $1 AND id = $2 AND provider_message_id IS NOT NULL
          LIMIT 1";
-        let rows = self.query(sql, values![tenant.as_str(), id.to_string()]).await?;
-        rows.first().map(|row| Ok(row.text(0)?.to_owned())).transpose()
+        let rows = self.query(sql, values![tenant, id]).await?;
+        rows.first().map(Row::read).transpose()
     }
 
     /// Which of these provider's ids already belong to a message of this tenant, sent or received: dispatch adopts a message of
@@ -106,10 +107,10 @@ impl Store {
             "SELECT provider_message_id FROM attempts WHERE tenant = $1 AND provider_message_id IN ({})",
             places.join(", ")
         );
-        let mut list = values![tenant.as_str()];
+        let mut list = values![tenant];
         list.extend(ids.iter().map(|id| Value::from(id.as_str())));
         let rows = self.query(&sql, list).await?;
-        rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
+        rows.iter().map(Row::read).collect()
     }
 
     /// What is known of a contact of a sender; the default when nothing is.
@@ -119,9 +120,11 @@ impl Store {
         sender: &SenderName,
         contact: &Address,
     ) -> Result<Contact, StoreError> {
-        let sql = "SELECT tenant, sender, contact, version, updated_at, state FROM contacts
-         WHERE tenant = $1 AND sender = $2 AND contact = $3";
-        let rows = self.query(sql, values![tenant.as_str(), sender.as_str(), contact.as_str()]).await?;
+        let sql = format!(
+            "SELECT {} FROM contacts c WHERE c.tenant = $1 AND c.sender = $2 AND c.contact = $3",
+            contacts::TABLE.select_as("c")
+        );
+        let rows = self.query(&sql, values![tenant, sender, contact]).await?;
         Ok(rows.first().map(Contact::read).transpose()?.map(|(_, contact)| contact).unwrap_or_default())
     }
 }

@@ -7,7 +7,7 @@ mod webhooks;
 
 pub(crate) use queue::Due;
 
-use super::database::value::Value;
+use super::tables::value::Value;
 
 /// Nothing is counted any further, so that looking costs the same however much there is.
 const COUNTED: u32 = 100_000;

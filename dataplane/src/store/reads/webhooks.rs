@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use messaging::id::{SenderName, TenantId};
 
 use super::Conditions;
-use crate::store::codec::{count, micros, parse, time};
-use crate::store::database::value::{Row, Value, values};
+use crate::store::tables::value::{Row, Value, values};
 use crate::store::webhook::{ReplayFilter, StoredWebhook};
 use crate::store::{Store, StoreError};
 
@@ -28,10 +27,10 @@ impl Store {
                 "SELECT dedupe_key FROM webhook_events WHERE tenant = $1 AND sender = $2 AND dedupe_key IN ({})",
                 places.join(", ")
             );
-            let mut list = values![tenant.as_str(), sender.as_str()];
+            let mut list = values![tenant, sender];
             list.extend(keys.iter().map(|key| Value::from(key.as_str())));
             for row in self.query(&sql, list).await? {
-                known.insert(row.text(0)?.to_owned());
+                known.insert(row.read()?);
             }
         }
         Ok(known)
@@ -41,27 +40,20 @@ impl Store {
     pub async fn webhooks(&self, filter: &ReplayFilter) -> Result<Vec<StoredWebhook>, StoreError> {
         let ReplayFilter { tenant, sender, since, until, after, limit } = filter;
         let select = "SELECT received_at, id, url, headers, body, route FROM logged_webhooks";
-        let mut query = Conditions::new(select, "tenant", tenant.as_str());
-        query.and("sender =", Some(sender.as_str()));
-        query.and("received_at >=", since.map(micros));
-        query.and("received_at <", until.map(micros));
+        let mut query = Conditions::new(select, "tenant", tenant);
+        query.and("sender =", Some(sender));
+        query.and("received_at >=", *since);
+        query.and("received_at <", *until);
         if let Some((at, id)) = after {
-            query.behind("received_at, id", values![micros(*at), id.as_str()]);
+            query.behind("received_at, id", values![at, id]);
         }
         query.parameters.push((*limit).into());
         query.sql.push_str(&format!(" ORDER BY received_at, id LIMIT ${}", query.parameters.len()));
         let rows = self.query(&query.sql, query.parameters).await?;
         let read = |row: &Row| {
-            Ok(StoredWebhook {
-                tenant: tenant.clone(),
-                sender: sender.clone(),
-                received_at: time(row.int(0)?)?,
-                id: row.text(1)?.to_owned(),
-                url: row.text(2)?.to_owned(),
-                headers: row.text(3)?.to_owned(),
-                body: row.blob(4)?,
-                route: parse("a webhook's route", row.text(5)?)?,
-            })
+            let (received_at, id, url, headers, body, route) = row.read()?;
+            let (tenant, sender) = (tenant.clone(), sender.clone());
+            Ok(StoredWebhook { tenant, sender, received_at, id, url, headers, body, route })
         };
         rows.iter().map(read).collect()
     }
@@ -69,11 +61,11 @@ impl Store {
     /// How many webhooks of the log a replay would read.
     pub async fn count_webhooks(&self, filter: &ReplayFilter) -> Result<u64, StoreError> {
         let ReplayFilter { tenant, sender, since, until, after: _, limit: _ } = filter;
-        let mut query = Conditions::new("SELECT COUNT(*) FROM webhooks", "tenant", tenant.as_str());
-        query.and("sender =", Some(sender.as_str()));
-        query.and("received_at >=", since.map(micros));
-        query.and("received_at <", until.map(micros));
+        let mut query = Conditions::new("SELECT COUNT(*) FROM webhooks", "tenant", tenant);
+        query.and("sender =", Some(sender));
+        query.and("received_at >=", *since);
+        query.and("received_at <", *until);
         let rows = self.query(&query.sql, query.parameters).await?;
-        rows.first().map_or(Ok(0), |row| Ok(count(row.int(0)?)))
+        rows.first().map_or(Ok(0), Row::read)
     }
 }

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use crate::store::StoreError;
-use crate::store::database::value::{Kind, Lend, Lent, Row, Value};
+use crate::store::tables::value::{Kind, Lend, Lent, Row, Value};
 
 /// A column of many rows.
 #[derive(Debug)]

@@ -1,0 +1,158 @@
+//! Due messages are claimed, lane by lane and no more than the rates let pass, with everything that is needed to hand them over.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use messaging::id::{AttemptId, MessageId, TenantId};
+
+use super::rates::Rates;
+use crate::store::database::{Connection, Lookup};
+use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::message::Message;
+use crate::store::queue::{Claim, ClaimDue, Claimed, LaneRef, Share};
+use crate::store::signals::Bells;
+use crate::store::tables::Record;
+use crate::store::tables::attempts::{self, AttemptRow};
+use crate::store::tables::contacts::{self, Contact};
+use crate::store::tables::messages::{self, MessageRow};
+use crate::store::tables::stored::corrupt;
+use crate::store::tables::value::values;
+use crate::store::{Command, StoreError};
+
+/// Tenant, sender, priority, now, limit, owner, end of the lease.
+const CLAIM: &str = "UPDATE queue SET fence = fence + 1, owner = $6, available_at = $7
+     FROM (SELECT tenant AS of, message AS due FROM queue
+       WHERE tenant = $1 AND sender = $2 AND priority = $3 AND available_at <= $4
+       ORDER BY available_at, message LIMIT $5) AS due
+     WHERE tenant = due.of AND message = due.due
+     RETURNING tenant, message, fence, due_at";
+
+/// A row of the queue that was claimed.
+type Row = (TenantId, MessageId, Lease);
+
+/// A claim's fence, and when the message was due.
+#[derive(Clone, Copy)]
+struct Lease {
+    fence: i64,
+    due_at: Timestamp,
+}
+
+impl Command for ClaimDue {
+    type Answer = Claimed;
+}
+
+impl Statements for ClaimDue {
+    fn tenants(&self) -> Vec<TenantId> {
+        let of_shares = self.shares.iter().map(|share| share.lane.tenant.clone());
+        of_shares.chain(self.rates.iter().map(|rate| rate.tenant.clone())).collect()
+    }
+
+    fn run<'a>(
+        &'a self,
+        connection: &'a mut dyn Connection,
+        _: &'a mut Bells,
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        Box::pin(async move {
+            let rates = Rates::read(connection, &self.rates).await?;
+            let granted = rates.grant(&self.shares, self.now);
+            let lanes = self.claim_lanes(connection, &granted).await?;
+            let counts: Vec<usize> = lanes.iter().map(Vec::len).collect();
+            let buckets = rates.write(connection, &self.shares, &counts, self.now).await?;
+            let claimed: Vec<_> = lanes.into_iter().flatten().collect();
+            if claimed.is_empty() {
+                return Ok(Claimed { claims: Vec::new(), buckets });
+            }
+            let keys = claimed.iter().map(|(tenant, id, _)| values![tenant, id]).collect();
+            let found = connection.find(vec![Lookup { finder: &messages::BY_KEY, keys }]).await?;
+            let mut messages: HashMap<(TenantId, MessageId), Message> = HashMap::new();
+            for row in found.iter().flatten() {
+                match MessageRow::read(row) {
+                    Ok((key, row)) => drop(messages.insert(key, row.message)),
+                    // It stays claimed until its lease ends, so that it does not block the messages behind it.
+                    Err(error) => tracing::error!(%error, "a queued message cannot be read"),
+                }
+            }
+            let (contacts, open) = surroundings(connection, messages.values()).await?;
+            let mut claims = Vec::with_capacity(claimed.len());
+            for (tenant, id, lease) in claimed {
+                let Some(message) = messages.remove(&(tenant, id)) else { continue };
+                match self.claim(lease, message, &contacts, &open) {
+                    Ok(claim) => claims.push(claim),
+                    Err(error) => tracing::error!(%error, message = %id, "a queued message cannot be read"),
+                }
+            }
+            Ok(Claimed { claims, buckets })
+        })
+    }
+}
+
+type Contacts = HashMap<<Contact as Record>::Key, Contact>;
+type Open = HashMap<<AttemptRow as Record>::Key, AttemptRow>;
+
+impl ClaimDue {
+    /// What was claimed of each share, oldest first.
+    async fn claim_lanes(&self, connection: &mut dyn Connection, granted: &[u32]) -> Result<Vec<Vec<Row>>, StoreError> {
+        let mut lanes = vec![Vec::new(); self.shares.len()];
+        let (mut indices, mut lists) = (Vec::new(), Vec::new());
+        for (index, (Share { lane, .. }, limit)) in self.shares.iter().zip(granted).enumerate() {
+            if *limit > 0 {
+                indices.push(index);
+                let LaneRef { tenant, sender, priority } = lane;
+                lists.push(values![tenant, sender, priority, self.now, limit, &self.owner, self.lease_until]);
+            }
+        }
+        if lists.is_empty() {
+            return Ok(lanes);
+        }
+        for (index, rows) in indices.into_iter().zip(connection.query(CLAIM, lists).await?) {
+            let mut lane = Vec::with_capacity(rows.len());
+            for row in &rows {
+                let (tenant, id, fence, due_at) = row.read()?;
+                lane.push((tenant, id, Lease { fence, due_at }));
+            }
+            lane.sort_by_key(|(_, id, lease): &Row| (lease.due_at, *id));
+            lanes[index] = lane;
+        }
+        Ok(lanes)
+    }
+
+    fn claim(&self, lease: Lease, message: Message, contacts: &Contacts, open: &Open) -> Result<Claim, StoreError> {
+        let content = message.content.clone().ok_or_else(|| corrupt("a queued message", "it has no content"))?;
+        let key = (message.tenant.clone(), message.sender().clone(), message.to.clone());
+        let is_open = |attempt: &AttemptId| {
+            open.get(&(message.tenant.clone(), *attempt)).is_some_and(|attempt| attempt.finished_at.is_none())
+        };
+        Ok(Claim {
+            fence: lease.fence,
+            lease_until: self.lease_until,
+            due_at: lease.due_at,
+            contact: contacts.get(&key).cloned().unwrap_or_default(),
+            open_attempt: message.attempt.filter(is_open),
+            content,
+            message,
+        })
+    }
+}
+
+/// The contacts of messages, and their newest attempts.
+async fn surroundings(
+    connection: &mut dyn Connection,
+    messages: impl Iterator<Item = &Message>,
+) -> Result<(Contacts, Open), StoreError> {
+    let (mut contacts, mut attempts) = (Vec::new(), Vec::new());
+    for message in messages {
+        contacts.push(values![&message.tenant, message.sender(), &message.to]);
+        attempts.extend(message.attempt.map(|attempt| values![&message.tenant, attempt]));
+    }
+    contacts.sort_unstable();
+    contacts.dedup();
+    let lookups = vec![
+        Lookup { finder: &contacts::BY_KEY, keys: contacts },
+        Lookup { finder: &attempts::BY_KEY, keys: attempts },
+    ];
+    let found = connection.find(lookups).await?;
+    let mut found = found.into_iter();
+    let contacts = found.next().unwrap_or_default().iter().map(Contact::read).collect::<Result<_, _>>()?;
+    let attempts = found.next().unwrap_or_default().iter().map(AttemptRow::read).collect::<Result<_, _>>()?;
+    Ok((contacts, attempts))
+}

@@ -1,0 +1,69 @@
+//! Events that nobody has applied in time are claimed, to be applied now.
+
+use messaging::id::TenantId;
+
+use super::of_tenants::OfTenants;
+use crate::store::database::Connection;
+use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::signals::Bells;
+use crate::store::tables::value::{Row, values};
+use crate::store::webhook::{ClaimUnapplied, LoggedEventRef, StoredWebhook, WaitingEvent};
+use crate::store::{Command, StoreError};
+
+/// Tenant, now, limit, end of the lease. What waits is found by its time: the key, which begins with the tenant, would
+/// lead over every event that the tenant ever had.
+const CLAIM: &str = "UPDATE webhook_events SET available_at = $4
+     FROM (SELECT tenant AS of, sender AS at, dedupe_key AS due FROM webhook_events
+       WHERE tenant || '' = $1 AND available_at <= $2 ORDER BY available_at LIMIT $3) AS due
+     WHERE tenant = due.of AND sender = due.at AND dedupe_key = due.due
+     RETURNING tenant, sender, dedupe_key, received_at, webhook, position, tries";
+
+/// Tenant, when it was received, webhook.
+const READ: &str =
+    "SELECT url, headers, body, route FROM logged_webhooks WHERE tenant = $1 AND received_at = $2 AND id = $3";
+
+impl Command for OfTenants<ClaimUnapplied> {
+    type Answer = Vec<WaitingEvent>;
+}
+
+impl Statements for OfTenants<ClaimUnapplied> {
+    fn tenants(&self) -> Vec<TenantId> {
+        self.tenants.clone()
+    }
+
+    fn run<'a>(
+        &'a self,
+        connection: &'a mut dyn Connection,
+        _: &'a mut Bells,
+    ) -> BoxFuture<'a, Result<Vec<WaitingEvent>, StoreError>> {
+        Box::pin(async move {
+            let ClaimUnapplied { now, lease_until, limit } = &self.claim;
+            let list = |tenant: &TenantId, part| values![tenant, now, part, lease_until];
+            let claimed = self.claim_parts(connection, CLAIM, *limit, list).await?;
+            let mut events = claimed.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            let raw = events.iter().map(|event| {
+                let LoggedEventRef { tenant, webhook, .. } = &event.reference;
+                values![tenant, event.received_at, webhook]
+            });
+            let raw = connection.query(READ, raw.collect()).await?;
+            for (event, raw) in events.iter_mut().zip(raw) {
+                event.webhook = raw.first().map(|row| stored(event, row)).transpose()?;
+            }
+            events.sort_by(|a, b| (a.received_at, &a.reference.webhook).cmp(&(b.received_at, &b.reference.webhook)));
+            Ok(events)
+        })
+    }
+}
+
+fn read(row: &Row) -> Result<WaitingEvent, StoreError> {
+    let (tenant, sender, dedupe_key, received_at, webhook, position, tries) = row.read()?;
+    let reference = LoggedEventRef { tenant, sender, dedupe_key, webhook, position };
+    Ok(WaitingEvent { reference, received_at, webhook: None, tries })
+}
+
+fn stored(event: &WaitingEvent, row: &Row) -> Result<StoredWebhook, StoreError> {
+    let LoggedEventRef { tenant, sender, webhook, .. } = &event.reference;
+    let (url, headers, body, route) = row.read()?;
+    let (tenant, sender, id) = (tenant.clone(), sender.clone(), webhook.clone());
+    Ok(StoredWebhook { tenant, sender, id, received_at: event.received_at, url, headers, body, route })
+}

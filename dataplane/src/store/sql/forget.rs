@@ -1,0 +1,109 @@
+//! What retention no longer keeps goes, a bounded step at a time, so that no step holds up other writes for long.
+
+use messaging::id::TenantId;
+
+use crate::store::database::Connection;
+use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::signals::Bells;
+use crate::store::tables::value::values;
+use crate::store::webhook::Forget;
+use crate::store::{Command, StoreError};
+
+/// Messages that have ended.
+macro_rules! ended {
+    ($column:literal) => {
+        concat!(
+            "(SELECT ",
+            $column,
+            " FROM (SELECT id, idempotency_key FROM messages
+               WHERE tenant = $1 AND sender = $2 AND created_at < $3
+                 AND status IN ('canceled', 'expired', 'suppressed', 'rejected', 'failed', 'delivered', 'read')
+               ORDER BY created_at, id LIMIT $4) AS ended)"
+        )
+    };
+}
+
+/// Tenant, sender, before, limit, as all of them. Each finds its rows in an index's order, so that it stops at the
+/// limit instead of collecting everything that is over. The webhooks that do not leave with their day; what has not
+/// taken effect stays, however old.
+const WEBHOOKS: &[&str] = &["DELETE FROM webhooks WHERE tenant = $1 AND sender = $2 AND (received_at, id) IN (
+       SELECT received_at, id FROM webhooks WHERE tenant = $1 AND sender = $2 AND received_at < $3
+         AND received_at < (SELECT COALESCE(MIN(received_at), $3) FROM webhook_events
+           WHERE available_at IS NOT NULL AND tenant || '' = $1 AND sender = $2)
+       ORDER BY received_at, id LIMIT $4)"];
+
+/// What follows from the bodies' retention besides.
+const BODIES: &[&str] = &[
+    "UPDATE messages SET content = NULL WHERE tenant = $1 AND id IN (
+       SELECT id FROM messages WHERE tenant = $1 AND sender = $2 AND created_at < $3 AND content IS NOT NULL
+         AND status IN ('canceled', 'expired', 'suppressed', 'rejected', 'failed', 'delivered', 'read')
+       ORDER BY created_at LIMIT $4)",
+    "DELETE FROM outbox WHERE tenant = $1 AND sender = $2 AND (sink, event) IN (
+       SELECT sink, event FROM outbox WHERE tenant = $1 AND sender = $2 AND dead_at < $3
+       ORDER BY dead_at LIMIT $4)",
+];
+
+/// What follows from the metadata's retention. A message's rows in other tables go first, while it can still be found;
+/// the same messages each time.
+const METADATA: &[&str] = &[
+    "DELETE FROM webhook_events WHERE tenant = $1 AND sender = $2 AND dedupe_key IN (
+       SELECT dedupe_key FROM webhook_events
+       WHERE tenant = $1 AND sender = $2 AND received_at < $3 AND available_at IS NULL
+       ORDER BY received_at LIMIT $4)",
+    "DELETE FROM parked_statuses WHERE tenant = $1 AND (provider_message_id, webhook, position) IN (
+       SELECT provider_message_id, webhook, position FROM parked_statuses
+       WHERE tenant = $1 AND sender = $2 AND received_at < $3 ORDER BY received_at LIMIT $4)",
+    "DELETE FROM inbound_messages WHERE tenant = $1 AND id IN (
+       SELECT id FROM inbound_messages WHERE tenant = $1 AND sender = $2 AND received_at < $3
+       ORDER BY received_at LIMIT $4)",
+    concat!("DELETE FROM message_timeline WHERE tenant = $1 AND message IN ", ended!("id")),
+    concat!("DELETE FROM attempts WHERE tenant = $1 AND message IN ", ended!("id")),
+    concat!("DELETE FROM idempotency_keys WHERE tenant = $1 AND idempotency_key IN ", ended!("idempotency_key")),
+    concat!("DELETE FROM messages WHERE tenant = $1 AND id IN ", ended!("id")),
+];
+
+impl Command for Forget {
+    type Answer = u64;
+}
+
+impl Statements for Forget {
+    fn tenants(&self) -> Vec<TenantId> {
+        vec![self.tenant.clone()]
+    }
+
+    fn run<'a>(
+        &'a self,
+        connection: &'a mut dyn Connection,
+        _: &'a mut Bells,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let mut gone = 0;
+            let Self { webhooks_before, bodies_before, metadata_before, .. } = *self;
+            for (statements, before) in
+                [(WEBHOOKS, webhooks_before), (BODIES, bodies_before), (METADATA, metadata_before)]
+            {
+                for sql in statements {
+                    let list = values![&self.tenant, &self.sender, before, self.limit];
+                    gone += connection.execute(sql, list).await?;
+                }
+            }
+            Ok(gone)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::lifecycle::MessageStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_message_is_forgotten_from_every_status_that_ends_it_and_from_no_other() {
+        for sql in BODIES.iter().chain(METADATA).filter(|sql| sql.contains("status IN")) {
+            for status in MessageStatus::ALL {
+                assert_eq!(sql.contains(&format!("'{status}'")), status.is_terminal(), "{status} in {sql}");
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Writes that are statements of their own, because they find their rows by more than their keys: webhooks on their way
+//! into the log, claims, and what retention lets go of.
+
+mod claim_due;
+mod claim_events;
+mod claim_unsettled;
+mod claim_waiting;
+mod forget;
+mod of_tenants;
+pub(super) mod outbox;
+pub(super) mod partitions;
+mod rates;
+mod record;
+mod unaddressed;
+
+use messaging::id::TenantId;
+
+pub(super) use of_tenants::OfTenants;
+pub use record::RecordReplayed;
+pub(super) use record::record;
+pub(super) use unaddressed::{ForgetUnaddressed, KEPT_FOR as UNADDRESSED_KEPT_FOR, keep_unaddressed};
+
+use super::database::Connection;
+use super::group::job::{BoxFuture, Statements};
+use super::signals::Bells;
+use super::{Command, StoreError};
+
+/// Only to find out whether writing works.
+pub(super) struct Nothing;
+
+impl Command for Nothing {
+    type Answer = ();
+}
+
+impl Statements for Nothing {
+    fn tenants(&self) -> Vec<TenantId> {
+        Vec::new()
+    }
+
+    fn run<'a>(&'a self, _: &'a mut dyn Connection, _: &'a mut Bells) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+}

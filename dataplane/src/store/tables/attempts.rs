@@ -1,0 +1,22 @@
+//! Attempts to hand messages to a provider.
+
+use jiff::Timestamp;
+use messaging::id::{AttemptId, MessageId, TenantId};
+
+use super::table::Finder;
+
+table! {
+    /// One call to a provider for a message, written before it is made.
+    pub(crate) struct AttemptRow in "attempts" {
+        key { tenant: TenantId, id: AttemptId }
+        fixed { message: MessageId, started_at: Timestamp }
+        changing {
+            finished_at: Option<Timestamp>,
+            outcome: Option<String>,
+            provider_message_id: Option<String>,
+        }
+    }
+}
+
+/// Attempts by the id that the provider gave the message.
+pub(crate) static BY_PROVIDER_ID: Finder = Finder { table: &TABLE, by: &["tenant", "provider_message_id"] };
