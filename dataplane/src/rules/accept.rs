@@ -15,7 +15,7 @@ use crate::store::tables::messages::MessageRow;
 use crate::store::tables::queue::QueueRow;
 use crate::store::tables::stored::corrupt;
 
-/// Writes a message, the beginning of its timeline, and its place in the queue.
+/// Writes a message, the beginning of its timeline, and its row in the queue.
 pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<&str>) -> Message {
     let message = Message {
         id: new.id,
@@ -43,7 +43,7 @@ pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<
     let row = MessageRow { message: message.clone(), idempotency_key: idempotency_key.map(str::to_owned), steps: 1 };
     rows.messages.put(key.clone(), row);
     let step = StepRow { at: new.created_at, status: MessageStatus::Queued, attempt: None, reason: None };
-    rows.tell(&new.tenant, new.id, 1, step);
+    rows.add_step(&new.tenant, new.id, 1, step);
     let queued = QueueRow {
         sender: new.sender().clone(),
         priority: new.priority,
@@ -104,7 +104,7 @@ impl Operation for CancelMessage {
         };
         match known.status() {
             MessageStatus::Canceled => Ok(Cancellation::Canceled(Box::new(known.row.message))),
-            // Whoever holds it cannot begin an attempt any more, because its place in the queue goes.
+            // A claim on it can no longer begin an attempt, because its row in the queue is gone.
             MessageStatus::Queued => {
                 let canceled = Evidence::event(LifecycleEvent::Canceled, self.now);
                 let evidence = Evidence { reason: Some(self.reason.clone()), ..canceled };

@@ -33,16 +33,16 @@ pub struct ApplyEvent {
     pub sinks: Vec<SinkId>,
 }
 
-/// What follows from an event, as far as it can be told without the store.
+/// What follows from an event, as far as it can be decided without the store.
 #[derive(Debug, Clone)]
 pub enum Consequence {
-    /// A customer wrote: the window opens, perhaps they opted out or in, and the tenant is told.
+    /// A customer wrote: the window opens, perhaps they opted out or in, and an event is published.
     Received(Box<Received>),
     /// A step of a message of ours. When the message is not known yet, the update is parked until it is.
     ///
-    /// Unless it ends the message, its fate is asked for at `ask_at`.
+    /// Unless it ends the message, the outcome is asked for at `ask_at`.
     Status { update: Box<StatusUpdate>, suppress: Option<Suppression>, ask_at: Timestamp },
-    /// Nothing, and why.
+    /// Nothing follows, for this reason.
     Nothing { reason: String },
 }
 
@@ -50,7 +50,7 @@ pub enum Consequence {
 pub struct Received {
     pub id: MessageId,
     pub message: InboundMessage,
-    /// Whose window opens: every address that the provider knows the customer by.
+    /// The contacts whose window opens: every address that the provider knows the customer by.
     pub contacts: Vec<Address>,
     pub event: CloudEvent,
     pub keyword: Option<Keyword>,
@@ -75,7 +75,7 @@ pub enum Applied {
     Now {
         /// The statuses that messages reached by it.
         reached: Vec<messaging::lifecycle::MessageStatus>,
-        /// The message that a status told of.
+        /// The message that a status was about.
         message: Option<messaging::id::MessageId>,
     },
     /// It waits for its message to become known.
@@ -182,7 +182,7 @@ impl ApplyEvent {
         let known = match found {
             Some(message) => lifecycle::look(rows, tenant, message, Some(id))?,
             None => {
-                // Where nothing waits for it yet that has to be known too, or what is parked could not be found.
+                // Looked at before it is parked, so that the row set knows what else waits for this id.
                 rows.parked_for(tenant, id)?;
                 None
             }

@@ -118,13 +118,14 @@ impl Operation for FinishAttempt {
         let is_newest = known.row.message.attempt == Some(*attempt);
         match &place {
             Some(place) if place.fence == claim.fence => {}
-            // A callback told before we could, and took it out of the queue. What we know adds to that.
+            // A callback was faster and took the message out of the queue. What we know adds to that.
             None if is_newest && known.status() >= MessageStatus::Accepted => {}
-            // That the provider took it is true whoever holds the message now, and only moves it forward.
+            // That the provider accepted it is true even when another replica holds the message now, and only moves it
+            // forward.
             _ if is_newest && learned.is_some() => {}
             _ => return Ok(Fenced::LeaseLost.into()),
         }
-        // An attempt that is known to be accepted stays so for whoever only knows that it was begun.
+        // An attempt that is known to be accepted stays accepted when a caller only knows that it was begun.
         if of_attempt.outcome.as_deref() != Some("accepted") {
             of_attempt.finished_at = Some(*now);
             of_attempt.outcome = Some(self.outcome().to_owned());
@@ -142,7 +143,7 @@ impl Operation for FinishAttempt {
                 }
                 rows.bells.queue = true;
             }
-            // Where a callback has told more than the answer did, it stands.
+            // Where a callback has reported more than the answer did, the callback's status stays.
             AttemptResult::Retry { .. } | AttemptResult::Ended { .. } => known.leave_queue(rows),
             AttemptResult::Accepted { ask_at, .. } | AttemptResult::Unconfirmed { ask_at, .. } => {
                 known.leave_queue(rows);

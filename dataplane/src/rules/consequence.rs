@@ -1,4 +1,4 @@
-//! What follows from an event, as far as the event and the sender's config tell: a pure function.
+//! What follows from an event, as far as the event and the sender's config decide it: a pure function.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The events that tenants' applications are told: what each says, and under which id.
+//! The events that tenants' applications receive: what each says, and under which id.
 //!
 //! An id is made from what the event is about, so that making the same event again makes the same id.
 
@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::store::message::Message;
 
-/// Whether applications are told that a message reached a status. They know that they queued it, and an attempt that
-/// has no outcome yet tells them nothing.
+/// Whether an event is published when a message reaches a status. Applications know that they queued it, and an attempt
+/// without an outcome is no news.
 pub fn is_published(status: MessageStatus) -> bool {
     !matches!(status, MessageStatus::Queued | MessageStatus::Submitted)
 }

@@ -43,7 +43,7 @@ impl Evidence {
         Self { change: Change::End(status), at, reason: Some(reason) }
     }
 
-    /// What a callback told.
+    /// What a callback reported.
     pub(super) fn reported(update: &StatusUpdate, at: Timestamp) -> Self {
         let event = LifecycleEvent::Reported {
             attempt: update.attempt,
@@ -57,7 +57,7 @@ impl Evidence {
 }
 
 /// A message with everything that learning of it may touch, looked at before anything is changed.
-pub(super) struct Known {
+pub(super) struct Loaded {
     pub(super) row: MessageRow,
     /// Statuses that waited for it to be known by the provider's id that is learned now.
     parked: Vec<ParkedRow>,
@@ -79,7 +79,7 @@ pub(super) fn look(
     tenant: &TenantId,
     id: messaging::id::MessageId,
     learned: Option<&str>,
-) -> Result<Option<Known>, Halt> {
+) -> Result<Option<Loaded>, Halt> {
     let key = (tenant.clone(), id);
     // All of them are asked for at once.
     let message = rows.messages.get(&key).map(|row| row.cloned());
@@ -94,20 +94,20 @@ pub(super) fn look(
     if let Some(attempt) = row.message.attempt {
         rows.attempts.get(&(tenant.clone(), attempt))?;
     }
-    Ok(Some(Known { row, parked, provider_message_id: learned.map(str::to_owned), id_is_taken: owner.is_some() }))
+    Ok(Some(Loaded { row, parked, provider_message_id: learned.map(str::to_owned), id_is_taken: owner.is_some() }))
 }
 
 pub(super) fn contact_key(row: &MessageRow) -> (TenantId, SenderName, messaging::address::Address) {
     (row.message.tenant.clone(), row.message.sender().clone(), row.message.to.clone())
 }
 
-impl Known {
+impl Loaded {
     pub(super) fn status(&self) -> MessageStatus {
         self.row.message.status
     }
 
-    /// Lets something that was learned change the message. Answers with the status that it reached by it; `None` when
-    /// it stands where it stood.
+    /// Applies evidence to the message. Answers with the status that the message reached; `None` when its status did not
+    /// change.
     pub(super) fn advance(
         &mut self,
         rows: &mut Rows,
@@ -121,7 +121,7 @@ impl Known {
             attempts: message.attempts,
             provider_message_id: message.provider_message_id.clone(),
         };
-        let (after, told) = match &evidence.change {
+        let (after, text) = match &evidence.change {
             Change::Event(event) => {
                 let (after, entry) = before.apply(event, evidence.at);
                 (after, entry.and_then(|entry| entry.reason))
@@ -141,7 +141,7 @@ impl Known {
             rows.messages.put(key, self.row.clone());
             return Ok(None);
         }
-        message.reason = evidence.reason.clone().or_else(|| told.map(|text| Reason::new(None, text)));
+        message.reason = evidence.reason.clone().or_else(|| text.map(|text| Reason::new(None, text)));
         message.updated_at = evidence.at;
         self.row.steps += 1;
         rows.messages.put(key.clone(), self.row.clone());
@@ -152,7 +152,7 @@ impl Known {
             attempt: message.attempt,
             reason: message.reason.clone(),
         };
-        rows.tell(&message.tenant, message.id, self.row.steps, step);
+        rows.add_step(&message.tenant, message.id, self.row.steps, step);
         if event::is_published(message.status) {
             publish(rows, message.sender(), &event::status(message, evidence.at), sinks)?;
         }
@@ -163,8 +163,8 @@ impl Known {
         Ok(Some(message.status))
     }
 
-    /// The provider knows an attempt of the message by the id that was looked at, so that statuses which waited for
-    /// that are merged. An id that another attempt has is not this one's, whoever says so.
+    /// The provider knows an attempt of the message by the id that was looked at, so statuses that waited for that id are
+    /// merged. An id that belongs to another attempt is never this one's, whatever the evidence.
     pub(super) fn learn_provider_id(
         &mut self,
         rows: &mut Rows,
@@ -200,18 +200,18 @@ impl Known {
         Ok(adopted)
     }
 
-    /// Nothing more goes to the contact, unless something stops it already: the first reason stays.
+    /// Suppresses the contact. An existing suppression keeps its reason.
     pub(super) fn suppress(&self, rows: &mut Rows, suppression: &Suppression) -> Result<(), Halt> {
         super::contact::suppress(rows, &contact_key(&self.row), suppression).map(drop)
     }
 
-    /// Nobody needs to hand it over any more.
+    /// It is not to be handed over again.
     pub(super) fn leave_queue(&self, rows: &mut Rows) {
         rows.queue.remove(&(self.row.message.tenant.clone(), self.row.message.id));
     }
 
-    /// Its fate is to be asked for at `ask_at`, or earlier where that was settled before. Who is asking right now asked
-    /// before this was known, so its answer counts no more.
+    /// The provider is asked for the outcome at `ask_at`, or earlier where an earlier time was set. A question that is on its
+    /// way was asked before this was known, so its answer no longer counts.
     pub(super) fn await_settlement(&self, rows: &mut Rows, ask_at: Timestamp) -> Result<(), Halt> {
         if self.status().is_terminal() {
             return Ok(());

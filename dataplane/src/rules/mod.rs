@@ -1,10 +1,10 @@
-//! What follows from what: the rules of messaging over the rows that the store keeps. All of it is pure: rows in, rows out.
+//! The rules of messaging over the rows that the store keeps. All of it is pure: rows in, rows out.
 //!
 //! A message is accepted ([`accept`]), claimed and handed over ([`queue`], [`attempt`]), and settled ([`settle`]); what
 //! providers report takes effect ([`consequence`], [`apply`]) on it ([`lifecycle`]) and on contacts ([`contact`]); tenants
-//! learn of it ([`event`], [`outbox`]). [`hold`] and [`sweep`] are what replicas tell each other.
+//! learn of it ([`event`], [`outbox`]). [`hold`] and [`sweep`] are what replicas share with each other.
 //!
-//! An operation that looks at everything it needs before it changes anything does not run in vain.
+//! An operation that looks at all the rows it needs before it changes any runs again less often.
 
 pub mod accept;
 pub mod apply;

@@ -25,7 +25,7 @@ fn key(event: &EventRef) -> Key {
     (event.tenant.clone(), event.sender.clone(), event.sink.clone(), event.event)
 }
 
-/// The event, if whoever asks still holds it.
+/// The event, if the claim still holds it.
 fn held(rows: &mut Rows, event: &EventRef) -> Result<Option<OutboxRow>, Halt> {
     let row = rows.outbox.get(&key(event))?;
     Ok(row.filter(|row| row.fence == event.fence && row.dead_at.is_none()).cloned())

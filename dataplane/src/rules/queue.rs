@@ -1,4 +1,4 @@
-//! Places in the queue: prolonged, given back, and ended.
+//! Claims on queued messages: renewed, given back, and ended.
 
 use jiff::Timestamp;
 use messaging::id::TenantId;
@@ -19,15 +19,15 @@ pub struct RenewClaim {
     pub until: Timestamp,
 }
 
-/// The place of a message in the queue, if whoever asks still holds it.
+/// A message's row in the queue, if the claim still holds it.
 pub(super) fn held(rows: &mut Rows, claim: &ClaimRef) -> Result<Option<QueueRow>, Halt> {
-    let place = rows.queue.get(&(claim.tenant.clone(), claim.message))?;
-    Ok(place.filter(|place| place.fence == claim.fence).cloned())
+    let queued = rows.queue.get(&(claim.tenant.clone(), claim.message))?;
+    Ok(queued.filter(|queued| queued.fence == claim.fence).cloned())
 }
 
-/// The place as it is when it is given back: the fence moves on, so that who gave it back can't change its mind.
-pub(super) fn given_back(place: QueueRow, until: Timestamp) -> QueueRow {
-    QueueRow { available_at: until, fence: place.fence + 1, owner: None, ..place }
+/// The row as it is given back: the fence moves on, so that the claim that held it can change nothing after.
+pub(super) fn given_back(queued: QueueRow, until: Timestamp) -> QueueRow {
+    QueueRow { available_at: until, fence: queued.fence + 1, owner: None, ..queued }
 }
 
 impl Command for RenewClaim {
@@ -40,8 +40,9 @@ impl Operation for RenewClaim {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Fenced, Halt> {
-        let Some(place) = held(rows, &self.claim)? else { return Ok(Fenced::LeaseLost) };
-        rows.queue.put((self.claim.tenant.clone(), self.claim.message), QueueRow { available_at: self.until, ..place });
+        let Some(queued) = held(rows, &self.claim)? else { return Ok(Fenced::LeaseLost) };
+        rows.queue
+            .put((self.claim.tenant.clone(), self.claim.message), QueueRow { available_at: self.until, ..queued });
         Ok(Fenced::Done)
     }
 }
@@ -56,8 +57,8 @@ impl Operation for DeferClaim {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Fenced, Halt> {
-        let Some(place) = held(rows, &self.claim)? else { return Ok(Fenced::LeaseLost) };
-        rows.queue.put((self.claim.tenant.clone(), self.claim.message), given_back(place, self.until));
+        let Some(queued) = held(rows, &self.claim)? else { return Ok(Fenced::LeaseLost) };
+        rows.queue.put((self.claim.tenant.clone(), self.claim.message), given_back(queued, self.until));
         rows.bells.queue = true;
         Ok(Fenced::Done)
     }
@@ -74,10 +75,10 @@ impl Operation for EndMessage {
 
     fn run(&self, rows: &mut Rows) -> Result<Fenced, Halt> {
         let Self { claim, now, status, reason, sinks } = self;
-        let place = held(rows, claim);
+        let queued = held(rows, claim);
         let known = lifecycle::look(rows, &claim.tenant, claim.message, None);
-        let (Some(_), Some(mut known)) = (place?, known?) else { return Ok(Fenced::LeaseLost) };
-        // What was handed over is not ended by policy; an open attempt has to be finished first.
+        let (Some(_), Some(mut known)) = (queued?, known?) else { return Ok(Fenced::LeaseLost) };
+        // Policy does not end a message that was handed over; an open attempt must be finished first.
         if known.status() != MessageStatus::Queued {
             return Ok(Fenced::LeaseLost);
         }
@@ -102,7 +103,7 @@ impl Operation for ExpireMessage {
         if known.status() != MessageStatus::Queued || !over {
             return Ok(false);
         }
-        // Whoever holds it cannot begin an attempt any more, because its place in the queue goes.
+        // A claim on it can no longer begin an attempt, because its row in the queue is gone.
         known.advance(rows, &Evidence::end(MessageStatus::Expired, reason.clone(), *now), sinks)?;
         Ok(true)
     }

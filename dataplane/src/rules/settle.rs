@@ -6,7 +6,7 @@ use messaging::id::TenantId;
 use messaging::lifecycle::{LifecycleEvent, MessageStatus};
 
 use super::Operation;
-use super::lifecycle::{self, Evidence, Known};
+use super::lifecycle::{self, Evidence, Loaded};
 use crate::store::Command;
 use crate::store::adopted::Adopting;
 use crate::store::group::Halt;
@@ -85,11 +85,11 @@ impl Operation for Settle {
 }
 
 impl Settle {
-    /// Back into the queue, for who would rather have a message twice than not at all.
+    /// Back into the queue, for a tenant that prefers a duplicate to a loss.
     fn resend(
         &self,
         rows: &mut Rows,
-        known: &mut Known,
+        known: &mut Loaded,
         at: Timestamp,
         reason: &str,
     ) -> Result<Option<Timestamp>, Halt> {

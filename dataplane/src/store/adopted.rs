@@ -1,5 +1,4 @@
-//! What statuses told before their message was known by the provider's id, and that counts from the write on by which it
-//! is.
+//! What parked statuses reported, which takes effect in the write that learns their message's provider id.
 
 use jiff::Timestamp;
 use messaging::failure::FailureScope;

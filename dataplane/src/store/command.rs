@@ -1,5 +1,5 @@
-//! What a store is told to write. A command is written once: where it is decided ([`Operation`]), or where its statements
-//! are ([`Statements`]).
+//! What a store can be asked to write. A command is defined once: by a decision over rows ([`Operation`]), or by SQL
+//! ([`Statements`]).
 
 use std::future::Future;
 
@@ -20,7 +20,7 @@ pub trait Command: Send + 'static {
     type Answer: Send + 'static;
 }
 
-/// How a command is written. `Kind` only tells the ways apart; no caller names it.
+/// How a command is written. `Kind` only distinguishes the implementations; no caller names it.
 pub trait WriteTo<Kind>: Command {
     fn write_to(self, store: &Store) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
 }
@@ -48,7 +48,7 @@ impl<S: Statements> WriteTo<Direct> for S {
     }
 }
 
-/// Statements over the tenants of whom something is due. While there are none, finding that out costs no write.
+/// Statements over the tenants with due rows. While nothing is due, finding that out costs no write.
 #[derive(Debug)]
 pub struct OfTenantsDue;
 

@@ -47,7 +47,7 @@ pub trait Tap: Send + Sync {
     async fn ended(&self, operation: u64);
 }
 
-/// Those who write. Spawn [`Writers::run`] where its end ends the process.
+/// The committers. Spawn [`Writers::run`] where its end ends the process.
 pub struct Writers {
     committers: Vec<Committer>,
     /// Whether writing keeps the thread, as it does where there is no server to wait for.
@@ -68,7 +68,7 @@ impl Writers {
             return;
         }
         let runtime = tokio::runtime::Handle::current();
-        // Whoever drops this future stops the thread as well.
+        // Dropping this future stops the thread as well.
         let dropped = CancellationToken::new();
         let _guard = dropped.clone().drop_guard();
         let written = tokio::task::spawn_blocking(move || {
@@ -135,7 +135,7 @@ impl Store {
         self.tapped(command.write_to(self)).await
     }
 
-    /// Wakes this process's workers when this process committed something for them. Other replicas wake nobody here, so
+    /// Wakes this process's workers when this process committed something for them. Other replicas wake no worker here, so
     /// workers look again after a while anyway.
     pub fn signals(&self) -> &Signals {
         &self.signals
@@ -186,7 +186,7 @@ impl Store {
     }
 }
 
-/// A server that does not keep what it says is committed narrows the first promise, and whoever runs it should know.
+/// Warns of a server that may lose what it reports as committed, because that narrows the first promise.
 async fn warn_of_narrowed_promises(connection: &mut PostgresConnection) -> Result<(), StoreError> {
     let durability = connection.durability().await?;
     for setting in &durability.narrowed_by {

@@ -25,11 +25,11 @@ pub enum Scope {
 pub enum HoldKind {
     /// A person has paused it: messages are accepted and wait.
     Pause,
-    /// A person lets it run dry: no message is accepted, those that wait are sent.
+    /// A person drains it: new messages are refused, those in the queue are sent.
     Drain,
-    /// It failed for everybody; it is tried again when its time is over.
+    /// It failed for every message; it is tried again when its time is over.
     Breaker,
-    /// The sink answered 410: nothing goes there until it is configured anew, or somebody lifts it.
+    /// The sink answered 410: nothing goes there until its configuration changes or a person lifts it.
     Gone,
 }
 
@@ -46,13 +46,13 @@ impl HoldKind {
     }
 }
 
-/// Something that must not go on until a time.
+/// A stop on something until a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     pub tenant: TenantId,
     pub scope: Scope,
     pub kind: HoldKind,
-    /// [`Timestamp::MAX`]: until somebody lifts it.
+    /// [`Timestamp::MAX`]: until a person lifts it.
     pub until: Timestamp,
     /// A sentence for a person.
     pub reason: String,
@@ -60,7 +60,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Whether only somebody's word ends it.
+    /// Whether only a person ends it.
     pub fn lasts_until_lifted(&self) -> bool {
         // Stores keep microseconds.
         self.until.as_microsecond() == Timestamp::MAX.as_microsecond()

@@ -31,7 +31,7 @@ impl SinkId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
     Authentication,
-    /// Also free-form answers: somebody waits for them.
+    /// Also free-form answers: a person waits for them.
     Utility,
     Marketing,
 }
@@ -49,7 +49,7 @@ impl Priority {
     }
 }
 
-/// What to do with a message of which nobody can tell whether it was sent.
+/// What to do with a message of which it cannot be learned whether it was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnconfirmed {
@@ -69,7 +69,7 @@ impl OnUnconfirmed {
     }
 }
 
-/// Why a message stands where it stands.
+/// Why a message has its status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = MessageReason)]
 pub struct Reason {
@@ -126,7 +126,7 @@ pub struct Idempotency {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Acceptance {
     New(Box<Message>),
-    /// The same key and body were accepted before: this is that message, as it stands now.
+    /// The same key and body were accepted before: this is that message, as it is now.
     Replayed(Box<Message>),
     /// The key was used with another body.
     KeyReused,
@@ -147,7 +147,7 @@ pub struct Message {
     pub metadata: BTreeMap<String, String>,
     pub on_unconfirmed: OnUnconfirmed,
     pub status: MessageStatus,
-    /// Why it has this status, where there is something to tell.
+    /// Why it has this status, where there is a reason to give.
     pub reason: Option<Reason>,
     pub provider_message_id: Option<String>,
     /// The newest attempt.

@@ -63,7 +63,7 @@ pub struct EndEvent {
     pub event: EventRef,
     pub now: Timestamp,
     pub error: String,
-    /// Whether it is kept as a dead letter, or dropped because nobody wants it.
+    /// Whether it is kept as a dead letter, or dropped because its sink is gone.
     pub keep: bool,
 }
 

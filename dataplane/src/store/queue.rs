@@ -31,7 +31,7 @@ pub struct DueLane {
 #[derive(Debug, Clone)]
 pub struct ClaimDue {
     pub now: Timestamp,
-    /// Who claims, for people who look at the rows.
+    /// The replica that claims, for people who look at the rows.
     pub owner: String,
     /// The claims end at this time unless they are renewed.
     pub lease_until: Timestamp,
@@ -158,7 +158,7 @@ pub struct FinishAttempt {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptResult {
-    /// The provider took it. Its fate is asked for at `ask_at` unless callbacks tell before.
+    /// The provider accepted it. The outcome is asked for at `ask_at` unless callbacks report it before.
     Accepted { provider_message_id: String, status: MessageStatus, ask_at: Timestamp },
     /// Nothing was sent; the message goes back into the queue.
     Retry { at: Timestamp, reason: Reason },
@@ -187,7 +187,7 @@ pub struct ExpiredRef {
     pub sender: SenderName,
 }
 
-/// Ends a queued message whose validity is over, whoever holds it.
+/// Ends a queued message whose validity is over, even when a replica holds a claim on it.
 #[derive(Debug, Clone)]
 pub struct ExpireMessage {
     pub tenant: TenantId,
@@ -214,7 +214,7 @@ pub struct Unsettled {
     pub content: Option<OutboundContent>,
     pub attempt: AttemptId,
     pub attempt_started_at: Timestamp,
-    /// `None` when whoever made it never said what became of it.
+    /// `None` when the replica that made it never recorded an outcome.
     pub attempt_finished_at: Option<Timestamp>,
     /// How often it has been asked for.
     pub asked: u32,
@@ -247,16 +247,15 @@ pub enum Settlement {
         suppress: Option<Suppression>,
         ask_at: Timestamp,
     },
-    /// It will not be found out any more, or the provider does not have it.
+    /// The outcome cannot be learned, or the provider does not have the message.
     Ended { status: MessageStatus, reason: Reason },
-    /// It will not be found out any more, and its tenant would rather have it sent twice than not at all: it goes back
-    /// into the queue.
+    /// The outcome cannot be learned, and the tenant prefers a duplicate to a loss: the message goes back into the queue.
     Resend { at: Timestamp, reason: Reason },
     /// Nothing yet.
     AskAgain { at: Timestamp },
 }
 
-/// What stands in the queue; each is counted up to a bound, and means at least so many there.
+/// The contents of the queue. Each is counted up to a bound; at the bound it means "at least".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueCounts {
     pub due: u64,

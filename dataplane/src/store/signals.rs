@@ -2,8 +2,8 @@
 
 use tokio::sync::Notify;
 
-/// One bell for each worker that reads what others write. A bell that rings while nobody listens is heard by the next
-/// who does.
+/// One bell for each worker that reads what others write. A bell that rings while its worker is busy is heard when the
+/// worker next listens.
 #[derive(Debug, Default)]
 pub struct Signals {
     /// Events were logged.

@@ -14,7 +14,7 @@ pub struct ClaimSweep {
     pub now: Timestamp,
     /// How long after one claim the next may follow; no sweep lasts longer.
     pub every: Duration,
-    /// Who claims, for people who look at the rows.
+    /// The replica that claims, for people who look at the rows.
     pub owner: String,
 }
 

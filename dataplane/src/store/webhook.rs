@@ -8,7 +8,8 @@ use messaging::provider::webhook::{EndpointId, WebhookRoute};
 use messaging::provider::{StatusUpdate, WebhookEvent};
 use uuid::fmt::Simple;
 
-/// Whoever records an event applies it at once; when it has not within this, any replica does.
+/// The replica that records an event applies it at once. An event that is not applied within this time may be claimed by
+/// any replica.
 pub const APPLIED_WITHIN: Duration = Duration::from_secs(10);
 
 /// One request to an endpoint, whose signature has been verified. All of it is committed together.
@@ -76,9 +77,8 @@ pub fn dedupe_keys(events: &[WebhookEvent]) -> Vec<String> {
 
 /// What an event is known by.
 ///
-/// A status that carries its attempt tells more than the same status without, and is an event of its own: where the
-/// other came first and waits for a message that nobody knows yet, this one finds it. Statuses merge, so both may take
-/// effect.
+/// A status that names its attempt is a different event from the same status without one: where the other came first and
+/// waits for a message that is not known yet, this one finds it. Statuses merge, so both may take effect.
 pub fn dedupe_key(event: &WebhookEvent) -> String {
     match event {
         WebhookEvent::Status(StatusUpdate { attempt: Some(attempt), .. }) => {
@@ -140,7 +140,7 @@ pub struct WaitingEvent {
 #[derive(Debug, Clone)]
 pub struct ClaimUnapplied {
     pub now: Timestamp,
-    /// Nobody else claims them before this.
+    /// No other replica claims them before this.
     pub lease_until: Timestamp,
     pub limit: u32,
 }
@@ -180,7 +180,7 @@ pub struct StoredWebhook {
 pub enum DayMade {
     Made,
     WasThere,
-    /// The log holds webhooks of that day already that stand elsewhere; they leave one by one.
+    /// The log already holds webhooks of that day in the default partition; they leave one by one.
     Taken,
     /// This database does not keep days apart.
     NotApart,

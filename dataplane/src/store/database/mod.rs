@@ -51,7 +51,7 @@ pub(crate) struct LogEntries<'a> {
 /// A connection that writes. Between `begin` and `commit` everything is one transaction.
 #[async_trait]
 pub(crate) trait Connection: Send {
-    /// Begins a transaction in which nobody else writes what belongs to these tenants.
+    /// Begins a transaction in which no other replica writes these tenants' rows.
     async fn begin(&mut self, tenants: &BTreeSet<TenantId>) -> Result<(), StoreError>;
 
     /// On disk when it answers `Ok`. After an error it may be or not.
@@ -72,8 +72,8 @@ pub(crate) trait Connection: Send {
         false
     }
 
-    /// Adds to the log the events whose key is new, and the webhooks that brought one. Tells of each event whether it
-    /// was new.
+    /// Adds to the log the events whose key is new, and the webhooks that brought one. Answers
+    /// for each event whether it was new.
     async fn log(&mut self, entries: LogEntries<'_>) -> Result<Vec<bool>, StoreError>;
 
     /// Runs a statement once for each list of parameters; answers with the rows of each.

@@ -32,8 +32,8 @@ use crate::store::tables::{webhook_events, webhooks};
 const READERS: usize = 4;
 /// No step of a transaction takes so long; a connection on which one does is given up.
 const STEP_WITHIN: Duration = Duration::from_secs(30);
-/// Whoever changes what belongs to a tenant locks one of so many numbers, which the tenant's name gives: few enough
-/// that a transaction over many tenants takes few locks.
+/// A writer locks one of this many numbers for each tenant whose rows it changes; the tenant's name gives the number. Few
+/// enough that a transaction over many tenants takes few locks.
 const TENANT_LOCKS: u64 = 256;
 /// The locks' first number: ours among whatever else locks in this database.
 const LOCK_CLASS: i32 = 1_466_527_076;
@@ -177,7 +177,7 @@ impl Connection for PostgresConnection {
             if locks.is_empty() {
                 return link.client.batch_execute("BEGIN").await.map_err(failed);
             }
-            // Everybody locks in the same order, so nobody waits in a circle.
+            // Every writer locks in the same order, so there are no deadlocks.
             let lock = link.prepare("SELECT pg_advisory_xact_lock($1::int, n) FROM unnest($2::int[]) AS n").await?;
             let parameters: [&(dyn ToSql + Sync); 2] = [&LOCK_CLASS, &locks];
             let (begun, locked) =

@@ -1,4 +1,4 @@
-//! A write that waits for its group, and who waits for it.
+//! A write that waits for its group, and the caller that waits for its answer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,8 +16,7 @@ use crate::store::{Command, StoreError};
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A write that is statements of its own, because it finds its rows by more than their keys. Run before the operations
-/// of its group.
+/// A write in SQL, for rows that are not found by their keys. It runs before the operations of its group.
 pub(crate) trait Statements: Command + Sync {
     /// Whose rows it writes.
     fn tenants(&self) -> Vec<TenantId>;
@@ -46,7 +45,7 @@ impl<T> Answer<T> {
             Ok(()) => self.outcome.unwrap_or(Err(StoreError::Closed)),
             Err(error) => Err(error),
         };
-        // Who waited may have gone; the write stands all the same.
+        // The caller may be gone. The write is committed all the same.
         drop(self.waiter.send(outcome));
     }
 }
@@ -65,7 +64,7 @@ pub(crate) struct Pending<W, T> {
 /// An operation of any kind.
 pub(crate) trait PendingOperation: Send {
     fn tenant(&self) -> &TenantId;
-    /// `false`: it has to be run again when what it misses is there.
+    /// `false`: it runs again once the rows that it misses are read.
     fn run(&mut self, rows: &mut Rows) -> bool;
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -132,7 +131,7 @@ pub(crate) enum Job {
 impl Job {
     pub(super) fn tenants(&self) -> Vec<TenantId> {
         match self {
-            // A webhook is only ever added, and takes nobody's place.
+            // A webhook is only added and conflicts with no other row.
             Self::Webhook(_) => Vec::new(),
             Self::Statements(pending) => pending.tenants(),
             Self::Operation(pending) => vec![pending.tenant().clone()],

@@ -1,4 +1,4 @@
-//! Due messages are claimed, lane by lane and no more than the rates let pass, with everything that is needed to hand them over.
+//! Claims due messages, lane by lane and no more than the rates allow, with everything that is needed to send them.
 
 use std::collections::HashMap;
 

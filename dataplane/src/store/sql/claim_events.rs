@@ -1,4 +1,4 @@
-//! Events that are due for one sink are claimed.
+//! Claims events that are due for one sink.
 
 use messaging::id::TenantId;
 

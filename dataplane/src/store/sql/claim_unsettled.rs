@@ -1,4 +1,4 @@
-//! Messages whose outcome should be asked for are claimed.
+//! Claims messages whose outcome the provider should be asked for.
 
 use std::sync::LazyLock;
 

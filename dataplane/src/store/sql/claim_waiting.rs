@@ -1,4 +1,4 @@
-//! Events that nobody has applied in time are claimed, to be applied now.
+//! Claims events that were not applied in time.
 
 use messaging::id::TenantId;
 

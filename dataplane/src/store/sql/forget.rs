@@ -1,4 +1,4 @@
-//! What retention no longer keeps goes, a bounded step at a time, so that no step holds up other writes for long.
+//! Deletes what retention no longer keeps, a bounded step at a time, so that no step blocks other writes for long.
 
 use messaging::id::TenantId;
 

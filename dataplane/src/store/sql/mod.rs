@@ -1,5 +1,5 @@
-//! Writes that are statements of their own, because they find their rows by more than their keys: webhooks on their way
-//! into the log, claims, and what retention lets go of.
+//! Writes in SQL, for rows that are not found by their keys: webhooks on their way into the log, claims, and the rows that
+//! retention deletes.
 
 mod claim_due;
 mod claim_events;

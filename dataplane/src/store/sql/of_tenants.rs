@@ -1,5 +1,4 @@
-//! A claim of what is due, whosever it is: an equal part of each tenant's, so that nobody's backlog keeps the others'
-//! waiting.
+//! A claim across tenants: an equal part of each tenant's due rows, so that one backlog does not delay the others.
 
 use messaging::id::TenantId;
 
@@ -7,7 +6,7 @@ use crate::store::StoreError;
 use crate::store::database::Connection;
 use crate::store::tables::value::{Row, Value};
 
-/// A claim of what is due of these tenants: others are not locked.
+/// A claim of these tenants' due rows. Other tenants are not locked.
 pub(crate) struct OfTenants<Claim> {
     pub(crate) claim: Claim,
     pub(crate) tenants: Vec<TenantId>,

@@ -3,8 +3,8 @@
 //! A day is a partition of `webhooks` from midnight to midnight in UTC. What comes on a day that has none goes into
 //! `webhooks_at_other_times`, so that nothing depends on a day having been made; only its rows then leave one by one.
 //!
-//! Both steps need a lock that holds up whoever writes the log, so neither waits for it long: one that does not get it
-//! fails, and is tried again by whoever called.
+//! Both steps need a lock that blocks writers of the log, so neither waits for it long. A step that does not get the lock
+//! fails, and its caller tries again.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ const LIST: &str = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON
 const ROWS_ELSEWHERE: &str =
     "SELECT 1::bigint FROM webhooks_at_other_times WHERE received_at >= $1 AND received_at < $2 LIMIT 1";
 
-/// Until. Events of the log that nobody has applied.
+/// Until. Events of the log that have not been applied.
 const WAITING: &str =
     "SELECT 1::bigint FROM webhook_events WHERE available_at IS NOT NULL AND received_at < $1 LIMIT 1";
 

@@ -34,7 +34,7 @@ impl Command for RecordReplayed {
 
 impl Statements for RecordReplayed {
     fn tenants(&self) -> Vec<TenantId> {
-        // As live webhooks, they are only ever added, and take nobody's place.
+        // Like live webhooks, they are only added and conflict with no other row.
         Vec::new()
     }
 

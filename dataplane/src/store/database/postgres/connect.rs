@@ -17,7 +17,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// What is sent and not acknowledged for so long went into a broken network.
 const UNACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 
-/// What every connection is told. A replica that freezes amid a transaction holds its locks no longer than this says.
+/// The settings of every connection. They bound how long a replica that freezes in a transaction holds its locks.
 const SESSION: &str = "SET application_name = 'whatsapp-dataplane';
     SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '20s'; SET statement_timeout = '30s';
     SET plan_cache_mode = force_generic_plan; SET jit = off;
@@ -65,7 +65,7 @@ impl Durability {
             }
         }
         if durability.synchronous_standbys.is_empty() {
-            // Nobody is waited for, whatever is set.
+            // Without standbys nothing is waited for, whatever the setting.
             durability.failover_narrowed_by = None;
         }
         durability
@@ -191,7 +191,7 @@ mod tests {
             ("off", "FIRST 1 (b)", true),
             ("on", "FIRST 1 (b)", false),
             ("remote_apply", "FIRST 1 (b)", false),
-            // There is nobody to wait for, which is told otherwise.
+            // Without a standby there is nothing to narrow; another warning covers that.
             ("local", "", false),
             ("remote_write", "", false),
         ] {

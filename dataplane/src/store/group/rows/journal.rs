@@ -31,7 +31,7 @@ impl<K: Clone + Ord, V: Clone> Journal<K, V> {
         before
     }
 
-    /// What the database has, whoever asked for it.
+    /// What the database has. It is kept even when the write that asked for it fails.
     pub(super) fn learn(&mut self, key: K) -> &mut V
     where
         V: Default,

@@ -44,7 +44,7 @@ pub(crate) struct NewEvent {
     pub(crate) created_at: Timestamp,
 }
 
-/// What a sink hears of one after the other.
+/// The events of one subject reach a sink one after the other.
 pub(crate) type SubjectKey = (TenantId, SenderName, SinkId, String);
 
 /// Everything that a group looked at and changed.
@@ -101,8 +101,8 @@ macro_rules! each_set {
 }
 
 impl Rows {
-    /// Runs one write under an overlay of its own: what it changed is merged when it succeeds, and taken back when it fails
-    /// or has to run again.
+    /// Runs one write under an overlay of its own. Its changes are merged when it succeeds, and undone when it fails or must
+    /// run again.
     pub(super) fn overlay<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, Halt>) -> Result<T, Halt> {
         self.begun = Begun {
             timeline: self.timeline.len(),
@@ -171,7 +171,7 @@ impl Rows {
         }
     }
 
-    pub(crate) fn tell(&mut self, tenant: &TenantId, message: MessageId, position: u32, step: StepRow) {
+    pub(crate) fn add_step(&mut self, tenant: &TenantId, message: MessageId, position: u32, step: StepRow) {
         self.timeline.push(((tenant.clone(), message, position), step));
     }
 
@@ -297,7 +297,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Everything that has to be written, in an order in which it can be.
+    /// Everything that is to be written, in an order in which it can be.
     pub(super) fn changes(&mut self) -> Result<Vec<Change>, StoreError> {
         let mut changes = Vec::new();
         macro_rules! sets {

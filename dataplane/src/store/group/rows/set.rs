@@ -113,7 +113,7 @@ impl<R: Record> Set<R> {
         Ok(())
     }
 
-    /// What has to be written, in the order of the keys: deletions, changes, new rows.
+    /// What is to be written, in the order of the keys: deletions, changes, new rows.
     pub(super) fn changes(&mut self, into: &mut Vec<Change>) -> Result<(), StoreError> {
         let mut changed: Vec<_> = self.held.iter().filter(|(_, held)| held.changed).collect();
         changed.sort_unstable_by(|a, b| a.0.cmp(b.0));
