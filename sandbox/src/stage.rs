@@ -2,11 +2,11 @@
 
 use std::{
     panic::{self, AssertUnwindSafe},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
@@ -140,7 +140,7 @@ impl Shared {
 
     /// Looks at the stage without giving the engine work.
     pub(crate) fn look<T>(&self, see: impl FnOnce(&mut Stage) -> T) -> T {
-        see(&mut self.stage.lock().unwrap_or_else(PoisonError::into_inner))
+        see(&mut self.stage.lock())
     }
 
     /// Changes the stage, and wakes the engine.

@@ -1,7 +1,7 @@
 //! A tenant's application: takes events over HTTP, checks their signature, and keeps a log of its own.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use axum::Router;
@@ -12,6 +12,7 @@ use axum::routing::post;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -99,7 +100,7 @@ impl App {
 
     /// From now on the application answers so: 500 plays an application that is down.
     pub fn answer_with(&self, status: StatusCode) {
-        *lock(&self.shared.answer) = status;
+        *self.shared.answer.lock() = status;
     }
 
     /// Whether requests get no answer until this is taken back.
@@ -115,17 +116,17 @@ impl App {
     /// Whether it fails the first time over one in sixteen events: over half of those by refusing, over the others by
     /// losing the answer. It never fails twice over one event.
     pub fn stumble(&self, stumbling: bool) {
-        *lock(&self.shared.stumbled) = stumbling.then(BTreeSet::new);
+        *self.shared.stumbled.lock() = stumbling.then(BTreeSet::new);
     }
 
     /// Every event that was accepted so far, in order of arrival, redeliveries included.
     pub fn log(&self) -> Vec<Received> {
-        lock(&self.shared.log).clone()
+        self.shared.log.lock().clone()
     }
 
     /// What came after the first so many, in order of arrival.
     pub fn log_since(&self, position: usize) -> Vec<Received> {
-        lock(&self.shared.log).get(position..).map(<[Received]>::to_vec).unwrap_or_default()
+        self.shared.log.lock().get(position..).map(<[Received]>::to_vec).unwrap_or_default()
     }
 
     /// Every event of a kind, each id once.
@@ -136,7 +137,7 @@ impl App {
 
     /// What did not carry a right signature.
     pub fn refused(&self) -> Vec<String> {
-        lock(&self.shared.refused).clone()
+        self.shared.refused.lock().clone()
     }
 
     /// Waits for the first event that `matches`.
@@ -158,30 +159,26 @@ impl Drop for App {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     // A sender of the channel is in the state, so waiting can only end well.
     drop(shared.hanging.subscribe().wait_for(|hanging| !hanging).await);
     match verified(&shared, &headers, &body) {
         Ok(received) => {
             let answer = match stumbles(&shared, &received.id) {
-                None => *lock(&shared.answer),
+                None => *shared.answer.lock(),
                 Some(Stumble::Refuses) => StatusCode::SERVICE_UNAVAILABLE,
                 Some(Stumble::LosesItsAnswer) => {
-                    lock(&shared.log).push(received);
+                    shared.log.lock().push(received);
                     return StatusCode::GATEWAY_TIMEOUT;
                 }
             };
             if answer.is_success() {
-                lock(&shared.log).push(received);
+                shared.log.lock().push(received);
             }
             answer
         }
         Err(error) => {
-            lock(&shared.refused).push(format!("{error:#}"));
+            shared.refused.lock().push(format!("{error:#}"));
             StatusCode::UNAUTHORIZED
         }
     }
@@ -193,7 +190,7 @@ fn stumbles(shared: &Shared, id: &str) -> Option<Stumble> {
         8..16 => Stumble::LosesItsAnswer,
         16.. => return None,
     };
-    lock(&shared.stumbled).as_mut()?.insert(id.to_owned()).then_some(stumble)
+    shared.stumbled.lock().as_mut()?.insert(id.to_owned()).then_some(stumble)
 }
 
 /// Standard Webhooks, written out: what an application in any language does.

@@ -1,7 +1,6 @@
 //! The control calls about what Twilio owns.
 
 use reqwest::Method;
-use serde_json::json;
 
 use super::types::{CreatedAccount, Decision, MessageFilter, MessageRecord, NewAccount, ReviewRule, SenderChange};
 use crate::client::{Answer, Client, encoded};
@@ -19,10 +18,6 @@ impl Client {
     /// Adds review rules before those in force.
     pub async fn add_reviews(&self, rules: &[ReviewRule]) -> Answer<()> {
         self.order(Method::POST, "reviews", &rules).await
-    }
-
-    pub async fn clear_reviews(&self) -> Answer<()> {
-        self.order(Method::DELETE, "reviews", &json!({})).await
     }
 
     /// Changes a sender from outside; `which` is its SID or phone number.

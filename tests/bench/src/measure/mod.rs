@@ -8,10 +8,10 @@ pub(crate) mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tests::process::root;
 
@@ -110,12 +110,12 @@ impl Bench {
     }
 
     pub(crate) fn note_memory(&self, mib: f64) {
-        let mut peak = self.peak_mib.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut peak = self.peak_mib.lock();
         *peak = Some(peak.map_or(mib, |peak| peak.max(mib)));
     }
 
     /// The peak memory over all data planes.
     pub(crate) fn peak_mib(&self) -> Option<f64> {
-        *self.peak_mib.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.peak_mib.lock()
     }
 }
