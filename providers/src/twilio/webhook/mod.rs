@@ -21,6 +21,7 @@ use messaging::provider::{InboundMessage, WebhookAdapter, WebhookEvent};
 use messaging::secret::Secret;
 
 use super::PROVIDER;
+use form::SortedForm;
 use signature::{Algorithm, SigningKey};
 use urls::Route;
 
@@ -56,7 +57,8 @@ impl WebhookAdapter for TwilioWebhooks {
     fn carries(&self, route: &str) -> Traffic {
         match Route::parse(route) {
             Some(Route::Status { attempt }) => Traffic::Statuses { of: attempt },
-            Some(Route::Inbound) | None => Traffic::Inbound,
+            Some(Route::Inbound) => Traffic::Inbound,
+            None => Traffic::Mixed,
         }
     }
 
@@ -70,7 +72,7 @@ impl WebhookAdapter for TwilioWebhooks {
     }
 
     fn translate(&self, route: &str, body: &[u8]) -> Vec<WebhookEvent> {
-        vec![translate::translate(Route::parse(route).unwrap_or(Route::Inbound), body)]
+        vec![event(route, body, None)]
     }
 
     fn answer(&self, route: &str) -> WebhookAnswer {
@@ -79,6 +81,19 @@ impl WebhookAdapter for TwilioWebhooks {
             Traffic::Inbound | Traffic::Mixed => {
                 WebhookAnswer { status: 200, content_type: Some("text/xml"), body: NO_REPLY.to_owned() }
             }
+        }
+    }
+}
+
+/// The one event of a body, with the body's form where it was read before. A route that this version does not know is not
+/// guessed at: a status read as a message would take effect.
+fn event(route: &str, body: &[u8], form: Option<SortedForm>) -> WebhookEvent {
+    match Route::parse(route) {
+        Some(route) => translate::event(route, body, form),
+        None => {
+            let reason =
+                format!("{route:?} is not a webhook route of Twilio's: expected inbound, status or status/att-…");
+            translate::unreadable(reason, body)
         }
     }
 }
@@ -97,7 +112,7 @@ impl Endpoint for TwilioEndpoint {
 
     fn receive<'a>(&self, request: &WebhookRequest<'a>) -> Result<Received<'a>, WebhookRejected> {
         let (key, form) = signature::signed_form(&self.keys, request)?;
-        let event = translate::event(Route::parse(request.route).unwrap_or(Route::Inbound), request.body, form);
+        let event = event(request.route, request.body, form);
         // A Messaging Service has one URL for all its senders, so an inbound message itself says which one it is for.
         let addressee = match &event {
             WebhookEvent::Inbound(InboundMessage { to: Some(Address::Phone(number)), .. }) => {
@@ -107,5 +122,21 @@ impl Endpoint for TwilioEndpoint {
         };
         let part = Part { addressee, route: request.route.into(), body: request.body, events: vec![event] };
         Ok(Received { key, parts: vec![part] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_stored_route_is_unreadable_and_not_guessed_at() {
+        let body = b"MessageSid=SM1&From=whatsapp%3A%2B447700900123&Body=STOP";
+        for route in ["", "calls", "inbound/1", "status/not-an-attempt"] {
+            let events = TwilioWebhooks.translate(route, body);
+            let [WebhookEvent::Unreadable { reason, .. }] = events.as_slice() else { panic!("{route:?}: {events:?}") };
+            assert!(reason.contains(&format!("{route:?}")), "{reason}");
+            assert_eq!(TwilioWebhooks.carries(route), Traffic::Mixed, "{route:?}");
+        }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn received(message: Result<InboundMessage, String>, body: &[u8]) -> 
     message.map_or_else(|reason| unreadable(reason, body), WebhookEvent::Inbound)
 }
 
-fn unreadable(reason: String, body: &[u8]) -> WebhookEvent {
+pub(super) fn unreadable(reason: String, body: &[u8]) -> WebhookEvent {
     WebhookEvent::Unreadable { reason, dedupe_key: hex::encode(&Sha256::digest(body)[..16]) }
 }
 
