@@ -6,7 +6,7 @@ use messaging::config::{ApiKeyConfig, FORMAT, SenderConfig, TenantConfig};
 use messaging::id::{PolicyName, SenderName, TemplateName, TenantId};
 use url::Url;
 
-use super::parts::Parts;
+use super::contributions::Parts;
 
 /// The objects that a tenant has, whatever their state, also while they are being deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

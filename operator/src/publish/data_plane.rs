@@ -8,7 +8,7 @@ use messaging::id::{TemplateName, TenantId};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::parts::Parts;
+use super::contributions::Parts;
 use crate::metrics::KindName;
 use crate::publish::replicas::{Acknowledged, count};
 

@@ -1,23 +1,23 @@
 //! Publishing: one compiled config per tenant, in one Secret in the data plane's namespace.
 //!
-//! Controllers contribute parts ([`parts`]), [`compile`] puts them together, [`publisher`] writes the Secret, and
+//! Controllers contribute parts ([`contributions`]), [`compile`] puts them together, [`publisher`] writes the Secret, and
 //! [`follow`] has it written again when something outside of the kinds changed. [`replicas`] keeps which replicas live
 //! and what they acknowledged, [`data_plane`] which of them run an object's newest config, and [`report`] writes that
 //! on the objects. [`published`] reads what is there.
 
 pub mod api_keys;
 pub mod compile;
+pub mod contributions;
 pub mod data_plane;
 pub mod follow;
-pub mod parts;
 pub mod precedence;
 pub mod published;
 pub mod publisher;
 pub mod replicas;
 pub mod report;
 
+pub use contributions::{Contributions, Parts};
 pub use data_plane::DataPlane;
-pub use parts::{Contributions, Parts};
 pub use publisher::publish_forever;
 
 use std::sync::Arc;
