@@ -15,7 +15,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Sleeps until then; without a time, for ever.
+/// Sleeps until `at`, or for ever without one.
 pub async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,

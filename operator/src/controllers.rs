@@ -1,5 +1,5 @@
-//! The controllers: for each kind and scope a watch, a queue and reconciles; besides them what follows Secrets, Leases
-//! and the published configs. Every task is in one set, and the first that ends ends them all.
+//! The controllers: for each kind and scope a watch, a queue and reconciles. Beside them run the watches of Secrets,
+//! Leases and published configs. Every task is in one set, and the first that ends ends them all.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -38,11 +38,11 @@ use crate::template::hands::ClusterIntents;
 use crate::watch::stores::{Scope, Stores};
 use crate::watch::{self, Objects, Watched};
 
-/// Reconciles at once, over all kinds and scopes. They mostly wait for providers.
+/// How many reconciles may run at once, over all kinds and scopes. They mostly wait for providers.
 const RECONCILES: usize = 32;
 
-/// What the controllers are made of.
-pub struct Parts {
+/// What the controllers share, built once per process.
+pub struct Dependencies {
     pub client: Client,
     pub settings: Arc<Settings>,
     pub clock: Arc<dyn Clock>,
@@ -50,7 +50,7 @@ pub struct Parts {
     pub connect: Connect,
 }
 
-/// What fills the stores of one kind.
+/// The writers that fill the stores of one kind.
 type Writers<K> = Vec<(Scope, Writer<K>)>;
 
 fn objects<K: Kind>(scopes: &[Scope]) -> (Arc<Objects<K>>, Writers<K>) {
@@ -86,8 +86,8 @@ pub struct Controllers {
 }
 
 impl Controllers {
-    pub fn new(parts: Parts) -> Self {
-        let Parts { client, settings, clock, metrics, connect } = parts;
+    pub fn new(dependencies: Dependencies) -> Self {
+        let Dependencies { client, settings, clock, metrics, connect } = dependencies;
         let scopes = scopes(&settings);
         let (senders, sender_writers) = objects(&scopes);
         let (templates, template_writers) = objects(&scopes);
@@ -169,8 +169,8 @@ impl Controllers {
         }
     }
 
-    /// Runs until told to stop, then lets running reconciles finish. It returns early when a task ends by itself, with
-    /// that task's name.
+    /// Runs until `stop`, then lets running reconciles finish. Returns early with a task's name when that task ends by
+    /// itself.
     pub async fn run(self, stop: CancellationToken) -> Result<(), &'static str> {
         let Self { watched, publisher, machinery, senders, templates, policies } = self;
         let mut tasks = JoinSet::new();
@@ -196,7 +196,7 @@ impl Controllers {
             publish::report::report_forever(&shared).await;
         });
         spawn(&mut tasks, "publisher", stop.clone(), async move {
-            // Before everything is listed, objects that exist would look as if they were gone.
+            // Before everything is listed, objects that exist look as if they were gone.
             machinery.listings.complete().await;
             tokio::join!(publish::follow::follow_published(&publisher), publish_forever(&publisher));
         });
@@ -219,7 +219,7 @@ async fn supervise(mut tasks: JoinSet<&'static str>, stop: &CancellationToken) -
     Ok(())
 }
 
-/// A task that may be dropped at any await when it is to stop.
+/// Spawns a task that may be dropped at any await when it must stop.
 fn spawn(
     tasks: &mut JoinSet<&'static str>,
     name: &'static str,
@@ -250,7 +250,7 @@ fn spawn_kind<K: Kind>(
             let mut asked = objects.trigger.listen(scope.clone());
             let asked = stream::poll_fn(move |cx| asked.poll_recv(cx));
             let seen = watch::objects(&driver, &objects.stores, &scope, writer);
-            // After the stop nothing new begins, and what runs is finished.
+            // After the stop no new reconcile begins, and running ones finish.
             let queue = stream::select(seen, asked)
                 .map(|object| Ok::<_, Infallible>(ReconcileRequest::from(object)))
                 .take_until(stop.cancelled())

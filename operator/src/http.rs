@@ -1,4 +1,4 @@
-//! /metrics, /healthz and /readyz: for the cluster, never for the internet.
+//! The endpoints /metrics, /healthz and /readyz: for the cluster, never for the internet.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::reconcile::kind::Kind;
 use crate::watch::Watched;
 use crate::watch::stores::{Stores, readiness};
 
-/// What the endpoints tell.
+/// What the endpoints report.
 #[derive(Clone)]
 pub struct Health {
     pub metrics: Arc<Metrics>,
@@ -28,7 +28,7 @@ enum Phase {
     /// The API server has not answered yet.
     #[default]
     Starting,
-    /// Another replica leads. That is as it should be.
+    /// Another replica leads. That is a healthy state.
     Standby,
     Leading(Watched),
 }
@@ -57,7 +57,7 @@ impl Health {
     }
 }
 
-/// Answers until told to stop.
+/// Answers until `stop`.
 pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) -> std::io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))

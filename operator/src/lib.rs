@@ -6,10 +6,11 @@
 //!
 //! # What it may do in the cluster
 //!
-//! In tenants' namespaces: `get list watch patch` on the three kinds, and `patch` on their `status`; `get list watch` on
-//! Secrets (`list` and `watch` by metadata, but for API keys, whose contents are listed); `create patch` on Events of
-//! `events.k8s.io`. In its own namespace: `get list watch create patch delete` on Secrets (the compiled configs);
-//! `get list watch create update` on Leases (its own election, and the data plane's replicas). The chart grants exactly this.
+//! In tenants' namespaces: `get list watch patch` on the three kinds, and `patch` on their `status`; `get list watch`
+//! on Secrets (`list` and `watch` by metadata, but for API keys, whose contents are listed); `create patch` on Events
+//! of `events.k8s.io`. In its own namespace: `get list watch create patch delete` on Secrets (the compiled configs);
+//! `get list watch create update` on Leases (its own election, and the data plane's replicas). The chart grants
+//! exactly this.
 
 pub mod accounts;
 pub mod clock;
@@ -38,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use accounts::Connect;
 use clock::SystemClock;
-use controllers::{Controllers, Parts};
+use controllers::{Controllers, Dependencies};
 use http::Health;
 use leader::{Candidate, LeadershipLost, Times};
 use metrics::Metrics;
@@ -47,7 +48,7 @@ pub use settings::{LogFormat, Settings};
 /// How long reconciles that run may take to finish when the process ends.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Why the operator ended although nobody told it to.
+/// Why the operator ended without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
     #[error(transparent)]
@@ -56,20 +57,20 @@ pub enum Ended {
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("no cluster is configured: neither a kubeconfig nor a pod's service account was found")]
     NoCluster(#[source] kube::config::InferConfigError),
-    #[error("the cluster's client can't be made")]
+    #[error("the client for the cluster can't be created")]
     Client(#[source] kube::Error),
-    #[error("the providers' client can't be made")]
+    #[error("the HTTP client for the providers can't be created")]
     Providers(#[from] providers::InvalidHttpSettings),
-    #[error("the metrics can't be made")]
+    #[error("the metrics can't be registered")]
     Metrics(#[from] prometheus::Error),
-    #[error("not leading any more")]
+    #[error("leadership was lost")]
     LeadershipLost(#[from] LeadershipLost),
-    #[error("a part of the operator ended by itself: {0}")]
+    #[error("a task of the operator ended by itself: {0}")]
     TaskEnded(&'static str),
 }
 
 impl Ended {
-    /// The exit code of the process: 3 when leadership was lost, which is no fault; 1 otherwise.
+    /// The exit code of the process: 3 when leadership was lost, which is not a fault; 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::LeadershipLost(_) => 3,
@@ -78,8 +79,8 @@ impl Ended {
     }
 }
 
-/// Runs until `shutdown`, then drains. It returns early when leadership is lost or any part ends by itself; the caller
-/// must then end the process, because what a part had in mind is lost.
+/// Runs until `shutdown`, then drains. It returns early when leadership is lost or a task ends by itself. The caller
+/// must then end the process, because that task's work in progress is lost.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Ended> {
     settings.check()?;
     let http_client = providers::http_client(HttpSettings::default())?;
@@ -89,16 +90,17 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let client = kube::Client::try_from(config).map_err(Ended::Client)?;
     let address = settings.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| Ended::Listen { address, source })?;
-    tracing::info!(%address, public_base_url = %settings.public_base_url, "the operator starts");
+    tracing::info!(%address, public_base_url = %settings.public_base_url, "the operator is starting");
 
     let health = Health::new(Arc::clone(&metrics));
     let stop_http = CancellationToken::new();
     let mut endpoints = JoinSet::new();
     endpoints.spawn(http::serve(listener, health.clone(), stop_http.clone()));
 
-    let parts = Parts { client, settings: Arc::new(settings), clock: Arc::new(SystemClock), metrics, connect };
+    let dependencies =
+        Dependencies { client, settings: Arc::new(settings), clock: Arc::new(SystemClock), metrics, connect };
     let ended = tokio::select! {
-        ended = lead(parts, health, shutdown) => ended,
+        ended = lead(dependencies, health, shutdown) => ended,
         _ = endpoints.join_next() => Err(Ended::TaskEnded("the endpoints for metrics and probes")),
     };
     stop_http.cancel();
@@ -106,12 +108,12 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     ended
 }
 
-/// Stands for election, and runs the controllers while leading.
-async fn lead(parts: Parts, health: Health, shutdown: CancellationToken) -> Result<(), Ended> {
-    let settings = Arc::clone(&parts.settings);
-    let clock: Arc<dyn Clock> = Arc::clone(&parts.clock);
-    let leases = kube::Api::namespaced(parts.client.clone(), &settings.config_namespace);
-    // Unique over restarts: a former life of this pod may still be on its way out.
+/// Competes for leadership, and runs the controllers while leading.
+async fn lead(dependencies: Dependencies, health: Health, shutdown: CancellationToken) -> Result<(), Ended> {
+    let settings = Arc::clone(&dependencies.settings);
+    let clock: Arc<dyn Clock> = Arc::clone(&dependencies.clock);
+    let leases = kube::Api::namespaced(dependencies.client.clone(), &settings.config_namespace);
+    // Unique across restarts: an earlier process of this pod may still be ending.
     let me = format!("{}_{:08x}", settings.pod_name, rand::random::<u32>());
     let times = Times {
         lease_duration: settings.lease_duration,
@@ -126,7 +128,7 @@ async fn lead(parts: Parts, health: Health, shutdown: CancellationToken) -> Resu
         }
     }
     tracing::info!("leading");
-    let controllers = Controllers::new(parts);
+    let controllers = Controllers::new(dependencies);
     health.leading(controllers.watched.clone());
     let stop = CancellationToken::new();
     let running = controllers.run(stop.clone());
@@ -136,11 +138,11 @@ async fn lead(parts: Parts, health: Health, shutdown: CancellationToken) -> Resu
         let mut lost = std::pin::pin!(lost);
         tokio::select! {
             ended = &mut running => return ended.map_err(Ended::TaskEnded),
-            // Nothing may be written any more, so nothing is drained.
+            // The next leader may be writing already, so nothing is drained.
             lost = &mut lost => return Err(lost.into()),
             () = shutdown.cancelled() => {}
         }
-        tracing::info!("told to stop: finishing what runs");
+        tracing::info!("stopping: finishing the reconciles that run");
         stop.cancel();
         tokio::select! {
             ended = tokio::time::timeout(DRAIN, &mut running) => ended,
@@ -148,8 +150,8 @@ async fn lead(parts: Parts, health: Health, shutdown: CancellationToken) -> Resu
         }
     };
     if ended.is_err() {
-        tracing::warn!("some reconciles did not finish within {DRAIN:?}; they are repeated by whoever leads next");
-        // The lease is not given up: what runs may still write, so the next leader waits for it to lapse.
+        tracing::warn!("some reconciles did not finish within {DRAIN:?}; the next leader repeats them");
+        // The lease is kept: those reconciles may still write, so the next leader waits until it lapses.
         return Ok(());
     }
     if settings.leader_election

@@ -29,22 +29,22 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "no runtime could be started");
+            tracing::error!(%error, "the async runtime can't be started");
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run_until_told(*settings)) {
+    match runtime.block_on(run_until_signal(*settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = error.downcast_ref::<operator::Ended>().map_or(1, operator::Ended::exit_code);
-            tracing::error!(error = format!("{error:#}"), code, "the operator ends");
+            tracing::error!(error = format!("{error:#}"), code, "the operator has ended");
             ExitCode::from(code)
         }
     }
 }
 
 /// Runs the operator; SIGTERM and SIGINT make it drain.
-async fn run_until_told(settings: Settings) -> anyhow::Result<()> {
+async fn run_until_signal(settings: Settings) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = CancellationToken::new();
     let mut running = std::pin::pin!(operator::run(settings, shutdown.clone()));
@@ -57,7 +57,7 @@ async fn run_until_told(settings: Settings) -> anyhow::Result<()> {
     Ok(running.await?)
 }
 
-/// `RUST_LOG` says what is logged; by default what an operator of the operator wants to know.
+/// `RUST_LOG` selects what is logged; the default is what the person who runs the operator needs.
 fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
     let colours = std::io::stderr().is_terminal();

@@ -1,4 +1,4 @@
-//! Every metric of the operator: the names, the labels and what may stand in them, in one place.
+//! Every metric of the operator: the names, the labels and their values, in one place.
 //!
 //! Labels are bounded: never the name of a tenant or of an object, never a phone number.
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-/// The kinds that are reconciled, as they stand in labels.
+/// The kinds that are reconciled, as labels name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KindName {
     Sender,
@@ -25,12 +25,12 @@ impl KindName {
     }
 }
 
-/// What a reconcile came to.
+/// How a reconcile ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reconciled {
     /// Something was written, at the provider or to the status.
     Changed,
-    /// Nothing was. At rest this is the only one that grows.
+    /// Nothing was written. At rest only this one grows.
     Unchanged,
     Error,
 }
@@ -46,7 +46,7 @@ impl Reconciled {
     }
 }
 
-/// What publishing a tenant's config came to.
+/// How publishing a tenant's config ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Published {
     Written,
@@ -67,7 +67,7 @@ impl Published {
     }
 }
 
-/// What a call to a provider came to.
+/// How a call to a provider ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
     Ok,
@@ -79,7 +79,7 @@ pub enum CallOutcome {
     Refused,
     /// 5xx, or no answer.
     Unavailable,
-    /// Not made, because the account's budget is used up.
+    /// Not made, because the account's budget was used up.
     OverBudget,
 }
 
@@ -116,14 +116,14 @@ pub struct Metrics {
 
 impl Metrics {
     /// # Errors
-    /// When two metrics have one name, which the tests would find.
+    /// When two metrics have the same name, which the tests would find.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let metrics = Self {
             provider_calls: counters(
                 &registry,
                 "provider_calls_total",
-                "Calls to providers by operation and what came of them",
+                "Calls to providers by operation and outcome",
                 &["operation", "outcome"],
             )?,
             provider_call_seconds: histograms(
@@ -153,19 +153,19 @@ impl Metrics {
             unreadable: gauges(
                 &registry,
                 "unreadable_objects",
-                "Objects that this version can't read; their last good config keeps running",
+                "Objects that this version can't read; their last readable version stays in effect",
                 &["kind"],
             )?,
             publishes: counters(
                 &registry,
                 "publishes_total",
-                "Tenant configs published, by what came of it",
+                "Attempts to publish a tenant's config, by outcome",
                 &["outcome"],
             )?,
             watch_errors: counters(
                 &registry,
                 "watch_errors_total",
-                "Watches that broke and were taken up again",
+                "Watches that broke and were restarted",
                 &["resource"],
             )?,
             replicas: gauge(&registry, "data_plane_replicas", "Data-plane replicas that are alive")?,
@@ -260,7 +260,7 @@ fn gauge(r: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::E
     Ok(metric)
 }
 
-/// From 5 ms, a provider on the same machine, to 60 s, a reconcile that is given up.
+/// From 5 ms, for a provider on the same machine, to 60 s, for a reconcile that is about to be given up.
 fn histograms(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
     let buckets = vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
     let metric = HistogramVec::new(HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets), labels)?;
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_series_is_there_before_its_first_event() {
+    fn every_series_exists_before_its_first_event() {
         let text = Metrics::new().unwrap().render().unwrap();
         for line in [
             r#"whatsapp_operator_reconciles_total{kind="WhatsAppSender",outcome="unchanged"} 0"#,

@@ -1,4 +1,4 @@
-//! What the operator is told when it starts: flags, each also an environment variable.
+//! The operator's settings: flags, each also an environment variable.
 //!
 //! Everything is read and checked here, before a socket is bound or a cluster is called.
 
@@ -13,24 +13,24 @@ use url::Url;
 /// The settings of one operator process.
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
-    /// The internet's view of the data plane's webhook listener, such as https://whatsapp.example.com. Providers'
-    /// webhooks are pointed below it
+    /// The public URL of the data plane's webhook listener, such as https://whatsapp.example.com. Providers' webhooks
+    /// are pointed below it
     #[arg(long, env = "WHATSAPP_PUBLIC_BASE_URL", value_name = "URL", value_parser = public_base_url)]
     pub public_base_url: Url,
 
-    /// The namespace of the compiled tenant configs, of the data plane's Leases and of the leader election's
+    /// The namespace of the compiled tenant configs, of the data plane's Leases and of the leader's Lease
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
     pub config_namespace: String,
 
-    /// Every Twilio host maps to this URL, the path stays: for an egress proxy, or the sandbox
+    /// The URL to call instead of Twilio's hosts, with the same paths: for an egress proxy, or the sandbox
     #[arg(long, env = "WHATSAPP_TWILIO_BASE_URL", value_name = "URL", value_parser = base_url)]
     pub twilio_base_url: Option<Url>,
 
-    /// Where /metrics, /healthz and /readyz answer
+    /// The address that serves /metrics, /healthz and /readyz
     #[arg(long, env = "WHATSAPP_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
     pub listen: SocketAddr,
 
-    /// Whether replicas elect a leader. Without it exactly one process may run
+    /// Whether replicas elect a leader. If false, only one process may run
     #[arg(long, env = "WHATSAPP_LEADER_ELECTION", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub leader_election: bool,
 
@@ -38,19 +38,19 @@ pub struct Settings {
     #[arg(long, env = "WHATSAPP_LEASE_NAME", value_name = "NAME", default_value = "whatsapp-operator")]
     pub lease_name: String,
 
-    /// How long a leader that renews no more is waited for
+    /// How long other replicas wait after the leader's last renewal before one takes over
     #[arg(long, env = "WHATSAPP_LEASE_DURATION", value_name = "DURATION", default_value = "15s", value_parser = duration)]
     pub lease_duration: Duration,
 
-    /// A leader that could not renew for this long ends; shorter than the lease's duration
+    /// A leader that cannot renew for this long ends; must be shorter than the lease's duration
     #[arg(long, env = "WHATSAPP_RENEW_DEADLINE", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub renew_deadline: Duration,
 
-    /// How often the Lease is renewed or looked at; shorter than the renew deadline
+    /// How often the Lease is renewed or checked; must be shorter than the renew deadline
     #[arg(long, env = "WHATSAPP_LEASE_RETRY", value_name = "DURATION", default_value = "2s", value_parser = duration)]
     pub lease_retry: Duration,
 
-    /// How often each object is compared with its provider when nothing changed; jittered by a tenth
+    /// How often each object is compared with its provider when nothing changed, give or take a tenth
     #[arg(long, env = "WHATSAPP_POLL_INTERVAL", value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub poll_interval: Duration,
 
@@ -58,11 +58,11 @@ pub struct Settings {
     #[arg(long, env = "WHATSAPP_TEMPLATE_POLL", value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub template_poll: Duration,
 
-    /// A namespace to reconcile; repeatable. None: all of them
+    /// A namespace to reconcile; repeatable. Without it: all namespaces
     #[arg(long = "watch-namespace", env = "WHATSAPP_WATCH_NAMESPACES", value_name = "NAMESPACE", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
 
-    /// How this process is called in Events and in the Lease
+    /// The name of this process in Events and in the Lease
     #[arg(long, env = "POD_NAME", value_name = "NAME", default_value = "whatsapp-operator")]
     pub pod_name: String,
 
@@ -88,7 +88,7 @@ pub enum InvalidSettings {
 }
 
 impl Settings {
-    /// What no single flag can be wrong about.
+    /// Checks the rules that involve several flags.
     pub fn check(&self) -> Result<(), InvalidSettings> {
         if self.lease_retry < self.renew_deadline && self.renew_deadline < self.lease_duration {
             Ok(())
@@ -101,7 +101,7 @@ impl Settings {
         }
     }
 
-    /// Whether objects of this namespace are ours to reconcile.
+    /// Whether this operator reconciles objects of this namespace.
     pub fn watches(&self, namespace: &str) -> bool {
         self.watch_namespaces.is_empty() || self.watch_namespaces.iter().any(|watched| watched == namespace)
     }
@@ -109,10 +109,10 @@ impl Settings {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed: SignedDuration =
-        text.parse().map_err(|_| format!("{text:?} is not a duration: expected such as 200ms, 60s, 5m or 1h"))?;
+        text.parse().map_err(|_| format!("{text:?} is not a duration: expected one such as 200ms, 60s, 5m or 1h"))?;
     match Duration::try_from(parsed) {
         Ok(positive) if !positive.is_zero() => Ok(positive),
-        _ => Err(format!("{text:?} must be longer than nothing")),
+        _ => Err(format!("{text:?} must be longer than zero")),
     }
 }
 
@@ -125,14 +125,14 @@ fn namespace(text: &str) -> Result<String, String> {
 fn base_url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        _ => Err(format!("{text:?} is not a URL of a server: expected such as https://whatsapp.example.com")),
+        _ => Err(format!("{text:?} is not the URL of a server: expected one such as https://whatsapp.example.com")),
     }
 }
 
 fn public_base_url(text: &str) -> Result<Url, String> {
     let url = base_url(text)?;
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("{text:?} must end with its path: paths of webhooks are added to it"));
+        return Err(format!("{text:?} must not have a query or a fragment: webhook paths are added to it"));
     }
     Ok(url)
 }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_has_a_default_that_works() {
+    fn flags_that_are_left_out_have_defaults_that_work() {
         let settings = parse(&[]).unwrap();
         assert_eq!(settings.poll_interval, Duration::from_secs(300));
         assert!(settings.leader_election && settings.check().is_ok());
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_can_be_repeated_or_listed_and_then_no_other_is_watched() {
+    fn namespaces_may_be_repeated_or_listed_and_no_other_is_watched() {
         let settings = parse(&["--watch-namespace", "shop", "--watch-namespace", "clinic,bakery"]).unwrap();
         assert_eq!(settings.watch_namespaces, ["shop", "clinic", "bakery"]);
         assert!(settings.watches("clinic") && !settings.watches("other"));
@@ -172,17 +172,17 @@ mod tests {
     #[test]
     fn a_bad_value_is_answered_with_what_would_be_right() {
         for (arguments, expected) in [
-            (["--poll-interval", "soon"], "expected such as 200ms"),
-            (["--poll-interval", "0s"], "longer than nothing"),
+            (["--poll-interval", "soon"], "expected one such as 200ms"),
+            (["--poll-interval", "0s"], "longer than zero"),
             (["--watch-namespace", "Shop"], "is not a namespace"),
-            (["--twilio-base-url", "ftp://example.com"], "is not a URL of a server"),
+            (["--twilio-base-url", "ftp://example.com"], "is not the URL of a server"),
             (["--leader-election", "perhaps"], "[possible values: true, false]"),
         ] {
             let error = parse(&arguments).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");
         }
         let error = public_base_url("https://wa.example.com/?x=1").unwrap_err();
-        assert!(error.contains("paths of webhooks are added"), "{error}");
+        assert!(error.contains("webhook paths are added"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A provider account in memory, for unit tests: what was configured can be read back, and the next call can fail.
+//! A provider account in memory, for unit tests. What was configured can be read back, and the next call can be made
+//! to fail.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +31,7 @@ struct State {
 
 pub(crate) fn provider_error(http_status: Option<u16>, retry_after: Option<Duration>) -> ProviderError {
     ProviderError {
-        failure: Failure::new(FailureClass::Retry, "the fake provider was told to fail"),
+        failure: Failure::new(FailureClass::Retry, "the fake provider was set to fail"),
         http_status,
         retry_after,
     }

@@ -1,5 +1,5 @@
-//! One provider account: every call counted, timed, kept within the account's budget, and one list of templates for
-//! everybody.
+//! One provider account. Every call is counted, timed and kept within the account's budget, and all callers share one
+//! list of templates.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::budget::Budget;
 use crate::metrics::{CallOutcome, Metrics};
 
-/// What may stand in the label `operation` of provider calls.
+/// The values of the label `operation` of provider calls.
 pub const OPERATIONS: [&str; 12] = [
     "check_credentials",
     "find_sender",
@@ -36,12 +36,12 @@ pub const OPERATIONS: [&str; 12] = [
     "revoke_key",
 ];
 
-/// How long a call may wait for its turn before it is given up for now.
+/// How long a call may wait for its turn. A call that would wait longer is not made.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A list that failed is not asked for again by the next object within this time.
+/// How long a failed list answers the objects that ask next.
 const FAILURE_AGE: Duration = Duration::from_secs(2);
 
-/// One account at a provider. It offers what [`AccountAdmin`] does; read the templates through [`Account::templates`].
+/// One account at a provider. It implements [`AccountAdmin`]; read its templates through [`Account::templates`].
 pub struct Account {
     key: String,
     admin: Arc<dyn AccountAdmin>,
@@ -51,7 +51,7 @@ pub struct Account {
 }
 
 struct Listed {
-    /// When the call that brought it began.
+    /// When the call that fetched it began.
     at: Instant,
     templates: Result<Arc<Vec<TemplateObservation>>, ProviderError>,
 }
@@ -68,19 +68,19 @@ impl Account {
         Self { key, admin, metrics, budget: Mutex::default(), listed: tokio::sync::Mutex::default() }
     }
 
-    /// What template handles and routes are keyed by.
+    /// The key under which template handles and routes are stored.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Every template of the account, as it was at most `max_age` ago. Whoever asks while a list is under way gets that
-    /// one, so the number of calls depends on the age, and not on how many objects ask.
+    /// Every template of the account, as it was at most `max_age` ago. A caller that asks while a list is under way
+    /// gets that one, so the number of calls depends on the age and not on how many objects ask.
     pub async fn templates(&self, max_age: Duration) -> Result<Arc<Vec<TemplateObservation>>, ProviderError> {
         let asked = Instant::now();
         let mut listed = self.listed.lock().await;
         if let Some(known) = &*listed {
             let max_age = if known.templates.is_ok() { max_age } else { FAILURE_AGE };
-            // What began after we asked is as new as we could have it ourselves.
+            // A call that began after we asked is as new as one of our own.
             if known.at >= asked || asked.saturating_duration_since(known.at) < max_age {
                 return known.templates.clone();
             }
@@ -91,7 +91,7 @@ impl Account {
         templates
     }
 
-    /// What was listed is no longer so, because we changed it.
+    /// Drops the list, because we changed a template.
     async fn forget_templates(&self) {
         *self.listed.lock().await = None;
     }
@@ -224,7 +224,7 @@ impl TemplateAdmin for Account {
 
     async fn create_template(&self, revision: &TemplateRevision) -> Result<String, ProviderError> {
         let created = self.call("create_template", self.admin.create_template(revision)).await;
-        // Also after an error: the answer may be lost, and the template there.
+        // Also after an error: the template may exist although its answer was lost.
         self.forget_templates().await;
         created
     }

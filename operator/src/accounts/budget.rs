@@ -1,31 +1,31 @@
-//! How often one account may be called: a rate with a burst (GCRA), and the provider's own "not before". Pure: time is
-//! an argument.
+//! How often one account may be called: a rate with a burst (GCRA), and the provider's own `Retry-After`. Pure: time
+//! is an argument.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls per second to one account. Far below what providers allow, and far above what an account at rest needs.
+/// Calls per second to one account: far below what providers allow, and far above what an account at rest needs.
 const PER_SECOND: u32 = 20;
-/// Calls that may leave at once after a quiet time.
+/// Calls that may leave at once after an idle period.
 const BURST: u32 = 40;
 
 /// The budget of one account.
 #[derive(Debug, Clone, Default)]
 pub struct Budget {
-    /// When the budget would be whole again; absent: it is.
+    /// When the budget will be whole again; absent while it is whole.
     whole_at: Option<Instant>,
-    /// What the provider's `Retry-After` said.
+    /// The end of the pause that the provider's `Retry-After` asked for.
     closed_until: Option<Instant>,
 }
 
 impl Budget {
-    /// Takes one call, and tells how long it has to wait. Nothing is taken when that is longer than `patience`; then
-    /// it tells when to come back.
+    /// Takes one call, and returns how long it must wait. When that is longer than `patience`, nothing is taken, and
+    /// the error says how long to wait before the next try.
     pub fn take(&mut self, now: Instant, patience: Duration) -> Result<Duration, Duration> {
         let interval = Duration::from_secs(1) / PER_SECOND;
         let whole_at = self.whole_at.map_or(now, |whole_at| whole_at.max(now));
-        // The call may leave as soon as the debt is no more than the burst.
+        // The call may leave once the debt is at most the burst.
         let by_rate = (whole_at + interval).saturating_duration_since(now + interval * BURST);
         let by_provider = self.closed_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         let wait = by_rate.max(by_provider);
@@ -36,7 +36,7 @@ impl Budget {
         Ok(wait)
     }
 
-    /// The provider asked to be left alone for a while.
+    /// The provider asked for a pause.
     pub fn close(&mut self, now: Instant, pause: Duration) {
         self.closed_until = self.closed_until.max(Some(now + pause));
     }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_takes_nothing_and_is_told_when_to_come_back() {
+    fn a_refused_call_takes_nothing_and_learns_when_to_try_again() {
         let (mut budget, now) = (Budget::default(), Instant::now());
         while budget.take(now, NOT_AT_ALL).is_ok() {}
         let wait = budget.take(now, NOT_AT_ALL).unwrap_err();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_provider_asks_for_is_kept() {
+    fn the_longest_pause_that_the_provider_asked_for_holds() {
         let (mut budget, now) = (Budget::default(), Instant::now());
         budget.close(now, Duration::from_secs(30));
         budget.close(now, Duration::from_secs(10));

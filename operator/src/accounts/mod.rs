@@ -18,10 +18,10 @@ pub use account::{Account, OPERATIONS};
 
 use crate::metrics::Metrics;
 
-/// Makes the adapter of an account; it calls nobody.
+/// Makes the adapter of an account, without calling the provider.
 pub type Connect = Arc<dyn Fn(&ProviderAccount) -> Arc<dyn AccountAdmin> + Send + Sync>;
 
-/// Credentials that nobody used for so long are forgotten.
+/// Credentials that were not used for this long are forgotten.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
 
 /// Every account in use, by its credentials.
@@ -41,8 +41,8 @@ impl Accounts {
         Self { connect, metrics, known: Mutex::default() }
     }
 
-    /// The account that these credentials open. Two tenants that name one account with different credentials share
-    /// nothing: neither could use up the other's budget without holding its secret.
+    /// The account that these credentials open. Two tenants that name the same account with different credentials share
+    /// nothing, so a tenant without another's secret cannot use up its budget.
     pub fn get(&self, access: &ProviderAccount) -> Arc<Account> {
         let now = Instant::now();
         let mut known = self.known.lock();
@@ -57,7 +57,7 @@ impl Accounts {
     }
 }
 
-/// Distinguishes accounts without keeping their secrets as a key.
+/// Distinguishes credentials without keeping a secret as a key.
 fn fingerprint(access: &ProviderAccount) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in access.caller() {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_that_is_older_than_our_own_change_is_not_used() {
+    async fn a_list_older_than_our_own_change_is_not_used() {
         let admin = Arc::new(FakeAdmin::default());
         let (accounts, _) = accounts(Arc::clone(&admin));
         let account = accounts.get(&access("secret"));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_provider_that_asks_to_be_left_alone_is() {
+    async fn a_provider_that_asks_for_a_pause_is_not_called() {
         let admin = Arc::new(FakeAdmin::default());
         let (accounts, _) = accounts(Arc::clone(&admin));
         let account = accounts.get(&access("secret"));

@@ -1,7 +1,7 @@
-//! Who leads, decided from what was seen of the Lease: pure, and by our own clock only.
+//! Decides who leads from what was seen of the Lease: pure, and by our own clock only.
 //!
-//! The times in a Lease are the holder's, and its clock may be wrong, so they are only compared with what they were
-//! before: a Lease that did not change for its whole duration, counted from when *we* saw its last change, has lapsed.
+//! The times in a Lease are the holder's, and its clock may be wrong, so they are compared only with their earlier
+//! values. A Lease that did not change for its whole duration, counted from when *we* saw its last change, has lapsed.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use tokio::time::Instant;
 /// What a Lease says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Nobody, after a leader stepped down.
+    /// Absent or empty after a leader stepped down.
     pub holder: Option<String>,
-    /// The holder's own time of its last renewal, as it stands there.
+    /// The time of the last renewal by the holder's clock, as text.
     pub renewed: String,
-    /// How long the holder wants to be waited for.
+    /// How long the Lease lasts after a renewal.
     pub duration: Duration,
     /// How often the holder changed.
     pub transitions: i32,
 }
 
-/// A Lease, and since when we see it as it is.
+/// A Lease, and the time of its last change by our clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
     pub record: Record,
@@ -30,21 +30,21 @@ pub struct Observed {
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Nobody leads: try to.
+    /// No replica leads: try to.
     Acquire,
-    /// We lead: say so again.
+    /// We lead: renew the Lease.
     Renew,
-    /// Another one leads.
+    /// Another replica leads.
     Standby,
-    /// We led, and another one does now.
+    /// We led, and no longer do.
     Lost,
 }
 
-/// Decides for the process `me`. `leading` is whether it believes to lead.
+/// Decides for the process `me`. `leading` says whether it led until now.
 pub fn evaluate(observed: Option<&Observed>, me: &str, leading: bool, now: Instant) -> Decision {
     let Some(Observed { record, unchanged_since }) = observed else {
-        // Somebody deleted it. A leader that finds it gone can't know who else saw the gap, so it competes again only
-        // after a restart.
+        // The Lease was deleted, or never existed. A leader that finds it gone can't know which other replica saw the
+        // gap, so it competes again only after a restart.
         return if leading { Decision::Lost } else { Decision::Acquire };
     };
     match record.holder.as_deref().filter(|holder| !holder.is_empty()) {
@@ -56,7 +56,7 @@ pub fn evaluate(observed: Option<&Observed>, me: &str, leading: bool, now: Insta
     }
 }
 
-/// Remembers since when a Lease is as it is.
+/// Records a Lease, and keeps the time of its last change.
 pub fn observe(before: Option<Observed>, record: Record, now: Instant) -> Observed {
     match before {
         Some(before) if before.record == record => before,
@@ -85,13 +85,13 @@ mod tests {
         let seen = |holder| Some(Observed { record: record(holder, "t1"), unchanged_since: start });
         let (soon, late) = (start + Duration::from_secs(14), start + Duration::from_secs(15));
         for (why, observed, leading, now, decision) in [
-            ("there is none yet", None, false, soon, Decision::Acquire),
-            ("it vanished under the leader", None, true, soon, Decision::Lost),
+            ("there is no lease yet", None, false, soon, Decision::Acquire),
+            ("it vanished while we led", None, true, soon, Decision::Lost),
             ("we hold it", seen("me"), true, late, Decision::Renew),
             ("the last leader stepped down", seen(""), false, soon, Decision::Acquire),
-            ("another one renewed lately", seen("other"), false, soon, Decision::Standby),
-            ("another one renews no more", seen("other"), false, late, Decision::Acquire),
-            ("another one took it from us", seen("other"), true, soon, Decision::Lost),
+            ("another replica renewed lately", seen("other"), false, soon, Decision::Standby),
+            ("another replica stopped renewing", seen("other"), false, late, Decision::Acquire),
+            ("another replica took it from us", seen("other"), true, soon, Decision::Lost),
             ("it was taken and given up while we led", seen(""), true, soon, Decision::Lost),
         ] {
             assert_eq!(evaluate(observed.as_ref(), "me", leading, now), decision, "{why}");
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn the_time_that_the_holder_writes_is_not_compared_with_ours() {
         let start = Instant::now();
-        // A holder whose clock is years behind, and which renews.
+        // A holder that renews, with a clock that is years behind.
         let first = observe(None, record("other", "2001-01-01T00:00:00Z"), start);
         let later = start + Duration::from_secs(14);
         let second = observe(Some(first), record("other", "2001-01-01T00:00:14Z"), later);
@@ -109,8 +109,8 @@ mod tests {
     }
 
     proptest! {
-        /// Two candidates and a versioned Lease: whatever the order of their steps, at most one believes to lead
-        /// within the lease's duration of the other's last renewal.
+        /// Two candidates and a versioned Lease. Whatever the order of their steps, at most one leads at a time: a
+        /// leader that cannot renew ends itself before the Lease lapses.
         #[test]
         fn at_most_one_leads(steps in proptest::collection::vec((0..2usize, 0..6u64, any::<bool>()), 1..60)) {
             let deadline = Duration::from_secs(10);
@@ -120,7 +120,7 @@ mod tests {
             let mut leading_until: [Option<Instant>; 2] = [None, None];
             for (step, (who, seconds, reaches_the_server)) in steps.into_iter().enumerate() {
                 now += Duration::from_secs(seconds);
-                // The renew deadline: who could not renew for so long has ended itself.
+                // A leader that could not renew until its deadline has ended itself.
                 for until in &mut leading_until {
                     *until = until.filter(|until| now < *until);
                 }

@@ -1,7 +1,8 @@
-//! Leader election by a Lease. What to do is decided in [`evaluate`]; here it is done.
+//! Leader election by a Lease. [`evaluate`] decides what to do; this module does it.
 //!
-//! Every write carries the version that was read, so of two that try at once one fails. A leader that could not renew
-//! until its deadline stops before others may start, and its process ends: nothing that it had in mind survives.
+//! Every write carries the version that was read, so of two simultaneous writes one fails. A leader that could not
+//! renew until its deadline stops before another may start, and its process ends, so no unfinished work of its
+//! survives.
 
 pub mod evaluate;
 
@@ -24,7 +25,7 @@ pub struct Times {
     pub retry: Duration,
 }
 
-/// Why this process leads no more.
+/// Why this process stopped leading.
 #[derive(Debug, thiserror::Error)]
 pub enum LeadershipLost {
     #[error("another replica took over the lease")]
@@ -33,7 +34,7 @@ pub enum LeadershipLost {
     NotRenewed(Duration),
 }
 
-/// One process that stands for election.
+/// One process that competes for leadership.
 pub struct Candidate<'a> {
     leases: Api<Lease>,
     name: String,
@@ -47,12 +48,12 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// `me` must be unique among all processes that ever stand, also between two lives of one pod.
+    /// `me` must be unique among all processes that ever compete, including successive processes of one pod.
     pub fn new(leases: Api<Lease>, name: String, me: String, times: Times, clock: &'a dyn Clock) -> Self {
         Self { leases, name, me, times, clock, observed: None, version: None, leading: false }
     }
 
-    /// Returns when this process leads. `looked` is called after each look at the Lease that the server answered.
+    /// Returns when this process leads. Calls `looked` each time the server has answered.
     pub async fn acquire(&mut self, looked: impl Fn()) {
         loop {
             match tokio::time::timeout(self.times.renew_deadline, self.step()).await {
@@ -63,9 +64,11 @@ impl<'a> Candidate<'a> {
                     }
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, lease = self.name, "the lease cannot be read or taken; trying again");
+                    tracing::warn!(%error, lease = self.name, "the lease can't be read or acquired; trying again");
                 }
-                Err(_) => tracing::warn!(lease = self.name, "no answer about the lease; trying again"),
+                Err(_) => {
+                    tracing::warn!(lease = self.name, "the API server did not answer about the lease; trying again")
+                }
             }
             tokio::time::sleep(self.times.retry).await;
         }
@@ -75,14 +78,14 @@ impl<'a> Candidate<'a> {
     pub async fn hold(&mut self) -> LeadershipLost {
         let mut deadline = Instant::now() + self.times.renew_deadline;
         loop {
-            // The deadline counts from before the request: others see the renewal no earlier than that.
+            // The deadline counts from before the request, because other replicas see the renewal after that.
             let begin = deadline.min(Instant::now() + self.times.retry);
             tokio::time::sleep_until(begin).await;
             match tokio::time::timeout_at(deadline, self.step()).await {
                 Ok(Ok(Decision::Renew)) => deadline = begin + self.times.renew_deadline,
                 Ok(Ok(_)) => return LeadershipLost::TakenOver,
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, lease = self.name, "the lease cannot be renewed; trying again until the deadline");
+                    tracing::warn!(%error, lease = self.name, "the lease can't be renewed; trying again until the deadline");
                 }
                 Err(_) => {}
             }
@@ -92,7 +95,7 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// Gives the Lease up, so that another one need not wait for it to lapse. Call it when nothing is written any more.
+    /// Gives the Lease up, so that another replica need not wait for it to lapse. Call it only after the last write.
     pub async fn step_down(&mut self) -> Result<(), kube::Error> {
         if !self.leading {
             return Ok(());
@@ -101,7 +104,7 @@ impl<'a> Candidate<'a> {
         self.write(None).await
     }
 
-    /// Looks, decides and acts once.
+    /// Reads the Lease, decides and acts once.
     async fn step(&mut self) -> Result<Decision, kube::Error> {
         let lease = self.leases.get_opt(&self.name).await?;
         let now = Instant::now();
@@ -143,9 +146,9 @@ impl<'a> Candidate<'a> {
         };
         let params = PostParams::default();
         let written = match &self.version {
-            // Fails when anybody wrote since we read.
+            // Fails if the Lease was written since we read it.
             Some(_) => self.leases.replace(&self.name, &params, &lease).await?,
-            // Fails when anybody created it since we looked.
+            // Fails if the Lease was created since we read.
             None => self.leases.create(&params, &lease).await?,
         };
         self.version = written.metadata.resource_version;

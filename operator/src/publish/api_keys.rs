@@ -1,4 +1,4 @@
-//! The API keys of a tenant's applications, from the tenant's Secrets. Only digests go further.
+//! The API keys of a tenant's applications, from the tenant's Secrets. Only digests leave this module.
 
 use hex::ToHex;
 use k8s_openapi::api::core::v1::Secret;
@@ -7,10 +7,10 @@ use messaging::config::ApiKeyConfig;
 use messaging::config::kubernetes::API_KEY_KEY;
 use sha2::{Digest, Sha256};
 
-/// A shorter key could be guessed.
+/// In bytes. A shorter key could be guessed.
 const SHORTEST: usize = 16;
 
-/// The keys, in the order of their Secrets' names. Secrets that hold none are logged and left out.
+/// The keys, in the order of their Secrets' names. A Secret without a usable key is logged and left out.
 pub fn digests(secrets: &[Secret]) -> Vec<ApiKeyConfig> {
     let mut keys: Vec<ApiKeyConfig> = secrets.iter().filter_map(digest).collect();
     keys.sort_by(|a, b| a.name.cmp(&b.name));
@@ -21,7 +21,7 @@ fn digest(secret: &Secret) -> Option<ApiKeyConfig> {
     let name = secret.name_any();
     let key = secret.data.as_ref().and_then(|data| data.get(API_KEY_KEY)).map(|key| key.0.trim_ascii());
     match key {
-        // A file's last line break is no part of the key.
+        // A file's last line break is not part of the key.
         Some(key) if key.len() >= SHORTEST => Some(ApiKeyConfig { name, sha256: Sha256::digest(key).encode_hex() }),
         Some(_) => {
             tracing::warn!(secret = name, "ignored: an API key must have at least {SHORTEST} characters");

@@ -1,4 +1,4 @@
-//! One tenant's config out of its parts: pure, and the same bytes for the same input.
+//! Compiles one tenant's config from what was contributed: pure, and the same bytes for the same input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,15 +6,15 @@ use messaging::config::{ApiKeyConfig, FORMAT, SenderConfig, TenantConfig};
 use messaging::id::{PolicyName, SenderName, TemplateName, TenantId};
 use url::Url;
 
-use super::contributions::Parts;
+use super::contributions::TenantContributions;
 
-/// The objects that a tenant has, whatever their state, also while they are being deleted.
+/// The objects that a tenant has, whatever their state, including those that are being deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Present {
     pub senders: BTreeSet<SenderName>,
-    /// With the senders that each was submitted for.
+    /// Each with the senders that it names.
     pub templates: BTreeMap<TemplateName, BTreeSet<SenderName>>,
-    /// The one that goes first in front.
+    /// In order of precedence.
     pub policies: Vec<PolicyName>,
 }
 
@@ -30,36 +30,36 @@ pub struct Input<'a> {
     pub tenant: &'a TenantId,
     pub public_base_url: &'a Url,
     pub present: &'a Present,
-    pub parts: &'a Parts,
+    pub contributed: &'a TenantContributions,
     pub api_keys: Vec<ApiKeyConfig>,
     /// What is published now.
     pub previous: Option<&'a TenantConfig>,
 }
 
-/// The config to publish; `None` when there is nothing to say, and then nothing may be published.
+/// The config to publish; `None` when there is nothing to publish, and then the Secret must not exist.
 pub fn compile(input: Input<'_>) -> Option<TenantConfig> {
-    let Input { tenant, public_base_url, present, parts, api_keys, previous } = input;
-    let senders = senders(present, parts, previous);
+    let Input { tenant, public_base_url, present, contributed, api_keys, previous } = input;
+    let senders = senders(present, contributed, previous);
     let templates: BTreeMap<_, _> = present
         .templates
         .keys()
         .filter_map(|name| {
-            let part = match parts.templates.get(name) {
+            let contribution = match contributed.templates.get(name) {
                 Some(known) => known.clone(),
                 None => previous.and_then(|previous| previous.templates.get(name).cloned()),
             };
-            Some((name.clone(), part?))
+            Some((name.clone(), contribution?))
         })
         .collect();
     let policies: BTreeMap<_, _> = present
         .policies
         .iter()
         .filter_map(|name| {
-            let part = match parts.policies.get(name) {
+            let contribution = match contributed.policies.get(name) {
                 Some(known) => known.clone(),
                 None => previous.and_then(|previous| previous.policies.get(name).cloned()),
             };
-            Some((name.clone(), part?))
+            Some((name.clone(), contribution?))
         })
         .collect();
     if senders.is_empty() && templates.is_empty() && policies.is_empty() {
@@ -79,15 +79,19 @@ pub fn compile(input: Input<'_>) -> Option<TenantConfig> {
     })
 }
 
-fn senders(present: &Present, parts: &Parts, previous: Option<&TenantConfig>) -> BTreeMap<SenderName, SenderConfig> {
+fn senders(
+    present: &Present,
+    contributed: &TenantContributions,
+    previous: Option<&TenantConfig>,
+) -> BTreeMap<SenderName, SenderConfig> {
     let published = |name: &SenderName| previous.and_then(|previous| previous.senders.get(name).cloned());
     let mut senders: BTreeMap<_, _> = present
         .senders
         .iter()
-        .filter_map(|name| Some((name.clone(), parts.senders.get(name).cloned().or_else(|| published(name))?)))
+        .filter_map(|name| Some((name.clone(), contributed.senders.get(name).cloned().or_else(|| published(name))?)))
         .collect();
-    // A sender that is gone stays while templates need its credentials to be removed from the provider. Nothing is
-    // sent through it.
+    // A deleted sender stays while its credentials are needed to remove templates from the provider. Nothing is sent
+    // through it.
     for name in present.templates.values().flatten().filter(|name| !present.senders.contains(*name)) {
         if let Some(gone) = published(name) {
             senders.insert(name.clone(), SenderConfig { paused: true, ..gone });
@@ -138,12 +142,12 @@ mod tests {
         tenant: TenantId,
         base: Url,
         present: Present,
-        parts: Parts,
+        contributed: TenantContributions,
         published: Option<TenantConfig>,
     }
 
     impl World {
-        /// One of each, all known.
+        /// One of each kind, all known.
         fn whole() -> Self {
             let support: SenderName = "support".parse().unwrap();
             let policy = RoutingConfig { default: Route::direct(support.clone()), by_country: BTreeMap::new() };
@@ -155,7 +159,7 @@ mod tests {
                     templates: [("hello".parse().unwrap(), [support.clone()].into())].into(),
                     policies: ["default".parse().unwrap()].into(),
                 },
-                parts: Parts {
+                contributed: TenantContributions {
                     senders: [(support, sender("good"))].into(),
                     templates: [("hello".parse().unwrap(), Some(template()))].into(),
                     policies: [("default".parse().unwrap(), Some(policy))].into(),
@@ -170,7 +174,7 @@ mod tests {
                 tenant: &self.tenant,
                 public_base_url: &self.base,
                 present: &self.present,
-                parts: &self.parts,
+                contributed: &self.contributed,
                 api_keys,
                 previous: self.published.as_ref(),
             };
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_known_is_published_and_again_as_the_same_bytes() {
+    fn everything_known_is_published_and_a_second_time_as_the_same_bytes() {
         let mut world = World::whole();
         let first = world.publish().unwrap();
         assert_eq!((first.senders.len(), first.templates.len(), first.policies.len()), (1, 1, 1));
@@ -198,15 +202,15 @@ mod tests {
     fn a_restarted_operator_takes_nothing_away() {
         let mut world = World::whole();
         let before = world.publish();
-        world.parts = Parts::default();
+        world.contributed = TenantContributions::default();
         assert_eq!(world.publish(), before);
     }
 
     #[test]
-    fn what_is_known_to_be_nothing_is_taken_away() {
+    fn a_template_with_nothing_left_to_send_is_taken_away() {
         let mut world = World::whole();
         world.publish();
-        world.parts.templates.insert("hello".parse().unwrap(), None);
+        world.contributed.templates.insert("hello".parse().unwrap(), None);
         assert!(world.publish().unwrap().templates.is_empty());
     }
 
@@ -223,7 +227,7 @@ mod tests {
         world.publish();
         world.present.senders.clear();
         world.present.policies.clear();
-        world.parts.senders.clear();
+        world.contributed.senders.clear();
         let kept = world.publish().unwrap();
         let support = &kept.senders["support"];
         assert!(support.paused && support.provider == sender("good").provider, "{support:?}");

@@ -1,7 +1,7 @@
-//! What the controllers contribute to the tenants' configs: each object's own part, as it was last found to be good.
+//! What the controllers contribute to the tenants' configs: for each object, its last good contribution.
 //!
-//! A part that nobody contributed since the process started is *unknown*, and then the one that is published stays:
-//! neither a restart nor broken credentials take anything away from the data plane.
+//! A contribution that was not made since the process started is *unknown*, and the published one stays. So neither a
+//! restart nor broken credentials take anything away from the data plane.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -13,32 +13,33 @@ use messaging::template::TemplateConfig;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// The parts of one tenant. `None` as a value: it is known that there is nothing to publish (yet).
+/// What was contributed for one tenant. `None` as a value means that the object has nothing to publish (yet).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Parts {
+pub struct TenantContributions {
     pub senders: BTreeMap<SenderName, SenderConfig>,
     pub templates: BTreeMap<TemplateName, Option<TemplateConfig>>,
     pub policies: BTreeMap<PolicyName, Option<RoutingConfig>>,
 }
 
-/// The parts of every tenant, and which tenants are to be published again.
+/// What was contributed for every tenant, and which tenants must be published again.
 #[derive(Debug, Default)]
 pub struct Contributions {
-    tenants: Mutex<HashMap<TenantId, Parts>>,
+    tenants: Mutex<HashMap<TenantId, TenantContributions>>,
     dirty: Mutex<Dirty>,
     woken: Notify,
 }
 
-/// Tenants that are to be published, in turn.
+/// The tenants to publish, in turn.
 #[derive(Debug, Default)]
 struct Dirty {
     tenants: BTreeSet<TenantId>,
-    /// Who was served last.
+    /// The tenant that was served last.
     last: Option<TenantId>,
 }
 
 impl Dirty {
-    /// The next after the one that was served last, so that a tenant which is never clean does not keep others waiting.
+    /// The next tenant after the one served last, so that a tenant which is never clean does not keep the others
+    /// waiting.
     fn pop(&mut self) -> Option<TenantId> {
         let after =
             self.last.as_ref().and_then(|last| self.tenants.range::<TenantId, _>((Excluded(last), Unbounded)).next());
@@ -50,47 +51,46 @@ impl Dirty {
 }
 
 impl Contributions {
-    /// A sender's part, with credentials that were accepted. Tells whether it changed.
-    pub fn set_sender(&self, tenant: &TenantId, name: &SenderName, part: SenderConfig) -> bool {
-        self.change(tenant, |parts| replace(&mut parts.senders, name, part))
+    /// A sender's contribution, with accepted credentials. Returns whether it changed.
+    pub fn set_sender(&self, tenant: &TenantId, name: &SenderName, contribution: SenderConfig) -> bool {
+        self.change(tenant, |contributed| replace(&mut contributed.senders, name, contribution))
     }
 
-    /// A template's part; `None` while there is no revision that could be sent. Tells whether it changed.
-    pub fn set_template(&self, tenant: &TenantId, name: &TemplateName, part: Option<TemplateConfig>) -> bool {
-        self.change(tenant, |parts| replace(&mut parts.templates, name, part))
+    /// A template's contribution; `None` while no revision can be sent. Returns whether it changed.
+    pub fn set_template(&self, tenant: &TenantId, name: &TemplateName, contribution: Option<TemplateConfig>) -> bool {
+        self.change(tenant, |contributed| replace(&mut contributed.templates, name, contribution))
     }
 
-    /// A policy's part; `None` when it never resolved. Tells whether it changed.
-    pub fn set_policy(&self, tenant: &TenantId, name: &PolicyName, part: Option<RoutingConfig>) -> bool {
-        self.change(tenant, |parts| replace(&mut parts.policies, name, part))
+    /// A policy's contribution; `None` when it must not be published. Returns whether it changed.
+    pub fn set_policy(&self, tenant: &TenantId, name: &PolicyName, contribution: Option<RoutingConfig>) -> bool {
+        self.change(tenant, |contributed| replace(&mut contributed.policies, name, contribution))
     }
 
-    /// Forgets the parts of objects that are gone.
     pub fn forget_sender(&self, tenant: &TenantId, name: &SenderName) {
-        self.change(tenant, |parts| parts.senders.remove(name).is_some());
+        self.change(tenant, |contributed| contributed.senders.remove(name).is_some());
     }
     pub fn forget_template(&self, tenant: &TenantId, name: &TemplateName) {
-        self.change(tenant, |parts| parts.templates.remove(name).is_some());
+        self.change(tenant, |contributed| contributed.templates.remove(name).is_some());
     }
     pub fn forget_policy(&self, tenant: &TenantId, name: &PolicyName) {
-        self.change(tenant, |parts| parts.policies.remove(name).is_some());
+        self.change(tenant, |contributed| contributed.policies.remove(name).is_some());
     }
 
     pub fn sender(&self, tenant: &TenantId, name: &SenderName) -> Option<SenderConfig> {
         self.tenants().get(tenant)?.senders.get(name).cloned()
     }
 
-    pub fn of(&self, tenant: &TenantId) -> Parts {
+    pub fn of(&self, tenant: &TenantId) -> TenantContributions {
         self.tenants().get(tenant).cloned().unwrap_or_default()
     }
 
-    /// Has the tenant published again although no part changed, because its objects, its API keys or its Secret did.
+    /// Has the tenant published again although no contribution changed: its objects, its API keys or its Secret did.
     pub fn touch(&self, tenant: &TenantId) {
         self.dirty().tenants.insert(tenant.clone());
         self.woken.notify_one();
     }
 
-    /// Waits for a tenant that is to be published, and takes it off the list.
+    /// Waits for a tenant to publish, and takes it off the list.
     pub async fn next_dirty(&self) -> TenantId {
         loop {
             if let Some(tenant) = self.dirty().pop() {
@@ -100,12 +100,12 @@ impl Contributions {
         }
     }
 
-    fn change(&self, tenant: &TenantId, change: impl FnOnce(&mut Parts) -> bool) -> bool {
+    fn change(&self, tenant: &TenantId, change: impl FnOnce(&mut TenantContributions) -> bool) -> bool {
         let changed = {
             let mut tenants = self.tenants();
-            let parts = tenants.entry(tenant.clone()).or_default();
-            let changed = change(parts);
-            if *parts == Parts::default() {
+            let contributed = tenants.entry(tenant.clone()).or_default();
+            let changed = change(contributed);
+            if *contributed == TenantContributions::default() {
                 tenants.remove(tenant);
             }
             changed
@@ -116,7 +116,7 @@ impl Contributions {
         changed
     }
 
-    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Parts>> {
+    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, TenantContributions>> {
         self.tenants.lock()
     }
     fn dirty(&self) -> MutexGuard<'_, Dirty> {
@@ -124,11 +124,11 @@ impl Contributions {
     }
 }
 
-fn replace<K: Ord + Clone, V: PartialEq>(parts: &mut BTreeMap<K, V>, name: &K, part: V) -> bool {
-    if parts.get(name) == Some(&part) {
+fn replace<K: Ord + Clone, V: PartialEq>(objects: &mut BTreeMap<K, V>, name: &K, contribution: V) -> bool {
+    if objects.get(name) == Some(&contribution) {
         return false;
     }
-    parts.insert(name.clone(), part);
+    objects.insert(name.clone(), contribution);
     true
 }
 
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_changed_is_published_again_and_a_tenant_once() {
+    fn a_tenant_is_published_again_once_and_only_after_a_change() {
         let contributions = Contributions::default();
         let (shop, clinic): (TenantId, TenantId) = ("shop".parse().unwrap(), "clinic".parse().unwrap());
         let name: PolicyName = "default".parse().unwrap();
@@ -154,11 +154,11 @@ mod tests {
         assert!(!contributions.set_policy(&shop, &name, Some(policy)));
         assert_eq!(next(), None);
         contributions.forget_policy(&shop, &name);
-        assert_eq!((next(), contributions.of(&shop)), (Some(shop), Parts::default()));
+        assert_eq!((next(), contributions.of(&shop)), (Some(shop), TenantContributions::default()));
     }
 
     #[test]
-    fn a_tenant_that_is_never_clean_keeps_nobody_waiting() {
+    fn a_tenant_that_is_never_clean_does_not_keep_the_others_waiting() {
         let contributions = Contributions::default();
         let tenants: Vec<TenantId> = ["aaa", "shop"].iter().map(|name| name.parse().unwrap()).collect();
         tenants.iter().for_each(|tenant| contributions.touch(tenant));

@@ -8,15 +8,15 @@ use messaging::id::{TemplateName, TenantId};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::contributions::Parts;
+use super::contributions::TenantContributions;
 use crate::metrics::KindName;
 use crate::publish::replicas::{Acknowledged, count};
 
-/// A tenant's config as it was published last.
+/// A tenant's config as it was last published.
 #[derive(Debug, Clone)]
 struct Published {
     version: u128,
-    /// Absent: the tenant has nothing published.
+    /// Absent: nothing is published for the tenant.
     config: Option<TenantConfig>,
 }
 
@@ -24,7 +24,7 @@ struct Published {
 #[derive(Debug, Default)]
 pub struct DataPlane {
     published: Mutex<HashMap<TenantId, Published>>,
-    /// Absent until the Leases were listed.
+    /// Absent until the Leases have been listed.
     alive: Mutex<Option<BTreeMap<String, Acknowledged>>>,
     changed: Notify,
 }
@@ -35,7 +35,7 @@ impl DataPlane {
         self.changed.notify_one();
     }
 
-    /// Tells whether anything changed.
+    /// Returns whether anything changed.
     pub fn set_alive(&self, now_alive: BTreeMap<String, Acknowledged>) -> bool {
         let mut alive = self.alive.lock();
         if alive.as_ref() == Some(&now_alive) {
@@ -51,18 +51,24 @@ impl DataPlane {
         self.changed.notified().await;
     }
 
-    /// How many replicas run the newest config of an object. `None` while that is not known, right after a restart.
-    pub fn status_of(&self, kind: KindName, tenant: &TenantId, name: &str, parts: &Parts) -> Option<DataPlaneStatus> {
+    /// How many replicas run the newest config of an object. `None` while that is unknown, right after a restart.
+    pub fn status_of(
+        &self,
+        kind: KindName,
+        tenant: &TenantId,
+        name: &str,
+        contributed: &TenantContributions,
+    ) -> Option<DataPlaneStatus> {
         let alive = self.alive.lock().clone()?;
         let published = self.published();
         let published = published.get(tenant)?;
-        let up_to_date = published.config.as_ref().is_some_and(|config| holds(config, kind, name, parts));
+        let up_to_date = published.config.as_ref().is_some_and(|config| holds(config, kind, name, contributed));
         let (ready, total) = count(&alive, tenant, published.version);
         let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         Some(DataPlaneStatus::new(if up_to_date { int(ready) } else { 0 }, int(total)))
     }
 
-    /// Whether no live replica can send with a template any more. `false` while that is not known.
+    /// Whether every live replica runs a config without this template. `false` while that is unknown.
     pub fn has_let_go_of(&self, tenant: &TenantId, template: &TemplateName) -> bool {
         let Some(alive) = self.alive.lock().clone() else { return false };
         let published = self.published();
@@ -78,22 +84,22 @@ impl DataPlane {
     }
 }
 
-/// Whether a published config holds an object as it was last contributed, or, if that is not known, at all.
-fn holds(config: &TenantConfig, kind: KindName, name: &str, parts: &Parts) -> bool {
+/// Whether a published config holds an object as it was last contributed or, if that is unknown, holds it at all.
+fn holds(config: &TenantConfig, kind: KindName, name: &str, contributed: &TenantContributions) -> bool {
     match kind {
-        KindName::Sender => match (config.senders.get(name), parts.senders.get(name)) {
-            (Some(published), Some(part)) => published == part,
+        KindName::Sender => match (config.senders.get(name), contributed.senders.get(name)) {
+            (Some(published), Some(contribution)) => published == contribution,
             (published, None) => published.is_some(),
             (None, Some(_)) => false,
         },
-        KindName::Template => same(config.templates.get(name), parts.templates.get(name)),
-        KindName::Policy => same(config.policies.get(name), parts.policies.get(name)),
+        KindName::Template => same(config.templates.get(name), contributed.templates.get(name)),
+        KindName::Policy => same(config.policies.get(name), contributed.policies.get(name)),
     }
 }
 
-fn same<T: PartialEq>(published: Option<&T>, part: Option<&Option<T>>) -> bool {
-    match (published, part) {
-        (Some(published), Some(Some(part))) => published == part,
+fn same<T: PartialEq>(published: Option<&T>, contribution: Option<&Option<T>>) -> bool {
+    match (published, contribution) {
+        (Some(published), Some(Some(contribution))) => published == contribution,
         (published, None) => published.is_some(),
         (_, Some(None)) | (None, Some(Some(_))) => false,
     }
@@ -153,10 +159,13 @@ mod tests {
     #[test]
     fn a_replica_counts_for_an_object_only_with_that_objects_newest_config() {
         let (data_plane, tenant) = (DataPlane::default(), "shop".parse().unwrap());
-        let status = |parts: &Parts, name| {
-            data_plane.status_of(KindName::Policy, &tenant, name, parts).map(|status| status.summary)
+        let status = |contributed: &TenantContributions, name| {
+            data_plane.status_of(KindName::Policy, &tenant, name, contributed).map(|status| status.summary)
         };
-        let contributed = |part| Parts { policies: [("default".parse().unwrap(), part)].into(), ..Parts::default() };
+        let contributed = |contribution| TenantContributions {
+            policies: [("default".parse().unwrap(), contribution)].into(),
+            ..TenantContributions::default()
+        };
         let published = contributed(Some(policy("support")));
         assert_eq!(status(&published, "default"), None, "nothing is known yet");
         data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(6))].into());
@@ -164,7 +173,7 @@ mod tests {
 
         data_plane.set_published(&tenant, 7, Some(config(&[], &[("default", policy("support"))])));
         assert_eq!(status(&published, "default").as_deref(), Some("1/2"));
-        assert_eq!(status(&Parts::default(), "default").as_deref(), Some("1/2"), "right after a restart");
+        assert_eq!(status(&TenantContributions::default(), "default").as_deref(), Some("1/2"), "right after a restart");
         assert_eq!(status(&contributed(Some(policy("sales"))), "default").as_deref(), Some("0/2"), "a newer one waits");
         assert_eq!(status(&contributed(None), "default").as_deref(), Some("0/2"), "it has nothing to run");
         assert_eq!(status(&published, "other").as_deref(), Some("0/2"));

@@ -1,4 +1,4 @@
-//! What makes the publisher act besides the kinds' own contributions: API keys, compiled Secrets that something else
+//! The publisher's other triggers, besides the kinds' contributions: API keys, compiled Secrets that something else
 //! changed, and the Leases of the data plane's replicas.
 
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ use crate::clock::sleep_until;
 use crate::watch::stores::Scope;
 use crate::watch::{endless, touched};
 
-/// Has tenants published again whose API keys changed.
+/// Publishes tenants again whose API keys changed.
 pub async fn follow_api_keys(publisher: &Publisher, scope: &Scope) {
     let api = scope.api::<PartialObjectMeta<Secret>>(&publisher.client);
     let selection = Config::default().fields(&format!("type={API_KEY_SECRET_TYPE}"));
@@ -31,7 +31,8 @@ pub async fn follow_api_keys(publisher: &Publisher, scope: &Scope) {
     }
 }
 
-/// Has tenants published again whose compiled Secret something else changed, or that left one behind.
+/// Publishes tenants again whose compiled Secret something else changed. That also removes a Secret whose tenant is
+/// gone.
 pub async fn follow_published(publisher: &Publisher) {
     let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(publisher.client.clone(), &publisher.namespace);
     let selection = Config::default().labels(TENANT_LABEL).fields(&format!("type={SECRET_TYPE}"));
@@ -39,7 +40,7 @@ pub async fn follow_published(publisher: &Publisher) {
     while let Some(event) = events.next().await {
         let Some(secret) = touched(event) else { continue };
         let tenant = secret.labels().get(TENANT_LABEL).and_then(|tenant| TenantId::new(tenant.as_str()).ok());
-        // A tenant that this operator does not watch may be another operator's: its config is left alone.
+        // A tenant that this operator does not watch may belong to another operator, so its config is left alone.
         if let Some(tenant) = tenant.filter(|tenant| publisher.watches(tenant)) {
             publisher.contributions.touch(&tenant);
         }
@@ -52,7 +53,7 @@ pub async fn follow_replicas(publisher: &Publisher) {
     let mut events = endless(api, Config::default().labels(REPLICA_LABEL), "leases", &publisher.metrics).boxed();
     let mut replicas = Replicas::default();
     let mut listing = BTreeSet::new();
-    let (mut listed, mut settled) = (false, false);
+    let (mut listed, mut all_known) = (false, false);
     loop {
         let death = replicas.next_death(Instant::now());
         tokio::select! {
@@ -72,9 +73,9 @@ pub async fn follow_replicas(publisher: &Publisher) {
             },
             () = sleep_until(death) => {}
         }
-        // What the last leader reported stays until we know better.
-        settled = settled || (listed && replicas.settled(Instant::now()));
-        if settled {
+        // The last leader's report stays until every replica is known to be alive or dead.
+        all_known = all_known || (listed && replicas.all_known(Instant::now()));
+        if all_known {
             let alive = replicas.alive(Instant::now());
             publisher.metrics.replicas(alive.len());
             publisher.data_plane.set_alive(alive);

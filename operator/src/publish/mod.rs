@@ -1,9 +1,9 @@
 //! Publishing: one compiled config per tenant, in one Secret in the data plane's namespace.
 //!
-//! Controllers contribute parts ([`contributions`]), [`compile`] puts them together, [`publisher`] writes the Secret, and
-//! [`follow`] has it written again when something outside of the kinds changed. [`replicas`] keeps which replicas live
-//! and what they acknowledged, [`data_plane`] which of them run an object's newest config, and [`report`] writes that
-//! on the objects. [`published`] reads what is there.
+//! Controllers add their [`contributions`], [`compile`] puts them together, [`publisher`] writes the Secret, and
+//! [`follow`] has it written again when something besides the kinds changed. [`replicas`] records which replicas are
+//! alive and what they acknowledged, [`data_plane`] counts those that run an object's newest config, and [`report`]
+//! writes that number on the object. [`published`] reads the current config back.
 
 pub mod api_keys;
 pub mod compile;
@@ -16,7 +16,7 @@ pub mod publisher;
 pub mod replicas;
 pub mod report;
 
-pub use contributions::{Contributions, Parts};
+pub use contributions::{Contributions, TenantContributions};
 pub use data_plane::DataPlane;
 pub use publisher::publish_forever;
 
@@ -33,7 +33,7 @@ use crate::reconcile::machinery::Publication;
 use crate::watch::Watched;
 use crate::watch::stores::Scope;
 
-/// What publishing uses. One per term of leadership.
+/// What publishing needs. One per term of leadership.
 pub struct Publisher {
     pub client: Client,
     pub metrics: Arc<Metrics>,

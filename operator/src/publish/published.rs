@@ -9,10 +9,10 @@ use messaging::id::TenantId;
 
 use crate::reconcile::error::KubernetesFailure;
 
-/// The configs as the data plane has them.
+/// The configs as the data plane sees them.
 #[async_trait]
 pub trait PublishedConfigs: Send + Sync {
-    /// `None` when nothing is published for the tenant, or nothing that can be read.
+    /// `None` when nothing readable is published for the tenant.
     async fn of(&self, tenant: &TenantId) -> Result<Option<TenantConfig>, KubernetesFailure>;
 }
 
@@ -37,7 +37,7 @@ impl PublishedConfigs for ConfigSecrets {
     }
 }
 
-/// The config in a compiled Secret. One that cannot be read counts as absent, and is compiled anew.
+/// The config in a compiled Secret. An unreadable one counts as absent, and is compiled anew.
 pub(super) fn read_config(tenant: &TenantId, secret: &Secret) -> Option<TenantConfig> {
     let bytes = &secret.data.as_ref()?.get(CONFIG_KEY)?.0;
     TenantConfig::from_json(tenant, bytes)

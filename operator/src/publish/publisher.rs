@@ -1,4 +1,5 @@
-//! Writes each tenant's Secret: only when its bytes differ, and never from what a watch may show too late.
+//! Writes each tenant's Secret: only when its bytes differ, and after reading it from the API server, because a watch
+//! lags.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,10 +26,10 @@ use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 use crate::reconcile::freshness::number;
 use crate::reconcile::kind::name_of;
 
-/// A new tenant's objects come one after another; waiting a moment publishes them together.
-const SETTLE: Duration = Duration::from_millis(50);
+/// A new tenant's objects arrive one after another; a short pause publishes them together.
+const GATHER: Duration = Duration::from_millis(50);
 
-/// How long publishing one tenant may take before the next one's turn.
+/// How long publishing one tenant may take before the next tenant's turn.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// The API server did not answer.
@@ -51,7 +52,7 @@ pub async fn publish_forever(publisher: &Publisher) {
         let retry_at = failing.values().map(|(at, _)| *at).min();
         let tenant = tokio::select! {
             tenant = publisher.contributions.next_dirty() => {
-                tokio::time::sleep(SETTLE).await;
+                tokio::time::sleep(GATHER).await;
                 tenant
             }
             () = sleep_until(retry_at) => {
@@ -94,7 +95,7 @@ fn present(publisher: &Publisher, tenant: &TenantId) -> Present {
             .collect(),
         policies: ordered(&publisher.watched.policies.stores.of(tenant)).into_iter().filter_map(name_of).collect(),
     };
-    // What can't be read is still there, and what was published of it stays.
+    // An unreadable object still exists, and what was published of it stays.
     present
         .senders
         .extend(publisher.watched.senders.stores.unreadable(tenant).iter().filter_map(|name| name.parse().ok()));
@@ -111,7 +112,7 @@ async fn publish(publisher: &Publisher, tenant: &TenantId) -> Result<Published, 
     let secrets: Api<Secret> = Api::namespaced(publisher.client.clone(), &publisher.namespace);
     let name = secret_name(tenant);
     let present = present(publisher, tenant);
-    let parts = publisher.contributions.of(tenant);
+    let contributed = publisher.contributions.of(tenant);
     let old = secrets.get_opt(&name).await.map_err(KubernetesFailure::new("the published config cannot be read"))?;
     if old.is_none() && present.is_empty() {
         return Ok(Published::Unchanged);
@@ -123,7 +124,7 @@ async fn publish(publisher: &Publisher, tenant: &TenantId) -> Result<Published, 
         tenant,
         public_base_url: &publisher.public_base_url,
         present: &present,
-        parts: &parts,
+        contributed: &contributed,
         api_keys,
         previous: previous.as_ref(),
     });
@@ -133,7 +134,7 @@ async fn publish(publisher: &Publisher, tenant: &TenantId) -> Result<Published, 
             let preconditions = Preconditions { uid: old.uid(), resource_version: old.resource_version() };
             let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
             match secrets.delete(&name, &params).await {
-                Ok(_) => tracing::info!(%tenant, "tenant config removed: nothing of the tenant is left"),
+                Ok(_) => tracing::info!(%tenant, "tenant config removed: the tenant has nothing left to publish"),
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => {
                     return Err(KubernetesFailure::new("the published config cannot be removed")(error).into());
@@ -201,7 +202,7 @@ async fn api_keys(publisher: &Publisher, tenant: &TenantId) -> Result<Vec<messag
     Ok(api_keys::digests(&listed.items))
 }
 
-/// A Secret of our name that is not ours would be overwritten; somebody else's work is not ours to destroy.
+/// A Secret has the name of ours and another type. Writing would destroy what someone else made.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the secret {name} in the data plane's namespace has the type {found:?}; remove it, so that the tenant's config can take its place"

@@ -1,7 +1,7 @@
 //! The data plane's replicas: which are alive, and which config each runs.
 //!
-//! A replica is alive while its Lease changes: seen by our own clock, never by the time that stands in it. A replica
-//! runs a tenant's config when it acknowledged that version or a later one, and did not refuse that tenant.
+//! A replica is alive while its Lease changes, by our own clock and never by the time in the Lease. A replica runs a
+//! tenant's config when it acknowledged that version or a later one, and did not refuse that tenant.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use crate::reconcile::freshness::number;
 
-/// How long a Lease that names no duration is waited for.
+/// How long a Lease without a duration lasts.
 const DEFAULT_DURATION: Duration = Duration::from_secs(40);
 
-/// What a replica says of itself.
+/// What a replica reports about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Acknowledged {
     /// The newest version that it applied.
@@ -31,37 +31,35 @@ struct Seen {
     renewed: String,
     changed_at: Instant,
     /// Whether we saw it change, rather than only found it.
-    renewed_before_us: bool,
+    seen_to_renew: bool,
     duration: Duration,
     acknowledged: Acknowledged,
 }
 
-/// Every replica whose Lease is there.
+/// Every replica that has a Lease.
 #[derive(Debug, Default)]
 pub struct Replicas(HashMap<String, Seen>);
 
 impl Replicas {
-    /// Takes note of a Lease.
     pub fn observe(&mut self, lease: &Lease, now: Instant) {
         let spec = lease.spec.as_ref();
         let renewed = spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0.to_string()).unwrap_or_default();
         let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
         let name = lease.name_any();
-        let (changed_at, renewed_before_us) = match self.0.get(&name) {
-            Some(seen) if seen.renewed == renewed => (seen.changed_at, seen.renewed_before_us),
+        let (changed_at, seen_to_renew) = match self.0.get(&name) {
+            Some(seen) if seen.renewed == renewed => (seen.changed_at, seen.seen_to_renew),
             Some(_) => (now, true),
             None => (now, false),
         };
         let duration = seconds.map_or(DEFAULT_DURATION, Duration::from_secs);
-        self.0
-            .insert(name, Seen { renewed, changed_at, renewed_before_us, duration, acknowledged: acknowledged(lease) });
+        self.0.insert(name, Seen { renewed, changed_at, seen_to_renew, duration, acknowledged: acknowledged(lease) });
     }
 
     pub fn forget(&mut self, lease: &str) {
         self.0.remove(lease);
     }
 
-    /// Keeps only these: what a fresh list shows.
+    /// Keeps only the Leases of a fresh list.
     pub fn retain(&mut self, listed: &std::collections::BTreeSet<String>) {
         self.0.retain(|name, _| listed.contains(name));
     }
@@ -76,14 +74,14 @@ impl Replicas {
             .collect()
     }
 
-    /// Whether it is known of each that it lives, or that it does not. Right after a start it is not: a Lease may be
-    /// what a replica that died long ago left behind.
-    pub fn settled(&self, now: Instant) -> bool {
+    /// Whether each replica is known to be alive or dead. Right after a start that is unknown, because a replica that
+    /// died long ago may have left its Lease behind.
+    pub fn all_known(&self, now: Instant) -> bool {
         let lapsed = |seen: &Seen| now.saturating_duration_since(seen.changed_at) >= seen.duration;
-        self.0.values().all(|seen| seen.renewed_before_us || lapsed(seen))
+        self.0.values().all(|seen| seen.seen_to_renew || lapsed(seen))
     }
 
-    /// When the next of those that are alive would count as dead.
+    /// When the next live replica would count as dead.
     pub fn next_death(&self, now: Instant) -> Option<Instant> {
         self.0.values().map(|seen| seen.changed_at + seen.duration).filter(|death| *death > now).min()
     }
@@ -97,7 +95,7 @@ fn acknowledged(lease: &Lease) -> Acknowledged {
     }
 }
 
-/// How many replicas run a tenant's config of this version, and how many there are.
+/// How many replicas run this version of a tenant's config, and how many are alive.
 pub fn count(alive: &BTreeMap<String, Acknowledged>, tenant: &TenantId, version: u128) -> (usize, usize) {
     let runs = |replica: &&Acknowledged| replica.version >= version && !replica.refused.contains_key(tenant.as_str());
     (alive.values().filter(runs).count(), alive.len())
@@ -145,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_renews_no_more_is_dead_by_our_clock_whatever_its_own_says() {
+    fn a_replica_that_stops_renewing_is_dead_by_our_clock_whatever_its_own_says() {
         let (mut replicas, start) = (Replicas::default(), Instant::now());
         let far_in_the_future = 4_000_000_000;
         replicas.observe(&lease("a", far_in_the_future, "1", "{}"), start);
@@ -154,9 +152,9 @@ mod tests {
         assert_eq!(replicas.next_death(later), Some(start + Duration::from_secs(35)));
         assert_eq!(replicas.alive(start + Duration::from_secs(35)).len(), 0);
 
-        assert!(replicas.settled(start + Duration::from_secs(35)) && !replicas.settled(later));
+        assert!(replicas.all_known(start + Duration::from_secs(35)) && !replicas.all_known(later));
         replicas.observe(&lease("a", 5, "2", "{}"), start + Duration::from_secs(40));
-        assert!(replicas.settled(start + Duration::from_secs(40)));
+        assert!(replicas.all_known(start + Duration::from_secs(40)));
         assert_eq!(replicas.alive(start + Duration::from_secs(41)).len(), 1);
     }
 }

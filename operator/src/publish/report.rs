@@ -16,13 +16,13 @@ use crate::reconcile::redact;
 use crate::watch::stores::Stores;
 
 /// Replicas acknowledge one after another; a short pause reports them together.
-const SETTLE: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(100);
 /// How long writing one status may take.
 const WITHIN: Duration = Duration::from_secs(10);
 /// When a status that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Reports, on every object that it changes for, how many replicas run its newest config. It asks no provider.
+/// Reports on each object, whenever it changes, how many replicas run its newest config. Calls no provider.
 pub async fn report_forever(publisher: &Publisher) {
     let mut failed = false;
     loop {
@@ -30,7 +30,7 @@ pub async fn report_forever(publisher: &Publisher) {
             () = publisher.data_plane.changed() => {}
             () = tokio::time::sleep(AGAIN), if failed => {}
         }
-        tokio::time::sleep(SETTLE).await;
+        tokio::time::sleep(GATHER).await;
         let reports = [
             report(publisher, &publisher.watched.senders.stores).await,
             report(publisher, &publisher.watched.templates.stores).await,
@@ -60,7 +60,7 @@ async fn report_one<K: Kind>(publisher: &Publisher, object: &Arc<K>) -> Result<(
     let name = object.name_any();
     let Some(now) = publisher.status_of(K::NAME, &tenant, &name) else { return Ok(()) };
     let status = object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_default();
-    // Before its first reconcile an object has nothing to report.
+    // Before its first reconcile an object has no status to add to.
     let observed = status["observedGeneration"].as_i64().is_some_and(|generation| generation > 0);
     if !observed || status["dataPlane"] == json!(now) {
         return Ok(());

@@ -1,4 +1,5 @@
-//! How long to wait before another try, per object: growing, jittered, forgotten on success or when the spec changes.
+//! How long to wait before another try of an object. The delay grows, is jittered, and starts anew after a success or a
+//! change of the spec.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use parking_lot::Mutex;
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// The delay before try number `attempt` (counted from 1): doubled each time up to five minutes, and between half and
-/// all of that, so that objects which failed together do not come back together. `random` is in 0..=1.
+/// The delay before try number `attempt` (counted from 1): doubled each time up to five minutes, then reduced
+/// by up to half, so that objects which failed together are not tried again together. `random` is in 0..=1.
 pub fn delay(attempt: u32, random: f64) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
     FIRST.saturating_mul(1 << doublings).min(LONGEST).mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
@@ -31,7 +32,7 @@ struct Failing {
 pub struct Attempts(Mutex<HashMap<String, Failing>>);
 
 impl Attempts {
-    /// Notes a failure, and tells how many there were in a row at this generation.
+    /// Counts a failure, and returns how many there were in a row at this generation.
     pub fn failed(&self, uid: &str, generation: i64) -> u32 {
         let mut objects = self.0.lock();
         let failing = objects.entry(uid.to_owned()).or_insert(Failing { generation, attempts: 0 });

@@ -1,7 +1,7 @@
-//! Conditions: what a reconcile found, merged with what was known before.
+//! Conditions: the findings of a reconcile, merged with the previous conditions.
 //!
-//! This is the one place that stamps `observedGeneration` and `lastTransitionTime`, so neither can be forgotten, and
-//! an object at rest keeps exactly the conditions that it has.
+//! Only this module stamps `observedGeneration` and `lastTransitionTime`, so neither can be forgotten, and an object at
+//! rest keeps its conditions unchanged.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::reconcile::redact;
 
-/// A condition was not looked at, because something before it stands in the way.
+/// The reason of a condition that was not checked, because an earlier step failed.
 pub const NOT_OBSERVED: &str = "NotObserved";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Assessment {
 }
 
 impl Assessment {
-    /// The message is redacted and shortened here, whoever wrote it.
+    /// Redacts and shortens the message, wherever it comes from.
     pub fn new(state: State, reason: &'static str, message: &str) -> Self {
         Self { state, reason, message: redact::note(message) }
     }
@@ -49,8 +49,8 @@ impl Assessment {
 /// What one reconcile says, by condition type.
 pub type Assessments = BTreeMap<&'static str, Assessment>;
 
-/// The conditions to report: those that were assessed, stamped; those of `owned` that were not, as they were; and those
-/// of others, untouched. `Reconciling` and `Stalled` are there only while they are true.
+/// The conditions to report. Assessed ones are stamped; the rest of ours stay unchanged, as do those of other writers.
+/// `Reconciling` and `Stalled` are present only while they are true.
 pub fn merge(
     owned: &[&'static str],
     before: &[Condition],
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn reconciling_and_stalled_go_when_they_are_over_and_the_rest_stays() {
+    fn reconciling_and_stalled_disappear_when_they_are_over_and_the_rest_stays() {
         let mut first = merge(
             OWNED,
             &[],
@@ -132,7 +132,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn judging_the_same_again_changes_nothing(ready in any_state(), online in proptest::option::of(any_state()), stalled: bool) {
+        fn the_same_assessments_again_change_nothing(ready in any_state(), online in proptest::option::of(any_state()), stalled: bool) {
             let mut all = vec![(READY, ready)];
             all.extend(online.map(|state| ("Online", state)));
             all.extend(stalled.then_some((STALLED, State::True)));

@@ -1,7 +1,7 @@
-//! One reconcile of one object, the same for every kind: what surrounds finding out, deciding and acting.
+//! One reconcile of one object: everything around a kind's own steps, which is the same for every kind.
 //!
-//! Two clocks run: the kind's part, which calls providers, is given up after `FIND_AND_ACT`; what was found until
-//! then is still reported, within `REPORT`.
+//! Two time limits apply. The kind's steps, which call providers, are given up after `FIND_AND_ACT`. What they found
+//! until then is still reported, within `REPORT`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -26,20 +26,20 @@ use crate::reconcile::machinery::{Driver, Machinery};
 use crate::reconcile::progress::{Next, Progress};
 use crate::reconcile::status::{Frame, compose, difference};
 
-/// Who writes, in `metadata.managedFields`.
+/// The operator's name in `metadata.managedFields`.
 pub const FIELD_MANAGER: &str = "whatsapp-operator";
 
-/// How long a kind's part may take. Longer than two provider calls that time out.
+/// How long a kind's steps may take. Longer than two provider calls that time out.
 const FIND_AND_ACT: Duration = Duration::from_secs(75);
-/// How long it may take to report after that.
+/// How long reporting may take after that.
 const REPORT: Duration = Duration::from_secs(15);
-/// The watch is behind our own write; it will not be for long.
+/// How soon to try again when the watch lags behind our own write.
 const STALE: Duration = Duration::from_millis(100);
-/// So many failures in a row that may pass are not reported on an object that was ready: a provider's bad minute is
-/// not an outage, because the data plane does not need the operator.
+/// How many transient failures in a row are not reported on an object that was ready. A provider's bad minute is not an
+/// outage, because the data plane does not need the operator.
 const TOLERATED: u32 = 3;
 
-/// The kind's part took too long.
+/// The kind's steps took too long.
 #[derive(Debug, thiserror::Error)]
 #[error("the provider did not answer in time; trying again")]
 struct TookTooLong;
@@ -52,14 +52,14 @@ impl Explain for TookTooLong {
     }
 }
 
-/// Reconciles one object. It never fails: what went wrong is reported on the object.
+/// Reconciles one object. Never fails: errors are reported on the object.
 pub async fn drive<K: Kind>(object: Arc<K>, driver: Arc<Driver<K>>) -> Result<Action, Infallible> {
     let machinery = &*driver.machinery;
     let uid = object.uid().unwrap_or_default();
     if !machinery.freshness.is_fresh(&uid, object.resource_version().as_deref()) {
         return Ok(Action::requeue(STALE));
     }
-    // Kinds look each other up in the stores, which are empty before they are listed.
+    // Kinds look each other up in the stores, which are incomplete until every kind is listed.
     machinery.listings.complete().await;
     // The semaphore is never closed: the machinery outlives its reconciles.
     let _permit = machinery.permits.acquire().await.ok();
@@ -74,12 +74,13 @@ pub async fn drive<K: Kind>(object: Arc<K>, driver: Arc<Driver<K>>) -> Result<Ac
     Ok(ended.1)
 }
 
-/// How the kind's part ended, when it went well.
+/// How the kind's steps ended, if they succeeded.
 enum Done {
+    /// The object is reported on, and looked at again.
     Look(Next),
-    /// Nothing is left to do, or to report on.
+    /// The object is deleted, so there is nothing to report on.
     Gone,
-    /// Our finalizer changed, so the object is read again before anything is done with it.
+    /// Our finalizer changed, so the object is read again first.
     ReadAgain,
 }
 
@@ -87,14 +88,11 @@ async fn run<K: Kind>(object: &K, driver: &Driver<K>, progress: &mut Progress<K:
     let held = object.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
     if object.meta().deletion_timestamp.is_some() {
         if held && progress.paused {
-            progress.not_ready(
-                reason::PAUSED,
-                &format!("it is being deleted, which waits while the annotation {PAUSED} is set"),
-            );
+            progress.not_ready(reason::PAUSED, &format!("deletion waits while the annotation {PAUSED} is set"));
             return Ok(Done::Look(Next::Poll));
         }
         if held {
-            // What the policy says now counts, not what it said when the finalizer was added.
+            // The current deletion policy counts, not the one at the time when the finalizer was added.
             if object.needs_cleanup() {
                 object.cleanup(&driver.context, progress).await?;
             }
@@ -109,7 +107,7 @@ async fn run<K: Kind>(object: &K, driver: &Driver<K>, progress: &mut Progress<K:
     object.reconcile(&driver.context, progress).await.map(Done::Look)
 }
 
-/// Adds or removes our finalizer. It fails when the object changed since it was read.
+/// Adds or removes our finalizer. Fails if the object changed since it was read.
 async fn set_finalizer<K: Kind>(object: &K, machinery: &Machinery, wanted: bool) -> Result<(), Failure> {
     let mut finalizers: Vec<&str> =
         object.finalizers().iter().map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
@@ -125,7 +123,7 @@ async fn set_finalizer<K: Kind>(object: &K, machinery: &Machinery, wanted: bool)
     }
 }
 
-/// Reports, and decides when to look again.
+/// Reports the outcome, and decides when to look again.
 async fn conclude<K: Kind>(
     object: &K,
     machinery: &Machinery,
@@ -135,7 +133,7 @@ async fn conclude<K: Kind>(
 ) -> (Reconciled, Action) {
     let next = match outcome {
         Ok(Done::Gone) => {
-            tell(object, machinery, progress.take_notes()).await;
+            publish_all(object, machinery, progress.take_notes()).await;
             return (Reconciled::Changed, Action::await_change());
         }
         Ok(Done::ReadAgain) => return (Reconciled::Changed, Action::requeue(STALE)),
@@ -171,13 +169,13 @@ async fn conclude<K: Kind>(
         Ok(_) => Reconciled::Unchanged,
     };
     if tolerated(next.err(), attempts, &before, generation) {
-        tell(object, machinery, progress.take_notes()).await;
+        publish_all(object, machinery, progress.take_notes()).await;
         return (ended, Action::requeue(again));
     }
 
-    let assessed = progress.judge(next.map(|_| ()), K::CONDITIONS);
+    let assessed = progress.assess(next.map(|_| ()), K::CONDITIONS);
     let mut notes = progress.take_notes();
-    notes.extend(turn(&before, &assessed, next.is_err()));
+    notes.extend(change_of_ready(&before, &assessed, next.is_err()));
     match tokio::time::timeout(REPORT, report(object, machinery, &progress.status, &assessed, &before, generation))
         .await
     {
@@ -185,7 +183,7 @@ async fn conclude<K: Kind>(
             if written && ended == Reconciled::Unchanged {
                 ended = Reconciled::Changed;
             }
-            tell(object, machinery, notes).await;
+            publish_all(object, machinery, notes).await;
             (ended, Action::requeue(again))
         }
         failed => {
@@ -206,7 +204,7 @@ async fn conclude<K: Kind>(
     }
 }
 
-/// Whether a failure is not to be seen on the object yet.
+/// Whether a failure is not reported on the object yet.
 fn tolerated(failure: Option<&Failure>, attempts: u32, before: &Value, generation: i64) -> bool {
     let transient = failure.is_some_and(|failure| matches!(failure.advice(), Advice::Transient { .. }));
     let was_ready = condition(before, READY)
@@ -218,8 +216,8 @@ fn condition<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
     status["conditions"].as_array()?.iter().find(|condition| condition["type"] == name)
 }
 
-/// The Event that goes with a change of `Ready`; none while it stays as it is.
-fn turn(before: &Value, assessed: &Assessments, failed: bool) -> Option<Note> {
+/// The Event for a change of `Ready`; `None` while it is unchanged.
+fn change_of_ready(before: &Value, assessed: &Assessments, failed: bool) -> Option<Note> {
     let ready = assessed.get(READY)?;
     let old = condition(before, READY);
     if ready.state == State::True {
@@ -231,7 +229,7 @@ fn turn(before: &Value, assessed: &Assessments, failed: bool) -> Option<Note> {
     (!same).then(|| Note { warning: failed, reason: ready.reason, text: ready.message.clone() })
 }
 
-/// Writes the status if it changed, and tells whether it did.
+/// Writes the status if it changed, and returns whether it did.
 async fn report<K: Kind>(
     object: &K,
     machinery: &Machinery,
@@ -257,13 +255,13 @@ async fn report<K: Kind>(
             machinery.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
             Ok(true)
         }
-        // Deleted meanwhile.
+        // The object was deleted meanwhile.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-async fn tell<K: Kind>(object: &K, machinery: &Machinery, notes: Vec<Note>) {
+async fn publish_all<K: Kind>(object: &K, machinery: &Machinery, notes: Vec<Note>) {
     let about = object.object_ref(&());
     for note in notes {
         machinery.events.publish(&about, &note).await;
@@ -318,11 +316,11 @@ mod tests {
     }
 
     #[test]
-    fn a_providers_bad_minute_is_not_seen_on_an_object_that_was_ready() {
+    fn a_providers_bad_minute_does_not_show_on_an_object_that_was_ready() {
         let (well, busy) = (status("True", "Ready", "", 2), status("False", "UnderReview", "", 2));
         let (passing, lasting): (Failure, Failure) = (TookTooLong.into(), Refused.into());
         for (why, failure, attempts, before, expected) in [
-            ("it was ready, and this may pass", Some(&passing), 1, &well, true),
+            ("it was ready, and the failure is transient", Some(&passing), 1, &well, true),
             ("it lasts", Some(&passing), TOLERATED + 1, &well, false),
             ("it was not ready anyway", Some(&passing), 1, &busy, false),
             ("a person must act", Some(&lasting), 1, &well, false),
@@ -334,9 +332,10 @@ mod tests {
     }
 
     #[test]
-    fn an_event_tells_of_each_turn_once() {
+    fn each_change_of_ready_has_one_event() {
         let broken = status("False", "Refused", "wrong token", 1);
-        let reason = |before: &Value, assessed: &Assessments| turn(before, assessed, true).map(|note| note.reason);
+        let reason =
+            |before: &Value, assessed: &Assessments| change_of_ready(before, assessed, true).map(|note| note.reason);
         assert_eq!(reason(&json!({}), &ready(State::False, "Refused", "wrong token")), Some("Refused"));
         assert_eq!(reason(&broken, &ready(State::False, "Refused", "wrong token")), None);
         assert_eq!(reason(&broken, &ready(State::False, "Refused", "account closed")), Some("Refused"));

@@ -1,7 +1,7 @@
-//! What an error asks for: a person, patience, or another try.
+//! What an error calls for: a person, patience, or another try.
 //!
-//! Each step has an error enum of its own; what they share is [`Explain`]. The driver turns a [`Failure`] into
-//! conditions, an Event and the time of the next look, so that no step decides that for itself.
+//! Each step has its own error enum, and all of them implement [`Explain`]. The driver turns a [`Failure`] into
+//! conditions, an Event and the time of the next look, so no step decides that for itself.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::reconcile::redact;
 /// What to do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
-    /// A person must act. Nothing is tried again until something changes; the object is still looked at in its usual
-    /// interval, because a person may act at the provider.
+    /// A person must act. Backoff does not apply; the object is still looked at in its usual interval, because the
+    /// person may act at the provider.
     Stalled,
-    /// A dependency is not there yet. Its arrival is a trigger; without one, look again after this time (absent: in
-    /// the usual interval).
+    /// A dependency does not exist yet. Its arrival triggers a reconcile; otherwise look again after this time
+    /// (absent: in the usual interval).
     Waiting { after: Option<Duration> },
     /// Try again with growing delays, and not before this time.
     Transient { not_before: Option<Duration> },
@@ -39,7 +39,7 @@ pub trait Explain: std::error::Error + Send + Sync + 'static {
 #[error(transparent)]
 pub struct Failure(Box<dyn Explain>);
 
-/// What the trait object needs to be a source of [`Failure`].
+/// Makes the trait object usable as the source of [`Failure`].
 impl std::error::Error for Box<dyn Explain> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         (**self).source()
@@ -68,10 +68,10 @@ impl Failure {
     }
 }
 
-/// What an answer of the provider asks for, where the caller knows nothing better.
+/// What a provider's error calls for, where the caller knows nothing better.
 pub fn advice_of(error: &ProviderError) -> Advice {
     match error.http_status {
-        // A limit, or no answer, or the provider's own trouble.
+        // A limit, no answer, or a failure at the provider.
         Some(408 | 425 | 429 | 500..) | None => Advice::Transient { not_before: error.retry_after },
         Some(_) if error.failure.class == FailureClass::Retry => Advice::Transient { not_before: error.retry_after },
         // The same request would be refused again.
@@ -79,10 +79,10 @@ pub fn advice_of(error: &ProviderError) -> Advice {
     }
 }
 
-/// What an answer of the API server asks for.
+/// What an error of the API server calls for.
 pub fn advice_of_kubernetes(error: &kube::Error) -> Advice {
     match error {
-        // Missing rights are for a person; everything else (conflicts, limits, an API server that is away) passes.
+        // A person must grant missing rights. Everything else (conflicts, limits, no API server) is transient.
         kube::Error::Api(status) if status.code == 403 => Advice::Stalled,
         _ => Advice::Transient { not_before: None },
     }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_for_a_person_and_trouble_passes() {
+    fn a_refusal_needs_a_person_and_other_errors_are_transient() {
         let again = Advice::Transient { not_before: Some(Duration::from_secs(7)) };
         for (status, advice) in [
             (Some(401), Advice::Stalled),

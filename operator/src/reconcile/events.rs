@@ -1,4 +1,4 @@
-//! Events on the objects: what `kubectl describe` tells a tenant.
+//! Events on the objects: what `kubectl describe` shows a tenant.
 
 use std::time::Duration;
 
@@ -8,26 +8,27 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
 use crate::reconcile::redact;
 
-/// Reasons of Events that tell of something done. Those of failures are the conditions' (`crds::condition::reason`).
+/// Reasons of Events about something done. Events about failures have the conditions' reasons
+/// (`crds::condition::reason`).
 pub mod reason {
-    /// Webhooks at the provider were pointed to the data plane.
+    /// Webhooks at the provider were pointed at the data plane.
     pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
-    /// Webhooks at the provider that pointed to the data plane were removed.
+    /// Webhooks at the provider that pointed at the data plane were removed.
     pub const WEBHOOKS_REMOVED: &str = "WebhooksRemoved";
     /// The object became ready.
     pub const BECAME_READY: &str = "BecameReady";
-    /// The object can't be read by this version.
+    /// This version can't read the object.
     pub const UNREADABLE: &str = "Unreadable";
 }
 
-/// How long telling may take.
+/// How long publishing one Event may take.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// Publishes Events. One for the process: repeats are counted in the Event that is there already.
+/// Publishes Events. One per term of leadership, because it counts repeats in the Event that exists already.
 #[derive(Clone)]
 pub struct Events(Recorder);
 
-/// Something to tell.
+/// An Event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     pub warning: bool,
@@ -41,7 +42,7 @@ impl Events {
         Self(Recorder::new(client, reporter))
     }
 
-    /// Publishes, or logs why not: an Event that is lost must not fail what it tells of.
+    /// Publishes, or logs why not. A lost Event must not fail the work that it reports.
     pub async fn publish(&self, about: &ObjectReference, note: &Note) {
         let event = Event {
             type_: if note.warning { EventType::Warning } else { EventType::Normal },
@@ -58,14 +59,14 @@ impl Events {
             Err(_) => format!("no answer within {WITHIN:?}"),
         };
         let object = format!("{}/{}", about.namespace.as_deref().unwrap_or(""), about.name.as_deref().unwrap_or(""));
-        tracing::warn!(error, object, reason = note.reason, "an event could not be published");
+        tracing::warn!(error, object, reason = note.reason, "an Event could not be published");
     }
 }
 
 /// The cause that the API server gives when it refuses a new object because its namespace is being deleted.
 const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
 
-/// A namespace that is being deleted accepts no Events, and nobody is left to read them.
+/// A namespace that is being deleted accepts no Events, and needs none.
 fn is_ending(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };
     let causes = status.details.iter().flat_map(|details| &details.causes);
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_a_namespace_under_deletion_refuses_is_not_a_fault() {
+    fn an_event_refused_because_its_namespace_is_being_deleted_is_not_a_fault() {
         assert!(is_ending(&refused(NAMESPACE_TERMINATING)));
         assert!(!is_ending(&refused("")), "a missing permission is logged");
     }

@@ -1,7 +1,7 @@
 //! Keeps a reconcile from acting on an object that is older than our own last write to it.
 //!
-//! The watch is always a little behind. A status that was just written would be judged by its predecessor, and a
-//! provider call repeated whose result stands in the newer one.
+//! The watch always lags a little. Without this, a reconcile could start from the status before our last write, and
+//! repeat a provider call whose result that write recorded.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 pub struct Freshness(Mutex<HashMap<String, u128>>);
 
 impl Freshness {
-    /// Notes what a write of ours answered.
+    /// Notes the version that a write of ours returned.
     pub fn wrote(&self, uid: &str, resource_version: Option<&str>) {
         let Some(version) = resource_version.and_then(number) else { return };
         let mut written = self.0.lock();
@@ -35,7 +35,7 @@ impl Freshness {
     }
 }
 
-/// Versions of one kind are numbers that grow (Kubernetes 1.35 promises it, and it was always so with etcd).
+/// Versions of one kind are growing numbers. Kubernetes promises it since 1.35, and it always held with etcd.
 pub fn number(resource_version: &str) -> Option<u128> {
     resource_version.parse().ok()
 }

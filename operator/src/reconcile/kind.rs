@@ -1,4 +1,4 @@
-//! What the driver must know of a kind to reconcile its objects.
+//! What the driver needs of a kind to reconcile its objects.
 
 use std::fmt::Debug;
 
@@ -13,8 +13,8 @@ use crate::metrics::KindName;
 use crate::reconcile::error::Failure;
 use crate::reconcile::progress::{Next, Progress};
 
-/// A kind that is reconciled. Everything that is the same for all kinds (finalizers, conditions, Events, backoff, the
-/// pause, the status patch) is done by [`super::drive`]; a kind only observes, decides and acts.
+/// A kind that is reconciled. [`super::drive`] does everything that is the same for all kinds: finalizers, conditions,
+/// Events, backoff, the pause, the status patch. A kind only observes, decides and acts.
 pub trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + HasStatus<Status: Clone + Default + Serialize + Send + Sync>
@@ -26,7 +26,7 @@ pub trait Kind:
     + Sync
     + 'static
 {
-    /// What a reconcile of this kind may use.
+    /// What a reconcile of this kind needs.
     type Context: Send + Sync + 'static;
 
     const NAME: KindName;
@@ -35,21 +35,22 @@ pub trait Kind:
     /// The condition types that the kind reports besides `Ready`, `Reconciling` and `Stalled`.
     const CONDITIONS: &'static [&'static str];
 
-    /// Whether something must be done at the provider before the object may go. The finalizer is there exactly while
-    /// this is so.
+    /// Whether something must be done at the provider before the object may be deleted. The object has our finalizer
+    /// exactly while this is `true`.
     fn needs_cleanup(&self) -> bool;
 
-    /// Observes, decides, acts, and records what it found. It may be cancelled at any await (a provider took too long)
-    /// and repeated at any time, so every step must be idempotent. While [`Progress::paused`] is set it must not
-    /// write at the provider.
+    /// Observes, decides, acts, and records its findings. It may be cancelled at any await (a provider took too long)
+    /// and repeated at any time, so every step must be idempotent. While [`Progress::paused`] is set it must not write
+    /// at the provider.
     fn reconcile(
         &self,
         context: &Self::Context,
         progress: &mut Progress<Self::Status>,
     ) -> impl Future<Output = Result<Next, Failure>> + Send;
 
-    /// Does what [`Kind::needs_cleanup`] asked for. It must not depend on the rest of the spec being valid, nor on the
-    /// tenant's Secrets being there: use [`crate::sender::directory::SenderDirectory::find`].
+    /// Cleans up at the provider, where [`Kind::needs_cleanup`] asks for it. It must not depend on the rest of the
+    /// spec being valid, nor on the tenant's Secrets existing: use
+    /// [`crate::sender::directory::SenderDirectory::find`].
     fn cleanup(
         &self,
         context: &Self::Context,
@@ -59,16 +60,16 @@ pub trait Kind:
     /// The object is new, or its spec or annotations changed.
     fn noticed(&self, _context: &Self::Context) {}
 
-    /// The object is gone: forgets what this process keeps of it.
+    /// The object is gone: forgets what this process keeps about it.
     fn forget(&self, context: &Self::Context);
 }
 
-/// The tenant of an object: its namespace. The API server admits no namespace that is not a tenant's name.
+/// The tenant of an object: its namespace. The API server admits only namespaces that are valid tenant names.
 pub fn tenant_of<K: Resource>(object: &K) -> Option<TenantId> {
     object.meta().namespace.as_deref().and_then(|namespace| TenantId::new(namespace).ok())
 }
 
-/// An object's name as one of our own kinds of name. The API server admits no other.
+/// An object's name as one of our own name types. The API server admits only valid ones.
 pub fn name_of<K: Resource, N: std::str::FromStr>(object: &K) -> Option<N> {
     object.name_any().parse().ok()
 }

@@ -15,7 +15,7 @@ impl Listings {
         Self { expected, listed: watch::Sender::new(0) }
     }
 
-    /// One watch has listed its objects for the first time.
+    /// Notes that one watch has listed its objects for the first time.
     pub fn note(&self) {
         self.listed.send_modify(|listed| *listed += 1);
     }

@@ -1,4 +1,4 @@
-//! What the machinery around a kind uses. Kinds do not see it: each has a context of its own.
+//! What the driver uses around a kind's own steps. Kinds do not see it: each has its own context.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +32,12 @@ pub struct Machinery {
     pub publication: Arc<dyn Publication>,
 }
 
-/// What the machinery uses of the publisher of tenant configs.
+/// What the machinery needs from the publisher of tenant configs.
 pub trait Publication: Send + Sync {
     /// How many replicas run an object's newest config; `None` while that is unknown, right after a restart.
     fn status_of(&self, kind: KindName, tenant: &TenantId, name: &str) -> Option<DataPlaneStatus>;
 
-    /// Has the tenant's config published again, because its objects changed.
+    /// Requests that the tenant's config is published again, because its objects changed.
     fn touch(&self, tenant: &TenantId);
 }
 

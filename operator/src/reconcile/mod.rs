@@ -1,9 +1,9 @@
 //! What every kind shares: a reconcile of one object from its trigger to its status.
 //!
-//! Reading order: a [`kind::Kind`] observes, decides and acts; [`progress`] records what it finds as it goes; [`error`]
-//! says what a failure asks for; [`drive`] runs it all with its [`machinery`], turns the result into [`conditions`], writes the [`status`] and
-//! publishes [`events`]. [`backoff`] and [`freshness`] say when the next reconcile may begin, and [`listings`] when the first; [`redact`] keeps secrets
-//! out of everything that a tenant reads.
+//! Reading order: a [`kind::Kind`] observes, decides and acts; [`progress`] records its findings on the way; [`error`]
+//! says what a failure calls for; [`drive`] runs it all with its [`machinery`], turns the result into [`conditions`],
+//! writes the [`status`] and publishes [`events`]. [`backoff`] and [`freshness`] decide when the next reconcile may
+//! begin, and [`listings`] when the first may. [`redact`] keeps secrets out of everything that a tenant reads.
 
 pub mod backoff;
 pub mod conditions;

@@ -1,7 +1,7 @@
-//! What one reconcile has found so far, and what that means for the conditions in the end.
+//! What one reconcile has found so far, and the conditions that follow from it.
 //!
-//! A kind's steps write down what they learn as they go, so that an error in a late step does not hide what the early
-//! ones found. The judgement at the end is the same for every kind.
+//! A kind's steps record what they learn on the way, so an error in a late step does not hide what the earlier ones
+//! found. The conditions at the end follow by the same rules for every kind.
 
 use crds::condition::{READY, RECONCILING, STALLED, reason};
 use std::time::Duration;
@@ -15,17 +15,17 @@ use crate::reconcile::events::Note;
 pub enum Next {
     /// In the usual interval, to find drift.
     Poll,
-    /// Sooner, because something is on its way at the provider.
+    /// Sooner, because something is under way at the provider.
     After(Duration),
 }
 
-/// The notes of one reconcile. `S` is the kind's status.
+/// The findings of one reconcile. `S` is the kind's status.
 #[derive(Debug, Clone)]
 pub struct Progress<S> {
-    /// The status to report. It begins as the last one. Leave `conditions`, `observedGeneration`,
+    /// The status to report, initially the previous one. Leave `conditions`, `observedGeneration`,
     /// `lastHandledReconcileAt` and `dataPlane` alone: the driver fills them in.
     pub status: S,
-    /// Nothing may be written at the provider, because of the annotation `paused`. Observing and publishing go on.
+    /// Nothing may be written at the provider, because of the annotation `paused`. Observing and publishing continue.
     pub paused: bool,
     assessed: Assessments,
     not_ready: Option<Assessment>,
@@ -47,22 +47,22 @@ impl<S> Progress<S> {
         }
     }
 
-    /// One of the kind's own conditions.
+    /// Sets one of the kind's own conditions.
     pub fn set(&mut self, condition: &'static str, state: State, reason: &'static str, message: &str) {
         self.assessed.insert(condition, Assessment::new(state, reason, message));
     }
 
-    /// All went well and the object is on its way, but not there.
+    /// Nothing failed, and the object is not ready yet.
     pub fn not_ready(&mut self, reason: &'static str, message: &str) {
         self.not_ready = Some(Assessment::new(State::False, reason, message));
     }
 
-    /// What `Ready` says when all is well.
+    /// Sets the message of `Ready` for when the object is ready.
     pub fn ready_message(&mut self, message: &str) {
         message.clone_into(&mut self.ready_message);
     }
 
-    /// Something was written at the provider; it is told as an Event.
+    /// Something was written at the provider; an Event reports it.
     pub fn changed(&mut self, reason: &'static str, text: impl Into<String>) {
         self.changed = true;
         self.notes.push(Note { warning: false, reason, text: text.into() });
@@ -72,13 +72,13 @@ impl<S> Progress<S> {
         self.changed
     }
 
-    /// What is to be told as Events.
+    /// The Events to publish.
     pub fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
     }
 
     /// The conditions that follow from how the reconcile ended. `owned` are the kind's own.
-    pub fn judge(&self, outcome: Result<(), &Failure>, owned: &[&'static str]) -> Assessments {
+    pub fn assess(&self, outcome: Result<(), &Failure>, owned: &[&'static str]) -> Assessments {
         let mut all = self.assessed.clone();
         match (outcome, &self.not_ready) {
             (Ok(()), None) => {
@@ -98,8 +98,8 @@ impl<S> Progress<S> {
                 let stalled = failure.advice() == Advice::Stalled;
                 all.insert(if stalled { STALLED } else { RECONCILING }, assess(State::True));
                 if stalled {
-                    // What was true before it broke may no longer be, and nobody will look.
-                    let unseen = format!("not looked at: {message}");
+                    // What was true before may have changed, and the next look is a whole interval away.
+                    let unseen = format!("not checked: {message}");
                     for condition in owned {
                         all.entry(condition).or_insert_with(|| Assessment::new(State::Unknown, NOT_OBSERVED, &unseen));
                     }
@@ -141,21 +141,21 @@ mod tests {
 
     fn summary(progress: &Progress<()>, outcome: &Result<(), Failure>) -> Vec<String> {
         progress
-            .judge(outcome.as_ref().copied(), OWNED)
+            .assess(outcome.as_ref().copied(), OWNED)
             .iter()
             .map(|(name, a)| format!("{name}={} {}", a.state.as_str(), a.reason))
             .collect()
     }
 
     #[test]
-    fn each_ending_is_what_kstatus_expects() {
+    fn each_outcome_reads_as_kstatus_expects() {
         let fresh = || Progress::new((), false);
         let failure = |advice| Err(Failure::from(Broken(advice)));
         assert_eq!(summary(&fresh(), &Ok(())), ["Ready=True Ready"]);
 
-        let mut on_its_way = fresh();
-        on_its_way.not_ready("UnderReview", "WhatsApp has not decided");
-        assert_eq!(summary(&on_its_way, &Ok(())), ["Ready=False UnderReview", "Reconciling=True UnderReview"]);
+        let mut under_way = fresh();
+        under_way.not_ready("UnderReview", "WhatsApp has not decided");
+        assert_eq!(summary(&under_way, &Ok(())), ["Ready=False UnderReview", "Reconciling=True UnderReview"]);
 
         assert_eq!(
             summary(&fresh(), &failure(Advice::Stalled)),
@@ -166,7 +166,7 @@ mod tests {
                 "Stalled=True Broken"
             ],
         );
-        // What was not looked at is left as it was: trouble that passes must not make everything flap.
+        // Conditions that were not checked stay unchanged, so that a transient failure does not make them all flap.
         assert_eq!(
             summary(&fresh(), &failure(Advice::Transient { not_before: None })),
             ["CredentialsValid=False Broken", "Ready=False Broken", "Reconciling=True Broken"],
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_can_be_seen_whatever_else_is_so() {
+    fn a_pause_shows_whatever_the_outcome() {
         let paused = Progress::new((), true);
         assert_eq!(summary(&paused, &Ok(())), ["Ready=True Ready", "Reconciling=True Paused"]);
         let stalled = summary(&paused, &Err(Failure::from(Broken(Advice::Stalled))));

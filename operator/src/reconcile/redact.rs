@@ -1,4 +1,4 @@
-//! What an error message may show: no secret, no query string, and no more than an Event holds.
+//! Makes an error message fit for tenants: no secret, no query string, and short enough for an Event.
 
 use std::sync::LazyLock;
 
@@ -13,12 +13,12 @@ struct Rule {
     replacement: &'static str,
 }
 
-/// In order: a URL's parts first, so that what is left of it is no longer looked at.
+/// Applied in order: a URL's parts first, so that the later rules see only the rest of it.
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     [
         // User and password in a URL.
         (r"([a-z][a-z0-9+.-]*://)[^/\s@]+@", "$1"),
-        // A URL's query, which may carry tokens, and what follows it.
+        // A URL's query and fragment, which may carry tokens.
         (r#"([a-z][a-z0-9+.-]*://[^\s?"'<>)]*)\?[^\s"'<>)]*"#, "$1"),
         (r"(?i)\b(basic|bearer)\s+[A-Za-z0-9+/=._~-]{8,}", "$1 [redacted]"),
         (r"whsec_[A-Za-z0-9+/=_-]+", "[redacted]"),
@@ -42,7 +42,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     note(&with_causes(error))
 }
 
-/// The text as it may stand in an Event or a condition.
+/// The text for an Event or a condition: redacted, and of at most [`NOTE_BYTES`].
 pub fn note(text: &str) -> String {
     let mut text = redact(text);
     text.truncate(text.floor_char_boundary(NOTE_BYTES));
@@ -60,7 +60,7 @@ mod tests {
     struct Outer(&'static str, #[source] std::io::Error);
 
     #[test]
-    fn the_whole_chain_is_told() {
+    fn the_whole_chain_is_shown() {
         let error = Outer("support", std::io::Error::other("connection reset"));
         assert_eq!(chain(&error), "the webhooks of support cannot be set: connection reset");
     }
@@ -89,7 +89,7 @@ mod tests {
         }
 
         #[test]
-        fn a_token_is_not_shown_wherever_it_stands(before in "[ a-z:,]{0,40}", token in "[0-9a-f]{32}", after in "[ :,.]{1,10}") {
+        fn a_token_is_never_shown_wherever_it_is(before in "[ a-z:,]{0,40}", token in "[0-9a-f]{32}", after in "[ :,.]{1,10}") {
             let text = format!("{before} {token}{after}");
             prop_assert!(!redact(&text).contains(&token));
         }

@@ -1,4 +1,4 @@
-//! Writing a status: only what changed, and nothing when nothing did.
+//! Writes a status: only what changed, and nothing when nothing did.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -14,7 +14,7 @@ pub struct Frame<'a> {
     pub generation: i64,
     /// The annotation that asked for this reconcile.
     pub requested_at: Option<&'a str>,
-    /// Absent: not known, so what stands there stays.
+    /// Absent while unknown; then the previous value stays.
     pub data_plane: Option<Value>,
     pub now: Timestamp,
 }
@@ -42,7 +42,7 @@ fn keep_or_set(status: &mut Map<String, Value>, before: &Value, field: &str, val
     };
 }
 
-/// The JSON merge patch that makes `before` into `after`; `None` when there is nothing to do. Lists are replaced whole.
+/// The JSON merge patch that turns `before` into `after`; `None` when they are equal. Lists are replaced whole.
 pub fn difference(before: &Value, after: &Value) -> Option<Value> {
     let (Value::Object(old), Value::Object(new)) = (before, after) else {
         return (before != after).then(|| after.clone());
@@ -68,7 +68,7 @@ mod tests {
     use crate::reconcile::conditions::{Assessment, State};
 
     #[test]
-    fn only_what_changed_is_patched_and_what_is_gone_is_removed() {
+    fn only_changed_fields_are_patched_and_missing_ones_removed() {
         let before = json!({"state": "ONLINE", "quality": "HIGH", "webhooks": {"inbound": "a", "status": "b"}});
         let after = json!({"state": "ONLINE", "webhooks": {"inbound": "c", "status": "b"}});
         assert_eq!(difference(&before, &after), Some(json!({"webhooks": {"inbound": "c"}, "quality": null})));

@@ -1,4 +1,4 @@
-//! A policy's part of the tenant's config: pure.
+//! A policy's contribution to the tenant's config: pure.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use messaging::routing::{Route, RoutingConfig};
 
 use super::validate::{Target, Validated};
 
-/// `services` tells the sender of each Messaging Service; `None` when one is missing.
+/// `services` holds the sender of each Messaging Service. `None` when one is missing.
 pub(super) fn compile(policy: &Validated, services: &BTreeMap<String, SenderName>) -> Option<RoutingConfig> {
     let target = |target: &Target| match target {
         Target::Sender(sender) => Some(Route::direct(sender.clone())),

@@ -1,8 +1,8 @@
-//! `RoutingPolicy`: references resolved to senders, and conflicts told.
+//! `RoutingPolicy`: resolves its references to senders, and reports conflicts.
 //!
-//! A reconcile reads as a list: [`mod@validate`] (what was written), [`mod@resolve`] (which sender each reference means),
-//! [`mod@compile`] (what the data plane needs) and [`precedence`] (which policy goes first). Nothing is ever written at
-//! a provider.
+//! A reconcile reads as a list: [`mod@validate`] (the spec), [`mod@resolve`] (the sender behind each reference),
+//! [`mod@compile`] (what the data plane needs) and [`precedence`] (which policy takes precedence). It never writes at a
+//! provider.
 
 mod compile;
 mod resolve;
@@ -26,7 +26,7 @@ use crate::reconcile::progress::{Next, Progress};
 use crate::sender::directory::SenderDirectory;
 use crate::watch::Objects;
 
-/// What a policy's reconcile may use.
+/// What a policy's reconcile needs.
 pub struct RoutingContext {
     pub directory: Arc<SenderDirectory>,
     pub published: Arc<dyn PublishedConfigs>,
@@ -42,7 +42,7 @@ impl Kind for RoutingPolicy {
     const PLURAL: &'static str = "routingpolicies";
     const CONDITIONS: &'static [&'static str] = &[];
 
-    /// It is nothing but config.
+    /// A policy is only config.
     fn needs_cleanup(&self) -> bool {
         false
     }
@@ -59,7 +59,7 @@ impl Kind for RoutingPolicy {
         let desired = validate::validate(&self.spec)?;
         let resolved = resolve::resolve(context, &tenant, &desired, &progress.status).await;
         describe(&mut progress.status, &desired);
-        // A reference that can't be followed leaves what was published as it is.
+        // An unresolved reference leaves the published policy unchanged.
         let services = resolved?;
         progress.status.services = services
             .iter()
@@ -82,37 +82,37 @@ impl Kind for RoutingPolicy {
     }
 }
 
-/// What the columns show.
+/// Sets what the printed columns show.
 fn describe(status: &mut RoutingPolicyStatus, desired: &Validated) {
     status.default = Some(desired.default.target.to_string());
     status.countries = i32::try_from(desired.countries.len()).ok();
 }
 
-/// A policy that leads to a sender which is gone is worse than none: the data plane takes no config with one.
+/// Withdraws a published policy that routes to a deleted sender, because the data plane refuses a config with one.
 async fn withdraw_if_dangling(context: &RoutingContext, tenant: &TenantId, name: &PolicyName) -> Result<(), Failure> {
     let published = match context.contributions.of(tenant).policies.remove(name) {
         Some(contributed) => contributed,
         None => context.published.of(tenant).await?.and_then(|mut published| published.policies.remove(name)),
     };
     let senders = context.senders.stores.of(tenant);
-    // What can't be read is still there.
+    // An unreadable sender still exists.
     let unreadable = context.senders.stores.unreadable(tenant);
-    let is_there = |name: &str| {
+    let exists = |name: &str| {
         senders.iter().any(|sender| sender.metadata.name.as_deref() == Some(name))
             || unreadable.iter().any(|u| u == name)
     };
-    let is_gone = |name: &str| !is_there(name);
-    if published.is_some_and(|published| leads_to(&published).any(is_gone)) {
+    let is_gone = |name: &str| !exists(name);
+    if published.is_some_and(|published| senders_of(&published).any(is_gone)) {
         context.contributions.set_policy(tenant, name, None);
     }
     Ok(())
 }
 
-fn leads_to(policy: &RoutingConfig) -> impl Iterator<Item = &str> {
-    std::iter::once(&policy.default).chain(policy.by_country.values()).map(|target| target.sender.as_str())
+fn senders_of(policy: &RoutingConfig) -> impl Iterator<Item = &str> {
+    std::iter::once(&policy.default).chain(policy.by_country.values()).map(|route| route.sender.as_str())
 }
 
-/// Another policy of the same namespace may change what the older ones say of themselves.
+/// A new policy may change the `Ready` messages of the namespace's other policies.
 fn ask_others_about_a_new_one(
     context: &RoutingContext,
     tenant: &TenantId,

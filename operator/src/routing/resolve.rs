@@ -1,5 +1,5 @@
-//! From references to the senders that they mean. Asks the API server, and the provider for Messaging Services that no
-//! sender names. Only reads.
+//! Resolves references to senders. Reads from the API server and, for Messaging Services that no sender names, from the
+//! provider. Writes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
 use crate::sender::directory::AcceptedSender;
 use crate::sender::provider::SpecProvider;
 
-/// A reference, and why it can't be followed.
+/// A reference, and why it can't be resolved.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}")]
 struct Unresolved {
@@ -63,7 +63,7 @@ impl Explain for NoService {
 /// Checks every sender, and finds the sender of every Messaging Service.
 ///
 /// # Errors
-/// With the first reference that can't be followed, by the order of the fields.
+/// With the first reference that can't be resolved, by the order of the fields.
 pub(super) async fn resolve(
     context: &RoutingContext,
     tenant: &TenantId,
@@ -91,19 +91,19 @@ fn position(reference: &Reference) -> (usize, &str) {
     (reference.path.len(), &reference.path)
 }
 
-/// The sender through which a Messaging Service is used: the first by name that names it in its spec; else, of the account
-/// that has it, the first that is in its pool; else the first.
+/// The sender through which a Messaging Service is used: the first by name whose spec names the service. Otherwise,
+/// among the senders of the account that has the service, the first in its pool, or else the first.
 async fn find_service(
     context: &RoutingContext,
     tenant: &TenantId,
     sid: &str,
     status: &RoutingPolicyStatus,
 ) -> Result<SenderName, Failure> {
-    let known = known_senders(context, tenant).await;
+    let known = usable_senders(context, tenant).await;
     if let Some((name, ..)) = known.iter().find(|(_, sender, _)| names_service(sender, sid)) {
         return Ok(name.clone());
     }
-    let mut trouble = None;
+    let mut failure = None;
     let mut asked: Vec<&str> = Vec::new();
     for (name, _, sender) in &known {
         let account = sender.account.key();
@@ -115,18 +115,18 @@ async fn find_service(
         match pools.find_pool(&PoolId::new(sid)).await {
             Ok(Some(service)) => return Ok(sender_of(&known, account, &service).unwrap_or(name).clone()),
             Ok(None) => {}
-            Err(error) => drop(trouble.get_or_insert(error)),
+            Err(error) => drop(failure.get_or_insert(error)),
         }
     }
-    let Some(error) = trouble else { return Err(NoService::Nowhere(sid.to_owned()).into()) };
-    // What was found before is still believed while the provider can't be asked.
+    let Some(error) = failure else { return Err(NoService::Nowhere(sid.to_owned()).into()) };
+    // The recorded sender still counts while the provider can't be asked.
     let recorded = status.services.iter().find(|service| service.messaging_service_sid == sid);
     let recorded = recorded.and_then(|service| known.iter().find(|(name, ..)| name.as_str() == service.sender));
     recorded.map(|(name, ..)| name.clone()).ok_or_else(|| NoService::Unknown(sid.to_owned(), error).into())
 }
 
 /// The first sender of an account by name that is in a service's pool.
-fn sender_of<'a>(known: &'a [Known], account: &str, service: &PoolObservation) -> Option<&'a SenderName> {
+fn sender_of<'a>(known: &'a [UsableSender], account: &str, service: &PoolObservation) -> Option<&'a SenderName> {
     let is_in_pool = |sender: &WhatsAppSender| {
         let handle = sender.status.as_ref().and_then(|status| status.handle.as_ref());
         handle.is_some_and(|handle| service.senders.contains(handle))
@@ -139,10 +139,10 @@ fn names_service(sender: &WhatsAppSender, sid: &str) -> bool {
     SpecProvider::of(sender).and_then(SpecProvider::pool) == Some(PoolId::new(sid))
 }
 
-type Known = (SenderName, Arc<WhatsAppSender>, AcceptedSender);
+type UsableSender = (SenderName, Arc<WhatsAppSender>, AcceptedSender);
 
-/// The tenant's senders that can be used, by name.
-async fn known_senders(context: &RoutingContext, tenant: &TenantId) -> Vec<Known> {
+/// The tenant's usable senders, by name.
+async fn usable_senders(context: &RoutingContext, tenant: &TenantId) -> Vec<UsableSender> {
     let mut senders = context.senders.stores.of(tenant);
     senders.sort_by_key(|sender| sender.name_any());
     let mut known = Vec::new();

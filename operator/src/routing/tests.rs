@@ -1,4 +1,4 @@
-//! Promises about routing policies, on what is pure of them.
+//! Promises about the pure steps of a routing policy.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ fn every_country_has_its_target_and_the_rest_the_default() {
             {{ countries: [DE], to: {{ senderRef: {{ name: berlin }} }} }} ] }}"
     ));
     let validated = validate(&policy.spec).unwrap();
-    assert_eq!(compile(&validated, &BTreeMap::new()), None, "whose service it is must be known");
+    assert_eq!(compile(&validated, &BTreeMap::new()), None, "the service's sender must be known");
 
     let services = BTreeMap::from([(SERVICE.to_owned(), "london".parse().unwrap())]);
     let config = compile(&validated, &services).unwrap();
@@ -46,7 +46,7 @@ fn every_country_has_its_target_and_the_rest_the_default() {
 }
 
 #[test]
-fn what_the_schema_lets_through_and_no_country_would_take_is_told_with_its_place() {
+fn faults_that_the_schema_lets_through_are_reported_with_their_fields() {
     let policy = policy(
         "{ default: { senderRef: { name: counter } }, byCountry: [
             { countries: [IE, UK], to: { senderRef: { name: london } } },
@@ -55,15 +55,15 @@ fn what_the_schema_lets_through_and_no_country_would_take_is_told_with_its_place
     let error = validate(&policy.spec).unwrap_err().to_string();
     assert_eq!(
         error,
-        "spec.byCountry[0].countries[1]: \"UK\" is no country; expected its ISO 3166-1 alpha-2 code, GB; \
+        "spec.byCountry[0].countries[1]: \"UK\" is not a country; expected its ISO 3166-1 alpha-2 code, GB; \
          spec.byCountry[1].to.senderRef.name: \"Berlin\" is not a sender name: expected at most 253 lower-case letters, \
          digits, '-' or '.', each part beginning and ending with a letter or digit; \
-         spec.byCountry[1].countries[0]: IE has a route already, in spec.byCountry[0].countries[0]"
+         spec.byCountry[1].countries[0]: IE already has a route, in spec.byCountry[0].countries[0]"
     );
 }
 
 #[test]
-fn a_message_without_a_policy_goes_by_the_only_one_the_default_one_or_the_oldest() {
+fn the_only_policy_the_default_one_or_the_oldest_takes_precedence() {
     let spec = "{ default: { senderRef: { name: counter } } }";
     let of = |name: &str, day: &str| named(name, &format!("2026-11-{day}T00:00:00Z"), spec);
     let first = |policies: &[RoutingPolicy]| precedence::first(policies).unwrap().metadata.name.clone().unwrap();
@@ -73,13 +73,16 @@ fn a_message_without_a_policy_goes_by_the_only_one_the_default_one_or_the_oldest
 }
 
 #[test]
-fn only_those_that_do_not_go_first_say_so_and_only_while_none_is_named_default() {
+fn policies_without_precedence_say_so_while_none_is_named_default() {
     let spec = "{ default: { senderRef: { name: counter } } }";
     let of = |name: &str, day: &str| named(name, &format!("2026-11-{day}T00:00:00Z"), spec);
-    let told = |policies: &[RoutingPolicy], name: &str| precedence::message(policies, &name.parse().unwrap());
+    let message = |policies: &[RoutingPolicy], name: &str| precedence::message(policies, &name.parse().unwrap());
     let two = [of("night", "02"), of("day", "01")];
-    assert_eq!(told(&two, "day"), "resolved");
-    assert!(told(&two, "night").contains("do not go by this one: day is older"));
+    assert_eq!(message(&two, "day"), "resolved");
+    assert!(
+        message(&two, "night")
+            .contains("does not apply to messages that name neither a sender nor a policy, because day is older")
+    );
     let three = [of("night", "02"), of("day", "01"), of("default", "03")];
-    assert_eq!(told(&three, "night"), "resolved");
+    assert_eq!(message(&three, "night"), "resolved");
 }

@@ -1,4 +1,4 @@
-//! From what a person wrote to targets by country. No client is needed here.
+//! Validates a spec, and turns it into targets by country. Needs no client.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use messaging::id::SenderName;
 
 use crate::reconcile::error::{Advice, Explain};
 
-/// Where messages go, not looked up yet.
+/// Where messages go, before it is resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     Sender(SenderName),
@@ -35,7 +35,7 @@ pub(super) struct Reference {
     pub(super) target: Target,
 }
 
-/// A policy in which every country has one target at most.
+/// A policy in which every country has at most one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Validated {
     pub(super) default: Reference,
@@ -43,7 +43,7 @@ pub(super) struct Validated {
 }
 
 impl Validated {
-    /// Every reference; one that several countries share comes as often.
+    /// Every reference. One that several countries share is repeated.
     pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
         std::iter::once(&self.default).chain(self.countries.values())
     }
@@ -76,12 +76,12 @@ pub(super) fn validate(spec: &RoutingPolicySpec) -> Result<Validated, Invalid> {
             let path = format!("spec.byCountry[{index}].countries[{at}]");
             let Some(country) = Country::new(code).filter(Country::has_numbers) else {
                 let hint = if code == "UK" { "GB" } else { "such as GB" };
-                let message = format!("{code:?} is no country; expected its ISO 3166-1 alpha-2 code, {hint}");
+                let message = format!("{code:?} is not a country; expected its ISO 3166-1 alpha-2 code, {hint}");
                 findings.push(Finding::new(path, message));
                 continue;
             };
             if let Some(first) = routed.insert(country, path.clone()) {
-                findings.push(Finding::new(path, format!("{country} has a route already, in {first}")));
+                findings.push(Finding::new(path, format!("{country} already has a route, in {first}")));
             } else if let Some(to) = &to {
                 countries.insert(country, to.clone());
             }

@@ -1,4 +1,4 @@
-//! The writes at the provider: pointing webhooks at the data plane, and taking that back.
+//! The writes at the provider: pointing webhooks at the data plane, and undoing that.
 
 use crds::condition::{WEBHOOKS_CONFIGURED, reason};
 use crds::{WhatsAppSender, WhatsAppSenderStatus};
@@ -39,7 +39,7 @@ impl Explain for NotWritten {
     }
 }
 
-/// Does what the plan says.
+/// Does what the plan asks for.
 pub async fn apply(
     webhooks: &Webhooks,
     observed: &Observed,
@@ -50,9 +50,9 @@ pub async fn apply(
     account
         .configure_webhooks(sender, observed.service.as_ref(), targets)
         .await
-        .map_err(|source| NotWritten { what: "pointed to the data plane", source })?;
+        .map_err(|source| NotWritten { what: "pointed at the data plane", source })?;
     let to = targets.inbound.as_deref().unwrap_or_default();
-    progress.changed(events::reason::WEBHOOKS_CONFIGURED, format!("webhooks point to {to}"));
+    progress.changed(events::reason::WEBHOOKS_CONFIGURED, format!("webhooks point at {to}"));
     Ok(())
 }
 
@@ -66,22 +66,22 @@ pub fn targets(
     account.webhook_targets(&WebhookHome { public_base_url: &settings.public_base_url, tenant, sender })
 }
 
-/// Unsets those of the sender's webhooks that point to us.
+/// Unsets those of the sender's webhooks that point at the data plane.
 pub async fn clean_up(
     sender: &WhatsAppSender,
     context: &SenderContext,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<(), Failure> {
     let (Some(tenant), Some(name)) = (tenant_of(sender), name_of::<_, SenderName>(sender)) else { return Ok(()) };
-    // Where no credentials were ever accepted, no webhook was ever pointed at the data plane.
+    // Without accepted credentials no webhook was ever pointed at the data plane.
     let Some(known) = context.directory.find(&tenant, &name).await? else { return Ok(()) };
     let account = &*known.account;
     let ours = targets(account, &context.settings, &tenant, &name);
     match unset(account, &known.config.phone_number, &ours).await {
-        Ok(true) => progress.changed(events::reason::WEBHOOKS_REMOVED, "webhooks point to us no more"),
+        Ok(true) => progress.changed(events::reason::WEBHOOKS_REMOVED, "webhooks no longer point at the data plane"),
         Ok(false) => {}
-        // The account is closed, or its credentials are gone: nobody could do this any more, and a namespace would
-        // never end.
+        // The account is closed, or its credentials were revoked. No retry could succeed, and the namespace could
+        // never be deleted.
         Err(error) if error.is_unauthorized() => {
             tracing::warn!(%tenant, sender = sender.name_any(), %error, "webhooks are left as they are: the provider refuses the last known credentials");
         }
@@ -90,7 +90,7 @@ pub async fn clean_up(
     Ok(())
 }
 
-/// Tells whether there was anything to unset.
+/// Returns whether there was anything to unset.
 async fn unset(
     account: &dyn AccountAdmin,
     number: &messaging::address::PhoneNumber,
@@ -101,7 +101,7 @@ async fn unset(
     account.configure_webhooks(&sender, None, &cleared).await.map(|()| true)
 }
 
-/// What empties exactly those that are ours; `None` when none is.
+/// The targets that unset exactly our own webhooks; `None` when none is ours.
 fn cleared(found: &WebhookTargets, ours: &WebhookTargets) -> Option<WebhookTargets> {
     let inbound = |of: &WebhookTargets| WebhookTargets { inbound: of.inbound.clone(), status: None };
     let status = |of: &WebhookTargets| WebhookTargets { inbound: None, status: of.status.clone() };
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_points_to_us_is_taken_back() {
+    fn only_webhooks_that_point_at_us_are_unset() {
         let ours = targets("https://a.example.com/in", "https://a.example.com/st");
         let empty = Some(String::new());
         for (found, expected) in [

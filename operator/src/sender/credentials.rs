@@ -1,5 +1,5 @@
-//! Secrets that senders name. Only their metadata is watched: contents are read when a reconcile needs them, so the
-//! operator never holds all the Secrets of a cluster.
+//! Watches the Secrets that senders name. Only metadata is watched. A reconcile reads the contents that it needs, so
+//! the operator never holds all the Secrets of a cluster.
 
 use crds::WhatsAppSender;
 use futures::StreamExt;
@@ -14,10 +14,10 @@ use crate::metrics::Metrics;
 use crate::watch::stores::Scope;
 use crate::watch::{Objects, endless, touched};
 
-/// Types that are many, change often, and never hold a tenant's credentials.
+/// Leaves out types that are numerous, change often, and never hold a tenant's credentials.
 const NEVER_CREDENTIALS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
 
-/// Has senders reconciled again that name a Secret which changed.
+/// Requests a reconcile of every sender that names a changed Secret.
 pub async fn follow_credentials(client: &Client, metrics: &Metrics, senders: &Objects<WhatsAppSender>, scope: &Scope) {
     let api = scope.api::<PartialObjectMeta<Secret>>(client);
     let mut events = endless(api, Config::default().fields(NEVER_CREDENTIALS), "secrets", metrics).boxed();

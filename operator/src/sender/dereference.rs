@@ -12,7 +12,7 @@ use messaging::secret::Secret;
 use super::provider::SpecProvider;
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 
-/// The contents of a Secret, as text. A value that is not text is left out.
+/// The contents of a Secret, as text. Values that are not text are left out.
 pub type Contents = BTreeMap<String, Secret>;
 
 /// Everything that a sender refers to.
@@ -26,9 +26,11 @@ pub struct Found {
 /// A Secret does not exist.
 #[derive(Debug, thiserror::Error)]
 pub enum Missing {
-    #[error("{path}: there is no secret {name:?} in this namespace; create it with {keys}")]
+    #[error("{path}: the secret {name:?} does not exist in this namespace; create it with {keys}")]
     Credentials { path: &'static str, name: String, keys: &'static str },
-    #[error("spec.events: there is no secret {0:?} in this namespace; create it with a signing secret (whsec_…)")]
+    #[error(
+        "spec.events: the secret {0:?} does not exist in this namespace; create it with a signing secret (whsec_…)"
+    )]
     Signing(String),
 }
 

@@ -1,4 +1,4 @@
-//! Senders as other objects use them: looked up by name, with the account that their credentials open.
+//! Looks senders up by name for other objects, with the accounts that their credentials open.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ pub struct AcceptedSender {
     pub account: Arc<Account>,
 }
 
-/// A sender that something refers to cannot be used.
+/// Why a sender that an object refers to can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderUnavailable {
-    #[error("there is no WhatsAppSender {0:?} in this namespace; create it, or name another one")]
+    #[error("the WhatsAppSender {0:?} does not exist in this namespace; create it, or name another one")]
     Missing(SenderName),
-    #[error("the WhatsAppSender {0:?} is not ready: its credentials were not accepted yet; see its conditions")]
+    #[error("the WhatsAppSender {0:?} is not ready: its credentials have not been accepted yet; see its conditions")]
     NotReady(SenderName),
     #[error(transparent)]
     Kubernetes(#[from] KubernetesFailure),

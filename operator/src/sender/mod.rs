@@ -1,12 +1,12 @@
-//! `WhatsAppSender`: its credentials are checked, it is found at the provider, and the provider's webhooks are pointed
-//! at the data plane.
+//! `WhatsAppSender`: checks its credentials, finds it at the provider, and points the provider's webhooks at the data
+//! plane.
 //!
 //! A reconcile reads as a list: [`mod@dereference`] (the Secrets it names), [`mod@validate`] (what it should be),
-//! [`mod@observe`] (what the provider has), [`mod@plan`] (what to do), [`mod@apply`] (do it) and [`mod@report`] (what it means).
-//! [`rival`] decides between senders that claim one number, [`directory`] is how other kinds look senders up, and
-//! [`credentials`] has a sender reconciled when one of its Secrets changes.
+//! [`mod@observe`] (what the provider has), [`mod@plan`] (what to do), [`mod@apply`] (do it) and [`mod@report`] (what
+//! it means). [`rival`] decides between senders that claim the same number, [`directory`] looks senders up for other
+//! kinds, and [`credentials`] triggers a reconcile when one of a sender's Secrets changes.
 //!
-//! The number itself is never registered or given up here, and nothing is sent.
+//! Nothing here registers or gives up the number itself, or sends a message.
 
 pub mod apply;
 pub mod credentials;
@@ -42,10 +42,10 @@ use crate::reconcile::error::Failure;
 use crate::reconcile::kind::{Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
 
-/// Some providers take a change at once and show it later, so it is looked at again soon after.
+/// How soon to look again after a change: some providers accept a change at once and show it later.
 const LOOK_AFTER_CHANGE: Duration = Duration::from_secs(30);
 
-/// What a sender's reconcile may use.
+/// What a sender's reconcile needs.
 pub struct SenderContext {
     pub settings: SenderSettings,
     pub secrets: Arc<dyn ReadSecrets>,
@@ -62,7 +62,7 @@ pub struct SenderContext {
 /// The settings that a sender depends on.
 #[derive(Debug, Clone)]
 pub struct SenderSettings {
-    /// The internet's view of the data plane's webhook listener.
+    /// The public URL of the data plane's webhook listener.
     pub public_base_url: Url,
     pub provider_base_urls: BaseUrls,
     /// How often a sender is compared with its provider although nothing changed.
@@ -70,7 +70,7 @@ pub struct SenderSettings {
 }
 
 impl SenderContext {
-    /// Has every object of the tenant reconciled that may depend on its senders.
+    /// Requests a reconcile of every object of the tenant that may depend on its senders.
     fn ask_dependants(&self, tenant: &TenantId) {
         self.templates.ask_all(tenant);
         self.policies.ask_all(tenant);
@@ -84,7 +84,7 @@ impl Kind for WhatsAppSender {
     const PLURAL: &'static str = "whatsappsenders";
     const CONDITIONS: &'static [&'static str] = &[CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED];
 
-    /// With `Retain` nothing is taken back from the provider.
+    /// With `Retain`, webhooks at the provider stay as they are.
     fn needs_cleanup(&self) -> bool {
         self.spec.deletion_policy == DeletionPolicy::Delete
     }
@@ -119,8 +119,8 @@ impl Kind for WhatsAppSender {
 
     /// Unsets the sender's own webhooks that still point to us.
     ///
-    /// A Messaging Service's are left as they are: without an inbound URL Twilio drops what customers write, for all
-    /// senders of the service, and does not even log it.
+    /// A Messaging Service's webhooks are left as they are. Without an inbound URL Twilio drops what customers write
+    /// to any sender of the service, and does not even log it.
     async fn cleanup(
         &self,
         context: &SenderContext,
@@ -129,7 +129,7 @@ impl Kind for WhatsAppSender {
         apply::clean_up(self, context, progress).await
     }
 
-    /// What refers to a sender depends on whether it is there.
+    /// Objects that refer to a sender depend on its existence.
     fn noticed(&self, context: &SenderContext) {
         if let Some(tenant) = tenant_of(self) {
             context.ask_dependants(&tenant);
@@ -144,7 +144,7 @@ impl Kind for WhatsAppSender {
     }
 }
 
-/// What a sender's plan depends on besides what is observed.
+/// What a sender's plan depends on besides the observation.
 fn wanted(
     sender: &WhatsAppSender,
     desired: &Desired,
@@ -156,7 +156,7 @@ fn wanted(
     let targets = |of: &SenderName| apply::targets(account, &context.settings, &desired.tenant, of);
     let bearer = rival::bearer(sender, &all).parse().unwrap_or_else(|_| desired.name.clone());
     let taken_by = rival::first(sender, &all).map(|first| {
-        // What another tenant has is not told.
+        // The names of another tenant's objects are not disclosed.
         if first.namespace() == sender.namespace() {
             format!("the WhatsAppSender {:?}", first.name_any())
         } else {

@@ -1,4 +1,4 @@
-//! What the provider knows of a sender.
+//! Observes a sender at the provider.
 
 use crds::WhatsAppSenderStatus;
 use crds::condition::{CREDENTIALS_VALID, reason};
@@ -14,7 +14,7 @@ use crate::reconcile::progress::Progress;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     pub sender: Option<SenderObservation>,
-    /// Looked for only when the spec names one.
+    /// Looked up only if the spec names one.
     pub service: Option<PoolObservation>,
 }
 
@@ -22,14 +22,14 @@ pub struct Observed {
 #[derive(Debug, thiserror::Error)]
 pub enum NotObserved {
     #[error(
-        "the provider refused the credentials of the account; put valid ones into the secret {secret:?}, or see that the account is not suspended"
+        "the provider refused the credentials of the account; put valid ones into the secret {secret:?}, or make sure that the account is not suspended"
     )]
     Credentials { secret: String, source: ProviderError },
     #[error(
         "the provider refused to {what}; if the secret holds an API key, give it the permission to read WhatsApp senders and Messaging Services"
     )]
     Refused { what: &'static str, source: ProviderError },
-    #[error("the provider can't be asked to {what} now; trying again")]
+    #[error("the provider is unavailable: failed to {what}; trying again")]
     Unavailable { what: &'static str, source: ProviderError },
 }
 
@@ -63,7 +63,7 @@ fn failed(what: &'static str) -> impl FnOnce(ProviderError) -> NotObserved {
     }
 }
 
-/// Asks. That the credentials work is written down as soon as it is known.
+/// Asks the provider. Records whether the credentials work as soon as that is known.
 pub async fn observe(
     desired: &Desired,
     account: &dyn AccountAdmin,

@@ -1,4 +1,4 @@
-//! What to do about a sender, from what was seen of it: pure.
+//! Decides what to do about a sender, from what was observed: pure.
 
 use crds::condition::{ONLINE, reason};
 use messaging::id::PoolId;
@@ -7,18 +7,18 @@ use messaging::provider::admin::WebhookTargets;
 use super::observe::Observed;
 use crate::reconcile::error::{Advice, Explain};
 
-/// What the plan depends on besides what was observed.
+/// What the plan depends on besides the observation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// Where this sender's own webhooks should point.
     pub own: WebhookTargets,
-    /// Where its Messaging Service's should, where that one decides.
+    /// Where its Messaging Service's webhooks should point, if the service decides.
     pub of_service: WebhookTargets,
     /// The pool that the spec names.
     pub pool: Option<PoolId>,
     /// Nothing may be written at the provider.
     pub paused: bool,
-    /// Another sender that has this number, in words that its tenant may read; then this one keeps its hands off.
+    /// The other sender that has this number, in words that this tenant may read. This one then changes nothing.
     pub taken_by: Option<String>,
 }
 
@@ -28,20 +28,20 @@ pub struct Plan {
     pub webhooks: Webhooks,
     /// Whether the data plane should use this sender.
     pub publish: bool,
-    /// What keeps the sender from being ready although everything that could be done was done.
+    /// Why the sender is not ready even when the plan succeeds.
     pub trouble: Option<Trouble>,
 }
 
 /// What to do about the webhooks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Webhooks {
-    /// There is no sender to point anywhere, or it is another one's to do.
+    /// The sender does not exist, or another sender manages its webhooks.
     #[default]
     NotOurs,
     InPlace(WebhookTargets),
     /// Write them.
     Configure(WebhookTargets),
-    /// They should be written, and may not.
+    /// They differ, and may not be written.
     Held {
         found: WebhookTargets,
         wanted: WebhookTargets,
@@ -63,7 +63,7 @@ pub enum Trouble {
     NotInService(PoolId),
     #[error("the provider reports the sender as {status}{}", because(reasons))]
     Offline { status: String, reasons: Vec<String> },
-    #[error("{0} manages this number already; delete one of the two")]
+    #[error("{0} already manages this number; delete one of the two")]
     Taken(String),
 }
 
@@ -74,7 +74,7 @@ fn because(reasons: &[String]) -> String {
 impl Explain for Trouble {
     fn advice(&self) -> Advice {
         match self {
-            // It is settled at the provider, which tells nobody: look again in the usual interval.
+            // A person resolves it at the provider, which reports nothing: look again in the usual interval.
             Self::SenderNotFound | Self::NotInService(_) | Self::Offline { .. } => Advice::Waiting { after: None },
             Self::ServiceNotFound(_) | Self::Taken(_) => Advice::Stalled,
         }
@@ -121,7 +121,7 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     });
     let offline = (!sender.online)
         .then(|| Trouble::Offline { status: sender.status.clone(), reasons: sender.offline_reasons.clone() });
-    // An offline sender is published: what arrives for it is still taken.
+    // An offline sender is published, because it may still receive.
     Plan { webhooks, publish: true, trouble: service_trouble.or(offline) }
 }
 

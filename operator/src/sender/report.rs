@@ -1,4 +1,4 @@
-//! What was found and done, in the words of the status.
+//! Reports what was found and done in the status.
 
 use crds::condition::{ONLINE, WEBHOOKS_CONFIGURED, reason};
 use crds::{WebhooksStatus, WhatsAppSenderStatus};
@@ -9,7 +9,7 @@ use super::plan::Webhooks;
 use crate::reconcile::conditions::State;
 use crate::reconcile::progress::Progress;
 
-/// `written` is whether the plan's writes, if it had any, went well.
+/// `written` says whether the plan's writes, if any, succeeded.
 pub fn report(
     provider: &'static str,
     observed: &Observed,
@@ -39,7 +39,7 @@ pub fn report(
             progress.status.webhooks = known(targets);
             progress.set(WEBHOOKS_CONFIGURED, State::True, reason::WEBHOOKS_IN_PLACE, "");
         }
-        // The error says why.
+        // The error reports it.
         Webhooks::Configure(_) => {}
         Webhooks::Held { found, wanted } => {
             progress.status.webhooks = known(found);

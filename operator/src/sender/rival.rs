@@ -1,4 +1,5 @@
-//! Two senders that claim one number would take the provider's webhooks from each other for ever, so one goes first.
+//! Two senders that claim the same number would take the provider's webhooks from each other for ever, so one takes
+//! precedence.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use kube::ResourceExt;
 
 use super::provider::SpecProvider;
 
-/// The order of rivals: a sender that has the webhooks already, then the older one, then the first by name.
+/// The order of rivals: the sender that already has the webhooks, then the older one, then the first by name.
 type Rank = (bool, Option<Timestamp>, String, String);
 
 fn rank(sender: &WhatsAppSender) -> Rank {
@@ -30,9 +31,9 @@ fn is_same_account(one: &WhatsAppSender, other: &WhatsAppSender) -> bool {
     SpecProvider::of(one).map(SpecProvider::account) == SpecProvider::of(other).map(SpecProvider::account)
 }
 
-/// The other sender that this one must leave the number to, if there is one.
+/// The other sender that takes precedence over this one, if any.
 ///
-/// Only senders whose credentials were accepted count, so nobody can keep a number from its owner by claiming it.
+/// Only senders with accepted credentials count, so a tenant cannot keep a number from its owner by claiming it.
 pub fn first(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> Option<Arc<WhatsAppSender>> {
     all.iter()
         .filter(|other| other.uid() != sender.uid() && other.metadata.deletion_timestamp.is_none())
@@ -43,8 +44,8 @@ pub fn first(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> Option<Arc
         .cloned()
 }
 
-/// The sender whose URL a pool carries that decides the webhooks of all its senders: the oldest of this tenant's senders
-/// whose spec names the pool.
+/// The sender whose URLs a pool carries when the pool decides the webhooks of all its senders: the oldest of this
+/// tenant's senders whose spec names the pool.
 pub fn bearer(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> String {
     let pool = |sender: &WhatsAppSender| SpecProvider::of(sender).and_then(SpecProvider::pool);
     let age = |sender: &WhatsAppSender| {
@@ -85,26 +86,26 @@ mod tests {
     }
 
     #[test]
-    fn the_older_goes_first_unless_the_younger_has_the_webhooks() {
+    fn the_older_takes_precedence_unless_the_younger_has_the_webhooks() {
         let (old, young) = (sender("a", 1, &[CREDENTIALS_VALID]), sender("b", 2, &[CREDENTIALS_VALID]));
         let all = [Arc::clone(&old), Arc::clone(&young)];
         assert!(first(&old, &all).is_none());
         assert_eq!(first(&young, &all).map(|first| first.name_any()).as_deref(), Some("a"));
 
-        let settled = sender("b", 2, &[CREDENTIALS_VALID, WEBHOOKS_CONFIGURED]);
-        let all = [old, Arc::clone(&settled)];
-        assert!(first(&settled, &all).is_none());
+        let younger = sender("b", 2, &[CREDENTIALS_VALID, WEBHOOKS_CONFIGURED]);
+        let all = [old, Arc::clone(&younger)];
+        assert!(first(&younger, &all).is_none());
         assert!(first(&all[0], &all).is_some());
     }
 
     #[test]
-    fn nobody_keeps_a_number_from_its_owner_by_claiming_it() {
+    fn a_number_cannot_be_kept_from_its_owner_by_claiming_it() {
         let (squatter, owner) = (sender("a", 1, &[]), sender("b", 2, &[CREDENTIALS_VALID]));
         assert!(first(&owner, &[squatter, Arc::clone(&owner)]).is_none());
     }
 
     #[test]
-    fn the_senders_of_one_service_agree_on_whose_url_it_carries() {
+    fn the_senders_of_one_service_agree_on_whose_urls_it_carries() {
         let in_service = |name, created| {
             let mut sender = (*sender(name, created, &[CREDENTIALS_VALID])).clone();
             sender.spec.provider.twilio.as_mut().unwrap().messaging_service_sid = Some("MG1".into());

@@ -1,4 +1,4 @@
-//! A sender and its Secrets, checked and put into the tenant config's words: the steps that follow take only that.
+//! Validates a sender and its Secrets, and compiles them for the tenant's config. Later steps take only the result.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ pub struct Desired {
     pub config: SenderConfig,
 }
 
-/// What is wrong with a sender or with what it names.
+/// A fault in a sender, or in a Secret that it names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     #[error("{path}: {what}")]
@@ -62,7 +62,7 @@ impl Explain for Invalid {
     }
 }
 
-/// The API server has checked the spec already; what its rules let through and we can't use is still refused here.
+/// The API server has already checked the spec. This refuses what its rules let through and the data plane can't use.
 pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &SenderSettings) -> Result<Desired, Invalid> {
     let spec = &sender.spec;
     let invalid = |path: &str, what: String| Invalid::Spec { path: path.to_owned(), what };
@@ -81,7 +81,7 @@ pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &SenderSetting
     if let Some(i) = repeated(&sinks) {
         return Err(invalid(
             &format!("spec.events[{i}].http.url"),
-            "is in an earlier entry already; name each URL once".into(),
+            "is already in an earlier entry; name each URL once".into(),
         ));
     }
     let config = SenderConfig {
@@ -129,7 +129,7 @@ fn sink(i: usize, http: &HttpSink, found: &Found) -> Result<SinkConfig, Invalid>
     let path = format!("spec.events[{i}].http");
     let url = http.url.parse().map_err(|e| Invalid::Spec {
         path: format!("{path}.url"),
-        what: format!("{:?} is not a URL ({e}): expected such as https://shop.example.com/events", http.url),
+        what: format!("{:?} is not a URL ({e}): expected one such as https://shop.example.com/events", http.url),
     })?;
     let secret = &http.signing_secret_ref;
     let wrong =
@@ -145,13 +145,13 @@ fn sink(i: usize, http: &HttpSink, found: &Found) -> Result<SinkConfig, Invalid>
     Ok(SinkConfig::Http(HttpSinkConfig { url, signing_secrets: vec![value.clone()] }))
 }
 
-/// The first entry whose URL an earlier one has, in whichever spelling: an event goes to each URL once.
+/// The first entry whose URL is also in an earlier one, in any spelling: an event goes to each URL once.
 fn repeated(sinks: &[SinkConfig]) -> Option<usize> {
     let mut urls = BTreeSet::new();
     sinks.iter().position(|SinkConfig::Http(http)| !urls.insert(&http.url))
 }
 
-/// As Standard Webhooks has it. The data plane refuses anything else, and with it the tenant's whole config.
+/// Follows Standard Webhooks. The data plane refuses a tenant's whole config for any other secret.
 fn is_signing_secret(value: &str) -> bool {
     value
         .strip_prefix("whsec_")

@@ -1,6 +1,6 @@
-//! Takes the steps of a plan in order, and writes down what came of each.
+//! Takes the steps of a plan in order, and records the outcome of each.
 //!
-//! What a step does in the world is behind [`Hands`], so that a test can stop the world after every one of them.
+//! [`Hands`] does what a step changes outside, so that a test can crash after every change.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +16,19 @@ use super::{record, report};
 use crate::reconcile::error::{Advice, Explain, Failure};
 use crate::reconcile::progress::Progress;
 
-/// Reasons of the Events that tell of steps taken.
+/// Reasons of the Events about steps taken.
 pub(super) mod event {
     pub(in crate::template) const CREATED: &str = "RevisionCreated";
     pub(in crate::template) const SUBMITTED: &str = "RevisionSubmitted";
     pub(in crate::template) const DELETED: &str = "RevisionDeleted";
-    /// A provider account holds revisions, and nobody has credentials for it any more.
+    /// A provider account still holds revisions, and no sender has working credentials for it.
     pub(in crate::template) const LEFT_BEHIND: &str = "RevisionsLeftBehind";
 }
 
-/// Whatever changes something outside of this process.
+/// Everything that changes something outside this process.
 pub(super) trait Hands: Sync {
-    /// Says in the object's status what is about to be created, so that whoever comes after a crash looks for it first.
+    /// Records in the object's status what is about to be created, so that after a crash the next leader looks for it
+    /// first.
     fn record_intents(&self, status: &MessageTemplateStatus) -> impl Future<Output = Result<(), Failure>> + Send;
 
     fn create(
@@ -46,11 +47,11 @@ pub(super) trait Hands: Sync {
     fn delete(&self, account: &str, handle: &str) -> impl Future<Output = Result<(), ProviderError>> + Send;
 }
 
-/// Takes every step, or none while the template is paused. After an error the account's other steps wait, and the other
-/// accounts' do not.
+/// Takes every step, or none while the template is paused. An error holds up the other steps of its account, but not
+/// those of other accounts.
 ///
 /// # Errors
-/// With the first refusal, else the first trouble that passes, once all is done that could be.
+/// With the first refusal, or else the first transient error, after every step that could be taken.
 pub(super) async fn apply(
     hands: &impl Hands,
     desired: &Validated,
@@ -60,7 +61,8 @@ pub(super) async fn apply(
 ) -> Result<(), Failure> {
     let Plan { mut locations, steps, look_again_at: _, lost } = plan;
     for TemplateLocationStatus { account, language, .. } in lost {
-        let text = format!("revisions in {language} stay at {account}: no sender of this namespace opens it any more");
+        let text =
+            format!("revisions in {language} stay at {account}: no sender of this namespace has credentials for it");
         progress.changed(event::LEFT_BEHIND, text);
     }
     if progress.paused {
@@ -94,7 +96,7 @@ pub(super) async fn apply(
     refused.into_iter().chain(passing).next().map_or(Ok(()), |trouble| Err(trouble.into()))
 }
 
-/// What was done, by the reason of the Event that tells of it. One Event tells all: repeats of a reason are only counted.
+/// What was done, by the reason of its Event. One Event lists everything, because repeats of a reason are only counted.
 type Done = BTreeMap<&'static str, Vec<String>>;
 
 async fn take(

@@ -1,4 +1,4 @@
-//! Takes a deleted template back from its providers. It needs neither a valid spec nor the tenant's Secrets.
+//! Deletes a deleted template's revisions at the providers. Needs neither a valid spec nor the tenant's Secrets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ use crate::accounts::Account;
 use crate::reconcile::error::{Advice, Explain, Failure};
 use crate::reconcile::progress::Progress;
 
-/// How soon it is looked again whether the data plane has let go of the template.
+/// How soon to check again whether the data plane has let go of the template.
 const LET_GO_CHECK: Duration = Duration::from_millis(500);
-/// How long a replica that does not let go may hold up the deletion: one that refuses every config would do so for ever.
+/// How long replicas may hold up the deletion. One that refuses every config would otherwise do so for ever.
 const LET_GO_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// Why the template can't go yet.
+/// Why the template can't be deleted yet.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotYet {
-    #[error("data-plane replicas may still send with it")]
+    #[error("data-plane replicas may still send with the template")]
     InUse,
-    #[error("a revision that was being created may still show up at {account}")]
+    #[error("a revision whose creation was begun may still show up at {account}")]
     MayShowUp { account: String, after: Duration },
     #[error("{count} revisions are still listed at {account}")]
     StillListed { count: usize, account: String },
@@ -52,14 +52,14 @@ impl Explain for NotYet {
 
 /// Why one account still holds revisions, or may.
 #[derive(Debug, thiserror::Error)]
-enum NotTakenBack {
+enum NotCleanedUp {
     #[error(transparent)]
     Provider(#[from] ProviderTrouble),
     #[error(transparent)]
     NotYet(#[from] NotYet),
 }
 
-impl Explain for NotTakenBack {
+impl Explain for NotCleanedUp {
     fn advice(&self) -> Advice {
         match self {
             Self::Provider(trouble) => trouble.advice(),
@@ -74,7 +74,7 @@ impl Explain for NotTakenBack {
     }
 }
 
-/// Deletes every revision at every account, and ends well only when none is listed any more.
+/// Deletes every revision at every account. Succeeds only once none is listed.
 pub(super) async fn cleanup(
     context: &TemplateContext,
     tenant: &TenantId,
@@ -85,22 +85,22 @@ pub(super) async fn cleanup(
         return Err(NotYet::InUse.into());
     }
     let accounts = accounts(context, tenant, template, progress).await?;
-    take_back(accounts, &names(template), context.clock.now(), progress).await
+    clean_up(accounts, &names(template), context.clock.now(), progress).await
 }
 
-/// Goes to every account, whatever becomes of the others, and returns the first failure. An account that refuses the
-/// credentials would do so for ever, so what it holds is left behind.
-async fn take_back(
+/// Cleans up every account, even after one failed, and returns the first failure. An account that refuses the
+/// credentials would do so for ever, so its revisions are left behind.
+async fn clean_up(
     accounts: BTreeMap<String, Arc<Account>>,
     names: &Names,
     now: Timestamp,
     progress: &mut Progress<MessageTemplateStatus>,
 ) -> Result<(), Failure> {
-    let mut first: Option<NotTakenBack> = None;
+    let mut first: Option<NotCleanedUp> = None;
     for (key, account) in accounts {
-        match take_back_from(&key, &account, names, now, progress).await {
+        match clean_up_account(&key, &account, names, now, progress).await {
             Ok(()) => {}
-            Err(NotTakenBack::Provider(trouble)) if trouble.is_unauthorized() => {
+            Err(NotCleanedUp::Provider(trouble)) if trouble.is_unauthorized() => {
                 let text = format!("revisions may stay at {key}: it refuses the credentials");
                 progress.changed(event::LEFT_BEHIND, text);
             }
@@ -112,17 +112,17 @@ async fn take_back(
     Ok(first.map_or(Ok(()), Err)?)
 }
 
-async fn take_back_from(
+async fn clean_up_account(
     key: &str,
     account: &Arc<Account>,
     names: &Names,
     now: Timestamp,
     progress: &mut Progress<MessageTemplateStatus>,
-) -> Result<(), NotTakenBack> {
+) -> Result<(), NotCleanedUp> {
     let ours = list(account, names, Duration::ZERO).await?;
     for revision in &ours {
         account.delete_template(&revision.handle).await.map_err(|source| ProviderTrouble {
-            what: format!("{} cannot be deleted at {key}", revision.name),
+            what: format!("{} can't be deleted at {key}", revision.name),
             source,
         })?;
         progress.changed(event::DELETED, format!("{} at {key}, named {}", revision.handle, revision.name));
@@ -137,7 +137,7 @@ async fn take_back_from(
     }
 }
 
-/// Messages that are under way with a template that is gone from the provider would fail.
+/// Whether replicas may still send with the template. Messages under way would fail once it is deleted at the provider.
 fn may_be_in_use(context: &TemplateContext, tenant: &TenantId, template: &MessageTemplate) -> bool {
     let began = template.metadata.deletion_timestamp.as_ref().map_or(Timestamp::MIN, |began| began.0);
     let Some(name) = crate::reconcile::kind::name_of(template) else { return false };
@@ -156,10 +156,12 @@ async fn accounts(
         let Ok(name) = reference.name.parse::<SenderName>() else { continue };
         match context.directory.find(tenant, &name).await {
             Ok(Some(sender)) => drop(accounts.insert(sender.account.key().to_owned(), sender.account)),
-            // No credentials of it were ever accepted, or none are kept: the recorded locations count, below.
-            Ok(None) => tracing::debug!(%tenant, sender = %name, "a sender of a deleted template is unknown"),
+            // Its credentials were never accepted, or are not kept. The recorded locations are considered below.
+            Ok(None) => {
+                tracing::debug!(%tenant, sender = %name, "no credentials are known for a sender of the deleted template")
+            }
             Err(failure) => {
-                tracing::debug!(%tenant, sender = %name, %failure, "a sender of a deleted template is unknown");
+                tracing::debug!(%tenant, sender = %name, %failure, "no credentials are known for a sender of the deleted template");
             }
         }
     }
@@ -169,13 +171,13 @@ async fn accounts(
         accounts.extend(others.into_iter().filter(|(key, _)| known.contains(key)));
     }
     for account in known.iter().filter(|account| !accounts.contains_key(*account)) {
-        let text = format!("revisions stay at {account}: no sender of this namespace opens it any more");
+        let text = format!("revisions stay at {account}: no sender of this namespace has credentials for it");
         progress.changed(event::LEFT_BEHIND, text);
     }
     Ok(accounts)
 }
 
-/// How long a creation that was begun at an account may take to show up in its list.
+/// How long a creation that was begun may still take to show up in the account's list.
 fn may_show_up_for(status: &MessageTemplateStatus, account: &str, now: Timestamp) -> Option<Duration> {
     let begun = status
         .locations
@@ -202,7 +204,7 @@ mod tests {
     const REVISION: &str = "HX1";
 
     #[tokio::test]
-    async fn an_account_that_fails_keeps_no_other_from_being_cleaned() {
+    async fn an_account_that_fails_does_not_keep_the_others_from_being_cleaned_up() {
         let names = Names::new("toys", "parcel-sent", "7f7b6e1e-8f0e-4a52-9d2e-0c4a7d3a5b11");
         let content: LocalizedContent = serde_json::from_value(json!({ "body": "Hallo" })).unwrap();
         let own = names.revision(TemplateCategory::Utility, "de", &content, &BTreeMap::new());
@@ -217,8 +219,8 @@ mod tests {
                 })
                 .into();
             let mut progress = Progress::new(MessageTemplateStatus::default(), false);
-            let taken = take_back(accounts, &names, Timestamp::UNIX_EPOCH, &mut progress).await;
-            assert_eq!(taken.is_ok(), goes, "{status}");
+            let cleaned_up = clean_up(accounts, &names, Timestamp::UNIX_EPOCH, &mut progress).await;
+            assert_eq!(cleaned_up.is_ok(), goes, "{status}");
             assert_eq!(well.calls("delete_template"), 1, "{status}");
             let notes = progress.take_notes();
             assert_eq!(notes.iter().any(|note| note.reason == event::LEFT_BEHIND), noted, "{status}");

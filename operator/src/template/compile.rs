@@ -1,6 +1,6 @@
-//! A template's part of the tenant's config: what can be sent now. Pure, from spec and status.
+//! A template's contribution to the tenant's config: what can be sent now. Pure, from spec and status.
 //!
-//! The status names the revision that serves in each language, and what it says; the spec may be ahead of it.
+//! The status holds the revision that serves in each language, with its text. The spec may be ahead of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,12 @@ use messaging::template::{AccountTemplate, LocalizationConfig, LocalizedContent,
 
 use super::validate::content;
 
-/// `None` while there is no revision at any provider.
+/// `None` while no provider has a revision.
 pub(super) fn compile(spec: &MessageTemplateSpec, status: &MessageTemplateStatus) -> Option<TemplateConfig> {
     let languages: BTreeSet<&str> = status.locations.iter().map(|location| location.language.as_str()).collect();
     let chosen: BTreeMap<&str, Chosen<'_>> =
         languages.into_iter().filter_map(|language| Some((language, choose(status, language)?))).collect();
-    // While the language to fall back on is not at any provider yet, another one is.
+    // While no provider has the fallback language yet, another language takes its place.
     let (fallback, first) =
         chosen.get_key_value(spec.fallback_language.as_str()).or_else(|| chosen.first_key_value())?;
     let (fallback_language, category) = ((*fallback).to_owned(), first.revision.category.into());
@@ -34,21 +34,22 @@ struct Chosen<'a> {
     config: LocalizationConfig,
 }
 
-/// One language has one text, and every account that sends it must have a revision which takes the same values. It is
-/// that of the first account where one serves, else of the first that has any: they differ only while a new revision is
-/// approved here and not yet there, and what serves must not stop for what is under review elsewhere.
+/// Chooses a language's text, and the accounts that can send it. One language has one text, so every account that
+/// sends it must have a revision which takes the same values. The text is that of the first account where a revision
+/// serves, or else of the first account with a revision. Accounts differ only while a new revision is approved at one
+/// and not at another, and a revision must not stop serving because another one is under review.
 fn choose<'a>(status: &'a MessageTemplateStatus, language: &str) -> Option<Chosen<'a>> {
     let published: Vec<(bool, &str, &RevisionStatus, &RevisionContent, LocalizedContent)> = status
         .locations
         .iter()
         .filter(|location| location.language == language)
         .filter_map(|location| {
-            // No newest revision: the account is on its way out.
+            // Without a newest revision the account is no longer wanted.
             let newest = location.newest.as_ref()?;
             let revision = location.serving.as_ref().unwrap_or(newest);
-            let says = status.revisions.iter().find(|content| content.name == revision.name)?;
+            let contents = status.revisions.iter().find(|content| content.name == revision.name)?;
             let serves = location.serving.is_some();
-            Some((serves, location.account.as_str(), revision, says, content(&says.content).ok()?))
+            Some((serves, location.account.as_str(), revision, contents, content(&contents.content).ok()?))
         })
         .collect();
     let with_handle = || published.iter().filter(|(_, _, revision, ..)| revision.handle.is_some());

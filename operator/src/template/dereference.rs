@@ -1,4 +1,4 @@
-//! From the senders that a template names to the provider accounts behind them. Asks the API server.
+//! Resolves the senders that a template names to provider accounts. Reads from the API server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::accounts::Account;
 use crate::reconcile::error::{Advice, Explain, Failure};
 use crate::sender::directory::SenderDirectory;
 
-/// The accounts that a template is submitted to, and those that hold its revisions from before.
+/// The accounts that a template is submitted to, and those that hold earlier revisions of it.
 #[derive(Debug, Default)]
 pub(super) struct Dereferenced {
     pub(super) wanted: BTreeSet<String>,
     pub(super) accounts: BTreeMap<String, Arc<Account>>,
-    /// The first sender that can't be used. What can be done without it is done.
+    /// Why the first unusable sender can't be used. The rest of the reconcile goes on without it.
     pub(super) unresolved: Option<Failure>,
 }
 
-/// A reference, and why it can't be followed.
+/// A reference, and why it can't be resolved.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}")]
 struct Unresolved {
@@ -57,12 +57,12 @@ pub(super) async fn dereference(
     let known = template.status.iter().flat_map(|status| &status.locations).map(|location| &location.account);
     let others: BTreeSet<&String> = known.filter(|account| !found.accounts.contains_key(*account)).collect();
     if found.unresolved.is_some() {
-        // One of them may be the account of a sender that can't be looked at now, so nothing is taken from them.
+        // One of them may be the account of an unusable sender, so nothing is deleted there.
         found.wanted.extend(others.into_iter().cloned());
     } else if !others.is_empty() {
         match directory.accounts(tenant).await {
             Ok(accounts) => found.accounts.extend(accounts.into_iter().filter(|(key, _)| others.contains(key))),
-            // Not known now is not lost: what is recorded of them stays.
+            // Unknown accounts are not lost accounts, so their recorded revisions stay.
             Err(failure) => found.unresolved = Some(failure.into()),
         }
     }

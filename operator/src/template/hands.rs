@@ -1,4 +1,4 @@
-//! What changes something for real: the status at the API server, and the revisions at the providers.
+//! The real [`Hands`]: they change the status at the API server and the revisions at the providers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ pub(super) struct RealHands<'a> {
     pub(super) accounts: &'a BTreeMap<String, Arc<Account>>,
 }
 
-/// Somebody changed the template while it was looked at.
+/// The template changed during the reconcile.
 #[derive(Debug, thiserror::Error)]
-#[error("the template was changed while it was looked at; looking again")]
+#[error("the template changed during the reconcile; trying again")]
 struct ChangedMeanwhile;
 
 impl Explain for ChangedMeanwhile {
@@ -50,8 +50,8 @@ fn without_credentials(account: &str) -> ProviderError {
 /// Records in a template's status what is about to be created.
 #[async_trait]
 pub trait RecordIntents: Send + Sync {
-    /// Fails when anything but this process changed the template since it was read: a leader that was replaced stops
-    /// here.
+    /// Fails if anything but this process changed the template since it was read, which also stops a leader that was
+    /// replaced.
     async fn record(&self, template: &MessageTemplate, status: &MessageTemplateStatus) -> Result<(), Failure>;
 }
 

@@ -1,10 +1,10 @@
-//! `MessageTemplate`: submitted to every account that needs it, followed through its review, and kept serving while a
-//! new revision is reviewed.
+//! `MessageTemplate`: submits it to every account that needs it, follows its review, and keeps the approved revision
+//! serving while a new one is reviewed.
 //!
-//! A reconcile reads as a list: [`mod@dereference`] (which accounts), [`mod@validate`] (what to submit, under which
-//! [`naming`]), [`mod@observe`] (what the accounts hold), [`mod@plan`] (what to do), [`mod@apply`] (do it, [`record`] it),
-//! [`report`] (what it means), and [`mod@compile`] (what may be sent). The first and the third read; only [`hands`] change
-//! anything; the rest is pure.
+//! A reconcile reads as a list: [`mod@dereference`] (which accounts), [`mod@validate`] (what to submit, and under
+//! which [`naming`]), [`mod@observe`] (what the accounts hold), [`mod@plan`] (what to do), [`mod@apply`] (do it and
+//! [`record`] it), [`report`] (what it means), and [`mod@compile`] (what may be sent). `dereference` and `observe`
+//! read; only [`hands`] change anything; the rest is pure. [`cleanup`] deletes the revisions of a deleted template.
 
 mod apply;
 mod cleanup;
@@ -36,10 +36,10 @@ use crate::reconcile::kind::{Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
 use crate::sender::directory::SenderDirectory;
 
-/// The provider's list is not asked more often than this for one template.
+/// One template looks at the provider's list at most this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// What a template's reconcile may use.
+/// What a template's reconcile needs.
 pub struct TemplateContext {
     pub clock: Arc<dyn Clock>,
     /// How often a template is compared with its providers although nothing changed.
@@ -69,7 +69,7 @@ impl Kind for MessageTemplate {
         progress: &mut Progress<MessageTemplateStatus>,
     ) -> Result<Next, Failure> {
         let (Some(tenant), Some(name)) = (tenant_of(self), name_of(self)) else { return Ok(Next::Poll) };
-        // What is recorded can be sent, whatever becomes of the rest.
+        // The recorded revisions can be sent, whatever the rest of this reconcile does.
         context.contributions.set_template(&tenant, &name, compile::compile(&self.spec, &progress.status));
 
         let found = dereference::dereference(&context.directory, &tenant, self).await;
@@ -79,17 +79,17 @@ impl Kind for MessageTemplate {
         let look_again_at = plan.look_again_at;
         let hands = RealHands { intents: &*context.intents, template: self, accounts: &found.accounts };
         let applied = apply::apply(&hands, &desired, plan, progress, seen.now).await;
-        let judged = report::judge(progress, &desired);
+        let verdict = report::assess(progress, &desired);
         context.contributions.set_template(&tenant, &name, compile::compile(&self.spec, &progress.status));
 
-        // What needs a person is told first, then what is missing, then what passes.
-        judged?;
+        // What needs a person is reported first, then what is missing, then what is transient.
+        verdict?;
         found.unresolved.map_or(Ok(()), Err)?;
         applied?;
         trouble.map_or(Ok(()), Err)?;
         let soon =
             look_again_at.map(|at| Duration::try_from(at.duration_since(seen.now)).unwrap_or_default().max(LOOK_AGAIN));
-        let review = report::is_on_its_way(&progress.status).then_some(context.template_poll);
+        let review = report::is_under_way(&progress.status).then_some(context.template_poll);
         Ok(soon.into_iter().chain(review).min().map_or(Next::Poll, Next::After))
     }
 
@@ -99,7 +99,7 @@ impl Kind for MessageTemplate {
         progress: &mut Progress<MessageTemplateStatus>,
     ) -> Result<(), Failure> {
         let (Some(tenant), Some(name)) = (tenant_of(self), name_of(self)) else { return Ok(()) };
-        // Nothing more is sent with what is about to go.
+        // Nothing may be sent with a template that is about to be deleted.
         context.contributions.set_template(&tenant, &name, None);
         cleanup::cleanup(context, &tenant, self, progress).await
     }

@@ -1,8 +1,8 @@
-//! What revisions are called at the provider.
+//! The names of revisions at the provider.
 //!
-//! The name is made from the object's uid and the revision's content, so a revision that was created and not recorded
-//! is found again, and what is ours can be told from what is not. A name must never change between versions of the
-//! operator: every template would be submitted anew.
+//! A name is made from the object's uid and the revision's content. So a revision that was created and not recorded is
+//! found again, and our revisions can be distinguished from others. Names must never change between versions of the
+//! operator, or every template would be submitted again.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use messaging::template::{LocalizedContent, TemplateCategory};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// How much of the namespace and the name is kept, for people who read the provider's console.
+/// How many characters of the namespace and name are kept, for people who read the provider's console.
 const READABLE: usize = 64;
 
 /// The names of one object's revisions.
@@ -20,7 +20,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The uid tells this object from an earlier one of the same name, and from one in another cluster.
+    /// The uid distinguishes this object from an earlier one of the same name, and from one in another cluster.
     pub(super) fn new(namespace: &str, name: &str, uid: &str) -> Self {
         let readable: String = plain(&format!("{namespace}_{name}")).take(READABLE).collect();
         Self { prefix: format!("{readable}_{}_", short_hash(uid.as_bytes())) }
@@ -45,7 +45,7 @@ impl Names {
     }
 }
 
-/// What WhatsApp takes in a template's name: lower-case letters, digits and underscores.
+/// The characters that WhatsApp accepts in a template's name: lower-case letters, digits and underscores.
 fn plain(text: &str) -> impl Iterator<Item = char> {
     text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
 }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_reviewed_anew_has_a_new_name() {
+    fn whatever_needs_a_new_review_has_a_new_name() {
         let names = Names::new("shop", "order-shipped", UID);
         let first = revision(&names, "en_US", "Hi {{1}}!", "Ava");
         let examples = BTreeMap::from([("1".to_owned(), "Ava".to_owned())]);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn another_object_is_never_taken_for_this_one() {
+    fn another_objects_revisions_are_never_taken_for_ours() {
         let names = Names::new("shop", "order-shipped", UID);
         for (namespace, name, uid) in
             [("shop", "order-shipped", "another-uid"), ("shop", "order", UID), ("shop-order", "shipped-2", UID)]

@@ -1,4 +1,4 @@
-//! What the provider accounts hold. Only reads.
+//! Observes what the provider accounts hold. Only reads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +14,15 @@ use super::compile::compile;
 use super::dereference::Dereferenced;
 use super::naming::Names;
 use super::plan::{self, LIST_LAG, Observation};
-use super::report::is_on_its_way;
+use super::report::is_under_way;
 use super::trouble::ProviderTrouble;
 use crate::accounts::Account;
 use crate::metrics::KindName;
-use crate::publish::Parts;
+use crate::publish::TenantContributions;
 use crate::reconcile::error::Failure;
 
-/// Looks at every account. One that can't be asked is reported, and does not keep the others from being seen.
+/// Lists the templates of every account. An account that can't be listed is reported, and the others are still
+/// observed.
 pub(super) async fn observe(
     context: &TemplateContext,
     tenant: &TenantId,
@@ -36,7 +37,7 @@ pub(super) async fn observe(
     for (key, account) in &found.accounts {
         let asked_at = context.clock.now();
         let view = match list(account, names, max_age).await {
-            // It may have been listed for somebody else, before we asked.
+            // The list may have been fetched for another template, before we asked.
             Ok(templates) => plan::Account::Listed { at: earlier(asked_at, max_age), templates },
             Err(error) => {
                 trouble.get_or_insert(error.into());
@@ -62,31 +63,32 @@ pub(super) async fn list(
     max_age: Duration,
 ) -> Result<Vec<TemplateObservation>, ProviderTrouble> {
     let all = account.templates(max_age).await.map_err(|source| ProviderTrouble {
-        what: format!("the templates of {} cannot be listed", account.key()),
+        what: format!("the templates of {} can't be listed", account.key()),
         source,
     })?;
     Ok(all.iter().filter(|template| names.own(&template.name)).cloned().collect())
 }
 
-/// How often the templates of an account are looked at for this template.
+/// How often this template's accounts are listed.
 pub(super) fn interval(context: &TemplateContext, status: &MessageTemplateStatus) -> Duration {
-    if is_on_its_way(status) { context.template_poll } else { context.poll_interval }
+    if is_under_way(status) { context.template_poll } else { context.poll_interval }
 }
 
-/// How old a list may be. Half of the interval, so that every look is a new one although looks are jittered.
+/// How old a list may be: half of the interval, so that every reconcile gets a new one although reconciles are
+/// jittered.
 fn max_age(context: &TemplateContext, template: &MessageTemplate, status: &MessageTemplateStatus) -> Duration {
     let requested =
         template.metadata.annotations.as_ref().and_then(|a| a.get(crds::annotation::RECONCILE_REQUESTED_AT));
     let is_requested = requested.is_some() && requested != status.last_handled_reconcile_at.as_ref();
-    if is_requested || status.locations.iter().any(|location| is_unsettled(location, context.clock.now())) {
+    if is_requested || status.locations.iter().any(|location| is_overdue(location, context.clock.now())) {
         Duration::ZERO
     } else {
         interval(context, status) / 2
     }
 }
 
-/// A creation whose outcome is not known, and that should have shown up by now.
-fn is_unsettled(location: &TemplateLocationStatus, now: Timestamp) -> bool {
+/// Whether a creation with an unknown outcome should have shown up by now.
+fn is_overdue(location: &TemplateLocationStatus, now: Timestamp) -> bool {
     location.newest.as_ref().is_some_and(|newest| {
         newest.handle.is_none() && newest.last_action_at.as_ref().is_none_or(|at| at.0 + LIST_LAG <= now)
     })
@@ -104,8 +106,11 @@ fn data_plane_follows(
     status: &MessageTemplateStatus,
 ) -> bool {
     let Some(name) = crate::reconcile::kind::name_of(template) else { return false };
-    let parts = Parts { templates: [(name, compile(&template.spec, status))].into(), ..Parts::default() };
+    let contributed = TenantContributions {
+        templates: [(name, compile(&template.spec, status))].into(),
+        ..TenantContributions::default()
+    };
     let object = kube::ResourceExt::name_any(template);
-    let run = context.data_plane.status_of(KindName::Template, tenant, &object, &parts);
+    let run = context.data_plane.status_of(KindName::Template, tenant, &object, &contributed);
     run.is_some_and(|run| run.ready == run.total)
 }

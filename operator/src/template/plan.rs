@@ -1,9 +1,9 @@
-//! What to do next about a template, from what is known and what was seen: pure.
+//! Decides what to do next about a template, from what is recorded and what was observed: pure.
 //!
-//! Creating is the delicate part, because the provider has neither an idempotency key nor unique names. So that a crash
-//! at any point leaves at most one revision behind: the intent to create is recorded before the call; a revision is
-//! looked for by its deterministic name before it is created; and an intent without a result is given time to show up
-//! in the provider's list before it is acted on again.
+//! Creation is the delicate step, because the provider has neither an idempotency key nor unique names. Three rules
+//! make a crash at any point leave at most one revision behind. The intent to create is recorded before the call. A
+//! revision is looked up by its deterministic name before it is created. An intent without a result gets time to show
+//! up in the provider's list before it is acted on again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,28 +15,28 @@ use messaging::template::Approval;
 
 use super::validate::Validated;
 
-/// How far the provider's list of templates may lag behind what was done.
+/// How far the provider's list of templates may lag behind writes.
 pub(super) const LIST_LAG: SignedDuration = SignedDuration::from_secs(60);
-/// How soon it is looked again whether the data plane has let go of a revision.
+/// How soon to check again whether the data plane has let go of a revision.
 const RETIRE_CHECK: SignedDuration = SignedDuration::from_secs(2);
 
-/// What was seen of one provider account.
+/// What was observed of one provider account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Account {
-    /// Its templates, as they were at this time or later.
+    /// This object's revisions there, as of this time or later.
     Listed { at: Timestamp, templates: Vec<TemplateObservation> },
-    /// It could not be asked just now.
+    /// The account could not be listed this time.
     Unavailable,
-    /// There is nobody left whose credentials open it.
+    /// No sender has credentials for the account.
     Lost,
 }
 
-/// What was seen.
+/// What was observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Observation {
     /// The accounts that the template is submitted to.
     pub(super) wanted: BTreeSet<String>,
-    /// Those, and the ones that hold revisions from before.
+    /// The wanted accounts, and those that hold earlier revisions.
     pub(super) accounts: BTreeMap<String, Account>,
     /// Every live data-plane replica runs the config that follows from the recorded status.
     pub(super) data_plane_follows: bool,
@@ -53,17 +53,17 @@ pub(super) enum Step {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
-    /// Where each language stands at each account, in the order of accounts and languages. It must be recorded before
-    /// a step of creation is taken.
+    /// The revisions of each language at each account, ordered by account and language. Must be recorded before a step
+    /// creates anything.
     pub(super) locations: Vec<TemplateLocationStatus>,
     pub(super) steps: Vec<Step>,
-    /// Something that was begun may show up in the list then.
+    /// When to look at the list again, because something that was begun may then show up.
     pub(super) look_again_at: Option<Timestamp>,
-    /// What was given up, because nobody has credentials for it any more.
+    /// The locations that were given up, because no sender has credentials for their accounts.
     pub(super) lost: Vec<TemplateLocationStatus>,
 }
 
-/// `known` is what was recorded last.
+/// `known` holds the recorded locations.
 pub(super) fn plan(desired: &Validated, known: &[TemplateLocationStatus], seen: &Observation) -> Plan {
     let mut planner = Planner { desired, known, seen, steps: Vec::new(), look_again_at: None };
     let newest = planner.newest_revisions();
@@ -129,7 +129,7 @@ impl Planner<'_> {
             if status.state == RevisionState::Unsubmitted {
                 let submitted = known.as_ref().filter(|known| known.state == RevisionState::Pending);
                 match submitted.and_then(waiting_since) {
-                    // It was submitted, and the list does not show it yet.
+                    // It was submitted, and the list does not show that yet.
                     Some(until) => {
                         status.state = RevisionState::Pending;
                         self.look_again(until);
@@ -159,8 +159,9 @@ impl Planner<'_> {
         }
     }
 
-    /// A language moves to its newest revision once every account has approved it. Until then an older one keeps
-    /// serving, and where there is none, the newest serves as soon as it is approved.
+    /// Chooses the serving revisions. A language moves to its newest revision once every account has approved it.
+    /// Until then an older one keeps serving. At an account without an older one, the newest serves as soon as it is
+    /// approved there.
     fn serve(&self, newest: &BTreeMap<Key, Option<RevisionStatus>>) -> Vec<TemplateLocationStatus> {
         let approved = |language: &str, revision: Option<&RevisionStatus>| {
             let name = self.desired.languages.get(language).map(|(_, revision)| revision.name.as_str());
@@ -194,7 +195,7 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// A revision as the list shows it now; `None` when it is gone.
+    /// A revision as the list shows it now; `None` when the list no longer has it.
     fn still_there(&self, account: &str, revision: RevisionStatus) -> Option<RevisionStatus> {
         match self.seen.accounts.get(account) {
             Some(Account::Listed { templates, .. }) => {
@@ -205,7 +206,8 @@ impl Planner<'_> {
         }
     }
 
-    /// What stands at accounts that are not wanted any more and is not removed yet; and what is given up.
+    /// The locations at accounts that are no longer wanted: those that still hold revisions, and those that are given
+    /// up.
     fn left_behind(&self) -> (Vec<TemplateLocationStatus>, Vec<TemplateLocationStatus>) {
         let elsewhere = self.known.iter().filter(|location| !self.seen.wanted.contains(&location.account));
         let (mut left, mut lost) = (Vec::new(), Vec::new());
@@ -226,7 +228,7 @@ impl Planner<'_> {
         (left, lost)
     }
 
-    /// Everything of ours that is neither the newest nor serving goes, but nothing that a replica may still send with.
+    /// Deletes our revisions that are neither newest nor serving, except those that a replica may still send with.
     fn delete_the_rest(&mut self, locations: &[TemplateLocationStatus]) {
         let handles = |locations: &[TemplateLocationStatus], account: &str| -> BTreeSet<String> {
             let here = locations.iter().filter(|location| location.account == account);
@@ -277,7 +279,8 @@ fn serves(revision: &RevisionStatus) -> bool {
     matches!(revision.state, RevisionState::Approved | RevisionState::Paused)
 }
 
-/// Of several revisions with one name, the recorded one, else the one furthest in its review; always the same.
+/// The same one of several revisions with one name, every time: the recorded one, or else the one furthest in its
+/// review.
 fn best<'a>(listed: &[&'a TemplateObservation], recorded: Option<&str>) -> Option<&'a TemplateObservation> {
     listed
         .iter()

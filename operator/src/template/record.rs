@@ -1,4 +1,4 @@
-//! What the outcome of a step changes in what is known of a template: pure.
+//! Records the outcome of a step in the locations of a template: pure.
 
 use crds::{RevisionState, RevisionStatus, TemplateLocationStatus};
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use messaging::provider::ProviderError;
 
 use super::plan::Step;
 
-/// A revision was created.
+/// The revision was created.
 pub(super) fn created(locations: &mut [TemplateLocationStatus], account: &str, language: &str, handle: &str) {
     if let Some(revision) = newest(locations, account, language) {
         revision.handle = Some(handle.to_owned());
@@ -16,7 +16,7 @@ pub(super) fn created(locations: &mut [TemplateLocationStatus], account: &str, l
     }
 }
 
-/// A revision was submitted.
+/// The revision was submitted.
 pub(super) fn submitted(locations: &mut [TemplateLocationStatus], account: &str, language: &str, now: Timestamp) {
     if let Some(revision) = newest(locations, account, language) {
         revision.state = RevisionState::Pending;
@@ -24,7 +24,8 @@ pub(super) fn submitted(locations: &mut [TemplateLocationStatus], account: &str,
     }
 }
 
-/// A creation failed. Unless it may have been done all the same, the intent is over, and the next try need not wait.
+/// The creation failed. Unless the revision may exist all the same, the intent is withdrawn, and the next try need not
+/// wait.
 pub(super) fn not_created(
     locations: &mut [TemplateLocationStatus],
     account: &str,
@@ -36,7 +37,7 @@ pub(super) fn not_created(
     }
 }
 
-/// A step was not taken. A creation then left nothing that the next try would have to wait for.
+/// The step was not taken. The intent of a creation is withdrawn, so the next try need not wait.
 pub(super) fn not_taken(locations: &mut [TemplateLocationStatus], step: &Step) {
     if let Step::Create { account, language } = step {
         not_begun(locations, account, language);
@@ -49,7 +50,7 @@ fn not_begun(locations: &mut [TemplateLocationStatus], account: &str, language: 
     }
 }
 
-/// Whether the provider may have done what it was asked for, although the answer is an error.
+/// Whether the provider may have carried out the request, although it answered with an error.
 fn may_have_been_done(error: &ProviderError) -> bool {
     match error.http_status {
         Some(408 | 500..) => true,

@@ -1,4 +1,4 @@
-//! What the plan and its outcome mean for the status: pure.
+//! Reports a plan and its outcome in the status: pure.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use crate::reconcile::conditions::State;
 use crate::reconcile::error::{Advice, Explain, Failure};
 use crate::reconcile::progress::Progress;
 
-/// WhatsApp will not have it: only a person can help.
+/// WhatsApp rejected or disabled a revision: a person must change the template.
 #[derive(Debug, thiserror::Error)]
-#[error("{told}; change the template, and the change is submitted as a new revision")]
+#[error("{what}; change the template, and the change is submitted as a new revision")]
 pub(super) struct NotApproved {
-    told: String,
+    what: String,
     reason: &'static str,
 }
 
@@ -33,7 +33,7 @@ impl Explain for NotApproved {
     }
 }
 
-/// Writes down where each language stands, and keeps what its revisions say.
+/// Records the locations, and the contents of the revisions that they name.
 pub(super) fn record(status: &mut MessageTemplateStatus, desired: &Validated, locations: Vec<TemplateLocationStatus>) {
     let mut revisions: Vec<RevisionContent> = desired
         .languages
@@ -59,11 +59,11 @@ pub(super) fn record(status: &mut MessageTemplateStatus, desired: &Validated, lo
     status.locations = locations;
 }
 
-/// Judges where the template stands.
+/// Assesses the conditions from the recorded locations.
 ///
 /// # Errors
 /// When WhatsApp rejected or disabled a revision.
-pub(super) fn judge(progress: &mut Progress<MessageTemplateStatus>, desired: &Validated) -> Result<(), Failure> {
+pub(super) fn assess(progress: &mut Progress<MessageTemplateStatus>, desired: &Validated) -> Result<(), Failure> {
     let wanted = || progress.status.locations.iter().filter_map(|l| l.newest.as_ref().map(|newest| (l, newest)));
     let is_desired = |language: &str, newest: &RevisionStatus| {
         desired.languages.get(language).is_some_and(|(_, revision)| revision.name == newest.name)
@@ -96,12 +96,12 @@ pub(super) fn judge(progress: &mut Progress<MessageTemplateStatus>, desired: &Va
         progress.set(SYNCED, State::False, reason::PROGRESSING, &format!("to be submitted: {unsynced}"));
     }
     if !rejected.is_empty() || !disabled.is_empty() {
-        let (reason, told) = if rejected.is_empty() {
+        let (reason, what) = if rejected.is_empty() {
             (reason::DISABLED, format!("WhatsApp disabled {disabled}"))
         } else {
             (reason::REJECTED, format!("WhatsApp rejected {rejected}"))
         };
-        return Err(NotApproved { told, reason }.into());
+        return Err(NotApproved { what, reason }.into());
     }
     if synced && languages == total {
         progress.set(APPROVED, State::True, reason::APPROVED, "WhatsApp approved every language");
@@ -111,9 +111,9 @@ pub(super) fn judge(progress: &mut Progress<MessageTemplateStatus>, desired: &Va
     let (state, why, message) = if !paused.is_empty() {
         (State::False, reason::TEMPLATE_PAUSED, format!("WhatsApp paused {paused}"))
     } else if !unknown.is_empty() {
-        (State::Unknown, reason::UNDER_REVIEW, format!("WhatsApp's answer is not known to this version: {unknown}"))
+        (State::Unknown, reason::UNDER_REVIEW, format!("this version does not know WhatsApp's answer: {unknown}"))
     } else if !pending.is_empty() {
-        (State::Unknown, reason::UNDER_REVIEW, format!("WhatsApp reviews {pending}"))
+        (State::Unknown, reason::UNDER_REVIEW, format!("WhatsApp is reviewing {pending}"))
     } else {
         (State::Unknown, reason::UNDER_REVIEW, "nothing is under review yet".to_owned())
     };
@@ -128,15 +128,15 @@ pub(super) fn judge(progress: &mut Progress<MessageTemplateStatus>, desired: &Va
     Ok(())
 }
 
-/// Whether anything is on its way at the provider.
-pub(super) fn is_on_its_way(status: &MessageTemplateStatus) -> bool {
+/// Whether a revision is being created, submitted or reviewed.
+pub(super) fn is_under_way(status: &MessageTemplateStatus) -> bool {
     let states = status.locations.iter().filter_map(|location| location.newest.as_ref()).map(|newest| newest.state);
     states
         .into_iter()
         .any(|state| matches!(state, RevisionState::Pending | RevisionState::Unsubmitted | RevisionState::Creating))
 }
 
-/// `en_US at AC…: reason`, one after the other.
+/// `en_US at AC…: reason` for each, joined by `; `.
 fn listed<'a>(locations: impl Iterator<Item = (&'a TemplateLocationStatus, &'a RevisionStatus)>) -> String {
     let each = locations.map(|(TemplateLocationStatus { account, language, .. }, revision)| match &revision.reason {
         Some(reason) => format!("{language} at {account}: {reason}"),

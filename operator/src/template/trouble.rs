@@ -1,4 +1,4 @@
-//! What the provider answered when it did not do what it was asked for.
+//! A provider's error, with the request that failed.
 
 use crds::condition::reason;
 use messaging::provider::ProviderError;
@@ -8,13 +8,13 @@ use crate::reconcile::error::{Advice, Explain, advice_of};
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub(super) struct ProviderTrouble {
-    /// What could not be done: "en_US cannot be created at AC…".
+    /// What could not be done: "en_US can't be created at AC…".
     pub(super) what: String,
     pub(super) source: ProviderError,
 }
 
 impl ProviderTrouble {
-    /// The account refuses the credentials.
+    /// Whether the account refuses the credentials.
     pub(super) fn is_unauthorized(&self) -> bool {
         self.source.is_unauthorized()
     }

@@ -1,7 +1,7 @@
-//! From what a person wrote to what can be submitted. No client is needed here.
+//! Validates a spec, and turns it into the revisions to submit. Needs no client.
 //!
-//! The schema has refused most of what is wrong already; what it can't express is found by the linter, before a review
-//! that takes hours finds it.
+//! The schema has already refused most faults. The linter finds those that a schema can't express, before a review that
+//! takes hours does.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) struct Validated {
     /// Keys of the variables, in the order of the manifest.
     pub(super) variables: Vec<String>,
     pub(super) ready_when: ReadyWhen,
-    /// What each language says, as written and as submitted.
+    /// The text of each language, as written and as submitted.
     pub(super) languages: BTreeMap<String, (Localization, TemplateRevision)>,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn validate(template: &MessageTemplate) -> Result<Validated, Invalid>
     })
 }
 
-/// The names of an object's revisions, also when its spec is wrong.
+/// The names of an object's revisions. Needs no valid spec.
 pub(super) fn names(template: &MessageTemplate) -> Names {
     Names::new(&template.namespace().unwrap_or_default(), &template.name_any(), &template.uid().unwrap_or_default())
 }
@@ -123,7 +123,7 @@ fn draft(spec: &MessageTemplateSpec, contents: &[LocalizedContent]) -> Draft {
 }
 
 fn revision(names: &Names, spec: &MessageTemplateSpec, language: &str, content: LocalizedContent) -> TemplateRevision {
-    // Only the examples that this language uses, so that the others can change without a new review of it.
+    // Only the examples that this language uses, so that a change of the others does not need a new review.
     let used = used_keys(&content);
     let examples: BTreeMap<_, _> = spec
         .variables

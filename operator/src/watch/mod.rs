@@ -1,4 +1,4 @@
-//! Watches: changes in the cluster, turned into stores and reconcile requests.
+//! Watches turn changes in the cluster into stores and reconcile requests.
 
 pub mod objects;
 pub mod stores;
@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::reconcile::kind::Kind;
 use crate::reconcile::redact;
 
-/// The objects of one kind, and a way to have them reconciled.
+/// The objects of one kind, and a trigger to reconcile them.
 #[derive(Debug)]
 pub struct Objects<K: Kind> {
     pub stores: Stores<K>,
@@ -34,7 +34,7 @@ impl<K: Kind> Objects<K> {
         Self { stores, trigger: Trigger::default() }
     }
 
-    /// Has every object of a tenant reconciled soon.
+    /// Requests a reconcile of every object of a tenant.
     pub fn ask_all(&self, tenant: &TenantId) {
         self.stores.of(tenant).iter().for_each(|object| self.trigger.ask(object));
     }
@@ -48,7 +48,7 @@ pub struct Watched {
     pub policies: Arc<Objects<RoutingPolicy>>,
 }
 
-/// A watch that reports its errors and goes on, with growing delays.
+/// A watch that reports its errors and restarts, with growing delays.
 pub fn endless<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static>(
     api: Api<K>,
     selection: watcher::Config,
@@ -59,7 +59,7 @@ pub fn endless<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static>(
         let event = event
             .inspect_err(|error| {
                 metrics.watch_error(resource);
-                tracing::warn!(resource, error = redact::chain(error), "a watch broke; it is taken up again");
+                tracing::warn!(resource, error = redact::chain(error), "a watch broke; restarting it");
             })
             .ok();
         std::future::ready(event)

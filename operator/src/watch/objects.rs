@@ -1,7 +1,7 @@
-//! One kind's objects: into the store, and those that are new or changed into the controller's queue.
+//! Puts one kind's objects into the store, and the new and changed ones into the controller's queue.
 //!
-//! An object that this version can't read harms only itself: it is counted and told about, and everything else goes on
-//! as if it were as it last was.
+//! An object that this version can't read affects only itself. It is counted and reported, and everything else uses
+//! its last readable version.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,11 +24,11 @@ use crate::reconcile::kind::{Kind, tenant_of};
 use crate::reconcile::machinery::Driver;
 use crate::watch::stores::{Scope, Stores};
 
-/// How long until everything is listed again when something could not be read. While definitions are being upgraded
-/// the API server may show an object as the old one had it, and then says nothing more of it.
+/// How long until everything is listed again when something could not be read. During an upgrade of the definitions
+/// the API server may show an object in the shape of the old one, and send no further event about it.
 const LIST_AGAIN: Duration = Duration::from_secs(30);
 
-/// What to reconcile, as the watch shows it.
+/// The objects to reconcile, as the watch reports them.
 pub fn objects<'a, K: Kind>(
     driver: &'a Driver<K>,
     stores: &'a Stores<K>,
@@ -50,7 +50,7 @@ pub fn objects<'a, K: Kind>(
         loop {
             tokio::select! {
                 event = events.next() => {
-                    let requests = follower.take(event?).await;
+                    let requests = follower.handle(event?).await;
                     return Some((stream::iter(requests), (events, watch, follower)));
                 }
                 () = sleep_until(follower.list_again_at) => {
@@ -70,19 +70,19 @@ struct Follower<'a, K: Kind> {
     writer: Writer<K>,
     seen: HashMap<ObjectRef<K>, Seen<K>>,
     listed: bool,
-    /// There is something that could not be read.
+    /// Set while an object could not be read.
     list_again_at: Option<Instant>,
 }
 
 struct Seen<K> {
-    /// Of what a reconcile depends on: neither the status nor our own finalizer is in it.
+    /// A hash of what a reconcile depends on, without the status and our own finalizer.
     fingerprint: u64,
     object: Arc<K>,
 }
 
 impl<K: Kind> Follower<'_, K> {
-    /// Takes one event, and tells what is to be reconciled because of it.
-    async fn take(&mut self, event: Event<DeserializeGuard<K>>) -> Vec<ObjectRef<K>> {
+    /// Handles one event, and returns the objects that must be reconciled because of it.
+    async fn handle(&mut self, event: Event<DeserializeGuard<K>>) -> Vec<ObjectRef<K>> {
         let listed = matches!(event, Event::InitDone);
         let touched = match &event {
             Event::Apply(object) => {
@@ -101,7 +101,7 @@ impl<K: Kind> Follower<'_, K> {
         touched.into_iter().filter(|object| self.is_news(object)).collect()
     }
 
-    /// A fresh list: what is not in it is gone, and what is in it may have changed unseen.
+    /// After a fresh list: an object that is not in it is gone, and one that is in it may have changed unseen.
     fn relisted(&mut self) -> Vec<ObjectRef<K>> {
         if !std::mem::replace(&mut self.listed, true) {
             self.driver.machinery.listings.note();
@@ -138,7 +138,7 @@ impl<K: Kind> Follower<'_, K> {
         }
     }
 
-    /// The event with an object that can be read: the one that came, or else the one that was there before it.
+    /// The event with a readable object: the one in the event, or else its last readable version.
     async fn readable(&mut self, event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
         Some(match event {
             Event::Init => Event::Init,
@@ -170,7 +170,7 @@ impl<K: Kind> Follower<'_, K> {
                     ..ObjectReference::default()
                 };
                 let text = format!(
-                    "this version of the operator can't read it, and goes on with what it last read: {}",
+                    "this version of the operator can't read the object, and uses the last version that it could read: {}",
                     unreadable.error
                 );
                 self.driver

@@ -1,4 +1,4 @@
-//! What the watches show: every object of a kind, by namespace.
+//! Every object of a kind that the watches have reported, by namespace.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl<K: Kind> Stores<K> {
         self.store_of(tenant.as_str())?.get(&ObjectRef::new(name).within(tenant.as_str()))
     }
 
-    /// The objects of a tenant, also those that are being deleted.
+    /// The objects of a tenant, including those that are being deleted.
     pub fn of(&self, tenant: &TenantId) -> Vec<Arc<K>> {
         let namespace = Some(tenant.as_str());
         self.store_of(tenant.as_str())
@@ -67,7 +67,7 @@ impl<K: Kind> Stores<K> {
         self.scopes.iter().flat_map(|(_, store)| store.state()).collect()
     }
 
-    /// Notes whether an object can be read. One that can't is treated as if it were as it last was.
+    /// Notes whether an object can be read, and returns how many can't. Those keep their last readable version.
     pub fn note_readable(&self, namespace: &str, name: &str, readable: bool) -> usize {
         let mut unreadable = self.unreadable.lock();
         let key = (namespace.to_owned(), name.to_owned());
@@ -79,7 +79,7 @@ impl<K: Kind> Stores<K> {
         unreadable.len()
     }
 
-    /// The names of a tenant's objects that can't be read.
+    /// The names of a tenant's unreadable objects.
     pub fn unreadable(&self, tenant: &TenantId) -> Vec<String> {
         let unreadable = self.unreadable.lock();
         unreadable.iter().filter(|(namespace, _)| namespace == tenant.as_str()).map(|(_, name)| name.clone()).collect()

@@ -48,20 +48,14 @@ fn each_situation_has_its_plan() {
         ("all is well", wanted(), alone(&ours), Webhooks::InPlace(ours.clone()), None),
         ("webhooks drifted", wanted(), alone(&theirs), Webhooks::Configure(ours.clone()), None),
         (
-            "webhooks drifted, and a person asked for peace",
+            "webhooks drifted, and the sender is paused",
             Wanted { paused: true, ..wanted() },
             alone(&theirs),
             Webhooks::Held { found: theirs.clone(), wanted: ours.clone() },
             None,
         ),
-        ("there is no such sender", wanted(), Observed::default(), Webhooks::NotOurs, Some("SenderNotFound")),
-        (
-            "it is offline, and still taken care of",
-            wanted(),
-            offline,
-            Webhooks::InPlace(ours.clone()),
-            Some("SenderOffline"),
-        ),
+        ("the sender does not exist", wanted(), Observed::default(), Webhooks::NotOurs, Some("SenderNotFound")),
+        ("it is offline, and still managed", wanted(), offline, Webhooks::InPlace(ours.clone()), Some("SenderOffline")),
         (
             "the service decides, and points elsewhere",
             in_service.clone(),
@@ -70,7 +64,7 @@ fn each_situation_has_its_plan() {
             None,
         ),
         (
-            "the service decides, and points to us; the sender's own do not matter",
+            "the service decides, and points at us; the sender's own do not matter",
             in_service.clone(),
             with(service(&["XE1"], false, ours.clone())),
             Webhooks::InPlace(ours.clone()),
@@ -91,14 +85,14 @@ fn each_situation_has_its_plan() {
             Some("ReferenceNotFound"),
         ),
         (
-            "there is no such service",
+            "the service does not exist",
             in_service,
             alone(&ours),
             Webhooks::InPlace(ours.clone()),
             Some("ReferenceNotFound"),
         ),
         (
-            "another one has the number",
+            "another sender has the number",
             Wanted { taken_by: Some("somebody".into()), ..wanted() },
             alone(&theirs),
             Webhooks::NotOurs,
@@ -111,7 +105,7 @@ fn each_situation_has_its_plan() {
     }
 }
 
-/// The provider: what it is, and what it shows, which may be older.
+/// The provider: its state, and what it shows, which may lag.
 #[derive(Debug, Clone)]
 struct World {
     now: Observed,
@@ -132,13 +126,13 @@ impl World {
 
 #[derive(Debug, Clone)]
 enum Happening {
-    /// A reconcile; it crashes before its write, after it, or not at all.
+    /// A reconcile, which may crash before its write.
     Reconcile { crash_before_write: bool },
     /// The provider's read side catches up.
     CatchUp,
-    /// Somebody points the webhooks elsewhere.
+    /// Someone points the webhooks elsewhere.
     Drift,
-    /// The service begins to defer to its senders, or stops it.
+    /// The service begins or stops to defer to its senders.
     Defer,
 }
 
@@ -160,10 +154,10 @@ fn reconcile(wanted: &Wanted, world: &mut World, crash_before_write: bool) {
 }
 
 proptest! {
-    /// Whatever happened, with crashes at any point and stale answers: once it is quiet, two looks put everything in
-    /// place, and from then on nothing is written.
+    /// Whatever happened, with crashes at any point and stale answers: once nothing else changes, two reconciles put
+    /// everything in place, and later ones write nothing.
     #[test]
-    fn it_comes_to_rest_where_it_should(happenings in proptest::collection::vec(happening(), 0..40), in_service: bool, paused: bool) {
+    fn webhooks_converge_and_then_nothing_is_written(happenings in proptest::collection::vec(happening(), 0..40), in_service: bool, paused: bool) {
         let wanted = Wanted { pool: in_service.then(|| PoolId::new("MG1")), paused, ..wanted() };
         let begin = Observed {
             sender: Some(sender(WebhookTargets::default())),

@@ -1,6 +1,6 @@
-//! The provider that a sender's spec names: the one place where the operator tells providers apart.
+//! The provider that a sender's spec names: the one place where the operator distinguishes providers.
 //!
-//! A provider that is added has a file here, a variant in [`SpecProvider`] and in [`BaseUrls`].
+//! A new provider has a file here, a variant of [`SpecProvider`] and a field of [`BaseUrls`].
 
 mod twilio;
 
@@ -12,7 +12,7 @@ use url::Url;
 use super::dereference::Contents;
 use super::validate::Invalid;
 
-/// Where every host of a provider maps to, by provider: for an egress proxy, or the sandbox.
+/// The URL to call instead of a provider's hosts, by provider: for an egress proxy, or the sandbox.
 #[derive(Debug, Clone, Default)]
 pub struct BaseUrls {
     pub twilio: Option<Url>,
@@ -25,7 +25,7 @@ pub enum SpecProvider<'a> {
 }
 
 impl<'a> SpecProvider<'a> {
-    /// `None` when the spec names none, which the schema refuses.
+    /// `None` when the spec names no provider, which the schema refuses.
     pub fn of(sender: &'a WhatsAppSender) -> Option<Self> {
         sender.spec.provider.twilio.as_ref().map(Self::Twilio)
     }
@@ -44,14 +44,14 @@ impl<'a> SpecProvider<'a> {
         }
     }
 
-    /// What that Secret must hold, for a person who creates it.
+    /// What that Secret must hold, in words for the person who creates it.
     pub fn credentials_keys(self) -> &'static str {
         match self {
             Self::Twilio(_) => twilio::CREDENTIALS,
         }
     }
 
-    /// What names the account at the provider. Two senders with the same one share the account.
+    /// Identifies the account at the provider. Two senders with the same value share the account.
     pub fn account(self) -> (&'static str, &'a str) {
         match self {
             Self::Twilio(twilio) => ("twilio", &twilio.account_sid),
@@ -65,7 +65,7 @@ impl<'a> SpecProvider<'a> {
         }
     }
 
-    /// The account in the tenant config's words, with its credentials.
+    /// The account as the tenant's config describes it, with its credentials.
     pub fn compile(self, credentials: &Contents, base_urls: &BaseUrls) -> Result<ProviderAccount, Invalid> {
         match self {
             Self::Twilio(spec) => {

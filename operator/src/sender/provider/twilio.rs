@@ -1,4 +1,4 @@
-//! A Twilio account, from the spec and its Secret.
+//! Compiles a Twilio account from the spec and its Secret.
 
 use crds::TwilioProvider;
 use messaging::config::TwilioAccount;
@@ -8,7 +8,7 @@ use url::Url;
 use crate::sender::dereference::Contents;
 use crate::sender::validate::Invalid;
 
-/// The keys of the Secret, for a person who creates it.
+/// The Secret's keys, in words for the person who creates it.
 pub(super) const CREDENTIALS: &str = "the key authToken";
 
 pub(super) fn account(
@@ -20,27 +20,27 @@ pub(super) fn account(
         |what: &str| Invalid::Credentials { secret: twilio.credentials_secret_ref.name.clone(), what: what.to_owned() };
     let value = |key: &str| secret.get(key).filter(|value| !value.expose().is_empty());
     let token = value("authToken").ok_or_else(|| {
-        wrong("has no authToken: it must hold the account's auth token, which verifies webhooks, also where an API key makes the calls")
+        wrong("has no authToken: it must hold the account's auth token, which verifies webhooks even when an API key makes the calls")
     })?;
-    // Neither may break the header that carries it.
+    // A value must not break the header that carries it.
     let printable = |secret: &Secret| secret.expose().bytes().all(|byte| byte.is_ascii_graphic());
     if !printable(token) {
-        return Err(wrong("has an authToken that is none: expected 32 letters and digits"));
+        return Err(wrong("has an invalid authToken: expected 32 letters and digits"));
     }
     let (username, password) = match (value("apiKeySid"), value("apiKeySecret")) {
         (None, None) => (twilio.account_sid.clone(), token.clone()),
         (Some(sid), Some(_)) if !(sid.expose().starts_with("SK") && printable(sid)) => {
-            return Err(wrong("has an apiKeySid that is none: expected SK and 32 hexadecimal digits"));
+            return Err(wrong("has an invalid apiKeySid: expected SK and 32 hexadecimal digits"));
         }
         (Some(_), Some(key)) if !printable(key) => {
-            return Err(wrong("has an apiKeySecret that is none: expected 32 letters and digits"));
+            return Err(wrong("has an invalid apiKeySecret: expected 32 letters and digits"));
         }
         (Some(sid), Some(key)) => (sid.expose().to_owned(), key.clone()),
         (Some(_), None) => {
-            return Err(wrong("has an apiKeySid without an apiKeySecret: it must have both, or neither"));
+            return Err(wrong("has an apiKeySid without an apiKeySecret: expected both, or neither"));
         }
         (None, Some(_)) => {
-            return Err(wrong("has an apiKeySecret without an apiKeySid: it must have both, or neither"));
+            return Err(wrong("has an apiKeySecret without an apiKeySid: expected both, or neither"));
         }
     };
     Ok(TwilioAccount {

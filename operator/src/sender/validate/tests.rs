@@ -14,7 +14,7 @@ pub(crate) fn settings() -> SenderSettings {
     }
 }
 
-/// The quickstart's sender, which is what most tenants begin with.
+/// The quickstart's sender, with which most tenants begin.
 pub(crate) fn sender() -> WhatsAppSender {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart/30-sender.yaml");
     serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -63,7 +63,7 @@ fn an_api_key_calls_and_the_auth_token_still_verifies() {
 }
 
 #[test]
-fn what_is_wrong_with_a_secret_is_said_without_saying_the_secret() {
+fn an_error_about_a_secret_does_not_reveal_it() {
     for (credentials, expected) in [
         (vec![], "has no authToken"),
         (vec![("authToken", "")], "has no authToken"),
@@ -93,7 +93,7 @@ fn a_signing_secret_that_the_data_plane_would_refuse_is_refused_here() {
 }
 
 #[test]
-fn a_url_that_would_get_each_event_twice_is_refused() {
+fn a_url_that_would_receive_each_event_twice_is_refused() {
     let mut sender = sender();
     let mut again = sender.spec.events[0].clone();
     // Another spelling of the same URL.

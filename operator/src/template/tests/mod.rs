@@ -1,5 +1,5 @@
-//! Promises about templates, on the real steps and a provider in memory: crashed after every write, with a list that
-//! lags behind, until all is quiet.
+//! Promises about templates, on the real steps and a provider in memory whose list may lag. The process may crash
+//! after any write, and is then run until it writes nothing.
 
 mod world;
 
@@ -26,8 +26,8 @@ fn desired_names(template: &MessageTemplate) -> BTreeSet<String> {
 }
 
 fn conditions(progress: &Progress<MessageTemplateStatus>, outcome: &Result<(), Failure>) -> Vec<String> {
-    let judged = progress.judge(outcome.as_ref().copied(), &[SYNCED, APPROVED]);
-    judged.iter().map(|(name, a)| format!("{name}={} {}", a.state.as_str(), a.reason)).collect()
+    let assessed = progress.assess(outcome.as_ref().copied(), &[SYNCED, APPROVED]);
+    assessed.iter().map(|(name, a)| format!("{name}={} {}", a.state.as_str(), a.reason)).collect()
 }
 
 #[test]
@@ -56,10 +56,10 @@ fn a_crash_after_any_write_leaves_at_most_one_revision_and_nothing_behind() {
                 for (at, (chapter, template, wanted)) in story.iter().enumerate() {
                     if at == crashing {
                         *lock(&world.crash_after) = Some(crash_after);
-                        world.settle(template, wanted);
+                        world.run_until_quiet(template, wanted);
                         crashed = lock(&world.crash_after).is_none();
                     } else {
-                        world.settle(template, wanted);
+                        world.run_until_quiet(template, wanted);
                     }
                     for account in [ACCOUNT, OTHER] {
                         let names: BTreeSet<_> = world.names(account).into_iter().collect();
@@ -71,7 +71,7 @@ fn a_crash_after_any_write_leaves_at_most_one_revision_and_nothing_behind() {
                         );
                     }
                 }
-                // The count was never reached: there are no more writes to crash after.
+                // The count was never reached: there are no further writes to crash after.
                 if !crashed {
                     break;
                 }
@@ -83,7 +83,7 @@ fn a_crash_after_any_write_leaves_at_most_one_revision_and_nothing_behind() {
 #[test]
 fn at_rest_nothing_is_written() {
     let mut world = World::new();
-    world.settle(&first(), &[ACCOUNT]);
+    world.run_until_quiet(&first(), &[ACCOUNT]);
     let status = lock(&world.recorded).clone();
     world.writes();
     for _ in 0..3 {
@@ -128,7 +128,7 @@ fn conditions_follow_the_review() {
 }
 
 #[test]
-fn a_rejection_is_told_in_the_providers_words_and_waits_for_a_person() {
+fn a_rejection_is_reported_in_the_providers_words_and_waits_for_a_person() {
     let mut world = World::new();
     world.pass(&first(), &[ACCOUNT]);
     world.approve_all();
@@ -146,18 +146,18 @@ fn a_rejection_is_told_in_the_providers_words_and_waits_for_a_person() {
         conditions(&progress, &outcome),
         ["Approved=False Rejected", "Ready=False Rejected", "Stalled=True Rejected", "Synced=True Submitted"]
     );
-    // What was approved can be sent all the same.
+    // The approved language can still be sent.
     let config = compile(&first().spec, &progress.status).unwrap();
     assert_eq!(config.localizations["en_US"].accounts[ACCOUNT].approval, Approval::Approved);
 
-    // The way out.
+    // A change resolves it.
     let mended = template(&[("Hallo {{1}}", "Guten Tag {{1}}")]);
-    world.settle(&mended, &[ACCOUNT]);
+    world.run_until_quiet(&mended, &[ACCOUNT]);
     assert_eq!(world.names(ACCOUNT).into_iter().collect::<BTreeSet<_>>(), desired_names(&mended));
 }
 
 #[test]
-fn a_pipeline_that_cannot_wait_for_the_review_need_not() {
+fn a_pipeline_need_not_wait_for_the_review() {
     let mut world = World::new();
     let submitted = template(&[("readyWhen: Approved", "readyWhen: Submitted")]);
     let (progress, outcome) = world.done(&submitted, &[ACCOUNT]);
@@ -170,7 +170,7 @@ fn a_pipeline_that_cannot_wait_for_the_review_need_not() {
 fn the_last_approved_revision_serves_with_its_own_text_until_every_account_approved_the_next() {
     let mut world = World::new();
     let both = [ACCOUNT, OTHER];
-    world.settle(&first(), &both);
+    world.run_until_quiet(&first(), &both);
     let more = template(&[
         (
             "    - { key: \"1\", example: Ava }\n",
@@ -189,7 +189,7 @@ fn the_last_approved_revision_serves_with_its_own_text_until_every_account_appro
     assert_eq!(english.accounts.values().map(|a| &a.approval).collect::<Vec<_>>(), [&Approval::Approved; 2]);
     assert_eq!(world.names(ACCOUNT).len(), 4);
 
-    world.settle(&more, &both);
+    world.run_until_quiet(&more, &both);
     let config = compile(&more.spec, &lock(&world.recorded)).unwrap();
     assert_eq!(config.variables, ["1", "2"]);
     assert!(config.localizations["en_US"].content.body.ends_with("at noon."));
@@ -199,7 +199,7 @@ fn the_last_approved_revision_serves_with_its_own_text_until_every_account_appro
 #[test]
 fn nothing_that_a_replica_may_still_send_with_is_deleted() {
     let mut world = World::new();
-    world.settle(&first(), &[ACCOUNT]);
+    world.run_until_quiet(&first(), &[ACCOUNT]);
     world.pass(&changed(), &[ACCOUNT]);
     world.approve_all();
     world.data_plane_follows = false;
@@ -214,7 +214,7 @@ fn nothing_that_a_replica_may_still_send_with_is_deleted() {
 }
 
 #[test]
-fn what_is_not_ours_is_left_alone() {
+fn other_peoples_templates_are_left_alone() {
     let mut world = World::new();
     let theirs = TemplateObservation {
         handle: "HXtheirs".into(),
@@ -224,15 +224,15 @@ fn what_is_not_ours_is_left_alone() {
         category: None,
     };
     lock(&world.accounts).entry(ACCOUNT.into()).or_default().push(Kept { since: Timestamp::MIN, template: theirs });
-    world.settle(&first(), &[ACCOUNT]);
-    world.settle(&changed(), &[ACCOUNT]);
+    world.run_until_quiet(&first(), &[ACCOUNT]);
+    world.run_until_quiet(&changed(), &[ACCOUNT]);
     assert!(world.names(ACCOUNT).contains(&"toys_parcel_sent_0000000000_en_us_0000000000".to_owned()));
 }
 
 #[test]
-fn an_account_that_cannot_be_asked_stays_as_it_is_known_and_does_not_hold_up_the_others() {
+fn an_account_that_cannot_be_listed_stays_as_recorded_and_does_not_hold_up_the_others() {
     let mut world = World::new();
-    world.settle(&first(), &[ACCOUNT, OTHER]);
+    world.run_until_quiet(&first(), &[ACCOUNT, OTHER]);
     let desired = validate(&changed()).unwrap();
     let known = lock(&world.recorded).locations.clone();
     let mut seen = world.observe(&[ACCOUNT, OTHER]);
@@ -246,9 +246,9 @@ fn an_account_that_cannot_be_asked_stays_as_it_is_known_and_does_not_hold_up_the
 }
 
 #[test]
-fn an_account_that_nobody_opens_any_more_is_given_up_and_told() {
+fn an_account_without_credentials_is_given_up_and_reported() {
     let mut world = World::new();
-    world.settle(&first(), &[ACCOUNT, OTHER]);
+    world.run_until_quiet(&first(), &[ACCOUNT, OTHER]);
     let desired = validate(&first()).unwrap();
     let known = lock(&world.recorded).locations.clone();
     let mut seen = world.observe(&[ACCOUNT]);
@@ -269,7 +269,7 @@ fn a_creation_whose_answer_was_lost_is_found_again_and_a_refused_one_is_tried_ag
     *lock(&world.fail_next) = Some(error(FailureClass::Ambiguous, None));
     let (_, outcome) = world.done(&first(), &[ACCOUNT]);
     assert!(outcome.is_err());
-    // The other language was not tried after the trouble, so it need not wait.
+    // The other language was not tried after the failure, so it need not wait.
     let (_, plan) = world.plan(&first(), &[ACCOUNT]);
     assert_eq!(plan.steps, [Step::Create { account: ACCOUNT.into(), language: "en_US".into() }]);
     assert!(plan.look_again_at.is_some());
@@ -281,32 +281,32 @@ fn a_creation_whose_answer_was_lost_is_found_again_and_a_refused_one_is_tried_ag
 }
 
 #[test]
-fn a_revision_that_somebody_deleted_at_the_provider_is_created_again() {
+fn a_revision_that_was_deleted_at_the_provider_is_created_again() {
     let mut world = World::new();
-    world.settle(&first(), &[ACCOUNT]);
+    world.run_until_quiet(&first(), &[ACCOUNT]);
     lock(&world.accounts).clear();
     world.now += SignedDuration::from_hours(1);
     world.writes();
-    world.settle(&first(), &[ACCOUNT]);
+    world.run_until_quiet(&first(), &[ACCOUNT]);
     assert_eq!(world.writes().len(), 4);
 }
 
 #[test]
-fn a_paused_template_is_looked_at_and_not_touched() {
+fn a_paused_template_is_observed_and_not_changed() {
     let mut world = World::new();
-    world.settle(&first(), &[ACCOUNT]);
+    world.run_until_quiet(&first(), &[ACCOUNT]);
     world.paused = true;
     world.writes();
     let (progress, outcome) = world.done(&changed(), &[ACCOUNT]);
     let conditions = conditions(&progress, &outcome);
     assert!(conditions.contains(&"Reconciling=True Paused".to_owned()), "{conditions:?}");
     assert_eq!(world.writes(), Vec::<String>::new());
-    // What served goes on serving.
+    // The serving revision keeps serving.
     let config = compile(&changed().spec, &progress.status).unwrap();
     assert_eq!(config.localizations["en_US"].accounts[ACCOUNT].approval, Approval::Approved);
 
     world.paused = false;
-    world.settle(&changed(), &[ACCOUNT]);
+    world.run_until_quiet(&changed(), &[ACCOUNT]);
     assert_eq!(world.names(ACCOUNT).into_iter().collect::<BTreeSet<_>>(), desired_names(&changed()));
 }
 
@@ -320,7 +320,7 @@ fn a_config_always_has_its_fallback_language() {
     let mut status = MessageTemplateStatus::default();
     report::record(&mut status, &desired, locations);
     assert_eq!(compile(&late.spec, &status), None, "nothing has a handle yet");
-    world.settle(&late, &[ACCOUNT]);
+    world.run_until_quiet(&late, &[ACCOUNT]);
     let mut status = lock(&world.recorded).clone();
     status.locations.retain(|location| location.language == "de");
     let config = compile(&late.spec, &status).unwrap();
@@ -328,25 +328,25 @@ fn a_config_always_has_its_fallback_language() {
 }
 
 #[test]
-fn what_serves_does_not_stop_for_what_another_account_reviews() {
+fn a_revision_does_not_stop_serving_while_another_account_reviews_a_newer_one() {
     let mut world = World::new();
-    world.settle(&first(), &[ACCOUNT]);
+    world.run_until_quiet(&first(), &[ACCOUNT]);
     let mut status = lock(&world.recorded).clone();
     let serving = status.locations.iter().find(|location| location.language == "en_US").unwrap().clone();
-    // An account that comes before has only a newer revision, which takes another value and is under review.
+    // An account that sorts before it has only a newer revision, which takes another value and is under review.
     let mut reviewed = crds::TemplateLocationStatus { account: "AC0".to_owned(), serving: None, ..serving };
     let newest = reviewed.newest.as_mut().unwrap();
-    let mut says = status.revisions.iter().find(|says| says.name == newest.name).unwrap().clone();
+    let mut contents = status.revisions.iter().find(|contents| contents.name == newest.name).unwrap().clone();
     (newest.name, newest.state) = ("newer".to_owned(), crds::RevisionState::Pending);
-    (says.name, says.content.body) = ("newer".to_owned(), "Hello {{1}}, {{2}} is on its way.".to_owned());
+    (contents.name, contents.content.body) = ("newer".to_owned(), "Hello {{1}}, {{2}} is on its way.".to_owned());
     status.locations.insert(0, reviewed);
-    status.revisions.push(says);
+    status.revisions.push(contents);
     let config = compile(&first().spec, &status).unwrap();
     assert_eq!(config.localizations["en_US"].accounts[ACCOUNT].approval, Approval::Approved);
 }
 
 #[test]
-fn what_the_linter_finds_is_told_with_its_place() {
+fn the_linters_findings_are_reported_with_their_fields() {
     let wrong = template(&[("Hallo {{1}}, dein", "Hallo {{1}} und {{3}}, dein")]);
     let error = validate(&wrong).unwrap_err().to_string();
     assert!(

@@ -1,4 +1,4 @@
-//! A provider in memory, and a process that may die after any write.
+//! A provider in memory, and a process that may crash after any write.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,16 +53,16 @@ pub(super) fn changed() -> MessageTemplate {
     template(&[("Hello {{1}}, your", "Dear {{1}}, your")])
 }
 
-/// What a reconcile of a paused or a crashed process leaves is only what is in here.
+/// Everything that outlives a reconcile, even one that crashed.
 pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) accounts: Mutex<BTreeMap<String, Vec<Kept>>>,
     pub(super) recorded: Mutex<MessageTemplateStatus>,
     pub(super) data_plane_follows: bool,
     pub(super) paused: bool,
-    /// How far the list lags behind.
+    /// How far the list lags.
     pub(super) lag: SignedDuration,
-    /// The write after which the process dies, counted from 1.
+    /// The write after which the process crashes, counted from 1.
     pub(super) crash_after: Mutex<Option<usize>>,
     /// Writes at the provider since the start.
     pub(super) writes: Mutex<Vec<String>>,
@@ -87,14 +87,14 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Process<'_> {
-    /// Never returns when the process dies here.
+    /// Never returns if the process crashes here.
     async fn wrote(&self) {
-        let dies = {
+        let crashes = {
             let mut left = lock(&self.writes_left);
             *left = left.map(|left| left.saturating_sub(1));
             *left == Some(0)
         };
-        if dies {
+        if crashes {
             std::future::pending::<()>().await;
         }
     }
@@ -202,7 +202,7 @@ impl World {
         (desired, plan)
     }
 
-    /// One reconcile, a few seconds after the last.
+    /// Runs one reconcile, a few seconds after the last.
     pub(super) fn reconcile(&mut self, template: &MessageTemplate, wanted: &[&str]) -> Ended {
         self.now += SignedDuration::from_secs(5);
         let (desired, plan) = self.plan(template, wanted);
@@ -214,7 +214,7 @@ impl World {
             *lock(&self.crash_after) = None;
             return Ended::Crashed;
         };
-        let judged = report::judge(&mut progress, &desired);
+        let verdict = report::assess(&mut progress, &desired);
         // The last write is the status.
         if left == Some(1) {
             *lock(&self.crash_after) = None;
@@ -222,23 +222,23 @@ impl World {
         }
         *lock(&self.crash_after) = left;
         *lock(&self.recorded) = progress.status.clone();
-        Ended::Done(Box::new(progress), judged.and(applied))
+        Ended::Done(Box::new(progress), verdict.and(applied))
     }
 
-    /// Reconciles until nothing is written any more; the reviewers approve whatever is submitted.
-    pub(super) fn settle(&mut self, template: &MessageTemplate, wanted: &[&str]) {
+    /// Reconciles until nothing is written, and approves whatever is submitted.
+    pub(super) fn run_until_quiet(&mut self, template: &MessageTemplate, wanted: &[&str]) {
         for _ in 0..60 {
             let before = (lock(&self.recorded).clone(), lock(&self.writes).len());
             let ended = self.reconcile(template, wanted);
             self.approve_all();
             let after = (lock(&self.recorded).clone(), lock(&self.writes).len());
-            self.check_that_nothing_is_there_twice();
+            self.check_that_no_revision_exists_twice();
             let is_lagging = self.plan(template, wanted).1.look_again_at.is_some();
             if matches!(ended, Ended::Done(_, Ok(()))) && before == after && !is_lagging {
                 return;
             }
         }
-        panic!("it does not settle: {:#?}", lock(&self.writes));
+        panic!("it never stops writing: {:#?}", lock(&self.writes));
     }
 
     pub(super) fn done(
@@ -248,11 +248,11 @@ impl World {
     ) -> (Progress<MessageTemplateStatus>, Result<(), Failure>) {
         match self.reconcile(template, wanted) {
             Ended::Done(progress, outcome) => (*progress, outcome),
-            Ended::Crashed => panic!("it was not to crash"),
+            Ended::Crashed => panic!("it was not supposed to crash"),
         }
     }
 
-    /// A reconcile whose outcome does not matter.
+    /// Runs a reconcile whose outcome does not matter.
     pub(super) fn pass(&mut self, template: &MessageTemplate, wanted: &[&str]) {
         drop(self.done(template, wanted));
     }
@@ -285,7 +285,7 @@ impl World {
         accounts.get(account).into_iter().flatten().map(|kept| kept.template.name.clone()).collect()
     }
 
-    pub(super) fn check_that_nothing_is_there_twice(&self) {
+    pub(super) fn check_that_no_revision_exists_twice(&self) {
         for account in [ACCOUNT, OTHER] {
             let names = self.names(account);
             let distinct: BTreeSet<_> = names.iter().collect();
