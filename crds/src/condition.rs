@@ -1,11 +1,12 @@
-//! Condition types and their reasons: a contract, so both are constants.
+//! Condition types and their reasons. Both are constants, because they are a contract.
 //!
-//! They follow kstatus. [`READY`] is always present once an object was seen. [`RECONCILING`] and [`STALLED`] are
-//! present only while they are true. Every condition carries the generation that it was judged of.
+//! They follow kstatus. [`READY`] is present from the first reconcile on. [`RECONCILING`] and [`STALLED`] are present
+//! only while they are true. Every condition carries the generation that it
+//! describes.
 
 /// The object works as its spec says. `False` without [`STALLED`] means that it is still being reconciled.
 pub const READY: &str = "Ready";
-/// The operator is working on it, or waiting for something that needs nobody to act. Absent otherwise.
+/// The operator is working on the object, or waiting for something that needs no action. Absent otherwise.
 pub const RECONCILING: &str = "Reconciling";
 /// A person must act; the message says how. Nothing is retried until the object, or what it refers to, changes.
 /// Absent otherwise.
@@ -22,7 +23,7 @@ pub const APPROVED: &str = "Approved";
 pub const CREDENTIALS_VALID: &str = "CredentialsValid";
 /// Senders: the provider reports the sender as online.
 pub const ONLINE: &str = "Online";
-/// Senders: the provider's webhooks point to the data plane.
+/// Senders: the provider's webhooks point at the data plane.
 pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
 
 /// Reasons of conditions.
@@ -58,9 +59,9 @@ pub mod reason {
     pub const SENDER_OFFLINE: &str = "SenderOffline";
     /// Senders: the account has no sender with this number.
     pub const SENDER_NOT_FOUND: &str = "SenderNotFound";
-    /// Senders: webhooks point to the data plane.
+    /// Senders: webhooks point at the data plane.
     pub const WEBHOOKS_IN_PLACE: &str = "WebhooksInPlace";
-    /// Senders: webhooks do not point to the data plane yet.
+    /// Senders: webhooks do not point at the data plane yet.
     pub const WEBHOOKS_DRIFTED: &str = "WebhooksDrifted";
 
     /// Templates: the provider holds this generation.

@@ -19,7 +19,7 @@ pub fn file_name(definition: &CustomResourceDefinition) -> String {
     format!("{}.yaml", definition.spec.names.plural)
 }
 
-/// The definition as YAML, with a line that says where it comes from.
+/// The definition as YAML, with a first line that names its source.
 pub fn to_yaml(definition: &CustomResourceDefinition) -> Result<String, serde_yaml::Error> {
     Ok(format!("# Generated from the types in src/ by `make generate`.\n{}", serde_yaml::to_string(definition)?))
 }
@@ -30,7 +30,7 @@ fn finish(mut definition: CustomResourceDefinition) -> CustomResourceDefinition 
             continue;
         };
         drop_nullable(schema);
-        // An object that the operator has not seen yet must not look settled to tools that wait for it.
+        // An object before its first reconcile must not look ready to tools that wait for it.
         if let Some(status) = schema.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
             drop_rules(status);
             status.default = Some(JSON(json!({ "observedGeneration": NEVER_OBSERVED })));
@@ -39,12 +39,12 @@ fn finish(mut definition: CustomResourceDefinition) -> CustomResourceDefinition 
     definition
 }
 
-/// `field: null` then means the same as leaving the field out: the API server drops it, and rules need not expect it.
+/// Makes `field: null` mean the same as leaving the field out: the API server drops it, and rules need not expect it.
 fn drop_nullable(schema: &mut JSONSchemaProps) {
     visit(schema, &mut |schema| schema.nullable = None);
 }
 
-/// Rules are for what people write; a status that repeats a part of the spec must not pay for them again.
+/// Rules check what people write. A status that repeats a part of the spec must not be charged for them again.
 fn drop_rules(schema: &mut JSONSchemaProps) {
     visit(schema, &mut |schema| schema.x_kubernetes_validations = None);
 }

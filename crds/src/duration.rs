@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messaging::duration::{self, Unit};
 
-/// The rule by which the API server checks such a field, and its answer to a text that breaks it. The rule accepts exactly
+/// The API server's rule for such a field, and its message for a text that breaks the rule. The rule accepts exactly
 /// what [`parse`] accepts.
 pub(crate) const RULE: &str = "self.matches('^[1-9][0-9]{0,5}[smhd]$')";
 pub(crate) const MESSAGE: &str = "must be a duration: a whole number and one unit of s, m, h or d, such as 30d";

@@ -1,8 +1,8 @@
-//! The three kinds as Rust types: what a tenant may say, and what the operator answers.
+//! The three kinds as Rust types: what a tenant declares, and what the operator reports.
 //!
 //! The doc comments of the types become the descriptions that `kubectl explain` shows, and the CEL rules beside the
 //! fields are what the API server enforces, so neither needs an admission webhook. `crdgen` writes the YAML in this
-//! folder from them. Nothing here talks to a cluster, and nothing here decides: that is the operator's.
+//! folder from them. Nothing here calls a cluster or decides anything: the operator does both.
 
 #![expect(unreachable_pub, reason = "KubeSchema repeats each type, with its visibility, inside a function")]
 #![expect(

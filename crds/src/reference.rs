@@ -1,4 +1,4 @@
-//! References to other objects. None has a namespace: a tenant can only name what is its own.
+//! References to other objects. None has a namespace, so a tenant can only name its own objects.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;

@@ -20,12 +20,12 @@ use crate::status::{DataPlaneStatus, never_observed};
     shortname = "war",
     status = "RoutingPolicyStatus",
     derive = "PartialEq",
-    doc = "Which sender, or Messaging Service, a message leaves through, by the country of who receives it. It applies to messages that name it, and the policy named default (or the only one) to messages that name neither a sender nor a policy.",
+    doc = "Which sender, or Messaging Service, a message leaves through, by the recipient's country. It applies to messages that name it, and the policy named default (or the only one) to messages that name neither a sender nor a policy.",
     printcolumn(
         name = "Default",
         type_ = "string",
         json_path = ".status.default",
-        description = "Where messages go whose country is in no route"
+        description = "The target for countries that have no route of their own"
     ),
     printcolumn(
         name = "Countries",

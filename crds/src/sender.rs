@@ -22,7 +22,7 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
     shortname = "was",
     status = "WhatsAppSenderStatus",
     derive = "PartialEq",
-    doc = "A phone number that sends and receives WhatsApp messages: where it is registered, how fast it may send, and who hears of what happens.",
+    doc = "A phone number that sends and receives WhatsApp messages: where it is registered, how fast it may send, and which applications receive its events.",
     selectable = ".spec.phoneNumber",
     selectable = ".spec.provider.twilio.accountSid",
     printcolumn(name = "Number", type_ = "string", json_path = ".spec.phoneNumber"),
@@ -38,7 +38,7 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
         name = "Limit",
         type_ = "string",
         json_path = ".status.messagingLimit",
-        description = "How many customers may be written to first in 24 hours"
+        description = "How many customers the number may start a conversation with in 24 hours"
     ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),

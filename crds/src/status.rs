@@ -1,4 +1,4 @@
-//! What the statuses, and the policies about deletion, have in common.
+//! What the kinds' specs and statuses have in common.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// What happens at the provider when the object is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// Everything at the provider is left as it is.
+    /// Leave everything at the provider as it is.
     Retain,
-    /// It is removed from the provider.
+    /// Remove it from the provider.
     Delete,
 }
 

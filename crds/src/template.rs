@@ -28,7 +28,7 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
         name = "Languages",
         type_ = "string",
         json_path = ".status.languages.summary",
-        description = "Languages whose newest revision is approved everywhere, of all"
+        description = "Languages whose newest revision is approved in every account, of all languages"
     ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -96,7 +96,7 @@ impl MessageTemplateSpec {
 pub enum TemplateCategory {
     /// One-time codes.
     Authentication,
-    /// About something that the customer has ordered or agreed to.
+    /// Messages about something that the customer has ordered or agreed to.
     Utility,
     /// Everything else.
     Marketing,
@@ -130,7 +130,7 @@ pub struct Variable {
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_]+$')")
         .message("must be letters, digits and '_', such as 1"))]
     pub key: String,
-    /// For the people who fill it in.
+    /// An explanation for the people who fill it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub description: Option<String>,
@@ -146,7 +146,7 @@ pub struct Localization {
     /// A language that WhatsApp knows, such as `en_US` or `de`.
     #[schemars(length(max = 10))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z]{2,3}(_[A-Z]{2,4})?$')")
-        .message("must be a language, and a region where WhatsApp tells them apart, such as de or en_US"))]
+        .message("must be a language, with a region where WhatsApp distinguishes them, such as de or en_US"))]
     pub language: String,
     /// The message, with a `{{key}}` for each variable. At most 1,024 characters.
     #[schemars(length(min = 1, max = 1024))]
@@ -187,7 +187,7 @@ pub struct Button {
 pub struct QuickReplyButton {
     #[schemars(length(min = 1, max = 25))]
     pub title: String,
-    /// Comes back as the button's payload.
+    /// The payload of the reply when the button is tapped.
     #[schemars(length(min = 1, max = 200))]
     pub id: String,
 }
@@ -197,7 +197,7 @@ pub struct QuickReplyButton {
 pub struct UrlButton {
     #[schemars(length(min = 1, max = 25))]
     pub title: String,
-    /// Where to; it may end in one `{{key}}`.
+    /// The page's URL, which may end in one `{{key}}`.
     #[schemars(length(max = 2000))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[^/{}]+')")
         .message("must be an http or https URL, such as https://shop.example.com/orders/{{1}}"))]
@@ -286,15 +286,15 @@ impl LanguagesStatus {
     }
 }
 
-/// The revisions of one language at one provider account. A language moves to its newest revision once every account has
-/// approved it; until then the older one keeps serving.
+/// The revisions of one language at one provider account. A language moves to its newest revision once every account
+/// has approved it; until then the older one keeps serving.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TemplateLocationStatus {
     /// The provider account, such as `AC…` at Twilio.
     pub account: String,
     pub language: String,
-    /// The revision that messages are sent with: one that was approved.
+    /// The approved revision that messages are sent with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<RevisionStatus>,
     /// The revision of the current spec.
@@ -315,7 +315,7 @@ pub struct RevisionStatus {
     /// Why it was rejected, paused or disabled, in the provider's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When the operator last began to create or submit it. What it began is waited for before it is begun again,
+    /// When the operator last began to create or submit it. The operator waits for the outcome before it tries again,
     /// because the provider's list of templates may lag behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_action_at: Option<Time>,
@@ -328,11 +328,11 @@ pub enum RevisionState {
     Approved,
     /// It is under review.
     Pending,
-    /// It exists at the provider, and is not submitted for review yet.
+    /// It exists at the provider, and has not been submitted for review yet.
     Unsubmitted,
     /// It is being created at the provider.
     Creating,
-    /// The provider used a word that this version does not know.
+    /// The provider reported a state that this version does not know.
     Unknown,
     /// WhatsApp paused it for a time, because of its quality.
     Paused,

@@ -14,7 +14,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
-{{/* What a Service and a workload find their pods by; may not change over upgrades. */}}
+{{/* The labels by which a Service and a workload select their pods. They must not change between versions. */}}
 {{- define "whatsapp.operator.selector" -}}
 app.kubernetes.io/name: whatsapp-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -27,13 +27,13 @@ app.kubernetes.io/component: data-plane
 {{- end }}
 
 {{- define "whatsapp.publicBaseUrl" -}}
-{{- required "publicBaseUrl is required: the internet's view of the data plane's webhook listener, such as https://whatsapp.example.com" .Values.publicBaseUrl }}
+{{- required "publicBaseUrl is required: the public URL of the data plane's webhook listener, such as https://whatsapp.example.com" .Values.publicBaseUrl }}
 {{- end }}
 
 {{/* The image of a component: (list . "operator"). */}}
 {{- define "whatsapp.image" -}}
 {{- $root := index . 0 -}}
-{{- $repository := required "image.repository is required: where your images are, such as registry.example.com/whatsapp" $root.Values.image.repository -}}
+{{- $repository := required "image.repository is required: the registry and path of your images, such as registry.example.com/whatsapp" $root.Values.image.repository -}}
 {{ $repository }}/{{ index . 1 }}:{{ $root.Values.image.tag | default $root.Chart.AppVersion }}
 {{- end }}
 
@@ -72,11 +72,11 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* sqlite or postgres; a combination that would lose data or replicas is refused. */}}
+{{/* sqlite or postgres. Refuses a combination that would lose data or replicas. */}}
 {{- define "whatsapp.store" -}}
 {{- if .Values.store.postgres.existingSecret -}}
 {{- if or .Values.store.sqlite.size .Values.store.sqlite.storageClassName -}}
-{{- fail "store.sqlite and store.postgres are both set: the data plane keeps everything in one of them; remove store.sqlite, or leave store.postgres.existingSecret empty" -}}
+{{- fail "store.sqlite and store.postgres are both set: the data plane keeps its data in one of them; remove store.sqlite, or leave store.postgres.existingSecret empty" -}}
 {{- end -}}
 postgres
 {{- else -}}

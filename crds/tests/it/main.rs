@@ -1,6 +1,6 @@
-//! What the schemas promise, without a cluster: the rules accept every manifest in `manifests/good` and refuse every
-//! one in `manifests/bad` with the field and the message that its first line names. A manifest of two documents is an
-//! object and a change of it.
+//! What the schemas promise, without a cluster. The rules accept every manifest in `manifests/good`, and refuse every
+//! one in `manifests/bad` with the field and message in its first line. A manifest of two documents is an object and a
+//! change of it.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -27,7 +27,7 @@ fn schema_of(object: &Value) -> Value {
     serde_json::to_value(definition.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref()).unwrap()
 }
 
-/// What the API server does with a null where the schema allows none: it is as if it had not been written.
+/// Drops nulls, as the API server does where the schema does not allow them.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -43,15 +43,15 @@ fn complaints(text: &str) -> Vec<String> {
     let documents: Vec<_> = documents(text).into_iter().map(without_nulls).collect();
     let schema = schema_of(&documents[0]);
     let validator = Validator::new();
-    let told = |object, old| match validator.validate(&schema, object, old) {
+    let check = |object, old| match validator.validate(&schema, object, old) {
         Ok(()) => Vec::new(),
         Err(errors) => errors.iter().map(|error| format!("{}: {}", error.field_path, error.message)).collect(),
     };
     match documents.as_slice() {
-        [object] => told(object, None),
+        [object] => check(object, None),
         [old, new] => {
-            assert_eq!(told(old, None), Vec::<String>::new(), "the object must be right before it is changed");
-            told(new, Some(old))
+            assert_eq!(check(old, None), Vec::<String>::new(), "the object must be valid before the change");
+            check(new, Some(old))
         }
         more => panic!("a manifest has one or two documents, not {}", more.len()),
     }

@@ -1,4 +1,4 @@
-{{/* The pod of one replica, whatever runs it. */}}
+{{/* The pod of one replica, for the Deployment or the StatefulSet. */}}
 {{- define "whatsapp.dataPlane.pod" -}}
 {{- $store := include "whatsapp.store" . -}}
 metadata:
@@ -7,7 +7,7 @@ metadata:
     app.kubernetes.io/component: data-plane
 spec:
   serviceAccountName: {{ include "whatsapp.dataPlane.name" . }}
-  # Longer than a drain takes, so that none is cut short.
+  # Longer than a drain takes, so that no drain is cut short.
   terminationGracePeriodSeconds: {{ add (include "whatsapp.seconds" .Values.dataPlane.drainDelay) (include "whatsapp.seconds" .Values.dataPlane.drainTimeout) 10 }}
   securityContext: {{- include "whatsapp.podSecurityContext" . | nindent 4 }}
   {{- include "whatsapp.pullSecrets" . | nindent 2 }}
@@ -33,11 +33,11 @@ spec:
       env:
         - name: POD_NAME
           valueFrom: { fieldRef: { fieldPath: metadata.name } }
-        # So that the replica's Lease goes with its pod.
+        # Makes the replica's Lease disappear with its pod.
         - name: POD_UID
           valueFrom: { fieldRef: { fieldPath: metadata.uid } }
-        # In the environment, so that a command that is run beside the process (replay) finds the configs and the
-        # database too, and so that no password is in an argument.
+        # In the environment, so that a command beside the process (replay) also finds the configs and the database, and so
+        # that no password is in an argument.
         - name: WHATSAPP_CONFIG_NAMESPACE
           valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
         - { name: WHATSAPP_CONFIG_CACHE, value: /var/cache/whatsapp }
@@ -71,18 +71,18 @@ spec:
         {{- end }}
         - { name: config-cache, mountPath: /var/cache/whatsapp }
   volumes:
-    # The last good config, so that a container that restarts while the API server is away still serves.
+    # The last good configs, so that a container that restarts without the API server still serves.
     - name: config-cache
       emptyDir: { medium: Memory, sizeLimit: 64Mi }
     {{- with .Values.store.postgres }}
     {{- if .caSecret }}
-    # The certificate alone: such a Secret may hold its private key too.
+    # Only the certificate, because such a Secret may also hold its private key.
     - name: store-ca
       secret: { secretName: {{ .caSecret }}, items: [{ key: {{ .caKey | quote }}, path: {{ .caKey | quote }} }] }
     {{- end }}
     {{- end }}
   {{- if eq $store "postgres" }}
-  # Apart from each other where the cluster allows it, so that a node or a zone takes one replica with it, not all.
+  # Spread where the cluster allows it, so that the loss of a node or a zone does not end all replicas.
   topologySpreadConstraints:
     {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
     - topologyKey: {{ . }}
@@ -90,7 +90,7 @@ spec:
       whenUnsatisfiable: ScheduleAnyway
       labelSelector:
         matchLabels: {{- include "whatsapp.dataPlane.selector" $ | nindent 10 }}
-      # The replicas of one version, or an upgrade would spread over those that leave.
+      # Only replicas of one version, or an upgrade would also count those that it replaces.
       matchLabelKeys: [pod-template-hash]
     {{- end }}
   {{- end }}
