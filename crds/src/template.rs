@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
+use messaging::provider::admin::TemplateHandle;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -310,7 +311,8 @@ pub struct RevisionStatus {
     pub name: String,
     /// The provider's handle, such as `HX…` at Twilio; absent while it is being created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handle: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub handle: Option<TemplateHandle>,
     pub state: RevisionState,
     /// Why it was rejected, paused or disabled, in the provider's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]

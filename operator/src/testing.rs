@@ -9,22 +9,34 @@ use messaging::address::PhoneNumber;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    KeyAdmin, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, TemplateAdmin,
-    TemplateObservation, TemplateRevision, WebhookTargets,
+    KeyAdmin, KeyObservation, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation,
+    TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
+use messaging::secret::Secret;
 use messaging::template::Approval;
 use parking_lot::{Mutex, MutexGuard};
 
-#[derive(Debug, Default)]
-pub(crate) struct FakeAdmin(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct FakeAdmin {
+    review_begins: ReviewBegins,
+    can_mint_keys: bool,
+    state: Mutex<State>,
+}
+
+impl Default for FakeAdmin {
+    fn default() -> Self {
+        Self { review_begins: ReviewBegins::OnSubmit, can_mint_keys: true, state: Mutex::default() }
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
     senders: BTreeMap<String, SenderObservation>,
     services: BTreeMap<String, PoolObservation>,
     templates: Vec<TemplateObservation>,
+    keys: Vec<KeyObservation>,
     calls: BTreeMap<&'static str, usize>,
     next_failure: Option<ProviderError>,
 }
@@ -38,8 +50,16 @@ pub(crate) fn provider_error(http_status: Option<u16>, retry_after: Option<Durat
 }
 
 impl FakeAdmin {
+    pub(crate) fn reviewing(review_begins: ReviewBegins) -> Self {
+        Self { review_begins, ..Self::default() }
+    }
+
+    pub(crate) fn without_keys() -> Self {
+        Self { can_mint_keys: false, ..Self::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock()
+        self.state.lock()
     }
 
     pub(crate) fn fail_next(&self, http_status: u16, retry_after: Option<Duration>) {
@@ -52,7 +72,7 @@ impl FakeAdmin {
 
     pub(crate) fn add_template(&self, handle: &str, name: &str, language: &str, approval: Approval) {
         self.state().templates.push(TemplateObservation {
-            handle: handle.into(),
+            handle: TemplateHandle::new(handle),
             name: name.into(),
             language: language.into(),
             approval,
@@ -82,7 +102,30 @@ impl AccountAdmin for FakeAdmin {
     }
 
     fn keys(&self) -> Option<&dyn KeyAdmin> {
-        None
+        self.can_mint_keys.then_some(self as _)
+    }
+}
+
+#[async_trait]
+impl KeyAdmin for FakeAdmin {
+    async fn mint_key(&self, name: &str) -> Result<MintedKey, ProviderError> {
+        let mut state = self.begin("mint_key")?;
+        let id = format!("SK{}", state.keys.len());
+        state.keys.push(KeyObservation { id: id.clone(), name: name.to_owned() });
+        Ok(MintedKey { id, secret: Secret::new("minted") })
+    }
+
+    async fn list_keys(&self) -> Result<Vec<KeyObservation>, ProviderError> {
+        Ok(self.begin("list_keys")?.keys.clone())
+    }
+
+    async fn verify_key(&self, _key: &MintedKey) -> Result<(), ProviderError> {
+        self.begin("verify_key").map(drop)
+    }
+
+    async fn revoke_key(&self, id: &str) -> Result<(), ProviderError> {
+        self.begin("revoke_key")?.keys.retain(|key| key.id != id);
+        Ok(())
     }
 }
 
@@ -131,36 +174,43 @@ impl SenderAdmin for FakeAdmin {
 #[async_trait]
 impl TemplateAdmin for FakeAdmin {
     fn review_begins(&self) -> ReviewBegins {
-        ReviewBegins::OnSubmit
+        self.review_begins
     }
 
     async fn list_templates(&self) -> Result<Vec<TemplateObservation>, ProviderError> {
         Ok(self.begin("list_templates")?.templates.clone())
     }
 
-    async fn create_template(&self, revision: &TemplateRevision) -> Result<String, ProviderError> {
+    async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
         let mut state = self.begin("create_template")?;
-        let handle = format!("HX{}", state.templates.len());
+        let handle = TemplateHandle::new(format!("HX{}", state.templates.len()));
         state.templates.push(TemplateObservation {
             handle: handle.clone(),
             name: revision.name.clone(),
             language: revision.language.clone(),
-            approval: Approval::Unsubmitted,
+            approval: match self.review_begins {
+                ReviewBegins::OnCreate => Approval::Pending,
+                ReviewBegins::OnSubmit => Approval::Unsubmitted,
+            },
             category: None,
         });
         Ok(handle)
     }
 
-    async fn submit_template(&self, handle: &str, _revision: &TemplateRevision) -> Result<(), ProviderError> {
+    async fn submit_template(
+        &self,
+        handle: &TemplateHandle,
+        _revision: &TemplateRevision,
+    ) -> Result<(), ProviderError> {
         let mut state = self.begin("submit_template")?;
-        if let Some(template) = state.templates.iter_mut().find(|template| template.handle == handle) {
+        if let Some(template) = state.templates.iter_mut().find(|template| template.handle == *handle) {
             template.approval = Approval::Pending;
         }
         Ok(())
     }
 
-    async fn delete_template(&self, handle: &str) -> Result<(), ProviderError> {
-        self.begin("delete_template")?.templates.retain(|template| template.handle != handle);
+    async fn delete_template(&self, handle: &TemplateHandle) -> Result<(), ProviderError> {
+        self.begin("delete_template")?.templates.retain(|template| template.handle != *handle);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
     KeyAdmin, KeyObservation, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation,
-    TemplateAdmin, TemplateObservation, TemplateRevision, WebhookTargets,
+    TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -222,20 +222,20 @@ impl TemplateAdmin for Account {
         self.templates(Duration::ZERO).await.map(|templates| (*templates).clone())
     }
 
-    async fn create_template(&self, revision: &TemplateRevision) -> Result<String, ProviderError> {
+    async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
         let created = self.call("create_template", self.admin.create_template(revision)).await;
         // Also after an error: the template may exist although its answer was lost.
         self.forget_templates().await;
         created
     }
 
-    async fn submit_template(&self, handle: &str, revision: &TemplateRevision) -> Result<(), ProviderError> {
+    async fn submit_template(&self, handle: &TemplateHandle, revision: &TemplateRevision) -> Result<(), ProviderError> {
         let submitted = self.call("submit_template", self.admin.submit_template(handle, revision)).await;
         self.forget_templates().await;
         submitted
     }
 
-    async fn delete_template(&self, handle: &str) -> Result<(), ProviderError> {
+    async fn delete_template(&self, handle: &TemplateHandle) -> Result<(), ProviderError> {
         let deleted = self.call("delete_template", self.admin.delete_template(handle)).await;
         self.forget_templates().await;
         deleted

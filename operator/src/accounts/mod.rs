@@ -28,29 +28,29 @@ const KEPT_FOR: Duration = Duration::from_secs(3600);
 pub struct Accounts {
     connect: Connect,
     metrics: Arc<Metrics>,
-    known: Mutex<HashMap<[u8; 32], Known>>,
+    cached: Mutex<HashMap<[u8; 32], CachedAccount>>,
 }
 
-struct Known {
+struct CachedAccount {
     account: Arc<Account>,
     used: Instant,
 }
 
 impl Accounts {
     pub fn new(connect: Connect, metrics: Arc<Metrics>) -> Self {
-        Self { connect, metrics, known: Mutex::default() }
+        Self { connect, metrics, cached: Mutex::default() }
     }
 
     /// The account that these credentials open. Two tenants that name the same account with different credentials share
     /// nothing, so a tenant without another's secret cannot use up its budget.
     pub fn get(&self, access: &ProviderAccount) -> Arc<Account> {
         let now = Instant::now();
-        let mut known = self.known.lock();
-        known.retain(|_, known| now.saturating_duration_since(known.used) < KEPT_FOR);
-        let entry = known.entry(fingerprint(access)).or_insert_with(|| {
+        let mut cached = self.cached.lock();
+        cached.retain(|_, cached| now.saturating_duration_since(cached.used) < KEPT_FOR);
+        let entry = cached.entry(fingerprint(access)).or_insert_with(|| {
             let admin = (self.connect)(access);
             let account = Account::new(access.account_key().to_owned(), admin, Arc::clone(&self.metrics));
-            Known { account: Arc::new(account), used: now }
+            CachedAccount { account: Arc::new(account), used: now }
         });
         entry.used = now;
         Arc::clone(&entry.account)
@@ -72,7 +72,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use messaging::config::TwilioAccount;
-    use messaging::provider::admin::TemplateAdmin as _;
+    use messaging::provider::admin::{TemplateAdmin as _, TemplateHandle};
     use messaging::secret::Secret;
     use messaging::template::Approval;
 
@@ -130,7 +130,7 @@ mod tests {
         let (accounts, _) = accounts(Arc::clone(&admin));
         let account = accounts.get(&access("secret"));
         account.templates(Duration::from_secs(60)).await.unwrap();
-        account.delete_template("HX1").await.unwrap();
+        account.delete_template(&TemplateHandle::new("HX1")).await.unwrap();
         account.templates(Duration::from_secs(60)).await.unwrap();
         assert_eq!(admin.calls("list_templates"), 2);
     }

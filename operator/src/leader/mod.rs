@@ -66,9 +66,7 @@ impl<'a> Candidate<'a> {
                 Ok(Err(error)) => {
                     tracing::warn!(%error, lease = self.name, "the lease can't be read or acquired; trying again");
                 }
-                Err(_) => {
-                    tracing::warn!(lease = self.name, "the API server did not answer about the lease; trying again")
-                }
+                Err(_) => tracing::warn!(lease = self.name, "no answer about the lease; trying again"),
             }
             tokio::time::sleep(self.times.retry).await;
         }

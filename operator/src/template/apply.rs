@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crds::{MessageTemplateStatus, TemplateLocationStatus};
 use jiff::Timestamp;
 use messaging::provider::ProviderError;
-use messaging::provider::admin::TemplateRevision;
+use messaging::provider::admin::{ReviewBegins, TemplateHandle, TemplateRevision};
 
 use super::plan::{Plan, Step};
 use super::trouble::ProviderTrouble;
@@ -31,20 +31,23 @@ pub(super) trait Hands: Sync {
     /// first.
     fn record_intents(&self, status: &MessageTemplateStatus) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// What makes the account's provider begin to review a revision.
+    fn review_begins(&self, account: &str) -> ReviewBegins;
+
     fn create(
         &self,
         account: &str,
         revision: &TemplateRevision,
-    ) -> impl Future<Output = Result<String, ProviderError>> + Send;
+    ) -> impl Future<Output = Result<TemplateHandle, ProviderError>> + Send;
 
     fn submit(
         &self,
         account: &str,
-        handle: &str,
+        handle: &TemplateHandle,
         revision: &TemplateRevision,
     ) -> impl Future<Output = Result<(), ProviderError>> + Send;
 
-    fn delete(&self, account: &str, handle: &str) -> impl Future<Output = Result<(), ProviderError>> + Send;
+    fn delete(&self, account: &str, handle: &TemplateHandle) -> impl Future<Output = Result<(), ProviderError>> + Send;
 }
 
 /// Takes every step, or none while the template is paused. An error holds up the other steps of its account, but not
@@ -83,7 +86,7 @@ pub(super) async fn apply(
             record::not_taken(&mut locations, &step);
             continue;
         }
-        if let Err(trouble) = take(hands, desired, step, &mut locations, &mut done, now).await {
+        if let Err(trouble) = take_step(hands, desired, step, &mut locations, &mut done, now).await {
             failed.insert(account, trouble);
         }
     }
@@ -99,7 +102,7 @@ pub(super) async fn apply(
 /// What was done, by the reason of its Event. One Event lists everything, because repeats of a reason are only counted.
 type Done = BTreeMap<&'static str, Vec<String>>;
 
-async fn take(
+async fn take_step(
     hands: &impl Hands,
     desired: &Validated,
     step: Step,
@@ -118,7 +121,13 @@ async fn take(
             record::created(locations, &account, &language, &handle);
             let text = format!("{language} is {handle} at {account}, named {}", revision.name);
             done.entry(event::CREATED).or_default().push(text);
-            submit(hands, revision, &account, &handle, locations, done, now).await
+            match hands.review_begins(&account) {
+                ReviewBegins::OnCreate => {
+                    submitted(revision, &account, locations, done, now);
+                    Ok(())
+                }
+                ReviewBegins::OnSubmit => submit(hands, revision, &account, &handle, locations, done, now).await,
+            }
         }
         Step::Submit { account, language, handle } => match revision_of(&language) {
             Some(revision) => submit(hands, revision, &account, &handle, locations, done, now).await,
@@ -139,7 +148,7 @@ async fn submit(
     hands: &impl Hands,
     revision: &TemplateRevision,
     account: &str,
-    handle: &str,
+    handle: &TemplateHandle,
     locations: &mut [TemplateLocationStatus],
     done: &mut Done,
     now: Timestamp,
@@ -149,9 +158,20 @@ async fn submit(
         .submit(account, handle, revision)
         .await
         .map_err(|source| ProviderTrouble { what: format!("{language} can't be submitted at {account}"), source })?;
-    record::submitted(locations, account, language, now);
-    done.entry(event::SUBMITTED).or_default().push(format!("{language} at {account}"));
+    submitted(revision, account, locations, done, now);
     Ok(())
+}
+
+/// The review of a revision has begun.
+fn submitted(
+    revision: &TemplateRevision,
+    account: &str,
+    locations: &mut [TemplateLocationStatus],
+    done: &mut Done,
+    now: Timestamp,
+) {
+    record::submitted(locations, account, &revision.language, now);
+    done.entry(event::SUBMITTED).or_default().push(format!("{} at {account}", revision.language));
 }
 
 impl Step {

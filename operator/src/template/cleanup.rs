@@ -158,7 +158,7 @@ async fn accounts(
             Ok(Some(sender)) => drop(accounts.insert(sender.account.key().to_owned(), sender.account)),
             // Its credentials were never accepted, or are not kept. The recorded locations are considered below.
             Ok(None) => {
-                tracing::debug!(%tenant, sender = %name, "no credentials are known for a sender of the deleted template")
+                tracing::debug!(%tenant, sender = %name, "no credentials are known for a sender of the deleted template");
             }
             Err(failure) => {
                 tracing::debug!(%tenant, sender = %name, %failure, "no credentials are known for a sender of the deleted template");

@@ -58,7 +58,7 @@ fn choose<'a>(status: &'a MessageTemplateStatus, language: &str) -> Option<Chose
         .iter()
         .filter(|(.., other)| used_keys(other) == used_keys(text))
         .filter_map(|(_, account, revision, ..)| {
-            let handle = revision.handle.clone()?;
+            let handle = revision.handle.as_ref()?.to_string();
             Some(((*account).to_owned(), AccountTemplate { handle, approval: approval(revision) }))
         })
         .collect();

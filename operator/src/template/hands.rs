@@ -9,7 +9,7 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use messaging::failure::{self, FailureClass};
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{TemplateAdmin as _, TemplateRevision};
+use messaging::provider::admin::{ReviewBegins, TemplateAdmin as _, TemplateHandle, TemplateRevision};
 use serde_json::json;
 
 use super::apply::Hands;
@@ -95,15 +95,24 @@ impl Hands for RealHands<'_> {
         self.intents.record(self.template, status).await
     }
 
-    async fn create(&self, account: &str, revision: &TemplateRevision) -> Result<String, ProviderError> {
+    fn review_begins(&self, account: &str) -> ReviewBegins {
+        self.accounts.get(account).map_or(ReviewBegins::OnSubmit, |account| account.review_begins())
+    }
+
+    async fn create(&self, account: &str, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
         self.accounts.get(account).ok_or_else(|| without_credentials(account))?.create_template(revision).await
     }
 
-    async fn submit(&self, account: &str, handle: &str, revision: &TemplateRevision) -> Result<(), ProviderError> {
+    async fn submit(
+        &self,
+        account: &str,
+        handle: &TemplateHandle,
+        revision: &TemplateRevision,
+    ) -> Result<(), ProviderError> {
         self.accounts.get(account).ok_or_else(|| without_credentials(account))?.submit_template(handle, revision).await
     }
 
-    async fn delete(&self, account: &str, handle: &str) -> Result<(), ProviderError> {
+    async fn delete(&self, account: &str, handle: &TemplateHandle) -> Result<(), ProviderError> {
         self.accounts.get(account).ok_or_else(|| without_credentials(account))?.delete_template(handle).await
     }
 }

@@ -13,7 +13,7 @@ use super::TemplateContext;
 use super::compile::compile;
 use super::dereference::Dereferenced;
 use super::naming::Names;
-use super::plan::{self, LIST_LAG, Observation};
+use super::plan::{AccountView, LIST_LAG, Observation};
 use super::report::is_under_way;
 use super::trouble::ProviderTrouble;
 use crate::accounts::Account;
@@ -38,17 +38,17 @@ pub(super) async fn observe(
         let asked_at = context.clock.now();
         let view = match list(account, names, max_age).await {
             // The list may have been fetched for another template, before we asked.
-            Ok(templates) => plan::Account::Listed { at: earlier(asked_at, max_age), templates },
+            Ok(templates) => AccountView::Listed { at: earlier(asked_at, max_age), templates },
             Err(error) => {
                 trouble.get_or_insert(error.into());
-                plan::Account::Unavailable
+                AccountView::Unavailable
             }
         };
         accounts.insert(key.clone(), view);
     }
     let known = status.locations.iter().map(|location| &location.account);
     for key in known.filter(|key| !found.accounts.contains_key(*key)) {
-        let view = if found.unresolved.is_some() { plan::Account::Unavailable } else { plan::Account::Lost };
+        let view = if found.unresolved.is_some() { AccountView::Unavailable } else { AccountView::Lost };
         accounts.insert(key.clone(), view);
     }
     let data_plane_follows = data_plane_follows(context, tenant, template, &status);

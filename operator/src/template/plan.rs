@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crds::{RevisionState, RevisionStatus, TemplateLocationStatus};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use messaging::provider::admin::{TemplateObservation, TemplateRevision};
+use messaging::provider::admin::{TemplateHandle, TemplateObservation, TemplateRevision};
 use messaging::template::Approval;
 
 use super::validate::Validated;
@@ -22,7 +22,7 @@ const RETIRE_CHECK: SignedDuration = SignedDuration::from_secs(2);
 
 /// What was observed of one provider account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Account {
+pub(super) enum AccountView {
     /// This object's revisions there, as of this time or later.
     Listed { at: Timestamp, templates: Vec<TemplateObservation> },
     /// The account could not be listed this time.
@@ -37,7 +37,7 @@ pub(super) struct Observation {
     /// The accounts that the template is submitted to.
     pub(super) wanted: BTreeSet<String>,
     /// The wanted accounts, and those that hold earlier revisions.
-    pub(super) accounts: BTreeMap<String, Account>,
+    pub(super) accounts: BTreeMap<String, AccountView>,
     /// Every live data-plane replica runs the config that follows from the recorded status.
     pub(super) data_plane_follows: bool,
     pub(super) now: Timestamp,
@@ -47,8 +47,8 @@ pub(super) struct Observation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Create { account: String, language: String },
-    Submit { account: String, language: String, handle: String },
-    Delete { account: String, name: String, handle: String },
+    Submit { account: String, language: String, handle: TemplateHandle },
+    Delete { account: String, name: String, handle: TemplateHandle },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -94,11 +94,11 @@ impl Planner<'_> {
             for (language, (_, revision)) in &desired.languages {
                 let known = self.known(account, language).and_then(|location| location.newest.clone());
                 let found = match seen.accounts.get(account) {
-                    Some(Account::Listed { at, templates }) => {
+                    Some(AccountView::Listed { at, templates }) => {
                         let same_name = templates.iter().filter(|template| template.name == revision.name);
                         Some(self.newest(account, revision, known, &same_name.collect::<Vec<_>>(), *at))
                     }
-                    Some(Account::Unavailable | Account::Lost) | None => known,
+                    Some(AccountView::Unavailable | AccountView::Lost) | None => known,
                 };
                 newest.insert((account.clone(), language.clone()), found);
             }
@@ -118,12 +118,12 @@ impl Planner<'_> {
         let waiting_since = |known: &RevisionStatus| {
             known.last_action_at.as_ref().map(|at| at.0 + LIST_LAG).filter(|until| *until > listed_at)
         };
-        let submit = |handle: &str| Step::Submit {
+        let submit = |handle: &TemplateHandle| Step::Submit {
             account: account.to_owned(),
             language: revision.language.clone(),
-            handle: handle.to_owned(),
+            handle: handle.clone(),
         };
-        if let Some(listed) = best(listed, known.as_ref().and_then(|known| known.handle.as_deref())) {
+        if let Some(listed) = best(listed, known.as_ref().and_then(|known| known.handle.as_ref())) {
             let known = known.filter(|known| known.handle.as_ref().is_none_or(|handle| *handle == listed.handle));
             let mut status = status(listed, known.as_ref().and_then(|known| known.last_action_at.clone()));
             if status.state == RevisionState::Unsubmitted {
@@ -198,11 +198,11 @@ impl Planner<'_> {
     /// A revision as the list shows it now; `None` when the list no longer has it.
     fn still_there(&self, account: &str, revision: RevisionStatus) -> Option<RevisionStatus> {
         match self.seen.accounts.get(account) {
-            Some(Account::Listed { templates, .. }) => {
+            Some(AccountView::Listed { templates, .. }) => {
                 let listed = templates.iter().find(|template| Some(&template.handle) == revision.handle.as_ref())?;
                 Some(status(listed, revision.last_action_at))
             }
-            Some(Account::Unavailable | Account::Lost) | None => Some(revision),
+            Some(AccountView::Unavailable | AccountView::Lost) | None => Some(revision),
         }
     }
 
@@ -215,14 +215,14 @@ impl Planner<'_> {
             let serving = location.serving.clone().or_else(|| location.newest.clone());
             let kept = TemplateLocationStatus { serving, newest: None, ..location.clone() };
             match self.seen.accounts.get(&location.account) {
-                Some(Account::Listed { templates, .. }) => {
+                Some(AccountView::Listed { templates, .. }) => {
                     let ours = |template: &&TemplateObservation| self.desired.names.own(&template.name);
                     if templates.iter().filter(ours).any(|template| template.language == location.language) {
                         left.push(kept);
                     }
                 }
-                Some(Account::Unavailable) => left.push(kept),
-                Some(Account::Lost) | None => lost.push(kept),
+                Some(AccountView::Unavailable) => left.push(kept),
+                Some(AccountView::Lost) | None => lost.push(kept),
             }
         }
         (left, lost)
@@ -230,7 +230,7 @@ impl Planner<'_> {
 
     /// Deletes our revisions that are neither newest nor serving, except those that a replica may still send with.
     fn delete_the_rest(&mut self, locations: &[TemplateLocationStatus]) {
-        let handles = |locations: &[TemplateLocationStatus], account: &str| -> BTreeSet<String> {
+        let handles = |locations: &[TemplateLocationStatus], account: &str| -> BTreeSet<TemplateHandle> {
             let here = locations.iter().filter(|location| location.account == account);
             let wanted = here.flat_map(|location| {
                 let serving = location.serving.as_ref().filter(|_| self.seen.wanted.contains(account));
@@ -240,7 +240,7 @@ impl Planner<'_> {
         };
         let (mut steps, mut retiring) = (Vec::new(), false);
         for (account, view) in &self.seen.accounts {
-            let Account::Listed { templates, .. } = view else { continue };
+            let AccountView::Listed { templates, .. } = view else { continue };
             let needed = handles(locations, account);
             let sent_with = handles(self.known, account);
             for template in templates.iter().filter(|template| self.desired.names.own(&template.name)) {
@@ -281,11 +281,11 @@ fn serves(revision: &RevisionStatus) -> bool {
 
 /// The same one of several revisions with one name, every time: the recorded one, or else the one furthest in its
 /// review.
-fn best<'a>(listed: &[&'a TemplateObservation], recorded: Option<&str>) -> Option<&'a TemplateObservation> {
+fn best<'a>(listed: &[&'a TemplateObservation], recorded: Option<&TemplateHandle>) -> Option<&'a TemplateObservation> {
     listed
         .iter()
         .min_by_key(|template| {
-            let unrecorded = recorded.is_some_and(|handle| handle != template.handle);
+            let unrecorded = recorded.is_some_and(|handle| *handle != template.handle);
             (unrecorded, state(&template.approval).0, template.handle.clone())
         })
         .copied()

@@ -5,13 +5,19 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use messaging::failure::FailureClass;
 use messaging::provider::ProviderError;
+use messaging::provider::admin::TemplateHandle;
 
 use super::plan::Step;
 
 /// The revision was created.
-pub(super) fn created(locations: &mut [TemplateLocationStatus], account: &str, language: &str, handle: &str) {
+pub(super) fn created(
+    locations: &mut [TemplateLocationStatus],
+    account: &str,
+    language: &str,
+    handle: &TemplateHandle,
+) {
     if let Some(revision) = newest(locations, account, language) {
-        revision.handle = Some(handle.to_owned());
+        revision.handle = Some(handle.clone());
         revision.state = RevisionState::Unsubmitted;
     }
 }

@@ -3,7 +3,7 @@
 //! Twilio has no event for an approval, so one list call per account is asked again and again.
 
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{TemplateObservation, TemplateRevision};
+use messaging::provider::admin::{TemplateHandle, TemplateObservation, TemplateRevision};
 use messaging::template::Approval;
 use serde_json::{Value, json};
 
@@ -22,8 +22,12 @@ pub(crate) async fn list(client: &Client) -> Result<Vec<TemplateObservation>, Pr
 
 /// Submits for WhatsApp's approval. The answer's status means nothing yet (it may read `unsubmitted`), so only a later
 /// list tells where it stands; a content that is already submitted is what was wanted.
-pub(crate) async fn submit(client: &Client, handle: &str, revision: &TemplateRevision) -> Result<(), ProviderError> {
-    let path = format!("/v1/Content/{}/ApprovalRequests/whatsapp", Segment(handle));
+pub(crate) async fn submit(
+    client: &Client,
+    handle: &TemplateHandle,
+    revision: &TemplateRevision,
+) -> Result<(), ProviderError> {
+    let path = format!("/v1/Content/{}/ApprovalRequests/whatsapp", Segment(handle.as_str()));
     let request = json!({ "name": whatsapp_name(&revision.name), "category": revision.category.to_string() });
     match client.post_json(Host::Content, &path, &request).await {
         Err(error) if error.failure.code.as_deref() != Some(ALREADY_SUBMITTED) => Err(error),
@@ -46,7 +50,7 @@ fn observation(row: &Value) -> Option<TemplateObservation> {
     // The list holds the WhatsApp approval itself; a fetch holds it under the channel's name. Either is read.
     let approval = row.get("approval_requests").map(|requests| requests.get("whatsapp").unwrap_or(requests));
     Some(TemplateObservation {
-        handle: text(row, "sid")?,
+        handle: TemplateHandle::new(text(row, "sid")?),
         name: text(row, "friendly_name").unwrap_or_default(),
         language: text(row, "language").unwrap_or_default(),
         approval: approval.map_or(Approval::Unsubmitted, |approval| {

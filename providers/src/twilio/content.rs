@@ -4,7 +4,7 @@
 //! a new content under a new name.
 
 use messaging::provider::ProviderError;
-use messaging::provider::admin::TemplateRevision;
+use messaging::provider::admin::{TemplateHandle, TemplateRevision};
 use messaging::template::{LocalizedContent, TemplateButton, TemplateCategory};
 use serde_json::{Value, json};
 
@@ -12,17 +12,17 @@ use super::client::Client;
 use super::hosts::{Host, Segment};
 
 /// Names are not unique at Twilio and the call has no idempotency key: look the name up first.
-pub(crate) async fn create(client: &Client, revision: &TemplateRevision) -> Result<String, ProviderError> {
+pub(crate) async fn create(client: &Client, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
     let created = client.post_json(Host::Content, "/v1/Content", &creation(revision)).await?;
     match created.get("sid").and_then(Value::as_str) {
-        Some(sid) => Ok(sid.to_owned()),
+        Some(sid) => Ok(TemplateHandle::new(sid)),
         None => Err(client.unreadable_write("it names no content")),
     }
 }
 
 /// Deletes it at Twilio and at WhatsApp; messages in flight that use it fail. (Twilio docs, manage your templates.)
-pub(crate) async fn delete(client: &Client, handle: &str) -> Result<(), ProviderError> {
-    client.delete(Host::Content, &format!("/v1/Content/{}", Segment(handle))).await
+pub(crate) async fn delete(client: &Client, handle: &TemplateHandle) -> Result<(), ProviderError> {
+    client.delete(Host::Content, &format!("/v1/Content/{}", Segment(handle.as_str()))).await
 }
 
 fn creation(revision: &TemplateRevision) -> Value {

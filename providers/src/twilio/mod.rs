@@ -27,7 +27,7 @@ use messaging::config::TwilioAccount;
 use messaging::id::{AttemptId, PoolId};
 use messaging::provider::admin::{
     AccountAdmin, KeyAdmin, KeyObservation, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin,
-    SenderObservation, TemplateAdmin, TemplateObservation, TemplateRevision, WebhookTargets,
+    SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{
@@ -166,15 +166,15 @@ impl TemplateAdmin for Twilio {
         approvals::list(&self.client).await
     }
 
-    async fn create_template(&self, revision: &TemplateRevision) -> Result<String, ProviderError> {
+    async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
         content::create(&self.client, revision).await
     }
 
-    async fn submit_template(&self, handle: &str, revision: &TemplateRevision) -> Result<(), ProviderError> {
+    async fn submit_template(&self, handle: &TemplateHandle, revision: &TemplateRevision) -> Result<(), ProviderError> {
         approvals::submit(&self.client, handle, revision).await
     }
 
-    async fn delete_template(&self, handle: &str) -> Result<(), ProviderError> {
+    async fn delete_template(&self, handle: &TemplateHandle) -> Result<(), ProviderError> {
         content::delete(&self.client, handle).await
     }
 }

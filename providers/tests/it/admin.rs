@@ -4,7 +4,7 @@ use messaging::failure::FailureClass;
 use messaging::id::PoolId;
 use messaging::provider::admin::{
     AccountAdmin as _, PoolAdmin as _, PoolObservation, SenderAdmin as _, SenderObservation, TemplateAdmin as _,
-    TemplateRevision, WebhookTargets,
+    TemplateHandle, TemplateRevision, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{MessageFilter, MessageLog as _};
@@ -84,7 +84,7 @@ async fn what_the_account_does_not_have_is_none_and_not_an_error() {
     let twilio = twilio_at(&peer.url);
     assert_eq!(twilio.lookup("SM/../1").await, Ok(None));
     assert_eq!(twilio.find_pool(&PoolId::new("MG1")).await, Ok(None));
-    assert_eq!(twilio.delete_template("HX1").await, Ok(()));
+    assert_eq!(twilio.delete_template(&TemplateHandle::new("HX1")).await, Ok(()));
     assert!(lines(&peer.requests())[0].contains("/Messages/SM%2F%2E%2E%2F1.json "));
 }
 
@@ -101,7 +101,7 @@ async fn a_failed_read_may_be_repeated_and_a_failed_write_is_unknown() {
     let twilio = twilio_at(&peer.url);
     assert_eq!(twilio.check_credentials().await.map_err(|error| error.failure.class), Err(FailureClass::Retry));
     assert_eq!(
-        twilio.submit_template("HX1", &revision()).await.map_err(|error| error.failure.class),
+        twilio.submit_template(&TemplateHandle::new("HX1"), &revision()).await.map_err(|error| error.failure.class),
         Err(FailureClass::Ambiguous)
     );
 }
@@ -121,7 +121,7 @@ async fn a_template_that_is_already_submitted_counts_as_submitted() {
     let peer =
         Scripted::start(vec![Act::Say(json_answer(400, &json!({"code": 92009, "message": "already submitted"})))])
             .await;
-    assert_eq!(twilio_at(&peer.url).submit_template("HX1", &revision()).await, Ok(()));
+    assert_eq!(twilio_at(&peer.url).submit_template(&TemplateHandle::new("HX1"), &revision()).await, Ok(()));
     assert!(peer.requests()[0].ends_with(r#"{"name":"shop_order_1","category":"UTILITY"}"#));
 }
 

@@ -292,7 +292,7 @@ async fn a_template_is_created_submitted_approved_sent_and_deleted() {
     assert_eq!(approved.category.as_deref(), Some("UTILITY"));
 
     let values = [("1".to_owned(), "Ava".to_owned())].into();
-    let content = RenderedContent::Template { handle: handle.clone(), language: "en".into(), values };
+    let content = RenderedContent::Template { handle: handle.to_string(), language: "en".into(), values };
     let sid = accepted(twilio.send(&OutboundMessage { content, ..text() }).await);
     eventually("delivery outside the window", async || {
         let found = twilio.lookup(&sid).await.expect("an answer").expect("the message");

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 pub use keys::{KeyAdmin, KeyObservation, MintedKey};
 pub use pools::{PoolAdmin, PoolObservation};
 pub use senders::{SenderAdmin, SenderObservation, WebhookTargets};
-pub use templates::{ReviewBegins, TemplateAdmin, TemplateObservation, TemplateRevision};
+pub use templates::{ReviewBegins, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision};
 
 use super::ProviderError;
 

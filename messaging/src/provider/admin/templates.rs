@@ -1,8 +1,10 @@
 //! Templates at the provider: listed, created, submitted for review, deleted.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::provider::ProviderError;
 use crate::template::{Approval, LocalizedContent, TemplateCategory};
@@ -18,13 +20,34 @@ pub trait TemplateAdmin: Send + Sync {
 
     /// Creates a revision and returns the provider's handle. Names are not unique at every provider, so look the name up in
     /// [`TemplateAdmin::list_templates`] first.
-    async fn create_template(&self, revision: &TemplateRevision) -> Result<String, ProviderError>;
+    async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError>;
 
     /// Submits a created revision for review. Only where [`ReviewBegins::OnSubmit`].
-    async fn submit_template(&self, handle: &str, revision: &TemplateRevision) -> Result<(), ProviderError>;
+    async fn submit_template(&self, handle: &TemplateHandle, revision: &TemplateRevision) -> Result<(), ProviderError>;
 
     /// Deletes a revision; success also when there is none.
-    async fn delete_template(&self, handle: &str) -> Result<(), ProviderError>;
+    async fn delete_template(&self, handle: &TemplateHandle) -> Result<(), ProviderError>;
+}
+
+/// The provider's id of a template revision, such as the SID of a content at Twilio. The adapter makes it and is the only
+/// one to look inside; others store it, compare it, show it to people, and hand it back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TemplateHandle(String);
+
+impl TemplateHandle {
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TemplateHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// What makes a provider begin to review a template.
@@ -52,7 +75,7 @@ pub struct TemplateRevision {
 /// A template as the provider reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateObservation {
-    pub handle: String,
+    pub handle: TemplateHandle,
     pub name: String,
     pub language: String,
     pub approval: Approval,

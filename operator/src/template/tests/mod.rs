@@ -1,6 +1,7 @@
 //! Promises about templates, on the real steps and a provider in memory whose list may lag. The process may crash
 //! after any write, and is then run until it writes nothing.
 
+mod review;
 mod world;
 
 use std::collections::BTreeSet;
@@ -10,12 +11,12 @@ use crds::{MessageTemplate, MessageTemplateStatus, RevisionState};
 use jiff::{SignedDuration, Timestamp};
 use messaging::failure::{self, FailureClass};
 use messaging::provider::ProviderError;
-use messaging::provider::admin::TemplateObservation;
+use messaging::provider::admin::{ReviewBegins, TemplateHandle, TemplateObservation};
 use messaging::template::Approval;
 
 use self::world::{ACCOUNT, Kept, OTHER, World, changed, first, lock, template};
 use super::compile::compile;
-use super::plan::{Account, Step, plan};
+use super::plan::{AccountView, Step, plan};
 use super::report;
 use super::validate::validate;
 use crate::reconcile::error::Failure;
@@ -47,11 +48,14 @@ fn a_crash_after_any_write_leaves_at_most_one_revision_and_nothing_behind() {
         ),
         ("at one account less", first(), &[OTHER]),
     ];
-    for lag in [0, 30] {
+    for (lag, review_begins) in
+        [(0, ReviewBegins::OnSubmit), (30, ReviewBegins::OnSubmit), (30, ReviewBegins::OnCreate)]
+    {
         for crashing in 0..story.len() {
             for crash_after in 1.. {
                 let mut world = World::new();
                 world.lag = SignedDuration::from_secs(lag);
+                world.review_begins = review_begins;
                 let mut crashed = true;
                 for (at, (chapter, template, wanted)) in story.iter().enumerate() {
                     if at == crashing {
@@ -67,7 +71,7 @@ fn a_crash_after_any_write_leaves_at_most_one_revision_and_nothing_behind() {
                             if wanted.contains(&account) { desired_names(template) } else { BTreeSet::new() };
                         assert_eq!(
                             names, expected,
-                            "{chapter}, crashed in {crashing} after write {crash_after}, lag {lag}"
+                            "{chapter}, crashed in {crashing} after write {crash_after}, lag {lag}, {review_begins:?}"
                         );
                     }
                 }
@@ -217,7 +221,7 @@ fn nothing_that_a_replica_may_still_send_with_is_deleted() {
 fn other_peoples_templates_are_left_alone() {
     let mut world = World::new();
     let theirs = TemplateObservation {
-        handle: "HXtheirs".into(),
+        handle: TemplateHandle::new("HXtheirs"),
         name: "toys_parcel_sent_0000000000_en_us_0000000000".into(),
         language: "en_US".into(),
         approval: Approval::Rejected { reason: "no".into() },
@@ -236,7 +240,7 @@ fn an_account_that_cannot_be_listed_stays_as_recorded_and_does_not_hold_up_the_o
     let desired = validate(&changed()).unwrap();
     let known = lock(&world.recorded).locations.clone();
     let mut seen = world.observe(&[ACCOUNT, OTHER]);
-    seen.accounts.insert(OTHER.into(), Account::Unavailable);
+    seen.accounts.insert(OTHER.into(), AccountView::Unavailable);
     let plan = plan(&desired, &known, &seen);
     assert_eq!(plan.steps, [Step::Create { account: ACCOUNT.into(), language: "en_US".into() }]);
     let at_other = |locations: &[crds::TemplateLocationStatus]| {
@@ -252,7 +256,7 @@ fn an_account_without_credentials_is_given_up_and_reported() {
     let desired = validate(&first()).unwrap();
     let known = lock(&world.recorded).locations.clone();
     let mut seen = world.observe(&[ACCOUNT]);
-    seen.accounts.insert(OTHER.into(), Account::Lost);
+    seen.accounts.insert(OTHER.into(), AccountView::Lost);
     let plan = plan(&desired, &known, &seen);
     assert_eq!((plan.lost.len(), plan.steps.len()), (2, 0));
     assert!(plan.locations.iter().all(|location| location.account == ACCOUNT));

@@ -6,14 +6,14 @@ use crds::{MessageTemplate, MessageTemplateStatus};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{TemplateObservation, TemplateRevision};
+use messaging::provider::admin::{ReviewBegins, TemplateHandle, TemplateObservation, TemplateRevision};
 use messaging::template::Approval;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::reconcile::error::Failure;
 use crate::reconcile::progress::Progress;
 use crate::template::apply::{Hands, apply};
-use crate::template::plan::{Account, Observation, Plan, plan};
+use crate::template::plan::{AccountView, Observation, Plan, plan};
 use crate::template::report;
 use crate::template::validate::{Validated, validate};
 
@@ -60,6 +60,7 @@ pub(super) struct World {
     pub(super) recorded: Mutex<MessageTemplateStatus>,
     pub(super) data_plane_follows: bool,
     pub(super) paused: bool,
+    pub(super) review_begins: ReviewBegins,
     /// How far the list lags.
     pub(super) lag: SignedDuration,
     /// The write after which the process crashes, counted from 1.
@@ -115,20 +116,27 @@ impl Hands for Process<'_> {
         Ok(())
     }
 
-    async fn create(&self, account: &str, revision: &TemplateRevision) -> Result<String, ProviderError> {
+    fn review_begins(&self, _account: &str) -> ReviewBegins {
+        self.world.review_begins
+    }
+
+    async fn create(&self, account: &str, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
         if let Some(error) = self.fails() {
             return Err(error);
         }
         let handle = {
             let mut handles = lock(&self.world.handles);
             *handles += 1;
-            format!("HX{}", *handles)
+            TemplateHandle::new(format!("HX{}", *handles))
         };
         let template = TemplateObservation {
             handle: handle.clone(),
             name: revision.name.clone(),
             language: revision.language.clone(),
-            approval: Approval::Unsubmitted,
+            approval: match self.world.review_begins {
+                ReviewBegins::OnCreate => Approval::Pending,
+                ReviewBegins::OnSubmit => Approval::Unsubmitted,
+            },
             category: None,
         };
         lock(&self.world.accounts).entry(account.to_owned()).or_default().push(Kept { since: self.now, template });
@@ -137,7 +145,12 @@ impl Hands for Process<'_> {
         Ok(handle)
     }
 
-    async fn submit(&self, account: &str, handle: &str, revision: &TemplateRevision) -> Result<(), ProviderError> {
+    async fn submit(
+        &self,
+        account: &str,
+        handle: &TemplateHandle,
+        revision: &TemplateRevision,
+    ) -> Result<(), ProviderError> {
         if let Some(error) = self.fails() {
             return Err(error);
         }
@@ -147,8 +160,11 @@ impl Hands for Process<'_> {
         Ok(())
     }
 
-    async fn delete(&self, account: &str, handle: &str) -> Result<(), ProviderError> {
-        lock(&self.world.accounts).entry(account.to_owned()).or_default().retain(|kept| kept.template.handle != handle);
+    async fn delete(&self, account: &str, handle: &TemplateHandle) -> Result<(), ProviderError> {
+        lock(&self.world.accounts)
+            .entry(account.to_owned())
+            .or_default()
+            .retain(|kept| kept.template.handle != *handle);
         lock(&self.world.writes).push(format!("delete {handle} at {}", &account[..4]));
         self.wrote().await;
         Ok(())
@@ -170,6 +186,7 @@ impl World {
             recorded: Mutex::default(),
             data_plane_follows: true,
             paused: false,
+            review_begins: ReviewBegins::OnSubmit,
             lag: SignedDuration::ZERO,
             crash_after: Mutex::default(),
             writes: Mutex::default(),
@@ -186,7 +203,7 @@ impl World {
             let kept = accounts.get(key).into_iter().flatten();
             kept.filter(|kept| kept.since + self.lag <= self.now).map(|kept| kept.template.clone()).collect()
         };
-        let view = |key: String| (key.clone(), Account::Listed { at: self.now, templates: list(&key) });
+        let view = |key: String| (key.clone(), AccountView::Listed { at: self.now, templates: list(&key) });
         Observation {
             wanted: wanted.iter().map(|key| (*key).to_owned()).collect(),
             accounts: keys.into_iter().map(view).collect(),
@@ -257,9 +274,9 @@ impl World {
         drop(self.done(template, wanted));
     }
 
-    pub(super) fn review(&self, account: &str, handle: &str, approval: Approval) {
+    pub(super) fn review(&self, account: &str, handle: &TemplateHandle, approval: Approval) {
         let mut accounts = lock(&self.accounts);
-        let kept = accounts.get_mut(account).into_iter().flatten().find(|kept| kept.template.handle == handle);
+        let kept = accounts.get_mut(account).into_iter().flatten().find(|kept| kept.template.handle == *handle);
         kept.unwrap().template.approval = approval;
     }
 
