@@ -136,6 +136,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn calls_about_keys_are_counted_by_operation_and_outcome() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let admin = Arc::new(FakeAdmin::default());
+        let account = Account::new("AC1".to_owned(), Arc::clone(&admin) as _, Arc::clone(&metrics));
+        let keys = account.keys().unwrap();
+        let minted = keys.mint_key("data plane").await.unwrap();
+        keys.verify_key(&minted).await.unwrap();
+        assert_eq!(keys.list_keys().await.unwrap().len(), 1);
+        keys.revoke_key(&minted.id).await.unwrap();
+        admin.fail_next(403, None);
+        keys.mint_key("data plane").await.unwrap_err();
+        let text = metrics.render().unwrap();
+        for (operation, outcome, calls) in [
+            ("mint_key", "ok", 1),
+            ("mint_key", "unauthorized", 1),
+            ("verify_key", "ok", 1),
+            ("list_keys", "ok", 1),
+            ("revoke_key", "ok", 1),
+        ] {
+            let line = format!(
+                "whatsapp_operator_provider_calls_total{{operation=\"{operation}\",outcome=\"{outcome}\"}} {calls}\n"
+            );
+            assert!(text.contains(&line), "{line} is missing from\n{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_account_offers_keys_only_where_its_provider_can_mint_them() {
+        let admin = Arc::new(FakeAdmin::without_keys());
+        let (accounts, _) = accounts(admin);
+        assert!(accounts.get(&access("secret")).keys().is_none());
+    }
+
+    #[tokio::test]
     async fn a_provider_that_asks_for_a_pause_is_not_called() {
         let admin = Arc::new(FakeAdmin::default());
         let (accounts, _) = accounts(Arc::clone(&admin));
