@@ -27,21 +27,21 @@ pub(crate) const EVERY: Duration = Duration::from_secs(1);
 pub struct Holds {
     store: Store,
     clock: Arc<dyn Clock>,
-    known: ArcSwap<Known>,
+    current: ArcSwap<HoldsByTenant>,
     /// One at a time, so that what was read first never replaces what was read later.
     asking: Mutex<()>,
 }
 
 impl fmt::Debug for Holds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Holds").field("known", &self.known.load()).finish_non_exhaustive()
+        f.debug_struct("Holds").field("current", &self.current.load()).finish_non_exhaustive()
     }
 }
 
 impl Holds {
     /// Nothing is held until [`Holds::refresh`] says so.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, known: ArcSwap::default(), asking: Mutex::new(()) }
+        Self { store, clock, current: ArcSwap::default(), asking: Mutex::new(()) }
     }
 
     /// Keeps asking the store until told to stop.
@@ -70,7 +70,7 @@ impl Holds {
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let _asking = self.asking.lock().await;
         let holds = self.store.holds(self.clock.now()).await?;
-        self.known.store(Arc::new(Known::of(holds)));
+        self.current.store(Arc::new(HoldsByTenant::of(holds)));
         Ok(())
     }
 
@@ -91,13 +91,13 @@ impl Holds {
 
     /// What keeps a sender's queued messages from leaving now; the one that lasts longest.
     pub fn blocks_dispatch(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<Arc<Hold>> {
-        self.known.load().blocks_dispatch(tenant, sender, now).cloned()
+        self.current.load().blocks_dispatch(tenant, sender, now).cloned()
     }
 
     /// Until when a template is stopped for everybody.
     pub fn template_stopped_until(&self, tenant: &TenantId, handle: &str, now: Timestamp) -> Option<Timestamp> {
         let is_it = |scope: &Scope| matches!(scope, Scope::Template(held) if held == handle);
-        self.known.load().longest(tenant, now, |kind| kind == HoldKind::Breaker, is_it).map(|hold| hold.until)
+        self.current.load().longest(tenant, now, |kind| kind == HoldKind::Breaker, is_it).map(|hold| hold.until)
     }
 
     /// What says that a sink wants no events.
@@ -109,13 +109,13 @@ impl Holds {
         now: Timestamp,
     ) -> Option<Arc<Hold>> {
         let is_it = |scope: &Scope| matches!(scope, Scope::Sink(of, held) if of == sender && held == sink);
-        self.known.load().longest(tenant, now, |kind| kind == HoldKind::Gone, is_it).cloned()
+        self.current.load().longest(tenant, now, |kind| kind == HoldKind::Gone, is_it).cloned()
     }
 
     /// Stops something for every replica, which the others learn within a second. Answers whether they will.
     pub(crate) async fn stop(&self, tenant: &TenantId, scope: Scope, until: Timestamp, reason: &str) -> bool {
         let now = self.clock.now();
-        if until <= now || self.is_told(tenant, &scope, until, now) {
+        if until <= now || self.is_stored(tenant, &scope, until, now) {
             return true;
         }
         let (tenant, reason) = (tenant.clone(), reason.to_owned());
@@ -131,9 +131,9 @@ impl Holds {
     }
 
     /// Whether others know of a stop that lasts nearly as long: each of many messages that fail together says it.
-    fn is_told(&self, tenant: &TenantId, scope: &Scope, until: Timestamp, now: Timestamp) -> bool {
-        let known = self.known.load();
-        let Some(holds) = known.0.get(tenant) else { return false };
+    fn is_stored(&self, tenant: &TenantId, scope: &Scope, until: Timestamp, now: Timestamp) -> bool {
+        let current = self.current.load();
+        let Some(holds) = current.0.get(tenant) else { return false };
         holds.iter().any(|hold| {
             let lasts = hold.until.duration_since(now);
             hold.kind == HoldKind::Breaker && hold.scope == *scope && lasts + lasts / 4 >= until.duration_since(now)
@@ -142,8 +142,8 @@ impl Holds {
 
     /// The senders that failed for everybody.
     pub(crate) fn stopped_senders(&self, now: Timestamp) -> HashSet<(TenantId, SenderName)> {
-        let known = self.known.load();
-        let stopped = known.0.values().flatten().filter(|hold| hold.kind == HoldKind::Breaker && hold.until > now);
+        let current = self.current.load();
+        let stopped = current.0.values().flatten().filter(|hold| hold.kind == HoldKind::Breaker && hold.until > now);
         let senders = stopped.filter_map(|hold| match &hold.scope {
             Scope::Sender(sender) => Some((hold.tenant.clone(), sender.clone())),
             Scope::Tenant | Scope::Template(_) | Scope::Sink(..) => None,
@@ -153,27 +153,27 @@ impl Holds {
 
     /// What keeps new messages of a sender from being accepted now; the one that lasts longest.
     pub fn refuses_sends(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<Arc<Hold>> {
-        self.known.load().refuses_sends(tenant, sender, now).cloned()
+        self.current.load().refuses_sends(tenant, sender, now).cloned()
     }
 
     /// How many things of each kind are held now.
     pub fn count(&self, now: Timestamp) -> Vec<(HoldKind, usize)> {
-        let known = self.known.load();
-        HoldKind::ALL.into_iter().map(|kind| (kind, known.count(kind, now))).collect()
+        let current = self.current.load();
+        HoldKind::ALL.into_iter().map(|kind| (kind, current.count(kind, now))).collect()
     }
 }
 
 /// Holds, by tenant: few in all, and of most tenants none.
 #[derive(Debug, Default)]
-struct Known(HashMap<TenantId, Vec<Arc<Hold>>>);
+struct HoldsByTenant(HashMap<TenantId, Vec<Arc<Hold>>>);
 
-impl Known {
+impl HoldsByTenant {
     fn of(holds: Vec<Hold>) -> Self {
-        let mut known: HashMap<TenantId, Vec<Arc<Hold>>> = HashMap::new();
+        let mut by_tenant: HashMap<TenantId, Vec<Arc<Hold>>> = HashMap::new();
         for hold in holds {
-            known.entry(hold.tenant.clone()).or_default().push(Arc::new(hold));
+            by_tenant.entry(hold.tenant.clone()).or_default().push(Arc::new(hold));
         }
-        Self(known)
+        Self(by_tenant)
     }
 
     fn blocks_dispatch(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<&Arc<Hold>> {
@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn blocked(holds: Vec<Hold>, sender: &str, now: i64) -> Option<Timestamp> {
-        Known::of(holds).blocks_dispatch(&shop(), &name(sender), at(now)).map(|hold| hold.until)
+        HoldsByTenant::of(holds).blocks_dispatch(&shop(), &name(sender), at(now)).map(|hold| hold.until)
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
             assert_eq!(blocked(holds(), "sales", 0), None);
             assert_eq!(blocked(vec![hold(Scope::Tenant, kind, at(60))], "sales", 0), Some(at(60)));
         }
-        let elsewhere = Known::of(vec![hold(Scope::Tenant, HoldKind::Pause, at(60))]);
+        let elsewhere = HoldsByTenant::of(vec![hold(Scope::Tenant, HoldKind::Pause, at(60))]);
         assert_eq!(elsewhere.blocks_dispatch(&TenantId::new("bakery").unwrap(), &name("support"), at(0)), None);
     }
 
@@ -269,16 +269,16 @@ mod tests {
 
     #[test]
     fn a_drain_refuses_what_is_new_and_lets_go_what_waits() {
-        let known = Known::of(vec![hold(Scope::Sender(name("support")), HoldKind::Drain, at(60))]);
-        let refuses = |sender, now| known.refuses_sends(&shop(), &name(sender), at(now)).is_some();
+        let holds = HoldsByTenant::of(vec![hold(Scope::Sender(name("support")), HoldKind::Drain, at(60))]);
+        let refuses = |sender, now| holds.refuses_sends(&shop(), &name(sender), at(now)).is_some();
         assert!(refuses("support", 59) && !refuses("support", 60) && !refuses("sales", 0));
-        assert_eq!(known.blocks_dispatch(&shop(), &name("support"), at(0)), None);
+        assert_eq!(holds.blocks_dispatch(&shop(), &name("support"), at(0)), None);
     }
 
     #[test]
     fn a_pause_refuses_nothing() {
-        let known = Known::of(vec![hold(Scope::Tenant, HoldKind::Pause, at(60))]);
-        assert_eq!(known.refuses_sends(&shop(), &name("support"), at(0)), None);
+        let holds = HoldsByTenant::of(vec![hold(Scope::Tenant, HoldKind::Pause, at(60))]);
+        assert_eq!(holds.refuses_sends(&shop(), &name("support"), at(0)), None);
     }
 
     #[test]
@@ -293,12 +293,12 @@ mod tests {
 
     #[test]
     fn what_is_over_is_not_counted() {
-        let known = Known::of(vec![
+        let holds = HoldsByTenant::of(vec![
             hold(Scope::Tenant, HoldKind::Pause, at(60)),
             hold(Scope::Sender(name("support")), HoldKind::Pause, at(30)),
         ]);
-        assert_eq!(known.count(HoldKind::Pause, at(0)), 2);
-        assert_eq!(known.count(HoldKind::Pause, at(30)), 1);
-        assert_eq!(known.count(HoldKind::Drain, at(0)), 0);
+        assert_eq!(holds.count(HoldKind::Pause, at(0)), 2);
+        assert_eq!(holds.count(HoldKind::Pause, at(30)), 1);
+        assert_eq!(holds.count(HoldKind::Drain, at(0)), 0);
     }
 }

@@ -22,7 +22,7 @@ use self::fresh::Recorded;
 pub use self::fresh::{Fresh, RecordedWebhook};
 pub use self::stored::{traffic, translate};
 use crate::config::Tenant;
-use crate::dispatch::brakes::{Brakes, WHY_TOLD, scope_of, stop_told};
+use crate::dispatch::brakes::{Brakes, WHY_REPORTED, scope_of, stop_reported};
 use crate::rules::apply::{Applied, ApplyEvent, DeferLogged};
 use crate::rules::consequence;
 use crate::shared::Shared;
@@ -177,7 +177,7 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
     let Adopting { answer, failures } = store.write(apply).await?;
     if let Applied::Now { reached, message } = answer {
         let failures = reported.into_iter().chain(failures);
-        for stop in failures.filter_map(|failure| stop_told(failure.scope, failure.told_at, now)) {
+        for stop in failures.filter_map(|failure| stop_reported(failure.scope, failure.told_at, now)) {
             stop_what_failed(context, stop, tenant.as_deref(), &logged, message).await;
         }
         reached.into_iter().for_each(|status| metrics.message_reached(status));
@@ -215,6 +215,6 @@ async fn stop_what_failed(
         (Stop::Template { .. }, None) => None,
     };
     if let Some((scope, until)) = stopped {
-        brakes.stop(&shared.holds, id, scope, until, WHY_TOLD).await;
+        brakes.stop(&shared.holds, id, scope, until, WHY_REPORTED).await;
     }
 }

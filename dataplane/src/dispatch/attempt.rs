@@ -170,7 +170,7 @@ impl Carrier {
         let adopted = self.finish(claim, outbound.attempt, resolution, sender, now).await?;
         // What became of the message is written first.
         if let Some((scope, until)) = stopped {
-            brakes.tell(holds, id, scope, until, WHY_STOPPED).await;
+            brakes.share(holds, id, scope, until, WHY_STOPPED).await;
         }
         brakes.stop_adopted(holds, &adopted, Some(&claim.content), tenant, sender, now).await;
         Ok(())

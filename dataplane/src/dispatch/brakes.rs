@@ -5,7 +5,7 @@
 //! this one's successor find it. From then on the hold alone counts, so that what an operator lifts goes on here too.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use messaging::address::Address;
@@ -14,6 +14,7 @@ use messaging::content::OutboundContent;
 use messaging::failure::{self, FailureScope, RetryLimits, Stop, handle_to_stop};
 use messaging::id::TenantId;
 use messaging::rate::Rate;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::schedule::SenderKey;
 use super::schedule::pairs::Pairs;
@@ -28,7 +29,7 @@ use crate::store::message::Priority;
 const CAMPAIGN_LEAVES_ONE_IN: u32 = 8;
 
 /// Why something is stopped that a status told of.
-pub(crate) const WHY_TOLD: &str = "a status says that a message failed because of it";
+pub(crate) const WHY_REPORTED: &str = "a status says that a message failed because of it";
 
 /// The brakes of every sender. Whoever learns that a sender or a template must stop pulls them: dispatch from an
 /// answer, the applying of webhooks from a status.
@@ -58,7 +59,7 @@ impl State {
 }
 
 /// What a failure stops that was told at a time; `None` where that is nothing, or over by now.
-pub(crate) fn stop_told(scope: FailureScope, told_at: Timestamp, now: Timestamp) -> Option<Stop> {
+pub(crate) fn stop_reported(scope: FailureScope, told_at: Timestamp, now: Timestamp) -> Option<Stop> {
     failure::stop(scope, RetryLimits::default().sender_pause, told_at).filter(|stop| match stop {
         Stop::Sender { until } | Stop::Template { until } => *until > now,
     })
@@ -107,7 +108,7 @@ impl Brakes {
     /// holds say so.
     pub(crate) async fn stop(&self, holds: &Holds, tenant: &TenantId, scope: Scope, until: Timestamp, why: &str) {
         self.stop_here(tenant, &scope, until);
-        self.tell(holds, tenant, scope, until, why).await;
+        self.share(holds, tenant, scope, until, why).await;
     }
 
     /// Nothing leaves from here. What was told before has to be told again.
@@ -121,7 +122,7 @@ impl Brakes {
     /// Lets every replica know what was stopped here.
     ///
     /// Failure policy: fail open. While the store cannot be written to, each replica finds out for itself.
-    pub(super) async fn tell(&self, holds: &Holds, tenant: &TenantId, scope: Scope, until: Timestamp, why: &str) {
+    pub(super) async fn share(&self, holds: &Holds, tenant: &TenantId, scope: Scope, until: Timestamp, why: &str) {
         if holds.stop(tenant, scope.clone(), until, why).await {
             self.lock().stopped.remove(&(tenant.clone(), scope));
         }
@@ -138,9 +139,9 @@ impl Brakes {
         now: Timestamp,
     ) {
         for AdoptedFailure { scope, told_at } in failures {
-            let stop = stop_told(*scope, *told_at, now);
+            let stop = stop_reported(*scope, *told_at, now);
             if let Some((scope, until)) = stop.and_then(|stop| scope_of(stop, content, tenant, sender)) {
-                self.stop(holds, &tenant.config.tenant, scope, until, WHY_TOLD).await;
+                self.stop(holds, &tenant.config.tenant, scope, until, WHY_REPORTED).await;
             }
         }
     }
@@ -203,7 +204,7 @@ impl Brakes {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -285,8 +286,8 @@ mod tests {
             (FailureScope::Template, Some(Stop::Template { until })),
             (FailureScope::Message, None),
         ] {
-            assert_eq!(stop_told(class, at(0), at(59_999)), stopped, "{class:?}");
-            assert_eq!(stop_told(class, at(0), until), None, "{class:?}");
+            assert_eq!(stop_reported(class, at(0), at(59_999)), stopped, "{class:?}");
+            assert_eq!(stop_reported(class, at(0), until), None, "{class:?}");
         }
     }
 }

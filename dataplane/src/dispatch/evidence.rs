@@ -212,5 +212,4 @@ pub(super) fn judge<'a>(
 }
 
 #[cfg(test)]
-#[path = "evidence_tests.rs"]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! turn: lanes ─> outlook (room by rates and brakes) ─> schedule (whose turn) ─> claim ─> gate ─> attempt ─> outcome
-//! reconcile: unsettled ─> evidence (the provider's log) ─> settlement
+//! settle: unsettled ─> evidence (the provider's log) ─> settlement
 //! ```
 //!
 //! A turn claims what may leave now and says when to look again; between turns it sleeps until then, or until something
@@ -15,8 +15,8 @@ mod evidence;
 mod gate;
 mod outcome;
 mod outlook;
-pub mod reconcile;
 mod schedule;
+pub mod settle;
 mod settlement;
 
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use self::attempt::Carrier;
 use self::brakes::Brakes;
 use self::outlook::{Limits, Outlook};
-use self::schedule::known::KnownLanes;
+use self::schedule::lane_cache::LaneCache;
 use self::schedule::rates::Buckets;
 use self::schedule::{Scheduler, SenderKey, Share};
 use crate::shared::Shared;
@@ -96,7 +96,7 @@ pub struct Dispatcher {
     context: DispatchContext,
     carrier: Arc<Carrier>,
     scheduler: Scheduler,
-    known: KnownLanes,
+    lane_cache: LaneCache,
     buckets: Buckets,
     calls: JoinSet<()>,
 }
@@ -115,8 +115,8 @@ enum Next {
 impl Dispatcher {
     pub fn new(context: DispatchContext) -> Self {
         let carrier = Arc::new(Carrier::new(context.clone()));
-        let (scheduler, known, buckets) = (Scheduler::default(), KnownLanes::default(), Buckets::default());
-        Self { context, carrier, scheduler, known, buckets, calls: JoinSet::new() }
+        let (scheduler, lane_cache, buckets) = (Scheduler::default(), LaneCache::default(), Buckets::default());
+        Self { context, carrier, scheduler, lane_cache, buckets, calls: JoinSet::new() }
     }
 
     /// Dispatches until told to stop, then waits for the calls that are in flight.
@@ -142,7 +142,7 @@ impl Dispatcher {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.context.shared.store.signals().queue.notified() => self.known.forget(),
+                () = self.context.shared.store.signals().queue.notified() => self.lane_cache.forget(),
                 Some(ended) = self.calls.join_next() => call_ended(ended),
                 changed = config_changes.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep(pause.min(LOOK_AGAIN)) => {}
@@ -161,7 +161,7 @@ impl Dispatcher {
     /// Claims what may leave now, as the store says, and starts its calls. Answers when to look again; `None`: when
     /// something happens.
     pub async fn turn(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        self.known.forget();
+        self.lane_cache.forget();
         let now = self.context.shared.clock.now();
         Ok(match self.step().await? {
             Next::Now | Next::AfterSomeCalls => Some(now),
@@ -184,11 +184,11 @@ impl Dispatcher {
             return Ok(Next::WhenSomethingHappens);
         }
         if store.signals().queue.notified().now_or_never().is_some() {
-            self.known.forget();
+            self.lane_cache.forget();
         }
-        let (lanes, just_asked) = match self.known.get(now) {
+        let (lanes, just_asked) = match self.lane_cache.get(now) {
             Some(lanes) => (lanes, false),
-            None => (self.known.learn(store.lanes().await?, now), true),
+            None => (self.lane_cache.learn(store.lanes().await?, now), true),
         };
         let limits = Limits { configs, brakes, holds, buckets: &self.buckets, metrics, now };
         let outlook = Outlook::new(lanes, places, &limits);
@@ -212,10 +212,10 @@ impl Dispatcher {
             let rates = outlook.rates.get(&(lane.tenant.clone(), lane.sender.clone()));
             rates.into_iter().flatten().all(|rate| self.buckets.room(rate, 1, now).is_ok())
         };
-        let there_is_more = settle(&mut self.scheduler, &mut self.known, &shares, &claims, has_room);
+        let there_is_more = report_claims(&mut self.scheduler, &mut self.lane_cache, &shares, &claims, has_room);
         if claims.is_empty() {
             // What was remembered may be over by now; what was just said was taken by another replica.
-            self.known.forget();
+            self.lane_cache.forget();
             let again_at = after(now, TAKEN_BY_ANOTHER);
             return Ok(if just_asked {
                 Next::At(outlook.next_at.map_or(again_at, |at| at.min(again_at)))
@@ -270,9 +270,9 @@ fn draw(shares: &[Share], rates: &HashMap<SenderKey, [RateOf; 2]>) -> (Vec<RateO
 
 /// Tells the scheduler what came of the shares, and remembers which lanes hold no more: those that gave less than was
 /// asked for and whose rates have room. Answers whether any lane may hold more.
-fn settle(
+fn report_claims(
     scheduler: &mut Scheduler,
-    known: &mut KnownLanes,
+    lane_cache: &mut LaneCache,
     shares: &[Share],
     claims: &[Claim],
     has_room: impl Fn(&LaneRef) -> bool,
@@ -287,7 +287,7 @@ fn settle(
         let count = claimed.get(&share.lane).copied().unwrap_or(0);
         scheduler.claimed(share, count);
         if count < share.count && has_room(&share.lane) {
-            known.drained(&share.lane);
+            lane_cache.drained(&share.lane);
         } else {
             there_is_more = true;
         }

@@ -61,7 +61,7 @@ pub(super) enum Answer<'a> {
 
 /// What follows from an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Settled {
+pub(super) struct Decision {
     /// What to write.
     pub(super) settlement: Settlement,
     /// What to count as repaired.
@@ -70,14 +70,14 @@ pub(super) struct Settled {
     pub(super) stop: Option<Stop>,
 }
 
-pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOptions, now: Timestamp) -> Settled {
+pub(super) fn decide(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOptions, now: Timestamp) -> Decision {
     let unconfirmed = awaited.status <= MessageStatus::Unconfirmed;
     let since = |pause: Duration| after(awaited.attempt_started_at, pause);
     let grace_over = now >= since(options.unconfirmed_grace);
     let deadline = since(if unconfirmed { options.retry.confirm_within } else { options.give_up_after });
     let failed = |text: String, repair| {
         let settlement = Settlement::Ended { status: MessageStatus::Failed, reason: Reason::new(None, text) };
-        Settled { settlement, repair: Some(repair), stop: None }
+        Decision { settlement, repair: Some(repair), stop: None }
     };
     // Without proof that it was sent: lost, or sent again, as its tenant would have it.
     let unproven = |text: String, repair| {
@@ -85,7 +85,7 @@ pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
             return failed(format!("unconfirmed: {text}"), repair);
         }
         let reason = Reason::new(None, format!("sent again, as onUnconfirmed asks: {text}"));
-        Settled { settlement: Settlement::Resend { at: now, reason }, repair: Some(Repair::SentAgain), stop: None }
+        Decision { settlement: Settlement::Resend { at: now, reason }, repair: Some(Repair::SentAgain), stop: None }
     };
     // Not beyond the next moment at which the answer may mean something else.
     let ask_again_at = || {
@@ -95,7 +95,7 @@ pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
         }
         if now < deadline { at.min(deadline) } else { at }
     };
-    let again = |at| Settled { settlement: Settlement::AskAgain { at }, repair: None, stop: None };
+    let again = |at| Decision { settlement: Settlement::AskAgain { at }, repair: None, stop: None };
 
     match answer {
         Answer::Has(found) if now >= deadline && !unconfirmed && !found.status.is_terminal() => failed(
@@ -122,7 +122,7 @@ pub(super) fn settle(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
                 .as_ref()
                 .filter(|_| news)
                 .and_then(|failure| stop(failure.scope(), options.retry.sender_pause, now));
-            Settled { settlement, repair: news.then_some(Repair::FoundInLog), stop }
+            Decision { settlement, repair: news.then_some(Repair::FoundInLog), stop }
         }
         Answer::HasNot if unconfirmed && grace_over => unproven(
             format!(
@@ -214,13 +214,13 @@ mod tests {
         }
     }
 
-    fn settled(status: MessageStatus, answer: &Answer<'_>, now: i64) -> Settled {
+    fn settled(status: MessageStatus, answer: &Answer<'_>, now: i64) -> Decision {
         let awaited = awaited(status);
-        settle(awaited, answer, &DispatchOptions::new("test"), at(now))
+        decide(awaited, answer, &DispatchOptions::new("test"), at(now))
     }
 
     fn of(status: MessageStatus, answer: &Answer<'_>, now: i64) -> (Settlement, Option<Repair>) {
-        let Settled { settlement, repair, stop } = settled(status, answer, now);
+        let Decision { settlement, repair, stop } = settled(status, answer, now);
         assert_eq!(stop, None);
         (settlement, repair)
     }
@@ -268,12 +268,12 @@ mod tests {
         let unclear = Answer::Unclear(Unclear::Several(2));
         let silent = Answer::Silent("503".into());
         let of = |awaited: Awaited, answer: &Answer<'_>, now: i64| {
-            settle(awaited, answer, &DispatchOptions::new("test"), at(now))
+            decide(awaited, answer, &DispatchOptions::new("test"), at(now))
         };
         for (answer, then) in [(&Answer::HasNot, 900), (&unclear, 3600), (&silent, 3600)] {
             let before = of(resend, answer, then - 1).settlement;
             assert_eq!(before, Settlement::AskAgain { at: at(then) }, "not before proof could have come");
-            let Settled { settlement, repair, stop } = of(resend, answer, then);
+            let Decision { settlement, repair, stop } = of(resend, answer, then);
             let Settlement::Resend { at: when, reason } = settlement else { panic!("{settlement:?}") };
             assert_eq!((when, repair, stop), (at(then), Some(Repair::SentAgain), None));
             assert!(reason.text.starts_with("sent again, as onUnconfirmed asks: "), "{}", reason.text);
@@ -303,7 +303,7 @@ mod tests {
         for (status, answers) in [(UNCONFIRMED, &answers[..1]), (MessageStatus::Accepted, &answers[..])] {
             for answer in answers {
                 for now in [60, 900, 3600, 9_000_000] {
-                    let settled = settle(resend(status), answer, &DispatchOptions::new("test"), at(now));
+                    let settled = decide(resend(status), answer, &DispatchOptions::new("test"), at(now));
                     let again = matches!(settled.settlement, Settlement::Resend { .. });
                     assert!(!again, "{status} {answer:?} {now}: {settled:?}");
                 }
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn a_provider_without_a_log_never_proves_that_a_message_was_not_sent() {
         let resend = |status| Awaited { on_unconfirmed: OnUnconfirmed::Resend, ..awaited(status) };
-        let of = |awaited, now| settle(awaited, &Answer::HasNoLog, &DispatchOptions::new("test"), at(now)).settlement;
+        let of = |awaited, now| decide(awaited, &Answer::HasNoLog, &DispatchOptions::new("test"), at(now)).settlement;
         for now in [60, 900, 3599] {
             let settlement = of(resend(UNCONFIRMED), now);
             assert!(matches!(settlement, Settlement::AskAgain { .. }), "{now}: {settlement:?}");

@@ -24,7 +24,7 @@ pub fn on_stderr() -> Box<dyn Progress> {
     if std::io::stderr().is_terminal() {
         Box::new(Bar(ProgressBar::no_length()))
     } else {
-        Box::new(Lines { total: 0, told_at: Instant::now() })
+        Box::new(Lines { total: 0, printed_at: Instant::now() })
     }
 }
 
@@ -54,7 +54,7 @@ impl Drop for Bar {
 
 struct Lines {
     total: u64,
-    told_at: Instant,
+    printed_at: Instant,
 }
 
 impl Progress for Lines {
@@ -64,8 +64,8 @@ impl Progress for Lines {
     }
 
     fn goes_on(&mut self, so_far: &Summary) {
-        if self.told_at.elapsed() >= A_LINE_EVERY {
-            self.told_at = Instant::now();
+        if self.printed_at.elapsed() >= A_LINE_EVERY {
+            self.printed_at = Instant::now();
             let (read, total, new) = (so_far.read, self.total, so_far.new_events());
             eprintln!("{read} of {total} webhooks read: {new} events new, {} unreadable", so_far.unreadable);
         }

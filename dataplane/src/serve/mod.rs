@@ -32,7 +32,7 @@ use crate::config::kubernetes::SecretWatch;
 use crate::config::replica::{Identity, Replica};
 use crate::config::{Configs, Connect};
 use crate::dispatch::brakes::Brakes;
-use crate::dispatch::reconcile::Reconciler;
+use crate::dispatch::settle::Settler;
 use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
 use crate::holds::Holds;
@@ -197,11 +197,11 @@ fn start_dispatch(settings: &Settings, shared: &Shared, brakes: Arc<Brakes>, wor
     let options = SweepOptions::new(settings.replica.as_str());
     let sweeper = Sweeper::new(SweepContext { shared: shared.clone(), budget: Arc::clone(&budget), options });
     let dispatcher = Dispatcher::new(context.clone());
-    let reconciler = Reconciler::with_budget(context, budget);
+    let settler = Settler::with_budget(context, budget);
     let expiry = Expiry { shared: shared.clone() };
     workers.spawn("sweeping", |stop| sweeper.run(stop));
     workers.spawn("dispatching", |stop| dispatcher.run(stop));
-    workers.spawn("reconciling", |stop| reconciler.run(stop));
+    workers.spawn("settling", |stop| settler.run(stop));
     workers.spawn("expiring", |stop| expiry.run(stop));
     workers.spawn("retention", |stop| retention::run(shared.clone(), stop));
 }

@@ -11,7 +11,7 @@
 //! 24-hour window opens when it did. What the provider's log does not tell is missing from it: see the adapter, such as
 //! `providers/src/twilio/inbound_log.rs`.
 //!
-//! Messages that we sent are not looked for here: each is asked about by [`crate::dispatch::reconcile`].
+//! Messages that we sent are not looked for here: each is asked about by [`crate::dispatch::settle`].
 
 mod account;
 mod plan;

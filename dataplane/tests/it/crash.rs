@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dataplane::dispatch::Dispatcher;
-use dataplane::dispatch::reconcile::Reconciler;
+use dataplane::dispatch::settle::Settler;
 use dataplane::publish::Publisher;
 use jiff::SignedDuration;
 use messaging::address::Address;
@@ -14,7 +14,7 @@ use messaging::lifecycle::MessageStatus;
 use messaging::provider::SendOutcome;
 
 use crate::mortal::{Death, Mortal};
-use crate::world::{CUSTOMER, World, dispatch, reconcile, soon};
+use crate::world::{CUSTOMER, World, dispatch, settle, soon};
 
 const MESSAGES: u32 = 3;
 
@@ -32,11 +32,11 @@ async fn world() -> (World, Vec<(MessageId, Address)>) {
 
 /// The next replica's work: leases end, and what is awaited is asked for.
 async fn survive(world: &World) {
-    let (mut dispatcher, mut reconciler) = (world.dispatcher(), world.reconciler());
+    let (mut dispatcher, mut settler) = (world.dispatcher(), world.settler());
     for _ in 0..20 {
         world.clock.advance(SignedDuration::from_secs(61));
         dispatch(&mut dispatcher, &world.clock).await;
-        reconcile(&mut reconciler).await;
+        settle(&mut settler).await;
     }
 }
 
@@ -87,7 +87,7 @@ async fn a_dispatcher_killed_anywhere_sends_each_message_at_most_once_and_tells_
 }
 
 #[tokio::test]
-async fn a_reconciler_killed_anywhere_leaves_what_the_next_can_settle() {
+async fn a_settler_killed_anywhere_leaves_what_the_next_can_settle() {
     for death in [Death::Before as fn(u64) -> Death, Death::After] {
         for nth in 1.. {
             let (world, messages) = world().await;
@@ -98,8 +98,8 @@ async fn a_reconciler_killed_anywhere_leaves_what_the_next_can_settle() {
             let (store, mortal) = Mortal::new(&world.shared.store, death(nth));
             let mut context = world.dispatching(|_| ());
             context.shared.store = store;
-            let mut killed = Reconciler::new(context);
-            let survived = soon(mortal.survives(reconcile(&mut killed))).await;
+            let mut killed = Settler::new(context);
+            let survived = soon(mortal.survives(settle(&mut killed))).await;
             drop(killed);
             survive(&world).await;
             let mut ended = Vec::new();

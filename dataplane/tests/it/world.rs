@@ -8,7 +8,7 @@ use std::time::Duration;
 use dataplane::apply::{Applier, ApplyContext};
 use dataplane::config::{Adapters, Applied, Configs, Connect};
 use dataplane::dispatch::brakes::Brakes;
-use dataplane::dispatch::reconcile::Reconciler;
+use dataplane::dispatch::settle::Settler;
 use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use dataplane::holds::Holds;
 use dataplane::metrics::Metrics;
@@ -129,8 +129,8 @@ impl World {
         Dispatcher::new(self.dispatching(|_| ()))
     }
 
-    pub(crate) fn reconciler(&self) -> Reconciler {
-        Reconciler::new(self.dispatching(|_| ()))
+    pub(crate) fn settler(&self) -> Settler {
+        Settler::new(self.dispatching(|_| ()))
     }
 
     pub(crate) fn publisher(&self) -> Publisher {
@@ -227,9 +227,9 @@ pub(crate) async fn dispatch(dispatcher: &mut Dispatcher, clock: &DrivenClock) -
 }
 
 /// Asks about every message whose time to be asked about has come, and waits for the answers.
-pub(crate) async fn reconcile(reconciler: &mut Reconciler) {
-    reconciler.turn().await.unwrap();
-    reconciler.settle_down().await;
+pub(crate) async fn settle(settler: &mut Settler) {
+    settler.turn().await.unwrap();
+    settler.settle_down().await;
 }
 
 /// A deadline for what should happen at once, far beyond what a loaded machine needs.

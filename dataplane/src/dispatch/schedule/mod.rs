@@ -9,7 +9,7 @@
 //! How much is due in a lane is not known before it is claimed. A lane is therefore given a little at first, and twice
 //! as much each time that it used all of it; what one lane asks for in vain is not kept from another for long.
 
-pub(super) mod known;
+pub(super) mod lane_cache;
 #[cfg(test)]
 mod model;
 pub(super) mod pairs;

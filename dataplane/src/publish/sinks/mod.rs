@@ -18,7 +18,7 @@ pub fn opener(allow_private: bool) -> Result<OpenSink, reqwest::Error> {
 fn open(config: &SinkConfig, http: &http::Client) -> Result<Arc<dyn Sink>, InvalidSink> {
     match config {
         SinkConfig::Http(config_of_http) => {
-            Ok(Arc::new(http::Endpoint::new(id_of(config), config_of_http, http.clone())?))
+            Ok(Arc::new(http::Target::new(id_of(config), config_of_http, http.clone())?))
         }
     }
 }

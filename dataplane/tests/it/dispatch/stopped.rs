@@ -1,6 +1,6 @@
 //! Promises about what rests after a failure: what the failure is about, and nothing else.
 
-use dataplane::dispatch::reconcile::Reconciler;
+use dataplane::dispatch::settle::Settler;
 use dataplane::dispatch::{DispatchContext, Dispatcher};
 use dataplane::store::hold::{Hold, HoldKind, LiftHold};
 use messaging::clock::Clock;
@@ -11,7 +11,7 @@ use messaging::provider::{ProviderMessage, SendOutcome, StatusUpdate, WebhookEve
 use super::unsettled::logged;
 use super::{failure, refused, says, seconds};
 use crate::store::{inbound, update};
-use crate::world::{World, dispatch, reconcile};
+use crate::world::{World, dispatch, settle};
 
 /// The customer writes, so that free-form text may be sent; and a message fails.
 async fn told(world: &World, context: &DispatchContext, failed: &str, class: FailureClass) {
@@ -150,7 +150,7 @@ async fn a_failure_that_was_told_before_its_message_was_known_stops_what_it_is_a
                         .lock()
                         .unwrap()
                         .push(ProviderMessage { created_at: Some(at), ..logged(&world, early) });
-                    reconcile(&mut Reconciler::new(context.clone())).await;
+                    settle(&mut Settler::new(context.clone())).await;
                 }
                 _ => drop(dispatch(&mut dispatcher, &world.clock).await),
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dataplane::budget::Budget;
 use dataplane::dispatch::Dispatcher;
-use dataplane::dispatch::reconcile::Reconciler;
+use dataplane::dispatch::settle::Settler;
 use dataplane::store::message::OnUnconfirmed;
 use messaging::clock::Clock;
 use messaging::contact::SuppressionReason;
@@ -18,7 +18,7 @@ use super::{failure, says, seconds};
 use crate::fake::FakeProvider;
 use crate::mortal::{Death, Mortal};
 use crate::store::inbound;
-use crate::world::{CUSTOMER, World, config_of, dispatch, reconcile, support, tenant};
+use crate::world::{CUSTOMER, World, config_of, dispatch, settle, support, tenant};
 
 fn lost() -> SendOutcome {
     SendOutcome::Ambiguous { reason: "timed out".into() }
@@ -52,14 +52,14 @@ async fn lost_message() -> (World, Arc<FakeProvider>, MessageId) {
 #[tokio::test]
 async fn an_ambiguous_attempt_is_never_sent_again_and_ends_when_the_log_has_nothing() {
     let (world, provider, id) = lost_message().await;
-    let (mut dispatcher, mut reconciler) = (world.dispatcher(), world.reconciler());
+    let (mut dispatcher, mut settler) = (world.dispatcher(), world.settler());
     assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed);
     let begun = world.clock.now();
     while world.clock.now() < begun + seconds(15 * 60) {
         assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed, "{}", world.clock.now());
         world.clock.advance(seconds(30));
         dispatch(&mut dispatcher, &world.clock).await;
-        reconcile(&mut reconciler).await;
+        settle(&mut settler).await;
     }
     assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
     assert!(world.reason("shop", id).await.starts_with("unconfirmed: the provider's log has no such message 15"));
@@ -74,13 +74,13 @@ async fn what_its_tenant_would_rather_have_twice_than_not_at_all_is_sent_again_o
     provider.will_answer([lost(), lost()]);
     let resent = world.accept("shop", |message| message.on_unconfirmed = OnUnconfirmed::Resend).await;
     let default = world.accept("shop", |message| message.to = "+447700900124".parse().unwrap()).await;
-    let (mut dispatcher, mut reconciler) = (world.dispatcher(), world.reconciler());
+    let (mut dispatcher, mut settler) = (world.dispatcher(), world.settler());
     dispatch(&mut dispatcher, &world.clock).await;
     let first = world.record("shop", resent).await.message.attempt;
     let begun = world.clock.now();
     while world.clock.now() < begun + seconds(2 * 60 * 60) {
         world.clock.advance(seconds(30));
-        reconcile(&mut reconciler).await;
+        settle(&mut settler).await;
         dispatch(&mut dispatcher, &world.clock).await;
         let waited = world.clock.now() - begun;
         let calls = if waited.total(jiff::Unit::Second).unwrap() < 900.0 { 2 } else { 3 };
@@ -105,12 +105,12 @@ async fn what_the_log_has_is_not_sent_again_whoever_asked_for_it() {
     let provider = world.provider("shop");
     provider.will_answer([lost()]);
     let id = world.accept("shop", |message| message.on_unconfirmed = OnUnconfirmed::Resend).await;
-    let (mut dispatcher, mut reconciler) = (world.dispatcher(), world.reconciler());
+    let (mut dispatcher, mut settler) = (world.dispatcher(), world.settler());
     dispatch(&mut dispatcher, &world.clock).await;
     provider.log.lock().unwrap().push(logged(&world, "SM-found"));
     for _ in 0..70 {
         world.clock.advance(seconds(61));
-        reconcile(&mut reconciler).await;
+        settle(&mut settler).await;
         dispatch(&mut dispatcher, &world.clock).await;
     }
     assert_eq!(world.record("shop", id).await.message.provider_message_id.as_deref(), Some("SM-found"));
@@ -122,7 +122,7 @@ async fn a_lost_answer_is_settled_by_the_providers_log() {
     let (world, provider, id) = lost_message().await;
     provider.log.lock().unwrap().push(logged(&world, "SM-found"));
     world.clock.advance(seconds(61));
-    reconcile(&mut world.reconciler()).await;
+    settle(&mut world.settler()).await;
     let record = world.record("shop", id).await;
     assert_eq!(record.message.status, MessageStatus::Sent);
     assert_eq!(record.message.provider_message_id.as_deref(), Some("SM-found"));
@@ -140,7 +140,7 @@ async fn a_store_that_fails_amid_a_question_costs_no_more_than_asking_again() {
         let (store, fails) = Mortal::new(&world.shared.store, Death::NotButFails(nth));
         let mut context = world.dispatching(|_| ());
         context.shared.store = store;
-        reconcile(&mut Reconciler::new(context)).await;
+        settle(&mut Settler::new(context)).await;
         assert_eq!(world.status("shop", id).await, MessageStatus::Sent, "after operation {nth} failed");
         if !fails.has_failed() {
             assert!(nth > 4, "{nth} operations are fewer than a question takes");
@@ -161,16 +161,16 @@ async fn what_belongs_to_another_message_is_not_taken_for_a_lost_one() {
     dispatch(&mut dispatcher, &world.clock).await;
     provider.log.lock().unwrap().push(logged(&world, &known_id));
     world.clock.advance(seconds(16 * 60));
-    reconcile(&mut world.reconciler()).await;
+    settle(&mut world.settler()).await;
     assert_eq!(world.status("shop", unknown).await, MessageStatus::Failed, "the log has none that is not known");
 }
 
 /// Lets an hour pass in which the provider is asked as often as it is to be.
 async fn wait_it_out(world: &World) {
-    let mut reconciler = world.reconciler();
+    let mut settler = world.settler();
     for _ in 0..70 {
         world.clock.advance(seconds(61));
-        reconcile(&mut reconciler).await;
+        settle(&mut settler).await;
     }
 }
 
@@ -236,7 +236,7 @@ async fn what_came_after_the_call_was_given_up_is_not_taken_for_it() {
     world.clock.advance(seconds(60));
     provider.log.lock().unwrap().push(logged(&world, "SM-later"));
     world.clock.advance(seconds(15 * 60));
-    reconcile(&mut world.reconciler()).await;
+    settle(&mut world.settler()).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
     assert!(world.reason("shop", id).await.contains("has no such message"));
 }
@@ -265,12 +265,12 @@ async fn what_another_tenant_of_the_account_sent_is_not_taken_for_a_lost_message
 async fn when_two_of_the_log_could_be_it_neither_is_guessed() {
     let (world, provider, id) = lost_message().await;
     provider.log.lock().unwrap().extend([logged(&world, "SM-1"), logged(&world, "SM-2")]);
-    let mut reconciler = world.reconciler();
+    let mut settler = world.settler();
     world.clock.advance(seconds(20 * 60));
-    reconcile(&mut reconciler).await;
+    settle(&mut settler).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Unconfirmed);
     world.clock.advance(seconds(40 * 60));
-    reconcile(&mut reconciler).await;
+    settle(&mut settler).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
     assert!(world.reason("shop", id).await.starts_with("unconfirmed: 2 messages of the provider's log fit"));
 }
@@ -282,11 +282,11 @@ async fn a_lost_webhook_is_made_good_by_asking_for_the_message() {
     let (id, provider_id) = world.hand_over(&mut world.dispatcher()).await;
     let delivered = ProviderMessage { status: MessageStatus::Delivered, ..logged(&world, &provider_id) };
     provider.log.lock().unwrap().push(delivered);
-    let mut reconciler = world.reconciler();
-    reconcile(&mut reconciler).await;
+    let mut settler = world.settler();
+    settle(&mut settler).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Accepted, "its time to be asked for has not come");
     world.clock.advance(seconds(601));
-    reconcile(&mut reconciler).await;
+    settle(&mut settler).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Delivered);
 }
 
@@ -304,7 +304,7 @@ async fn a_failure_that_only_the_providers_log_tells_suppresses_its_recipient() 
         ProviderMessage { status: MessageStatus::Failed, failure: Some(failure), ..logged(&world, &provider_id) };
     provider.log.lock().unwrap().push(failed);
     world.clock.advance(seconds(601));
-    reconcile(&mut world.reconciler()).await;
+    settle(&mut world.settler()).await;
     assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
     let contact = world.shared.store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap();
     assert!(contact.state.suppression.is_some());
@@ -329,7 +329,7 @@ async fn a_failure_of_the_sender_that_only_the_log_tells_stops_the_sender_and_on
         };
         provider.log.lock().unwrap().push(failed);
         world.clock.advance(seconds(601));
-        reconcile(&mut Reconciler::new(context)).await;
+        settle(&mut Settler::new(context)).await;
         assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
 
         opens_window(&world, "shop").await;
@@ -361,10 +361,10 @@ async fn what_finds_no_budget_is_asked_about_later_and_not_lost() {
     }
     world.clock.advance(seconds(601));
     let budget = Arc::new(Budget::new(1, 2));
-    let mut reconciler = Reconciler::with_budget(world.dispatching(|_| ()), budget);
+    let mut settler = Settler::with_budget(world.dispatching(|_| ()), budget);
     let mut settled = Vec::new();
     for _ in 0..4 {
-        reconcile(&mut reconciler).await;
+        settle(&mut settler).await;
         let mut delivered = 0;
         for id in &ids {
             delivered += usize::from(world.status("shop", *id).await == MessageStatus::Delivered);

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::sink::Sink;
-use crate::world::{World, dispatch, reconcile, sink_config, soon};
+use crate::world::{World, dispatch, settle, sink_config, soon};
 
 const OTHER_KEY: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 
@@ -48,7 +48,7 @@ async fn two_events(world: &World, tenant: &str) {
     });
     provider.log.lock().unwrap().push(serde_json::from_value(delivered).unwrap());
     world.clock.advance(SignedDuration::from_mins(11));
-    reconcile(&mut world.reconciler()).await;
+    settle(&mut world.settler()).await;
     assert_eq!(world.status(tenant, id).await, MessageStatus::Delivered);
 }
 

@@ -54,7 +54,7 @@ impl Client {
 }
 
 /// One URL of a tenant, with the keys that sign what is sent there.
-pub struct Endpoint {
+pub struct Target {
     id: SinkId,
     url: Url,
     /// At least one: an unsigned event is never sent.
@@ -63,7 +63,7 @@ pub struct Endpoint {
     client: Client,
 }
 
-impl Endpoint {
+impl Target {
     pub(super) fn new(id: SinkId, config: &HttpSink, client: Client) -> Result<Self, InvalidSink> {
         let invalid = |field: String, problem: String| InvalidSink { field: format!("http.{field}"), problem };
         let HttpSink { url, signing_secrets } = config;
@@ -82,7 +82,7 @@ impl Endpoint {
 }
 
 #[async_trait]
-impl Sink for Endpoint {
+impl Sink for Target {
     fn id(&self) -> &SinkId {
         &self.id
     }

@@ -13,13 +13,13 @@ const FRESH: Duration = Duration::from_millis(50);
 
 /// The store's last answer, corrected by what was claimed since.
 #[derive(Debug, Default)]
-pub(in crate::dispatch) struct KnownLanes {
+pub(in crate::dispatch) struct LaneCache {
     lanes: Vec<DueLane>,
     fresh_until: Option<Timestamp>,
     asked_at: Option<Timestamp>,
 }
 
-impl KnownLanes {
+impl LaneCache {
     /// The lanes, unless the store must be asked. A clock that was set back makes nothing fresh.
     pub(in crate::dispatch) fn get(&self, now: Timestamp) -> Option<&[DueLane]> {
         let is_fresh = self.fresh_until.is_some_and(|until| now < until) && self.asked_at.is_some_and(|at| at <= now);
@@ -65,23 +65,23 @@ mod tests {
 
     #[test]
     fn the_store_is_asked_again_after_a_moment_or_a_bell_or_a_clock_that_was_set_back() {
-        let mut known = KnownLanes::default();
-        assert_eq!(known.get(at(0)), None);
+        let mut cache = LaneCache::default();
+        assert_eq!(cache.get(at(0)), None);
         let lanes = [lane("a", at(0))];
-        known.learn(lanes.to_vec(), at(0));
-        assert_eq!(known.get(at(49)), Some(lanes.as_slice()));
-        assert_eq!(known.get(at(50)), None);
-        assert_eq!(known.get(at(-1)), None);
-        known.forget();
-        assert_eq!(known.get(at(1)), None);
+        cache.learn(lanes.to_vec(), at(0));
+        assert_eq!(cache.get(at(49)), Some(lanes.as_slice()));
+        assert_eq!(cache.get(at(50)), None);
+        assert_eq!(cache.get(at(-1)), None);
+        cache.forget();
+        assert_eq!(cache.get(at(1)), None);
     }
 
     #[test]
     fn a_drained_lane_is_looked_at_again_when_the_store_is_asked_again() {
-        let mut known = KnownLanes::default();
+        let mut cache = LaneCache::default();
         let (a, b) = (lane("a", at(0)), lane("b", at(0)));
-        known.learn(vec![a.clone(), b.clone()], at(0));
-        known.drained(&a.lane);
-        assert_eq!(known.get(at(1)), Some([lane("a", at(50)), b].as_slice()));
+        cache.learn(vec![a.clone(), b.clone()], at(0));
+        cache.drained(&a.lane);
+        assert_eq!(cache.get(at(1)), Some([lane("a", at(50)), b].as_slice()));
     }
 }

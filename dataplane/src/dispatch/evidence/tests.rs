@@ -40,7 +40,7 @@ fn words(id: &str, body: Option<&str>) -> ProviderMessage {
 }
 
 /// The verdict in short: an id, `absent`, or why it is unclear.
-fn told(trace: &Trace, log: &[ProviderMessage], rivals: &[Trace]) -> String {
+fn verdict(trace: &Trace, log: &[ProviderMessage], rivals: &[Trace]) -> String {
     match judge(trace, log, |id| id == "SM-known", rivals) {
         Verdict::Ours(message) => message.provider_message_id.clone(),
         Verdict::Absent => "absent".into(),
@@ -52,8 +52,12 @@ fn told(trace: &Trace, log: &[ProviderMessage], rivals: &[Trace]) -> String {
 
 #[test]
 fn only_a_message_that_fits_in_everything_is_ours() {
-    assert_eq!(told(&trace(), &[logged("SM1")], &[]), "SM1");
-    assert_eq!(told(&trace(), &[ProviderMessage { from: None, ..logged("SM1") }], &[]), "SM1", "no sender picked yet");
+    assert_eq!(verdict(&trace(), &[logged("SM1")], &[]), "SM1");
+    assert_eq!(
+        verdict(&trace(), &[ProviderMessage { from: None, ..logged("SM1") }], &[]),
+        "SM1",
+        "no sender picked yet"
+    );
     for foreign in [
         ProviderMessage { direction: Direction::Inbound, ..logged("SM1") },
         ProviderMessage { to: Some("+447700900124".parse().unwrap()), ..logged("SM1") },
@@ -64,7 +68,7 @@ fn only_a_message_that_fits_in_everything_is_ours() {
         words("SM1", Some("hello!")),
         logged("SM-known"),
     ] {
-        assert_eq!(told(&trace(), std::slice::from_ref(&foreign), &[]), "absent", "{foreign:?}");
+        assert_eq!(verdict(&trace(), std::slice::from_ref(&foreign), &[]), "absent", "{foreign:?}");
     }
 }
 
@@ -73,7 +77,7 @@ fn the_window_is_the_call_and_a_little_more() {
     let fits = |ended_at: Option<i64>, created: i64| {
         let trace = Trace { ended_at: ended_at.map(at), ..trace() };
         let message = ProviderMessage { created_at: Some(at(created)), ..logged("SM1") };
-        told(&trace, &[message], &[]) == "SM1"
+        verdict(&trace, &[message], &[]) == "SM1"
     };
     for (ended_at, from, until) in [
         (Some(2), -5, 17),
@@ -112,25 +116,33 @@ fn words_count_as_what_was_said_and_as_how_sure_that_is() {
         (Said::Unknown, Some("anything"), None, "SM1"),
     ] {
         let message = ProviderMessage { files, ..words("SM1", body) };
-        assert_eq!(told(&saying(said.clone()), &[message], &[]), expected, "{said:?} {body:?} {files:?}");
+        assert_eq!(verdict(&saying(said.clone()), &[message], &[]), expected, "{said:?} {body:?} {files:?}");
     }
 }
 
 #[test]
 fn of_several_that_could_be_it_none_is_guessed() {
     let log = [logged("SM1"), logged("SM2"), logged("SM-known")];
-    assert_eq!(told(&trace(), &log, &[]), "several: 2");
-    assert_eq!(told(&trace(), &[logged("SM1"), words("SM2", None)], &[]), "several: 2", "the second may say the same");
-    assert_eq!(told(&trace(), &[logged("SM1"), words("SM2", Some("bye"))], &[]), "SM1");
+    assert_eq!(verdict(&trace(), &log, &[]), "several: 2");
+    assert_eq!(
+        verdict(&trace(), &[logged("SM1"), words("SM2", None)], &[]),
+        "several: 2",
+        "the second may say the same"
+    );
+    assert_eq!(verdict(&trace(), &[logged("SM1"), words("SM2", Some("bye"))], &[]), "SM1");
     let template = saying(Said::Rendered(vec!["hello".into()]));
-    assert_eq!(told(&template, &[logged("SM1"), words("SM2", Some("bye"))], &[]), "SM1", "the words tell them apart");
-    assert_eq!(told(&template, &[words("SM1", None), words("SM2", Some("bye"))], &[]), "several: 2");
+    assert_eq!(
+        verdict(&template, &[logged("SM1"), words("SM2", Some("bye"))], &[]),
+        "SM1",
+        "the words tell them apart"
+    );
+    assert_eq!(verdict(&template, &[words("SM1", None), words("SM2", Some("bye"))], &[]), "several: 2");
 }
 
 #[test]
 fn two_lost_attempts_of_the_same_words_never_share_one_of_the_log() {
-    assert_eq!(told(&trace(), &[logged("SM1")], &[trace()]), "claimed");
-    assert_eq!(told(&trace(), &[logged("SM1"), logged("SM2")], &[trace()]), "several: 2");
+    assert_eq!(verdict(&trace(), &[logged("SM1")], &[trace()]), "claimed");
+    assert_eq!(verdict(&trace(), &[logged("SM1"), logged("SM2")], &[trace()]), "several: 2");
 }
 
 #[test]
@@ -142,23 +154,23 @@ fn two_lost_attempts_are_told_apart_by_their_words_time_and_sender() {
         Trace { started_at: at(600), ended_at: Some(at(630)), ..trace() },
         Trace { from: Some("+14155238887".parse().unwrap()), ..trace() },
     ] {
-        assert_eq!(told(&trace(), &[logged("SM1")], std::slice::from_ref(&other)), "SM1", "{other:?}");
+        assert_eq!(verdict(&trace(), &[logged("SM1")], std::slice::from_ref(&other)), "SM1", "{other:?}");
     }
-    assert_eq!(told(&trace(), &[logged("SM1")], &[saying(Said::Unknown)]), "claimed");
+    assert_eq!(verdict(&trace(), &[logged("SM1")], &[saying(Said::Unknown)]), "claimed");
 }
 
 #[test]
 fn without_words_nothing_is_taken_while_another_attempt_is_open() {
     let unknown = saying(Said::Unknown);
-    assert_eq!(told(&unknown, &[words("SM1", None)], &[]), "SM1");
+    assert_eq!(verdict(&unknown, &[words("SM1", None)], &[]), "SM1");
     for rival in [trace(), unknown.clone(), saying(Said::Rendered(vec!["bye".into()]))] {
-        assert_eq!(told(&unknown, &[words("SM1", None)], std::slice::from_ref(&rival)), "claimed", "{rival:?}");
+        assert_eq!(verdict(&unknown, &[words("SM1", None)], std::slice::from_ref(&rival)), "claimed", "{rival:?}");
     }
     // The rival's config may have changed since, so that its words prove nothing.
     let rival = saying(Said::Rendered(vec!["bye".into()]));
-    assert_eq!(told(&unknown, &[logged("SM1")], &[rival]), "claimed");
+    assert_eq!(verdict(&unknown, &[logged("SM1")], &[rival]), "claimed");
     // A rival that surely said something else has no claim.
-    assert_eq!(told(&unknown, &[words("SM1", Some("bye"))], &[trace()]), "SM1");
+    assert_eq!(verdict(&unknown, &[words("SM1", Some("bye"))], &[trace()]), "SM1");
 }
 
 #[test]

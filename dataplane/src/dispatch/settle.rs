@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::DispatchContext;
 use super::brakes::scope_of;
 use super::evidence::{Said, Trace, Unclear, Verdict, judge};
-use super::settlement::{Answer, Awaited, Settled, settle};
+use super::settlement::{Answer, Awaited, Decision, decide};
 use crate::budget::{Budget, Exhausted};
 use crate::config::{Sender, Tenant};
 use crate::shared::Shared;
@@ -44,7 +44,7 @@ const WHY_STOPPED: &str = "the provider's log says that a message failed because
 const RIVALS_AMONG: u32 = 200;
 
 /// Settles what is unsettled.
-pub struct Reconciler {
+pub struct Settler {
     inquirer: Arc<Inquirer>,
     questions: JoinSet<()>,
 }
@@ -54,7 +54,7 @@ struct Inquirer {
     budget: Arc<Budget>,
 }
 
-impl Reconciler {
+impl Settler {
     pub fn new(context: DispatchContext) -> Self {
         Self::with_budget(context, Arc::default())
     }
@@ -145,10 +145,10 @@ impl Inquirer {
         let tenant = configs.get(&unsettled.message.tenant);
         let configured =
             tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(unsettled.message.sender())?)));
-        let (settled, sinks) = match configured {
+        let (decision, sinks) = match configured {
             None => {
                 let settlement = Settlement::AskAgain { at: after(clock.now(), WITHOUT_CONFIG) };
-                (Settled { settlement, repair: None, stop: None }, Vec::new())
+                (Decision { settlement, repair: None, stop: None }, Vec::new())
             }
             Some((tenant, sender)) => {
                 let asked = self.ask(unsettled, tenant, &sender).await?;
@@ -160,10 +160,10 @@ impl Inquirer {
                     attempts: unsettled.message.attempts,
                     expires_at: unsettled.message.expires_at,
                 };
-                (settle(awaited, &asked.answer(), options, clock.now()), sender.sinks())
+                (decide(awaited, &asked.answer(), options, clock.now()), sender.sinks())
             }
         };
-        let Settled { settlement, repair, stop } = settled;
+        let Decision { settlement, repair, stop } = decision;
         let reached = reached(&settlement, unsettled.message.status);
         let settle = Settle { claim: unsettled.reference(), now: clock.now(), settlement, sinks };
         // Lost: a callback came in the meantime, and settled it better.
