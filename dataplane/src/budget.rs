@@ -1,18 +1,18 @@
-//! How often a provider account may be asked about what became of messages: questions are repair, and must not use up
-//! what the account needs for sending.
+//! Limits how often a provider account is asked what became of its messages. These queries are repair, and must not use
+//! up the calls that the account needs for sending.
 //!
-//! It is this replica's own and in memory; so many replicas, so many times the rate.
+//! Each replica has a budget of its own in memory, so the rate grows with the number of replicas.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use messaging::clock::after;
 use messaging::rate::{Bucket, Pace, Rate};
+use parking_lot::Mutex;
 
-/// Questions a second to one account, in the long run and at once. Twilio answers hundreds of calls at a time, and
-/// publishes no number.
+/// Queries to one account: per second in the long run, and at once. Twilio serves hundreds of calls at a time, and does
+/// not publish a limit.
 const PER_SECOND: u32 = 5;
 const AT_ONCE: u32 = 20;
 
@@ -20,22 +20,22 @@ const AT_ONCE: u32 = 20;
 #[derive(Debug)]
 pub struct Budget {
     rate: Rate,
-    /// Between two that were turned away, so that they do not come back together.
+    /// The time between two queries that were turned away, so that they do not come back together.
     spacing: Duration,
-    accounts: Mutex<HashMap<String, Account>>,
+    accounts: Mutex<HashMap<String, AccountBudget>>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Account {
+struct AccountBudget {
     bucket: Option<Bucket>,
-    /// When the last one that was turned away was told to come back.
+    /// When the last query that was turned away may come back.
     turned_away_until: Option<Timestamp>,
 }
 
-/// No question may be asked now.
+/// No query may be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exhausted {
-    /// When to ask again; whoever is turned away later is told a later time.
+    /// When to try again; a query that is turned away later gets a later time.
     pub again_at: Timestamp,
 }
 
@@ -54,11 +54,11 @@ impl Budget {
         }
     }
 
-    /// Takes one question to the account out of the budget.
+    /// Takes one query to the account out of the budget.
     pub fn take(&self, account: &str, now: Timestamp) -> Result<(), Exhausted> {
-        let mut accounts = self.lock();
+        let mut accounts = self.accounts.lock();
         if !accounts.contains_key(account) {
-            // Only what is new costs a look at all.
+            // Idle accounts are forgotten when a new one comes, and not with every query.
             accounts.retain(|_, account| account.is_busy(now));
         }
         let state = accounts.entry(account.to_owned()).or_default();
@@ -75,13 +75,9 @@ impl Budget {
             }
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Account>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Account {
+impl AccountBudget {
     fn is_busy(&self, now: Timestamp) -> bool {
         self.bucket.is_some_and(|bucket| bucket.empty_at() > now) || self.turned_away_until.is_some_and(|at| at > now)
     }
@@ -104,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn one_account_never_spends_what_is_anothers() {
+    fn one_account_never_spends_the_budget_of_another() {
         let budget = Budget::new(5, 1);
         assert_eq!(budget.take("AC1", at(0)), Ok(()));
         assert!(budget.take("AC1", at(0)).is_err());
@@ -112,21 +108,21 @@ mod tests {
     }
 
     #[test]
-    fn who_is_turned_away_together_comes_back_one_by_one_and_is_let_in() {
+    fn queries_turned_away_together_come_back_one_by_one_and_are_let_through() {
         let budget = Budget::new(5, 1);
         assert_eq!(budget.take("AC1", at(0)), Ok(()));
-        let told: Vec<Timestamp> = (0..50).map(|_| budget.take("AC1", at(0)).unwrap_err().again_at).collect();
-        assert_eq!((told[0], told[1], told[49]), (at(200), at(400), at(10_000)));
-        assert!(told.iter().all(|&again_at| budget.take("AC1", again_at).is_ok()), "each finds its place");
+        let times: Vec<Timestamp> = (0..50).map(|_| budget.take("AC1", at(0)).unwrap_err().again_at).collect();
+        assert_eq!((times[0], times[1], times[49]), (at(200), at(400), at(10_000)));
+        assert!(times.iter().all(|&again_at| budget.take("AC1", again_at).is_ok()), "each has its own time");
     }
 
     #[test]
-    fn accounts_that_nothing_is_asked_of_are_forgotten() {
+    fn idle_accounts_are_forgotten() {
         let budget = Budget::new(5, 1);
         for n in 0..100 {
             assert_eq!(budget.take(&format!("AC{n}"), at(0)), Ok(()));
         }
         assert_eq!(budget.take("AC-new", at(1000)), Ok(()));
-        assert_eq!(budget.lock().len(), 1);
+        assert_eq!(budget.accounts.lock().len(), 1);
     }
 }

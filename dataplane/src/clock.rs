@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
 
-/// How far this process's clock is from the machine's, such as `3s` or `-2500ms`. For tests that run several replicas
-/// whose clocks differ, or start one again after its clock was set; not a setting for anybody else.
+/// The offset of this process's clock from the machine's, such as `3s` or `-2500ms`. Only for tests: they run replicas
+/// whose clocks differ, or restart one after its clock was set.
 const OFFSET: &str = "WHATSAPP_CLOCK_OFFSET";
 
 static OFFSET_OF_THIS_PROCESS: LazyLock<SignedDuration> = LazyLock::new(|| {
@@ -17,7 +17,7 @@ static OFFSET_OF_THIS_PROCESS: LazyLock<SignedDuration> = LazyLock::new(|| {
             offset
         }
         Err(error) => {
-            tracing::error!(%error, "{OFFSET} is not a duration such as 3s or -2500ms; the machine's time counts");
+            tracing::error!(%error, "{OFFSET} is not a duration such as 3s or -2500ms; using the machine's time");
             SignedDuration::ZERO
         }
     }
@@ -32,7 +32,7 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let now = Timestamp::now();
         let now = now.checked_add(*OFFSET_OF_THIS_PROCESS).unwrap_or(now);
-        // In microseconds, as the store keeps it: what is answered now is what is read later.
+        // In microseconds, like the store: a time in an answer equals the one that is read back later.
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }

@@ -1,7 +1,7 @@
 //! Ends queued messages whose validity is over, whatever else holds them back.
 //!
-//! Dispatch judges a message again before it leaves, but never sees one whose sender is paused, held or no longer
-//! configured. Nobody wants such a message any more, and whoever sent it should hear so in time.
+//! Dispatch checks a message again before it leaves, but never sees one whose sender is paused, held or no longer
+//! configured. Such a message would come too late, and its tenant should learn that in time.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::store::StoreError;
 use crate::store::message::Reason;
 use crate::store::queue::{ExpireMessage, ExpiredRef};
 
-/// How often the queue is looked at; a message ends at most this much later than its validity.
+/// How often the queue is checked. A message ends at most this long after its validity.
 const EVERY: Duration = Duration::from_secs(5);
 /// Messages that are ended at once: few enough to leave room for other writes.
 const STEP: u32 = 100;
@@ -27,7 +27,7 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    /// Expires until told to stop.
+    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         loop {
             loop {
@@ -47,7 +47,7 @@ impl Expiry {
         }
     }
 
-    /// Ends the messages whose validity is over, at most one step of them. Answers how many it found.
+    /// Ends up to [`STEP`] messages whose validity is over. Returns how many it found.
     pub async fn turn(&self) -> Result<u32, StoreError> {
         let over = self.shared.store.expired(self.shared.clock.now(), STEP).await?;
         let ended = try_join_all(over.iter().map(|message| self.expire(message))).await?;
@@ -62,7 +62,7 @@ impl Expiry {
         let ExpiredRef { tenant, id, sender } = message;
         let config = self.shared.configs.get(tenant);
         let sinks = config.as_deref().and_then(|config| config.sender(sender)).map(|sender| sender.sinks());
-        let text = "validFor: its validity was over before it could be handed over";
+        let text = "validFor: the message expired before it could be handed over";
         let expire = ExpireMessage {
             tenant: tenant.clone(),
             id: *id,

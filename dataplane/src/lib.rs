@@ -1,4 +1,4 @@
-//! The data plane: provider webhooks in, messages out, and the tenants' applications told what happened.
+//! The data plane: takes providers' webhooks, sends messages, and publishes events to the tenants' applications.
 
 pub mod admin;
 pub mod api;

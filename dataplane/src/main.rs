@@ -1,4 +1,4 @@
-//! The binary: reads its settings and serves, replays the log, or prints the API's description.
+//! The binary: serves, replays the log, or prints the API's description.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -11,8 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// What a request allocates on one thread, the store's writer frees on another, many times a second; the system's
-/// allocator takes a lock for each.
+/// A request allocates on one thread what the store's writer frees on another, many times a second. The system's
+/// allocator takes a lock each time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -28,23 +28,23 @@ struct Cli {
 enum Command {
     /// Serve until SIGTERM or SIGINT, then drain.
     Serve {
-        /// How log lines look.
+        /// The format of log lines.
         #[arg(long, env = "WHATSAPP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
         log_format: LogFormat,
         #[command(flatten)]
         settings: Box<Settings>,
     },
-    /// Read webhooks of the log again, so that what could not be understood when it came takes effect now.
+    /// Apply webhooks of the log again, so that those that were unreadable when they arrived take effect now.
     ///
-    /// Each webhook goes the way of live ones, so what took effect before has no effect again, and a replay may be
-    /// repeated, cut off, and run beside serving replicas. It only records: a serving replica lets what is new take
-    /// effect within seconds, and where none serves, the next one that starts does. Signatures are not verified again:
-    /// only what was verified is in the log. How far back the log goes is the senders' retention of bodies.
+    /// A webhook that took effect before has no effect again, as with live ones. So a replay may be repeated,
+    /// interrupted, and run beside serving replicas. It only records new events: a serving replica applies them within
+    /// seconds, or the next one to start does. Signatures are not verified again, because the log holds only verified
+    /// webhooks. The log goes as far back as the senders' retention of bodies.
     Replay {
         #[command(flatten)]
         options: Box<replay::Options>,
     },
-    /// Print the tenants' API in OpenAPI.
+    /// Print the OpenAPI description of the tenants' API.
     Openapi,
 }
 
@@ -57,7 +57,7 @@ enum LogFormat {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Openapi => {
-            #[expect(clippy::print_stdout, reason = "it is what was asked for")]
+            #[expect(clippy::print_stdout, reason = "the output that was asked for")]
             {
                 print!("{}", dataplane::api::openapi_document());
             }
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
             log(LogFormat::Text, "warn");
             match replay(*options) {
                 Ok(summary) => {
-                    #[expect(clippy::print_stdout, reason = "it is what was asked for")]
+                    #[expect(clippy::print_stdout, reason = "the output that was asked for")]
                     {
                         println!("{summary}");
                     }
@@ -98,7 +98,7 @@ async fn replay(options: replay::Options) -> anyhow::Result<dataplane::replay::S
 }
 
 fn log(format: LogFormat, level: &str) {
-    // RUST_LOG says more or less.
+    // RUST_LOG overrides the level.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let coloured = std::io::stderr().is_terminal();

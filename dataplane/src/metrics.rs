@@ -1,7 +1,7 @@
-//! Every metric of the data plane: the names, the labels and what may stand in them, in one place.
+//! Every metric of the data plane in one place: its name, its labels and their values.
 //!
-//! Labels are bounded: never a phone number, a message's id, or the name of a tenant or an object. A counter of things
-//! that were dropped says whether the drop was intended, so that an alert can be written on the ones that were not.
+//! Labels are bounded: never a phone number, a message's id, or the name of a tenant or an object. A counter of drops
+//! says whether the drop was intended, so that an alert can select the unintended ones.
 
 use messaging::lifecycle::MessageStatus;
 use prometheus::{
@@ -34,15 +34,15 @@ label!(
     WebhookResult {
         /// Committed; answered with a 2xx.
         Accepted => "accepted",
-        /// Committed before; answered with a 2xx, and without effect.
+        /// Committed before; answered with a 2xx, without effect.
         Duplicate => "duplicate",
         /// Not signed by the provider; answered with 403, and not stored.
         RejectedSignature => "rejected_signature",
-        /// Signed, and not understood; kept, and without effect.
+        /// Signed but not understood; kept, without effect.
         Unreadable => "unreadable",
-        /// Signed, and a part of it is for no configured sender; kept outside every tenant.
+        /// Signed, but a part is not for any configured sender; kept outside every tenant.
         Unaddressed => "unaddressed",
-        /// Not taken because too many waited; the provider is asked to try again.
+        /// Not recorded because too many were waiting; the provider is asked to try again.
         Overload => "overload",
     }
 );
@@ -54,15 +54,15 @@ label!(
         Retry => "retry",
         /// It may or may not have been sent.
         Unconfirmed => "unconfirmed",
-        /// The provider does not know the recipient, or may not write to it any more.
+        /// The provider does not know the recipient, or may no longer write to it.
         Suppressed => "suppressed",
         /// The provider refused, and would refuse again.
         Rejected => "rejected",
-        /// Every safe attempt was used up, or the provider gave it up.
+        /// All safe attempts were used up, or the provider gave up.
         Failed => "failed",
-        /// The sender cannot send; it rests, and the message waits.
+        /// The sender cannot send; it is stopped, and the message waits.
         SenderStopped => "sender_stopped",
-        /// The attempt ended after its lease had passed to another holder, so its result was not taken.
+        /// The attempt ended after its claim had passed to another replica, so its result was discarded.
         LeaseLost => "lease_lost",
     }
 );
@@ -85,15 +85,15 @@ label!(
 label!(
     /// What settled a message whose outcome was unknown, or repaired one that no webhook settled.
     Repair {
-        /// The provider's log has exactly one message that fits.
+        /// The provider's message log has exactly one match.
         FoundInLog => "found_in_log",
-        /// The provider's log has none, long after the attempt.
+        /// The provider's message log has no match, long after the attempt.
         AbsentFromLog => "absent_from_log",
         /// Nothing settled it before its deadline.
         DeadlinePassed => "deadline_passed",
-        /// Nobody could tell whether it was sent, and its tenant would rather have it sent twice than not at all.
+        /// The outcome stayed unknown, and the tenant prefers a message sent twice to one not sent.
         SentAgain => "sent_again",
-        /// A customer's message that no webhook brought was found in the provider's log.
+        /// An inbound message that no webhook brought was found in the provider's message log.
         InboundRecovered => "inbound_recovered",
     }
 );
@@ -105,7 +105,7 @@ label!(
         Retry => "retry",
         /// The schedule is used up, or the sink answered 410; the event is kept as a dead letter.
         Dead => "dead",
-        /// The sink's address is private, and such are not allowed.
+        /// The sink's address is private, and private addresses are not allowed.
         PrivateAddress => "private_address",
         /// The sink is no longer in the tenant's config, so the event has nowhere to go.
         SinkRemoved => "sink_removed",
@@ -122,26 +122,26 @@ label!(
     }
 );
 label!(
-    /// How a caller proved who it is.
+    /// How a caller authenticated.
     AuthMethod { ApiKey => "api_key", ServiceAccount => "service_account", None => "none" }
 );
 label!(
-    /// What became of a caller's proof.
+    /// What became of a caller's authentication.
     AuthResult { Accepted => "accepted", Unauthenticated => "unauthenticated", Forbidden => "forbidden", Unavailable => "unavailable" }
 );
 
-/// What stands in the queue, as the store counts it.
+/// The messages in the queue, as the store counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct QueueGauges {
     pub due: u64,
     pub deferred: u64,
     pub unconfirmed: u64,
-    /// Seconds that the oldest message that is due has waited since it became so.
+    /// How long the oldest due message has been due.
     pub oldest_due_age_seconds: f64,
     pub webhooks_unapplied: u64,
 }
 
-/// What waits to be published, as the store counts it.
+/// The events in the outbox, as the store counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct OutboxGauges {
     pub waiting: u64,
@@ -177,7 +177,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers every metric. Fails only when two have one name, which a test rules out.
+    /// Registers every metric. Fails only if two have the same name, which a test rules out.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let r = &registry;
@@ -185,13 +185,13 @@ impl Metrics {
             webhooks: WebhookCounters::new(&counters(
                 r,
                 "webhooks_total",
-                "Provider webhooks, by what became of them.",
+                "Provider webhooks, by kind and result.",
                 &["kind", "result"],
             )?),
             messages: counters(
                 r,
                 "messages_total",
-                "Messages that reached a status; each counts once for every status that it reaches.",
+                "Messages that reached a status; a message counts once for each status.",
                 &["status"],
             )?,
             attempts: counters(
@@ -204,13 +204,13 @@ impl Metrics {
             deferred: counters(
                 r,
                 "deferred_total",
-                "Times that due messages of a sender were passed over, by reason.",
+                "Times that a sender's due messages were passed over, by reason.",
                 &["reason"],
             )?,
             repairs: counters(
                 r,
                 "reconcile_repairs_total",
-                "Messages that no webhook settled; more than a few mean that webhooks are being lost.",
+                "Messages that were settled or recovered without a webhook; more than a few mean that webhooks are lost.",
                 &["kind"],
             )?,
             publish: counters(r, "publish_total", "Requests that carried an event to a tenant's sink.", &["result"])?,
@@ -218,10 +218,10 @@ impl Metrics {
             events_dropped: counters(
                 r,
                 "events_dropped_total",
-                "Events that will not be delivered without a redrive; intended is true when config asked for it.",
+                "Events that will not be delivered without a redrive; intended is true for a sink removed from the config.",
                 &["reason", "intended"],
             )?,
-            config: counters(r, "config_total", "Tenant configs that were read, by what became of them.", &["result"])?,
+            config: counters(r, "config_total", "Tenant configs that were read, by result.", &["result"])?,
             config_tenants: gauges(
                 r,
                 "config_tenants",
@@ -231,41 +231,46 @@ impl Metrics {
             config_source_errors: counters(
                 r,
                 "config_source_errors_total",
-                "Failures to reach the API server, to read the directory, or to keep the copy; what is loaded keeps running.",
+                "Failures to reach the API server, read the directory, or keep the copy; loaded configs keep running.",
                 &["source"],
             )?,
             auth: counters(
                 r,
                 "authentication_total",
-                "Calls of the tenants' API, by how and whether they were let in.",
+                "Calls of the tenants' API, by authentication method and result.",
                 &["method", "result"],
             )?,
             queue: gauges(
                 r,
                 "queue_messages",
-                "Messages that wait to be handed over, or to be settled; 100000 means at least so many.",
+                "Messages that wait to be sent or settled; 100000 means 100000 or more.",
                 &["state"],
             )?,
-            queue_oldest: gauge(r, "queue_oldest_due_age_seconds", "Age of the oldest message that is due.")?,
+            queue_oldest: gauge(r, "queue_oldest_due_age_seconds", "How long the oldest due message has been due.")?,
             webhooks_unapplied: int_gauge(
                 r,
                 "webhooks_unapplied",
-                "Events of webhooks that should have taken effect and have not; 100000 means at least so many.",
+                "Webhook events that are overdue to be applied; 100000 means 100000 or more.",
             )?,
-            holds: gauges(r, "holds", "Tenants, senders, templates and sinks that are held now, by kind.", &["kind"])?,
-            store_waiting: int_gauge(
+            holds: gauges(
                 r,
-                "store_waiting_writes",
-                "Writes that wait in this process for those before them.",
+                "holds",
+                "Holds on tenants, senders, templates and sinks in force now, by kind.",
+                &["kind"],
             )?,
-            senders_stopped: int_gauge(r, "senders_stopped", "Senders that rest because their account cannot send.")?,
+            store_waiting: int_gauge(r, "store_waiting_writes", "Writes in this process's commit queue.")?,
+            senders_stopped: int_gauge(
+                r,
+                "senders_stopped",
+                "Senders that are stopped because their account cannot send.",
+            )?,
             outbox: gauges(
                 r,
                 "outbox_events",
-                "Events that wait to be published, and dead letters; 100000 means at least so many.",
+                "Events in the outbox, and dead letters; 100000 means 100000 or more.",
                 &["state"],
             )?,
-            outbox_oldest: gauge(r, "outbox_oldest_age_seconds", "Age of the oldest event that is not published.")?,
+            outbox_oldest: gauge(r, "outbox_oldest_age_seconds", "Age of the oldest event in the outbox.")?,
             registry,
         };
         metrics.start_at_zero();
@@ -393,12 +398,12 @@ impl Metrics {
     }
 }
 
-/// The counter of every combination of labels, resolved once: there is one to be counted for every request.
+/// The counters of every combination of labels, looked up once and not for each request.
 #[derive(Debug)]
 struct WebhookCounters([[IntCounter; WebhookResult::ALL.len()]; WebhookLabel::ALL.len()]);
 
 impl WebhookCounters {
-    /// Making a counter also starts its series at zero.
+    /// Looking up a counter also starts its series at zero.
     fn new(counters: &IntCounterVec) -> Self {
         let counter =
             |kind: WebhookLabel, result: WebhookResult| counters.with_label_values(&[kind.as_str(), result.as_str()]);
@@ -443,7 +448,7 @@ fn int_gauge(r: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheu
     Ok(metric)
 }
 
-/// From 1 ms to 30 s: from a sandbox on the same machine to a call that is about to time out.
+/// Buckets from 1 ms, a sandbox on the same machine, to 30 s, a call that is about to time out.
 fn histogram(r: &Registry, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
     let buckets = vec![0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
     let opts = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets);

@@ -1,8 +1,8 @@
-//! Lets go of what the tenants' retention no longer keeps.
+//! Deletes what the tenants' retention no longer keeps.
 //!
-//! Where the database keeps the days of the log apart, a day of raw webhooks leaves whole, as soon as nobody keeps any
-//! of it. So a webhook of whoever keeps them longest goes up to a day later than it would alone; everybody else's go
-//! with everything that is not of the log, a bounded step at a time.
+//! Where the database partitions the log by day, a day of raw webhooks is dropped as a whole once no sender keeps any
+//! of it. So the webhooks of the sender with the longest retention live up to a day longer than it says. The webhooks
+//! of all others are deleted row by row in bounded steps, like everything outside the log.
 
 use std::time::Duration;
 
@@ -18,21 +18,21 @@ use crate::shared::Shared;
 use crate::store::webhook::{DayMade, Forget};
 use crate::store::{DropDay, ForgetOldUnaddressed, MakeDay, Store, StoreError};
 
-/// How often every sender's rows are looked at.
+/// How often every sender's rows are checked.
 const EVERY: Duration = Duration::from_secs(10 * 60);
-/// Rows of each table in one step: a few milliseconds of the writer's time.
+/// Rows of each table that one step deletes: a few milliseconds of the writer's time.
 const STEP: u32 = 500;
-/// Days of the log that are made before they come: what a store that is away, or nobody looking, may last.
+/// Days of the log that are created ahead. The store may fail this long before a day is missing.
 const DAYS_AHEAD: i32 = 3;
-/// By how much whoever keeps webhooks longest may keep them longer, so that they leave with their day.
+/// How much longer than their retention webhooks may be kept, so that they are dropped with their day.
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Forgets until told to stop.
+/// Runs until `stop`.
 pub async fn run(shared: Shared, stop: CancellationToken) {
     let Shared { store, configs, clock, .. } = shared;
     loop {
         if let Err(error) = turn(&store, &configs, clock.now(), &stop).await {
-            tracing::warn!(%error, "retention has to wait; nothing is kept for less than it says");
+            tracing::warn!(%error, "retention failed and will be tried again; nothing is deleted too early");
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -41,25 +41,26 @@ pub async fn run(shared: Shared, stop: CancellationToken) {
     }
 }
 
-/// Makes today's place in the log and those of the next days; before anything is taken, so that it finds it. Answers
-/// whether the store keeps days apart. What fails is made later, and stands with the rest of the log until then.
+/// Creates the partitions of the log for today and the next days; called before anything is accepted, so that today's
+/// exists. Returns whether the store partitions the log by day. A day that fails is created later; until then its
+/// webhooks go to the default partition.
 pub async fn make_days(store: &Store, now: Timestamp) -> bool {
     let today = now.to_zoned(TimeZone::UTC).date();
     for day in (0..=DAYS_AHEAD).filter_map(|ahead| today.checked_add(ahead.days()).ok()) {
         match store.write(MakeDay(day)).await {
             Ok(DayMade::NotApart) => return false,
-            Ok(DayMade::Made) => tracing::info!(%day, "a day of the log is made"),
+            Ok(DayMade::Made) => tracing::info!(%day, "a day of the log was created"),
             Ok(DayMade::WasThere) => {}
             Ok(DayMade::Taken) => {
-                tracing::info!(%day, "the log holds webhooks of a day that was not made in time; they leave one by one");
+                tracing::info!(%day, "the log holds webhooks of a day that was not created in time; they are deleted one by one");
             }
-            Err(error) => tracing::warn!(%day, %error, "a day of the log cannot be made yet"),
+            Err(error) => tracing::warn!(%day, %error, "a day of the log cannot be created yet"),
         }
     }
     true
 }
 
-/// Forgets what every sender's retention lets go of now.
+/// Deletes what every sender's retention no longer keeps.
 pub async fn turn(
     store: &Store,
     configs: &Configs,
@@ -90,7 +91,7 @@ pub async fn turn(
     Ok(())
 }
 
-/// The longest that any sender keeps its webhooks; `None` while that is not known of all of them.
+/// The longest retention of webhooks among all senders; `None` while some sender's is not known.
 ///
 /// Failure policy: fail closed. A tenant whose config has not been read may keep its webhooks longer than the others.
 fn longest(configs: &Configs) -> Option<u64> {
@@ -102,16 +103,16 @@ fn longest(configs: &Configs) -> Option<u64> {
     tenants.iter().flat_map(|tenant| tenant.config.senders.values()).map(|s| s.retention.bodies_seconds).max()
 }
 
-/// The beginning of the first day of which somebody still keeps something.
+/// The start of the first day that some sender still keeps in part.
 fn day_kept_from(longest: u64, now: Timestamp) -> Option<Timestamp> {
     let day: Date = before(now, Duration::from_secs(longest)).to_zoned(TimeZone::UTC).date();
     day.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp())
 }
 
-/// From before when a sender's webhooks are deleted one by one. `keep_from` is before when whole days go.
+/// The time before which a sender's webhooks are deleted one by one. Whole days before `keep_from` are dropped.
 fn webhooks_before(bodies_before: Timestamp, keep_from: Option<Timestamp>) -> Timestamp {
     match keep_from {
-        // What is left of them goes with its day, within a day.
+        // The rest is dropped with its day, within a day.
         Some(keep_from) if bodies_before.duration_since(keep_from) <= A_DAY => bodies_before.min(keep_from),
         Some(_) | None => bodies_before,
     }
@@ -120,11 +121,11 @@ fn webhooks_before(bodies_before: Timestamp, keep_from: Option<Timestamp>) -> Ti
 async fn drop_days(store: &Store, keep_from: Timestamp, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         match store.write(DropDay { before: keep_from }).await {
-            Ok(Some(day)) => tracing::info!(%day, "a day of the log is dropped: nobody keeps it any longer"),
+            Ok(Some(day)) => tracing::info!(%day, "a day of the log was dropped: no sender keeps it any longer"),
             Ok(None) => return,
-            // Somebody reads it at length, for example. It is tried again with the next turn.
+            // A long read may block it, for example. The next turn tries again.
             Err(error) => {
-                tracing::warn!(%error, "a day of the log that nobody keeps any longer cannot be dropped yet");
+                tracing::warn!(%error, "a day of the log that no sender keeps any longer cannot be dropped yet");
                 return;
             }
         }
@@ -142,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn a_day_is_kept_while_anybody_keeps_a_moment_of_it() {
+    fn a_day_is_kept_while_a_sender_keeps_a_moment_of_it() {
         let kept_from = |now| day_kept_from(30 * DAY, at(now));
         assert_eq!(kept_from("2026-11-30T23:59:59Z"), Some(at("2026-10-31T00:00:00Z")));
         assert_eq!(kept_from("2026-12-01T00:00:00Z"), Some(at("2026-11-01T00:00:00Z")));
     }
 
     #[test]
-    fn webhooks_that_leave_with_their_day_within_a_day_are_not_deleted_one_by_one() {
+    fn webhooks_that_are_dropped_with_their_day_within_a_day_are_not_deleted_one_by_one() {
         let now = at("2026-11-30T15:00:00Z");
         let keep_from = day_kept_from(30 * DAY, now);
         let of = |seconds| webhooks_before(before(now, Duration::from_secs(seconds)), keep_from);
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn without_days_webhooks_go_when_they_are_over() {
+    fn without_partitions_webhooks_are_deleted_when_their_retention_ends() {
         let now = at("2026-11-30T15:00:00Z");
         assert_eq!(
             webhooks_before(before(now, Duration::from_secs(30 * DAY)), None),

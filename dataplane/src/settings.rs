@@ -1,4 +1,4 @@
-//! What the process is told when it starts: flags, each also an environment variable.
+//! The settings of the process: flags, each also an environment variable.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::store::PostgresUrl;
 /// How to serve.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
-    /// Where providers' webhooks are taken: the internet's side.
+    /// Where providers' webhooks are received, from the internet.
     #[arg(long, env = "WHATSAPP_WEBHOOK_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub webhook_listen: SocketAddr,
 
@@ -26,15 +26,15 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
 
     /// The database: sqlite:///absolute/path/file.db, sqlite:relative/file.db, or
-    /// postgres://user:password@host:5432/database, where several hosts may stand with commas between them.
+    /// postgres://user:password@host:5432/database, with several hosts separated by commas.
     #[arg(long, env = "WHATSAPP_STORE", value_name = "URL")]
     pub store: StoreUrl,
 
-    /// Certificates in PEM of those who may vouch for the PostgreSQL server; without it the system's are believed.
+    /// PEM file of the certificate authorities to trust for the PostgreSQL server; by default the system's.
     #[arg(long, env = "WHATSAPP_STORE_CA", value_name = "FILE")]
     pub store_ca: Option<PathBuf>,
 
-    /// Which parts run in this process.
+    /// The roles that run in this process.
     #[arg(
         long,
         env = "WHATSAPP_ROLES",
@@ -47,7 +47,7 @@ pub struct Settings {
     #[command(flatten)]
     pub config: ConfigSource,
 
-    /// Send every call to Twilio here instead, with the same path; a tenant config may say otherwise.
+    /// Send every call to Twilio here instead, with the same path. A base URL in a tenant config takes precedence.
     #[arg(long, env = "WHATSAPP_TWILIO_BASE_URL", value_name = "URL")]
     pub twilio_base_url: Option<Url>,
 
@@ -60,12 +60,13 @@ pub struct Settings {
     )]
     pub api_audience: String,
 
-    /// How long a message or an event that a dead replica held waits before another takes it. It is renewed while a
-    /// call lasts.
+    /// How long a claim on a message or an event lasts unless renewed: after a replica dies, others wait this long
+    /// before they take over its work.
     #[arg(long, env = "WHATSAPP_LEASE", default_value = "30s", value_parser = duration, value_name = "DURATION")]
     pub lease: Duration,
 
-    /// How long after a call whose answer was lost its absence from the provider's log means that nothing was sent.
+    /// How long after a call without an answer its absence from the provider's message log means that nothing was
+    /// sent.
     #[arg(
         long,
         env = "WHATSAPP_UNCONFIRMED_GRACE",
@@ -75,27 +76,27 @@ pub struct Settings {
     )]
     pub unconfirmed_grace: Duration,
 
-    /// How long a message may go without a final status before the provider is asked about it.
+    /// How long a message may be without a terminal status before the provider is asked about it.
     #[arg(long, env = "WHATSAPP_RECONCILE_AFTER", default_value = "10m", value_parser = duration, value_name = "DURATION")]
     pub reconcile_after: Duration,
 
-    /// Let sinks have private addresses, as they do in a sidecar or on a laptop.
+    /// Allow sinks with private addresses, such as a sidecar or a laptop.
     #[arg(long, env = "WHATSAPP_ALLOW_PRIVATE_SINKS")]
     pub allow_private_sinks: bool,
 
-    /// How long after readiness fails the listeners still accept, so that load balancers notice first.
+    /// How long the listeners still accept connections after readiness fails, so that load balancers notice first.
     #[arg(long, env = "WHATSAPP_DRAIN_DELAY", default_value = "1s", value_parser = duration, value_name = "DURATION")]
     pub drain_delay: Duration,
 
-    /// How long requests and calls in flight may take when the process is told to end.
+    /// How long requests and calls in flight may take when the process shuts down.
     #[arg(long, env = "WHATSAPP_DRAIN_TIMEOUT", default_value = "25s", value_parser = duration, value_name = "DURATION")]
     pub drain_timeout: Duration,
 
-    /// The name of this replica, for its Lease and its claims.
+    /// The name of this replica, in its Lease and its claims.
     #[arg(long, env = "POD_NAME", default_value = "local", value_name = "NAME")]
     pub replica: String,
 
-    /// The uid of this replica's pod, so that its Lease goes with it.
+    /// The uid of this replica's pod, so that its Lease is garbage collected with it.
     #[arg(long, env = "POD_UID", value_name = "UID")]
     pub replica_uid: Option<String>,
 }
@@ -104,31 +105,31 @@ pub struct Settings {
 #[derive(Debug, Clone, clap::Args)]
 #[group(required = true, multiple = true)]
 pub struct ConfigSource {
-    /// The namespace whose compiled Secrets are watched.
+    /// The namespace of the compiled Secrets, which are watched.
     #[arg(long, env = "WHATSAPP_CONFIG_NAMESPACE", value_name = "NAMESPACE", conflicts_with = "config_dir")]
     pub config_namespace: Option<String>,
 
-    /// Where copies of the configs are kept, for a restart without an API server.
+    /// The directory for copies of the configs, used for a restart without an API server.
     #[arg(long, env = "WHATSAPP_CONFIG_CACHE", value_name = "DIRECTORY", requires = "config_namespace")]
     pub config_cache: Option<PathBuf>,
 
-    /// A directory of <tenant>.json files, to run without Kubernetes.
+    /// A directory of <tenant>.json files, for running without Kubernetes.
     #[arg(long, env = "WHATSAPP_CONFIG_DIR", value_name = "DIRECTORY")]
     pub config_dir: Option<PathBuf>,
 }
 
-/// A part of the process that can run alone.
+/// A part of the process that can run on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
-    /// Takes webhooks.
+    /// Receives webhooks.
     Webhooks,
-    /// Lets webhooks take effect.
+    /// Applies webhooks.
     Apply,
     /// Serves the tenants' API.
     Api,
     /// Hands messages to providers.
     Dispatch,
-    /// Carries events to the tenants' sinks.
+    /// Delivers events to the tenants' sinks.
     Publish,
 }
 
@@ -148,7 +149,7 @@ impl std::fmt::Display for Role {
     }
 }
 
-/// Which database, and where.
+/// The kind of database and its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     Sqlite(PathBuf),
@@ -175,11 +176,11 @@ impl FromStr for StoreUrl {
         let path = text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
         match path {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            // Only the scheme is repeated: a database's URL may hold a password.
+            // The error repeats only the scheme, because the URL may hold a password.
             _ => {
                 let scheme = text.split_once(':').map_or("no scheme", |(scheme, _)| scheme);
                 Err(format!(
-                    "a store with {scheme:?} is not known: expected sqlite:///absolute/path/file.db or postgres://…"
+                    "{scheme:?} is not a known kind of store: expected sqlite:///absolute/path/file.db or postgres://…"
                 ))
             }
         }

@@ -1,4 +1,4 @@
-//! What the parts of the process share.
+//! What the tasks of the process share.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::holds::Holds;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
-/// One of each in a process; a clone is another handle on the same.
+/// One of each for the process. A clone is another handle to the same ones.
 #[derive(Clone)]
 pub struct Shared {
     pub store: Store,

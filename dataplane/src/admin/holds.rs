@@ -1,4 +1,4 @@
-//! Holds, for operators: listed, put and lifted.
+//! Operators list, place and lift holds.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) struct HoldView {
     /// `tenant`, `sender/…`, `template/…` or `sink/…/…`: what `DELETE …/holds/{kind}/{scope}` takes.
     scope: String,
     kind: HoldKind,
-    /// Absent: until somebody lifts it.
+    /// Absent on a hold that lasts until it is lifted.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
     reason: String,
@@ -66,11 +66,11 @@ impl Named {
     }
 }
 
-/// What a request is about.
+/// What a request applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) tenant: TenantId,
-    /// `None`: all of them.
+    /// `None` for all senders of the tenant.
     pub(super) sender: Option<SenderName>,
 }
 
@@ -79,7 +79,7 @@ impl Target {
         self.sender.clone().map_or(Scope::Tenant, Scope::Sender)
     }
 
-    /// A hold on a name that somebody mistyped would look as if it held.
+    /// Refuses a mistyped name: a hold on it would seem to be in force, and hold nothing.
     fn check_is_configured(&self, context: &AdminContext) -> Result<(), Problem> {
         let Target { tenant, sender } = self;
         if !context.shared.configs.is_ready() {
@@ -103,14 +103,14 @@ pub(super) fn no_such(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
 }
 
-/// What an operator may put: a word of theirs, not what workers find out.
+/// The kind that a path names. Operators pause and drain; the other kinds are placed by workers.
 fn kind_of_path(kind: Option<&str>) -> Result<HoldKind, Problem> {
     let kind = kind.unwrap_or_default();
     let parsed = kind.parse().ok().filter(|kind: &HoldKind| kind.is_of_a_person());
-    parsed.ok_or_else(|| no_such(format!("{kind:?} is nothing to do here; expected pause, drain or purge")))
+    parsed.ok_or_else(|| no_such(format!("{kind:?} is not an action here; expected pause, drain or purge")))
 }
 
-/// Reads a body of which every field may be absent; no body at all is the same as an empty one.
+/// Reads a body whose fields are all optional; no body is the same as an empty object.
 pub(super) async fn read_optional(headers: &HeaderMap, body: Body) -> Result<serde_json::Value, Problem> {
     let body = body::read(body, body::LIMIT).await?;
     if body.is_empty() {
@@ -133,7 +133,7 @@ impl HoldRequest {
         let Some(mut fields) = Fields::of("", body, &mut errors) else { return Err(errors) };
         let until = fields.parsed(
             "until",
-            "a time in RFC 3339 that is to come, such as 2026-12-01T09:00:00Z; or none, until it is lifted",
+            "a future time in RFC 3339, such as 2026-12-01T09:00:00Z; or nothing, for a hold until it is lifted",
             |text| text.parse().ok().filter(|until| *until > now),
             &mut errors,
         );
@@ -155,7 +155,7 @@ pub(super) async fn list(State(context): State<Arc<AdminContext>>) -> Result<Jso
     Ok(Json(HoldList { items: holds.iter().map(HoldView::from).collect() }))
 }
 
-/// Pauses or drains. What was put before is replaced.
+/// Pauses or drains. Replaces an earlier hold of the same kind.
 pub(super) async fn put(
     State(context): State<Arc<AdminContext>>,
     Path(named): Path<Named>,
@@ -170,11 +170,11 @@ pub(super) async fn put(
     target.check_is_configured(&context)?;
     let hold = Hold { tenant: target.tenant.clone(), scope: target.scope(), kind, until, reason, created_at: now };
     context.shared.holds.put(hold.clone()).await?;
-    tracing::warn!(tenant = %hold.tenant, scope = %hold.scope, kind = kind.as_str(), %until, reason = hold.reason, "an operator put a hold");
+    tracing::warn!(tenant = %hold.tenant, scope = %hold.scope, kind = kind.as_str(), %until, reason = hold.reason, "an operator placed a hold");
     Ok(Json(HoldView::from(&hold)))
 }
 
-/// Lets it go on. That nothing was held is no error: it goes on.
+/// Lifts a pause or a drain. Without one it succeeds too: the result is the same.
 pub(super) async fn lift(
     State(context): State<Arc<AdminContext>>,
     Path(named): Path<Named>,
@@ -184,7 +184,7 @@ pub(super) async fn lift(
     lift_hold(&context, LiftHold { scope: target.scope(), tenant: target.tenant, kind }).await
 }
 
-/// Lifts a hold of any kind, as it is listed.
+/// Lifts a hold of any kind, named as in the list.
 pub(super) async fn lift_any(
     State(context): State<Arc<AdminContext>>,
     Path((tenant, kind, scope)): Path<(String, String, String)>,
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_a_hold_is_told() {
+    fn every_fault_of_a_hold_is_reported() {
         let body = json!({ "until": "2026-11-01T12:00:00Z", "reason": 1, "untill": "x" });
         let errors = HoldRequest::read(body, now()).unwrap_err();
         let pointers: Vec<_> = errors.iter().filter_map(|error| error.pointer.as_deref()).collect();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_puts_no_breaker() {
+    fn an_operator_cannot_place_a_breaker() {
         assert_eq!(kind_of_path(Some("drain")).unwrap(), HoldKind::Drain);
         for kind in [Some("breaker"), Some("gone"), Some("purge"), Some(""), None] {
             assert_eq!(kind_of_path(kind).unwrap_err().status(), StatusCode::NOT_FOUND);

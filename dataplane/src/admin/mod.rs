@@ -1,9 +1,10 @@
-//! The operators' side: whether the process lives, whether it can serve, what it has counted, and what an operator may
-//! stop: [`holds`] pauses and drains, [`purge`] cancels what is queued.
+//! The operators' listener: health, readiness and metrics, and the means to stop something: [`holds`] pauses and
+//! drains, [`purge`] cancels what is queued.
 //!
-//! Looking is for everybody who reaches the listener, and shows nothing secret. What names tenants or stops them is
-//! only for who is in the process's own network namespace, which `kubectl port-forward` and `kubectl exec` reach and
-//! other pods do not: who may do that is Kubernetes' RBAC to say, and no tenant can stop another.
+//! Health, readiness and metrics are open to everything that reaches the listener, and show nothing secret. Requests
+//! that name or stop tenants are accepted only from the process's own network namespace. `kubectl port-forward` and
+//! `kubectl exec` reach it, other pods do not. So Kubernetes' RBAC decides who may stop a tenant, and no tenant can
+//! stop another.
 
 mod holds;
 mod purge;
@@ -28,13 +29,13 @@ use crate::metrics::{OutboxGauges, QueueGauges};
 use crate::requests::problem::Problem;
 use crate::shared::Shared;
 
-/// A store that does not answer within this is not ready.
+/// The process is not ready while the store takes longer than this to answer.
 const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// What the operators' requests need of the rest of the process.
+/// What operators' requests need of the rest of the process.
 pub struct AdminContext {
     pub shared: Shared,
-    /// Set when the process begins to end.
+    /// Set when the process begins to shut down.
     pub draining: Arc<AtomicBool>,
 }
 
@@ -55,7 +56,7 @@ pub fn router(context: Arc<AdminContext>) -> Router {
         .with_state(context)
 }
 
-/// The address at which a connection was received; `None` where that is not known.
+/// The local address of a connection; `None` where it is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceivedAt(pub Option<IpAddr>);
 
@@ -65,8 +66,8 @@ impl ReceivedAt {
     }
 }
 
-/// Failure policy: fail closed. What came from elsewhere, or from nobody knows where, stops nothing. It is the address
-/// that was called that counts: who calls may be a proxy of the pod's own.
+/// Failure policy: fail closed. A request from elsewhere, or from an unknown address, stops nothing. The local address
+/// decides and not the peer's, because the peer may be a proxy in the pod.
 async fn from_within(
     received_at: Result<ConnectInfo<ReceivedAt>, ExtensionRejection>,
     request: Request,
@@ -78,13 +79,13 @@ async fn from_within(
             StatusCode::FORBIDDEN,
             "not-from-within",
             "Only from within the pod",
-            "operators' requests are taken on a loopback address only; expected kubectl port-forward to this listener",
+            "operators' requests are accepted on a loopback address only; expected kubectl port-forward to this listener",
         )
         .into_response(),
     }
 }
 
-/// Ready means that every part is; each is named, so that one sees which is not.
+/// Ready when every part is. Each is listed, to show which one is not.
 async fn readyz(State(context): State<Arc<AdminContext>>) -> Response {
     let config = context.shared.configs.is_ready();
     let store = matches!(tokio::time::timeout(STORE_ANSWERS_WITHIN, context.shared.store.check()).await, Ok(Ok(())));
@@ -97,7 +98,7 @@ async fn readyz(State(context): State<Arc<AdminContext>>) -> Response {
 
 async fn metrics(State(context): State<Arc<AdminContext>>) -> Response {
     let now = context.shared.clock.now();
-    // Gauges of the store are read when somebody asks. While the store fails, the last ones stand.
+    // The store's gauges are read on each scrape. While the store fails, they keep their last values.
     if let Ok(counts) = context.shared.store.queue_counts(now).await {
         context.shared.metrics.queue(QueueGauges {
             due: counts.due,

@@ -1,4 +1,4 @@
-//! Cancels what is queued, for operators.
+//! Operators cancel what is queued.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::store::message::{CancelMessage, Cancellation, Message, MessageFilter,
 
 /// Messages that are canceled at once: few enough to leave room for other writes.
 const STEP: u32 = 100;
-/// Messages in one request, which a caller waits for.
+/// Messages that one request cancels at most, because the caller waits for it.
 const MOST: u64 = 10_000;
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -27,11 +27,11 @@ const MOST: u64 = 10_000;
 pub(super) struct Purged {
     /// How many messages this request canceled.
     canceled: u64,
-    /// There may be more that were queued when it came: ask again.
+    /// More may be left of those that were queued when the request came: repeat it.
     more: bool,
 }
 
-/// Cancels every message that is queued when it is asked for. What is being handed over by then is left alone: the
+/// Cancels every message that is queued when the request comes. A message that is being handed over is left alone: the
 /// provider may have it already.
 pub(super) async fn purge(
     State(context): State<Arc<AdminContext>>,
@@ -41,7 +41,7 @@ pub(super) async fn purge(
 ) -> Result<Json<Purged>, Problem> {
     let target = named.read()?;
     let reason = reason(read_optional(&headers, body).await?).map_err(Problem::invalid)?;
-    // Also of a tenant that is not configured (any more): what it has queued waits for ever otherwise.
+    // A tenant without a config can be purged too: nothing else would ever end its queued messages without `validFor`.
     let purged = cancel_all(&context, &target, &reason).await?;
     tracing::warn!(tenant = %target.tenant, sender = ?target.sender, canceled = purged.canceled, reason, "an operator purged the queue");
     Ok(Json(purged))
@@ -50,7 +50,7 @@ pub(super) async fn purge(
 fn reason(body: serde_json::Value) -> Result<String, Errors> {
     let mut errors = Errors::new();
     let Some(mut fields) = Fields::of("", body, &mut errors) else { return Err(errors) };
-    let expected = "why, in a sentence: whoever sent the messages reads it";
+    let expected = "why, in a sentence: it is shown to the tenant as each message's reason";
     let reason = fields.required_string("reason", expected, &mut errors);
     fields.finish(&mut errors);
     match reason {
@@ -61,7 +61,7 @@ fn reason(body: serde_json::Value) -> Result<String, Errors> {
 
 async fn cancel_all(context: &AdminContext, target: &Target, reason: &str) -> Result<Purged, StoreError> {
     let mut purged = Purged::default();
-    // Newest first and always on: what comes in meanwhile is newer than where it began, so this ends.
+    // From the newest to the oldest: messages that arrive meanwhile are newer than the start, so this ends.
     let mut after = None;
     loop {
         let filter = MessageFilter {
@@ -77,7 +77,7 @@ async fn cancel_all(context: &AdminContext, target: &Target, reason: &str) -> Re
             match canceled {
                 Ok(true) => purged.canceled += 1,
                 Ok(false) => {}
-                // What was canceled is told; the rest is for the next request.
+                // Report what was canceled so far; the next request cancels the rest.
                 Err(StoreError::Overloaded) if purged.canceled > 0 => return Ok(Purged { more: true, ..purged }),
                 Err(error) => return Err(error),
             }
@@ -89,7 +89,7 @@ async fn cancel_all(context: &AdminContext, target: &Target, reason: &str) -> Re
     }
 }
 
-/// `false` when it has left the queue meanwhile.
+/// Returns `false` for a message that has left the queue meanwhile.
 async fn cancel(context: &AdminContext, message: &Message, reason: &str) -> Result<bool, StoreError> {
     let config = context.shared.configs.get(&message.tenant);
     let sinks = config.as_deref().and_then(|config| config.sender(message.sender())).map(|sender| sender.sinks());

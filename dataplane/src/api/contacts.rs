@@ -1,4 +1,4 @@
-//! What is known of a contact, and recording what they agreed to.
+//! Reads a contact's window, consent and suppression, and records consent.
 
 use std::sync::Arc;
 
@@ -56,13 +56,13 @@ pub(super) async fn put_consent(
     Ok(Json(ContactView::new(contact, sender, saved, now)))
 }
 
-/// Which contact of which sender. The sender may be left out where there is only one.
+/// The contact's address and sender. The sender may be left out if the tenant has only one.
 fn which(tenant: &Tenant, address: &str, query: Option<&str>) -> Result<(Address, SenderName), Problem> {
     let mut errors = Vec::new();
     let address: Option<Address> = address.parse().ok();
     if address.is_none() {
         let expected = "a phone number in E.164 such as +447700900123, or a business-scoped user id such as GB.1a2b3c";
-        errors.push(FieldError::parameter("address", "the address in the path is not one", expected));
+        errors.push(FieldError::parameter("address", "the address in the path is not valid", expected));
     }
     let mut named = None;
     for (name, value) in form_urlencoded::parse(query.unwrap_or("").as_bytes()) {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_with_a_consent_is_told_at_once() {
+    fn every_fault_of_a_consent_is_reported_at_once() {
         let body =
             json!({"status": "yes", "evidence": {"source": " ", "at": "2126-01-01T00:00:00Z", "who": 1}, "x": 1});
         let mut pointers: Vec<_> =

@@ -1,4 +1,4 @@
-//! Events that could not be told: a tenant lists them, and sends them on their way again.
+//! A tenant's dead letters: listed and redriven.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -33,9 +33,9 @@ use crate::store::outbox::{DeadEvent, DeadEventFilter, RedriveEvent};
 /// Events on a page, unless the caller says otherwise; and at most.
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;
-/// Events that one request sends on their way again.
+/// Dead letters that one request redrives at most.
 const REDRIVEN: usize = 500;
-/// One event has no more sinks than a sender can have.
+/// Dead letters of one event, one for each sink: more than a sender can have.
 const SINKS: u32 = 1000;
 
 /// An event that was given up for a sink.
@@ -48,13 +48,13 @@ pub(super) struct DeadEventView {
     id: EventId,
     #[schema(value_type = String)]
     sender: SenderName,
-    /// The URL that it could not be carried to.
+    /// The URL of the sink that did not take it.
     sink: String,
     /// The message or contact that it is about.
     subject: String,
     /// Why it was given up.
     reason: String,
-    /// How often it was tried in vain before that.
+    /// How many deliveries failed before that.
     tries: u32,
     created_at: Timestamp,
     /// When it was given up.
@@ -74,13 +74,13 @@ pub(super) struct DeadEventList {
     next_cursor: Option<String>,
 }
 
-/// What was sent on its way again.
+/// What a redrive put back into the outbox.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Redriven {
-    /// How many, each for one sink.
+    /// How many dead letters were redriven; an event counts once for each sink.
     redriven: usize,
-    /// There are more: ask again with this cursor. Absent when there are none.
+    /// Where the next request continues; absent when no dead letters are left.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
@@ -101,7 +101,7 @@ pub(super) async fn redrive(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Redriven>, Problem> {
-    // What is no id is no event either.
+    // A malformed id cannot name an event.
     let event: EventId = id.parse().map_err(|_| Problem::not_found("dead letter"))?;
     let mut sink = None;
     let mut errors = Vec::new();
@@ -118,7 +118,7 @@ pub(super) async fn redrive(
     }
     let filter = DeadEventFilter { event: Some(event), sink, limit: SINKS, ..DeadEventFilter::default() };
     let letters = context.shared.store.dead_events(&caller.tenant, &filter).await?;
-    match send_again(&context, &caller.tenant, letters).await? {
+    match redrive_all(&context, &caller.tenant, letters).await? {
         0 => Err(Problem::not_found("dead letter")),
         redriven => Ok(Json(Redriven { redriven, next_cursor: None })),
     }
@@ -133,18 +133,18 @@ pub(super) async fn redrive_many(
     body::check_is_json(&headers)?;
     let filter = read_filter(body::json(&body::read(body, body::LIMIT).await?)?).map_err(Problem::invalid)?;
     let (letters, next_cursor) = page(&context, &caller.tenant, filter).await?;
-    let redriven = send_again(&context, &caller.tenant, letters).await?;
+    let redriven = redrive_all(&context, &caller.tenant, letters).await?;
     Ok(Json(Redriven { redriven, next_cursor }))
 }
 
-/// A page, and where the next begins.
+/// One page, and the cursor of the next.
 async fn page(
     context: &ApiContext,
     tenant: &TenantId,
     filter: DeadEventFilter,
 ) -> Result<(Vec<DeadEvent>, Option<String>), Problem> {
     let wanted = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-    // One more tells whether there are more.
+    // One more than wanted, to see whether another page follows.
     let filter = DeadEventFilter { limit: filter.limit.saturating_add(1), ..filter };
     let mut letters = context.shared.store.dead_events(tenant, &filter).await?;
     let there_are_more = letters.len() > wanted;
@@ -154,15 +154,15 @@ async fn page(
     Ok((letters, next))
 }
 
-/// Answers how many that were: another request may have been quicker with some of them.
-async fn send_again(context: &ApiContext, tenant: &TenantId, letters: Vec<DeadEvent>) -> Result<usize, Problem> {
+/// Returns how many were redriven: a concurrent request may have redriven some of them first.
+async fn redrive_all(context: &ApiContext, tenant: &TenantId, letters: Vec<DeadEvent>) -> Result<usize, Problem> {
     let now = context.shared.clock.now();
     let sinks: BTreeSet<_> = letters.iter().map(|letter| (letter.sender.clone(), letter.sink.clone())).collect();
-    // Whoever asks for it wants the sink to be called again, whatever it answered before.
+    // A redrive asks for another call to the sink, even if the sink answered 410 before.
     let lifted = lift(context, tenant, &sinks, now).await?;
     let again = |letter: DeadEvent| {
         let DeadEvent { sender, sink, event, .. } = letter;
-        // Every replica has read by then that the sink is not held any more.
+        // By then every replica has read that the hold on the sink is gone.
         let at = if lifted.contains(&(sender.clone(), sink.clone())) { after(now, holds::EVERY * 2) } else { now };
         context.shared.store.write(RedriveEvent { tenant: tenant.clone(), sender, sink, event, now: at })
     };
@@ -173,7 +173,7 @@ async fn send_again(context: &ApiContext, tenant: &TenantId, letters: Vec<DeadEv
     Ok(redriven)
 }
 
-/// Lifts what holds these sinks because they answered 410.
+/// Lifts the holds on these sinks that a 410 caused, and returns the sinks that were held.
 async fn lift(
     context: &ApiContext,
     tenant: &TenantId,
@@ -220,7 +220,7 @@ impl FromStr for Cursor {
 const A_SENDER: &str = "the name of a WhatsAppSender";
 const A_CURSOR: &str = "nextCursor of the answer before";
 
-/// Reads the query; tells of everything that is wrong with it.
+/// Reads the query and reports every fault in it.
 fn filter(query: &str) -> Result<DeadEventFilter, Errors> {
     let mut filter = DeadEventFilter { limit: PAGE, ..DeadEventFilter::default() };
     let mut errors = Errors::new();
@@ -275,7 +275,7 @@ impl From<DeadEvent> for DeadEventView {
             tries,
             created_at,
             dead_at,
-            // It was written as JSON; where it is none any more, what is there is shown.
+            // It was stored as JSON. If it no longer parses, it is shown as a string.
             event: serde_json::from_str(&body).unwrap_or(Value::String(body)),
         }
     }
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_survives_text_and_nothing_else_is_one() {
+    fn a_cursor_survives_text_and_nothing_else_parses_as_one() {
         let cursor = Cursor {
             event: "evt_01890a5d4f7a7c3e8b2d112233445566".parse().unwrap(),
             sink: SinkId::new("https://app.example/events?a=b c"),
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_with_a_request_is_told_at_once() {
+    fn every_fault_of_a_request_is_reported_at_once() {
         let wrong = filter("sender=A%20b&cursor=x&limit=0&offset=3").unwrap_err();
         let parameters: Vec<_> = wrong.into_iter().filter_map(|error| error.parameter).collect();
         assert_eq!(parameters, ["sender", "cursor", "limit", "offset"]);

@@ -1,4 +1,4 @@
-//! The tenants' messages: asked for, read, listed, withdrawn.
+//! The tenants' messages: sent, read, listed and canceled.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use crate::store::message::{
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Tells that the answer is to an earlier request with the same key.
+/// Marks the answer to an earlier request with the same key.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Messages on a page, unless the caller says otherwise; and at most.
 const PAGE: u32 = 50;
@@ -94,7 +94,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// Makes a request into a message, if it is one that may be sent.
+/// Turns a request into a message, if policy allows it.
 async fn admit(
     context: &ApiContext,
     tenant: &Tenant,
@@ -114,7 +114,7 @@ async fn admit(
         Some(id) => match context.shared.store.provider_message_id(tenant_id, id).await? {
             Some(provider_id) => Some((id, provider_id)),
             None => {
-                let detail = format!("{id} is no message of this tenant that the provider knows");
+                let detail = format!("{id} is not a message of this tenant that the provider knows");
                 let expected = "a message that was received, or that the provider has accepted";
                 return Err(Problem::invalid(vec![FieldError::body("/replyTo", "unknown_message", detail, expected)]));
             }
@@ -144,19 +144,19 @@ async fn admit(
     })
 }
 
-/// Longest that a caller is asked to stay away from what drains: it may be let go on at any moment.
+/// The longest `Retry-After` while a drain lasts, in seconds: an operator may lift it at any moment.
 const DRAINING_RETRY: i64 = 60;
 
-/// Nothing is wrong with the request, and the same will be taken later: so a 503, which a caller keeps and repeats, and
-/// not a 4xx, which it would give up.
+/// A 503, because the request is sound and will be accepted later. On a 4xx a caller would give up.
 fn draining(drain: &Hold, now: jiff::Timestamp) -> Problem {
     let what = match &drain.scope {
         Scope::Sender(sender) => format!("the sender {sender}"),
         Scope::Tenant | Scope::Template(_) | Scope::Sink(..) => format!("the tenant {}", drain.tenant),
     };
-    let until = if drain.lasts_until_lifted() { "it is let go on".to_owned() } else { drain.until.to_string() };
+    let until =
+        if drain.lasts_until_lifted() { "an operator lifts the drain".to_owned() } else { drain.until.to_string() };
     let detail = format!(
-        "{what} is being drained: what is queued is sent, and nothing new is accepted until {until} ({}); \
+        "{what} is being drained: queued messages are sent, and nothing new is accepted until {until} ({}); \
          expected the same request after that",
         drain.reason
     );
@@ -224,7 +224,7 @@ pub(super) async fn read(
     State(context): State<Arc<ApiContext>>,
     Path(id): Path<String>,
 ) -> Result<Json<MessageView>, Problem> {
-    // What is no id is no message either.
+    // A malformed id cannot name a message.
     let id = id.parse().map_err(|_| Problem::not_found("message"))?;
     match context.shared.store.message(&caller.tenant, id).await? {
         Some(record) => Ok(Json(record.into())),
@@ -249,7 +249,7 @@ fn one_of_the_statuses() -> String {
     format!("one of {}", MessageStatus::ALL.map(MessageStatus::as_str).join(", "))
 }
 
-/// Reads the query; tells of everything that is wrong with it.
+/// Reads the query and reports every fault in it.
 fn filter(query: &str) -> Result<MessageFilter, Vec<FieldError>> {
     let mut filter = MessageFilter { limit: PAGE, ..MessageFilter::default() };
     let mut errors = Vec::new();
@@ -311,7 +311,7 @@ pub(super) async fn cancel(
         Cancellation::TooLate(message) => Err(Problem::new(
             StatusCode::CONFLICT,
             "too-late",
-            "It is too late to cancel",
+            "Too late to cancel",
             format!("the message is {}; expected one that is still queued", message.status),
         )),
         Cancellation::NotFound => Err(Problem::not_found("message")),

@@ -1,4 +1,4 @@
-//! The tenants' listener: messages, contacts, events that could not be delivered, and the description of it all.
+//! The tenants' listener: messages, contacts, dead letters, and their OpenAPI description.
 
 mod contacts;
 mod events;
@@ -24,7 +24,7 @@ use crate::requests::guard::guarded;
 use crate::requests::problem::Problem;
 use crate::shared::Shared;
 
-/// What serving tenants needs of the rest of the process.
+/// What the API needs of the rest of the process.
 pub struct ApiContext {
     pub shared: Shared,
     pub authenticator: Authenticator,
@@ -33,8 +33,11 @@ pub struct ApiContext {
 impl ApiContext {
     /// The caller's tenant as it is configured now.
     fn tenant_of(&self, caller: &Caller) -> Result<Arc<Tenant>, Problem> {
-        // It was configured when the caller was authenticated.
-        self.shared.configs.get(&caller.tenant).ok_or_else(|| Problem::not_found("tenant any more"))
+        // Authentication found it, so only a config that went since then is missing here.
+        self.shared.configs.get(&caller.tenant).ok_or_else(|| {
+            let detail = format!("the tenant {} is no longer configured", caller.tenant);
+            Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
+        })
     }
 }
 
@@ -59,7 +62,7 @@ pub fn router(context: Arc<ApiContext>) -> Router {
     guarded(router, &context.shared.configs).with_state(context)
 }
 
-/// Every request of the tenants' API proves who calls before anything else is looked at.
+/// Authenticates a request before anything else in it is read.
 impl FromRequestParts<Arc<ApiContext>> for Caller {
     type Rejection = Problem;
 

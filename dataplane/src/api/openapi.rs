@@ -19,9 +19,10 @@ pub(super) async fn serve() -> Json<utoipa::openapi::OpenApi> {
     Json(Document::openapi())
 }
 
-const DESCRIPTION: &str = "Sends, reads and cancels WhatsApp messages of one tenant, tells what is known of its contacts, \
-and lists and redrives the events that its sinks did not take. Every request carries `Authorization: Bearer` and an API key of the tenant, or a token of one of its Kubernetes \
-ServiceAccounts for this service's audience. The namespace is the tenant. Errors are problem documents (RFC 9457).";
+const DESCRIPTION: &str = "Sends, reads and cancels WhatsApp messages of one tenant, reads \
+its contacts and records their consent, and lists and redrives its dead letters. Every request carries \
+`Authorization: Bearer` and an API key of the tenant, or a token of one of its Kubernetes ServiceAccounts for this \
+service's audience. The namespace is the tenant. Errors are problem documents (RFC 9457).";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -45,19 +46,19 @@ impl utoipa::Modify for Bearer {
 
 /// Send a message
 ///
-/// 202 means that the message is on disk, and neither that it was sent nor that it arrived.
+/// 202 means that the message is on disk. It does not mean that the message was sent or delivered.
 #[utoipa::path(
     post, path = "/v1/messages", operation_id = "sendMessage", request_body = SendBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters. The same key and body get the same answer; the same key and another body get 422.")),
     responses(
         (status = 202, description = "Accepted. `Idempotency-Replayed: true` marks the answer to a repeated request.", body = MessageView),
         (status = 400, description = "The body is not JSON, or a header is wrong.", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "It is not known who calls.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The request carries no valid credentials.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller may not act for this tenant.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is larger than 64 KiB.", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body does not say that it is JSON.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The Content-Type is not `application/json`.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong, or policy forbids the message.", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too much waits; try again after `Retry-After` seconds.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The service is overloaded, or the sender or tenant is being drained; try again after `Retry-After` seconds.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 #[expect(dead_code, reason = "carries the description of a path")]
@@ -67,14 +68,14 @@ fn send() {}
 #[utoipa::path(
     get, path = "/v1/messages", operation_id = "listMessages",
     params(
-        ("status" = Option<Status>, Query, description = "Only messages that stand there now."),
-        ("to" = Option<String>, Query, description = "Only messages to this address; mind that + is written %2B."),
+        ("status" = Option<Status>, Query, description = "Only messages that have this status now."),
+        ("to" = Option<String>, Query, description = "Only messages to this address; + is written as %2B."),
         ("from" = Option<String>, Query, description = "Only messages of this sender."),
         ("template" = Option<String>, Query, description = "Only messages with this template."),
         ("since" = Option<jiff::Timestamp>, Query, description = "Created at this time or later."),
         ("until" = Option<jiff::Timestamp>, Query, description = "Created before this time."),
-        ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 unless said.", minimum = 1, maximum = 200),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before."),
+        ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 by default.", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page."),
     ),
     responses(
         (status = 200, description = "A page.", body = MessageList),
@@ -84,7 +85,7 @@ fn send() {}
 #[expect(dead_code, reason = "carries the description of a path")]
 fn list() {}
 
-/// Read a message and its whole life
+/// Read a message and its timeline
 #[utoipa::path(
     get, path = "/v1/messages/{id}", operation_id = "getMessage",
     params(("id" = String, Path, description = "`msg_` and 32 hexadecimal digits.")),
@@ -96,25 +97,25 @@ fn list() {}
 #[expect(dead_code, reason = "carries the description of a path")]
 fn read() {}
 
-/// Cancel a message that has not been handed over
+/// Cancel a queued message
 #[utoipa::path(
     post, path = "/v1/messages/{id}/cancel", operation_id = "cancelMessage",
     params(("id" = String, Path, description = "`msg_` and 32 hexadecimal digits.")),
     responses(
-        (status = 200, description = "It is canceled, now or before.", body = MessageView),
+        (status = 200, description = "It is canceled, by this request or an earlier one.", body = MessageView),
         (status = 404, description = "This tenant has no such message.", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It has been handed over, or has ended.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has left the queue: it was handed over, or has ended.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 #[expect(dead_code, reason = "carries the description of a path")]
 fn cancel() {}
 
-/// Read what is known of a contact
+/// Read a contact
 #[utoipa::path(
     get, path = "/v1/contacts/{address}", operation_id = "getContact",
     params(
         ("address" = String, Path, description = "Such as +447700900123."),
-        ("sender" = Option<String>, Query, description = "The sender whose contact it is; may be left out where there is only one."),
+        ("sender" = Option<String>, Query, description = "The sender whose contact it is; may be left out if the tenant has only one."),
     ),
     responses(
         (status = 200, description = "Window, consent and suppression.", body = ContactView),
@@ -124,12 +125,12 @@ fn cancel() {}
 #[expect(dead_code, reason = "carries the description of a path")]
 fn contact() {}
 
-/// Record what a contact agreed to
+/// Record a contact's consent
 #[utoipa::path(
     put, path = "/v1/contacts/{address}/consent", operation_id = "putConsent", request_body = ConsentBody,
     params(
         ("address" = String, Path, description = "Such as +447700900123."),
-        ("sender" = Option<String>, Query, description = "The sender whose contact it is; may be left out where there is only one."),
+        ("sender" = Option<String>, Query, description = "The sender whose contact it is; may be left out if the tenant has only one."),
     ),
     responses(
         (status = 200, description = "Recorded.", body = ContactView),
@@ -140,17 +141,18 @@ fn contact() {}
 #[expect(dead_code, reason = "carries the description of a path")]
 fn consent() {}
 
-/// List events that were given up
+/// List dead letters
 ///
-/// An event is given up for a sink after ten tries over three days, at once when the sink answers 410 or has a private
-/// address, and while the sink is gone or no longer configured. It is kept as long as bodies are.
+/// A dead letter is an event that was given up for a sink: after ten tries over three days, at once when the sink
+/// answers 410 or has a private address, and while the sink is gone or no longer configured. It is kept as long as
+/// bodies are.
 #[utoipa::path(
     get, path = "/v1/events/dead", operation_id = "listDeadEvents",
     params(
         ("sender" = Option<String>, Query, description = "Only events of this sender."),
         ("sink" = Option<String>, Query, description = "Only events for this sink, by its URL."),
-        ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 unless said.", minimum = 1, maximum = 200),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before."),
+        ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 by default.", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page."),
     ),
     responses(
         (status = 200, description = "A page, oldest first.", body = DeadEventList),
@@ -160,34 +162,34 @@ fn consent() {}
 #[expect(dead_code, reason = "carries the description of a path")]
 fn dead_events() {}
 
-/// Send an event that was given up on its way again
+/// Redrive a dead letter
 ///
-/// It keeps its id, and gets the whole schedule of tries again. It goes alone: later events about the same subject have
-/// passed it. A sink that had answered 410 is called again.
+/// The event keeps its id and gets the whole schedule of tries again. It is delivered out of order: later events about
+/// the same subject may have been delivered already. A sink that had answered 410 is called again.
 #[utoipa::path(
     post, path = "/v1/events/{id}/redrive", operation_id = "redriveEvent",
     params(
         ("id" = String, Path, description = "`evt_` and 32 hexadecimal digits."),
-        ("sink" = Option<String>, Query, description = "Only for this sink, by its URL; else for every sink that it was given up for."),
+        ("sink" = Option<String>, Query, description = "Only for this sink, by its URL; by default, for every sink that it was given up for."),
     ),
     responses(
-        (status = 200, description = "It is on its way.", body = Redriven),
+        (status = 200, description = "It is back in the outbox.", body = Redriven),
         (status = 400, description = "A parameter is wrong.", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "This tenant has no such event that was given up.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "This tenant has no such dead letter.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 #[expect(dead_code, reason = "carries the description of a path")]
 fn redrive_event() {}
 
-/// Send events that were given up on their way again, oldest first
+/// Redrive dead letters, oldest first
 ///
-/// At most 500 in one request; where there are more, the answer has a cursor for the next one.
+/// At most 500 in one request. If there are more, the answer has a cursor for the next request.
 #[utoipa::path(
     post, path = "/v1/events/redrive", operation_id = "redriveEvents", request_body = RedriveBody,
     responses(
-        (status = 200, description = "They are on their way.", body = Redriven),
+        (status = 200, description = "They are back in the outbox.", body = Redriven),
         (status = 400, description = "The body is not JSON.", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body does not say that it is JSON.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The Content-Type is not `application/json`.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong.", body = Problem, content_type = "application/problem+json"),
     )
 )]

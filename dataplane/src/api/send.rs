@@ -1,4 +1,4 @@
-//! What the body of `POST /v1/messages` asks for: read as a whole, with every fault noted.
+//! Reads the body of `POST /v1/messages` as a whole and notes every fault.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +28,7 @@ const SCHEDULE_AHEAD: Duration = Duration::from_secs(366 * DAY);
 const VALIDITY: std::ops::RangeInclusive<u64> = 10..=30 * DAY;
 const DAY: u64 = 24 * 60 * 60;
 
-/// What somebody wants to send, in order by its form.
+/// A well-formed request to send. Policy has not checked it yet.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SendRequest {
     pub(super) to: Address,
@@ -41,7 +41,7 @@ pub(super) struct SendRequest {
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// Who decides which sender it leaves through.
+/// What decides which sender the message leaves through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RouteChoice {
     Sender(SenderName),
@@ -50,7 +50,6 @@ pub(super) enum RouteChoice {
     Default,
 }
 
-/// Reads the body.
 pub(super) fn read(body: Value, now: Timestamp) -> Result<SendRequest, Errors> {
     let mut errors = Errors::new();
     let Some(mut fields) = Fields::of("", body, &mut errors) else { return Err(errors) };
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once() {
+    fn every_fault_is_reported_at_once() {
         let body = json!({
             "to": "07700", "from": "Support!", "policy": 7, "text": {"bdy": "x"}, "media": {"url": "ftp://x"},
             "replyTo": "1", "scheduleAt": "tomorrow", "validFor": "6", "metadata": {"a": 1}, "colour": "red",

@@ -24,22 +24,22 @@ pub(super) struct MessageView {
     /// `msg_` and 32 hexadecimal digits.
     #[schema(value_type = String)]
     id: MessageId,
-    /// Where it stands. Acceptance is not delivery: `queued`, `submitted`, `unconfirmed`, `accepted` and `sent` may all
-    /// still fail.
+    /// The latest status. Acceptance is not delivery: `queued`, `submitted`, `unconfirmed`, `accepted` and `sent` may
+    /// all still fail.
     #[schema(value_type = super::schema::Status)]
     status: MessageStatus,
-    /// Why it stands there.
+    /// Why it has this status.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
     #[schema(value_type = String)]
     to: Address,
-    /// The sender whose credentials, limits, window and suppressions count.
+    /// The sender whose credentials, limits, window and suppressions apply.
     #[schema(value_type = String)]
     from: SenderName,
     /// The Messaging Service that it leaves through.
     #[serde(skip_serializing_if = "Option::is_none")]
     messaging_service_sid: Option<String>,
-    /// `template`, `text` or `media`, as it was asked for; absent once retention has removed it.
+    /// `template`, `text` or `media`, as requested; absent once retention has removed it.
     #[serde(flatten)]
     #[schema(value_type = super::schema::Content)]
     content: Option<OutboundContent>,
@@ -52,7 +52,7 @@ pub(super) struct MessageView {
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<String, String>,
-    /// What happens when nobody can tell whether it was sent.
+    /// What happens if the outcome of an attempt stays unknown.
     on_unconfirmed: OnUnconfirmed,
     /// The provider's id, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +61,7 @@ pub(super) struct MessageView {
     attempts: u32,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// Every status that it reached, oldest first; only when a single message is asked for.
+    /// Every status that it reached, oldest first; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<TimelineEntry>>,
 }
@@ -122,12 +122,12 @@ impl From<MessageRecord> for MessageView {
 #[serde(rename_all = "camelCase")]
 pub(super) struct MessageList {
     pub(super) items: Vec<MessageView>,
-    /// Give it as `cursor` for the next page; absent on the last one.
+    /// The `cursor` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next_cursor: Option<String>,
 }
 
-/// What is known of a contact of one sender.
+/// A contact of one sender.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Contact)]
@@ -139,7 +139,7 @@ pub(super) struct ContactView {
     window: WindowView,
     #[serde(skip_serializing_if = "Option::is_none")]
     consent: Option<ConsentView>,
-    /// Nothing is sent to the contact while this stands.
+    /// While present, nothing is sent to the contact.
     #[serde(skip_serializing_if = "Option::is_none")]
     suppression: Option<SuppressionView>,
 }

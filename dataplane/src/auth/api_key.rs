@@ -4,10 +4,10 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{ApiKeyHolder, Configs};
 
-/// Whose key this is.
+/// The holder of a key.
 ///
-/// The digest is looked up in an index rather than compared with each. How long that takes tells at most something of
-/// the digest of what the caller sent, which the caller knows; it tells nothing of a key.
+/// The digest is looked up in an index, not compared with each key's. The time that this takes depends at most on the
+/// digest of what the caller sent, which the caller knows. It reveals nothing about any key.
 pub(super) fn holder(configs: &Configs, key: &str) -> Option<ApiKeyHolder> {
     configs.api_key_holder(&digest(key))
 }

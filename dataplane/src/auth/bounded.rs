@@ -1,4 +1,4 @@
-//! A map that forgets: entries lapse at a time of their own, and there are never more than a fixed number.
+//! A map of bounded size whose entries expire.
 
 use std::collections::HashMap;
 
@@ -20,8 +20,8 @@ impl<V> Bounded<V> {
         self.entries.get(key).filter(|(until, _)| *until > now).map(|(_, value)| value)
     }
 
-    /// Keeps a value until then. When full, what has lapsed goes first; when nothing has, some entry goes, which costs
-    /// its owner one more question to the API server.
+    /// Keeps a value until `until`. When the map is full, expired entries are removed; if there are none, an arbitrary
+    /// entry is, which costs its owner one more call to the API server.
     pub(super) fn insert(&mut self, key: [u8; 32], value: V, until: Timestamp, now: Timestamp) {
         if self.entries.len() >= self.capacity && !self.entries.contains_key(&key) {
             self.entries.retain(|_, (until, _)| *until > now);
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_lapse_and_never_outgrow_the_bound() {
+    fn entries_expire_and_never_outgrow_the_bound() {
         let at = |s: i64| Timestamp::from_second(s).unwrap();
         let mut map = Bounded::new(2);
         map.insert([1; 32], "a", at(10), at(0));
@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(map.get(&[1; 32], at(9)), Some(&"a"));
         assert_eq!(map.get(&[1; 32], at(10)), None);
         map.insert([3; 32], "c", at(20), at(10));
-        assert_eq!(map.get(&[2; 32], at(11)), Some(&"b"), "the lapsed one made room");
+        assert_eq!(map.get(&[2; 32], at(11)), Some(&"b"), "the expired one made room");
         map.insert([4; 32], "d", at(20), at(11));
         assert_eq!(map.entries.len(), 2);
     }

@@ -1,7 +1,8 @@
-//! Who calls the tenants' API: a ServiceAccount token with our audience, or an API key.
+//! Authenticates callers of the tenants' API by an API key, or by a ServiceAccount token for our audience.
 //!
-//! The caller's namespace *is* the tenant. It is never taken from a path or a body, so another tenant's message is not
-//! found rather than forbidden. A caller may name the tenant it means in `WhatsApp-Tenant`; that can only be refused.
+//! The caller's namespace *is* the tenant. It is never read from a path or a body, so another tenant's message is not
+//! found rather than forbidden. A caller may name the tenant it means in `WhatsApp-Tenant`: another one than its own is
+//! refused.
 
 mod api_key;
 mod bounded;
@@ -16,7 +17,7 @@ use self::service_account::ServiceAccounts;
 use crate::config::Configs;
 use crate::metrics::{AuthMethod, AuthResult, Metrics};
 
-/// The header with which a caller may name the tenant that it means to be.
+/// The header in which a caller may name its tenant.
 pub const TENANT_HEADER: &str = "whatsapp-tenant";
 
 /// An application that may act for a tenant.
@@ -27,7 +28,7 @@ pub struct Caller {
     pub name: String,
 }
 
-/// Why a caller is not let in. Each is a sentence that may be shown to the caller.
+/// Why a request is not authenticated. Each text may be shown to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     #[error(
@@ -53,7 +54,8 @@ fn hint(reason: &Option<String>) -> String {
 }
 
 impl AuthError {
-    /// 401 when it is not known who calls, 403 when it is and may not, 503 when it cannot be told now.
+    /// 401 without valid credentials, 403 for a caller that may not act for the tenant, 503 when a token cannot be
+    /// checked now.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoCredentials | Self::Malformed | Self::Unknown(_) => StatusCode::UNAUTHORIZED,
@@ -63,10 +65,10 @@ impl AuthError {
     }
 }
 
-/// Tells who calls.
+/// Authenticates requests.
 pub struct Authenticator {
     configs: Arc<Configs>,
-    /// `None` without Kubernetes: then only API keys open the door.
+    /// `None` without Kubernetes: then only API keys are accepted.
     service_accounts: Option<ServiceAccounts>,
     metrics: Arc<Metrics>,
 }
@@ -76,10 +78,10 @@ impl Authenticator {
         Self { configs, service_accounts, metrics }
     }
 
-    /// Whom these request headers prove the caller to be.
+    /// The caller that these request headers authenticate.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
         let mut method = AuthMethod::None;
-        let outcome = self.identify(headers, &mut method).await.and_then(|caller| meant(caller, headers));
+        let outcome = self.identify(headers, &mut method).await.and_then(|caller| check_named_tenant(caller, headers));
         let result = match &outcome {
             Ok(_) => AuthResult::Accepted,
             Err(error) => match error.status() {
@@ -105,7 +107,7 @@ impl Authenticator {
         *method = AuthMethod::ServiceAccount;
         let account = service_accounts.identify(token).await?;
         let name = format!("serviceaccount/{}", account.name);
-        // A namespace that no config names is no tenant, however authentic its token.
+        // A namespace without a config is not a tenant, even if its token is authentic.
         match TenantId::new(account.namespace.as_str()) {
             Ok(tenant) if self.configs.get(&tenant).is_some() => Ok(Caller { tenant, name }),
             _ => Err(AuthError::NotATenant { name, namespace: account.namespace }),
@@ -120,8 +122,8 @@ fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
     if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() { Ok(token) } else { Err(AuthError::Malformed) }
 }
 
-/// Refuses a caller who means to be another tenant.
-fn meant(caller: Caller, headers: &HeaderMap) -> Result<Caller, AuthError> {
+/// Refuses a caller that names another tenant than its own.
+fn check_named_tenant(caller: Caller, headers: &HeaderMap) -> Result<Caller, AuthError> {
     match headers.get(TENANT_HEADER) {
         Some(wanted) if wanted.as_bytes() != caller.tenant.as_str().as_bytes() => Err(AuthError::AnotherTenant {
             caller: caller.tenant,

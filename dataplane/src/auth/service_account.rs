@@ -1,6 +1,6 @@
-//! ServiceAccount tokens: the API server is asked (TokenReview), and its answer is believed for a short while.
+//! ServiceAccount tokens: the API server checks them (TokenReview), and its verdicts are cached for a short while.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,24 +11,25 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenRe
 use kube::api::PostParams;
 use kube::{Api, Client};
 use messaging::clock::Clock;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::AuthError;
 use super::api_key::digest;
 use super::bounded::Bounded;
 
-/// A token that was good is good for this long: the longest that a deleted ServiceAccount keeps access.
-const BELIEVE_YES: SignedDuration = SignedDuration::from_secs(60);
-/// A token that was bad is bad for this long, so that a misconfigured client does not reach the API server each time.
-const BELIEVE_NO: SignedDuration = SignedDuration::from_secs(5);
-/// While the API server is away, a token that it has called good stays so for this long, and never beyond its own expiry.
-const BELIEVE_WITHOUT_API_SERVER: SignedDuration = SignedDuration::from_hours(1);
+/// How long a token counts as valid after a check: the longest that a deleted ServiceAccount keeps access.
+const CACHE_VALID: SignedDuration = SignedDuration::from_secs(60);
+/// How long a token counts as invalid, so that a misconfigured client does not reach the API server with each request.
+const CACHE_INVALID: SignedDuration = SignedDuration::from_secs(5);
+/// How long a token stays valid while the API server is away, and never beyond its own expiry.
+const CACHE_WITHOUT_API_SERVER: SignedDuration = SignedDuration::from_hours(1);
 const CAPACITY: usize = 8192;
-/// Questions to the API server at once; further callers wait for their turn.
+/// Calls to the API server at once; further requests wait for their turn.
 const REVIEWS_AT_ONCE: usize = 16;
 const REVIEW_WITHIN: Duration = Duration::from_secs(5);
 
-/// A ServiceAccount, as its token proves.
+/// The ServiceAccount that a token belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceAccount {
     pub namespace: String,
@@ -37,10 +38,10 @@ pub struct ServiceAccount {
 
 /// The API server gave no answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the API server cannot be asked about a token: {0}")]
+#[error("the API server did not check a token: {0}")]
 pub struct ReviewFailed(pub String);
 
-/// Asks the API server about a token; a trait, so that a test can be the API server.
+/// Checks a token with the API server. A trait, so that a test can be the API server.
 #[async_trait]
 pub trait TokenReviewer: Send + Sync {
     async fn review(&self, token: &str, audience: &str) -> Result<TokenReviewStatus, ReviewFailed>;
@@ -70,7 +71,7 @@ pub struct ServiceAccounts {
     clock: Arc<dyn Clock>,
     reviews: Semaphore,
     fresh: Mutex<Bounded<Result<ServiceAccount, String>>>,
-    /// What was good lately, for when the API server is away.
+    /// Tokens that were valid lately, for when the API server is away.
     vouched: Mutex<Bounded<ServiceAccount>>,
 }
 
@@ -86,60 +87,56 @@ impl ServiceAccounts {
         }
     }
 
-    /// Whose token this is.
+    /// The ServiceAccount of a token.
     pub async fn identify(&self, token: &str) -> Result<ServiceAccount, AuthError> {
         let key = digest(token);
-        if let Some(known) = self.known(&key) {
-            return known;
+        if let Some(verdict) = self.cached(&key) {
+            return verdict;
         }
         let _turn = self.reviews.acquire().await.map_err(|_| AuthError::Unavailable)?;
-        // Whoever held the turn before may have asked about this very token.
-        if let Some(known) = self.known(&key) {
-            return known;
+        // Another request may have checked the same token while this one waited.
+        if let Some(verdict) = self.cached(&key) {
+            return verdict;
         }
         let answer = self.reviewer.review(token, &self.audience).await;
         let now = self.clock.now();
         match answer {
             Ok(status) => {
-                let verdict = judge(status, &self.audience);
-                let believed = if verdict.is_ok() { BELIEVE_YES } else { BELIEVE_NO };
-                lock(&self.fresh).insert(key, verdict.clone(), now + believed, now);
+                let verdict = verdict(status, &self.audience);
+                let cached_for = if verdict.is_ok() { CACHE_VALID } else { CACHE_INVALID };
+                self.fresh.lock().insert(key, verdict.clone(), now + cached_for, now);
                 match &verdict {
                     Ok(account) => {
-                        let until = expiry(token).unwrap_or(now).min(now + BELIEVE_WITHOUT_API_SERVER);
-                        lock(&self.vouched).insert(key, account.clone(), until, now);
+                        let until = expiry(token).unwrap_or(now).min(now + CACHE_WITHOUT_API_SERVER);
+                        self.vouched.lock().insert(key, account.clone(), until, now);
                     }
-                    Err(_) => lock(&self.vouched).remove(&key),
+                    Err(_) => self.vouched.lock().remove(&key),
                 }
                 verdict.map_err(|reason| AuthError::Unknown(Some(reason)))
             }
             Err(failed) => {
                 // Failure policy: fail static. While the API server is away nobody can delete a ServiceAccount either,
-                // so a token that it vouched for is let in until the token's own end; any other is not.
-                let vouched = lock(&self.vouched).get(&key, now).cloned();
+                // so a token that it called valid before is accepted until the token expires; any other is refused.
+                let vouched = self.vouched.lock().get(&key, now).cloned();
                 tracing::warn!(error = %failed, let_in = vouched.is_some(), "a ServiceAccount token cannot be checked");
                 vouched.ok_or(AuthError::Unavailable)
             }
         }
     }
 
-    fn known(&self, key: &[u8; 32]) -> Option<Result<ServiceAccount, AuthError>> {
-        let fresh = lock(&self.fresh);
+    fn cached(&self, key: &[u8; 32]) -> Option<Result<ServiceAccount, AuthError>> {
+        let fresh = self.fresh.lock();
         let verdict = fresh.get(key, self.clock.now())?;
         Some(verdict.clone().map_err(|reason| AuthError::Unknown(Some(reason))))
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What the API server's answer means. `authenticated` comes first: without it nothing else in the answer counts.
-fn judge(status: TokenReviewStatus, audience: &str) -> Result<ServiceAccount, String> {
+/// What the API server's answer means. Unless it says `authenticated`, nothing else in it counts.
+fn verdict(status: TokenReviewStatus, audience: &str) -> Result<ServiceAccount, String> {
     if status.authenticated != Some(true) {
         return Err(status.error.filter(|e| !e.is_empty()).unwrap_or_else(|| "it is not authentic".into()));
     }
-    // An API server that does not know audiences answers with none; its token is for the API server, not for us.
+    // An API server without support for audiences returns none; such a token is for the API server, not for us.
     if !status.audiences.unwrap_or_default().iter().any(|a| a == audience) {
         return Err(format!("it is not for the audience {audience:?}"));
     }
@@ -149,16 +146,16 @@ fn judge(status: TokenReviewStatus, audience: &str) -> Result<ServiceAccount, St
         .and_then(|rest| rest.split_once(':'))
         .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains(':'))
         .map(|(namespace, name)| ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() })
-        .ok_or_else(|| "it is not a ServiceAccount's".into())
+        .ok_or_else(|| "it does not belong to a ServiceAccount".into())
 }
 
-/// Whether a bearer value is a JWT by its form, so that an API key with a typing error never travels to the API server.
+/// Whether a bearer token has the form of a JWT, so that a mistyped API key is not sent to the API server.
 pub fn looks_like_one(token: &str) -> bool {
     let parts: Vec<_> = token.split('.').collect();
     parts.len() == 3 && parts.iter().all(|part| !part.is_empty())
 }
 
-/// When a token ends, by its own word; only asked of tokens that the API server has called good.
+/// When a token expires, by its own claim. Used only for tokens that the API server called valid.
 fn expiry(token: &str) -> Option<Timestamp> {
     let payload = token.split('.').nth(1)?;
     let claims: serde_json::Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;

@@ -16,14 +16,14 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Makes the directory if it is not there.
+    /// Creates the directory if it does not exist.
     pub async fn open(directory: impl Into<PathBuf>) -> io::Result<Self> {
         let directory = directory.into();
         fs::create_dir_all(&directory).await?;
         Ok(Self { directory })
     }
 
-    /// Everything that is kept. A file that cannot be read costs its own tenant only.
+    /// Every kept config. A file that cannot be read affects its own tenant only.
     pub async fn load(&self) -> io::Result<Vec<(TenantId, Vec<u8>)>> {
         let mut found = Vec::new();
         let mut entries = fs::read_dir(&self.directory).await?;
@@ -39,9 +39,9 @@ impl Cache {
         Ok(found)
     }
 
-    /// Keeps a config. Whoever reads at any moment, even after a crash, sees the old one or the new one.
+    /// Keeps a config. A reader sees the old one or the new one at any moment, even after a crash.
     pub async fn store(&self, tenant: &TenantId, bytes: &[u8]) -> io::Result<()> {
-        // A leading dot and another ending: no reader takes it for a config.
+        // A leading dot and another ending, so that it is not read as a config.
         let temporary = self.directory.join(format!(".{tenant}.json.new"));
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).await?;
@@ -51,7 +51,7 @@ impl Cache {
         fs::rename(&temporary, self.path(tenant)).await
     }
 
-    /// Forgets a tenant; no error when it was not kept.
+    /// Removes a tenant's config, if there is one.
     pub async fn remove(&self, tenant: &TenantId) -> io::Result<()> {
         match fs::remove_file(self.path(tenant)).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn half_written_and_foreign_files_are_no_tenant() {
+    fn half_written_and_foreign_files_are_not_configs() {
         for name in [".shop.json.new", "shop.yaml", "Shop.json", ".json", "..data"] {
             assert_eq!(tenant_of(Path::new(name)), None, "{name}");
         }

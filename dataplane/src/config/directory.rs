@@ -1,6 +1,5 @@
-//! Config from a directory of `<tenant>.json` files, for running without Kubernetes. It is read at the start and
-//! followed by looking again: once a second, because a watch of the file system misses what a mounted volume swaps
-//! underneath.
+//! Config from a directory of `<tenant>.json` files, for running without Kubernetes. It is read at the start and then
+//! polled once a second, because a file system watch misses the swap of a mounted volume.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -28,7 +27,7 @@ pub struct Directory {
     seen: BTreeMap<TenantId, Fingerprint>,
 }
 
-/// Tells whether a file changed without reading it.
+/// Changes when the file does, and costs no reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fingerprint {
     inode: u64,
@@ -41,8 +40,8 @@ impl Directory {
         Self { path: path.into(), configs, metrics, seen: BTreeMap::new() }
     }
 
-    /// Reads the directory until told to stop. The first reading is [`Directory::look`], which the caller makes
-    /// before it opens a socket.
+    /// Polls the directory until `stop`. The caller reads it for the first time with [`Directory::look`], before it
+    /// opens a socket.
     pub async fn follow(mut self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

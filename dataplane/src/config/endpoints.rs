@@ -1,8 +1,8 @@
 //! Webhook endpoints: from the URL that a provider calls to the senders that it may speak for, over all tenants.
 //!
-//! An endpoint may serve several tenants, as the app of a provider does. So each tenant contributes what its senders hear
-//! at which endpoint, and an endpoint is built from all contributions to it. Changing one tenant touches only the endpoints
-//! that it contributes to, before or after.
+//! An endpoint may serve several tenants, as a provider's app does. So each tenant contributes its senders to the
+//! endpoints at which they hear, and an endpoint is built from all contributions to it. A change of one tenant rebuilds
+//! only the endpoints that it contributed to before or contributes to now.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -17,7 +17,7 @@ use messaging::secret::Secret;
 use parking_lot::RwLock;
 use url::Url;
 
-/// The webhooks of every provider.
+/// The webhook adapter of every provider.
 pub type Adapters = Arc<[Arc<dyn WebhookAdapter>]>;
 
 /// An endpoint, ready to verify what is sent to it.
@@ -28,7 +28,7 @@ pub struct Endpoint {
     pub base_url: String,
     /// Every key that may have signed, in the verifier's order.
     keys: Vec<Secret>,
-    /// The sender that the endpoint belongs to; `None` for an endpoint that belongs to no single one.
+    /// The sender that the endpoint belongs to; `None` for an endpoint that several share.
     own: Option<(TenantId, SenderName)>,
     /// The senders that it may speak for, by tenant.
     speakers: Vec<Arc<[Speaker]>>,
@@ -56,10 +56,10 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// The senders that a part is for, which was signed with this key.
+    /// The senders that a part is for. `key` is the index of the key that signed it.
     ///
-    /// Failure policy: fail closed. A part counts only for senders whose own config holds the key: a tenant who names
-    /// another's app beside a secret of their own can sign nothing for the other.
+    /// Failure policy: fail closed. A part counts only for senders whose own config holds the key. A tenant that names
+    /// another tenant's app together with a secret of its own can sign nothing for the other.
     pub fn addressees(&self, addressee: &Addressee, key: usize) -> Vec<&Speaker> {
         let Some(key) = self.keys.get(key) else { return Vec::new() };
         let mut holders = self.speakers.iter().flat_map(|of_tenant| of_tenant.iter()).filter(|s| s.keys.contains(key));
@@ -78,12 +78,12 @@ impl Endpoint {
                     own = own.or(belongs.then_some(speaker));
                     meant = meant.or(is_meant.then_some(speaker));
                 }
-                // What is for a number that nobody declares goes to the sender whose URL was called.
+                // A part for a number that no sender declares goes to the sender whose URL was called.
                 meant.or(own).into_iter().collect()
             }
             Addressee::Handle(handle) => one(&|speaker| speaker.handle.as_ref() == Some(handle)),
             Addressee::Account(account) => {
-                // Each tenant hears it once.
+                // Each tenant gets it once.
                 let mut tenants = BTreeSet::new();
                 holders.filter(|speaker| speaker.account == *account && tenants.insert(&speaker.tenant)).collect()
             }
@@ -127,7 +127,7 @@ impl Endpoints {
         self.index.read().built.get(id).cloned()
     }
 
-    /// Replaces what a tenant contributes; `None` once the tenant is gone.
+    /// Replaces a tenant's contributions; a `config` of `None` removes them.
     pub(super) fn set(&self, tenant: &TenantId, config: Option<&TenantConfig>) {
         let contributions = config.map(|config| contributions(&self.adapters, config)).unwrap_or_default();
         let mut index = self.index.write();
@@ -174,8 +174,8 @@ fn contributions(adapters: &Adapters, config: &TenantConfig) -> BTreeMap<Endpoin
         };
         ears.push((adapter, ear, speaker));
     }
-    // An endpoint of one sender may speak for all of its account, because a pool has one URL for its senders. Any other
-    // endpoint speaks for those who hear there.
+    // The endpoint of one sender may speak for all senders of its account, because a pool has one URL for its senders.
+    // A shared endpoint speaks for the senders that hear at it.
     let mut of_account: BTreeMap<(&str, &str), Vec<Speaker>> = BTreeMap::new();
     let mut at_endpoint: BTreeMap<&EndpointId, Vec<Speaker>> = BTreeMap::new();
     for (adapter, ear, speaker) in &ears {
@@ -205,10 +205,10 @@ fn contributions(adapters: &Adapters, config: &TenantConfig) -> BTreeMap<Endpoin
     contributions
 }
 
-/// One endpoint of what all tenants contribute to it; `None` when no tenant does.
+/// Builds an endpoint from all contributions to it; `None` without any.
 fn build(contributions: &BTreeMap<TenantId, Contribution>) -> Option<Endpoint> {
     let Contribution { adapter, base_url, .. } = contributions.values().next()?;
-    // Tenants who share an app hold the same keys.
+    // Tenants that share an app hold the same keys.
     let keys = distinct(contributions.values().flat_map(|contribution| &contribution.keys));
     let verify_tokens = distinct(contributions.values().flat_map(|contribution| &contribution.verify_tokens));
     let own = contributions.iter().find_map(|(tenant, c)| Some((tenant.clone(), c.own.clone()?)));
@@ -222,7 +222,7 @@ fn build(contributions: &BTreeMap<TenantId, Contribution>) -> Option<Endpoint> {
     })
 }
 
-/// Each once, in their order.
+/// Removes repetitions and keeps the order.
 fn distinct<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Vec<Secret> {
     let mut distinct: Vec<Secret> = Vec::new();
     for secret in secrets {

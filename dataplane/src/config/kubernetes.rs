@@ -1,7 +1,7 @@
 //! Config from the Secrets that the operator compiles: listed, then watched, in one namespace.
 //!
-//! The API server may be away for as long as it likes: what is loaded keeps running, the copy on disk serves a restart,
-//! and the watch resumes by itself with a fresh list.
+//! The API server may be away for any time: loaded configs keep running, the copy on disk serves a restart, and the
+//! watch resumes by itself with a fresh list.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use super::cache::Cache;
 use super::{Applied, Configs};
 use crate::metrics::Metrics;
 
-/// What this replica tells the operator: that it runs everything up to this version, save what it refused (which
-/// [`Configs::refused`] lists).
+/// What this replica reports to the operator: it runs every config up to this version, except those that
+/// [`Configs::refused`] lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Acknowledgement {
-    /// The newest `resourceVersion` that was applied; `None` until the first list is.
+    /// The newest `resourceVersion` that was applied; `None` before the first list.
     pub resource_version: Option<String>,
 }
 
@@ -35,7 +35,7 @@ pub struct SecretWatch {
     cache: Option<Cache>,
     metrics: Arc<Metrics>,
     acknowledged: watch::Sender<Acknowledgement>,
-    /// Tenants seen since the list began; what is not among them when it ends is gone.
+    /// Tenants seen since the list began. A tenant that is missing when it ends is gone.
     listed: BTreeSet<TenantId>,
     newest: Option<String>,
 }
@@ -52,12 +52,12 @@ impl SecretWatch {
         }
     }
 
-    /// Follows what has been applied, for [`super::replica`].
+    /// The acknowledgements as they grow, for [`super::replica`].
     pub fn acknowledgements(&self) -> watch::Receiver<Acknowledgement> {
         self.acknowledged.subscribe()
     }
 
-    /// Applies the copy on disk. With at least one tenant in it the process is ready without an API server.
+    /// Applies the copy on disk. With at least one tenant in it, the process is ready without an API server.
     pub async fn load_cache(&self) {
         let Some(cache) = &self.cache else { return };
         let kept = match cache.load().await {
@@ -80,7 +80,7 @@ impl SecretWatch {
         }
     }
 
-    /// Watches until told to stop. Errors are reported and retried with backoff; they never end the watch.
+    /// Watches until `stop`. Errors are reported and retried with backoff; they never end the watch.
     pub async fn follow(mut self, client: Client, namespace: &str, stop: CancellationToken) {
         let secrets: Api<Secret> = Api::namespaced(client, namespace);
         let selection = watcher::Config::default().labels(TENANT_LABEL).fields(&format!("type={SECRET_TYPE}"));
@@ -103,7 +103,7 @@ impl SecretWatch {
         }
     }
 
-    /// One event of the watch.
+    /// Applies one event of the watch.
     pub async fn take(&mut self, event: Event<Secret>) {
         match event {
             Event::Init => self.listed.clear(),
@@ -168,7 +168,7 @@ impl SecretWatch {
 
     fn note_version(&mut self, secret: &Secret) {
         let Some(version) = secret.resource_version() else { return };
-        // Resource versions of one kind are numbers that grow. One that is not cannot be compared, so the last wins.
+        // Resource versions of one kind are growing numbers. One that is not a number cannot be compared, so it wins.
         let newer = match (version.parse::<u128>(), self.newest.as_deref().map(str::parse::<u128>)) {
             (Ok(new), Some(Ok(old))) => new > old,
             _ => true,
@@ -178,22 +178,22 @@ impl SecretWatch {
         }
     }
 
-    /// Also when only a refusal changed: the Lease carries both.
+    /// Publishes the acknowledgement, even if only a refusal changed: the Lease carries both.
     fn acknowledge(&self) {
-        // The first list may hold nothing; then there is nothing to acknowledge, and still a replica to be counted.
+        // After an empty first list there is no version to acknowledge, but the replica still counts.
         let version = self.newest.clone().unwrap_or_else(|| "0".to_owned());
         self.acknowledged.send_replace(Acknowledgement { resource_version: Some(version) });
     }
 }
 
-/// The tenant that a Secret is the config of; `None` for one that the operator did not write.
+/// The tenant whose config a Secret holds; `None` for a Secret that the operator did not write.
 fn tenant_of(secret: &Secret) -> Option<TenantId> {
     let labelled = secret.labels().get(TENANT_LABEL)?;
     match TenantId::new(labelled.as_str()) {
-        // Two Secrets could carry one tenant's label; only one can have the name.
+        // Two Secrets could carry the same tenant's label, but only one can have the name.
         Ok(tenant) if secret.name_any() == secret_name(&tenant) => Some(tenant),
         _ => {
-            tracing::warn!(secret = %secret.name_any(), "ignored: a compiled config is named whatsapp-tenant-<tenant>, and so labelled");
+            tracing::warn!(secret = %secret.name_any(), "Secret ignored: its name does not match its tenant label; expected whatsapp-tenant-<tenant>");
             None
         }
     }

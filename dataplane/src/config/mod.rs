@@ -7,8 +7,8 @@
 //!                             cache (a copy on disk, for a restart without an API server)
 //! ```
 //!
-//! A config that is broken is refused and reported; what was there keeps running, and no other tenant notices. This
-//! module decides nothing about messages: it only says what the operator compiled.
+//! A broken config is refused and reported. The last good one keeps running, and no other tenant is affected. This
+//! module decides nothing about messages: it only holds what the operator compiled.
 
 pub mod cache;
 pub mod directory;
@@ -43,7 +43,7 @@ pub enum Applied {
     New,
     /// It runs already.
     Unchanged,
-    /// It is broken; what ran before keeps running.
+    /// It is broken; the last good one keeps running.
     Refused(RefusedConfig),
 }
 
@@ -76,11 +76,11 @@ enum ApiKeyOwner {
         tenant: TenantId,
         name: String,
     },
-    /// Two tenants hold the same key. It opens neither: whoever shows it could be either.
+    /// Several tenants hold the same key. It authenticates none of them, because the caller could be any.
     Several,
 }
 
-/// Who an API key belongs to.
+/// The tenant that an API key belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyHolder {
     pub tenant: TenantId,
@@ -100,8 +100,8 @@ impl std::fmt::Debug for Configs {
 }
 
 impl Configs {
-    /// No tenant yet, and not ready. `connect` builds the adapter of a sender's account, `adapters` are those of the
-    /// providers' webhooks, and `open_sink` opens a sender's sinks.
+    /// Starts without tenants, and not ready. `connect` builds the adapter of a sender's account, `adapters` are the
+    /// providers' webhook adapters, and `open_sink` opens a sender's sinks.
     pub fn new(connect: Connect, adapters: Adapters, open_sink: OpenSink, metrics: Arc<Metrics>) -> Self {
         Self {
             snapshot: ArcSwap::default(),
@@ -115,7 +115,7 @@ impl Configs {
         }
     }
 
-    /// The tenant as it is configured now. Hold the answer for one piece of work, so that the work sees one config.
+    /// The tenant as configured now. Keep the answer for a whole piece of work, so that the work sees one config.
     pub fn get(&self, tenant: &TenantId) -> Option<Arc<Tenant>> {
         self.snapshot.load().tenants.get(tenant).cloned()
     }
@@ -125,17 +125,15 @@ impl Configs {
         self.snapshot.load().tenants.values().cloned().collect()
     }
 
-    /// The webhook endpoint of this id.
     pub fn endpoint(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
         self.endpoints.get(id)
     }
 
-    /// Every provider's webhooks.
     pub fn webhook_adapters(&self) -> &Adapters {
         self.endpoints.adapters()
     }
 
-    /// A provider's webhooks, by the provider's name.
+    /// A provider's webhook adapter, by the provider's name.
     pub fn webhook_adapter(&self, provider: &str) -> Option<&Arc<dyn WebhookAdapter>> {
         self.endpoints.adapters().iter().find(|adapter| adapter.provider() == provider)
     }
@@ -145,7 +143,7 @@ impl Configs {
         self.snapshot.load().refused.clone()
     }
 
-    /// Whose API key has this SHA-256 digest.
+    /// The holder of the API key with this SHA-256 digest.
     pub fn api_key_holder(&self, digest: &[u8; 32]) -> Option<ApiKeyHolder> {
         match self.snapshot.load().api_keys.get(digest)? {
             ApiKeyOwner::One { tenant, name } => Some(ApiKeyHolder { tenant: tenant.clone(), name: name.clone() }),
@@ -153,7 +151,7 @@ impl Configs {
         }
     }
 
-    /// Offers a compiled config, as it was read. Only this tenant is touched, and only when the config is sound.
+    /// Applies a compiled config in its JSON form. Only this tenant changes, and only if the config is sound.
     pub fn apply(&self, tenant: &TenantId, bytes: &[u8]) -> Applied {
         let _writing = self.begin_writing();
         let current = self.snapshot.load_full();
@@ -194,7 +192,7 @@ impl Configs {
         applied
     }
 
-    /// The tenant is gone: nothing more is taken for it or sent for it.
+    /// Removes a tenant: from now on nothing is accepted or sent for it.
     pub fn remove(&self, tenant: &TenantId) {
         let _writing = self.begin_writing();
         let mut next = Snapshot::clone(&self.snapshot.load());
@@ -207,10 +205,10 @@ impl Configs {
         }
     }
 
-    /// A complete list of the tenants that exist: the others go. Answers with those that went.
+    /// Takes a complete list of the tenants, and removes and returns all others.
     ///
-    /// Failure policy: fail static. An empty list removes nobody, because a source that has just come back empty (a
-    /// restored etcd, an unmounted volume) is likelier than every tenant leaving at once.
+    /// Failure policy: fail static. An empty list removes no tenant, because a source that has just come back empty
+    /// (a restored etcd, an unmounted volume) is likelier than all tenants leaving at once.
     pub fn retain(&self, listed: &BTreeSet<TenantId>) -> Vec<TenantId> {
         let current = self.snapshot.load();
         let gone: BTreeSet<&TenantId> =
@@ -226,17 +224,17 @@ impl Configs {
         gone
     }
 
-    /// The first list, or the copy on disk, has been applied.
+    /// Called once the first list, or the copy on disk, has been applied.
     pub fn mark_ready(&self) {
         self.ready.store(true, Ordering::Release);
     }
 
-    /// Whether what is configured is known: true from the first list, or from the copy on disk, for ever.
+    /// Whether the tenants' configs are loaded. Once true, it stays true.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
 
-    /// Marks itself changed whenever a tenant changed.
+    /// A receiver that changes whenever a tenant does.
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -264,7 +262,7 @@ fn index_api_keys(tenants: &BTreeMap<TenantId, Arc<Tenant>>) -> ApiKeyIndex {
                     let same_tenant =
                         matches!(existing, ApiKeyOwner::One { tenant: held, .. } if *held == tenant.config.tenant);
                     if !same_tenant {
-                        tracing::warn!(tenant = %tenant.config.tenant, key = %name, "two tenants hold the same API key; it opens neither");
+                        tracing::warn!(tenant = %tenant.config.tenant, key = %name, "two tenants hold the same API key; it is refused for both");
                         *existing = ApiKeyOwner::Several;
                     }
                 })

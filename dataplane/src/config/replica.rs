@@ -1,7 +1,7 @@
-//! This replica's Lease: that it lives, the newest config that it runs, and what it refused.
+//! This replica's Lease: it shows that the replica is alive, the newest config that it runs, and the ones it refused.
 //!
-//! The operator waits for every live replica's acknowledgement before it revokes a credential, so the Lease is written
-//! at once when something newer was applied, and goes when the replica does.
+//! The operator waits for every live replica's acknowledgement before it revokes a credential. So the Lease is written
+//! as soon as something newer is applied, and deleted when the replica leaves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,20 +20,20 @@ use super::kubernetes::Acknowledgement;
 use crate::metrics::Metrics;
 
 const RENEW_EVERY: Duration = Duration::from_secs(10);
-/// After this long without a renewal the replica counts as dead: three renewals missed, and a little.
+/// After this long without a renewal the replica counts as dead: three missed renewals and some slack.
 const LEASE_SECONDS: i32 = 35;
-/// A write that failed is tried again soon: a rotation may be waiting for it.
+/// A failed write is retried soon, because a rotation may be waiting for it.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// How long leaving may take.
+/// How long deleting the Lease may take.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 const FIELD_MANAGER: &str = "whatsapp-dataplane";
 
-/// Who this replica is.
+/// The replica's name and uid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The pod's name.
     pub pod: String,
-    /// The pod's uid: with it, a Lease whose pod died without saying goodbye is collected with the pod.
+    /// The pod's uid, so that the Lease is garbage collected with a pod that died without deleting it.
     pub pod_uid: Option<String>,
 }
 
@@ -63,8 +63,8 @@ impl Replica {
         Self { identity, configs, clock, metrics, acknowledged }
     }
 
-    /// Renews until told to stop, then takes the Lease away. There is none before the first list was applied: what runs
-    /// from the copy on disk has acknowledged nothing to this API server.
+    /// Renews the Lease until `stop`, then deletes it. There is no Lease before the first list was applied: a replica
+    /// that runs from the copy on disk has not acknowledged anything to this API server.
     pub async fn keep(mut self, client: Client, namespace: &str, stop: CancellationToken) {
         let leases: Api<Lease> = Api::namespaced(client, namespace);
         let acquired = self.clock.now();
@@ -91,7 +91,7 @@ impl Replica {
 
     async fn renew(&self, leases: &Api<Lease>, version: &str, acquired: jiff::Timestamp) -> Result<(), kube::Error> {
         let lease = self.lease(version, acquired);
-        // Server-side apply: creates it, and replaces what an earlier life of this pod left.
+        // Server-side apply: creates it, or takes over the one of an earlier container of this pod.
         let params = PatchParams::apply(FIELD_MANAGER).force();
         leases.patch(&self.identity.lease_name(), &params, &Patch::Apply(&lease)).await.map(drop)
     }
@@ -130,10 +130,10 @@ impl Replica {
         let name = self.identity.lease_name();
         let deleted = tokio::time::timeout(LEAVE_WITHIN, leases.delete(&name, &DeleteParams::default())).await;
         match deleted {
-            Ok(Ok(_)) => tracing::info!(lease = name, "lease taken away"),
+            Ok(Ok(_)) => tracing::info!(lease = name, "lease deleted"),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
-            Ok(Err(error)) => tracing::warn!(lease = name, %error, "the lease could not be taken away; it will lapse"),
-            Err(_) => tracing::warn!(lease = name, "the lease could not be taken away in time; it will lapse"),
+            Ok(Err(error)) => tracing::warn!(lease = name, %error, "the lease could not be deleted; it will expire"),
+            Err(_) => tracing::warn!(lease = name, "the lease could not be deleted in time; it will expire"),
         }
     }
 }

@@ -11,10 +11,10 @@ use messaging::provider::MessagingProvider;
 use crate::sink::{OpenSink, Sink};
 use crate::store::message::SinkId;
 
-/// Builds the adapter of a provider account. It does no I/O, so a provider that is down never makes a config invalid.
+/// Builds the adapter of a provider account without I/O, so a provider that is down never makes a config invalid.
 pub type Connect = Arc<dyn Fn(&ProviderAccount) -> Arc<dyn MessagingProvider> + Send + Sync>;
 
-/// Why a config cannot run. A sentence for a person, without secrets.
+/// Why a config cannot run: a sentence for people, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RefusedConfig(pub(super) String);
@@ -43,8 +43,8 @@ pub struct Sender<'a> {
 }
 
 impl Tenant {
-    /// Builds the new beside the old. A sender keeps the adapter of an unchanged account, and unchanged sinks, and with
-    /// them their connections.
+    /// Builds a tenant while the old one still runs. A sender keeps the adapter of an unchanged account and its
+    /// unchanged sinks, and with them their connections.
     pub(super) fn build(
         config: TenantConfig,
         old: Option<&Self>,
@@ -83,7 +83,7 @@ impl Tenant {
         Ok(Self { config, api_keys, connected })
     }
 
-    /// The sender of this name; `None` when the config has none (or no longer has it).
+    /// The sender of this name; `None` when the config does not have it, or no longer does.
     pub fn sender(&self, name: &SenderName) -> Option<Sender<'_>> {
         let (name, config) = self.config.senders.get_key_value(name)?;
         let Connected { provider, sinks } = self.connected.get(name)?;
@@ -96,7 +96,7 @@ impl Tenant {
 }
 
 impl<'a> Sender<'a> {
-    /// Where this sender's events go, each sink once, in the order of the ids.
+    /// The sinks of this sender's events, sorted by id.
     pub fn sinks(&self) -> Vec<SinkId> {
         let mut ids: Vec<_> = self.sinks.iter().map(|sink| sink.id().clone()).collect();
         ids.sort();
@@ -109,14 +109,14 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Opens each sink. A sink that cannot run would fail every event, so the config that brings it is refused.
+/// Opens each sink. A sink that cannot run would fail every event, so its config is refused.
 fn open_sinks(name: &SenderName, sender: &SenderConfig, open: &OpenSink) -> Result<Vec<Arc<dyn Sink>>, RefusedConfig> {
     let mut opened: Vec<Arc<dyn Sink>> = Vec::with_capacity(sender.events.len());
     for (i, config) in sender.events.iter().enumerate() {
         let path = format!("senders.{name}.events[{i}]");
         let sink = open(config).map_err(|invalid| RefusedConfig(format!("{path}.{invalid}")))?;
         if opened.iter().any(|earlier| earlier.id() == sink.id()) {
-            return Err(RefusedConfig(format!("{path}: is the same sink as an earlier entry; expected each once")));
+            return Err(RefusedConfig(format!("{path}: the same sink as an earlier entry; expected each sink once")));
         }
         opened.push(sink);
     }

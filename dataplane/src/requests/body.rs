@@ -43,7 +43,7 @@ impl From<Unread> for Problem {
     }
 }
 
-/// Refuses what does not say that it is JSON.
+/// Refuses a request whose Content-Type is not JSON.
 pub(crate) fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
@@ -54,7 +54,7 @@ pub(crate) fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON", detail))
 }
 
-/// Parses a body. What is wrong with it is told with line and column.
+/// Parses a body. The error names the line and column.
 pub(crate) fn json(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         Problem::new(

@@ -1,5 +1,5 @@
-//! Reads a JSON object field by field and notes everything that is wrong with it, so that a caller hears of all of it
-//! at once. A field that is not asked for is unknown.
+//! Reads a JSON object field by field and notes every fault, so that a caller gets all of them at once. A field that is
+//! not read is unknown.
 
 use serde_json::{Map, Value};
 
@@ -12,15 +12,15 @@ pub(crate) struct Fields {
     known: Vec<&'static str>,
 }
 
-/// What has been found wrong.
+/// The faults found so far.
 pub(crate) type Errors = Vec<FieldError>;
 
-/// A part of a JSON pointer.
+/// Escapes a key for a JSON pointer.
 pub(crate) fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// What a value is, for people.
+/// A value's type, for people.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -38,7 +38,7 @@ pub(crate) fn wrong_type(pointer: &str, value: &Value, expected: &str) -> FieldE
 }
 
 impl Fields {
-    /// Begins to read a value that must be an object.
+    /// Starts to read a value, which must be an object.
     pub(crate) fn of(pointer: impl Into<String>, value: Value, errors: &mut Errors) -> Option<Self> {
         let pointer = pointer.into();
         match value {
@@ -54,7 +54,7 @@ impl Fields {
         format!("{}/{name}", self.pointer)
     }
 
-    /// A field as it is; `null` is the same as nothing.
+    /// A field of any type; `null` is the same as an absent field.
     pub(crate) fn value(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.object.remove(name).filter(|value| !value.is_null())
@@ -84,7 +84,7 @@ impl Fields {
         text
     }
 
-    /// A string that stands for something with a form of its own.
+    /// A string field that is parsed further.
     pub(crate) fn parsed<T>(
         &mut self,
         name: &'static str,
@@ -100,7 +100,7 @@ impl Fields {
         parsed
     }
 
-    /// Notes the fields that nobody asked for.
+    /// Notes the fields that were not read as unknown.
     pub(crate) fn finish(self, errors: &mut Errors) {
         for name in self.object.keys() {
             errors.push(FieldError::body(

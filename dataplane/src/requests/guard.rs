@@ -1,5 +1,5 @@
-//! What holds for every request from outside: no request is served before the configs are loaded, a panic ends one request
-//! and not the connection, and no request runs for ever.
+//! Guards every request from outside: none is served before the configs are loaded, a panic ends one request and not
+//! the connection, and no request runs for ever.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -16,7 +16,7 @@ use http::StatusCode;
 use super::problem::Problem;
 use crate::config::Configs;
 
-/// The longest that a request may take, its body included. A client that sends its body more slowly loses its place.
+/// The longest that a request may take, including its body. A slower client gets a 408.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Puts the guard around a listener's routes.
@@ -33,7 +33,7 @@ async fn guard(State(configs): State<Arc<Configs>>, request: Request, next: Next
 }
 
 async fn answered(answer: impl Future<Output = Response>, within: Duration) -> Response {
-    // A panic ends this request alone. Requests share only the store, and a panic leaves that as it was committed.
+    // A panic ends this request alone. Requests share only the store, which keeps what was committed.
     match tokio::time::timeout(within, AssertUnwindSafe(answer).catch_unwind()).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(panic)) => panicked(panic),

@@ -1,5 +1,5 @@
-//! What the listeners share in reading a request and refusing one: bounded bodies, JSON fields, problem documents, and the
-//! guard around every route.
+//! How all listeners read and refuse requests: bounded bodies, JSON fields, problem documents, and the guard around
+//! every route.
 
 pub(crate) mod body;
 pub(crate) mod fields;

@@ -1,4 +1,4 @@
-//! What a caller is told when a request cannot be done: problem documents (RFC 9457), naming every field that is wrong.
+//! Answers to requests that fail: problem documents (RFC 9457) that name every wrong field.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -11,7 +11,7 @@ use crate::store::StoreError;
 /// A problem document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Problem {
-    /// What kind of problem it is: `urn:whatsapp-operator:problem:…`.
+    /// The kind of problem: `urn:whatsapp-operator:problem:…`.
     #[serde(rename = "type")]
     kind: String,
     title: String,
@@ -37,7 +37,7 @@ pub struct FieldError {
     /// The query parameter or header that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
-    /// What a program may match on; it never changes its meaning.
+    /// A code for programs; its meaning never changes.
     pub code: String,
     /// What is wrong.
     pub detail: String,
@@ -101,7 +101,7 @@ impl Problem {
         Self { status: StatusCode::BAD_REQUEST, ..Self::invalid(errors) }
     }
 
-    /// A message that policy does not let through.
+    /// A message that policy forbids.
     pub fn refused(refusal: Refusal) -> Self {
         let Refusal { code, pointer, detail, expected } = refusal;
         let title = "The message may not be sent";
@@ -115,7 +115,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("this tenant has no such {what}"))
     }
 
-    /// The process cannot do it now, and could soon.
+    /// The process cannot serve the request now, but soon may.
     pub fn try_again(detail: impl Into<String>) -> Self {
         Self {
             retry_after_seconds: Some(1),
@@ -143,7 +143,7 @@ impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         let status = error.status();
         let (kind, title) = match status {
-            StatusCode::UNAUTHORIZED => ("unauthenticated", "It is not known who calls"),
+            StatusCode::UNAUTHORIZED => ("unauthenticated", "No valid credentials"),
             StatusCode::FORBIDDEN => ("forbidden", "The caller may not do this"),
             _ => return Self::try_again(error.to_string()),
         };
@@ -155,7 +155,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Overloaded | StoreError::Closed => Self::try_again(error.to_string()),
-            // What the database says is for operators.
+            // The database's own error is for operators only.
             StoreError::Failed(_) => {
                 tracing::error!(%error, "a request failed because the store did");
                 Self::try_again("the store cannot be used at the moment")

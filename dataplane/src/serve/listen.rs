@@ -1,6 +1,6 @@
 //! Listeners: the operators' on the process's own runtime, the others with a thread and a small runtime for each core.
 //!
-//! A request that is read, answered and written on one thread wakes no other, which takes about a third less processor
+//! A request that is read, answered and written on one thread wakes no other one. That takes about a third less CPU
 //! time than a runtime whose threads share all connections. The kernel spreads connections over the threads.
 
 use std::net::SocketAddr;
@@ -18,18 +18,18 @@ use crate::admin::ReceivedAt;
 /// Connections that wait to be accepted, for each thread.
 const BACKLOG: u32 = 1024;
 
-/// How listeners are told to end.
+/// How listeners are stopped.
 #[derive(Debug, Clone, Default)]
 pub struct Ends {
-    /// They accept no more, and finish what they have.
+    /// They stop accepting, and finish the requests in flight.
     pub gently: CancellationToken,
-    /// What is still going on is cut off.
+    /// Requests still in flight are cut off.
     pub at_once: CancellationToken,
 }
 
-/// Serves on one thread for each core. Answers where it listens.
+/// Serves on one thread for each core. Returns the bound address.
 pub fn on_every_core(
-    parts: &mut JoinSet<&'static str>,
+    tasks: &mut JoinSet<&'static str>,
     name: &'static str,
     address: SocketAddr,
     router: &axum::Router,
@@ -38,7 +38,7 @@ pub fn on_every_core(
     let threads = available_parallelism().map_or(1, usize::from);
     let first = shared(address).with_context(|| format!("{name} at {address}"))?;
     let bound = first.local_addr()?;
-    // Every one is bound before any serves, so that none is missing.
+    // All are bound before any serves, so that none can fail later.
     let mut listeners = vec![first];
     for _ in 1..threads {
         listeners.push(shared(bound).with_context(|| format!("{name} at {bound}"))?);
@@ -46,7 +46,7 @@ pub fn on_every_core(
     for listener in listeners {
         let (router, ends) = (router.clone(), ends.clone());
         let listener = listener.into_std()?;
-        parts.spawn_blocking(move || {
+        tasks.spawn_blocking(move || {
             if let Err(error) = serve_on_this_thread(listener, router, ends) {
                 tracing::error!(%error, name, "the listener failed");
             }
@@ -56,7 +56,7 @@ pub fn on_every_core(
     Ok(bound)
 }
 
-/// A listener on an address that others may listen on too.
+/// A listener on an address that it shares with the other threads.
 fn shared(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
@@ -68,7 +68,7 @@ fn shared(address: SocketAddr) -> std::io::Result<TcpListener> {
 fn serve_on_this_thread(listener: std::net::TcpListener, router: axum::Router, ends: Ends) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Answers are small and waited for.
+        // Answers are small, and clients wait for them.
         let listener = TcpListener::from_std(listener)?.tap_io(|connection| drop(connection.set_nodelay(true)));
         let Ends { gently, at_once } = ends;
         let served = axum::serve(listener, router).with_graceful_shutdown(gently.cancelled_owned());
@@ -79,9 +79,9 @@ fn serve_on_this_thread(listener: std::net::TcpListener, router: axum::Router, e
     })
 }
 
-/// Serves on the runtime that runs this, and tells handlers where each connection was received.
+/// Serves on the current runtime, and passes each connection's local address to the handlers.
 pub(super) async fn here(
-    parts: &mut JoinSet<&'static str>,
+    tasks: &mut JoinSet<&'static str>,
     name: &'static str,
     address: SocketAddr,
     router: axum::Router,
@@ -91,7 +91,7 @@ pub(super) async fn here(
     let bound = listener.local_addr()?;
     let stop = stop.clone();
     let service = router.into_make_service_with_connect_info::<ReceivedAt>();
-    parts.spawn(async move {
+    tasks.spawn(async move {
         let served = axum::serve(Sockets(listener), service).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {
             tracing::error!(%error, name, "the listener failed");
@@ -101,7 +101,7 @@ pub(super) async fn here(
     Ok(bound)
 }
 
-/// Accepts connections, and tells of each where it was received.
+/// Accepts connections with their local addresses.
 #[derive(Debug)]
 struct Sockets(TcpListener);
 

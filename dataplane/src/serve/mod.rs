@@ -1,12 +1,12 @@
-//! Puts the parts together, keeps them running, and ends them in order.
+//! Starts the tasks of the process, keeps them running, and stops them in order.
 //!
-//! No part is detached: one that ends before it is told to ends the process, which is then restarted by whoever runs
-//! it. To end in order: readiness fails, the listeners stop accepting, what is in flight finishes, claims are given
-//! back, the store writes what was accepted, and the replica's Lease goes.
+//! No task is detached: one that ends unexpectedly ends the process, which its supervisor then restarts. The shutdown
+//! goes in this order: readiness fails, the listeners stop accepting, requests and calls in flight finish, claims are
+//! released, the store writes what was accepted, and the replica's Lease is deleted.
 
 pub mod listen;
 mod open;
-mod parts;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,23 +47,23 @@ use crate::webhooks::{self, WebhookContext};
 
 use self::listen::Ends;
 pub use self::open::open_store;
-use self::parts::Parts;
+use self::tasks::TaskSet;
 
 /// The process, with its listeners bound.
 pub struct Server {
     settings: Settings,
-    /// What others stand on: the store's writer, the configs, the operators' listener. They end last.
-    ground: Parts,
-    /// What serves. They end first.
-    workers: Parts,
-    /// What is still going on then ends at once.
+    /// What the workers depend on: the store's writers, the configs, the operators' listener. They stop last.
+    base: TaskSet,
+    /// The listeners and workers. They stop first.
+    workers: TaskSet,
+    /// Cuts off requests that are still in flight after the drain timeout.
     cut_off: CancellationToken,
     draining: Arc<AtomicBool>,
     store: Store,
     addresses: Addresses,
 }
 
-/// Where the listeners listen: the ports that were found where 0 was asked for.
+/// The listeners' bound addresses, with the actual ports where 0 was configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
     pub webhooks: Option<SocketAddr>,
@@ -77,16 +77,16 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
 }
 
 impl Server {
-    /// Opens the store, finds the configs, binds the listeners and starts every part.
+    /// Opens the store, loads the configs, binds the listeners and starts every task.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         // An error means that it is installed already.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let (mut ground, mut workers) = (Parts::default(), Parts::default());
+        let (mut base, mut workers) = (TaskSet::default(), TaskSet::default());
         let ends = Ends { gently: workers.stop.clone(), at_once: CancellationToken::new() };
         let draining = Arc::new(AtomicBool::new(false));
 
         let (store, writers) = open_store(&settings.store, settings.store_ca.as_deref()).await?;
-        ground.spawn("the store's writers", |_| writers.run());
+        base.spawn("the store's writers", |_| writers.run());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Arc::new(Metrics::new()?);
         let client = providers::http_client(HttpSettings::default())?;
@@ -98,17 +98,17 @@ impl Server {
         ));
         let holds = Arc::new(Holds::new(store.clone(), Arc::clone(&clock)));
         let shared = Shared { store, configs, clock, metrics, holds };
-        let service_accounts = follow_config(&settings, &shared, &mut ground).await?;
+        let service_accounts = follow_config(&settings, &shared, &mut base).await?;
 
-        // Before anything is taken: a drain counts for the first message, and the first webhook finds its day.
+        // Before anything is accepted: a drain applies to the first message, and the first webhook's day exists.
         let holds = Arc::clone(&shared.holds);
-        holds.refresh().await.context("reading what is held")?;
+        holds.refresh().await.context("reading the holds")?;
         retention::make_days(&shared.store, shared.clock.now()).await;
-        ground.spawn("following what is held", async move |stop| holds.run(stop).await);
+        base.spawn("following the holds", async move |stop| holds.run(stop).await);
 
         let admin = admin::router(Arc::new(AdminContext { shared: shared.clone(), draining: Arc::clone(&draining) }));
-        let (name, at, stop) = ("the operators' listener", settings.admin_listen, ground.stop.clone());
-        let admin = listen::here(&mut ground.running, name, at, admin, &stop).await?;
+        let (name, at, stop) = ("the operators' listener", settings.admin_listen, base.stop.clone());
+        let admin = listen::here(&mut base.running, name, at, admin, &stop).await?;
         let mut addresses = Addresses { webhooks: None, api: None, admin };
 
         let brakes = Arc::new(Brakes::new(Arc::clone(&shared.metrics)));
@@ -146,7 +146,7 @@ impl Server {
             workers.spawn("publishing", |stop| publisher.run(stop));
         }
         tracing::info!(?addresses, roles = ?settings.roles, store = %settings.store, "serving");
-        Ok(Self { settings, ground, workers, cut_off: ends.at_once, draining, store: shared.store, addresses })
+        Ok(Self { settings, base, workers, cut_off: ends.at_once, draining, store: shared.store, addresses })
     }
 
     pub fn addresses(&self) -> Addresses {
@@ -157,8 +157,8 @@ impl Server {
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         tokio::select! {
             () = shutdown.cancelled() => {}
-            Some(ended) = self.ground.running.join_next() => bail!("{} ended unasked", ended.context("a part panicked")?),
-            Some(ended) = self.workers.running.join_next() => bail!("{} ended unasked", ended.context("a part panicked")?),
+            Some(ended) = self.base.running.join_next() => bail!("{} ended unexpectedly", ended.context("a task panicked")?),
+            Some(ended) = self.workers.running.join_next() => bail!("{} ended unexpectedly", ended.context("a task panicked")?),
         }
         tracing::info!(timeout = ?self.settings.drain_timeout, "draining");
         self.draining.store(true, Ordering::Release);
@@ -167,21 +167,21 @@ impl Server {
         let drained = tokio::time::timeout(self.settings.drain_timeout, self.workers.finish()).await;
         match drained {
             Ok(finished) => finished?,
-            // What is cut off was committed or was not; the next start finds it either way.
+            // The store is consistent either way: what was cut off was committed or was not.
             Err(_) => tracing::warn!("not everything in flight finished in time; it is cut off"),
         }
         self.cut_off.cancel();
         self.workers.running.shutdown().await;
         self.store.close().await;
-        self.ground.stop.cancel();
-        self.ground.finish().await?;
+        self.base.stop.cancel();
+        self.base.finish().await?;
         tracing::info!("drained");
         Ok(())
     }
 }
 
-/// Starts what hands messages over, what finds out what became of them, and what ends or forgets those that are over.
-fn start_dispatch(settings: &Settings, shared: &Shared, brakes: Arc<Brakes>, workers: &mut Parts) {
+/// Starts the workers that dispatch, reconcile, sweep and expire messages, and the one for retention.
+fn start_dispatch(settings: &Settings, shared: &Shared, brakes: Arc<Brakes>, workers: &mut TaskSet) {
     let context = DispatchContext {
         shared: shared.clone(),
         brakes,
@@ -192,7 +192,7 @@ fn start_dispatch(settings: &Settings, shared: &Shared, brakes: Arc<Brakes>, wor
             ..DispatchOptions::new(settings.replica.as_str())
         },
     };
-    // Whatever asks the accounts shares what they may be asked.
+    // The sweeper and the reconciler share each account's budget.
     let budget = Arc::new(Budget::default());
     let options = SweepOptions::new(settings.replica.as_str());
     let sweeper = Sweeper::new(SweepContext { shared: shared.clone(), budget: Arc::clone(&budget), options });
@@ -206,7 +206,7 @@ fn start_dispatch(settings: &Settings, shared: &Shared, brakes: Arc<Brakes>, wor
     workers.spawn("retention", |stop| retention::run(shared.clone(), stop));
 }
 
-/// Builds adapters that share one HTTP client. A base URL in the tenant's config comes before the process's own.
+/// Builds adapters that share one HTTP client. A base URL in the tenant's config takes precedence over the process's.
 pub(crate) fn connect(client: reqwest::Client, twilio_base_url: Option<Url>) -> Connect {
     Arc::new(move |account: &ProviderAccount| {
         let ProviderAccount::Twilio(twilio) = account;
@@ -216,18 +216,18 @@ pub(crate) fn connect(client: reqwest::Client, twilio_base_url: Option<Url>) -> 
     })
 }
 
-/// Finds the configs and keeps following them. Answers with what can check ServiceAccount tokens, on Kubernetes.
+/// Loads the configs and starts following them. On Kubernetes, returns what checks ServiceAccount tokens.
 async fn follow_config(
     settings: &Settings,
     shared: &Shared,
-    ground: &mut Parts,
+    base: &mut TaskSet,
 ) -> anyhow::Result<Option<ServiceAccounts>> {
     let Shared { configs, clock, metrics, .. } = shared;
     let ConfigSource { config_namespace, config_cache, config_dir } = &settings.config;
     if let Some(path) = config_dir {
         let mut directory = Directory::new(path, Arc::clone(configs), Arc::clone(metrics));
         directory.look().await.with_context(|| format!("reading the config directory {}", path.display()))?;
-        ground.spawn("following the config directory", async move |stop| directory.follow(stop).await);
+        base.spawn("following the config directory", async move |stop| directory.follow(stop).await);
         return Ok(None);
     }
     let namespace = config_namespace.clone().context("expected --config-namespace or --config-dir")?;
@@ -248,11 +248,11 @@ async fn follow_config(
         watch.acknowledgements(),
     );
     let (watch_client, watch_namespace) = (client.clone(), namespace.clone());
-    ground.spawn("watching the tenants' configs", async move |stop| {
+    base.spawn("watching the tenants' configs", async move |stop| {
         watch.follow(watch_client, &watch_namespace, stop).await;
     });
     let replica_client = client.clone();
-    ground.spawn("keeping the replica's lease", async move |stop| {
+    base.spawn("keeping the replica's lease", async move |stop| {
         replica.keep(replica_client, &namespace, stop).await;
     });
     Ok(Some(ServiceAccounts::new(Arc::new(client), settings.api_audience.as_str(), Arc::clone(clock))))

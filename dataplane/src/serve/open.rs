@@ -11,11 +11,11 @@ use rustls::pki_types::pem::PemObject;
 use crate::settings::StoreUrl;
 use crate::store::{PostgresUrl, Store, StoreError, Writers};
 
-/// A database that cannot be reached when the process starts is waited for about this long.
+/// How often, and with which pause, a start tries to reach the database.
 const CONNECT_TRIES: u32 = 60;
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Opens the database that a URL names. `authorities` are certificates in PEM of those who may vouch for its server.
+/// Opens the database that a URL names. `authorities` is a PEM file of the certificate authorities to trust.
 pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::Result<(Store, Writers)> {
     match url {
         StoreUrl::Sqlite(file) => {
@@ -26,7 +26,7 @@ pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::R
             let mut tries = 0;
             loop {
                 match Store::postgres(&url).await {
-                    // It may be about to come, or to fail over.
+                    // It may still be starting or failing over.
                     Err(StoreError::Failed(reason)) if tries < CONNECT_TRIES => {
                         tries += 1;
                         tracing::warn!(reason, "the database cannot be opened yet; trying again");
@@ -39,7 +39,7 @@ pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::R
     }
 }
 
-/// Believes the authorities in a file, or those that the system believes.
+/// Trusts the authorities in a file, or the system's.
 fn tls(authorities: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
     match authorities {
@@ -50,7 +50,7 @@ fn tls(authorities: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
             }
         }
         None => {
-            // A system without any is no fault until somebody asks for TLS, which then fails and says so.
+            // A system without any is not an error here: only a connection with TLS fails, and says so.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }

@@ -1,4 +1,4 @@
-//! The internet's listener: providers' webhooks, and nothing else.
+//! The listener for the internet: providers' webhooks, and nothing else.
 
 mod receive;
 

@@ -1,8 +1,8 @@
-//! Providers' webhooks: located, read, verified, recorded, answered. In that order, and nothing else: what follows from an
-//! event is decided from the log, in [`crate::apply`].
+//! Providers' webhooks: located, read, verified, recorded and answered, in that order. Their effects are decided from
+//! the log, in [`crate::apply`].
 //!
-//! A 2xx means that every part of the request is on disk. A request whose signature does not match is answered with 403 and
-//! leaves nothing but a count.
+//! A 2xx means that every part of the request is on disk. A request whose signature does not match gets a 403 and
+//! leaves only a count.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::store::webhook::{
     APPLIED_WITHIN, RecordRequest, RecordWebhook, Recorded, UnaddressedPart, dedupe_keys, webhook_id,
 };
 
-/// Takes a request to a path below `/webhooks/`.
+/// Handles a request to a path below `/webhooks/`.
 pub(super) async fn receive(
     State(context): State<Arc<WebhookContext>>,
     Path(path): Path<String>,
@@ -39,7 +39,7 @@ pub(super) async fn receive(
     if !location.methods.contains(&request.method().as_str()) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, location.methods.join(","))]).into_response();
     }
-    // A paused sender still takes webhooks: its customers do not know that it is paused.
+    // A paused sender still receives webhooks: its customers do not know that it is paused.
     let Some(endpoint) = context.configs.endpoint(&location.endpoint) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -47,10 +47,10 @@ pub(super) async fn receive(
     if parts.method == Method::GET {
         return challenge(&endpoint, &location, &parts);
     }
-    take(&context, adapter.as_ref(), &endpoint, location, parts, body).await
+    record(&context, adapter.as_ref(), &endpoint, location, parts, body).await
 }
 
-/// The provider asks whether this endpoint is ours.
+/// Answers the provider's check that this endpoint is ours.
 fn challenge(endpoint: &Endpoint, location: &Location, parts: &Parts) -> Response {
     let (url, headers) = (url_of(endpoint, parts), RequestHeaders(&parts.headers));
     let request = WebhookRequest {
@@ -63,7 +63,7 @@ fn challenge(endpoint: &Endpoint, location: &Location, parts: &Parts) -> Respons
     endpoint.verifier.challenge(&request).map_or_else(|| StatusCode::FORBIDDEN.into_response(), response)
 }
 
-async fn take(
+async fn record(
     context: &WebhookContext,
     adapter: &dyn WebhookAdapter,
     endpoint: &Endpoint,
@@ -90,7 +90,7 @@ async fn take(
             return StatusCode::FORBIDDEN.into_response();
         }
     };
-    // What is no longer needed is dropped now; many requests wait below at once.
+    // Free the memory before the wait below, in which many requests may be at once.
     drop((parts, body));
     let unaddressed = !request.unaddressed.is_empty();
     match context.store.record(request).await {
@@ -115,7 +115,7 @@ async fn take(
 /// A request that the provider signed, as it is to be recorded.
 struct Verified {
     request: RecordRequest,
-    /// For the applier in this process, one for each of the request's webhooks; empty where there is no applier.
+    /// For the applier in this process: one for each of the request's webhooks, and none without an applier.
     fresh: Vec<RecordedWebhook>,
     unreadable: bool,
 }
@@ -140,7 +140,7 @@ fn verify(
     for Part { addressee, route, body, events } in received {
         let route = WebhookRoute::request(endpoint.adapter.provider(), method, &route);
         verified.unreadable |= events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
-        // A copy, so that the connection has its buffer back for the next request.
+        // A copy, so that the connection can reuse its buffer for the next request.
         let body = Bytes::copy_from_slice(body);
         let addressees = endpoint.addressees(&addressee, key);
         if addressees.is_empty() {
@@ -180,7 +180,7 @@ fn verify(
     Ok(verified)
 }
 
-/// The URL that the provider was given to call: never from `Host` or `X-Forwarded-*`, which anybody can send.
+/// The URL that the provider was given. It is never taken from `Host` or `X-Forwarded-*`, which anybody can send.
 fn url_of(endpoint: &Endpoint, parts: &Parts) -> String {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     [&endpoint.base_url, path].concat()
@@ -213,7 +213,7 @@ fn kept_headers(headers: &HeaderMap) -> String {
     serde_json::to_string(&KeptHeaders(headers)).unwrap_or_else(|_| "{}".to_owned())
 }
 
-/// Written as JSON without being built as such first.
+/// Serializes the headers without building a JSON value first.
 struct KeptHeaders<'a>(&'a HeaderMap);
 
 impl Serialize for KeptHeaders<'_> {
