@@ -1,7 +1,7 @@
 //! Who a message is from or to: a phone number, or a business-scoped user id.
 //!
-//! A recipient is not always a phone number: WhatsApp users with a username are known to a business by an id such as
-//! `GB.3f9…`, whose first two letters are a country. Whatever keys on a recipient keys on [`Address`].
+//! A recipient is not always a phone number. A business may know a WhatsApp user only by an id such as `GB.3f9…`, whose
+//! first two letters are a country. So whatever is keyed by recipient is keyed by [`Address`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,15 +20,15 @@ impl PhoneNumber {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-    /// The country of its numbering plan; `None` for numbers that belong to none, such as +883. Where countries share a
-    /// calling code, a number that none of them has assigned counts as the main one's: +1555… as US.
+    /// The country whose numbering plan has the number; `None` for numbers of no country, such as +883. Where countries
+    /// share a calling code, an unassigned number counts as the main country's: +1555… as US.
     pub fn country(&self) -> Option<Country> {
         numbering::country(self.0.get(1..)?)
     }
 }
 
-/// A business-scoped user id: two letters of a country, a dot, then up to 128 letters and digits (`ENT.` may stand
-/// between, for ids of a parent business).
+/// A business-scoped user id: a country's two letters, a dot, then up to 128 letters and digits. Ids of a parent
+/// business have `ENT.` after the first dot.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserId(String);
@@ -42,7 +42,7 @@ impl UserId {
     }
 }
 
-/// A customer, or a sender of ours.
+/// The address of a customer or of one of our senders.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Address {
@@ -101,7 +101,7 @@ impl FromStr for UserId {
         } else {
             Err(InvalidAddress {
                 value: value.to_owned(),
-                expected: "a business-scoped user id: two letters of a country, a dot and up to 128 letters or digits, such as GB.1a2b3c",
+                expected: "a business-scoped user id: a country's two letters, a dot and up to 128 letters or digits, such as GB.1a2b3c",
             })
         }
     }

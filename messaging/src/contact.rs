@@ -1,14 +1,14 @@
-//! What is known of one contact of one sender: when they last wrote, what they agreed to, and whether they may be
-//! written to at all.
+//! What is known about one contact of one sender: when they last wrote, what they agreed to, and whether anything may
+//! be sent to them.
 //!
-//! This only keeps the facts; what follows from them is decided in [`crate::policy`].
+//! These are only the facts. [`crate::policy`] decides what follows from them.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::opt_out::OptChange;
 
-/// Everything that policy must know of a contact. A contact that nothing is known of is the default.
+/// Everything that policy must know about a contact. The default is a contact about whom nothing is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContactState {
@@ -21,7 +21,7 @@ pub struct ContactState {
     pub suppression: Option<Suppression>,
 }
 
-/// What a contact agreed to, and how that can be shown.
+/// What a contact agreed to, and the evidence for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConsentRecord {
@@ -32,8 +32,8 @@ pub struct ConsentRecord {
 }
 
 impl ConsentRecord {
-    /// When the contact consented (or revoked): what the evidence says, else when it was recorded. Evidence from after
-    /// the recording counts from the recording, so that a date in the future can't stretch a consent.
+    /// When the contact consented or revoked: the evidence's time, else the time of the recording. A time after the
+    /// recording counts as the recording's, so that a future date cannot prolong a consent.
     pub fn given_at(&self) -> Timestamp {
         self.evidence.at.map_or(self.recorded_at, |at| at.min(self.recorded_at))
     }
@@ -46,13 +46,13 @@ pub enum ConsentStatus {
     Revoked,
 }
 
-/// How a consent can be shown to have been given or revoked.
+/// The evidence that consent was given or revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Evidence {
     /// Where it was given, such as `checkout-form` or `call-centre`.
     pub source: String,
-    /// What finds it again there: a form's submission, a ticket, a recording.
+    /// Its reference there: a form submission, a ticket, a recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// When it was given there.
@@ -62,7 +62,7 @@ pub struct Evidence {
     pub note: Option<String>,
 }
 
-/// Nothing is sent to the contact while this stands.
+/// While a contact is suppressed, nothing is sent to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Suppression {
@@ -75,11 +75,11 @@ pub struct Suppression {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SuppressionReason {
-    /// The contact sent a stop keyword, or the provider says that they opted out.
+    /// The contact sent a stop keyword, or the provider reports that they opted out.
     OptedOut,
     /// The contact blocked the sender.
     Blocked,
-    /// The address cannot get WhatsApp messages.
+    /// The address cannot receive WhatsApp messages.
     Unreachable,
     /// The tenant suppressed the contact.
     Manual,
@@ -95,8 +95,8 @@ impl SuppressionReason {
         }
     }
 
-    /// Whether a message from the contact disproves it: who writes neither blocks nor is unreachable. Only a start
-    /// keyword takes back an opt-out, and only the tenant what the tenant did.
+    /// Whether a message from the contact disproves it: a contact who writes has not blocked the sender and can be
+    /// reached. Only a start keyword reverses an opt-out, and only the tenant lifts the tenant's own suppression.
     fn is_disproved_by_a_message(self) -> bool {
         matches!(self, Self::Blocked | Self::Unreachable)
     }
@@ -107,14 +107,14 @@ impl ContactState {
     #[must_use]
     pub fn after_message(self, at: Timestamp, change: Option<OptChange>, keyword: &str) -> Self {
         let suppression = match (change, self.suppression) {
-            // The first opt-out stays, so that the record says since when.
+            // The first opt-out stays, so that the record shows when it began.
             (Some(OptChange::Stop), Some(s)) if s.reason == SuppressionReason::OptedOut => Some(s),
             (Some(OptChange::Stop), _) => Some(Suppression {
                 reason: SuppressionReason::OptedOut,
                 at,
                 detail: format!("the contact sent {:?}", keyword.trim()),
             }),
-            // What is applied late says nothing against what came after it.
+            // A message that is applied late does not undo a later suppression.
             (_, Some(s)) if s.at > at => Some(s),
             (Some(OptChange::Start), Some(s)) if s.reason != SuppressionReason::Manual => None,
             (_, Some(s)) if s.reason.is_disproved_by_a_message() => None,
@@ -130,12 +130,12 @@ mod tests {
     use crate::clock::tests::at;
 
     fn suppressed(reason: SuppressionReason) -> ContactState {
-        let suppression = Some(Suppression { reason, at: at(0), detail: "as told".into() });
+        let suppression = Some(Suppression { reason, at: at(0), detail: "as reported".into() });
         ContactState { suppression, ..ContactState::default() }
     }
 
     #[test]
-    fn stop_suppresses_and_start_takes_it_back() {
+    fn stop_suppresses_and_start_lifts_the_suppression() {
         let stopped = ContactState::default().after_message(at(1), Some(OptChange::Stop), " Stop ");
         let suppression = stopped.suppression.clone().expect("suppressed");
         assert_eq!((suppression.reason, suppression.at), (SuppressionReason::OptedOut, at(1)));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_writes_is_neither_unreachable_nor_blocking() {
+    fn a_message_lifts_unreachable_and_blocked_suppressions() {
         use SuppressionReason::{Blocked, Manual, OptedOut, Unreachable};
         for (reason, lifted) in [(Blocked, true), (Unreachable, true), (OptedOut, false), (Manual, false)] {
             let after = suppressed(reason).after_message(at(1), None, "hello");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_applied_late_takes_back_nothing_that_came_after_it() {
+    fn a_message_that_is_applied_late_undoes_nothing_that_came_after_it() {
         let stopped = ContactState::default().after_message(at(9), Some(OptChange::Stop), "STOP");
         let after = stopped.clone().after_message(at(3), Some(OptChange::Start), "START");
         assert_eq!(after.suppression, stopped.suppression);

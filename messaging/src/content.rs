@@ -1,4 +1,4 @@
-//! What a message says, in the words of this project; each provider translates it into its own.
+//! What a message says, in this project's terms. Each adapter translates it into its provider's.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub enum OutboundContent {
     /// An approved template; at any time.
     Template {
         name: TemplateName,
-        /// A language of the template, such as `en_US`; absent, the template's fallback language.
+        /// A language of the template, such as `en_US`; absent: the template's fallback language.
         #[serde(skip_serializing_if = "Option::is_none")]
         language: Option<String>,
         /// A value for each `{{key}}` of the template.
@@ -32,13 +32,13 @@ pub enum OutboundContent {
 }
 
 impl OutboundContent {
-    /// Whether WhatsApp lets this through only inside the 24-hour window.
+    /// Whether WhatsApp accepts this only inside the 24-hour window.
     pub fn is_free_form(&self) -> bool {
         !matches!(self, Self::Template { .. })
     }
 }
 
-/// What a customer sent. Whatever has no field of its own here is kept in [`crate::provider::InboundMessage::extra`].
+/// What a customer sent. Whatever has no field here is kept in [`crate::provider::InboundMessage::extra`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum InboundContent {
@@ -65,7 +65,7 @@ pub enum InboundContent {
         #[serde(skip_serializing_if = "Option::is_none")]
         payload: Option<String>,
     },
-    /// Something that we have no word for yet; the raw fields tell more.
+    /// A kind of content that has no variant yet; the raw fields hold the rest.
     Other {
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<String>,
@@ -75,7 +75,7 @@ pub enum InboundContent {
 }
 
 impl InboundContent {
-    /// The words that the customer wrote or tapped: what opt-out keywords are looked for in.
+    /// The words that the customer wrote or tapped. Opt-out keywords are recognised in these.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text { body } | Self::Button { text: body, .. } => Some(body),

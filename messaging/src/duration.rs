@@ -1,10 +1,10 @@
 //! Durations in text: a whole number and one unit, such as `500ms`, `15m` or `30d`.
 //!
-//! A spec, a request and a flag share this form. Each names the units it takes, and checks its own range.
+//! Specs, requests and flags share this form. Each names the units it accepts, and checks its own range.
 
 use std::time::Duration;
 
-/// A unit and the letters it is written with.
+/// A unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     Milliseconds,
@@ -84,6 +84,6 @@ mod tests {
         ] {
             assert_eq!(parse(text, ALL), None, "{text:?}");
         }
-        assert_eq!(parse("1d", &[Seconds, Minutes]), None, "a unit that was not asked for");
+        assert_eq!(parse("1d", &[Seconds, Minutes]), None, "a unit that is not accepted here");
     }
 }

@@ -1,9 +1,9 @@
-//! How an error is written in one line.
+//! Writes an error and its causes in one line.
 
 use std::error::Error;
 
 /// The error and its causes, outermost first, separated by colons. A cause that the text already ends with is left out:
-/// some errors repeat their cause in their own words.
+/// some errors include their cause in their own message.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

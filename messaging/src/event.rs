@@ -1,4 +1,4 @@
-//! What tenants' applications are told: CloudEvents 1.0, one type per thing that can happen.
+//! The events that tenants' applications receive: CloudEvents 1.0, one type per thing that can happen.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,13 +10,13 @@ use crate::lifecycle::MessageStatus;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CloudEvent {
     pub specversion: String,
-    /// Stable over redeliveries: what a receiver dedupes on. Equal to the `webhook-id` header.
+    /// Stable across redeliveries, so that a receiver can deduplicate. Equal to the `webhook-id` header.
     pub id: EventId,
     /// `/tenants/{tenant}/senders/{sender}`.
     pub source: String,
     #[serde(rename = "type")]
     pub kind: String,
-    /// The message's id, or the contact's address for contact events.
+    /// The message's id, or the contact's address for events about contacts.
     pub subject: String,
     pub time: Timestamp,
     pub datacontenttype: String,

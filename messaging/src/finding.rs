@@ -1,13 +1,13 @@
-//! Something that is wrong with a document, and where.
+//! Something wrong with a document, and where.
 
 use std::fmt;
 
-/// One thing that is wrong.
+/// One thing that is wrong with a document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// The field, such as `spec.localizations[1].body`.
     pub path: String,
-    /// What is wrong with it and what would be right; reads on from the path and a colon.
+    /// What is wrong with it and what would be right; continues the path and a colon.
     pub message: String,
 }
 

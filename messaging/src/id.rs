@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Makes a newtype over a string that is checked when it is built and when it is read.
+/// Declares a newtype over a string that is checked when it is built and when it is read.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:path) => {
         $(#[$doc])*
@@ -61,7 +61,7 @@ macro_rules! name {
     };
 }
 
-/// Why a string is not a name of the kind that was asked for.
+/// Why a string is not a valid name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{value:?} is not a {what}: expected {expected}")]
 pub struct InvalidName {
@@ -106,8 +106,8 @@ name!(
     PolicyName, "policy name", dns_subdomain
 );
 
-/// The provider's id of a pool of senders that it picks from, such as the SID of a Messaging Service at Twilio. Only
-/// adapters look inside.
+/// The provider's id of a pool of senders, such as the SID of a Messaging Service at Twilio. Opaque outside the
+/// adapters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PoolId(String);
@@ -127,7 +127,7 @@ impl fmt::Display for PoolId {
     }
 }
 
-/// Ten bytes of randomness: what an identifier takes besides the time.
+/// The ten random bytes of an identifier.
 pub type Randomness = [u8; 10];
 
 fn uuid_v7(now: Timestamp, randomness: &Randomness) -> Uuid {
@@ -143,10 +143,10 @@ macro_rules! identifier {
         pub struct $name(Uuid);
 
         impl $name {
-            /// What every such identifier begins with.
+            /// The prefix of every such identifier.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A new identifier. They sort by the time of their making.
+            /// A new identifier. Identifiers sort by the time of their creation.
             pub fn new(now: Timestamp, randomness: &Randomness) -> Self {
                 Self(uuid_v7(now, randomness))
             }
@@ -200,7 +200,7 @@ identifier!(
     AttemptId, "attempt id", "att-"
 );
 identifier!(
-    /// An event that is published to a tenant; stable over redeliveries.
+    /// An event that is published to a tenant; stable across redeliveries.
     EventId, "event id", "evt_"
 );
 

@@ -7,11 +7,11 @@
 //! - the words: [`id`], [`address`], [`content`], [`secret`], [`clock`], [`duration`], [`retry_after`], [`finding`],
 //!   [`error`];
 //! - what a customer's message does: [`window`], [`opt_out`], [`contact`];
-//! - what may be sent, as what, and where through: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
-//! - what happens to it then: [`lifecycle`], [`failure`], and how fast: [`rate`];
-//! - what tenants are told, and when again: [`event`], [`publication`];
+//! - what may be sent, as what, and through which sender: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
+//! - what happens to it afterwards: [`lifecycle`], [`failure`], and how fast: [`rate`];
+//! - what tenants receive, and when a delivery is retried: [`event`], [`publication`];
 //! - what passes between the operator and the data plane: [`config`];
-//! - the seam behind which the providers stand: [`provider`].
+//! - the seam that the providers' adapters implement: [`provider`].
 
 pub mod address;
 pub mod clock;

@@ -1,8 +1,8 @@
 //! Countries, and which of them a phone number belongs to.
 //!
 //! The numbering plans come from `phonenumber`'s copy of Google's metadata. Its own parser is not used: it strips trunk
-//! prefixes and leading zeros even from international numbers, so that it knows no country for Italy's landlines and
-//! for Saint Petersburg (812), nor for any number of a shared code that no plan has assigned.
+//! prefixes and leading zeros even from international numbers. So it finds no country for Italy's landlines, for Saint
+//! Petersburg (812), or for an unassigned number of a shared code.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ impl Country {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("??")
     }
-    /// Whether it has a numbering plan: `GB` has, `UK` is no country.
+    /// Whether it has a numbering plan: `GB` has one, `UK` does not.
     pub fn has_numbers(&self) -> bool {
         has_plan(*self)
     }
@@ -53,7 +53,7 @@ impl From<Country> for String {
     }
 }
 
-/// Every kind of number that people have.
+/// Every kind of number that a person or a business may have.
 const KINDS: [Type; 10] = [
     Type::FixedLine,
     Type::Mobile,
@@ -69,12 +69,11 @@ const KINDS: [Type; 10] = [
 
 /// The country of an E.164 number, given without its `+`.
 ///
-/// Where countries share a calling code (+1, +7, +44, …) the one whose plan has the number; a number that none of them
-/// has assigned, such as one reserved for examples or one newer than the metadata, counts as the code's main
-/// country's. `None` where no country has the calling code: satellite phones, international networks, and codes that do
-/// not exist.
+/// Where countries share a calling code (+1, +7, +44, …), it is the one whose plan has the number. An unassigned
+/// number, such as one reserved for examples or one newer than the metadata, counts as the code's main country's.
+/// `None` where no country has the calling code: satellite phones, international networks, and codes that do not exist.
 pub(crate) fn country(digits: &str) -> Option<Country> {
-    // Calling codes have one to three digits, and none is the beginning of another.
+    // Calling codes have one to three digits, and none is a prefix of another.
     let (regions, national) = (1..=3).find_map(|length| {
         let (code, national) = digits.split_at_checked(length)?;
         Some((DATABASE.region(&code.parse::<u16>().ok()?)?, national))
@@ -84,10 +83,10 @@ pub(crate) fn country(digits: &str) -> Option<Country> {
         [_only] => main,
         shared => shared.iter().copied().find(|region| has(region, national)).unwrap_or(main),
     };
-    Country::new(owner) // "001", for codes of no country, is none.
+    Country::new(owner) // Codes of no country have "001", which is not a country.
 }
 
-/// Whether any numbering plan is this country's.
+/// Whether this country has a numbering plan.
 pub(crate) fn has_plan(country: Country) -> bool {
     DATABASE.by_id(country.as_str()).is_some()
 }
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_shared_calling_codes_are_told_apart() {
+    fn numbers_of_shared_calling_codes_have_their_own_country() {
         let numbers = [
             // +1: area codes.
             ("+12025550123", "US"),
@@ -176,7 +175,7 @@ mod tests {
             ("+6281234567890", "ID"),
             ("+2348012345678", "NG"),
             ("+38344123456", "XK"),
-            // Not a number that exists, but a German one.
+            // Not an assigned number, but a German one.
             ("+4900000000000", "DE"),
         ] {
             assert_eq!(country(&number[1..]).map(|c| c.to_string()).as_deref(), Some(expected), "{number}");
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_nobody_has_assigned_counts_as_the_main_countrys() {
+    fn an_unassigned_number_counts_as_the_main_countrys() {
         // Ofcom's and NANPA's numbers for examples, Twilio's magic number, and lengths that do not exist.
         for (number, expected) in [
             ("+447700900123", "GB"),

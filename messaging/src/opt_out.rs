@@ -1,8 +1,8 @@
-//! Whether a message is a wish to hear nothing more, or to hear again.
+//! Whether a message asks to opt out, or to opt in again.
 //!
-//! The whole message must be the keyword: "please stop by on Monday" is not an opt-out. Case does not count, nor does
-//! any space, nor punctuation, quotes or pictures around the word, so "Stop!", " stop all. " and "STOPALL" are what
-//! they look like. A word that stands in both lists stops.
+//! The whole message must be the keyword: "please stop by on Monday" is not an opt-out. Case and spaces do not count,
+//! nor do punctuation, quotes and pictures around the word, so "Stop!", " stop all. " and "STOPALL" are what they look
+//! like. A word in both lists opts out.
 
 use crate::config::OptOutConfig;
 
@@ -26,15 +26,15 @@ pub fn recognise(config: &OptOutConfig, text: &str) -> Option<OptChange> {
     }
 }
 
-/// The text without what does not count. A text that is nothing but signs is kept, so that a sign can be a keyword.
+/// The text without what does not count. A text of symbols alone is kept, so that a symbol can be a keyword.
 fn normal(text: &str) -> String {
     let bare: String = text.chars().filter(|&c| !c.is_whitespace() && !is_invisible(c)).collect();
     let word = bare.trim_matches(|c: char| !c.is_alphanumeric());
     if word.is_empty() { bare } else { word.to_lowercase() }
 }
 
-/// Characters that nobody sees and that keyboards and copying leave behind: zero-width spaces and joiners, direction
-/// marks, the byte-order mark, variation selectors, controls.
+/// Invisible characters that keyboards and copying leave behind: zero-width spaces and joiners, direction marks, the
+/// byte-order mark, variation selectors, controls.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}'

@@ -1,4 +1,4 @@
-//! When to try again to tell a tenant's application of an event.
+//! When to retry the delivery of an event to a tenant's application.
 //!
 //! The schedule is the one that Standard Webhooks suggests: a little over three days in all.
 
@@ -8,19 +8,19 @@ use jiff::Timestamp;
 
 use crate::clock::after;
 
-/// The pause before each attempt, the first included, in seconds.
+/// The pause before each attempt, including the first, in seconds.
 const SCHEDULE: [u64; 10] =
     [0, 5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// Attempts that an event gets before it is given up.
+/// Attempts before an event becomes a dead letter.
 pub const MAX_ATTEMPTS: usize = SCHEDULE.len();
 
-/// When to try next, `failed_attempts` having failed; `None` when every attempt was used up.
+/// When to try next after `failed_attempts`; `None` when every attempt is used up.
 ///
-/// `jitter` is random, at least 0 and below 1; it moves a pause by up to a fifth either way. A `Retry-After` that is
-/// longer is honoured up to twice the schedule's pause, so that a receiver cannot park an event for ever.
+/// `jitter` is random, at least 0 and below 1; it moves a pause by up to a fifth either way. A longer `Retry-After` is
+/// honoured up to twice the schedule's pause, so that a receiver cannot park an event forever.
 pub fn next_attempt_at(
     failed_attempts: u32,
     retry_after: Option<Duration>,

@@ -1,7 +1,7 @@
-//! How fast messages may go: the generic cell rate algorithm (GCRA), in whole nanoseconds.
+//! How fast messages may be sent: the generic cell rate algorithm (GCRA), in whole nanoseconds.
 //!
-//! A bucket is one timestamp, the theoretical arrival time: when the bucket would be full again if nothing more came.
-//! In any stretch of time `t` at most `burst + t / interval` messages pass.
+//! A bucket is one timestamp, the theoretical arrival time: when the whole burst is available again if nothing more
+//! passes. In any period `t`, at most `burst + t / interval` messages pass.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::config::Limits;
 pub struct Rate {
     /// Nanoseconds between two messages in the long run; at least 1.
     interval: u64,
-    /// Messages that may pass at once after a quiet time; at least 1.
+    /// Messages that may pass at once after a quiet period; at least 1.
     burst: u32,
 }
 
 impl Rate {
-    /// So many messages a second. 0 counts as 1: what may send nothing is paused, not slow.
+    /// This many messages a second. 0 counts as 1: a sender that may send nothing is paused, not slow.
     pub fn per_second(messages: u32, burst: u32) -> Self {
         // Rounded up, so that the rate is never exceeded.
         Self { interval: 1_000_000_000_u64.div_ceil(u64::from(messages.max(1))), burst: burst.max(1) }
@@ -31,12 +31,12 @@ impl Rate {
         Self { interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1), burst: burst.max(1) }
     }
 
-    /// The time from one message to the next in the long run.
+    /// The time between two messages in the long run.
     pub fn interval(self) -> Duration {
         Duration::from_nanos(self.interval)
     }
 
-    /// Asks for one message at `now`. `bucket` is what the last [`Pace::Go`] gave; `None` is a bucket never used.
+    /// Asks for one message at `now`. `bucket` is from the last [`Pace::Go`]; `None` is an unused bucket.
     pub fn check(self, bucket: Option<Bucket>, now: Timestamp) -> Pace {
         match self.take(bucket, 1, now) {
             Taken { retry_at: Some(at), .. } => Pace::RetryAt(at),
@@ -44,11 +44,11 @@ impl Rate {
         }
     }
 
-    /// Asks for `wanted` messages at `now`, and takes as many of them as may pass: the same as asking for one so often,
-    /// in one step. `bucket` is what the last answer gave; `None` is a bucket never used.
+    /// Asks for `wanted` messages at `now`, and takes as many as may pass, as if each were asked for in turn. `bucket`
+    /// is from the last answer; `None` is an unused bucket.
     ///
-    /// A clock that is set back can't block for long: a bucket that lies further ahead than this rate could have
-    /// filled it counts as just full.
+    /// A clock that is set back cannot block for long: a bucket further ahead than this rate could have filled it
+    /// counts as just full.
     pub fn take(self, bucket: Option<Bucket>, wanted: u32, now: Timestamp) -> Taken {
         let (at, interval) = (now.as_nanosecond(), i128::from(self.interval));
         // The latest time that the bucket may reach.
@@ -59,7 +59,7 @@ impl Rate {
         let filled = arrival + interval * i128::from(granted);
         Taken {
             granted,
-            // Nothing taken, nothing changed: also not by a clock that is wrong for a moment.
+            // If nothing is taken, nothing changes, even if the clock is wrong for a moment.
             bucket: bucket.filter(|_| granted == 0).unwrap_or_else(|| Bucket(timestamp(filled))),
             retry_at: (granted < wanted).then(|| timestamp(at + filled + interval - brim)),
         }
@@ -76,47 +76,47 @@ fn timestamp(nanoseconds: i128) -> Timestamp {
     Timestamp::from_nanosecond(nanoseconds).unwrap_or(Timestamp::MAX)
 }
 
-/// How full a rate's bucket is. Once its time has passed it is the same as none, and need not be kept.
+/// How full a rate's bucket is. Once its time has passed it equals an unused bucket, and need not be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bucket(Timestamp);
 
 impl Bucket {
-    /// From when on it is the same as one never used.
+    /// When it equals an unused bucket.
     pub fn empty_at(self) -> Timestamp {
         self.0
     }
 
-    /// As an integer, for a store: nanoseconds since 1970. What lies beyond the year 2262 counts as lying there.
+    /// As an integer, for a store: nanoseconds since 1970. Times after the year 2262 are clamped.
     pub fn as_nanoseconds(self) -> i64 {
         let nanoseconds = self.0.as_nanosecond();
         i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX })
     }
 
-    /// What [`Bucket::as_nanoseconds`] gave.
+    /// The inverse of [`Bucket::as_nanoseconds`].
     pub fn from_nanoseconds(nanoseconds: i64) -> Self {
         Self(timestamp(i128::from(nanoseconds)))
     }
 }
 
-/// What [`Rate::take`] answers.
+/// The answer of [`Rate::take`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
-    /// How many messages may pass now, and count as passed.
+    /// How many messages may pass now. They count as passed.
     pub granted: u32,
-    /// The bucket from now on; as it was if nothing was granted.
+    /// The bucket from now on; unchanged if nothing was granted.
     pub bucket: Bucket,
-    /// When fewer were granted than wanted: not before this may another pass, and then surely if nothing else passes
-    /// until then.
+    /// Present when fewer were granted than wanted: the earliest time for the next message, which passes then if
+    /// nothing else does before.
     pub retry_at: Option<Timestamp>,
 }
 
 /// Whether a message may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// It may; the bucket is this from now on.
+    /// It may; this is the bucket from now on.
     Go(Bucket),
-    /// Not before this, and then surely if nothing else passes until then. The bucket stays as it was.
+    /// Not before this time; it passes then if nothing else does before. The bucket is unchanged.
     RetryAt(Timestamp),
 }
 

@@ -1,4 +1,4 @@
-//! Why a message is not sent, in words for a machine and for a person.
+//! Why a message is not sent, for machines and for people.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ impl Refusal {
         Self { code, pointer: pointer.into(), detail: detail.into(), expected: expected.into() }
     }
 
-    /// Where a message ends that was accepted before it became forbidden.
+    /// The status of a message that was accepted and is refused later.
     pub fn status(&self) -> MessageStatus {
         self.code.status()
     }
@@ -35,7 +35,7 @@ impl Refusal {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal => $status:ident,)*) => {
-        /// What a program may match on. The words are part of the API and never change their meaning.
+        /// What a program may match on. The codes are part of the API and never change their meaning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum RefusalCode {
             $($(#[$doc])* $name,)*
@@ -50,7 +50,7 @@ macro_rules! codes {
                 }
             }
 
-            /// Where a message ends that is refused so.
+            /// The status of a message that is refused with this code.
             pub fn status(self) -> MessageStatus {
                 match self {
                     $(Self::$name => MessageStatus::$status,)*
@@ -64,17 +64,17 @@ codes! {
     Suppressed = "suppressed" => Suppressed,
     /// The sender needs recorded consent, and there is none.
     ConsentRequired = "consent_required" => Rejected,
-    /// The recorded consent is older than the sender lets it be.
+    /// The recorded consent is older than the sender allows.
     ConsentStale = "consent_stale" => Rejected,
-    /// The contact took the consent back.
+    /// The contact revoked the consent.
     ConsentRevoked = "consent_revoked" => Suppressed,
     /// Free-form content outside the 24-hour window.
     WindowClosed = "window_closed" => Rejected,
     TextEmpty = "text_empty" => Rejected,
-    /// Longer than the provider takes.
+    /// The text is longer than the provider accepts.
     TextTooLong = "text_too_long" => Rejected,
     TemplateUnknown = "template_unknown" => Rejected,
-    /// None of the languages that would do is a language of the template.
+    /// The template has none of the acceptable languages.
     TemplateUnknownLanguage = "template_unknown_language" => Rejected,
     /// The template is not at the sender's provider account.
     TemplateUnknownAtAccount = "template_unknown_at_account" => Rejected,
@@ -84,9 +84,9 @@ codes! {
     TemplateValuesMissing = "template_values_missing" => Rejected,
     /// Values that the template has no variable for.
     TemplateValuesUnknown = "template_values_unknown" => Rejected,
-    /// A value that WhatsApp does not take.
+    /// A value that WhatsApp does not accept.
     TemplateValueInvalid = "template_value_invalid" => Rejected,
-    /// The text is too long once the values stand in it.
+    /// The text is too long with the values in place.
     TemplateTooLong = "template_too_long" => Rejected,
     /// Authentication templates go to phone numbers only.
     PhoneNumberRequired = "phone_number_required" => Rejected,

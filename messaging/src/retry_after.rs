@@ -4,7 +4,7 @@ use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 
 /// How long to wait after `now`; negative for a date that has passed. `None` for anything else, and for a date when
-/// `now` is unknown. The value is the sender's wish and unbounded: each caller sets its own limits.
+/// `now` is unknown. The value is only a request and is unbounded: each caller applies its own limits.
 pub fn retry_after(value: &str, now: Option<Timestamp>) -> Option<SignedDuration> {
     let value = value.trim();
     match value.parse::<u64>() {

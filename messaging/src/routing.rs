@@ -1,4 +1,4 @@
-//! Which way a message takes: the sender, and the pool of its account, if any.
+//! The route of a message: the sender, and the pool of its account, if any.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +17,11 @@ pub struct RoutingConfig {
     pub by_country: BTreeMap<String, Route>,
 }
 
-/// The way that a message takes.
+/// The way a message leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Route {
-    /// Whose credentials, limits, window and suppressions count.
+    /// The sender whose credentials, limits, window and suppressions count.
     pub sender: SenderName,
     /// The pool of the sender's account that picks the number to send from; absent: the sender's own number.
     #[serde(rename = "messagingServiceSid", default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ impl Route {
     }
 }
 
-/// The route to a recipient: their country's, else the default. Every address has exactly one.
+/// The route to a recipient: their country's, else the default.
 pub fn route<'a>(policy: &'a RoutingConfig, to: &Address) -> &'a Route {
     to.country().and_then(|country| policy.by_country.get(country.as_str())).unwrap_or(&policy.default)
 }

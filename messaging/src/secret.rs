@@ -1,12 +1,12 @@
-//! A secret that does not show itself in logs, and that the tenant config can still carry.
+//! A secret that logs do not show and the tenant config can still carry.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A credential. `Debug` prints `[redacted]`; the memory is wiped when dropped.
 ///
-/// It serialises in clear, because the compiled tenant config must carry it. Whatever holds a serialised
-/// [`crate::config::TenantConfig`] is therefore a secret itself (a Kubernetes Secret, or a file of mode 0600).
+/// It serialises in clear, because the compiled tenant config must carry it. So a serialised
+/// [`crate::config::TenantConfig`] is a secret itself: a Kubernetes Secret, or a file of mode 0600.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
@@ -15,7 +15,7 @@ impl Secret {
         Self(SecretString::from(value.into()))
     }
 
-    /// The value in clear. Call it where the value leaves the process, nowhere earlier.
+    /// The value in clear. Call it only where the value leaves the process.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -27,7 +27,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Equality for change detection only; it is not constant in time, so never use it to authenticate.
+/// Equality for change detection only. It does not take constant time, so never authenticate with it.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose() == other.expose()

@@ -1,7 +1,7 @@
-//! The 24-hour window: how long after a customer's message anything may be said to them.
+//! The 24-hour window: how long after a customer's message free text is allowed.
 //!
 //! The window opens with each message that the customer sends, and closes exactly 24 hours after the last of them.
-//! Outside it WhatsApp takes approved templates only (Twilio error 63016).
+//! Outside it WhatsApp accepts approved templates only (Twilio error 63016).
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::clock::after;
 /// How long a customer's message keeps the window open.
 pub const LENGTH: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The window between a sender and a contact, seen at one moment.
+/// The window between a sender and a contact at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
     /// The contact has never written to this sender.
@@ -26,8 +26,8 @@ pub enum Window {
 }
 
 impl Window {
-    /// The window at `now`. At the very moment of closing it is closed. A last message that lies ahead of `now` (two
-    /// clocks that disagree) opens it.
+    /// The window at `now`. At the exact closing time it is closed. A last message after `now`, from a clock that
+    /// disagrees, opens it.
     pub fn at(last_inbound_at: Option<Timestamp>, now: Timestamp) -> Self {
         match last_inbound_at.map(|opened_at| after(opened_at, LENGTH)) {
             None => Self::NeverOpened,
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_never_wrote_has_a_window() {
+    fn a_contact_who_never_wrote_has_no_window() {
         assert_eq!(Window::at(None, at(0)), Window::NeverOpened);
         assert!(!Window::at(None, at(0)).is_open());
     }

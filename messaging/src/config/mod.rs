@@ -1,9 +1,9 @@
-//! The tenant config: what passes from the operator to the data plane, and nothing else does.
+//! The tenant config: all that passes from the operator to the data plane.
 //!
 //! The operator compiles one [`TenantConfig`] per tenant into one Secret in the data plane's namespace; the data plane
 //! watches those Secrets and keeps a copy of each as a file. A directory of such files, `<tenant>.json`, is also how
-//! the data plane is configured without Kubernetes. The format is versioned: a reader refuses a version that it does
-//! not know, and keeps what it has.
+//! the data plane is configured without Kubernetes. The format is versioned: a reader refuses an unknown version and
+//! keeps the config that it has.
 
 mod validate;
 
@@ -35,7 +35,8 @@ pub mod kubernetes {
     pub const REPLICA_LABEL: &str = "whatsapp-operator.dev/data-plane-replica";
     /// Annotation on that Lease: the newest `resourceVersion` of a compiled Secret that the replica has applied.
     pub const APPLIED_ANNOTATION: &str = "whatsapp-operator.dev/applied-resource-version";
-    /// Annotation on that Lease: a JSON object of tenant → why its config was refused; the last good one keeps running.
+    /// Annotation on that Lease: a JSON object of tenant → why its config was refused; the last good config keeps
+    /// running.
     pub const REFUSED_ANNOTATION: &str = "whatsapp-operator.dev/refused-tenants";
     /// `type` of a Secret in a tenant's namespace that holds an API key under [`API_KEY_KEY`].
     pub const API_KEY_SECRET_TYPE: &str = "whatsapp-operator.dev/api-key";
@@ -48,7 +49,7 @@ pub mod kubernetes {
 /// The version of the format that this build writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// Everything that the data plane must know of one tenant. It holds credentials: keep it where secrets are kept.
+/// Everything that the data plane must know about one tenant. It holds credentials: keep it where secrets are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TenantConfig {
@@ -58,7 +59,7 @@ pub struct TenantConfig {
     /// The cell that serves this tenant; absent where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell: Option<String>,
-    /// The internet's view of the data plane's webhook listener, without a trailing slash.
+    /// The webhook listener's URL as seen from the internet, without a trailing slash.
     pub public_base_url: Url,
     #[serde(default)]
     pub senders: BTreeMap<SenderName, SenderConfig>,
@@ -66,7 +67,7 @@ pub struct TenantConfig {
     pub templates: BTreeMap<TemplateName, TemplateConfig>,
     #[serde(default)]
     pub policies: BTreeMap<PolicyName, RoutingConfig>,
-    /// The policy of messages that name neither a sender nor a policy.
+    /// The policy for messages that name neither a sender nor a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_policy: Option<PolicyName>,
     #[serde(default)]
@@ -88,7 +89,7 @@ pub struct SenderConfig {
     pub retention: Retention,
     #[serde(default)]
     pub events: Vec<SinkConfig>,
-    /// While true nothing is dispatched through this sender; webhooks are still taken.
+    /// While true, nothing is dispatched through this sender; webhooks are still accepted.
     #[serde(default)]
     pub paused: bool,
 }
@@ -101,20 +102,20 @@ pub enum ProviderAccount {
 }
 
 impl ProviderAccount {
-    /// What template handles and account-wide limits are keyed by.
+    /// The key of template handles and account-wide limits.
     pub fn account_key(&self) -> &str {
         match self {
             Self::Twilio(account) => &account.account_sid,
         }
     }
-    /// The provider's name as it stands in URLs and metrics.
+    /// The provider's name, as in URLs and metrics.
     pub fn provider(&self) -> &'static str {
         match self {
             Self::Twilio(_) => "twilio",
         }
     }
-    /// Everything that identifies the caller to the provider: two configs with the same parts make the same calls.
-    /// Webhook keys and the pool are not in it. It holds secrets: hash it, never show it.
+    /// Everything that identifies the caller to the provider: two configs with the same values make the same calls.
+    /// Webhook keys and the pool are left out. It holds secrets: hash it, never show it.
     pub fn caller(&self) -> Vec<&str> {
         match self {
             Self::Twilio(TwilioAccount { account_sid, username, password, base_url, .. }) => {
@@ -130,28 +131,28 @@ impl ProviderAccount {
 pub struct TwilioAccount {
     /// `AC` and 32 hexadecimal digits.
     pub account_sid: String,
-    /// User name of HTTP Basic: the account SID, or an API key's SID (`SK…`).
+    /// HTTP Basic user name: the account SID, or an API key's SID (`SK…`).
     pub username: String,
-    /// Password of HTTP Basic: the auth token, or the API key's secret.
+    /// HTTP Basic password: the auth token, or the API key's secret.
     pub password: Secret,
     /// Auth tokens that webhooks may be signed with, the current one first. An API key's secret never signs webhooks.
     pub webhook_keys: Vec<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messaging_service_sid: Option<String>,
-    /// Every Twilio host maps to this URL, the path stays: for a proxy, or the sandbox.
+    /// Replaces every Twilio host, keeping the path: for a proxy, or the sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<Url>,
 }
 
-/// How fast a sender may go.
+/// How fast a sender may send.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Limits {
     /// Messages per second; 80 is a WhatsApp sender's default at Twilio.
     pub messages_per_second: u32,
-    /// How many may leave at once after a quiet time.
+    /// Messages that may leave at once after a quiet period.
     pub burst: u32,
-    /// Calls in flight at once.
+    /// Concurrent calls.
     pub max_concurrency: u32,
 }
 impl Eq for Limits {}
@@ -167,7 +168,7 @@ impl Default for Limits {
 pub struct OptOutConfig {
     pub stop_keywords: Vec<String>,
     pub start_keywords: Vec<String>,
-    /// Sent, inside the window, to a customer who opts out; absent: nothing is sent.
+    /// The reply, inside the window, to a customer who opts out; absent: no reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_reply: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,7 +202,7 @@ pub struct ConsentConfig {
 pub struct Retention {
     /// Raw webhooks and message bodies.
     pub bodies_seconds: u64,
-    /// Everything else that is kept of a message.
+    /// Everything else that is kept about a message.
     pub metadata_seconds: u64,
 }
 
@@ -229,15 +230,16 @@ pub enum SinkConfig {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpSink {
     pub url: Url,
-    /// Standard Webhooks secrets (`whsec_` and base64), the current one first; the request carries a signature of each.
+    /// Standard Webhooks secrets (`whsec_` and base64), the current one first; each request carries one signature per
+    /// secret.
     pub signing_secrets: Vec<Secret>,
 }
 
-/// An API key of a tenant's application. Only its digest travels.
+/// An API key of a tenant's application. Only its digest leaves the tenant's namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiKeyConfig {
-    /// The name of the Secret that it came from, for logs.
+    /// The name of its Secret, for logs.
     pub name: String,
     /// SHA-256 of the key, in lower-case hexadecimal.
     pub sha256: String,
@@ -249,17 +251,17 @@ pub enum InvalidConfig {
     #[error("tenant config: {0}")]
     Malformed(String),
     #[error(
-        "tenant config has format {found}, and this build reads {FORMAT}; upgrade the data plane before the operator"
+        "the tenant config has format {found}, and this build reads {FORMAT}; upgrade the data plane before the operator"
     )]
     UnknownFormat { found: u64 },
-    #[error("tenant config of {found} was given as that of {expected}")]
+    #[error("the tenant config is for {found}, not for {expected}")]
     WrongTenant { expected: TenantId, found: TenantId },
 }
 
 impl TenantConfig {
-    /// Reads what [`TenantConfig::to_json`] wrote, for the tenant that it is claimed to be of.
+    /// Reads what [`TenantConfig::to_json`] wrote, and checks that it is for the expected tenant.
     pub fn from_json(expected: &TenantId, bytes: &[u8]) -> Result<Self, InvalidConfig> {
-        // The format is looked at before the rest, so that a newer one is told apart from a broken one.
+        // The format is read before the rest, so that a newer config does not look like a broken one.
         let value: serde_json::Value =
             serde_json::from_slice(bytes).map_err(|e| InvalidConfig::Malformed(e.to_string()))?;
         match value.get("format").and_then(serde_json::Value::as_u64) {

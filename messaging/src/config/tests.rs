@@ -110,7 +110,7 @@ fn no_debug_output_of_a_config_shows_a_secret() {
 }
 
 #[test]
-fn a_config_of_another_format_or_tenant_is_told_from_a_broken_one() {
+fn a_config_of_another_format_or_tenant_is_distinguished_from_a_broken_one() {
     let mut config = full();
     let tenant = config.tenant.clone();
     let other = TenantId::new("bank").expect("a tenant");
@@ -151,15 +151,15 @@ fn what_a_config_cannot_mean_is_found_with_its_path() {
     let findings: Vec<_> = config.validate().iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(findings.join("\n"), @r#"
     senders.support.provider.twilio.webhookKeys: has no key, or an empty one; expected the account's auth token, or no webhook can be verified
-    senders.support.provider.twilio.messagingServiceSid: "MG1" is no such identifier; expected MG and 32 hexadecimal digits
+    senders.support.provider.twilio.messagingServiceSid: "MG1" is not a SID of this kind; expected MG and 32 hexadecimal digits
     senders.support.limits.burst: is 0; expected at least 1, or paused: true to send nothing
-    senders.support.events[0].http.url: "ftp" is no URL of the web; expected https://…
-    senders.support.events[0].http.signingSecrets[0]: is no Standard Webhooks secret; expected whsec_ and the base64 of 24 to 64 bytes
-    senders.support.phoneNumber: is the number of senders.again at the same account already
+    senders.support.events[0].http.url: "ftp" is not the scheme of a web URL; expected https://…
+    senders.support.events[0].http.signingSecrets[0]: is not a Standard Webhooks secret; expected whsec_ and the base64 of 24 to 64 bytes
+    senders.support.phoneNumber: is already the number of senders.again at the same account
     templates.order-shipped.fallbackLanguage: "de" has no entry in localizations (known: en_US)
     policies.default.default.sender: gone has no entry in senders (known: again, support)
-    policies.default.byCountry.gb: is no country; expected two upper-case letters, such as GB
-    apiKeys[0].sha256: is no SHA-256; expected 64 lower-case hexadecimal digits
+    policies.default.byCountry.gb: is not a country; expected two upper-case letters, such as GB
+    apiKeys[0].sha256: is not a SHA-256 digest; expected 64 lower-case hexadecimal digits
     "#);
 }
 

@@ -1,7 +1,7 @@
-//! What a tenant config may say and yet not mean: references to nothing, values that no provider would take.
+//! Checks what a tenant config can say but not mean: dangling references, and values that no provider accepts.
 //!
-//! The operator asks before it publishes, the data plane before it swaps. What the types already exclude is not asked
-//! again, and templates are linted where they are written ([`crate::template::lint`]), not here.
+//! The operator validates before it publishes, the data plane before it swaps. What the types already exclude is not
+//! checked again, and templates are linted where they are written ([`crate::template::lint`]), not here.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +17,15 @@ use crate::finding::Finding;
 use crate::routing::Route;
 
 impl TenantConfig {
-    /// Everything that is wrong, in the order of the document; nothing when it can be run.
+    /// Everything that is wrong, in the order of the document; empty when the config can be run.
     pub fn validate(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         check_web_url("publicBaseUrl", &self.public_base_url, &mut findings);
         if self.public_base_url.query().is_some() || self.public_base_url.fragment().is_some() {
-            findings.push(Finding::new("publicBaseUrl", "has a query or a fragment; webhook paths are put behind it"));
+            findings.push(Finding::new(
+                "publicBaseUrl",
+                "has a query or a fragment; expected a URL that webhook paths can be appended to",
+            ));
         }
         let mut numbers = BTreeMap::new();
         for (name, sender) in &self.senders {
@@ -30,7 +33,7 @@ impl TenantConfig {
             check_sender(&path, sender, &mut findings);
             let number = (sender.provider.account_key(), &sender.phone_number);
             if let Some(other) = numbers.insert(number, name) {
-                let message = format!("is the number of senders.{other} at the same account already");
+                let message = format!("is already the number of senders.{other} at the same account");
                 findings.push(Finding::new(format!("{path}.phoneNumber"), message));
             }
         }
@@ -42,7 +45,7 @@ impl TenantConfig {
             for (country, target) in &policy.by_country {
                 let path = format!("policies.{name}.byCountry.{country}");
                 if Country::new(country).is_none() {
-                    findings.push(Finding::new(&path, "is no country; expected two upper-case letters, such as GB"));
+                    findings.push(Finding::new(&path, "is not a country; expected two upper-case letters, such as GB"));
                 }
                 self.check_target(&path, target, &mut findings);
             }
@@ -114,7 +117,7 @@ fn check_sink(path: &str, sink: &HttpSink, findings: &mut Vec<Finding>) {
     for (index, secret) in sink.signing_secrets.iter().enumerate() {
         let key = secret.expose().strip_prefix("whsec_").and_then(|key| BASE64_STANDARD.decode(key).ok());
         if !key.is_some_and(|key| (24..=64).contains(&key.len())) {
-            let message = "is no Standard Webhooks secret; expected whsec_ and the base64 of 24 to 64 bytes";
+            let message = "is not a Standard Webhooks secret; expected whsec_ and the base64 of 24 to 64 bytes";
             findings.push(Finding::new(format!("{path}.signingSecrets[{index}]"), message));
         }
     }
@@ -130,8 +133,8 @@ fn check_template(path: &str, template: &TemplateConfig, findings: &mut Vec<Find
 
 fn check_api_key(path: &str, key: &ApiKeyConfig, findings: &mut Vec<Finding>) {
     if key.sha256.len() != 64 || !key.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        // The value is not told: somebody may have put the key itself here.
-        let message = "is no SHA-256; expected 64 lower-case hexadecimal digits";
+        // The value is not shown: it may be the key itself.
+        let message = "is not a SHA-256 digest; expected 64 lower-case hexadecimal digits";
         findings.push(Finding::new(format!("{path}.sha256"), message));
     }
 }
@@ -139,13 +142,14 @@ fn check_api_key(path: &str, key: &ApiKeyConfig, findings: &mut Vec<Finding>) {
 fn check_sid(path: &str, sid: &str, prefix: &str, findings: &mut Vec<Finding>) {
     let digits = sid.strip_prefix(prefix).unwrap_or("");
     if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        let message = format!("{sid:?} is no such identifier; expected {prefix} and 32 hexadecimal digits");
+        let message = format!("{sid:?} is not a SID of this kind; expected {prefix} and 32 hexadecimal digits");
         findings.push(Finding::new(path, message));
     }
 }
 
 fn check_web_url(path: &str, url: &Url, findings: &mut Vec<Finding>) {
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        findings.push(Finding::new(path, format!("{:?} is no URL of the web; expected https://…", url.scheme())));
+        findings
+            .push(Finding::new(path, format!("{:?} is not the scheme of a web URL; expected https://…", url.scheme())));
     }
 }

@@ -1,17 +1,17 @@
-//! A provider's error codes as data. The tables themselves are the adapters'.
+//! A provider's error codes as data. The tables themselves are in the adapters.
 
 use super::{FailureClass, FailureScope};
 use crate::contact::SuppressionReason;
 
-/// An error code of a provider, as its table has it.
+/// One entry of a provider's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorCode {
     /// As the provider writes it.
     pub code: &'static str,
     pub class: FailureClass,
-    /// What else the failure affects.
+    /// What the failure affects besides the message.
     pub scope: FailureScope,
-    /// What it says of the recipient; present exactly where the class is [`FailureClass::Suppress`].
+    /// What it says about the recipient; present exactly where the class is [`FailureClass::Suppress`].
     pub suppression: Option<SuppressionReason>,
     /// What a person can do about it; empty where there is nothing to do.
     pub advice: &'static str,
@@ -22,7 +22,7 @@ pub struct ErrorCode {
 pub struct CodeTable(pub &'static [ErrorCode]);
 
 impl CodeTable {
-    /// The entry for a code as the provider wrote it.
+    /// Looks up a code as the provider wrote it.
     pub fn find(&self, code: &str) -> Option<&'static ErrorCode> {
         let code = code.trim();
         self.0.binary_search_by_key(&code, |entry| entry.code).ok().map(|index| &self.0[index])

@@ -1,6 +1,7 @@
-//! What a failure means for what may be done next.
+//! What a failure means, and what may be done next.
 //!
-//! Adapters classify: each has a table of its provider's codes. What follows from a class and a scope is decided here, once.
+//! Adapters classify failures: each has a table of its provider's codes. What follows from a class and a scope is
+//! decided here, in one place.
 
 mod code_table;
 mod next_step;
@@ -24,15 +25,15 @@ pub use stop::{Stop, handle_to_stop, stop};
 pub enum FailureClass {
     /// Nothing was processed; the same call may be made again after a pause.
     Retry,
-    /// This message is over; a new one later may pass (a rate limit or a failure that the provider reported late).
+    /// This message has ended; a new one may succeed later (a rate limit or a failure that the provider reported late).
     RetryLater,
     /// The outcome is unknown; nothing may be sent again until it is settled.
     Ambiguous,
-    /// The sender or its account is misconfigured, suspended or unpaid: stop the sender and tell a person.
+    /// The sender or its account is misconfigured, suspended or unpaid: stop the sender and alert a person.
     Sender,
-    /// The request is wrong and will stay wrong.
+    /// The request is wrong, and repeating it will not help.
     Request,
-    /// The recipient does not want messages, or cannot get them: suppress the address.
+    /// The recipient does not want messages, or cannot receive them: suppress the address.
     Suppress,
     /// This content cannot reach this recipient now (outside the window, an experiment, not on WhatsApp): use a
     /// template or another channel.
@@ -42,7 +43,7 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
-    /// What a failure of this class affects unless its adapter says otherwise.
+    /// What a failure of this class affects, unless the adapter overrides it.
     pub fn usual_scope(self) -> FailureScope {
         match self {
             Self::Sender => FailureScope::Sender,
@@ -76,7 +77,7 @@ pub struct Failure {
     /// The provider's code, unchanged. Codes get split and refined, so match on them only in the adapter's table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// What refines the code, where the provider has such.
+    /// Refines the code, where the provider has subcodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subcode: Option<String>,
     /// A sentence for a person.
@@ -85,7 +86,7 @@ pub struct Failure {
     /// Absent where it is [`FailureClass::usual_scope`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<FailureScope>,
-    /// What it says of the recipient, where the class is [`FailureClass::Suppress`].
+    /// What it says about the recipient, where the class is [`FailureClass::Suppress`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppression: Option<SuppressionReason>,
     /// What a person can do about it; empty where there is nothing to do.
@@ -112,13 +113,13 @@ impl Failure {
         Self { code: Some(code.into()), ..self }
     }
 
-    /// What else is affected.
+    /// What the failure affects besides the message.
     pub fn scope(&self) -> FailureScope {
         self.scope.unwrap_or_else(|| self.class.usual_scope())
     }
 
-    /// The suppression that follows; `None` unless the class is [`FailureClass::Suppress`]. A recipient of whom the failure
-    /// says nothing more cannot be reached, which their next message disproves.
+    /// The suppression that follows; `None` unless the class is [`FailureClass::Suppress`]. Without more detail the
+    /// recipient counts as unreachable, which their next message disproves.
     pub fn suppression(&self, at: Timestamp) -> Option<Suppression> {
         (self.class == FailureClass::Suppress).then(|| Suppression {
             reason: self.suppression.unwrap_or(SuppressionReason::Unreachable),

@@ -1,4 +1,4 @@
-//! What to do after an attempt that did not go through: again, wait, stop something, or give up.
+//! What to do after a failed attempt: try again, wait, stop something, or give up.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::lifecycle::MessageStatus;
 /// How often and how long to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryLimits {
-    /// Calls for one message, the first included.
+    /// Calls for one message, including the first.
     pub max_attempts: u32,
     /// The longest pause after the first attempt; it doubles with each.
     pub base: Duration,
-    /// No pause is longer, whatever `Retry-After` says.
+    /// The longest pause, whatever `Retry-After` says.
     pub cap: Duration,
-    /// How long to wait for proof of what became of an ambiguous attempt.
+    /// How long to wait for evidence of an ambiguous attempt's outcome.
     pub confirm_within: Duration,
     /// How long a sender is stopped for after a failure of its own.
     pub sender_pause: Duration,
@@ -35,37 +35,37 @@ impl Default for RetryLimits {
     }
 }
 
-/// An attempt that did not go through. A call that never left is [`FailureClass::Retry`].
+/// A failed attempt. A call that never left is [`FailureClass::Retry`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failed {
     pub class: FailureClass,
-    /// Which attempt of its message it was; the first is 1.
+    /// The attempt's number within its message; the first is 1.
     pub attempt_no: u32,
-    /// What the provider's `Retry-After` said.
+    /// The value of the provider's `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
-/// What follows for the message whose attempt failed.
+/// What follows for a message whose attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterFailure {
     /// Back into the queue until then.
     RetryAt(Timestamp),
-    /// Nothing may be sent until a callback or the provider's log settles it, or this time has come.
+    /// Nothing may be sent until a callback or the provider's log settles the attempt, or this time comes.
     AwaitConfirmation { until: Timestamp },
     /// The message ends, and its recipient is suppressed.
     Suppress,
-    /// The message ends, and the template is not used until it is seen to be approved again.
+    /// The message ends, and the template is not used until it is found approved again.
     StopTemplate,
     /// Nothing leaves through this sender until then; the message waits with it.
     StopSender { until: Timestamp },
-    /// The message ends: the provider will not take it.
+    /// The message ends: the provider will not accept it.
     Reject,
-    /// The message ends: every safe attempt was used up.
+    /// The message ends: every safe attempt is used up.
     Fail,
 }
 
 impl AfterFailure {
-    /// Where it leaves the message.
+    /// The status that the message takes.
     pub fn status(self) -> MessageStatus {
         match self {
             Self::RetryAt(_) | Self::StopSender { .. } => MessageStatus::Queued,
@@ -80,8 +80,8 @@ impl AfterFailure {
 /// Decides what follows an attempt that was refused, never left, or is ambiguous. A failure that a *status* reports ends the
 /// message, so only its scope matters: see [`super::stop`].
 ///
-/// `jitter` is random, at least 0 and below 1. Pauses are exponential with full jitter, so that those who failed
-/// together do not come back together; `Retry-After` is the least pause, and `limits.cap` the longest.
+/// `jitter` is random, at least 0 and below 1. Pauses are exponential with full jitter, so that messages that failed
+/// together are not retried together. `Retry-After` is the shortest pause, and `limits.cap` the longest.
 pub fn next_step(failed: Failed, limits: &RetryLimits, jitter: f64, now: Timestamp) -> AfterFailure {
     let may_try_again = failed.attempt_no < limits.max_attempts;
     match failed.class {
@@ -99,7 +99,7 @@ fn pause(failed: Failed, limits: &RetryLimits, jitter: f64) -> Duration {
     let doublings = failed.attempt_no.saturating_sub(1).min(31);
     let ceiling = limits.base.saturating_mul(1 << doublings).min(limits.cap);
     let backoff = ceiling.mul_f64(jitter.clamp(0.0, 1.0));
-    // Those who were all told the same Retry-After are spread too, by the jitter on top of it.
+    // The jitter on top spreads messages that got the same Retry-After.
     failed.retry_after.map_or(backoff, |least| least.saturating_add(backoff)).min(limits.cap)
 }
 

@@ -1,4 +1,4 @@
-//! What a failure stops, wherever it was reported: in an answer, in a status, or in the provider's log.
+//! What a failure stops, whether it was reported in an answer, in a status, or in the provider's log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,8 +21,8 @@ pub enum Stop {
     Template { until: Timestamp },
 }
 
-/// What a failure of this scope stops, from the time at which it was reported. A failure of the account stops each of its
-/// senders as that sender meets it.
+/// What a failure of this scope stops, counted from the time of the report. A failure of an account stops each of its
+/// senders when that sender meets it.
 pub fn stop(scope: FailureScope, pause: Duration, reported_at: Timestamp) -> Option<Stop> {
     let until = after(reported_at, pause);
     match scope {
@@ -33,7 +33,7 @@ pub fn stop(scope: FailureScope, pause: Duration, reported_at: Timestamp) -> Opt
 }
 
 /// The provider's handle of a message's template, as it would be sent now. `None` where there is nothing to stop: the
-/// message has no template, the tenant no longer has it, or the account would not take it as it is.
+/// message has no template, the tenant no longer has it, or it cannot be sent through the account now.
 pub fn handle_to_stop<'a>(
     content: &OutboundContent,
     templates: &'a BTreeMap<TemplateName, TemplateConfig>,

@@ -1,8 +1,8 @@
 //! A message's state, and what each event does to it.
 //!
-//! Whoever writes a message's row asks this, in the transaction that stores the event. An event that was applied
-//! already, or that came too late to matter, changes nothing, so a crash between deciding and storing is healed by
-//! applying again.
+//! Every writer of a message's row goes through [`MessageState::apply`], in the transaction that stores the event. An
+//! event that was already applied, or that came too late to matter, changes nothing. So after a crash between deciding
+//! and storing, the event is simply applied again.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::id::AttemptId;
 use crate::refusal::Refusal;
 
-/// Where a message stands.
+/// A message's status and attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageState {
@@ -21,7 +21,7 @@ pub struct MessageState {
     /// The newest attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptId>,
-    /// How many attempts were made, the newest included.
+    /// How many attempts were made, including the newest.
     pub attempts: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_message_id: Option<String>,
@@ -30,34 +30,34 @@ pub struct MessageState {
 /// Something that happened to a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LifecycleEvent {
-    /// An attempt begins: stored before the provider is called.
+    /// An attempt begins. Stored before the provider is called.
     Claimed { attempt: AttemptId },
-    /// The provider answered that it took the attempt.
+    /// The provider accepted the attempt.
     Accepted { attempt: AttemptId, provider_message_id: String, status: MessageStatus },
     /// The attempt was refused, never left, or is ambiguous; `then` is what
     /// [`next_step`](crate::failure::next_step()) said. An attempt whose holder died is ambiguous.
     AttemptFailed { attempt: AttemptId, then: AfterFailure, reason: String },
     /// The provider reported on an attempt, by callback or in its log. `attempt` is absent where the report does not
-    /// carry it and was matched by the provider's id.
+    /// carry it and was matched by the provider's message id.
     Reported {
         attempt: Option<AttemptId>,
         provider_message_id: String,
         status: MessageStatus,
         failure: Option<Failure>,
     },
-    /// Policy forbade it when its turn came; that its validity ended is one of the reasons.
+    /// Policy refused it at dispatch. An ended validity is one of the reasons.
     Refused { refusal: Refusal },
-    /// The tenant withdrew it.
+    /// The tenant canceled it.
     Canceled,
     /// No evidence came in time for an unconfirmed attempt.
     ConfirmationOverdue,
 }
 
-/// A line of the story that the API tells of a message.
+/// One line of a message's timeline in the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineEntry {
-    /// When we learned of it.
+    /// When we learned about it.
     pub at: Timestamp,
     pub status: MessageStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,13 +68,13 @@ pub struct TimelineEntry {
 }
 
 impl MessageState {
-    /// A message that was just accepted from a tenant, and the first line of its story.
+    /// A message that was just accepted from a tenant, and the first line of its timeline.
     pub fn queued(at: Timestamp) -> (Self, TimelineEntry) {
         let state = Self { status: MessageStatus::Queued, attempt: None, attempts: 0, provider_message_id: None };
         (state, TimelineEntry { at, status: MessageStatus::Queued, attempt: None, reason: None })
     }
 
-    /// The state after an event, and the line that it adds to the story, when the status changed. `at` is now.
+    /// The state after an event, and the line that it adds to the timeline if the status changed. `at` is now.
     #[must_use]
     pub fn apply(&self, event: &LifecycleEvent, at: Timestamp) -> (Self, Option<TimelineEntry>) {
         let (next, reason) = self.next(event);
@@ -105,7 +105,7 @@ impl MessageState {
         }
     }
 
-    /// Only a queued message is handed over, so while an attempt is unresolved there is no other.
+    /// Only a queued message is handed over, so there is never a second attempt while one is unresolved.
     fn claimed(&self, attempt: AttemptId) -> Self {
         if self.status != MessageStatus::Queued || self.attempt == Some(attempt) {
             return self.clone();
@@ -118,7 +118,8 @@ impl MessageState {
         }
     }
 
-    /// The way back into the queue: only for the newest attempt, and only while nothing says that it was taken.
+    /// A message returns to the queue only after its newest attempt, and only while there is no evidence that the
+    /// provider took it.
     fn attempt_failed(&self, attempt: AttemptId, then: AfterFailure) -> Self {
         let unresolved = matches!(self.status, MessageStatus::Submitted | MessageStatus::Unconfirmed);
         if unresolved && self.attempt == Some(attempt) { self.with(then.status()) } else { self.clone() }
@@ -128,9 +129,9 @@ impl MessageState {
         let evidence = as_evidence(reported);
         let is_of_an_earlier_attempt = attempt.is_some() && attempt != self.attempt;
         if is_of_an_earlier_attempt && evidence == MessageStatus::Failed {
-            return self.clone(); // It failed, and that is why there was a later attempt.
+            return self.clone(); // It failed, which is why there was a later attempt.
         }
-        // What we ended ourselves was never handed over, as far as we know; only that it arrived proves otherwise.
+        // As far as we know, what we ended ourselves was never handed over. Only a delivery proves otherwise.
         let ended_by_us = self.status.is_terminal() && self.status < MessageStatus::Failed;
         if ended_by_us && evidence < MessageStatus::Delivered {
             return self.clone();
@@ -155,8 +156,8 @@ impl MessageState {
 
 const OVERDUE: &str = "the provider never confirmed the attempt; the message may or may not have been sent";
 
-/// What a provider's word proves. It knows the message, so it has at least accepted it; and however it calls the end
-/// of a message that did not arrive, the message has failed.
+/// What a provider's report proves. The provider knows the message, so it has at least accepted it. A message that
+/// ended without arriving has failed, whatever the provider calls that.
 fn as_evidence(reported: MessageStatus) -> MessageStatus {
     use MessageStatus::{
         Accepted, Canceled, Delivered, Expired, Failed, Queued, Read, Rejected, Sent, Submitted, Suppressed,

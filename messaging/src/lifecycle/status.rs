@@ -5,25 +5,25 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a message stands. The order of the variants is the order of the lattice.
+/// The status of a message. The variants are in the order of the lattice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageStatus {
-    /// Ours, and durable; waiting for its time, its turn, or another attempt.
+    /// Accepted from the tenant and stored; waiting for its time, its turn, or another attempt.
     Queued,
     /// An attempt has been handed to the provider and is not settled.
     Submitted,
     /// An attempt's outcome is unknown. No other call is made until it is settled.
     Unconfirmed,
-    /// The provider took it.
+    /// The provider accepted it.
     Accepted,
     /// The provider passed it on to WhatsApp.
     Sent,
-    /// Withdrawn by the tenant before it was handed over.
+    /// Canceled by the tenant before it was handed over.
     Canceled,
     /// Its validity ended before it could be handed over.
     Expired,
-    /// Not sent: the recipient opted out, or cannot be sent to.
+    /// Not sent: the recipient opted out, or cannot be reached.
     Suppressed,
     /// Not sent: policy or the provider forbade it, and trying again would not help.
     Rejected,
@@ -68,7 +68,7 @@ impl MessageStatus {
         }
     }
 
-    /// Whether nothing more is awaited. `delivered` may still become `read`, which refines it and ends nothing anew.
+    /// Whether the message has ended. `delivered` may still become `read`, which refines it and is not a second end.
     pub fn is_terminal(self) -> bool {
         self >= Self::Canceled
     }

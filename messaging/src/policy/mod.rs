@@ -1,7 +1,7 @@
-//! The gate: whether a message may be sent, asked when it is accepted and again when it is dispatched.
+//! Whether a message may be sent. Checked when it is accepted and again when it is dispatched.
 //!
-//! [`CHECKS`] is the whole of it, in the order in which reasons are told. A paused sender is no reason here: it defers a
-//! message ([`SenderConfig::paused`]) and forbids nothing.
+//! [`CHECKS`] lists every rule, in the order in which reasons are reported. A paused sender is not a reason: it defers
+//! a message ([`SenderConfig::paused`]) and forbids nothing.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::template::{self, ResolvedTemplate};
 use crate::template::{TemplateCategory, TemplateConfig};
 use crate::window::Window;
 
-/// What somebody wants to send.
+/// A message that is about to be sent.
 #[derive(Debug, Clone, Copy)]
 pub struct SendIntent<'a> {
     pub to: &'a Address,
     pub content: &'a OutboundContent,
     pub purpose: Purpose,
-    /// It leaves no earlier than this; so policy is judged as of then when that lies ahead.
+    /// It leaves no earlier than this, so a future time is the one that policy is checked for.
     pub not_before: Option<Timestamp>,
     /// It must have left before this.
     pub expires_at: Option<Timestamp>,
@@ -35,7 +35,7 @@ pub struct SendIntent<'a> {
 pub enum Purpose {
     /// What a tenant sends.
     Message,
-    /// Our one answer to a stop or start keyword. It may reach a contact who just opted out, inside the window only.
+    /// Our single reply to a stop or start keyword. Inside the window it may go to a contact who just opted out.
     KeywordReply,
 }
 
@@ -48,7 +48,7 @@ pub struct Permit {
     pub category: Option<TemplateCategory>,
 }
 
-/// Every check, in order; the first that objects is the reason.
+/// Every check, in order; the first that objects gives the reason.
 pub const CHECKS: &[Check] = &[
     is_not_suppressed,
     has_consent,
@@ -60,10 +60,10 @@ pub const CHECKS: &[Check] = &[
     is_not_expired,
 ];
 
-/// A check objects or passes; it never allows what a later one forbids.
+/// A check objects or passes. Passing never overrides a later check.
 pub type Check = fn(&Question<'_>) -> Result<(), Refusal>;
 
-/// Everything that a check may look at.
+/// Everything that a check may depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     intent: &'a SendIntent<'a>,
@@ -76,7 +76,7 @@ pub struct Question<'a> {
 }
 
 /// Whether the message may be sent through this sender, whose provider has these limits, to this contact. `template` is
-/// the tenant's template that the content names, when there is one of that name.
+/// the tenant's template that the content names, if there is one.
 pub fn check(
     intent: &SendIntent<'_>,
     contact: &ContactState,
@@ -118,20 +118,22 @@ fn is_not_suppressed(q: &Question<'_>) -> Result<(), Refusal> {
         "/to",
         format!("to: {to} is suppressed since {at} ({reason}): {}", suppression.detail),
         match suppression.reason {
-            SuppressionReason::OptedOut => "a contact who has not opted out; a start keyword from them takes it back",
+            SuppressionReason::OptedOut => {
+                "a contact who has not opted out; a start keyword from them lifts the suppression"
+            }
             SuppressionReason::Blocked | SuppressionReason::Unreachable => {
                 "a contact who can be reached; a message from them lifts the suppression"
             }
-            SuppressionReason::Manual => "a contact whom you have not suppressed",
+            SuppressionReason::Manual => "a contact that you have not suppressed",
         },
     ))
 }
 
-/// Only what the business begins needs consent: a free-form answer inside the window does not, because the customer
-/// asked for it by writing. A template does even there, for it is not necessarily an answer.
+/// Only a business-initiated message needs consent. A free-form reply inside the window does not, because the customer
+/// wrote first. A template does even there, since it is not necessarily a reply.
 fn has_consent(q: &Question<'_>) -> Result<(), Refusal> {
     if q.intent.content.is_free_form() {
-        return Ok(()); // The window check decides, and outside the window nothing free-form passes.
+        return Ok(()); // The window check decides: outside the window nothing free-form passes.
     }
     let to = q.intent.to;
     let record_it = format!("consent that is recorded with its evidence: PUT /v1/contacts/{to}/consent");
@@ -146,7 +148,7 @@ fn has_consent(q: &Question<'_>) -> Result<(), Refusal> {
     };
     let given_at = consent.given_at();
     if consent.status == ConsentStatus::Revoked {
-        // Also where consent is not required: who took it back does not want messages.
+        // This holds even where consent is not required: a contact who revoked it does not want messages.
         return refuse(RefusalCode::ConsentRevoked, format!("{to} revoked consent at {given_at}"));
     }
     match q.sender.consent.max_age_seconds {

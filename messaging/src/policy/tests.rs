@@ -84,7 +84,7 @@ fn suppressed(reason: SuppressionReason) -> ContactState {
     ContactState { suppression, ..wrote_at(0) }
 }
 
-/// A question with an answer that each test changes in one respect: text, an hour into an open window.
+/// A question that passes, which each test changes in one respect: text, an hour into an open window.
 struct Case {
     to: &'static str,
     content: OutboundContent,
@@ -136,7 +136,7 @@ fn free_form_text_passes_in_the_window_without_consent() {
 }
 
 #[test]
-fn free_form_outside_the_window_is_refused_and_told_of_the_template_route() {
+fn free_form_outside_the_window_is_refused_and_a_template_is_suggested() {
     let closed = Case { now: at(DAY), ..case() }.refusal();
     assert_eq!((closed.code, closed.status()), (RefusalCode::WindowClosed, MessageStatus::Rejected));
     assert_eq!(closed.pointer, "/text");
@@ -180,7 +180,7 @@ fn nothing_reaches_a_suppressed_contact_whatever_else_would_allow_it() {
 }
 
 #[test]
-fn only_the_answer_to_a_keyword_reaches_who_opted_out_and_only_in_the_window() {
+fn only_the_reply_to_a_keyword_reaches_a_contact_who_opted_out_and_only_in_the_window() {
     let reply = || Case { purpose: Purpose::KeywordReply, contact: suppressed(SuppressionReason::OptedOut), ..case() };
     assert!(reply().check().is_ok());
     assert_eq!(Case { now: at(DAY), ..reply() }.code(), RefusalCode::WindowClosed);
@@ -237,7 +237,7 @@ fn a_template_that_is_missing_or_not_approved_is_refused() {
 }
 
 #[test]
-fn values_must_be_those_of_the_template_and_such_as_whatsapp_takes() {
+fn values_must_be_those_of_the_template_and_acceptable_to_whatsapp() {
     let of = |values: &[(&str, &str)]| Case { content: of_template(values), ..case() }.refusal();
     let missing = of(&[("1", "Ava")]);
     assert_eq!((missing.code, missing.pointer.as_str()), (RefusalCode::TemplateValuesMissing, "/template/values"));
@@ -262,7 +262,7 @@ fn an_authentication_template_needs_a_phone_number() {
 }
 
 #[test]
-fn text_that_the_provider_would_not_take_is_refused_at_once() {
+fn text_that_the_provider_would_not_accept_is_refused_at_once() {
     let of = |body: &str| Case { content: OutboundContent::Text { body: body.to_owned() }, ..case() };
     assert!(of(&"ü".repeat(1600)).check().is_ok());
     assert_eq!(of(&"ü".repeat(1601)).code(), RefusalCode::TextTooLong);

@@ -1,4 +1,4 @@
-//! What a provider reports, in this project's words.
+//! What a provider reports, in this project's terms.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use crate::failure::Failure;
 use crate::id::AttemptId;
 use crate::lifecycle::MessageStatus;
 
-/// What a webhook says, in the words of this project.
+/// What a webhook says, in this project's terms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase")]
 pub enum WebhookEvent {
     Inbound(InboundMessage),
     Status(StatusUpdate),
-    /// A part that could not be understood. It is kept and counted, and takes no effect.
+    /// A part that could not be read. It is kept and counted, and has no effect.
     #[serde(rename_all = "camelCase")]
     Unreadable {
         reason: String,
-        /// Tells this part from others, so that it is stored once.
+        /// Identifies this part, so that it is stored once.
         dedupe_key: String,
     },
 }
@@ -44,21 +44,21 @@ impl WebhookEvent {
 #[serde(rename_all = "camelCase")]
 pub struct InboundMessage {
     pub provider_message_id: String,
-    /// The customer: the phone number when the provider tells it, else the business-scoped user id.
+    /// The customer: the phone number where the provider reports it, else the business-scoped user id.
     pub from: Address,
-    /// The customer's business-scoped user id when the provider tells both.
+    /// The customer's business-scoped user id, where the provider reports both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_user_id: Option<Address>,
-    /// Our sender, when the provider names it by number.
+    /// Our sender, where the provider names it by number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Address>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_name: Option<String>,
     pub content: InboundContent,
-    /// The provider's id of the message that this one answers.
+    /// The provider's id of the message that this one replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
-    /// Every field of the webhook that has no place above, unchanged.
+    /// Every other field of the webhook, unchanged.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, String>,
 }
@@ -68,7 +68,7 @@ pub struct InboundMessage {
 #[serde(rename_all = "camelCase")]
 pub struct StatusUpdate {
     pub provider_message_id: String,
-    /// Our attempt, when the callback carries it.
+    /// Our attempt, where the callback carries it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptId>,
     pub status: MessageStatus,

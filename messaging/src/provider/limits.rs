@@ -1,14 +1,14 @@
-//! What a provider allows, before anything is asked of it.
+//! A provider's documented limits.
 
 use crate::rate::Rate;
 
-/// The limits of one provider. They are the provider's own, so they hold for every account.
+/// The limits of one provider, which are the same for every account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProviderLimits {
     /// Characters of a free-form text.
     pub text: usize,
-    /// All senders of an account together.
+    /// All senders of an account combined.
     pub account: Rate,
-    /// One sender to one recipient.
+    /// From one sender to one recipient.
     pub pair: Rate,
 }

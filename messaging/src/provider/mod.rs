@@ -1,14 +1,14 @@
-//! The seam behind which the providers are.
+//! The traits that the providers' adapters implement.
 //!
-//! - [`MessagingProvider`] is what the data plane needs of an account: its limits, sending ([`send`]), and its message log
-//!   ([`log`]), where it has one.
-//! - [`WebhookAdapter`] is what the data plane needs of a provider's webhooks ([`webhook`]): an endpoint belongs to a
+//! - [`MessagingProvider`] is what the data plane needs from an account: its limits, sending ([`send`]), and its
+//!   message log ([`log`]), where it has one.
+//! - [`WebhookAdapter`] is what the data plane needs for a provider's webhooks ([`webhook`]): an endpoint belongs to a
 //!   provider, and one request may hold parts for several senders. [`event`] is what they say.
-//! - [`AccountAdmin`] is what the operator needs of an account ([`admin`]): credentials, senders, templates, and, where there
-//!   are any, pools and keys.
+//! - [`AccountAdmin`] is what the operator needs from an account ([`admin`]): credentials, senders, templates, and,
+//!   where there are any, pools and keys.
 //!
-//! What a provider cannot do is absent in its type, never an empty answer. Nothing outside `providers/` knows a provider's
-//! words.
+//! What a provider cannot do is absent from its type, never an empty answer. Nothing outside `providers/` knows a
+//! provider's terms.
 
 pub mod admin;
 pub mod event;
@@ -33,32 +33,32 @@ use self::webhook::WebhookHome;
 use crate::failure::Failure;
 use crate::id::AttemptId;
 
-/// What the data plane needs of one provider account.
+/// What the data plane needs from one provider account.
 #[async_trait]
 pub trait MessagingProvider: Send + Sync {
     fn limits(&self) -> ProviderLimits;
 
-    /// Where the provider reports on one attempt, if it takes a URL for that.
+    /// The URL where the provider reports on one attempt, if it takes one.
     fn status_callback(&self, home: &WebhookHome<'_>, attempt: AttemptId) -> Option<Url>;
 
     /// Hands one attempt to the provider. Never retries: the caller decides from the outcome whether another attempt is
-    /// safe, and an adapter that tried again could send twice.
+    /// safe, and an adapter that retried could send twice.
     async fn send(&self, message: &OutboundMessage) -> SendOutcome;
 
-    /// The account's log of messages; `None` where the provider keeps none, so that nobody can take "no log" for "not
+    /// The account's message log; `None` where the provider keeps none, so that "no log" is never mistaken for "not
     /// sent".
     fn message_log(&self) -> Option<&dyn MessageLog>;
 }
 
-/// An answer of the provider that is not success, or no answer at all.
+/// An unsuccessful answer of the provider, or no answer at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
 pub struct ProviderError {
     /// Its message is a sentence for a person, without secrets and without query strings.
     pub failure: Failure,
-    /// HTTP status; `None` when there was no answer.
+    /// The HTTP status; `None` if there was no answer.
     pub http_status: Option<u16>,
-    /// What the provider's `Retry-After` said.
+    /// The value of the provider's `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 

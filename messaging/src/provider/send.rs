@@ -1,4 +1,4 @@
-//! One attempt to hand a message over, and what became of it.
+//! One attempt to hand a message over, and its outcome.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,19 +15,20 @@ use crate::lifecycle::MessageStatus;
 pub struct OutboundMessage {
     pub attempt: AttemptId,
     pub from: PhoneNumber,
-    /// The pool that picks the sender, where the message leaves through one; `from` then only names whose limits count.
+    /// The pool that picks the sender, where the message leaves through one; `from` then only names the sender whose
+    /// limits count.
     pub via: Option<PoolId>,
     pub to: Address,
     pub content: RenderedContent,
     /// Where the provider reports on this attempt; carries the attempt's id.
     pub status_callback: Option<Url>,
-    /// The provider drops the message when it could not deliver it within this time.
+    /// The provider drops the message if it cannot deliver it within this time.
     pub validity: Option<Duration>,
-    /// The provider's id of the message that this one answers.
+    /// The provider's id of the message that this one replies to.
     pub reply_to: Option<String>,
 }
 
-/// Content with every reference resolved to what this provider account knows.
+/// Content with every reference resolved for this provider account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RenderedContent {
     Text {
@@ -45,16 +46,16 @@ pub enum RenderedContent {
     },
 }
 
-/// What became of one call to send. There are four, because what may follow differs.
+/// The outcome of one call to send. There are four, because what may follow differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// The provider took it. Acceptance is not delivery.
+    /// The provider accepted it. Acceptance is not delivery.
     Accepted { provider_message_id: String, status: MessageStatus },
-    /// The provider answered that it did not take it. Nothing was sent.
+    /// The provider answered that it did not accept it. Nothing was sent.
     Refused(ProviderError),
     /// The request never left: no connection, or no TLS. Nothing was sent; trying again is safe.
     NotSent { reason: String },
-    /// The request left and no answer that settles it came back (time-out, lost connection, 5xx). It may or may not
-    /// have been sent, so a second call must not be made.
+    /// The request left, and no answer came back that settles it (time-out, lost connection, 5xx). The message may or
+    /// may not have been sent, so a second call must not be made.
     Ambiguous { reason: String },
 }

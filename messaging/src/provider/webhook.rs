@@ -18,7 +18,7 @@ use crate::config::ProviderAccount;
 use crate::id::{AttemptId, SenderName, TenantId};
 use crate::secret::Secret;
 
-/// One provider's webhooks. It holds no account and no key; [`WebhookAdapter::endpoint`] makes what verifies.
+/// One provider's webhooks. It holds no account and no key; [`WebhookAdapter::endpoint`] builds what verifies requests.
 pub trait WebhookAdapter: Send + Sync {
     /// The provider's name, as in [`crate::config::ProviderAccount::provider`].
     fn provider(&self) -> &'static str;
@@ -26,7 +26,8 @@ pub trait WebhookAdapter: Send + Sync {
     /// The endpoint and the route that a path below `/webhooks/` names; `None` where it is not this provider's.
     fn locate(&self, path: &str) -> Option<Location>;
 
-    /// Where a sender hears its provider, and which keys prove it; `None` where the account is another provider's.
+    /// The endpoint where a sender's webhooks arrive, and the keys that sign for it; `None` where the account is
+    /// another provider's.
     fn ear(&self, account: &ProviderAccount, tenant: &TenantId, sender: &SenderName) -> Option<Ear>;
 
     /// What arrives by a route.
@@ -38,25 +39,26 @@ pub trait WebhookAdapter: Send + Sync {
     /// Prepares an endpoint for the keys that may sign for it and the tokens that a challenge may carry.
     fn endpoint(&self, keys: &[Secret], verify_tokens: &[Secret]) -> Arc<dyn Endpoint>;
 
-    /// Reads a part again by the route it came by, without verifying it: only verified parts are stored, and their key may
-    /// have been rotated since. Gives the events that [`Endpoint::receive`] gave.
+    /// Reads a stored part again by the route it came by, and returns the events that [`Endpoint::receive`] returned.
+    /// It verifies nothing: only verified parts are stored, and their key may have been rotated since. A route that the
+    /// adapter does not know makes a part unreadable.
     fn translate(&self, route: &str, body: &[u8]) -> Vec<WebhookEvent>;
 
-    /// What a webhook is answered with once it is on disk.
+    /// The answer to a webhook once it is on disk.
     fn answer(&self, route: &str) -> WebhookAnswer;
 }
 
 /// One endpoint, with its keys prepared for use.
 pub trait Endpoint: Send + Sync {
-    /// Answers the provider's question whether this endpoint is ours; `None` refuses it.
+    /// Answers the provider's challenge whether this endpoint is ours; `None` refuses it.
     fn challenge(&self, request: &WebhookRequest<'_>) -> Option<WebhookAnswer>;
 
-    /// Verifies a request against every key, in constant time, and takes it apart. One bad item harms only itself: it
+    /// Verifies a request against every key, in constant time, and takes it apart. A bad item affects no other: it
     /// becomes [`WebhookEvent::Unreadable`].
     fn receive<'a>(&self, request: &WebhookRequest<'a>) -> Result<Received<'a>, WebhookRejected>;
 }
 
-/// Names an endpoint across all tenants. Adapters make it; nothing else looks inside.
+/// Names an endpoint across all tenants. Opaque outside the adapters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointId(String);
 
@@ -73,13 +75,13 @@ impl EndpointId {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     pub endpoint: EndpointId,
-    /// The adapter's own word for what arrives there; see [`WebhookRoute`].
+    /// The adapter's own name for what arrives there; see [`WebhookRoute`].
     pub route: String,
-    /// The methods that the route takes, upper case.
+    /// The methods that the route accepts, in upper case.
     pub methods: &'static [&'static str],
 }
 
-/// Where one sender hears its provider.
+/// Where one sender's webhooks arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ear {
     pub endpoint: EndpointId,
@@ -89,7 +91,7 @@ pub struct Ear {
     pub keys: Vec<Secret>,
     /// The tokens that a challenge may carry.
     pub verify_tokens: Vec<Secret>,
-    /// The provider's id of the sender, where parts name it; see [`Addressee::Handle`].
+    /// The provider's id of the sender, where parts name senders by id; see [`Addressee::Handle`].
     pub handle: Option<String>,
 }
 
@@ -98,9 +100,9 @@ pub struct Ear {
 pub enum Traffic {
     /// What customers send.
     Inbound,
-    /// Steps in the lives of messages that we sent; of one attempt where the route names it.
+    /// Statuses of messages that we sent; of one attempt where the route names it.
     Statuses { of: Option<AttemptId> },
-    /// Both.
+    /// Either, or both.
     Mixed,
 }
 
@@ -114,7 +116,7 @@ pub struct WebhookRequest<'a> {
     /// The URL that the provider called, built from the *configured* public base URL, the path and the raw query;
     /// never from `Host` or `X-Forwarded-*`.
     pub url: &'a str,
-    /// Looks a request header up by its lower-case name.
+    /// Looks up a request header by its lower-case name.
     pub headers: &'a dyn Headers,
     /// The body, byte for byte.
     pub body: &'a [u8],
@@ -140,7 +142,7 @@ impl Headers for BTreeMap<String, String> {
 /// A verified request, taken apart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Received<'a> {
-    /// Which of the endpoint's keys signed it, by its place among those that [`WebhookAdapter::endpoint`] was given.
+    /// The key that signed it, as an index into the keys that [`WebhookAdapter::endpoint`] was given.
     pub key: usize,
     pub parts: Vec<Part<'a>>,
 }
@@ -149,18 +151,18 @@ pub struct Received<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part<'a> {
     pub addressee: Addressee,
-    /// What the part is read again by: the request's route, or one that adds what the slice does not hold and its events
-    /// need.
+    /// The route to store and to read the part again by: the request's, or one that adds what the events need and the
+    /// slice does not hold.
     pub route: Cow<'a, str>,
     /// The addressee's slice of the body, and nobody else's.
     pub body: &'a [u8],
     pub events: Vec<WebhookEvent>,
 }
 
-/// Which of the senders that an endpoint speaks for a part is meant for.
+/// Which of the senders that an endpoint speaks for a part is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Addressee {
-    /// The sender that the endpoint belongs to; nobody where it belongs to no single one.
+    /// The sender that owns the endpoint; nobody where no single sender does.
     Endpoint,
     /// The sender with this number.
     Number(PhoneNumber),
@@ -170,7 +172,7 @@ pub enum Addressee {
     Account(String),
 }
 
-/// What a webhook is answered with.
+/// The answer to a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookAnswer {
     pub status: u16,
@@ -189,8 +191,7 @@ pub enum WebhookRejected {
     NoKey,
 }
 
-/// By which route an entry of the webhook log came. It is stored with the entry, and whoever reads the entry again reads
-/// the route.
+/// The route by which an entry of the webhook log came. It is stored with the entry, which is read again by it.
 ///
 /// As text: the provider, the method, and [`Part::route`], such as `twilio POST status/att-…`. An entry that was found
 /// in the provider's own log is `twilio LOG`.
@@ -243,10 +244,10 @@ impl FromStr for WebhookRoute {
     }
 }
 
-/// Whose webhooks a URL of ours is for.
+/// Whose webhooks one of our URLs is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebhookHome<'a> {
-    /// The internet's view of the webhook listener.
+    /// The webhook listener's URL as seen from the internet.
     pub public_base_url: &'a Url,
     pub tenant: &'a TenantId,
     pub sender: &'a SenderName,

@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::after;
 use crate::clock::tests::at;
 
-/// Everything that passes of requests at these times, in nanoseconds.
+/// Which requests pass, given and returned as times in nanoseconds.
 fn passing(rate: Rate, times: &[u64]) -> Vec<u64> {
     let mut bucket = None;
     let mut passed = Vec::new();
@@ -77,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_refused_passes_at_the_time_that_it_was_told_and_no_earlier(
+    fn what_is_refused_passes_at_the_time_it_was_given_and_no_earlier(
         per_second in 1u32..2000,
         burst in 1u32..20,
         gaps in prop::collection::vec(0u64..5_000_000, 1..100),
@@ -114,7 +114,7 @@ fn a_bucket_is_the_same_after_it_was_stored_as_an_integer() {
 }
 
 #[test]
-fn as_many_pass_as_may_and_the_rest_is_told_when_the_next_does() {
+fn as_many_pass_as_may_and_the_answer_says_when_the_next_does() {
     let rate = Rate::every(Duration::from_secs(6), 2);
     let full = rate.take(None, 5, at(0));
     assert_eq!(full, Taken { granted: 2, bucket: Bucket(at(12)), retry_at: Some(at(6)) });
@@ -145,7 +145,7 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn taking_many_at_once_is_asking_for_one_so_often(
+    fn taking_many_at_once_equals_asking_for_one_many_times(
         per_second in 1u32..2000,
         burst in 1u32..50,
         steps in any_steps(),
@@ -175,8 +175,8 @@ proptest! {
         }
     }
 
-    /// However the clock is set, time counts only forwards: what it goes back by gives nobody a second burst, and
-    /// blocks nobody for longer than the burst takes.
+    /// Only forward time counts, however the clock is set. A step back never grants a second burst, and never blocks
+    /// for longer than the burst takes.
     #[test]
     fn a_clock_that_steps_back_grants_nothing_and_blocks_for_no_longer_than_the_burst_takes(
         per_second in 1u32..2000,
@@ -186,7 +186,7 @@ proptest! {
         let rate = Rate::per_second(per_second, burst);
         let capacity = rate.interval() * burst;
         let (mut now, mut bucket) = (at(0), None);
-        // When how many passed, by a clock that only runs forwards.
+        // How many passed and when, by a clock that only runs forwards.
         let (mut forwards, mut passed) = (0u64, Vec::new());
         for step in steps {
             match step {

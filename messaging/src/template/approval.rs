@@ -1,4 +1,4 @@
-//! Where a template is in WhatsApp's review.
+//! WhatsApp's verdict on a template.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub enum Approval {
     Disabled {
         reason: String,
     },
-    /// A word that this version does not know; treated as not approved, and shown.
+    /// A state that this version does not know; treated as not approved, and shown.
     Unknown {
         word: String,
     },

@@ -1,4 +1,4 @@
-//! What WhatsApp would refuse in a template's buttons.
+//! Checks a template's buttons for what WhatsApp would refuse.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use super::findings::Findings;
 use super::placeholder::{Piece, pieces};
 use crate::address::PhoneNumber;
 
-/// Buttons of a template, and characters of a button's title.
+/// Limits on the buttons of a template and the characters of a button's title.
 const MAX_BUTTONS: usize = 10;
 const MAX_TITLE: usize = 25;
-/// Of one template at most so many buttons that open a URL, dial, or copy a code.
+/// Limits on a template's buttons that open a URL, dial, or copy a code.
 const MAX_URLS: usize = 2;
 const MAX_PHONES: usize = 1;
 const MAX_CODES: usize = 1;
-/// Characters of a URL, of a code, and of what a quick reply sends back.
+/// Limits on the characters of a URL, of a code, and of a quick reply's payload.
 const MAX_URL: usize = 2000;
 const MAX_CODE: usize = 20;
 const MAX_ID: usize = 200;
@@ -34,7 +34,7 @@ pub(super) fn lint(path: &str, buttons: &[TemplateButton], known: &BTreeSet<&str
         ("copyCode", count(|b| matches!(b, TemplateButton::CopyCode { .. })), MAX_CODES),
     ] {
         if found > most {
-            findings.add(&all, format!("has {found} {what} buttons; WhatsApp takes at most {most}"));
+            findings.add(&all, format!("has {found} {what} buttons; WhatsApp allows at most {most}"));
         }
     }
     if !quick_replies_are_together(buttons) {
@@ -59,7 +59,7 @@ fn title_of(button: &TemplateButton) -> &str {
     }
 }
 
-/// The field that holds it in the manifest.
+/// Its field in the manifest.
 fn kind_of(button: &TemplateButton) -> &'static str {
     match button {
         TemplateButton::QuickReply { .. } => "quickReply",
@@ -100,15 +100,12 @@ fn lint_url(path: &str, url: &str, known: &BTreeSet<&str>, findings: &mut Findin
     let fixed = match pieces(url).as_slice() {
         [Piece::Text(fixed)] | [Piece::Text(fixed), Piece::Placeholder(_)] => *fixed,
         _ => {
-            let message =
-                format!("{url:?} has a placeholder elsewhere than at its end; expected at most one, at the end");
+            let message = format!("{url:?} has a placeholder before its end; expected at most one, at the end");
             return findings.add(path, message);
         }
     };
     if !Url::parse(fixed).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
-        findings.add(
-            path,
-            format!("{url:?} is no URL of the web; expected one such as https://shop.example/orders/{{{{1}}}}"),
-        );
+        findings
+            .add(path, format!("{url:?} is not a web URL; expected one such as https://shop.example/orders/{{{{1}}}}"));
     }
 }

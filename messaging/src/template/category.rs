@@ -1,4 +1,4 @@
-//! What a template is for, which decides its price, its review and the consent that it needs.
+//! What a template is for, which decides its price, its review and the consent it needs.
 
 use serde::{Deserialize, Serialize};
 

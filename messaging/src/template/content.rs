@@ -1,8 +1,8 @@
-//! The text of a template in one language, in this project's words.
+//! The text of a template in one language, in this project's terms.
 
 use serde::{Deserialize, Serialize};
 
-/// One language's text, in the words of this project.
+/// One language's text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalizedContent {
@@ -19,7 +19,7 @@ pub struct LocalizedContent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum TemplateButton {
-    /// A tap answers with `title`; `id` comes back as the button's payload.
+    /// A tap replies with `title`; `id` comes back as the button's payload.
     QuickReply {
         title: String,
         id: String,

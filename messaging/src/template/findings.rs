@@ -1,4 +1,4 @@
-//! Collects what is wrong with a template, and the checks that every text of it goes through.
+//! Collects findings about a template, and holds the checks that apply to each of its texts.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ impl Findings {
 
     pub(super) fn check_has_no_placeholder(&mut self, path: &str, text: &str) {
         if text.contains("{{") || text.contains("}}") {
-            self.add(path, "has a placeholder; WhatsApp takes none here");
+            self.add(path, "has a placeholder; WhatsApp allows none here");
         }
     }
 
@@ -38,7 +38,7 @@ impl Findings {
             match piece {
                 Piece::Malformed(braces) => self.add(
                     path,
-                    format!("{:?} is no placeholder; expected {{{{1}}}}, with no space inside", shortened(braces)),
+                    format!("{:?} is not a placeholder; expected {{{{1}}}}, with no space inside", shortened(braces)),
                 ),
                 Piece::Placeholder(key) if !known.contains(key) => self.add(
                     path,

@@ -1,8 +1,8 @@
-//! What WhatsApp would refuse in a template, found before it is submitted.
+//! Finds what WhatsApp would refuse in a template, before it is submitted.
 //!
-//! A review takes minutes to days, so whatever can be known beforehand is told at once, with the place in the manifest.
-//! The rules are Twilio's and Meta's published ones. What only a reviewer can judge is not judged here, and neither is
-//! what the schema of the resource already excludes for every template.
+//! A review takes minutes to days, so whatever can be known beforehand is reported at once, with its place in the
+//! manifest. The rules are the ones that Twilio and Meta publish. What only a reviewer can judge is left out, and so is
+//! what the resource's schema already excludes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ pub struct Variable {
     pub example: String,
 }
 
-/// Characters of a body (Twilio error 63021 counts them with the values in place, so this is only the least).
+/// Characters of a body. Twilio error 63021 counts them with the values in place, so this is only the first check.
 pub const MAX_BODY: usize = 1024;
 /// Characters of a header and of a footer.
 pub const MAX_HEADER: usize = 60;
@@ -36,7 +36,7 @@ pub const MAX_FOOTER: usize = 60;
 /// Variables of a template (Twilio error 92002).
 pub const MAX_VARIABLES: usize = 100;
 
-/// Everything that is wrong with a template, in the order of the manifest; nothing when it may be submitted.
+/// Everything that is wrong with a template, in the order of the manifest; empty when it may be submitted.
 pub fn lint(draft: &Draft) -> Vec<Finding> {
     let mut findings = Findings::default();
     lint_variables(draft, &mut findings);
@@ -58,15 +58,15 @@ fn lint_variables(draft: &Draft, findings: &mut Findings) {
         let path = format!("spec.variables[{index}]");
         let key = &variable.key;
         if number(key).is_none() {
-            findings.add(format!("{path}.key"), format!("{key:?} is no number; expected \"1\", \"2\", and so on"));
+            findings.add(format!("{path}.key"), format!("{key:?} is not a number; expected \"1\", \"2\", and so on"));
         }
         if let Some(first) = seen.insert(key, index) {
-            findings.add(format!("{path}.key"), format!("{key:?} is declared already in spec.variables[{first}]"));
+            findings.add(format!("{path}.key"), format!("{key:?} is already declared in spec.variables[{first}]"));
         } else if !used.contains(key.as_str()) {
             findings.add(path.clone(), format!("no localization uses {{{{{key}}}}}; remove it, or use it"));
         }
         if let Err(expected) = values::check_value(&variable.example) {
-            let message = format!("{:?} is no value that WhatsApp takes; expected {expected}", variable.example);
+            let message = format!("{:?} is not a value that WhatsApp accepts; expected {expected}", variable.example);
             findings.add(format!("{path}.example"), message);
         }
     }
@@ -80,10 +80,11 @@ fn lint_languages(draft: &Draft, findings: &mut Findings) {
     for (index, (language, _)) in draft.localizations.iter().enumerate() {
         let path = format!("spec.localizations[{index}].language");
         if !is_language(language) {
-            findings.add(&path, format!("{language:?} is no language of WhatsApp's; expected one such as en or en_US"));
+            findings
+                .add(&path, format!("{language:?} is not a language of WhatsApp's; expected one such as en or en_US"));
         }
         if let Some(first) = seen.insert(language.as_str(), index) {
-            findings.add(&path, format!("{language:?} is the language of spec.localizations[{first}] already"));
+            findings.add(&path, format!("{language:?} is already the language of spec.localizations[{first}]"));
         }
     }
     if !draft.localizations.is_empty() && !seen.contains_key(draft.fallback_language.as_str()) {
@@ -93,7 +94,7 @@ fn lint_languages(draft: &Draft, findings: &mut Findings) {
     }
 }
 
-/// `en`, `fil`, `en_US`: two or three lower-case letters, and a region where WhatsApp tells them apart.
+/// `en`, `fil`, `en_US`: two or three lower-case letters, and a region where WhatsApp has several.
 pub fn is_language(language: &str) -> bool {
     let (base, country) = match language.split_once('_') {
         Some((base, country)) => (base, Some(country)),
@@ -111,7 +112,7 @@ fn lint_content(draft: &Draft, path: &str, content: &LocalizedContent, findings:
         findings.check_length(&path, header, MAX_HEADER);
         findings.check_placeholders(&path, header, &known);
         if keys(header).count() > 1 {
-            findings.add(path, "has more than one placeholder; WhatsApp takes at most one in a header");
+            findings.add(path, "has more than one placeholder; WhatsApp allows at most one in a header");
         }
     }
     let body = format!("{path}.body");
@@ -127,7 +128,7 @@ fn lint_content(draft: &Draft, path: &str, content: &LocalizedContent, findings:
     lint_sequence(path, content, findings);
 }
 
-/// Where placeholders may stand in a body, and how many.
+/// Checks where a body has placeholders, and how many.
 fn lint_placement(path: &str, body: &str, findings: &mut Findings) {
     let pieces = pieces(body.trim());
     let key = |piece: Option<&Piece<'_>>| match piece {
@@ -144,7 +145,7 @@ fn lint_placement(path: &str, body: &str, findings: &mut Findings) {
         pieces.iter().filter(|piece| !matches!(piece, Piece::Text(text) if text.trim().is_empty())).collect();
     for pair in visible.windows(2) {
         if let [Piece::Placeholder(one), Piece::Placeholder(two)] = pair {
-            findings.add(path, format!("{{{{{one}}}}} and {{{{{two}}}}} stand side by side; put words between them"));
+            findings.add(path, format!("{{{{{one}}}}} and {{{{{two}}}}} are side by side; put words between them"));
         }
     }
     let variables: BTreeSet<_> = keys(body).collect();
@@ -160,7 +161,8 @@ fn lint_placement(path: &str, body: &str, findings: &mut Findings) {
     }
 }
 
-/// Words can be counted. Chinese, Japanese, Thai and their like are written without spaces, so a reviewer must judge.
+/// Whether words can be counted. Chinese, Japanese, Thai and similar scripts have no spaces, so only a reviewer can
+/// judge.
 fn is_written_with_spaces(text: &str) -> bool {
     !text.chars().any(|c| {
         matches!(c, '\u{0e00}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
@@ -168,7 +170,7 @@ fn is_written_with_spaces(text: &str) -> bool {
     })
 }
 
-/// Each language is a template of its own at WhatsApp, so each must use 1, 2, … without a gap.
+/// At WhatsApp each language is a separate template, so each must use 1, 2, … without a gap.
 fn lint_sequence(path: &str, content: &LocalizedContent, findings: &mut Findings) {
     let used: BTreeSet<u32> = used_keys(content).into_iter().filter_map(number).collect();
     if let Some(gap) = (1..).zip(&used).find_map(|(expected, found)| (expected != *found).then_some(expected)) {
@@ -178,7 +180,7 @@ fn lint_sequence(path: &str, content: &LocalizedContent, findings: &mut Findings
     }
 }
 
-/// A key that WhatsApp takes: a positive number without leading zeros.
+/// A key that WhatsApp accepts: a positive number without leading zeros.
 fn number(key: &str) -> Option<u32> {
     key.parse().ok().filter(|n: &u32| *n > 0 && n.to_string() == key)
 }

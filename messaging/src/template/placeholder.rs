@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use super::{LocalizedContent, TemplateButton};
 
-/// A stretch of a template's text.
+/// A piece of a template's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
     Text(&'a str),
     /// The key between the braces.
     Placeholder(&'a str),
-    /// Braces that are no placeholder: the rest of the text from them on, or up to their closing pair.
+    /// Braces that are not a placeholder, up to their closing pair or else to the end of the text.
     Malformed(&'a str),
 }
 
-/// Takes a text apart; the pieces put together again are the text.
+/// Splits a text into pieces; joined, they are the text again.
 pub fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -42,12 +42,12 @@ fn push_text<'a>(pieces: &mut Vec<Piece<'a>>, text: &'a str) {
     }
 }
 
-/// Letters, digits and underscores. That WhatsApp wants numbers is for the linter to say.
+/// Letters, digits and underscores. WhatsApp wants numbers, which the linter checks.
 fn is_key(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The keys of a text, in the order of the text, repeated as often as they stand there.
+/// The keys in a text, in order, with repetitions.
 pub fn keys(text: &str) -> impl Iterator<Item = &str> {
     pieces(text).into_iter().filter_map(|piece| match piece {
         Piece::Placeholder(key) => Some(key),
@@ -55,7 +55,7 @@ pub fn keys(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Every key that one language of a template uses, wherever it stands.
+/// Every key that one language of a template uses, in any of its fields.
 pub fn used_keys(content: &LocalizedContent) -> BTreeSet<&str> {
     let texts = [Some(content.body.as_str()), content.header.as_deref(), content.footer.as_deref()];
     let buttons = content.buttons.iter().map(|button| match button {
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_told_from_text_and_from_broken_braces() {
+    fn placeholders_are_distinguished_from_text_and_from_broken_braces() {
         use Piece::{Malformed, Placeholder, Text};
         assert_eq!(pieces("Hi {{1}}, bye"), [Text("Hi "), Placeholder("1"), Text(", bye")]);
         assert_eq!(pieces("{{1}}{{name}}"), [Placeholder("1"), Placeholder("name")]);

@@ -1,6 +1,6 @@
-//! How a template reads with its values: for previews, for logs and for WhatsApp's limit on the result.
+//! Fills a template with its values, for previews, for logs and for WhatsApp's limit on the result.
 //!
-//! The provider renders what the customer sees; this never reaches them.
+//! The provider renders what the customer sees; this text never reaches them.
 
 use std::collections::BTreeMap;
 

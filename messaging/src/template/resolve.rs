@@ -7,7 +7,7 @@ use crate::refusal::{Refusal, RefusalCode};
 /// One language of a template, approved at one provider account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResolvedTemplate<'a> {
-    /// What the provider knows it by.
+    /// The provider's name for it.
     pub handle: &'a str,
     pub language: &'a str,
     pub category: TemplateCategory,
@@ -15,9 +15,9 @@ pub struct ResolvedTemplate<'a> {
 }
 
 /// Finds the language to send: the first that is approved at the account among the requested one, others of the same
-/// base language, and the template's fallback language. So somebody who asked for `de_AT` gets `de` rather than
-/// nothing, and while `de` waits for approval gets the fallback language. When none will do, the refusal tells about the
-/// first of them.
+/// base language, and the template's fallback language. So a request for `de_AT` gets `de` rather than nothing, and
+/// while `de` waits for approval it gets the fallback language. When none can be sent, the refusal is about the first
+/// of them.
 pub fn resolve<'a>(
     template: &'a TemplateConfig,
     requested: Option<&str>,
@@ -49,7 +49,7 @@ pub fn resolve<'a>(
     }))
 }
 
-/// The languages that would do, best first.
+/// The acceptable languages, best first.
 fn candidates<'a>(
     template: &'a TemplateConfig,
     requested: Option<&str>,
@@ -57,7 +57,7 @@ fn candidates<'a>(
     let fallback = template.fallback_language.as_str();
     let mut languages: Vec<&'a str> = Vec::new();
     if let Some(requested) = requested {
-        // However it is written: en-us is en_US.
+        // Spelling does not matter: en-us is en_US.
         let requested = requested.replace('-', "_");
         let among = |same: &dyn Fn(&str) -> bool| {
             template.localizations.keys().map(String::as_str).filter(|l| same(l)).collect::<Vec<_>>()
@@ -65,7 +65,7 @@ fn candidates<'a>(
         languages.extend(among(&|l| l.eq_ignore_ascii_case(&requested)));
         let same_base = |l: &str| base(l).eq_ignore_ascii_case(base(&requested));
         languages.extend(Some(fallback).filter(|l| same_base(l) && base(&requested) == requested));
-        // The bare base language sorts before its regions, and the map is ordered, so this is the same every time.
+        // The bare base language sorts before its regions, and the map is ordered, so the result is always the same.
         languages.extend(among(&same_base));
     }
     languages.push(fallback);

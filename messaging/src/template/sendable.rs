@@ -23,12 +23,13 @@ pub struct TemplateConfig {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalizationConfig {
     pub content: LocalizedContent,
-    /// By provider account (the key that its config gives it): what may be sent there.
+    /// What may be sent at each provider account, by
+    /// [`ProviderAccount::account_key`](crate::config::ProviderAccount::account_key).
     #[serde(default)]
     pub accounts: BTreeMap<String, AccountTemplate>,
 }
 
-/// A template's standing at one provider account.
+/// A template at one provider account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountTemplate {

@@ -8,10 +8,10 @@ use super::render::substitute;
 use super::resolve::ResolvedTemplate;
 use crate::refusal::{Refusal, RefusalCode};
 
-/// Characters that a body may have once the values stand in it (Twilio error 63021).
+/// The most characters of a body with the values in place (Twilio error 63021).
 pub const MAX_RENDERED: usize = 1024;
 
-/// Refuses values that WhatsApp, or the template, would not take.
+/// Refuses values that WhatsApp would not accept or the template does not have.
 pub fn check(
     template: &TemplateConfig,
     resolved: &ResolvedTemplate<'_>,
@@ -37,7 +37,7 @@ pub fn check(
     for (key, value) in values {
         if let Err(expected) = check_value(value) {
             let pointer = format!("/template/values/{}", escaped(key));
-            let detail = format!("template.values.{key}: WhatsApp does not take {value:?}");
+            let detail = format!("template.values.{key}: WhatsApp does not accept {value:?}");
             return Err(Refusal::new(RefusalCode::TemplateValueInvalid, pointer, detail, expected));
         }
     }
@@ -50,7 +50,7 @@ pub fn check(
     Ok(())
 }
 
-/// Whether WhatsApp takes a value in a placeholder (Twilio error 63013); if not, what it would take.
+/// Whether WhatsApp accepts a value in a placeholder (Twilio error 63013); if not, what it would accept.
 pub fn check_value(value: &str) -> Result<(), &'static str> {
     const MANY_SPACES: &str = "     ";
     if value.trim().is_empty() {
@@ -64,13 +64,13 @@ pub fn check_value(value: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Of the values, those that this language uses: a count that differs from the text's is an error (63028).
+/// The values that this language uses: a count that differs from the text's is an error (63028).
 pub fn used(resolved: &ResolvedTemplate<'_>, values: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let used = used_keys(resolved.content);
     values.iter().filter(|(key, _)| used.contains(key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
-/// A key as a part of a JSON pointer.
+/// A key as a token of a JSON pointer.
 fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }

@@ -21,7 +21,7 @@ fn accepted(n: u8) -> LifecycleEvent {
 }
 
 fn failed(n: u8, then: AfterFailure) -> LifecycleEvent {
-    LifecycleEvent::AttemptFailed { attempt: attempt(n), then, reason: "as told".into() }
+    LifecycleEvent::AttemptFailed { attempt: attempt(n), then, reason: "as reported".into() }
 }
 
 fn retry(n: u8) -> LifecycleEvent {
@@ -50,7 +50,7 @@ use MessageStatus::{
 };
 
 #[test]
-fn a_message_that_goes_well_tells_its_story() {
+fn a_message_that_goes_well_has_every_status_in_its_timeline() {
     let (mut state, first) = MessageState::queued(at(0));
     let mut timeline = vec![first];
     let events = [claimed(1), accepted(1), reported(1, Sent), reported(1, Delivered), reported(1, Read)];
@@ -109,7 +109,7 @@ fn a_refusal_for_good_ends_the_message_with_its_reason() {
     ] {
         let (state, entry) = run(&[claimed(1)]).apply(&failed(1, then), at(2));
         assert_eq!(state.status, end);
-        assert_eq!(entry.expect("a change").reason.as_deref(), Some("as told"));
+        assert_eq!(entry.expect("a change").reason.as_deref(), Some("as reported"));
     }
 }
 
@@ -161,7 +161,7 @@ fn any_status() -> impl Strategy<Value = MessageStatus> {
     prop::sample::select(&MessageStatus::ALL[..])
 }
 
-/// Anything at all that may be told of the first three attempts, sensible or not.
+/// Any event about the first three attempts, sensible or not.
 fn any_event() -> impl Strategy<Value = LifecycleEvent> {
     let n = || 1u8..4;
     prop_oneof![
@@ -228,7 +228,7 @@ proptest! {
     }
 }
 
-/// What the provider does with one call, and how we hear of it.
+/// What the provider does with one call, and how we learn about it.
 #[derive(Debug, Clone, Copy)]
 enum Call {
     Taken,
@@ -253,7 +253,7 @@ fn any_call() -> impl Strategy<Value = Call> {
 }
 
 proptest! {
-    /// A dispatcher that dies at any point, and a provider that loses answers, repeats and delays its reports.
+    /// The dispatcher may die at any point; the provider loses answers, and repeats and delays its reports.
     #[test]
     fn a_message_is_taken_at_most_once_and_ends_exactly_once_whatever_crashes(
         calls in prop::collection::vec(any_call(), 1..8),
@@ -293,7 +293,7 @@ proptest! {
                 prop_assert_eq!(stored.status, fate);
             }
         }
-        // Whatever is left is ended by its deadline, or by the tenant.
+        // What remains is ended by its deadline, or by the tenant.
         store(&mut stored, &LifecycleEvent::ConfirmationOverdue, now);
         store(&mut stored, &LifecycleEvent::Canceled, now);
         if taken.is_empty() || reports_come || stored.status.is_terminal() {

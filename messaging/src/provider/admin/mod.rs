@@ -1,5 +1,5 @@
-//! What the operator needs of one provider account. Each concern is a trait of its own, and what a provider does not have is
-//! absent: pools of senders, and keys that can be minted and revoked.
+//! What the operator needs from one provider account. Each concern is a trait of its own. What a provider does not have
+//! is absent: pools of senders, and keys that can be minted and revoked.
 
 pub mod keys;
 pub mod pools;
@@ -18,7 +18,7 @@ use super::ProviderError;
 /// One account.
 #[async_trait]
 pub trait AccountAdmin: SenderAdmin + TemplateAdmin {
-    /// A harmless call that only valid credentials pass.
+    /// Makes a harmless call that succeeds only with valid credentials.
     async fn check_credentials(&self) -> Result<(), ProviderError>;
 
     /// The account's pools; `None` where the provider has none.

@@ -17,7 +17,7 @@ pub trait PoolAdmin: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolObservation {
     pub id: PoolId,
-    /// Handles of the senders in its pool.
+    /// Handles of the senders in the pool.
     pub senders: Vec<String>,
     /// Inbound messages go to each sender's own webhook, not to the pool's.
     pub defers_to_sender: bool,

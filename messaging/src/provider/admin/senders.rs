@@ -1,4 +1,4 @@
-//! Senders at the provider: found, and their webhooks pointed at the data plane.
+//! Finds senders at the provider, and points their webhooks at the data plane.
 
 use async_trait::async_trait;
 use url::Url;
@@ -14,8 +14,8 @@ pub trait SenderAdmin: Send + Sync {
     /// The sender with this number, as the provider reports it; `None` when the account has no such sender.
     async fn find_sender(&self, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError>;
 
-    /// Where a sender's webhooks belong: exactly what [`SenderAdmin::configure_webhooks`] takes and an observation then
-    /// reports.
+    /// Where a sender's webhooks belong, exactly as [`SenderAdmin::configure_webhooks`] takes it and an observation
+    /// then reports it.
     fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets;
 
     /// Points a sender's webhooks, or those of the pool that decides for it, at `targets`, which
@@ -34,7 +34,7 @@ pub struct SenderObservation {
     /// The provider's id of the sender (`XE…` at Twilio).
     pub handle: String,
     pub online: bool,
-    /// The provider's own word for the state.
+    /// The state, in the provider's own term.
     pub status: String,
     pub quality: Option<String>,
     pub messaging_limit: Option<String>,
@@ -51,8 +51,8 @@ pub struct WebhookTargets {
 }
 
 impl WebhookTargets {
-    /// Whether both point to the same places once URLs are normalised (case of scheme and host, default port, the
-    /// trailing slash of an empty path). The fragment counts: it carries Twilio's connection overrides.
+    /// Whether both are the same once URLs are normalised (case of scheme and host, default port, the trailing slash of
+    /// an empty path). The fragment counts: it carries Twilio's connection overrides.
     pub fn same_as(&self, other: &Self) -> bool {
         let normal =
             |url: &Option<String>| url.as_deref().map(|u| Url::parse(u).map_or_else(|_| u.to_owned(), Into::into));

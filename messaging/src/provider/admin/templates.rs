@@ -1,4 +1,4 @@
-//! Templates at the provider: listed, created, submitted for review, deleted.
+//! Lists, creates, submits and deletes templates at the provider.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,10 +12,10 @@ use crate::template::{Approval, LocalizedContent, TemplateCategory};
 /// The templates of one account.
 #[async_trait]
 pub trait TemplateAdmin: Send + Sync {
-    /// What makes the provider begin its review.
+    /// When the provider begins its review.
     fn review_begins(&self) -> ReviewBegins;
 
-    /// Every template with its approval: one list call, all pages.
+    /// Every template with its approval: one list, all pages.
     async fn list_templates(&self) -> Result<Vec<TemplateObservation>, ProviderError>;
 
     /// Creates a revision and returns the provider's handle. Names are not unique at every provider, so look the name up in
@@ -25,12 +25,12 @@ pub trait TemplateAdmin: Send + Sync {
     /// Submits a created revision for review. Only where [`ReviewBegins::OnSubmit`].
     async fn submit_template(&self, handle: &TemplateHandle, revision: &TemplateRevision) -> Result<(), ProviderError>;
 
-    /// Deletes a revision; success also when there is none.
+    /// Deletes a revision; succeeds even if there is none.
     async fn delete_template(&self, handle: &TemplateHandle) -> Result<(), ProviderError>;
 }
 
-/// The provider's id of a template revision, such as the SID of a content at Twilio. The adapter makes it and is the only
-/// one to look inside; others store it, compare it, show it to people, and hand it back.
+/// The provider's id of a template revision, such as the SID of a content at Twilio. Opaque outside the adapters: other
+/// code stores it, compares it, shows it to people, and hands it back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TemplateHandle(String);
@@ -50,20 +50,20 @@ impl fmt::Display for TemplateHandle {
     }
 }
 
-/// What makes a provider begin to review a template.
+/// When a provider begins to review a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReviewBegins {
-    /// Creating it: nothing exists that is not submitted.
+    /// When it is created: every template is submitted.
     OnCreate,
-    /// Submitting it, which is a call of its own.
+    /// When it is submitted, which is a separate call.
     OnSubmit,
 }
 
 /// One language of a template, as it is created at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateRevision {
-    /// Deterministic: made from the owner's uid and the content, so that a crash between create and record is healed
-    /// by finding it again.
+    /// Derived from the owner's uid and the content, so that after a crash between creating and recording, the revision
+    /// is found again.
     pub name: String,
     pub language: String,
     pub category: TemplateCategory,

@@ -60,10 +60,10 @@ fn each_finding_names_the_field_and_what_would_be_right() {
     );
     insta::assert_snapshot!(findings(&Draft { fallback_language: "fr".into(), ..bad }).join("\n"), @r#"
     spec.variables[1]: no localization uses {{2}}; remove it, or use it
-    spec.variables[2].key: "2" is declared already in spec.variables[1]
-    spec.variables[3].key: "x" is no number; expected "1", "2", and so on
+    spec.variables[2].key: "2" is already declared in spec.variables[1]
+    spec.variables[3].key: "x" is not a number; expected "1", "2", and so on
     spec.variables[3]: no localization uses {{x}}; remove it, or use it
-    spec.localizations[1].language: "de-DE" is no language of WhatsApp's; expected one such as en or en_US
+    spec.localizations[1].language: "de-DE" is not a language of WhatsApp's; expected one such as en or en_US
     spec.fallbackLanguage: "fr" has no entry in spec.localizations (known: de-DE, en_US)
     spec.localizations[1].body: {{3}} has no entry in spec.variables (known: 1, 2, x)
     spec.localizations[1]: uses {{3}}, but not {{1}}; number the placeholders 1, 2, … without a gap
@@ -71,7 +71,7 @@ fn each_finding_names_the_field_and_what_would_be_right() {
 }
 
 #[test]
-fn placeholders_stand_between_words() {
+fn placeholders_need_words_around_them() {
     assert_eq!(
         in_body(&["1"], "{{1}}, your order has left our house"),
         [".body: begins with {{1}}; put words before it"]
@@ -81,7 +81,7 @@ fn placeholders_stand_between_words() {
     {
         assert_eq!(
             in_body(&["1", "2"], side_by_side),
-            [".body: {{1}} and {{2}} stand side by side; put words between them"]
+            [".body: {{1}} and {{2}} are side by side; put words between them"]
         );
     }
     assert_eq!(in_body(&["1", "2"], "Dear {{1}}, {{2}} is the code of today"), [""; 0]);
@@ -97,10 +97,10 @@ fn a_body_needs_twice_as_many_words_as_variables_and_one() {
 }
 
 #[test]
-fn broken_braces_are_told() {
+fn broken_braces_are_found() {
     assert_eq!(
         in_body(&[], "Hi {{ 1 }}, how are you"),
-        [".body: \"{{ 1 }}\" is no placeholder; expected {{1}}, with no space inside"]
+        [".body: \"{{ 1 }}\" is not a placeholder; expected {{1}}, with no space inside"]
     );
     assert_eq!(in_body(&[], "Hi {{1, how are you doing my friend").len(), 1);
 }
@@ -116,9 +116,9 @@ fn texts_have_limits_in_characters() {
         ..content("Dear {{1}} and dear {{2}}, we wish you a good day")
     };
     insta::assert_snapshot!(findings(&draft(&["1", "2"], vec![("en_US", content)])).join("\n"), @r"
-    spec.localizations[0].header: has more than one placeholder; WhatsApp takes at most one in a header
+    spec.localizations[0].header: has more than one placeholder; WhatsApp allows at most one in a header
     spec.localizations[0].footer: has 65 characters; expected at most 60
-    spec.localizations[0].footer: has a placeholder; WhatsApp takes none here
+    spec.localizations[0].footer: has a placeholder; WhatsApp allows none here
     ");
 }
 
@@ -136,7 +136,7 @@ fn buttons_are_few_short_and_point_somewhere() {
     insta::assert_snapshot!(
         in_buttons(vec![reply("Yes"), phone("0800 1"), reply("Yes"), phone("+447700900123"), reply(&"a".repeat(26))]).join("\n"),
         @r#"
-    spec.localizations[0].buttons: has 2 phoneNumber buttons; WhatsApp takes at most 1
+    spec.localizations[0].buttons: has 2 phoneNumber buttons; WhatsApp allows at most 1
     spec.localizations[0].buttons: mixes quick replies with other buttons; put all quick replies first or last
     spec.localizations[0].buttons[1].phoneNumber.phone: "0800 1" is not a phone number in E.164: + and 7 to 15 digits, such as +447700900123
     spec.localizations[0].buttons[2].quickReply.title: "Yes" is the title of another button
@@ -154,7 +154,7 @@ fn an_example_must_be_a_value_that_may_be_sent() {
     assert_eq!(
         findings(&draft),
         [
-            "spec.variables[0].example: \"a\\nb\" is no value that WhatsApp takes; expected a value without line breaks, tabs and control characters"
+            "spec.variables[0].example: \"a\\nb\" is not a value that WhatsApp accepts; expected a value without line breaks, tabs and control characters"
         ]
     );
 }
