@@ -1,35 +1,44 @@
-//! The provider's official documents, which are read where they are and never copied.
+//! Twilio's own documents. They are not part of this repository: a variable names where they are. Without it the tests
+//! that need them prove nothing, and say so on stderr.
 
-use std::path::PathBuf;
+use std::env;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The folder of the official OpenAPI documents: `TWILIO_OPENAPI_DIR`, or beside the repository.
-fn openapi_dir() -> PathBuf {
-    let workspace = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    std::env::var_os("TWILIO_OPENAPI_DIR")
-        .map_or_else(|| workspace.join("../shared/reference/twilio/openapi"), PathBuf::from)
-}
-
-/// The official OpenAPI documents; `None`, and a word why, where they are not.
+/// The official OpenAPI documents, from the folder that `TWILIO_OPENAPI_DIR` names.
 pub(crate) fn openapi() -> Option<Vec<Value>> {
-    let dir = openapi_dir();
-    let Ok(entries) = std::fs::read_dir(&dir) else {
-        eprintln!("skipped: {} is not there; set TWILIO_OPENAPI_DIR to a folder with Twilio's OpenAPI", dir.display());
-        return None;
-    };
+    let folder = named_by("TWILIO_OPENAPI_DIR", "the folder of Twilio's OpenAPI documents")?;
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.map(|entry| entry.unwrap().path());
-    let jsons = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
-    Some(jsons.map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()).collect())
+    let documents: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| json(&path))
+        .collect();
+    assert!(!documents.is_empty(), "{}: no *.json in it", folder.display());
+    Some(documents)
 }
 
-/// The official SDKs' signature vectors; `None`, and a word why, where they are not.
+/// The signature vectors of Twilio's SDKs, from the file that `TWILIO_SIGNATURE_VECTORS` names.
 pub(crate) fn signature_vectors() -> Option<Vec<Value>> {
-    let path = openapi_dir().join("../signature_vectors.json");
-    let Ok(text) = std::fs::read(&path) else {
-        eprintln!("skipped: {} is not there; set TWILIO_OPENAPI_DIR to the folder beside it", path.display());
-        return None;
-    };
-    let document: Value = serde_json::from_slice(&text).unwrap();
-    Some(document["vectors"].as_array().unwrap().clone())
+    let path = named_by("TWILIO_SIGNATURE_VECTORS", "a file of signature vectors")?;
+    Some(json(&path)["vectors"].as_array().unwrap().clone())
+}
+
+fn named_by(variable: &str, what: &str) -> Option<PathBuf> {
+    let path = env::var_os(variable).map(PathBuf::from);
+    if path.is_none() {
+        // The harness captures what print macros write, and shows nothing of a test that passes.
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "SKIPPED {test}: {variable} does not name {what}").unwrap();
+    }
+    path
+}
+
+fn json(path: &Path) -> Value {
+    let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&bytes).unwrap()
 }
