@@ -1,5 +1,5 @@
-//! One entry for each parser of what others send, for the fuzz targets in `fuzz/` and for the property tests of this
-//! crate, so that both try the same thing: any bytes, and no panic.
+//! One entry point for each parser of untrusted input. The fuzz targets in `fuzz/` and this crate's property tests
+//! share them, so both try the same: any bytes, and no panic.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::twilio::webhook::signature::{Algorithm, SigningKey};
 use crate::twilio::webhook::translate::translate;
 use crate::twilio::webhook::urls::Route;
 
-/// A webhook's body, as an inbound message, as a status, and as an entry of the log. It is one event, with one key for
-/// every delivery.
+/// A webhook's body, read as an inbound message, as a status, and as an entry of the log. Each gives one event, with
+/// the same key for every delivery.
 pub fn webhook(body: &[u8]) {
     let read: [&dyn Fn() -> WebhookEvent; 3] =
         [&|| translate(Route::Inbound, body), &|| translate(Route::Status { attempt: None }, body), &|| {
@@ -24,11 +24,11 @@ pub fn webhook(body: &[u8]) {
     }
 }
 
-/// A URL as it was called, and what is in the signature's header. No bytes verify without the key.
+/// A called URL and a signature header. No bytes verify without the key.
 pub fn signature(url: &str, header: &str, body: &[u8]) {
     let headers = BTreeMap::from([("x-twilio-signature".to_owned(), header.to_owned())]);
     let request = WebhookRequest { route: "inbound", method: "POST", url, headers: &headers, body };
-    let key = SigningKey::new(Algorithm::HmacSha1, b"a key that nobody has");
+    let key = SigningKey::new(Algorithm::HmacSha1, b"an unknown key");
     assert!(TwilioEndpoint { keys: vec![key] }.receive(&request).is_err());
 }
 
@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes that look like what the parser expects come deeper than random ones.
+    /// Bytes that look like a form reach deeper into the parser than random ones.
     fn form() -> impl Strategy<Value = Vec<u8>> {
         let key = prop_oneof![
             "(Message|Sms)(Sid|Status)|From|To|Body|NumMedia|MediaUrl[01]|MediaContentType0|Latitude|Longitude|Button(Text|Payload)|ExternalUserId|EventType|ErrorCode|MessageType",
@@ -68,7 +68,7 @@ mod tests {
             .prop_map(|pairs| pairs.join("&").into_bytes())
     }
 
-    /// The same for an entry of the log.
+    /// Bytes that look like an entry of the log.
     fn entry() -> impl Strategy<Value = Vec<u8>> {
         let key = prop_oneof!["sid|from|to|body|num_media|direction|media|date_created", "[a-z]{0,4}"];
         let value = prop_oneof![

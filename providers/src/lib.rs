@@ -1,8 +1,8 @@
-//! The adapters behind the seam that `messaging::provider` draws: one module per provider, each with its API client,
-//! its webhook verification and its translation into this project's words.
+//! The adapters that implement the traits of `messaging::provider`: one module per provider, with its API client, its
+//! webhook verification and its translation into this project's terms.
 //!
-//! An adapter acts for one account and keeps no state of its own: whether a call is worth repeating, and when, is
-//! decided by whoever called. Nothing outside this crate knows a provider's words.
+//! An adapter acts for one account and keeps no state. The caller decides whether and when to repeat a call. Nothing
+//! outside this crate knows a provider's terms.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ pub mod twilio;
 
 pub use transport::{HttpSettings, InvalidHttpSettings, http_client};
 
-/// The data plane's side of an account. Make `http` with [`http_client`], once per process: it holds the connections.
+/// The data plane's side of an account. Create `http` with [`http_client`], once per process: it holds the connections.
 pub fn connect(account: &ProviderAccount, http: &reqwest::Client) -> Arc<dyn MessagingProvider> {
     match account {
         ProviderAccount::Twilio(account) => Arc::new(twilio::Twilio::new(account, http)),
     }
 }
 
-/// The operator's side of an account. Make `http` with [`http_client`], once per process.
+/// The operator's side of an account. Create `http` with [`http_client`], once per process.
 pub fn admin(account: &ProviderAccount, http: &reqwest::Client) -> Arc<dyn AccountAdmin> {
     match account {
         ProviderAccount::Twilio(account) => Arc::new(twilio::Twilio::new(account, http)),

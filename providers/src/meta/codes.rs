@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use messaging::failure::FailureClass::{self, Ambiguous, Fallback, Request, RetryLater, Sender, Suppress, Template};
 use messaging::failure::{CodeTable, ErrorCode, Failure, FailureScope};
 
-/// A failure that a status reports. What is not in the table ends this message and says nothing of the next one.
+/// A failure that a status reports. A code that is not in the table ends this message and says nothing about the next.
 pub(super) fn reported(code: Option<String>, subcode: Option<String>, message: Option<String>) -> Failure {
     let known = code.as_deref().and_then(|code| CODES.find(code));
     let class = known.map_or(RetryLater, |entry| entry.class);
@@ -30,7 +30,7 @@ const fn code(code: &'static str, class: FailureClass, advice: &'static str) -> 
     ErrorCode { code, class, scope, suppression: None, advice }
 }
 
-/// A code that says something of the whole account.
+/// A code that affects the whole account.
 const fn of_account(code: &'static str, advice: &'static str) -> ErrorCode {
     ErrorCode { code, class: Sender, scope: FailureScope::Account, suppression: None, advice }
 }
@@ -42,7 +42,7 @@ const OTHER_CHANNEL: &str = "reach the recipient on another channel";
 const SEND_SLOWLY: &str = "send more slowly";
 const SEND_LATER: &str = "send it again later if it is still of use";
 
-/// In the order of their text.
+/// Sorted by code, as text.
 #[rustfmt::skip]
 const CODES: CodeTable = CodeTable(&[
     code("100", Request, "correct the request"), // invalid parameter
@@ -57,7 +57,7 @@ const CODES: CodeTable = CodeTable(&[
     code("131056", RetryLater, SEND_SLOWLY), // too many messages to this recipient
     code("131057", RetryLater, SEND_LATER), // maintenance of the number, of a minute or less
     code("132015", Template, CHECK_TEMPLATE), // template paused
-    code("132016", Template, CHECK_TEMPLATE), // template disabled for ever
+    code("132016", Template, CHECK_TEMPLATE), // template disabled permanently
     of_account("190", CHECK_CREDENTIALS), // access token expired or revoked
     of_account("368", CHECK_ACCOUNT), // account restricted for a violation of policy
     code("4", RetryLater, SEND_SLOWLY), // the app's calls

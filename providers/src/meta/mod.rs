@@ -1,8 +1,8 @@
-//! Meta's Cloud API, of which only the webhooks are here ([`MetaWebhooks`]). Nothing registers them yet, because no account
-//! in a config is Meta's.
+//! Meta's Cloud API: its webhooks only ([`MetaWebhooks`]). They are not registered yet, because no account in a config
+//! can be Meta's.
 //!
-//! What is said here about Meta comes from its documentation pages and its OpenAPI document (2026); where those disagree,
-//! the code accepts either.
+//! The facts about Meta are from its documentation and its OpenAPI document (2026); where those disagree, the code
+//! accepts either.
 
 mod codes;
 mod webhook;

@@ -1,8 +1,8 @@
 //! One request and its answer.
 //!
-//! Where no answer came, the one thing that matters is whether the request may have arrived: it has not when the
-//! connection was never made, and it may have in every other case. The client retries by itself in one case only,
-//! when a kept-alive connection turns out to be closed before a single byte of the request was written to it.
+//! When no answer comes, all that matters is whether the request may have arrived. It has not if the connection was
+//! never made; in every other case it may have. The client retries by itself in one case only: when a kept-alive
+//! connection turns out to be closed before a byte of the request was written to it.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use messaging::error::with_causes;
 
 use super::retry_after::retry_after;
 
-/// No answer that we read is larger: a list page of a thousand entries has a few megabytes.
+/// The largest answer that is read. A list page of a thousand entries has a few megabytes.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// What `Retry-After` said, at most a day.
+    /// The value of `Retry-After`, at most a day.
     pub(crate) retry_after: Option<Duration>,
     /// The body, or why it could not be read.
     pub(crate) body: Result<Bytes, String>,
 }
 
-/// Why nothing came back. The sentences may hold secrets: pass them through a [`super::Redactor`].
+/// Why there is no answer. The text may hold secrets: pass it through a [`super::Redactor`].
 #[derive(Debug)]
 pub(crate) enum Unanswered {
-    /// The request never left: it may safely be made again.
+    /// The request never left, so it may safely be repeated.
     NotSent(String),
     /// The request may have been received and acted upon.
     Unsettled(String),
@@ -36,7 +36,7 @@ pub(crate) enum Unanswered {
 pub(crate) async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, Unanswered> {
     let response = request.send().await.map_err(|error| {
         // Both mean that no byte of the request was written: it could not be built, or there was no connection
-        // (refused, unresolved, timed out while connecting, TLS not agreed).
+        // (refused, unresolved, timed out while connecting, failed TLS handshake).
         if error.is_builder() || error.is_connect() {
             Unanswered::NotSent(describe(error))
         } else {
@@ -60,7 +60,7 @@ async fn read(mut response: reqwest::Response) -> Result<Bytes, String> {
     Ok(body.freeze())
 }
 
-/// The whole chain of causes, without the URL.
+/// The error and its causes, without the URL.
 fn describe(error: reqwest::Error) -> String {
     with_causes(&error.without_url())
 }

@@ -1,13 +1,13 @@
-//! Text for a person, made of what a provider or a library said.
+//! Makes text from a provider or a library fit to show.
 
 use messaging::secret::Secret;
 
 /// Longer explanations are cut: they end up in conditions, events and logs.
 const LONGEST: usize = 600;
-/// What is shorter than this is no credential, and removing it everywhere would only garble the text.
+/// Anything shorter is not a credential, and removing it everywhere would only garble the text.
 const SHORTEST_SECRET: usize = 8;
 
-/// Removes credentials, query strings and user information of URLs from text.
+/// Removes credentials, and the query strings and user information of URLs, from text.
 #[derive(Debug, Clone)]
 pub(crate) struct Redactor {
     secrets: Vec<Secret>,
@@ -18,7 +18,7 @@ impl Redactor {
         Self { secrets: secrets.into_iter().filter(|secret| secret.expose().len() >= SHORTEST_SECRET).collect() }
     }
 
-    /// As this one, and for one more secret.
+    /// The same redactor with one more secret.
     pub(crate) fn and(&self, secret: &Secret) -> Self {
         Self::new(self.secrets.iter().chain([secret]).cloned())
     }
@@ -46,10 +46,10 @@ impl Redactor {
     }
 }
 
-/// Appends a word; if it is a URL or a path, without what follows its `?`, and without `user:password@`.
+/// Appends a word. A URL or path is appended without its query and without `user:password@`.
 fn push_without_query(line: &mut String, word: &str) {
     let (address, rest) = match word.split_once('?') {
-        // What closes a quotation or a sentence is not part of the query.
+        // Punctuation that closes a quotation or a sentence is not part of the query.
         Some((address, query)) if address.contains('/') => {
             (address, &query[query.trim_end_matches(['"', '\'', ')', ']', '>', '.', ',', ';', ':']).len()..])
         }

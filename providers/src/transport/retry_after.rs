@@ -1,4 +1,4 @@
-//! How long an answer's `Retry-After` asks a caller to wait.
+//! How long an answer's `Retry-After` asks the caller to wait.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 use jiff::fmt::rfc2822;
 
-/// A longer wait is a mistake of the server's.
+/// A longer wait is the server's mistake.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// A date is taken relative to the answer's own `Date`, so that our clock does not matter; without that header a date is
-/// ignored. A date that has passed asks for no wait.
+/// A date counts from the answer's own `Date`, so that our clock does not matter; without that header it is ignored. A
+/// date in the past asks for no wait.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let answered_at = text(DATE).and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());

@@ -4,12 +4,12 @@ use messaging::address::Address;
 
 const CHANNEL: &str = "whatsapp:";
 
-/// As `To`, `From` and `sender_id` want it.
+/// The notation of `To`, `From` and `sender_id`.
 pub(crate) fn channel_address(address: &str) -> String {
     format!("{CHANNEL}{address}")
 }
 
-/// `None` for what is no address of WhatsApp's, such as an SMS sender name.
+/// `None` for what is not a WhatsApp address, such as an SMS sender name.
 pub(crate) fn parse(value: &str) -> Option<Address> {
     value.strip_prefix(CHANNEL).unwrap_or(value).parse().ok()
 }

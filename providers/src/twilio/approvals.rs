@@ -1,6 +1,6 @@
-//! WhatsApp's approval of contents: submit one, and list them all with where they stand.
+//! WhatsApp's approval of contents: submits one, and lists them all with their approvals.
 //!
-//! Twilio has no event for an approval, so one list call per account is asked again and again.
+//! Twilio has no event for an approval, so each account's list is polled.
 
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{TemplateHandle, TemplateObservation, TemplateRevision};
@@ -12,7 +12,7 @@ use super::hosts::{Host, Segment};
 
 /// "The template associated with this SID has already been submitted for approval." (Twilio docs, error 92009.)
 const ALREADY_SUBMITTED: &str = "92009";
-/// Twilio appends `_` and the content's SID to the name, and WhatsApp takes 512 characters.
+/// Twilio appends `_` and the content's SID to the name, and WhatsApp allows 512 characters.
 const LONGEST_NAME: usize = 512 - 35;
 
 pub(crate) async fn list(client: &Client) -> Result<Vec<TemplateObservation>, ProviderError> {
@@ -20,8 +20,8 @@ pub(crate) async fn list(client: &Client) -> Result<Vec<TemplateObservation>, Pr
     Ok(rows.iter().filter_map(observation).collect())
 }
 
-/// Submits for WhatsApp's approval. The answer's status means nothing yet (it may read `unsubmitted`), so only a later
-/// list tells where it stands; a content that is already submitted is what was wanted.
+/// Submits a content for WhatsApp's approval. The answer's status means nothing yet (it may be `unsubmitted`), so only
+/// a later list shows the approval. It succeeds if the content is already submitted.
 pub(crate) async fn submit(
     client: &Client,
     handle: &TemplateHandle,
@@ -35,7 +35,7 @@ pub(crate) async fn submit(
     }
 }
 
-/// WhatsApp's names have lower-case letters, digits and underscores only.
+/// WhatsApp's names consist of lower-case letters, digits and underscores.
 fn whatsapp_name(name: &str) -> String {
     name.chars()
         .map(|c| c.to_ascii_lowercase())
@@ -47,7 +47,7 @@ fn whatsapp_name(name: &str) -> String {
 /// A row of the list; `None` for one without a SID.
 fn observation(row: &Value) -> Option<TemplateObservation> {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    // The list holds the WhatsApp approval itself; a fetch holds it under the channel's name. Either is read.
+    // A list has the WhatsApp approval itself, a fetch has it under the channel's name. Either is read.
     let approval = row.get("approval_requests").map(|requests| requests.get("whatsapp").unwrap_or(requests));
     Some(TemplateObservation {
         handle: TemplateHandle::new(text(row, "sid")?),
@@ -63,7 +63,7 @@ fn observation(row: &Value) -> Option<TemplateObservation> {
     })
 }
 
-/// The status is free text by specification, and comes in more than one letter case.
+/// The status is free text by specification, and its letter case varies.
 fn standing(word: &str, reason: String) -> Approval {
     let reason = if reason.is_empty() { "WhatsApp gave no reason".to_owned() } else { reason };
     match word.to_ascii_lowercase().as_str() {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn any_name_becomes_one_that_whatsapp_takes() {
+    fn any_name_becomes_one_that_whatsapp_accepts() {
         assert_eq!(whatsapp_name("Order-Shipped.é/v2"), "order_shipped___v2");
         assert_eq!(whatsapp_name(&"x".repeat(600)).len(), LONGEST_NAME);
     }

@@ -16,7 +16,7 @@ use super::hosts::{Host, Hosts, Segment};
 use super::pages;
 use crate::transport::{self, Answer, Redactor, Unanswered};
 
-/// An account and the way to it.
+/// One account's credentials and connection.
 pub(crate) struct Client {
     http: reqwest::Client,
     hosts: Hosts,
@@ -48,7 +48,7 @@ impl Client {
         }
     }
 
-    /// The same account through another key.
+    /// The same account with another key.
     pub(crate) fn signed_in_as(&self, username: &str, password: &Secret) -> Self {
         Self {
             http: self.http.clone(),
@@ -65,7 +65,7 @@ impl Client {
         format!("/2010-04-01/Accounts/{}/{rest}", Segment(&self.account_sid))
     }
 
-    /// Where a path of the API stands; without credentials.
+    /// The URL of an API path, without credentials.
     pub(crate) fn url(&self, host: Host, path: &str) -> String {
         self.hosts.url(host, path)
     }
@@ -77,7 +77,7 @@ impl Client {
             .header(http::header::ACCEPT, "application/json")
     }
 
-    /// Posts a form once, and leaves it to the caller what no answer, or a strange one, means.
+    /// Posts a form once. The caller decides what a missing or strange answer means.
     pub(crate) async fn post_form_raw(
         &self,
         host: Host,
@@ -109,7 +109,7 @@ impl Client {
         }
     }
 
-    /// Success also where there is nothing (any more) to delete.
+    /// Succeeds even if there is nothing to delete.
     pub(crate) async fn delete(&self, host: Host, path: &str) -> Result<(), ProviderError> {
         match self.success(Intent::Repeatable, self.request(Method::DELETE, host, path)).await {
             Ok(_) => Ok(()),
@@ -118,7 +118,7 @@ impl Client {
         }
     }
 
-    /// One page of a list: its rows, whatever they are, and the path of the next.
+    /// One page of a list: its rows, and the path of the next page.
     pub(crate) async fn page(&self, host: Host, path: &str, key: &str) -> Result<pages::Page, ProviderError> {
         let body = self.success(Intent::Repeatable, self.request(Method::GET, host, path)).await?;
         pages::parse(&self.hosts, &body, key).map_err(|reason| self.unreadable_read(&reason))
@@ -136,7 +136,7 @@ impl Client {
                 Some(next) => path = next,
             }
         }
-        let reason = format!("the list of {key} does not end, or has more than {} pages", pages::MOST_PAGES);
+        let reason = format!("the list of {key} does not end within {} pages", pages::MOST_PAGES);
         Err(self.unreadable_read(&reason))
     }
 
@@ -165,13 +165,13 @@ impl Client {
         }
     }
 
-    /// What an answer other than success says.
+    /// The error in an unsuccessful answer.
     pub(crate) fn refusal(&self, answer: &Answer) -> ProviderError {
         let body = answer.body.as_deref().map(error_body::parse).unwrap_or_default();
         let message = match &body.message {
             Some(message) => self.redactor.clean(message),
             None if (300..400).contains(&answer.status) => {
-                format!("HTTP {}, a redirect, which is not followed: set the base URL to where it leads", answer.status)
+                format!("HTTP {}, a redirect, which is not followed: set the base URL to its target", answer.status)
             }
             None => format!("HTTP {} without an explanation", answer.status),
         };
@@ -182,17 +182,17 @@ impl Client {
         }
     }
 
-    /// A sentence that may be shown.
+    /// The text without secrets.
     pub(crate) fn clean(&self, text: &str) -> String {
         self.redactor.clean(text)
     }
 
-    /// Twilio answered a read in words that we do not understand.
+    /// Twilio answered a read, and the answer could not be understood.
     pub(crate) fn unreadable_read(&self, reason: &str) -> ProviderError {
         self.unreadable(Intent::Repeatable, reason)
     }
 
-    /// Twilio said yes to a write, in words that we do not understand.
+    /// Twilio accepted a write, and the answer could not be understood.
     pub(crate) fn unreadable_write(&self, reason: &str) -> ProviderError {
         self.unreadable(Intent::Write, reason)
     }
@@ -206,10 +206,10 @@ impl Client {
     }
 }
 
-/// Whether a call may be made again when nobody knows what became of it.
+/// Whether a call may be repeated when its outcome is unknown.
 #[derive(Debug, Clone, Copy)]
 enum Intent {
-    /// It reads or deletes: doing it twice is doing it once.
+    /// It reads or deletes, so repeating it changes nothing.
     Repeatable,
     /// It creates or changes.
     Write,

@@ -1,6 +1,6 @@
 //! Twilio's error codes.
 //!
-//! Twilio warns that codes get split and refined, so this is data with a default for whatever is not in it.
+//! Twilio warns that codes get split and refined, so this is a table with a default for unknown codes.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ pub(crate) fn failure(code: Option<String>, http_status: Option<u16>, message: S
         subcode: None,
         message,
         class,
-        // The table's scope is that of its class; where the answer's status has another say, the class decides.
+        // The table's scope goes with its class. Where the answer's status changes the class, the class decides.
         scope: known
             .filter(|entry| entry.class == class)
             .map(|entry| entry.scope)
@@ -32,11 +32,11 @@ pub(crate) fn failure(code: Option<String>, http_status: Option<u16>, message: S
     }
 }
 
-/// The class of a failure: by its code, else by the HTTP status of the answer that told it, else (a status callback
-/// with a code that is not in the table, or none) as one that a new message later may get past.
+/// The class of a failure: by its code, else by the HTTP status of the answer that reported it. A status callback with
+/// an unknown code or none is [`FailureClass::RetryLater`].
 ///
-/// An answer is more definite than a status: what an answer with a 4xx refuses was not processed. So what is only
-/// [`FailureClass::RetryLater`] in a status, such as a rate limit, is safe to retry there; and after a 5xx nothing is
+/// An answer is more definite than a status: what a 4xx refuses was not processed. So a failure that is only
+/// [`FailureClass::RetryLater`] in a status, such as a rate limit, is safe to retry there. After a 5xx nothing is
 /// certain, whatever the code says (Twilio's page on 20500: sending again may send twice).
 fn classify(code: Option<&str>, http_status: Option<u16>) -> FailureClass {
     let known = code.and_then(|code| CODES.find(code)).map(|entry| entry.class);
@@ -62,12 +62,12 @@ const fn code(code: &'static str, class: FailureClass, advice: &'static str) -> 
     ErrorCode { code, class, scope, suppression: None, advice }
 }
 
-/// A code that says something of the whole account.
+/// A code that affects the whole account.
 const fn of_account(code: &'static str, advice: &'static str) -> ErrorCode {
     ErrorCode { code, class: Sender, scope: FailureScope::Account, suppression: None, advice }
 }
 
-/// A code that says something of the recipient.
+/// A code that suppresses the recipient.
 const fn gone(code: &'static str, reason: SuppressionReason, advice: &'static str) -> ErrorCode {
     ErrorCode { code, class: Suppress, scope: FailureScope::Recipient, suppression: Some(reason), advice }
 }
@@ -77,15 +77,14 @@ const CHECK_CREDENTIALS: &str =
 const CHECK_SENDER: &str =
     "check that spec.phoneNumber is an online WhatsApp sender of spec.provider.twilio.accountSid";
 const CHECK_SERVICE: &str = "check the Messaging Service and its senders in Twilio's console";
-const CHECK_WEBHOOK: &str =
-    "the data plane did not answer Twilio's webhook well; check publicBaseUrl, the ingress and the data plane's log";
+const CHECK_WEBHOOK: &str = "the data plane did not answer Twilio's webhook correctly; check publicBaseUrl, the ingress and the data plane's log";
 const CHECK_TEMPLATE: &str = "see the template's conditions: kubectl describe whatsapptemplate";
 const CHECK_VALUES: &str = "compare the values with the template's variables";
 const USE_A_TEMPLATE: &str = "send an approved template";
 const OTHER_CHANNEL: &str = "reach the recipient on another channel";
 const SEND_LATER: &str = "send it again later if it is still of use";
 
-/// Every code that a sender of WhatsApp messages may meet, in order.
+/// Every code that a sender of WhatsApp messages may get, in order.
 #[rustfmt::skip]
 const CODES: CodeTable = CodeTable(&[
     code("11200", Request, CHECK_WEBHOOK), // webhook: retrieval failure
@@ -142,13 +141,13 @@ const CODES: CodeTable = CodeTable(&[
     code("63017", Retry, "send more slowly"), // account's rate limit exceeded
     code("63018", RetryLater, "lower spec.limits, or wait for WhatsApp's 24-hour messaging limit"), // rate limit exceeded
     code("63019", Request, "check that the URL is public and answers quickly"), // media could not be downloaded
-    code("63020", Sender, "accept Twilio's invitation in Meta's Business Manager"), // trouble with the Meta business account
+    code("63020", Sender, "accept Twilio's invitation in Meta's Business Manager"), // problem with the Meta business account
     code("63021", Request, "shorten the values"), // content invalid, or longer than 1,024 characters with its values
     code("63022", Sender, CHECK_SENDER), // display name's certificate invalid
     code("63023", RetryLater, SEND_LATER), // WhatsApp generic error
     gone("63024", Unreachable, OTHER_CHANNEL), // recipient cannot receive WhatsApp messages
-    code("63025", RetryLater, SEND_LATER), // media exists already
-    code("63026", Template, "review the template's text and whom it is sent to"), // flagged as spam
+    code("63025", RetryLater, SEND_LATER), // media already exists
+    code("63026", Template, "review the template's text and its recipients"), // flagged as spam
     code("63027", Template, CHECK_TEMPLATE), // template does not exist in this language
     code("63028", Request, CHECK_VALUES), // number of values does not match the template
     code("63029", RetryLater, SEND_LATER), // recipient failed to download the template
@@ -157,7 +156,7 @@ const CODES: CodeTable = CodeTable(&[
     code("63032", Fallback, OTHER_CHANNEL), // recipient is part of an experiment of Meta's
     gone("63033", Blocked, ""), // recipient blocked
     code("63034", Request, "make the file smaller"), // media too large
-    code("63035", Fallback, OTHER_CHANNEL), // RCS not launched there
+    code("63035", Fallback, OTHER_CHANNEL), // RCS not available there
     code("63036", Fallback, OTHER_CHANNEL), // recipient cannot be reached by RCS
     code("63037", RetryLater, ""), // media upload error; Twilio tries again by itself
     of_account("63038", "wait a day, or ask Twilio for more"), // account exceeded its messages per day
@@ -171,7 +170,7 @@ const CODES: CodeTable = CodeTable(&[
     code("63062", Sender, "accept them in Meta's Business Manager"), // terms of the Marketing Messages API not accepted
     code("63101", Sender, CHECK_SENDER), // WhatsApp Business account not valid, or linked elsewhere
     code("70051", Sender, "grant the permission that the message names to the key"), // restricted API key lacks a permission
-    code("92009", Request, ""), // template was submitted already and cannot be changed
+    code("92009", Request, ""), // template was already submitted and cannot be changed
 ]);
 
 #[cfg(test)]
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_is_no_missing_template() {
+    fn a_rate_limit_is_not_a_missing_template() {
         assert_eq!(classify(Some("63018"), None), RetryLater);
         assert_eq!(classify(Some("63018"), Some(429)), Retry, "an answer of 429 was not processed");
         assert_eq!(classify(Some("63018"), Some(400)), Retry, "nor was any other refusal");
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_opt_out_a_block_and_an_unreachable_recipient_are_told_apart() {
+    fn an_opt_out_a_block_and_an_unreachable_recipient_are_distinguished() {
         let reason = |code: &str| failure(Some(code.to_owned()), None, "no".into()).suppression;
         for (code, expected) in [
             ("21610", Some(OptedOut)),

@@ -1,7 +1,7 @@
-//! Contents (Content API v1): what Twilio calls a template.
+//! Contents (Content API v1), which are Twilio's templates.
 //!
-//! A content cannot be changed once it is submitted (Twilio docs, error 92009), so there is no update here: a change is
-//! a new content under a new name.
+//! A submitted content cannot be changed (Twilio docs, error 92009), so there is no update: a change is a new content
+//! under a new name.
 
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{TemplateHandle, TemplateRevision};
@@ -16,11 +16,12 @@ pub(crate) async fn create(client: &Client, revision: &TemplateRevision) -> Resu
     let created = client.post_json(Host::Content, "/v1/Content", &creation(revision)).await?;
     match created.get("sid").and_then(Value::as_str) {
         Some(sid) => Ok(TemplateHandle::new(sid)),
-        None => Err(client.unreadable_write("it names no content")),
+        None => Err(client.unreadable_write("the new content has no sid")),
     }
 }
 
-/// Deletes it at Twilio and at WhatsApp; messages in flight that use it fail. (Twilio docs, manage your templates.)
+/// Deletes a content at Twilio and at WhatsApp; messages in flight that use it fail. (Twilio docs, manage your
+/// templates.)
 pub(crate) async fn delete(client: &Client, handle: &TemplateHandle) -> Result<(), ProviderError> {
     client.delete(Host::Content, &format!("/v1/Content/{}", Segment(handle.as_str()))).await
 }
@@ -36,7 +37,7 @@ fn creation(revision: &TemplateRevision) -> Value {
     })
 }
 
-/// The content type that holds everything that the content has, and nothing that it has not.
+/// The content type that fits exactly what the content has.
 fn definition(category: TemplateCategory, content: &LocalizedContent) -> (&'static str, Value) {
     let LocalizedContent { body, header, footer, buttons } = content;
     if category == TemplateCategory::Authentication {
@@ -70,8 +71,8 @@ fn card(content: &LocalizedContent) -> Value {
     card
 }
 
-/// WhatsApp writes the text of authentication templates itself, in the content's language; ours is the label of the
-/// button that copies the code, and that WhatsApp advises not to share it.
+/// WhatsApp writes the text of authentication templates itself, in the content's language. We set only the label of the
+/// button that copies the code, and turn on the advice not to share it.
 fn authentication(buttons: &[TemplateButton]) -> Value {
     let label = buttons.iter().find_map(|button| match button {
         TemplateButton::CopyCode { title, .. } => Some(title.as_str()),

@@ -1,21 +1,21 @@
-//! What an error of Twilio's says, in whichever of its shapes.
+//! Reads a Twilio error, in any of its formats.
 //!
 //! The 2010 API and most others answer `{code, message, more_info, status}`, newer ones RFC 9457 problem documents
-//! (`{title, detail, errors[{detail, pointer}]}`), and some `{code, message, httpStatusCode, params, userError}`; what
-//! stands in front of Twilio answers HTML, or nothing. (Twilio's SDKs for Node, Python and Go.)
+//! (`{title, detail, errors[{detail, pointer}]}`), and some `{code, message, httpStatusCode, params, userError}`;
+//! proxies in front of Twilio answer HTML, or nothing. (Twilio's SDKs for Node, Python and Go.)
 
 use serde_json::Value;
 
-/// What could be read of an error's body.
+/// What could be read from an error's body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ErrorBody {
     /// Twilio's error code, such as `20003`.
     pub(crate) code: Option<String>,
-    /// One sentence, as Twilio said it.
+    /// Twilio's own sentence.
     pub(crate) message: Option<String>,
 }
 
-/// Reads any bytes; what is not one of the shapes is an error without code and message.
+/// Reads any bytes. Other formats give neither code nor message.
 pub(crate) fn parse(body: &[u8]) -> ErrorBody {
     let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(body) else {
         return ErrorBody::default();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn all_three_shapes_are_read() {
+    fn all_three_formats_are_read() {
         assert_eq!(
             of(
                 r#"{"code":20003,"message":"Authenticate","more_info":"https://www.twilio.com/docs/errors/20003","status":401}"#
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_error_document_has_no_code_and_no_message() {
+    fn other_bodies_have_no_code_and_no_message() {
         for body in ["", "<html>502</html>", "null", "[1]", "{\"code\":null,\"message\":\" \"}", "{\"code\":{}}"] {
             assert_eq!(of(body), (None, None), "{body}");
         }

@@ -1,4 +1,4 @@
-//! Which host answers what, and how all of them move to one base URL.
+//! Twilio's hosts, and how one base URL replaces them all.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl Host {
     }
 }
 
-/// Where the hosts are. With a base URL, every host is there and the path stays as it is.
+/// The hosts' addresses. A base URL replaces every host and keeps the path.
 #[derive(Debug, Clone)]
 pub(crate) struct Hosts {
     base: Option<String>,
@@ -39,8 +39,8 @@ impl Hosts {
         format!("{}{path}", self.base.as_deref().unwrap_or(host.origin()))
     }
 
-    /// The path and query that a page's link names. Twilio's 2010 API links relatively and the newer ones absolutely;
-    /// whatever host a link names, the request goes to the configured one, because it carries credentials.
+    /// The path and query of a page's link. Links are relative in Twilio's 2010 API and absolute in newer ones. The
+    /// request always goes to the configured host, whatever host the link names, because it carries credentials.
     pub(crate) fn path_of_link(&self, link: &str) -> Option<String> {
         let path = match link.split_once("://") {
             None => link,
@@ -54,10 +54,11 @@ impl Hosts {
     }
 }
 
-/// One segment of a path, made of something that we were told.
+/// One path segment made from a value that came from outside.
 pub(crate) struct Segment<'a>(pub(crate) &'a str);
 
-/// `-` and `_` and `.` and `~` need no escape; a segment of dots alone would be taken for a step up, so `.` has one.
+/// `-`, `_`, `.` and `~` need no escape in general, but a segment of dots alone would mean the parent folder, so `.` is
+/// escaped.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
 impl fmt::Display for Segment<'_> {
@@ -107,7 +108,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_link_says_the_request_stays_on_the_base(link in ".*") {
+        fn a_request_stays_on_the_base_whatever_a_link_says(link in ".*") {
             for hosts in [sandbox(), Hosts::new(None)] {
                 if let Some(path) = hosts.path_of_link(&link)
                     && let Ok(url) = Url::parse(&hosts.url(Host::Content, &path))

@@ -1,8 +1,8 @@
-//! Messages from customers as Twilio's log has them, for those that no webhook brought.
+//! Customers' messages in Twilio's log, for those that no webhook brought.
 //!
-//! The log knows less than the webhook: no profile name, no payload of a button or a list (a tap reads as its text), no
-//! location, no referral, no user id beside a phone number, and not which message was answered. Files are told by a
-//! further call. What is recovered from the log says so in `extra`.
+//! The log knows less than the webhook: no profile name, no payload of a button or a list (a tap is only its text), no
+//! location, no referral, no user id beside a phone number, and no reference to the message that was replied to. Files
+//! take a further call. A message that was recovered from the log is marked in `extra`.
 
 use std::collections::BTreeMap;
 
@@ -18,16 +18,16 @@ use super::hosts::{Host, Segment};
 use super::messages::date;
 use super::webhook::translate::received;
 
-/// Twilio takes up to 1,000; most looks find less than one page of any size.
+/// Twilio allows up to 1,000; most queries find less than one page of any size.
 const PAGE_SIZE: &str = "200";
-/// The most that a webhook names too.
+/// A webhook has no more either.
 const MOST_FILES: usize = 10;
 /// The member that [`with_files`] adds to an entry.
 const FILES: &str = "media";
-/// Tells in `extra` that the message came from the log, and so may lack what the log lacks.
+/// Marks in `extra` a message that came from the log, and so may lack what the log lacks.
 const RECOVERED: &str = "RecoveredFromLog";
 
-/// An entry as far as it can be told in our words. Every field may be null.
+/// The fields of an entry that are translated. Every field may be null.
 #[derive(Debug, Deserialize)]
 struct Entry {
     sid: Option<String>,
@@ -46,7 +46,7 @@ struct File {
     content_type: Option<String>,
 }
 
-/// Twilio filters by the day of sending, which for a message from a customer is that of its arrival.
+/// Twilio filters by the day of sending, which for a customer's message is the day of its arrival.
 pub(crate) async fn page(client: &Client, query: &InboundQuery) -> Result<InboundPage, ProviderError> {
     let InboundQuery { to, since, page } = query;
     let path = page.clone().unwrap_or_else(|| {
@@ -62,7 +62,8 @@ pub(crate) async fn page(client: &Client, query: &InboundQuery) -> Result<Inboun
     Ok(cut(entries, answer.next.filter(|next| *next != path), *since))
 }
 
-/// Drops what is too old, and the next page where this one reaches back far enough. Twilio's dates are whole seconds.
+/// Drops entries that are too old, and the next page if this one reaches back far enough. Twilio's dates are whole
+/// seconds.
 fn cut(mut entries: Vec<InboundEntry>, next: Option<String>, since: jiff::Timestamp) -> InboundPage {
     let too_old = |entry: &InboundEntry| entry.created_at.is_some_and(|at| at.as_second() < since.as_second());
     let reached = entries.last().is_some_and(too_old);
@@ -70,7 +71,8 @@ fn cut(mut entries: Vec<InboundEntry>, next: Option<String>, since: jiff::Timest
     InboundPage { entries, next: next.filter(|_| !reached) }
 }
 
-/// `None` for what is no message from a customer: `To` may also be a sender of ours that another of ours writes to.
+/// `None` for what is not a message from a customer: `To` may also be one of our senders that another of them writes
+/// to.
 fn entry(client: &Client, row: Value) -> Option<InboundEntry> {
     let Value::Object(row) = row else { return None };
     let text = |key: &str| row.get(key).and_then(Value::as_str);
@@ -87,13 +89,13 @@ fn entry(client: &Client, row: Value) -> Option<InboundEntry> {
     })
 }
 
-/// The same entry is always the same text.
+/// The entry as text, always the same for the same entry.
 fn canonical(row: &Map<String, Value>) -> String {
     let sorted: BTreeMap<&String, &Value> = row.iter().collect();
     json!(sorted).to_string()
 }
 
-/// Adds the files' URLs, as a webhook would have named them. Files that are deleted are left out.
+/// Adds the files' URLs, as a webhook would have had them. Deleted files are left out.
 pub(crate) async fn with_files(client: &Client, entry: InboundEntry) -> Result<InboundEntry, ProviderError> {
     let below = client.account_path(&format!("Messages/{}/Media", Segment(&entry.provider_message_id)));
     let rows = match client.list(Host::Api, format!("{below}.json"), "media_list").await {
@@ -116,17 +118,17 @@ pub(crate) async fn with_files(client: &Client, entry: InboundEntry) -> Result<I
     Ok(InboundEntry { body: canonical(&row), is_incomplete: false, ..entry })
 }
 
-/// Reads an entry as the event that its webhook would have brought, as far as the log knows it.
+/// Reads an entry as the event that its webhook would have been, as far as the log knows.
 pub(crate) fn read(body: &[u8]) -> WebhookEvent {
     received(translate(body), body)
 }
 
 fn translate(body: &[u8]) -> Result<InboundMessage, String> {
     let Entry { sid, from, to, body, num_media, messaging_service_sid, media } =
-        serde_json::from_slice(body).map_err(|error| format!("an entry of Twilio's log does not read: {error}"))?;
+        serde_json::from_slice(body).map_err(|error| format!("an entry of Twilio's log cannot be read: {error}"))?;
     let Some(provider_message_id) = sid else { return Err("an entry of Twilio's log has no sid".to_owned()) };
     let Some(from) = from.as_deref().and_then(address::parse) else {
-        return Err(format!("the log's entry of {provider_message_id} has no from that is an address of WhatsApp's"));
+        return Err(format!("the log's entry of {provider_message_id} has no WhatsApp address in from"));
     };
     let body = body.filter(|body| !body.is_empty());
     let content = match (body, media.is_empty()) {

@@ -1,5 +1,5 @@
-//! API keys of the 2010 API. Only the account's auth token and main keys may manage them: a standard key gets 401 with code
-//! 20003, which looks like wrong credentials. (Twilio docs, API keys.)
+//! API keys of the 2010 API. Only the account's auth token and its main keys may manage them. A standard key gets 401
+//! with code 20003, as for wrong credentials. (Twilio docs, API keys.)
 
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{KeyObservation, MintedKey};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::client::Client;
 use super::hosts::{Host, Segment};
 
-/// The answer is the only one that holds the secret.
+/// Only this answer ever holds the secret.
 pub(crate) async fn mint(client: &Client, name: &str) -> Result<MintedKey, ProviderError> {
     let form = [("FriendlyName", name.to_owned())];
     let key = client.post_form(Host::Api, &client.account_path("Keys.json"), &form).await?;

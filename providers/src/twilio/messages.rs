@@ -1,7 +1,7 @@
 //! Messages (2010-04-01): create, fetch and list.
 //!
-//! Twilio has no idempotency key for messages, so a call that was not answered is settled by its status callback, or
-//! by this log, and never by calling again.
+//! Twilio has no idempotency key for messages, so an unanswered call is settled by its status callback or by this log,
+//! and never by calling again.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ use super::webhook::urls::with_connection_overrides;
 use super::words::{logged_status, outbound_status};
 use crate::transport::{Answer, Unanswered};
 
-/// What `ValidityPeriod` may be, in seconds.
+/// The range of `ValidityPeriod`.
 const SHORTEST_VALIDITY: Duration = Duration::from_secs(1);
 const LONGEST_VALIDITY: Duration = Duration::from_secs(36_000);
 
-/// A message as Twilio shows it, as far as it matters here. Every field may be null.
+/// The fields of Twilio's message resource that matter here. Every field may be null.
 #[derive(Debug, Deserialize)]
 struct MessageResource {
     sid: Option<String>,
@@ -52,9 +52,9 @@ pub(crate) async fn create(client: &Client, message: &OutboundMessage) -> SendOu
     }
 }
 
-/// What an answer to a create settles. Only success with a message in it, and a refusal by status 4xx, settle anything:
-/// "sending is not idempotent" is what Twilio says of its 5xx (docs, error 20500), and a redirect may come from
-/// something that has passed the request on.
+/// The outcome that an answer to a create proves. Only success with a message in it, or a 4xx, proves anything. Twilio
+/// says of its 5xx that "sending is not idempotent" (docs, error 20500), and a redirect may come from a proxy that has
+/// forwarded the request.
 fn outcome(client: &Client, answer: &Answer) -> SendOutcome {
     match (answer.status, &answer.body) {
         (200..=299, Ok(body)) => match serde_json::from_slice::<MessageResource>(body) {
@@ -62,7 +62,7 @@ fn outcome(client: &Client, answer: &Answer) -> SendOutcome {
                 provider_message_id: sid,
                 status: status.as_deref().and_then(outbound_status).unwrap_or(MessageStatus::Accepted),
             },
-            Ok(_) => SendOutcome::Ambiguous { reason: "Twilio's answer names no message".to_owned() },
+            Ok(_) => SendOutcome::Ambiguous { reason: "Twilio's answer has no message sid".to_owned() },
             Err(error) => ambiguous(client, &error.to_string()),
         },
         (200..=299, Err(reason)) => ambiguous(client, reason),
@@ -84,7 +84,7 @@ fn ambiguous(client: &Client, reason: &str) -> SendOutcome {
     SendOutcome::Ambiguous { reason: client.clean(&format!("Twilio's answer could not be read: {reason}")) }
 }
 
-/// The fields of a create. `reply_to` has no counterpart: Twilio's API cannot quote the message that is answered.
+/// The fields of a create. `reply_to` has no counterpart: Twilio's API cannot quote the message that is replied to.
 fn creation_form(message: &OutboundMessage) -> Vec<(&'static str, String)> {
     let OutboundMessage { attempt: _, from, via, to, content, status_callback, validity, reply_to: _ } = message;
     let mut form = vec![("To", channel_address(to.as_str()))];
@@ -122,16 +122,16 @@ pub(crate) async fn fetch(client: &Client, sid: &str) -> Result<Option<ProviderM
     Ok(client.get::<MessageResource>(Host::Api, &path).await?.and_then(logged))
 }
 
-/// Reads the smallest page of messages: the harmless call that a credential for messaging must pass. (Asking for the
-/// account itself would not do: a standard API key gets 401 for it.)
+/// Reads the smallest page of messages: a harmless call that every credential for messaging may make. Fetching the
+/// account itself would not do, because a standard API key gets 401 for it.
 pub(crate) async fn probe(client: &Client) -> Result<(), ProviderError> {
     client.page(Host::Api, &client.account_path("Messages.json?PageSize=1"), "messages").await.map(drop)
 }
 
 /// The log since a time, oldest first.
 ///
-/// Twilio filters by the day of sending, which messages that still wait for it do not have. With a recipient, the
-/// newest page without that filter is therefore read too.
+/// Twilio filters by the day of sending, which messages still waiting to be sent do not have. So with a recipient, the
+/// newest page without that filter is read too.
 pub(crate) async fn list(client: &Client, filter: &MessageFilter) -> Result<Vec<ProviderMessage>, ProviderError> {
     let MessageFilter { from, to, since } = filter;
     let undated = client.account_path(&format!("Messages.json?{}", pair_query(from.as_ref(), to.as_ref())));
@@ -151,8 +151,8 @@ fn pair_query(from: Option<&Address>, to: Option<&Address>) -> String {
         .finish()
 }
 
-/// Twilio lists the newest first, in whole seconds. What has no date, or cannot be read, is not left out silently:
-/// the first is kept, and the second is not a message.
+/// Twilio lists the newest first, in whole seconds. A row without a date is kept; a row that cannot be read is not a
+/// message.
 fn since_oldest_first(rows: Vec<Value>, since: Timestamp) -> Vec<ProviderMessage> {
     let mut seen = std::collections::HashSet::new();
     let mut messages: Vec<ProviderMessage> = rows

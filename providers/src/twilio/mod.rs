@@ -1,7 +1,7 @@
-//! Twilio: one account's API ([`Twilio`]), and webhooks ([`TwilioWebhooks`]).
+//! Twilio: one account's API ([`Twilio`]), and its webhooks ([`TwilioWebhooks`]).
 //!
-//! What is said here about Twilio comes from its OpenAPI documents (2026-04), its documentation pages and its official
-//! SDKs; where those disagree, the code accepts either.
+//! The facts about Twilio are from its OpenAPI documents (2026-04), its documentation and its official SDKs; where
+//! those disagree, the code accepts either.
 
 mod address;
 mod approvals;
@@ -44,11 +44,11 @@ pub use webhook::urls::with_connection_overrides;
 /// Twilio's name in URLs, metrics and routes.
 pub(crate) const PROVIDER: &str = "twilio";
 
-/// Characters of a text (error 21617).
+/// The most characters of a text (error 21617).
 const LONGEST_TEXT: usize = 1600;
-/// All senders of an account together: 2,000 messages a second (error 63017 beyond that), 200 of them at once.
+/// All senders of an account combined: 2,000 messages a second (error 63017 beyond that), 200 of them at once.
 const ACCOUNT_RATE: (u32, u32) = (2000, 200);
-/// One message in 6 seconds to one recipient, 45 at once (Meta error 131056, which Twilio reports as 63018).
+/// One message every 6 seconds to one recipient, 45 at once (Meta error 131056, which Twilio reports as 63018).
 const PAIR_RATE: (Duration, u32) = (Duration::from_secs(6), 45);
 
 /// One Twilio account.
@@ -58,7 +58,7 @@ pub struct Twilio {
 }
 
 impl Twilio {
-    /// Makes no call, so wrong credentials show only later. `http` comes from [`crate::http_client`].
+    /// Makes no call, so wrong credentials show up only later. `http` is from [`crate::http_client`].
     pub fn new(account: &TwilioAccount, http: &reqwest::Client) -> Self {
         Self { client: Client::new(account, http) }
     }

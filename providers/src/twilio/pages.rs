@@ -1,4 +1,4 @@
-//! One page of a list, in both of Twilio's envelopes.
+//! One page of a list, in either of Twilio's formats.
 //!
 //! The 2010 API puts `next_page_uri` (relative) beside the rows; the newer APIs put an absolute `next_page_url` into
 //! `meta`. (Twilio's OpenAPI documents.)
@@ -7,18 +7,18 @@ use serde_json::Value;
 
 use super::hosts::Hosts;
 
-/// A list with more pages than this is taken for one that does not end.
+/// A list with more pages than this counts as endless.
 pub(crate) const MOST_PAGES: usize = 1000;
 
-/// What one page holds.
+/// One page.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Page {
     pub(crate) rows: Vec<Value>,
-    /// Path and query of the next page, to be asked of the host that answered this one.
+    /// Path and query of the next page, on the same host.
     pub(crate) next: Option<String>,
 }
 
-/// Reads a page whose rows stand under `key`.
+/// Reads a page whose rows are under `key`.
 pub(crate) fn parse(hosts: &Hosts, body: &[u8], key: &str) -> Result<Page, String> {
     let mut page: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let rows = match page.get_mut(key).map(Value::take) {
@@ -29,9 +29,9 @@ pub(crate) fn parse(hosts: &Hosts, body: &[u8], key: &str) -> Result<Page, Strin
     let next = match link {
         None | Some(Value::Null) => None,
         Some(Value::String(link)) if link.is_empty() => None,
-        Some(Value::String(link)) => Some(
-            hosts.path_of_link(link).ok_or_else(|| format!("a page of {key} links to something that is no path"))?,
-        ),
+        Some(Value::String(link)) => {
+            Some(hosts.path_of_link(link).ok_or_else(|| format!("a page of {key} has a link that is not a path"))?)
+        }
         Some(_) => return Err(format!("a page of {key} has a link that is not text")),
     };
     Ok(Page { rows, next })
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_envelopes_are_followed() {
+    fn links_of_both_formats_are_followed() {
         let of = |body: &str| parse(&Hosts::new(None), body.as_bytes(), "rows");
         let next = |page: Result<Page, String>| page.expect("a page").next;
         assert_eq!(next(of(r#"{"rows":[1],"next_page_uri":"/x?Page=1"}"#)).as_deref(), Some("/x?Page=1"));

@@ -1,4 +1,4 @@
-//! Messaging Services v1, which are Twilio's pools: which senders are in one, and where its webhooks go.
+//! Messaging Services v1, which are Twilio's pools: their senders, and where their webhooks go.
 
 use messaging::id::PoolId;
 use messaging::provider::ProviderError;
@@ -36,8 +36,8 @@ pub(crate) async fn find(client: &Client, id: &PoolId) -> Result<Option<PoolObse
     }))
 }
 
-/// A target that is absent stays as it is; above all, the inbound URL is never emptied, because Twilio then neither
-/// delivers nor logs what customers write. (Twilio's OpenAPI document of Messaging v1.)
+/// An absent target stays as it is. Above all, the inbound URL is never emptied, because Twilio would then neither
+/// deliver nor log what customers write. (Twilio's OpenAPI document of Messaging v1.)
 pub(crate) async fn configure_webhooks(
     client: &Client,
     id: &PoolId,

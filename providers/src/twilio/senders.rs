@@ -10,7 +10,7 @@ use super::address::channel_address;
 use super::client::Client;
 use super::hosts::{Host, Segment};
 
-/// The channel must be named; 20 a page is Twilio's own default for WhatsApp. (Twilio's OpenAPI document of Senders v2.)
+/// The channel is required; 20 a page is Twilio's own default for WhatsApp. (Twilio's OpenAPI document of Senders v2.)
 const LIST: &str = "/v2/Channels/Senders?Channel=whatsapp&PageSize=20";
 
 #[derive(Debug, Deserialize)]
@@ -36,7 +36,7 @@ struct Properties {
 
 #[derive(Debug, Deserialize)]
 struct OfflineReason {
-    /// Text here, unlike everywhere else.
+    /// A string here, unlike everywhere else.
     code: Option<Value>,
     message: Option<String>,
 }
@@ -48,7 +48,7 @@ pub(crate) async fn find(client: &Client, number: &PhoneNumber) -> Result<Option
     let Some(row) = rows.into_iter().find(is_wanted) else {
         return Ok(None);
     };
-    // A sender that cannot be read is not one that is missing.
+    // A sender that cannot be read is not a missing one.
     let sender = serde_json::from_value(row).map_err(|error| client.unreadable_read(&format!("{wanted}: {error}")))?;
     observation(sender).map(Some).ok_or_else(|| client.unreadable_read(&format!("{wanted} has no sid")))
 }
@@ -60,7 +60,7 @@ fn observation(resource: SenderResource) -> Option<SenderObservation> {
     let Properties { quality_rating, messaging_limit } = properties.unwrap_or_default();
     Some(SenderObservation {
         handle: sid?,
-        // After every change a sender is ONLINE:UPDATING for a while, and sends all the same.
+        // After every change a sender is ONLINE:UPDATING for a while, and can still send.
         online: status.to_ascii_uppercase().split(':').next() == Some("ONLINE"),
         status,
         quality: quality_rating,
@@ -83,12 +83,12 @@ fn sentence(reason: OfflineReason) -> String {
     }
 }
 
-/// Twilio shows a URL that is not set as null or as nothing.
+/// Twilio shows an unset URL as null or as an empty string.
 fn filled(url: Option<String>) -> Option<String> {
     url.filter(|url| !url.is_empty())
 }
 
-/// Answered with 202, so a later read may still show the old URLs for a while. A target that is absent stays as it is.
+/// Twilio answers 202, so later reads may show the old URLs for a while. An absent target stays as it is.
 pub(crate) async fn configure_webhooks(
     client: &Client,
     sid: &str,

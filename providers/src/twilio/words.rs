@@ -1,4 +1,4 @@
-//! Twilio's words for where a message stands.
+//! Twilio's words for the status of a message.
 
 use messaging::lifecycle::MessageStatus;
 
@@ -7,7 +7,7 @@ use messaging::lifecycle::MessageStatus;
 pub(crate) fn outbound_status(word: &str) -> Option<MessageStatus> {
     Some(match word {
         "queued" | "accepted" | "scheduled" | "sending" => MessageStatus::Accepted,
-        // Only of messages to many; some of it left.
+        // Only for messages to several recipients; some of them were sent.
         "sent" | "partially_delivered" => MessageStatus::Sent,
         "delivered" => MessageStatus::Delivered,
         "read" => MessageStatus::Read,
@@ -17,7 +17,7 @@ pub(crate) fn outbound_status(word: &str) -> Option<MessageStatus> {
     })
 }
 
-/// The status of any message in Twilio's log. A word that nobody knows means at least that Twilio has the message.
+/// The status of any message in Twilio's log. An unknown word means at least that Twilio has the message.
 pub(crate) fn logged_status(word: &str) -> MessageStatus {
     match word {
         // A message from a customer has reached us.

@@ -1,4 +1,4 @@
-//! An account at a stand-in, and an adapter for it.
+//! A test account, and an adapter for it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(crate) fn twilio_at(base_url: &str) -> Twilio {
     adapter(base_url, HttpSettings::default())
 }
 
-/// For peers that never answer.
+/// An adapter with short time-outs, for peers that never answer.
 pub(crate) fn impatient_twilio_at(base_url: &str) -> Twilio {
     let (connect_timeout, timeout) = (Duration::from_millis(500), Duration::from_millis(1500));
     adapter(base_url, HttpSettings { connect_timeout, timeout, ..HttpSettings::default() })

@@ -1,4 +1,4 @@
-//! What the operator asks of Twilio, on the wire: pages, credentials, webhooks and templates.
+//! The operator's calls to Twilio on the wire: pages, credentials, webhooks and templates.
 
 use messaging::failure::FailureClass;
 use messaging::id::PoolId;
@@ -57,7 +57,7 @@ async fn a_list_that_does_not_end_is_an_error_and_not_a_loop() {
 }
 
 #[tokio::test]
-async fn the_log_is_asked_by_day_and_once_without_because_what_waits_has_no_date() {
+async fn the_log_is_read_by_day_and_once_without_a_date_because_waiting_messages_have_none() {
     let row = |sid: &str| json!({"sid": sid, "status": "queued", "direction": "outbound-api", "date_created": "Fri, 21 Nov 2025 12:00:02 +0000"});
     let of = |sids: &[&str]| {
         let rows: Vec<_> = sids.iter().map(|sid| row(sid)).collect();
@@ -126,7 +126,7 @@ async fn a_template_that_is_already_submitted_counts_as_submitted() {
 }
 
 #[tokio::test]
-async fn webhooks_are_set_where_they_count_and_an_absent_one_is_left_alone() {
+async fn webhooks_are_set_where_they_take_effect_and_an_absent_one_stays() {
     let peer = Scripted::start(vec![Act::Say(json_answer(202, &json!({})))]).await;
     let twilio = twilio_at(&peer.url);
     let sender = SenderObservation {

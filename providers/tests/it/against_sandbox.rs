@@ -1,4 +1,4 @@
-//! The adapter against the sandbox, which behaves like Twilio and shares no code with the adapter.
+//! Tests the adapter against the sandbox, which behaves like Twilio and shares no code with the adapter.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -31,7 +31,7 @@ use sandbox::{Config, Running, Sandbox};
 use crate::account;
 
 const CUSTOMER: &str = "+447700900123";
-/// Nobody listens there: the sandbox remembers what it would have delivered.
+/// Nothing listens there: the sandbox records what it would have delivered.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// A sandbox, an adapter for its account, and its control API.
@@ -94,7 +94,7 @@ fn account_of(sandbox: &Running) -> TwilioAccount {
     }
 }
 
-/// Asks again until there is an answer.
+/// Asks until there is an answer.
 async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
     let poll = async {
@@ -119,7 +119,7 @@ fn accepted(outcome: SendOutcome) -> String {
     }
 }
 
-/// Where the webhooks of a sender belong below a base URL.
+/// A sender's webhook targets below a base URL.
 fn targets(twilio: &Twilio, base: &str) -> WebhookTargets {
     let (base, tenant, sender) =
         (base.parse().expect("a URL"), "shop".parse().expect("a tenant"), "support".parse().expect("a sender"));
@@ -150,12 +150,12 @@ async fn a_message_is_sent_followed_by_its_attempts_callbacks_and_found_in_the_l
     let message = OutboundMessage { attempt, status_callback: Some(callback.parse().expect("a URL")), ..text() };
     let sid = accepted(world.twilio.send(&message).await);
 
-    let told = eventually("a delivered callback", async || {
+    let callback_record = eventually("a delivered callback", async || {
         world.webhooks().await.into_iter().find(|w| w.message_sid == sid && w.message_status == "delivered")
     })
     .await;
-    assert_eq!(told.url, format!("{callback}#rc=5&rp=all"));
-    match understand(&told, &format!("status/{attempt}")) {
+    assert_eq!(callback_record.url, format!("{callback}#rc=5&rp=all"));
+    match understand(&callback_record, &format!("status/{attempt}")) {
         WebhookEvent::Status(update) => {
             assert_eq!((update.provider_message_id.as_str(), update.attempt), (sid.as_str(), Some(attempt)));
             assert_eq!(update.status, MessageStatus::Delivered);
@@ -196,7 +196,7 @@ async fn a_customers_message_is_verified_and_understood() {
 }
 
 #[tokio::test]
-async fn what_a_customer_wrote_is_in_the_log_as_its_webhook_would_have_told_it() {
+async fn a_customers_message_reads_the_same_from_the_log_as_from_its_webhook() {
     let world = World::new(Seed::example()).await;
     let since = jiff::Timestamp::UNIX_EPOCH;
     let own = EXAMPLE_SENDER.parse().expect("a number");
@@ -210,7 +210,7 @@ async fn what_a_customer_wrote_is_in_the_log_as_its_webhook_would_have_told_it()
         ..Reply::default()
     };
     let picture = world.sandbox.control().reply(CUSTOMER, &with_file).await.expect("a reply").message_sid;
-    // Of ours, and so not of a customer.
+    // From us, and so not from a customer.
     accepted(world.twilio.send(&text()).await);
     let words = world.customer_writes().await;
 
@@ -222,11 +222,11 @@ async fn what_a_customer_wrote_is_in_the_log_as_its_webhook_would_have_told_it()
 
     for entry in page.entries {
         let entry = if entry.is_incomplete { world.twilio.complete(entry).await.expect("its files") } else { entry };
-        let told = eventually("its webhook", async || {
+        let webhook = eventually("its webhook", async || {
             world.webhooks().await.into_iter().find(|webhook| webhook.message_sid == entry.provider_message_id)
         })
         .await;
-        let by_webhook = understand(&told, "inbound");
+        let by_webhook = understand(&webhook, "inbound");
         let by_log = world.twilio.read(entry.body.as_bytes());
         assert_eq!(by_log.dedupe_key(), by_webhook.dedupe_key());
         match (by_log, by_webhook) {
@@ -242,7 +242,7 @@ async fn what_a_customer_wrote_is_in_the_log_as_its_webhook_would_have_told_it()
 }
 
 #[tokio::test]
-async fn every_page_of_what_customers_wrote_is_read_from_its_predecessor() {
+async fn every_page_of_customers_messages_names_the_next() {
     let world = World::new(Seed::example()).await;
     for _ in 0..201 {
         world.customer_writes().await;
@@ -285,7 +285,7 @@ async fn a_template_is_created_submitted_approved_sent_and_deleted() {
     let created = standing().await.expect("listed");
     assert_eq!((created.name.as_str(), created.approval), (revision.name.as_str(), Approval::Unsubmitted));
     twilio.submit_template(&handle, &revision).await.expect("submitted");
-    twilio.submit_template(&handle, &revision).await.expect("submitting again is no error");
+    twilio.submit_template(&handle, &revision).await.expect("submitting again is not an error");
     let approved =
         eventually("an approval", async || standing().await.filter(|template| template.approval == Approval::Approved))
             .await;
@@ -301,7 +301,7 @@ async fn a_template_is_created_submitted_approved_sent_and_deleted() {
     .await;
 
     twilio.delete_template(&handle).await.expect("deleted");
-    twilio.delete_template(&handle).await.expect("deleting again is no error");
+    twilio.delete_template(&handle).await.expect("deleting again is not an error");
     assert_eq!(standing().await, None);
     world.sandbox.shutdown().await;
 }
@@ -327,7 +327,7 @@ async fn what_was_created_twice_under_one_name_is_found_twice() {
 }
 
 #[tokio::test]
-async fn a_sender_is_found_on_whichever_page_it_stands() {
+async fn a_sender_is_found_on_any_page() {
     let numbers: Vec<String> = (0..45).map(|n| format!("+1415555{n:04}")).collect();
     let world = World::new(Seed::one_account(EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, &numbers)).await;
     let mut handles = std::collections::HashSet::new();
@@ -343,7 +343,7 @@ async fn a_sender_is_found_on_whichever_page_it_stands() {
 }
 
 #[tokio::test]
-async fn configured_webhooks_are_observed_as_they_were_meant() {
+async fn configured_webhooks_are_observed_as_configured() {
     let world = World::new(Seed::example()).await;
     let twilio = &world.twilio;
     let number = EXAMPLE_SENDER.parse().expect("a number");
@@ -402,7 +402,7 @@ async fn a_rate_limit_is_refused_with_its_pause_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn every_shape_of_error_is_understood() {
+async fn every_format_of_error_is_understood() {
     for (shape, code) in [
         (ErrorShape::Classic, Some("63007")),
         (ErrorShape::Problem, Some("63007")),
@@ -431,14 +431,14 @@ async fn every_shape_of_error_is_understood() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_apart_from_trouble() {
+async fn wrong_credentials_are_distinguished_from_other_failures() {
     let world = World::new(Seed::example()).await;
     assert_eq!(world.twilio.check_credentials().await, Ok(()));
     let wrong = adapter(&world.sandbox, &world.http, "00000000000000000000000000000000");
     let error = wrong.check_credentials().await.expect_err("wrong");
     assert!(error.is_unauthorized(), "{error}");
     world.sandbox.shutdown().await;
-    let gone = world.twilio.check_credentials().await.expect_err("nobody there");
+    let gone = world.twilio.check_credentials().await.expect_err("nothing listens there");
     assert!(!gone.is_unauthorized() && gone.failure.class == FailureClass::Retry, "{gone}");
 }
 

@@ -1,5 +1,5 @@
-//! The Twilio adapter against real sockets: a scripted peer for what goes wrong on the wire, and the sandbox for what
-//! Twilio does.
+//! Tests the Twilio adapter over real sockets: against a scripted peer for what goes wrong on the wire, and against the
+//! sandbox for what Twilio does.
 
 mod account;
 mod admin;

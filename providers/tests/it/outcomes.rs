@@ -1,4 +1,4 @@
-//! What became of a send, for everything that a network and a server can do to it.
+//! The outcome of a send, for everything that a network and a server can do to it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn send_to(url: &str) -> SendOutcome {
     twilio_at(url).send(&text()).await
 }
 
-/// The outcome of one send to a peer that does this, and how many requests the peer saw.
+/// The outcome of one send to a peer that acts so, and the number of requests that the peer saw.
 async fn after(act: Act) -> (SendOutcome, usize) {
     let peer = Scripted::start(vec![act]).await;
     let outcome = send_to(&peer.url).await;
@@ -60,7 +60,7 @@ async fn a_name_that_does_not_resolve_is_not_sent() {
 async fn a_peer_that_does_not_speak_tls_is_not_sent_to() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("https://{}", listener.local_addr().expect("an address"));
-    // The peer takes the connection, and for the first call says nothing until the client gives up connecting.
+    // The peer accepts the connection, and on the first call stays silent until the client gives up connecting.
     let mute = impatient_twilio_at(&url).send(&text()).await;
     assert!(not_sent(&mute), "{mute:?}");
     let garbage = async {
@@ -133,7 +133,7 @@ async fn a_429_is_refused_safe_to_retry_and_says_when() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_its_class_whatever_the_shape_of_the_error() {
+async fn a_refusal_has_its_class_whatever_the_format_of_the_error() {
     let classic =
         json!({"code": 21211, "message": "Invalid 'To' Phone Number", "more_info": "https://x", "status": 400});
     let problem =

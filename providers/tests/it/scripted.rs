@@ -1,4 +1,4 @@
-//! A peer that does to each request what the test says, byte by byte.
+//! A peer that answers each request as the test scripts it, byte by byte.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,16 +6,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// What happens to one request.
+/// The peer's reaction to one request.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
-    /// These bytes, and the connection stays open.
+    /// Sends these bytes and keeps the connection open.
     Say(String),
-    /// These bytes, and the connection closes.
+    /// Sends these bytes and closes the connection.
     SayAndClose(String),
-    /// The request is read, and the connection closes without a word.
+    /// Reads the request and closes the connection.
     Close,
-    /// The request is read, and nothing ever comes.
+    /// Reads the request and never answers.
     Hang,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// Acts one after the other, over any number of connections; the last one is repeated.
+    /// Plays the acts in order, over any number of connections, and repeats the last one.
     pub(crate) async fn start(acts: Vec<Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));

@@ -1,6 +1,6 @@
-//! One change in this project's words. Any bytes are taken; nothing panics.
+//! Translates one change into this project's terms. Accepts any bytes and never panics.
 //!
-//! Only texts and statuses have words so far. (Meta docs, webhook reference of `messages`, 2026-09.)
+//! Only texts and statuses are translated so far. (Meta docs, webhook reference of `messages`, 2026-09.)
 
 use messaging::address::Address;
 use messaging::content::InboundContent;
@@ -24,10 +24,10 @@ pub(super) fn translate(route: Route, change: &[u8]) -> Vec<WebhookEvent> {
         return whole("a change does not name its field".to_owned());
     };
     if field != "messages" {
-        return whole(format!("a change of {field:?} has no place here"));
+        return whole(format!("changes of {field:?} are not supported"));
     }
     let Some(value) = fields.object("value") else {
-        return whole("a change of messages has no value".to_owned());
+        return whole("a change of messages has no object in value".to_owned());
     };
 
     let contacts: Vec<Contact<'_>> = value.list("contacts").into_iter().filter_map(Contact::parse).collect();
@@ -44,21 +44,21 @@ pub(super) fn translate(route: Route, change: &[u8]) -> Vec<WebhookEvent> {
         events.push(read(item, status(item).map(WebhookEvent::Status)));
     }
     for item in value.list("errors") {
-        events.push(read(item, Err(format!("Meta reports an error of no message: {}", failure(item)))));
+        events.push(read(item, Err(format!("Meta reports an error that concerns no message: {}", failure(item)))));
     }
     if events.is_empty() {
-        return whole("a change of messages holds neither messages nor statuses nor errors".to_owned());
+        return whole("a change of messages has neither messages nor statuses nor errors".to_owned());
     }
     events
 }
 
-/// A change with the same bytes may happen again, so the time of its entry tells one from the other.
+/// The same change may happen again with the same bytes, so the key includes the time of its entry.
 fn unreadable(reason: String, route: Route, bytes: &[u8]) -> WebhookEvent {
     let digest = Sha256::new().chain_update(route.to_string()).chain_update([0]).chain_update(bytes).finalize();
     WebhookEvent::Unreadable { reason, dedupe_key: hex::encode(&digest[..16]) }
 }
 
-/// Who a message is from, as Meta knows them.
+/// The sender of a message, as Meta describes them.
 struct Contact<'a> {
     wa_id: Option<String>,
     user_id: Option<String>,
@@ -84,13 +84,13 @@ fn message(item: &RawValue, contacts: &[Contact<'_>], to: Option<&Address>) -> R
     let provider_message_id = fields.take_text("id").ok_or("a message has no id")?;
     let kind = fields.take_text("type");
     if kind.as_deref() == Some("system") {
-        return Err(format!("the system message {provider_message_id} tells of a customer, and is not from one"));
+        return Err(format!("the system message {provider_message_id} is about a customer, not from one"));
     }
     let (wa_id, user_id) = (fields.take_text("from"), fields.take_text("from_user_id"));
     let number = wa_id.as_deref().and_then(phone);
     let id = user_id.as_deref().and_then(|id| id.parse().ok()).map(Address::User);
     let Some(from) = number.clone().or_else(|| id.clone()) else {
-        return Err(format!("the message {provider_message_id} has neither a number nor a user id that it is from"));
+        return Err(format!("the message {provider_message_id} has neither a number nor a user id of its sender"));
     };
     let contact = contacts.iter().find(|contact| contact.is(wa_id.as_ref(), user_id.as_ref()));
     let content = match (kind.as_deref(), fields.object("text").and_then(|mut text| text.take::<String>("body"))) {
@@ -106,7 +106,7 @@ fn message(item: &RawValue, contacts: &[Contact<'_>], to: Option<&Address>) -> R
     Ok(InboundMessage {
         provider_message_id,
         from,
-        // Only where both are told is there something to link.
+        // There is something to link only where both are known.
         from_user_id: id.filter(|_| number.is_some()),
         to: to.cloned(),
         profile_name: contact.and_then(|contact| contact.name.clone()),
@@ -125,13 +125,13 @@ fn phone(number: &str) -> Option<Address> {
 fn status(item: &RawValue) -> Result<StatusUpdate, String> {
     let mut fields = Fields::parse(item.get()).ok_or("a status is not a JSON object")?;
     let provider_message_id = fields.take_text("id").ok_or("a status has no id")?;
-    let word = fields.take_text("status").ok_or_else(|| format!("the status of {provider_message_id} has no word"))?;
+    let word = fields.take_text("status").ok_or_else(|| format!("the status of {provider_message_id} is missing"))?;
     let status = match word.as_str() {
         "sent" => MessageStatus::Sent,
         "delivered" => MessageStatus::Delivered,
         "read" => MessageStatus::Read,
         "failed" => MessageStatus::Failed,
-        _ => return Err(format!("the status {word:?} of {provider_message_id} has no place here")),
+        _ => return Err(format!("the status {word:?} of {provider_message_id} is not supported")),
     };
     let failure = (status == MessageStatus::Failed).then(|| match fields.list("errors").first() {
         Some(error) => failure(error),
@@ -144,7 +144,7 @@ fn status(item: &RawValue) -> Result<StatusUpdate, String> {
     Ok(StatusUpdate { provider_message_id, attempt, status, failure, extra: fields.rest() })
 }
 
-/// The details say more than the title, which the message repeats.
+/// The details say more than the title, which `message` repeats.
 fn failure(error: &RawValue) -> Failure {
     let Some(mut fields) = Fields::parse(error.get()) else { return codes::reported(None, None, None) };
     let details = fields.object("error_data").and_then(|mut data| data.take_text("details"));

@@ -1,7 +1,7 @@
-//! Takes a request apart: each change of each entry is a part of its own, with its own bytes of the body.
+//! Takes a request apart: each change of each entry becomes a part, with its own bytes of the body.
 //!
-//! A change does not say when it happened where only its entry does, and the same change may happen again later. So the
-//! entry's time goes into the part's route: without it, the second change would read as a repetition of the first.
+//! Some changes carry no time, only their entry does, and the same change may happen again later. So the entry's time
+//! goes into the part's route. Without it, the second change would look like a redelivery of the first.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +15,7 @@ use super::fields::Text;
 
 const CHANGES: &str = "changes";
 
-/// By which route a change came.
+/// The route by which a change came.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Route {
     /// The time of the change's entry, in seconds; an entry with messages has none.
@@ -54,7 +54,7 @@ struct Entry<'a> {
     changes: Vec<&'a RawValue>,
 }
 
-/// Where a change says whom it is for.
+/// The fields of a change that name its addressee.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, default)]
@@ -81,7 +81,7 @@ struct WabaInfo<'a> {
     waba_id: Option<Text<'a>>,
 }
 
-/// What the body says to each of its addressees. What is not as Meta writes it is kept whole, for nobody.
+/// The parts of a body. What does not have Meta's format is kept whole, for no sender in particular.
 pub(super) fn parts(body: &[u8]) -> Vec<Part<'_>> {
     let Ok(notification) = serde_json::from_slice::<Notification<'_>>(body) else {
         return vec![part(Addressee::Endpoint, Route::default(), body)];
@@ -99,8 +99,9 @@ pub(super) fn parts(body: &[u8]) -> Vec<Part<'_>> {
     parts
 }
 
-/// A number's own id, else the account: a change that a partner hears of has the account's id inside and the partner's
-/// business outside. A change that cannot be read that far is for nobody: it may hold what is one number's alone.
+/// The number's id, else the account's. A change that is reported to a partner has the account's id in `waba_info` and
+/// the partner's in its entry. A change that cannot be read that far is for no sender in particular, because it may
+/// belong to a single number.
 fn addressee(change: &RawValue, entry_id: Option<&str>) -> Addressee {
     let Ok(Envelope { value }) = serde_json::from_str::<Envelope<'_>>(change.get()) else { return Addressee::Endpoint };
     let (metadata, waba_info) = value.map_or((None, None), |value| (value.metadata, value.waba_info));

@@ -1,4 +1,4 @@
-//! The fields of a JSON object, each as its own bytes, so that what has no place of its own is kept unchanged.
+//! The fields of a JSON object, each as its own bytes, so that the fields that are not translated are kept unchanged.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// A text, or a number as text: Meta writes ids and times as either.
+/// A string, or a number as text: Meta writes ids and times as either.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'de RawValue>::deserialize(deserializer)?;
-        text(raw).map(Text).ok_or_else(|| de::Error::custom("expected a text or a number"))
+        text(raw).map(Text).ok_or_else(|| de::Error::custom("expected a string or a number"))
     }
 }
 
@@ -25,7 +25,7 @@ fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
-/// What was not taken stays, for [`Self::rest`].
+/// The fields that were not taken yet; [`Self::rest`] returns them.
 pub(super) struct Fields<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Fields<'a> {
@@ -37,31 +37,31 @@ impl<'a> Fields<'a> {
         self.0.get(key).and_then(|raw| serde_json::from_str(raw.get()).ok())
     }
 
-    /// What does not read as asked for stays.
+    /// Takes a field, unless its value has another type.
     pub(super) fn take<T: Deserialize<'a>>(&mut self, key: &str) -> Option<T> {
         let value = self.peek(key)?;
         self.0.remove(key);
         Some(value)
     }
 
-    /// A field that is not empty.
+    /// Takes a text that is not empty.
     pub(super) fn take_text(&mut self, key: &str) -> Option<String> {
         let text = self.peek::<Text<'a>>(key).filter(|text| !text.0.is_empty())?;
         self.0.remove(key);
         Some(text.0.into_owned())
     }
 
-    /// The object in a field; it stays.
+    /// The object in a field, which is not taken.
     pub(super) fn object(&self, key: &str) -> Option<Self> {
         Self::parse(self.0.get(key)?.get())
     }
 
-    /// The objects of a list, or what a list holds instead of them; it stays.
+    /// The items of a list, of any type. The list is not taken.
     pub(super) fn list(&self, key: &str) -> Vec<&'a RawValue> {
         self.peek(key).unwrap_or_default()
     }
 
-    /// A text as itself, anything else as its JSON.
+    /// The remaining fields: strings unquoted, anything else as JSON.
     pub(super) fn rest(self) -> BTreeMap<String, String> {
         let value = |raw: &RawValue| text(raw).map_or_else(|| raw.get().to_owned(), Cow::into_owned);
         self.0.into_iter().map(|(key, raw)| (key, value(raw))).collect()

@@ -1,5 +1,5 @@
-//! Meta's webhooks: one endpoint an app, which may serve the numbers of several tenants. A request is signed with the app's
-//! secret and may hold changes of all of them.
+//! Meta's webhooks: one endpoint per app, which may serve the numbers of several tenants. A request is signed with the
+//! app's secret and may hold changes for all of them.
 
 mod change;
 mod changes;
@@ -34,7 +34,7 @@ impl WebhookAdapter for MetaWebhooks {
         PROVIDER
     }
 
-    /// `meta/{app}`, which no path of a namespace called `meta` is as short as.
+    /// `meta/{app}`. A path of a namespace called `meta` is longer.
     fn locate(&self, path: &str) -> Option<Location> {
         let app = path.strip_prefix(PROVIDER)?.strip_prefix('/')?;
         let is_name = !app.is_empty() && app.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
@@ -45,7 +45,7 @@ impl WebhookAdapter for MetaWebhooks {
         })
     }
 
-    /// No account in a config is Meta's yet.
+    /// No account in a config can be Meta's yet.
     fn ear(&self, account: &ProviderAccount, _tenant: &TenantId, _sender: &SenderName) -> Option<Ear> {
         match account {
             ProviderAccount::Twilio(_) => None,
@@ -74,14 +74,14 @@ impl WebhookAdapter for MetaWebhooks {
     }
 }
 
-/// One app.
+/// The endpoint of one app.
 struct MetaEndpoint {
     keys: Vec<SigningKey>,
     verify_tokens: Vec<Secret>,
 }
 
 impl Endpoint for MetaEndpoint {
-    /// Meta asks whenever the URL is configured, and expects its challenge back, bare.
+    /// Meta sends a challenge whenever the URL is configured, and expects it back as the whole body.
     fn challenge(&self, request: &WebhookRequest<'_>) -> Option<WebhookAnswer> {
         let (_, query) = request.url.split_once('?')?;
         let parameter = |name: &str| parse_query(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value);
@@ -89,7 +89,7 @@ impl Endpoint for MetaEndpoint {
             return None;
         }
         let token = parameter("hub.verify_token")?;
-        // Every token is compared, whichever matches.
+        // Every token is compared, even after a match, to take constant time.
         let accepted = self.verify_tokens.iter().fold(Choice::from(0), |accepted, expected| {
             accepted | expected.expose().as_bytes().ct_eq(token.as_bytes())
         });

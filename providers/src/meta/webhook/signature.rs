@@ -1,5 +1,5 @@
-//! `X-Hub-Signature-256`: proves that a webhook comes from Meta, for this app. It covers the bytes of the body as they were
-//! sent, and not the URL.
+//! `X-Hub-Signature-256`: proves that a webhook comes from Meta, for this app. It covers the exact bytes of the body,
+//! but not the URL.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use messaging::provider::webhook::{WebhookRejected, WebhookRequest};
@@ -19,7 +19,7 @@ impl SigningKey {
     }
 }
 
-/// Which of the keys signed the request.
+/// The index of the key that signed the request.
 pub(super) fn signer(keys: &[SigningKey], request: &WebhookRequest<'_>) -> Result<usize, WebhookRejected> {
     if keys.is_empty() {
         return Err(WebhookRejected::NoKey);

@@ -1,4 +1,4 @@
-//! Fixtures of our making, from the documented syntax.
+//! Fixtures that follow the documented syntax.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub(super) fn signer(endpoint: &dyn Endpoint, body: &[u8], signature: &str) -> R
     asked(endpoint, body, &[("x-hub-signature-256".to_owned(), signature.to_owned())].into())
 }
 
-/// The parts of a request that is signed well.
+/// The parts of a correctly signed request.
 pub(super) fn receive(body: &[u8]) -> Vec<Part<'_>> {
     assert_eq!(signer(&*endpoint(&[SECRET], &[]), body, &sign(SECRET, body)), Ok(0));
     changes::parts(body)
@@ -84,7 +84,7 @@ fn reason(events: &[WebhookEvent]) -> &str {
 }
 
 #[test]
-fn an_app_has_two_segments_and_a_namespace_called_meta_has_more() {
+fn an_apps_path_has_two_segments_and_that_of_a_namespace_called_meta_has_more() {
     let location = MetaWebhooks.locate("meta/shop-app_1").expect("an app");
     assert_eq!((location.endpoint.as_str(), location.methods), ("meta/shop-app_1", &["GET", "POST"][..]));
     for path in
@@ -95,7 +95,7 @@ fn an_app_has_two_segments_and_a_namespace_called_meta_has_more() {
 }
 
 #[test]
-fn a_challenge_with_any_accepted_token_is_answered_bare_and_no_other_is() {
+fn only_a_challenge_with_an_accepted_token_is_answered() {
     let endpoint = endpoint(&[], &["old", "new+1"]);
     let ask = |query: &str| {
         let url = format!("https://hooks.example.com/webhooks/meta/app{query}");
@@ -122,7 +122,7 @@ fn a_challenge_with_any_accepted_token_is_answered_bare_and_no_other_is() {
 }
 
 #[test]
-fn any_accepted_secret_signs_and_the_request_is_told_apart_by_it() {
+fn any_accepted_secret_may_sign_and_the_verdict_names_which() {
     let body = json!({ "entry": [] }).to_string();
     let body = body.as_bytes();
     let verdict = |keys: &[&str], signature: &str| signer(&*endpoint(keys, &[]), body, signature);
@@ -175,7 +175,7 @@ fn each_change_is_a_part_with_its_own_bytes_and_addressee() {
 }
 
 #[test]
-fn a_body_that_is_not_a_notification_is_kept_whole_for_nobody() {
+fn a_body_that_is_not_a_notification_is_kept_whole_for_no_sender() {
     for body in [&b""[..], b"[]", b"{}", b"{\"entry\":{}}", b"\xff", b"{\"entry\":[\"\xff\"]}"] {
         let [part] = receive(body).try_into().unwrap_or_else(|parts| panic!("{parts:?}"));
         assert_eq!((part.addressee, part.body), (Addressee::Endpoint, body));
@@ -184,7 +184,7 @@ fn a_body_that_is_not_a_notification_is_kept_whole_for_nobody() {
 }
 
 #[test]
-fn a_text_is_a_message_and_what_has_no_place_stays_beside_it() {
+fn a_text_is_a_message_and_its_other_fields_are_kept() {
     let message = inbound(json!({
         "contacts": [
             { "profile": { "name": "Other" }, "wa_id": "447700900999" },
@@ -208,7 +208,7 @@ fn a_text_is_a_message_and_what_has_no_place_stays_beside_it() {
 }
 
 #[test]
-fn a_customer_without_a_number_is_their_user_id() {
+fn a_customer_without_a_number_is_known_by_their_user_id() {
     let message = inbound(json!({ "messages": [
         { "id": "wamid.1", "from_user_id": "GB.1a", "type": "text", "text": { "body": "hi" } },
     ]}));
@@ -216,7 +216,7 @@ fn a_customer_without_a_number_is_their_user_id() {
 }
 
 #[test]
-fn a_kind_without_a_place_is_a_message_all_the_same() {
+fn an_unsupported_kind_of_message_is_still_a_message() {
     let message = inbound(json!({ "messages": [
         { "id": "wamid.1", "from": "447700900123", "type": "reaction", "reaction": { "message_id": "wamid.0" } },
     ]}));
@@ -248,7 +248,7 @@ fn a_status_finds_its_attempt_and_a_failure_is_classified() {
 }
 
 #[test]
-fn one_bad_item_harms_only_itself() {
+fn a_bad_item_affects_no_other() {
     let good = text("wamid.1", "hi");
     let events = events(json!({
         "messages": [7, { "id": "wamid.2" }, good, { "id": "wamid.3", "type": "system", "system": {} }],
@@ -266,7 +266,7 @@ fn one_bad_item_harms_only_itself() {
 }
 
 #[test]
-fn a_change_that_happens_again_later_is_another_and_a_redelivery_is_not() {
+fn a_change_that_happens_again_later_is_a_new_one_and_a_redelivery_is_not() {
     let body = |time: i64| {
         let change = json!({ "field": "message_template_status_update", "value": { "event": "PAUSED" } });
         json!({ "entry": [{ "id": "1", "time": time, "changes": [change] }] }).to_string()
@@ -276,7 +276,7 @@ fn a_change_that_happens_again_later_is_another_and_a_redelivery_is_not() {
     assert_ne!(key(1), key(2));
 }
 
-/// Something like what Meta sends, with mistakes of type anywhere.
+/// JSON like Meta's, with values of the wrong type anywhere.
 fn json_like() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

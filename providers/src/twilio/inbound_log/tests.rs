@@ -56,7 +56,7 @@ fn an_entry_is_the_same_text_in_whatever_order_twilio_writes_it() {
 }
 
 #[test]
-fn what_is_ours_or_has_no_id_is_no_entry() {
+fn a_row_of_ours_or_without_an_id_is_skipped() {
     for (key, value) in [("direction", json!("outbound-api")), ("sid", Value::Null)] {
         let mut row = row("SM1", 7);
         row[key] = value;
@@ -80,7 +80,7 @@ fn a_page_that_reaches_back_far_enough_is_the_last() {
 }
 
 #[test]
-fn what_the_log_cannot_tell_is_told_as_other_and_what_is_broken_as_unreadable() {
+fn content_that_the_log_lacks_is_other_and_a_broken_entry_is_unreadable() {
     let mut silent = row("SM1", 7);
     silent["body"] = json!("");
     match understood(&silent.to_string()) {
@@ -95,7 +95,7 @@ fn what_the_log_cannot_tell_is_told_as_other_and_what_is_broken_as_unreadable() 
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_reached_is_an_error_and_no_empty_log() {
+async fn an_account_that_cannot_be_reached_is_an_error_and_not_an_empty_log() {
     let account = serde_json::from_value(json!({
         "accountSid": "AC1", "username": "AC1", "password": "secret", "webhookKeys": ["k"],
         "baseUrl": "http://127.0.0.1:1",

@@ -40,7 +40,7 @@ fn a_text_goes_from_the_number_and_reports_to_the_attempts_url() {
 }
 
 #[test]
-fn a_service_takes_the_place_of_the_number_and_a_user_id_that_of_a_recipients() {
+fn a_service_replaces_the_senders_number_and_a_user_id_the_recipients() {
     let mut text = message(RenderedContent::Text { body: "hello".into() });
     text.via = Some(messaging::id::PoolId::new("MG1"));
     text.to = "GB.1a2b".parse().expect("an address");
@@ -67,7 +67,7 @@ fn a_file_has_its_caption_as_body() {
 }
 
 #[test]
-fn a_validity_is_brought_into_twilios_range() {
+fn a_validity_is_clamped_to_twilios_range() {
     for (seconds, sent) in [(0, "1"), (60, "60"), (36_001, "36000")] {
         let mut text = message(RenderedContent::Text { body: "hello".into() });
         text.validity = Some(Duration::from_secs(seconds));
@@ -76,7 +76,7 @@ fn a_validity_is_brought_into_twilios_range() {
 }
 
 #[test]
-fn the_log_is_cut_at_the_time_and_turned_oldest_first() {
+fn the_log_starts_at_the_given_time_oldest_first() {
     let row = |sid: &str, date: Option<&str>| json!({"sid": sid, "status": "sent", "direction": "outbound-api", "date_created": date});
     let rows = vec![
         row("SM4", Some("Fri, 21 Nov 2025 12:00:03 +0000")),

@@ -1,16 +1,16 @@
 //! The spellings of one URL that Twilio may have signed.
 //!
 //! Twilio's own SDKs say that its signing is inconsistent: with or without the port, and with or without escapes for
-//! characters such as `'`. So they try, and we try the same ones, as Twilio's SDK for Node (6.2) does: the URL as
-//! received without and with a port; then as a browser would write it; then with its query written as Node's old
-//! `querystring` does. The first two are made by cutting the text, so that not a byte of the rest changes.
+//! characters such as `'`. So they try several spellings, and we try those of Twilio's SDK for Node (6.2): the URL as
+//! received, without and with a port; then as a browser would write it; then with its query as Node's old `querystring`
+//! would write it. The first two only cut the text, so that not a byte of the rest changes.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use url::Url;
 
 use super::form::Form;
 
-/// Calls `matches` with the pieces of each spelling in turn until it says yes; whether it did.
+/// Calls `matches` with the pieces of each spelling in turn until it returns true; returns whether it did.
 pub(crate) fn any_spelling(url: &str, mut matches: impl FnMut(&[&str]) -> bool) -> bool {
     let url = url.split('#').next().unwrap_or(url);
     if both_ports(url, &mut matches) {
@@ -35,12 +35,12 @@ fn both_ports(url: &str, matches: &mut impl FnMut(&[&str]) -> bool) -> bool {
     let Some(Parts { until_port, has_port, after_port, default_port }) = Parts::of(url) else {
         return matches(&[url]);
     };
-    // Without a port first: that is how Twilio usually signs https.
+    // Without a port first, as Twilio usually signs https.
     matches(&[until_port, after_port])
         || if has_port { matches(&[url]) } else { matches(&[until_port, default_port, after_port]) }
 }
 
-/// A URL taken apart around its port.
+/// A URL split around its port.
 struct Parts<'a> {
     until_port: &'a str,
     has_port: bool,
@@ -67,7 +67,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// What `querystring.escape` of Node leaves alone.
+/// What Node's `querystring.escape` leaves unescaped.
 const LEGACY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_removed_and_added_by_cutting_alone() {
+    fn a_port_is_removed_and_added_without_touching_the_rest() {
         assert_eq!(spellings("https://h/p?q=1"), ["https://h/p?q=1", "https://h:443/p?q=1"]);
         assert_eq!(spellings("http://h/p#rc=5"), ["http://h/p", "http://h:80/p"]);
         assert_eq!(spellings("https://h:8443/p"), ["https://h/p", "https://h:8443/p"]);

@@ -1,5 +1,5 @@
-//! The fields of a webhook as text, from which each is taken at most once; what is left has no place in our words and is
-//! kept as it came.
+//! The fields of a webhook as text. Each is taken at most once; the fields that are left are not translated, and are
+//! kept unchanged.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use super::form::{Field, SortedForm, beginning};
 
 pub(crate) struct Fields {
     text: String,
-    /// In the order of their keys, and not yet taken.
+    /// The fields not taken yet, sorted by key.
     left: Vec<Field>,
 }
 
@@ -19,7 +19,7 @@ impl Fields {
         Self { text, left }
     }
 
-    /// The value of a field that is there and not empty.
+    /// The value of a field that is present and not empty.
     pub(crate) fn peek(&self, key: &str) -> Option<Cow<'_, str>> {
         Some(self.value(&self.left[self.find(key)?])).filter(|value| !value.is_empty())
     }
@@ -43,7 +43,7 @@ impl Fields {
         &self.text[field.start..field.value]
     }
 
-    /// Where the fields with this key stand: one, or more if Twilio repeats a key, which it does not.
+    /// The range of the fields with this key: one, or more if Twilio repeated a key, which it does not.
     fn find(&self, key: &str) -> Option<Range<usize>> {
         let sought = beginning(key.as_bytes());
         let compare = |field: &Field| field.beginning.cmp(&sought).then_with(|| self.key(field).cmp(key));
@@ -53,7 +53,7 @@ impl Fields {
         Some(found - before..found + 1 + behind)
     }
 
-    /// A key that came again has its values joined by line breaks, as they came.
+    /// The values of a repeated key, joined by line breaks in order of arrival.
     fn value(&self, same: &[Field]) -> Cow<'_, str> {
         let text = |field: &Field| &self.text[field.value..field.end];
         match same {
@@ -78,7 +78,7 @@ mod tests {
         Fields::of(Form::parse(encoded).expect("small enough").sorted())
     }
 
-    /// The same, the plain way.
+    /// The fields, computed the simple way.
     fn plain(encoded: &[u8]) -> BTreeMap<String, String> {
         let mut fields = BTreeMap::<String, String>::new();
         for (key, value) in form_urlencoded::parse(encoded) {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_is_cut_by_a_separator_is_none_on_either_side() {
+    fn a_character_that_a_separator_cuts_is_replaced_on_both_sides() {
         let rest = fields(b"a=%C3&%A9=b&c=%C3%A9").rest();
         let expected = [("a", "\u{fffd}"), ("c", "é"), ("\u{fffd}", "b")];
         assert_eq!(rest, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
@@ -115,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_form_has_the_fields_that_the_plain_way_finds(
+        fn any_form_has_the_fields_that_the_simple_way_finds(
             pieces in proptest::collection::vec(
                 proptest::sample::select(&["&", "=", "a", "b", "+", "%", "%C3", "%a9", "%FF", "é", "%26", "%3d"][..]),
                 0..24,

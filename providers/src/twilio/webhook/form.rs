@@ -1,11 +1,11 @@
 //! Forms (`application/x-www-form-urlencoded`) as bytes, from any bytes.
 //!
-//! A signature covers the decoded bytes of every field, so nothing is trimmed, replaced or dropped here. An escape
-//! that is none stands for itself, as in every browser.
+//! A signature covers the decoded bytes of every field, so nothing is trimmed, replaced or dropped here. An invalid
+//! escape is kept literally, as in every browser.
 
 use std::borrow::Cow;
 
-/// Twilio's own limit on a webhook's body is 64 kB (error 11750); nothing larger is looked at.
+/// Twilio's own limit on a webhook's body is 64 kB (error 11750); a larger form is not read.
 const LARGEST_BODY: usize = 256 * 1024;
 /// Twilio sends some forty fields, and three more per file.
 const MOST_FIELDS: usize = 1000;
@@ -17,17 +17,17 @@ pub(crate) struct Form {
     fields: Vec<Field>,
 }
 
-/// Where a decoded field stands: its key, and right behind it its value.
+/// The position of a decoded field: its key, immediately followed by its value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Field {
-    /// The key's [`beginning`], because comparing it tells most keys apart without a look at them.
+    /// The key's [`beginning`], which distinguishes most keys without comparing them.
     pub(crate) beginning: u64,
     pub(crate) start: usize,
     pub(crate) value: usize,
     pub(crate) end: usize,
 }
 
-/// Why bytes are not taken for a form.
+/// Why bytes are not accepted as a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAForm {
     #[error("the form is larger than {LARGEST_BODY} bytes")]
@@ -41,7 +41,7 @@ impl Form {
         if encoded.len() > LARGEST_BODY {
             return Err(NotAForm::TooLarge);
         }
-        // Nothing is longer decoded than it was encoded.
+        // Decoding never makes anything longer.
         let mut decoded = vec![0; encoded.len()];
         let mut fields = Vec::with_capacity(48);
         let (mut start, mut value, mut end) = (0, None, 0);
@@ -58,7 +58,7 @@ impl Form {
             at += 1;
             let byte = match next {
                 None | Some(b'&') => {
-                    // Nothing at all between two separators is no field; an equals sign alone is an empty one.
+                    // Nothing between two separators is not a field; an equals sign alone is an empty one.
                     if value.is_some() || start < end {
                         if fields.len() == MOST_FIELDS {
                             return Err(NotAForm::TooManyFields);
@@ -76,7 +76,7 @@ impl Form {
                     continue;
                 }
                 Some(b'+') => b' ',
-                // No separator is a hexadecimal digit, so an escape never reaches into what follows its field.
+                // No separator is a hexadecimal digit, so an escape never reaches into the next field.
                 Some(b'%') => match encoded.get(at..at + 2) {
                     Some(&[high, low]) => match (hexadecimal(high), hexadecimal(low)) {
                         (Some(high), Some(low)) => {
@@ -112,7 +112,7 @@ impl Form {
     }
 }
 
-/// The first eight bytes of a key as a number, which sorts as the key does; keys that have the same may still differ.
+/// The first eight bytes of a key as a number that sorts like the key. Keys with the same number may still differ.
 pub(crate) fn beginning(key: &[u8]) -> u64 {
     let mut first = [0; 8];
     let length = key.len().min(first.len());
@@ -125,7 +125,7 @@ impl Field {
         Self { beginning: beginning(&decoded[start..value]), start, value, end }
     }
 
-    /// Grows in the order in which fields came: where two begin at one place, the first is empty.
+    /// Sorts fields by arrival. Where two begin at the same position, the first is empty.
     pub(crate) fn arrival(&self) -> (usize, usize) {
         (self.start, self.end)
     }
@@ -139,7 +139,7 @@ fn sort(fields: &mut [Field], decoded: &[u8]) {
     fields.sort_unstable_by(|a, b| a.beginning.cmp(&b.beginning).then_with(|| a.of(decoded).cmp(&b.of(decoded))));
 }
 
-/// A form whose fields stand in the order of the bytes of their keys, those of one key in the order of their values'.
+/// A form with its fields sorted by the bytes of their keys, then of their values.
 #[derive(Debug)]
 pub(crate) struct SortedForm(Form);
 
@@ -159,11 +159,10 @@ impl SortedForm {
         signed
     }
 
-    /// The form as text, in which the fields stand in the order of their keys; bytes that are not UTF-8 become
-    /// replacement characters.
+    /// The form as text, with its fields sorted by key; bytes that are not UTF-8 become replacement characters.
     pub(crate) fn into_text(self) -> (String, Vec<Field>) {
         let Form { decoded, fields } = self.0;
-        // A character may begin in one field and end in the next, and then it is none.
+        // A character that begins in one field and ends in the next is not one.
         let is_text = |text: &str| {
             fields.iter().all(|field| text.is_char_boundary(field.value) && text.is_char_boundary(field.end))
         };
@@ -177,7 +176,7 @@ impl SortedForm {
 
 impl Form {
     fn into_lossy_text(mut self) -> (String, Vec<Field>) {
-        // As they came, so that keys that only become the same by it keep the order of their values.
+        // By arrival, so that keys which become equal only through replacement keep the order of their values.
         self.fields.sort_unstable_by_key(Field::arrival);
         let mut lossy = String::with_capacity(self.decoded.len());
         let mut fields = Vec::with_capacity(self.fields.len());
@@ -209,14 +208,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_repetitions_and_empty_parts_are_kept_apart() {
+    fn escapes_repetitions_and_empty_fields_are_kept() {
         let form = Form::parse(b"&a=1+2&a=%2B%f0%9f%98%80&b&=c&d=%4&e=%zz=&").expect("a form");
         let texts: Vec<_> = form.texts().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(texts, ["a=1 2", "a=+😀", "b=", "=c", "d=%4", "e=%zz="]);
     }
 
     #[test]
-    fn what_is_too_much_is_refused() {
+    fn a_form_that_is_too_large_is_refused() {
         assert_eq!(Form::parse(&[b'a'; LARGEST_BODY + 1]).map(drop), Err(NotAForm::TooLarge));
         assert_eq!(Form::parse("a&".repeat(MOST_FIELDS + 1).as_bytes()).map(drop), Err(NotAForm::TooManyFields));
         assert!(Form::parse("a&".repeat(MOST_FIELDS).as_bytes()).is_ok());

@@ -20,11 +20,9 @@ pub(crate) fn translate(mut fields: Fields) -> Result<InboundMessage, String> {
     }
     let user_id = take_address(&mut fields, "ExternalUserId");
     let Some(from) = take_address(&mut fields, "From").or_else(|| user_id.clone()) else {
-        return Err(format!(
-            "the inbound webhook of {provider_message_id} has no From that is an address of WhatsApp's"
-        ));
+        return Err(format!("the inbound webhook of {provider_message_id} has no WhatsApp address in From"));
     };
-    // Twilio repeats the id in From where it knows no number; only where both are told is there something to link.
+    // Twilio repeats the id in From where it knows no number. There is something to link only where both are known.
     let from_user_id = user_id.filter(|id| *id != from);
     let to = take_address(&mut fields, "To");
     let content = content(&mut fields);
@@ -40,14 +38,14 @@ pub(crate) fn translate(mut fields: Fields) -> Result<InboundMessage, String> {
     })
 }
 
-/// What is no address stays where it is, and so ends up in `extra`.
+/// A value that is not an address is not taken, and so ends up in `extra`.
 fn take_address(fields: &mut Fields, key: &str) -> Option<Address> {
     let address = address::parse(&fields.peek(key)?)?;
     fields.take(key);
     Some(address)
 }
 
-/// The most telling thing that the message holds, in the order of how much each tells.
+/// The most specific content that the fields describe.
 fn content(fields: &mut Fields) -> InboundContent {
     if let Some(button) = button(fields) {
         return button;
@@ -73,7 +71,7 @@ fn button(fields: &mut Fields) -> Option<InboundContent> {
     if payload.is_none() && text.is_none() {
         return None;
     }
-    // Body repeats the text; if it ever says something else, it is kept.
+    // Body repeats the text; if it ever differs, it is kept.
     let body =
         if text.is_none() || fields.peek("Body").as_deref() == text.as_deref() { fields.take("Body") } else { None };
     Some(InboundContent::Button { text: text.or(body).unwrap_or_default(), payload })
@@ -89,7 +87,7 @@ fn location(fields: &mut Fields) -> Option<InboundContent> {
     Some(InboundContent::Location { latitude, longitude, label: fields.take("Label"), address: fields.take("Address") })
 }
 
-/// `MediaUrl0`, `MediaUrl1` and so on, as far as they go; `NumMedia` only repeats their number.
+/// `MediaUrl0`, `MediaUrl1` and so on, up to the first gap; `NumMedia` only repeats their number.
 fn media(fields: &mut Fields) -> Vec<MediaItem> {
     let items: Vec<MediaItem> = (0..)
         .map_while(|n| {

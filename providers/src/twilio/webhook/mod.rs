@@ -1,4 +1,4 @@
-//! Twilio's webhooks: one endpoint a sender, one event a request, signed with the account's auth token.
+//! Twilio's webhooks: one endpoint per sender, one event per request, signed with the account's auth token.
 
 mod candidates;
 pub(crate) mod fields;
@@ -85,8 +85,8 @@ impl WebhookAdapter for TwilioWebhooks {
     }
 }
 
-/// The one event of a body, with the body's form where it was read before. A route that this version does not know is not
-/// guessed at: a status read as a message would take effect.
+/// The one event of a body. `form` is the body's form, where it has been read already. A route that this version does
+/// not know makes the body unreadable: a guess could let a status take effect as a message.
 fn event(route: &str, body: &[u8], form: Option<SortedForm>) -> WebhookEvent {
     match Route::parse(route) {
         Some(route) => translate::event(route, body, form),
@@ -105,7 +105,7 @@ pub(crate) struct TwilioEndpoint {
 }
 
 impl Endpoint for TwilioEndpoint {
-    /// Twilio asks nothing.
+    /// Twilio sends no challenges.
     fn challenge(&self, _request: &WebhookRequest<'_>) -> Option<WebhookAnswer> {
         None
     }
@@ -113,7 +113,7 @@ impl Endpoint for TwilioEndpoint {
     fn receive<'a>(&self, request: &WebhookRequest<'a>) -> Result<Received<'a>, WebhookRejected> {
         let (key, form) = signature::signed_form(&self.keys, request)?;
         let event = event(request.route, request.body, form);
-        // A Messaging Service has one URL for all its senders, so an inbound message itself says which one it is for.
+        // A Messaging Service has one URL for all its senders, so an inbound message itself names the one it is for.
         let addressee = match &event {
             WebhookEvent::Inbound(InboundMessage { to: Some(Address::Phone(number)), .. }) => {
                 Addressee::Number(number.clone())

@@ -1,11 +1,11 @@
 //! `X-Twilio-Signature`: proves that a webhook comes from Twilio, for this account.
 //!
 //! Twilio signs the URL that it calls, followed by every field of the form, keys sorted, values sorted and without
-//! repetitions; of a body that is no form it puts the SHA-256 into the URL (`bodySHA256`). (Twilio docs, webhook
+//! repetitions. For a body that is not a form, it puts the SHA-256 into the URL (`bodySHA256`). (Twilio docs, webhook
 //! security; its SDKs for Node, Python, Go and Java.)
 //!
-//! A signature has no time and no nonce: a captured request stays valid for ever, and events must be deduplicated by
-//! whoever applies them.
+//! A signature has neither a time nor a nonce. So a captured request stays valid forever, and events must be
+//! deduplicated when they are applied.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,10 +19,10 @@ use super::candidates::any_spelling;
 use super::form::{Form, SortedForm};
 
 const HEADER: &str = "x-twilio-signature";
-/// In bytes, and more than SHA-256 has.
+/// In bytes; more than a SHA-256 digest.
 const LONGEST_SIGNATURE: usize = 48;
 
-/// How a key signs. It comes with the key from configuration: a request that could name it would choose the weaker one.
+/// How a key signs. It is configured with the key: a request that could name the algorithm would choose the weaker one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// With the account's auth token.
@@ -80,8 +80,8 @@ pub(crate) fn verify(keys: &[SigningKey], webhook: &WebhookRequest<'_>) -> Resul
     signed_form(keys, webhook).map(drop)
 }
 
-/// Which key signed the webhook, and the form that the signature covers, so that it need not be read again. No form where
-/// the body's hash is signed instead.
+/// The index of the key that signed the webhook, and the form that the signature covers, so that it need not be read
+/// again. There is no form where the body's hash is signed instead.
 pub(crate) fn signed_form(
     keys: &[SigningKey],
     webhook: &WebhookRequest<'_>,
@@ -90,7 +90,7 @@ pub(crate) fn signed_form(
         return Err(WebhookRejected::NoKey);
     }
     let signature = webhook.headers.get(HEADER).ok_or(WebhookRejected::Unsigned { header: "X-Twilio-Signature" })?;
-    // What has no place here is longer than any signature.
+    // What does not fit is longer than any signature.
     let mut decoded = [0; LONGEST_SIGNATURE];
     let length = STANDARD.decode_slice(signature, &mut decoded).map_err(|_| WebhookRejected::WrongSignature)?;
     let signature = &decoded[..length];
@@ -98,7 +98,7 @@ pub(crate) fn signed_form(
         Some(hash) if is_hash_of(hash, webhook.body) => None,
         Some(_) => return Err(WebhookRejected::WrongSignature),
         // A body that is neither a form nor hashed becomes one long key here, so a signature of the URL alone does not
-        // pass for it.
+        // match.
         None => Some(Form::parse(webhook.body).map_err(|_| WebhookRejected::WrongSignature)?.sorted()),
     };
     let fields = form.as_ref().map(SortedForm::signed).unwrap_or_default();

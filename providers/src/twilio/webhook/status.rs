@@ -1,7 +1,7 @@
 //! Status callbacks: how Twilio reports on a message that we sent.
 //!
-//! They come in any order, repeatedly, and not for a message's first status. (Twilio docs, outbound message status in
-//! status callbacks.)
+//! They arrive in any order and repeatedly, but never for a message's first status. (Twilio docs, outbound message
+//! status in status callbacks.)
 
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
@@ -15,7 +15,7 @@ pub(crate) fn translate(mut fields: Fields, attempt: Option<AttemptId>) -> Resul
     let Some(provider_message_id) = fields.take("MessageSid").or_else(|| fields.take("SmsSid")) else {
         return Err("a status callback has neither MessageSid nor SmsSid".to_owned());
     };
-    // A read receipt of a channel is marked twice; either mark will do.
+    // A channel's read receipt has two marks; either one suffices.
     let read = fields.peek("EventType").is_some_and(|event| event.eq_ignore_ascii_case("READ"));
     let word = fields.take("MessageStatus").or_else(|| fields.take("SmsStatus"));
     let status = match (read, word.as_deref()) {
@@ -29,7 +29,7 @@ pub(crate) fn translate(mut fields: Fields, attempt: Option<AttemptId>) -> Resul
     };
     let failure = (status == MessageStatus::Failed).then(|| {
         let code = fields.take("ErrorCode").filter(|code| code != "0");
-        // The channel's own words say more than Twilio's summary of them.
+        // The channel's own message says more than Twilio's summary of it.
         let message = fields.take("ChannelStatusMessage").or_else(|| fields.take("ErrorMessage"));
         let message = message.unwrap_or_else(|| codes::NO_EXPLANATION.to_owned());
         codes::failure(code, None, message)

@@ -1,4 +1,4 @@
-//! A verified webhook in this project's words. Any bytes are taken; nothing panics.
+//! Translates a verified webhook into this project's terms. Accepts any bytes and never panics.
 
 use messaging::provider::{InboundMessage, WebhookEvent};
 use sha2::{Digest as _, Sha256};
@@ -8,13 +8,13 @@ use super::form::{Form, SortedForm};
 use super::urls::Route;
 use super::{inbound, status};
 
-/// The one event of a body; Twilio sends one a request. What cannot be understood is [`WebhookEvent::Unreadable`], with the
-/// reason.
+/// The one event of a body: Twilio sends one per request. A body that cannot be read is [`WebhookEvent::Unreadable`],
+/// with the reason.
 pub(crate) fn translate(route: Route, body: &[u8]) -> WebhookEvent {
     event(route, body, None)
 }
 
-/// As [`translate`], with the body's form where it was read before.
+/// Like [`translate`], with the body's form where it has been read already.
 pub(crate) fn event(route: Route, body: &[u8], form: Option<SortedForm>) -> WebhookEvent {
     let fields = || match form {
         Some(form) => Ok(Fields::of(form)),
@@ -28,7 +28,7 @@ pub(crate) fn event(route: Route, body: &[u8], form: Option<SortedForm>) -> Webh
     }
 }
 
-/// What a customer sent, by a webhook or in the log.
+/// The event of a customer's message from a webhook or the log.
 pub(crate) fn received(message: Result<InboundMessage, String>, body: &[u8]) -> WebhookEvent {
     message.map_or_else(|reason| unreadable(reason, body), WebhookEvent::Inbound)
 }

@@ -1,5 +1,5 @@
-//! The URLs that Twilio is given to call, and what a path of ours names: `{namespace}/{sender}/twilio/inbound`, `…/status`,
-//! and `…/status/{attempt}`, whose attempt id the signature proves because it covers the URL.
+//! The URLs that Twilio calls: `{namespace}/{sender}/twilio/inbound`, `…/status`, and `…/status/{attempt}`. The
+//! signature covers the URL and so proves the attempt id in it.
 
 use messaging::id::{AttemptId, SenderName, TenantId};
 use messaging::provider::admin::WebhookTargets;
@@ -67,11 +67,11 @@ pub(crate) fn targets(home: &WebhookHome<'_>) -> WebhookTargets {
 }
 
 /// Twilio's connection overrides, carried in the fragment of a callback URL: repeat up to five times, after any kind of
-/// failure. Without them Twilio repeats once, after a failed connection only, so one 500 would lose the event.
+/// failure. Without them Twilio repeats once, and only after a failed connection, so one 500 would lose the event.
 /// (Twilio docs, webhook connection overrides.)
 const CONNECTION_OVERRIDES: &str = "rc=5&rp=all";
 
-/// The URL with our connection overrides as its fragment, whatever fragment it had. Twilio neither sends nor signs the
+/// The URL with our connection overrides as its fragment, instead of any other. Twilio neither sends nor signs the
 /// fragment.
 pub fn with_connection_overrides(url: &str) -> String {
     format!("{}#{CONNECTION_OVERRIDES}", url.split('#').next().unwrap_or(url))

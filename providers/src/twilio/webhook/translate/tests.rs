@@ -11,7 +11,7 @@ fn event(route: Route, fields: &[(&str, &str)]) -> WebhookEvent {
     translate(route, body.as_bytes())
 }
 
-/// A message from a customer with these fields besides the usual ones.
+/// A message from a customer, with these fields in addition to the usual ones.
 fn inbound(fields: &[(&str, &str)]) -> InboundMessage {
     let mut all = vec![("MessageSid", "SM1"), ("From", "whatsapp:+447700900123"), ("To", "whatsapp:+14155238886")];
     all.retain(|(key, _)| fields.iter().all(|(other, _)| other != key));
@@ -38,7 +38,7 @@ fn unreadable(route: Route, fields: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_tap_on_a_button_is_read_whole_and_what_has_no_word_of_ours_is_kept() {
+fn a_tap_on_a_button_is_read_whole_and_unknown_fields_are_kept() {
     let channel = r#"{"type":"whatsapp","data":{"context":{"ButtonText":"Yes"}}}"#;
     let message = inbound(&[
         ("OriginalRepliedMessageSender", "whatsapp:+14155238886"),
@@ -81,7 +81,7 @@ fn a_tap_on_a_button_is_read_whole_and_what_has_no_word_of_ours_is_kept() {
 }
 
 #[test]
-fn every_kind_of_content_is_told_apart() {
+fn every_kind_of_content_is_recognised() {
     assert_eq!(
         inbound(&[("Body", " Hello\n"), ("MessageType", "text")]).content,
         InboundContent::Text { body: " Hello\n".into() }
@@ -120,7 +120,7 @@ fn every_kind_of_content_is_told_apart() {
 }
 
 #[test]
-fn coordinates_that_are_nowhere_are_no_location_and_are_kept() {
+fn impossible_coordinates_are_not_a_location_and_are_kept() {
     for (latitude, longitude) in [("91", "0"), ("NaN", "0"), ("0", "inf"), ("north", "0"), ("0", "")] {
         let message = inbound(&[("Latitude", latitude), ("Longitude", longitude), ("Body", "here")]);
         assert_eq!(message.content, InboundContent::Text { body: "here".into() });
@@ -129,7 +129,7 @@ fn coordinates_that_are_nowhere_are_no_location_and_are_kept() {
 }
 
 #[test]
-fn a_button_whose_body_says_something_else_loses_nothing() {
+fn a_button_whose_body_differs_loses_nothing() {
     let message = inbound(&[("ButtonText", "Yes"), ("Body", "Yes, please")]);
     assert_eq!(message.extra["Body"], "Yes, please");
     let only_payload = inbound(&[("ButtonPayload", "p"), ("Body", "Yes")]);
@@ -203,7 +203,9 @@ fn what_cannot_be_understood_says_why_and_keeps_its_key() {
     assert!(unreadable(status, &[("MessageSid", "SM1"), ("MessageStatus", "received")]).contains("received"));
     assert!(unreadable(status, &[("MessageStatus", "sent")]).contains("neither MessageSid nor SmsSid"));
     assert!(unreadable(status, &[("MessageSid", "SM1")]).contains("no MessageStatus"));
-    assert!(unreadable(Route::Inbound, &[("MessageSid", "SM1"), ("From", "INFO")]).contains("no From"));
+    assert!(
+        unreadable(Route::Inbound, &[("MessageSid", "SM1"), ("From", "INFO")]).contains("no WhatsApp address in From")
+    );
     assert!(
         unreadable(
             Route::Inbound,
