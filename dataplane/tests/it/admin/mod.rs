@@ -1,4 +1,4 @@
-//! Operators stop what must be stopped, and nobody else does.
+//! Operators can stop tenants and senders, and nobody else can.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicBool;
@@ -91,7 +91,7 @@ impl Operators {
 }
 
 #[tokio::test]
-async fn a_paused_sender_accepts_messages_and_hands_none_over_until_it_goes_on() {
+async fn a_paused_sender_accepts_messages_and_hands_none_over_until_the_pause_is_lifted() {
     let operators = Operators::new().await;
     let until = operators.now() + SignedDuration::from_secs(3600);
     let put =
@@ -110,18 +110,18 @@ async fn a_paused_sender_accepts_messages_and_hands_none_over_until_it_goes_on()
     assert!(held("support") && !held("sales"));
     operators.queued("support").await;
 
-    // Held for longer, then let go on.
+    // The pause is extended, then lifted.
     operators.put(&format!("{SHOP}/senders/support/pause"), json!({})).await;
     assert_eq!(operators.held().await[0].get("until"), None, "until it is lifted");
     let lift = async || operators.ask(Method::DELETE, &format!("{SHOP}/senders/support/pause"), None).await.status;
     assert_eq!(lift().await, StatusCode::NO_CONTENT);
-    assert_eq!(lift().await, StatusCode::NO_CONTENT, "it goes on, whoever asks first");
+    assert_eq!(lift().await, StatusCode::NO_CONTENT, "lifting it twice succeeds twice");
     assert!(!held("support"));
     assert_eq!(operators.held().await, json!([]));
 }
 
 #[tokio::test]
-async fn what_drains_takes_no_new_message_and_says_when_to_come_back() {
+async fn a_draining_sender_accepts_no_new_message_and_says_when_to_come_back() {
     let operators = Operators::new().await;
     operators.queued("support").await;
     operators.ask(Method::PUT, &format!("{SHOP}/drain"), None).await;
@@ -191,7 +191,7 @@ async fn a_purge_cancels_what_is_queued_and_leaves_alone_what_is_being_handed_ov
     assert_eq!(operators.message(elsewhere).await["status"], "queued");
     assert_eq!(operators.listeners.count(r#"whatsapp_messages_total{status="canceled"}"#), 120);
 
-    // Also of a tenant that is gone, whose messages would wait for ever.
+    // A tenant without a config can be purged too: its messages would wait for ever.
     operators.listeners.shared.configs.remove(&tenant("shop"));
     assert_eq!(purge(SHOP).await, json!({ "canceled": 1, "more": false }));
 }
@@ -204,7 +204,7 @@ async fn a_purge_says_why() {
 }
 
 #[tokio::test]
-async fn what_a_worker_holds_is_lifted_as_it_is_listed() {
+async fn a_workers_hold_is_lifted_by_its_listed_scope() {
     let operators = Operators::new().await;
     let scope = Scope::Sink(support(), SinkId::new("https://app.example/events"));
     let hold = Hold {
@@ -223,7 +223,7 @@ async fn what_a_worker_holds_is_lifted_as_it_is_listed() {
 }
 
 #[tokio::test]
-async fn a_hold_on_a_name_that_nobody_has_is_refused() {
+async fn a_hold_on_an_unknown_name_is_refused() {
     let operators = Operators::new().await;
     for (path, named) in [
         ("/admin/v1/tenants/shpo/pause".to_owned(), "shpo"),
@@ -239,7 +239,7 @@ async fn a_hold_on_a_name_that_nobody_has_is_refused() {
 }
 
 #[tokio::test]
-async fn only_who_is_within_the_pod_stops_anything() {
+async fn only_requests_from_within_the_pod_stop_anything() {
     for address in [ReceivedAt(Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7)))), ReceivedAt(None)] {
         let operators = Operators::received_at(address).await;
         for (method, path) in [
@@ -256,12 +256,12 @@ async fn only_who_is_within_the_pod_stops_anything() {
         let holds = operators.listeners.database.store.holds(operators.now()).await.unwrap();
         assert!(holds.is_empty(), "{holds:?}");
         let metrics = operators.ask(Method::GET, "/metrics", None).await;
-        assert_eq!(metrics.status, StatusCode::OK, "looking is for everybody");
+        assert_eq!(metrics.status, StatusCode::OK, "metrics are open to everybody");
     }
 }
 
 #[tokio::test]
-async fn what_is_held_is_counted_by_kind() {
+async fn holds_are_counted_by_kind() {
     let operators = Operators::new().await;
     operators.put(&format!("{SHOP}/pause"), json!({})).await;
     operators.put(&format!("{SHOP}/senders/sales/pause"), json!({})).await;

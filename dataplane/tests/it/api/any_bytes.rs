@@ -49,7 +49,7 @@ fn every_request_is_answered_and_none_panics() {
         body in bodies(),
         query in queries,
         path in "[a-zA-Z0-9%+._-]{1,40}",
-        // What a header may hold at all.
+        // Only bytes that a header may contain.
         key in proptest::collection::vec(prop_oneof![32u8..127, 128u8..=255], 0..40),
     )| {
         let (method, known) = paths[which];
@@ -64,7 +64,7 @@ fn every_request_is_answered_and_none_panics() {
                 .header("idempotency-key", http::HeaderValue::from_bytes(&key).unwrap())
                 .header("x-twilio-signature", "AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
                 .body(Body::from(body.clone()));
-            // What is no URI never reaches a router.
+            // An invalid URI never reaches a router.
             let Ok(request) = request else { continue };
             let router = if uri.starts_with("/webhooks") { &listeners.webhooks } else { &listeners.api };
             let status = runtime.block_on(router.clone().oneshot(request)).unwrap().status();

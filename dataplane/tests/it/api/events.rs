@@ -98,7 +98,7 @@ async fn dead_letters_are_listed_whole_oldest_first_and_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_redriven_once_and_is_then_no_dead_letter() {
+async fn a_dead_letter_is_redriven_once_and_is_then_gone() {
     let listeners = with_dead_letters(2).await;
     let all = ids(&listeners.ask(Method::GET, "/v1/events/dead", None).await.json());
     let path = format!("/v1/events/{}/redrive", all[1]);
@@ -129,7 +129,7 @@ async fn many_are_redriven_in_bounded_steps_and_each_once() {
 }
 
 #[tokio::test]
-async fn whoever_redrives_to_a_sink_that_was_gone_wants_it_called_again() {
+async fn a_redrive_to_a_sink_that_answered_410_lifts_its_hold() {
     let listeners = with_dead_letters(1).await;
     let hold = |sink: &str, kind| Hold {
         tenant: tenant("shop"),
@@ -159,7 +159,7 @@ async fn whoever_redrives_to_a_sink_that_was_gone_wants_it_called_again() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_request_for_dead_letters_is_told() {
+async fn every_fault_of_a_request_for_dead_letters_is_reported() {
     let listeners = with_dead_letters(0).await;
     let answer = listeners.ask(Method::GET, "/v1/events/dead?limit=201&x=1", None).await;
     assert_eq!(answer.problem(StatusCode::BAD_REQUEST), pairs(&[("limit", "invalid"), ("x", "invalid")]));

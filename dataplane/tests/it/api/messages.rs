@@ -66,7 +66,7 @@ async fn the_same_key_and_body_is_the_same_answer_and_another_body_is_refused() 
         assert_eq!((answer.status, &answer.text), (StatusCode::ACCEPTED, &first.text));
     }
     assert_eq!(answers.iter().filter(|a| a.headers.contains_key("idempotency-replayed")).count(), 9);
-    // Though the template is gone meanwhile, who repeats the request gets its answer.
+    // The repeated request gets its first answer, although the template is gone meanwhile.
     shop.tenant("shop", |config| config["templates"] = json!({}));
     assert_eq!(send(hello()).await.text, first.text);
     let other = send(json!({"to": CUSTOMER, "text": {"body": "x"}})).await;
@@ -86,7 +86,7 @@ async fn a_key_must_be_short_and_printable() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_body_is_told_at_once_with_what_would_be_right() {
+async fn every_fault_of_a_body_is_reported_at_once_with_what_would_be_right() {
     let shop = shop().await;
     let body = json!({"to": "0770", "texts": {"body": "x"}, "validFor": "1y"});
     let mut errors = shop.ask(Method::POST, "/v1/messages", Some(body)).await.problem(StatusCode::UNPROCESSABLE_ENTITY);
@@ -98,7 +98,7 @@ async fn all_that_is_wrong_with_a_body_is_told_at_once_with_what_would_be_right(
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_told_where_it_ends_to_be_so() {
+async fn a_malformed_json_body_is_refused_with_the_line_and_column() {
     let shop = shop().await;
     let request = |content_type: &str, body: Vec<u8>| {
         Request::post("/v1/messages")
@@ -117,7 +117,7 @@ async fn a_body_that_is_no_json_is_told_where_it_ends_to_be_so() {
 }
 
 #[tokio::test]
-async fn what_policy_forbids_is_refused_at_once_and_says_the_way_out() {
+async fn what_policy_forbids_is_refused_at_once_with_what_would_be_right() {
     let shop = shop().await;
     let refused = async |body: Value| {
         shop.ask(Method::POST, "/v1/messages", Some(body)).await.problem(StatusCode::UNPROCESSABLE_ENTITY)
@@ -169,7 +169,7 @@ async fn the_sender_is_named_or_follows_from_a_policy_or_is_the_only_one() {
 }
 
 #[tokio::test]
-async fn who_is_not_known_gets_nothing_and_a_tenant_sees_only_its_own() {
+async fn an_unauthenticated_caller_gets_nothing_and_a_tenant_sees_only_its_own() {
     let listeners = Listeners::new().await;
     listeners.tenant("shop", |_| ());
     listeners.tenant("bakery", |config| config["senders"]["support"]["provider"]["twilio"]["username"] = json!("SK2"));
@@ -267,7 +267,7 @@ async fn consent_is_asked_for_where_the_sender_needs_it() {
 }
 
 #[tokio::test]
-async fn before_the_configs_are_known_everybody_is_asked_to_come_back() {
+async fn before_the_configs_are_loaded_every_request_is_to_be_retried() {
     let listeners = Listeners::new().await;
     let client = providers::http_client(HttpSettings::default()).unwrap();
     let connect = move |account: &ProviderAccount| providers::connect(account, &client);

@@ -46,7 +46,7 @@ fn hears(listeners: &Listeners, name: &str, username: &str, key: &str) {
     });
 }
 
-/// Two tenants who share an app.
+/// Two tenants that share an app.
 fn shop_and_bakery(listeners: &Listeners) {
     hears(listeners, "shop", "app/shop-1", "secret");
     hears(listeners, "bakery", "app/bakery-1", "secret");
@@ -93,7 +93,7 @@ async fn has_window(listeners: &Listeners, name: &str) -> bool {
 }
 
 #[tokio::test]
-async fn each_part_of_a_request_is_its_own_tenants_alone_and_what_is_for_nobody_is_kept_apart() {
+async fn each_part_of_a_request_reaches_its_own_tenant_alone_and_unaddressed_parts_are_kept_apart() {
     let listeners = listeners().await;
     shop_and_bakery(&listeners);
     let answer = deliver(&listeners, batch("secret", &[TO_SHOP, TO_NOBODY, TO_BAKERY])).await;
@@ -129,7 +129,7 @@ async fn what_is_for_an_account_is_heard_once_by_each_tenant_that_has_it() {
 }
 
 #[tokio::test]
-async fn who_names_another_s_app_beside_a_key_of_their_own_can_say_nothing_to_the_other() {
+async fn a_tenant_that_names_anothers_app_with_its_own_key_cannot_reach_the_other() {
     let listeners = listeners().await;
     shop_and_bakery(&listeners);
     hears(&listeners, "rogue", "app/shop-1", "key of the rogue");
@@ -138,7 +138,7 @@ async fn who_names_another_s_app_beside_a_key_of_their_own_can_say_nothing_to_th
     assert!(heard(&listeners, "shop").await.is_empty() && heard(&listeners, "bakery").await.is_empty());
     assert_eq!(heard(&listeners, "rogue").await, [TO_SHOP], "its own key speaks to its own sender alone");
     assert_eq!(unaddressed(&listeners).len(), 1);
-    // Nor do they hear what is the other's, by whose handle they call themselves.
+    // Nor does it get the other's messages, although it claims the same handle.
     deliver(&listeners, batch("secret", &[TO_SHOP])).await;
     assert_eq!((heard(&listeners, "shop").await.len(), heard(&listeners, "rogue").await.len()), (1, 1));
 }
@@ -168,7 +168,7 @@ async fn a_challenge_is_answered_for_the_token_of_any_tenant_of_the_app_and_for_
 async fn a_request_that_is_not_committed_whole_leaves_none_of_its_parts() {
     let listeners = listeners().await;
     shop_and_bakery(&listeners);
-    // The parts of tenants can be written, and that of nobody cannot.
+    // The tenants' parts can be written, and the unaddressed one cannot.
     file(&listeners).execute_batch("DROP TABLE unaddressed_webhooks").unwrap();
     let answer = deliver(&listeners, batch("secret", &[TO_SHOP, TO_BAKERY, TO_NOBODY])).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -241,7 +241,7 @@ async fn a_replay_reads_the_route_that_a_webhook_came_by() {
 }
 
 #[tokio::test]
-async fn what_is_for_nobody_is_let_go_of_after_seven_days() {
+async fn unaddressed_parts_are_deleted_after_seven_days() {
     let listeners = listeners().await;
     shop_and_bakery(&listeners);
     deliver(&listeners, batch("secret", &[TO_NOBODY])).await;

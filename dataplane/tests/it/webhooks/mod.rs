@@ -1,4 +1,4 @@
-//! Webhooks: believed when signed, on disk when answered, one event however often they come.
+//! Webhooks: accepted when signed, on disk when answered, one event however often they arrive.
 
 mod endpoints;
 
@@ -97,7 +97,7 @@ async fn a_signed_webhook_is_on_disk_when_it_is_answered_and_then_takes_effect()
 }
 
 #[tokio::test]
-async fn an_opt_out_counts_for_the_sender_that_was_written_to_whoever_s_url_was_called() {
+async fn an_opt_out_counts_for_the_sender_that_was_written_to_whichever_url_was_called() {
     let listeners = Listeners::new().await;
     // Both are in one Messaging Service, which calls one URL: that of the other sender.
     listeners.tenant("shop", |config| {
@@ -129,7 +129,7 @@ async fn ten_deliveries_at_once_are_one_event() {
 }
 
 #[tokio::test]
-async fn what_is_not_signed_rightly_is_forbidden_and_leaves_nothing() {
+async fn a_webhook_with_a_wrong_signature_is_refused_and_leaves_nothing() {
     let shop = shop().await;
     let unsigned = Request::post(INBOUND).body(Body::from("MessageSid=SM1&Body=Hi")).unwrap();
     let wrong_key = signed(INBOUND, "another token", &[("MessageSid", SM1), ("Body", "Hi")]);
@@ -156,7 +156,7 @@ async fn a_callback_reaches_the_message_through_its_attempt() {
     let logged = unapplied(shop.database.store()).await.remove(0);
     assert_eq!(logged.reference.dedupe_key, format!("st:{SM1}:delivered:{attempt}"));
     assert!(logged.webhook.unwrap().url.ends_with(&path));
-    // Nobody knows the attempt (another database): the status waits, and nothing breaks.
+    // The attempt is unknown (another database): the status waits, and nothing breaks.
     shop.apply().await;
     let answer = deliver(&shop, signed("/webhooks/shop/support/twilio/status/att-1", "token", &fields)).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
