@@ -1,8 +1,8 @@
-//! What is held now, as this process knows it: asked of the store every second, and answered from memory.
+//! The holds in force now, read from the store every second and answered from memory.
 //!
-//! A hold is written by an operator (pause, drain) or by a worker of any replica (breaker, gone), and is kept in the
-//! store, so that it outlives this process and counts for all of them. Another replica's hold is known here within a
-//! second; one of this process at once.
+//! A hold is placed by an operator (pause, drain) or by a worker of any replica (breaker, gone). It is kept in the
+//! store, so it outlives this process and counts for every replica. Another replica's hold is known here within a
+//! second, one of this process at once.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::store::hold::{Hold, HoldKind, LiftHold, PutHold, Scope};
 use crate::store::message::SinkId;
 use crate::store::{Store, StoreError};
 
-/// How often the store is asked.
+/// How often the store is read.
 pub(crate) const EVERY: Duration = Duration::from_secs(1);
 
 /// The holds of every tenant.
@@ -28,7 +28,7 @@ pub struct Holds {
     store: Store,
     clock: Arc<dyn Clock>,
     current: ArcSwap<HoldsByTenant>,
-    /// One at a time, so that what was read first never replaces what was read later.
+    /// One read at a time, so that an earlier read never replaces a later one.
     asking: Mutex<()>,
 }
 
@@ -39,14 +39,14 @@ impl fmt::Debug for Holds {
 }
 
 impl Holds {
-    /// Nothing is held until [`Holds::refresh`] says so.
+    /// Starts without holds; [`Holds::refresh`] reads them.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
         Self { store, clock, current: ArcSwap::default(), asking: Mutex::new(()) }
     }
 
-    /// Keeps asking the store until told to stop.
+    /// Reads the holds again and again until `stop`.
     ///
-    /// Failure policy: fail static. While the store cannot be asked, what was held stays so until its time is over.
+    /// Failure policy: fail static. While the store cannot be read, the known holds stay in force until they end.
     pub async fn run(&self, stop: CancellationToken) {
         let mut fails = false;
         loop {
@@ -54,7 +54,7 @@ impl Holds {
                 Ok(()) => fails = false,
                 Err(error) => {
                     if !fails {
-                        tracing::warn!(%error, "it cannot be asked what is held; what was held stays so");
+                        tracing::warn!(%error, "the holds cannot be read; the known ones stay in force");
                     }
                     fails = true;
                 }
@@ -66,7 +66,7 @@ impl Holds {
         }
     }
 
-    /// Asks the store.
+    /// Reads the holds from the store.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let _asking = self.asking.lock().await;
         let holds = self.store.holds(self.clock.now()).await?;
@@ -74,33 +74,33 @@ impl Holds {
         Ok(())
     }
 
-    /// Holds something, and knows it when it answers.
+    /// Places a hold. It is in force on this replica when this returns.
     pub async fn put(&self, hold: Hold) -> Result<(), StoreError> {
         self.store.write(PutHold { hold }).await?;
         self.refresh().await
     }
 
-    /// Lets something go on, and knows it when it answers; `false` when nothing of the kind was held.
+    /// Lifts a hold, on this replica before this returns; `false` when there was no such hold.
     pub async fn lift(&self, lift: LiftHold) -> Result<bool, StoreError> {
         let was_held = self.store.write(lift).await?;
         self.refresh().await?;
-        // Who was woken by the write itself may have looked before it was known here.
+        // A dispatcher woken by the write itself may have looked before the refresh.
         self.store.signals().queue.notify_one();
         Ok(was_held)
     }
 
-    /// What keeps a sender's queued messages from leaving now; the one that lasts longest.
+    /// The hold that keeps a sender's queued messages from leaving now; of several, the longest.
     pub fn blocks_dispatch(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<Arc<Hold>> {
         self.current.load().blocks_dispatch(tenant, sender, now).cloned()
     }
 
-    /// Until when a template is stopped for everybody.
+    /// When the breaker on a template ends.
     pub fn template_stopped_until(&self, tenant: &TenantId, handle: &str, now: Timestamp) -> Option<Timestamp> {
         let is_it = |scope: &Scope| matches!(scope, Scope::Template(held) if held == handle);
         self.current.load().longest(tenant, now, |kind| kind == HoldKind::Breaker, is_it).map(|hold| hold.until)
     }
 
-    /// What says that a sink wants no events.
+    /// The hold on a sink that wants no events.
     pub(crate) fn gone(
         &self,
         tenant: &TenantId,
@@ -112,7 +112,7 @@ impl Holds {
         self.current.load().longest(tenant, now, |kind| kind == HoldKind::Gone, is_it).cloned()
     }
 
-    /// Stops something for every replica, which the others learn within a second. Answers whether they will.
+    /// Places a breaker, which the other replicas obey within a second. Returns whether it is stored.
     pub(crate) async fn stop(&self, tenant: &TenantId, scope: Scope, until: Timestamp, reason: &str) -> bool {
         let now = self.clock.now();
         if until <= now || self.is_stored(tenant, &scope, until, now) {
@@ -124,13 +124,13 @@ impl Holds {
         match self.put(hold).await {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(%what, %error, "what is stopped here is not known to other replicas");
+                tracing::warn!(%what, %error, "a stop on this replica could not be stored; other replicas do not know of it");
                 false
             }
         }
     }
 
-    /// Whether others know of a stop that lasts nearly as long: each of many messages that fail together says it.
+    /// Whether a breaker that lasts nearly as long is known. Many messages that fail together need only one.
     fn is_stored(&self, tenant: &TenantId, scope: &Scope, until: Timestamp, now: Timestamp) -> bool {
         let current = self.current.load();
         let Some(holds) = current.0.get(tenant) else { return false };
@@ -140,7 +140,7 @@ impl Holds {
         })
     }
 
-    /// The senders that failed for everybody.
+    /// The senders with a breaker.
     pub(crate) fn stopped_senders(&self, now: Timestamp) -> HashSet<(TenantId, SenderName)> {
         let current = self.current.load();
         let stopped = current.0.values().flatten().filter(|hold| hold.kind == HoldKind::Breaker && hold.until > now);
@@ -151,19 +151,19 @@ impl Holds {
         senders.collect()
     }
 
-    /// What keeps new messages of a sender from being accepted now; the one that lasts longest.
+    /// The hold that keeps new messages of a sender from being accepted now; of several, the longest.
     pub fn refuses_sends(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<Arc<Hold>> {
         self.current.load().refuses_sends(tenant, sender, now).cloned()
     }
 
-    /// How many things of each kind are held now.
+    /// How many holds of each kind are in force now.
     pub fn count(&self, now: Timestamp) -> Vec<(HoldKind, usize)> {
         let current = self.current.load();
         HoldKind::ALL.into_iter().map(|kind| (kind, current.count(kind, now))).collect()
     }
 }
 
-/// Holds, by tenant: few in all, and of most tenants none.
+/// The holds of each tenant. Most tenants have none.
 #[derive(Debug, Default)]
 struct HoldsByTenant(HashMap<TenantId, Vec<Arc<Hold>>>);
 
@@ -179,7 +179,7 @@ impl HoldsByTenant {
     fn blocks_dispatch(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<&Arc<Hold>> {
         let counts = |kind| match kind {
             HoldKind::Pause | HoldKind::Breaker => true,
-            // What drains is handed over, and what is gone is a sink.
+            // A drain lets queued messages leave, and only a sink is ever gone.
             HoldKind::Drain | HoldKind::Gone => false,
         };
         self.longest(tenant, now, counts, |scope| covers(scope, sender))
@@ -188,7 +188,7 @@ impl HoldsByTenant {
     fn refuses_sends(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<&Arc<Hold>> {
         let counts = |kind| match kind {
             HoldKind::Drain => true,
-            // What is paused or fails for everybody is accepted and waits.
+            // Messages of a paused or stopped sender are accepted and wait.
             HoldKind::Pause | HoldKind::Breaker | HoldKind::Gone => false,
         };
         self.longest(tenant, now, counts, |scope| covers(scope, sender))
@@ -210,7 +210,7 @@ impl HoldsByTenant {
     }
 }
 
-/// Whether what is held is the sender, alone or with others.
+/// Whether a hold of this scope includes the sender.
 fn covers(scope: &Scope, sender: &SenderName) -> bool {
     match scope {
         Scope::Tenant => true,
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_blocks_whom_it_names_until_its_time_is_over() {
+    fn a_pause_blocks_its_sender_until_it_ends() {
         let support = Scope::Sender(name("support"));
         for kind in [HoldKind::Pause, HoldKind::Breaker] {
             let holds = || vec![hold(support.clone(), kind, at(60))];
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_pauses_the_longest_counts() {
+    fn the_longest_of_several_pauses_counts() {
         let holds = vec![
             hold(Scope::Tenant, HoldKind::Pause, at(60)),
             hold(Scope::Sender(name("support")), HoldKind::Pause, Timestamp::MAX),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_refuses_what_is_new_and_lets_go_what_waits() {
+    fn a_drain_refuses_new_messages_and_lets_queued_ones_leave() {
         let holds = HoldsByTenant::of(vec![hold(Scope::Sender(name("support")), HoldKind::Drain, at(60))]);
         let refuses = |sender, now| holds.refuses_sends(&shop(), &name(sender), at(now)).is_some();
         assert!(refuses("support", 59) && !refuses("support", 60) && !refuses("sales", 0));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_of_a_template_or_a_sink_is_no_hold_of_the_sender() {
+    fn a_hold_on_a_template_or_a_sink_does_not_hold_the_sender() {
         let sink = Scope::Sink(name("support"), SinkId::new("https://app.example/"));
         let holds = vec![
             hold(Scope::Template("HX1".into()), HoldKind::Breaker, at(60)),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_not_counted() {
+    fn holds_that_are_over_are_not_counted() {
         let holds = HoldsByTenant::of(vec![
             hold(Scope::Tenant, HoldKind::Pause, at(60)),
             hold(Scope::Sender(name("support")), HoldKind::Pause, at(30)),

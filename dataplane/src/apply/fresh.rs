@@ -1,22 +1,22 @@
-//! Events that this process has just recorded, on their way to being applied without being read again.
+//! Hands events that this process has just recorded to its applier, so that they need not be read again.
 
 use messaging::provider::WebhookEvent;
 use tokio::sync::mpsc;
 
 use crate::store::webhook::{LoggedEvent, LoggedEventRef, RecordWebhook, Recorded as Outcome, dedupe_key};
 
-/// Events in memory; what does not fit is taken from the log later.
+/// The most events kept in memory. Further ones are read from the log later.
 const CAPACITY: usize = 4096;
 
-/// Hands over what was recorded.
+/// Hands over recorded events.
 #[derive(Debug, Clone)]
 pub struct Fresh(mpsc::Sender<LoggedEvent>);
 
-/// What was handed over.
+/// Receives the events that were handed over.
 #[derive(Debug)]
 pub(super) struct Recorded {
     events: mpsc::Receiver<LoggedEvent>,
-    /// Taken out by waiting for it.
+    /// The event that [`Self::wait`] received.
     next: Option<LoggedEvent>,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn channel() -> (Fresh, Recorded) {
 }
 
 impl Recorded {
-    /// What is there now, so many at most.
+    /// Takes the events that are waiting, at most `limit`.
     pub(super) fn take(&mut self, limit: usize) -> Vec<LoggedEvent> {
         let mut taken: Vec<_> = self.next.take().into_iter().collect();
         while taken.len() < limit
@@ -37,7 +37,7 @@ impl Recorded {
         taken
     }
 
-    /// Waits until something is there; for ever, when nobody hands over any more.
+    /// Waits for an event; forever once every [`Fresh`] is gone.
     pub(super) async fn wait(&mut self) {
         if self.next.is_none() {
             self.next = self.events.recv().await;
@@ -49,7 +49,7 @@ impl Recorded {
 }
 
 impl Fresh {
-    /// The new events of a webhook that was recorded.
+    /// Hands over the new events of a recorded webhook.
     pub fn hand_over(&self, webhook: RecordedWebhook, outcome: &Outcome) {
         let RecordedWebhook { tenant, sender, id, received_at, events } = webhook;
         for ((position, event), is_new) in (0_u32..).zip(events).zip(&outcome.new) {
@@ -65,14 +65,14 @@ impl Fresh {
             };
             let logged = LoggedEvent { reference, received_at, event, tries: 0 };
             if self.0.try_send(logged).is_err() {
-                // It is on disk; somebody finds it there.
+                // It is on disk, and a replica finds it there.
                 return;
             }
         }
     }
 }
 
-/// What is needed of a webhook to apply its events.
+/// The parts of a webhook that are needed to apply its events.
 #[derive(Debug, Clone)]
 pub struct RecordedWebhook {
     tenant: messaging::id::TenantId,
@@ -83,7 +83,7 @@ pub struct RecordedWebhook {
 }
 
 impl RecordedWebhook {
-    /// `events` are those of its keys, in their order.
+    /// `events` are in the order of the webhook's dedupe keys.
     pub fn new(webhook: &RecordWebhook, events: Vec<WebhookEvent>) -> Self {
         let RecordWebhook { tenant, sender, id, received_at, .. } = webhook;
         let (tenant, sender, id) = (tenant.clone(), sender.clone(), id.clone());

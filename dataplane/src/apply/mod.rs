@@ -1,9 +1,9 @@
 //! Lets the events in the log take effect.
 //!
-//! A webhook is answered when it is in the log; what follows from it is decided here, right after the commit, by the
-//! replica that recorded it. What it could not apply — because it died, or because more came than it could keep in
-//! memory — waits in the log, and any replica takes it from there when its time is over. Applying is idempotent: the
-//! store lets each event take effect once, whoever applies it and however often.
+//! A webhook is answered once it is in the log. The replica that recorded it applies it right after the commit. Events
+//! that it could not apply, because it crashed or because more came than it keeps in memory, wait in the log until
+//! their lease ends, and any replica then takes them from there. Applying is idempotent: the store lets each event take
+//! effect once, however often and by whichever replica it is applied.
 
 mod fresh;
 mod stored;
@@ -31,11 +31,11 @@ use crate::store::adopted::{AdoptedFailure, Adopting};
 use crate::store::hold::Scope;
 use crate::store::webhook::{APPLIED_WITHIN, ClaimUnapplied, LoggedEvent, LoggedEventRef, WaitingEvent};
 
-/// Events applied at once. They are written in few groups, because each waits with the others.
+/// Events applied at once. They wait together, so few groups hold them all.
 const BATCH: usize = 256;
-/// How often what others left behind is looked for.
+/// How often to look for events that other replicas left behind.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// After the store failed.
+/// The pause after the store failed.
 const PAUSE: Duration = Duration::from_millis(500);
 /// An event that cannot be applied is tried again after this, then after twice that, and so on.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -45,13 +45,13 @@ const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone)]
 pub struct ApplyContext {
     pub shared: Shared,
-    /// Those of this process's dispatch: most troubles of a sender are told by a status, not by an answer.
+    /// The brakes of this process's dispatch. Most failures of a sender are reported by a status, not by an answer.
     pub brakes: Arc<Brakes>,
-    /// When the provider is asked about a message that a callback told of and did not bring to an end.
+    /// How long after a callback that was not terminal the provider is asked about its message.
     pub ask_after: Duration,
 }
 
-/// Applies what this process records, and what others left behind.
+/// Applies events that this process records, and those that others left behind.
 pub struct Applier {
     context: ApplyContext,
     fresh: Recorded,
@@ -59,13 +59,13 @@ pub struct Applier {
 }
 
 impl Applier {
-    /// The applier, and what hands it the events that were just recorded.
+    /// Returns the applier, and the handle that passes it recorded events.
     pub fn new(context: ApplyContext) -> (Self, Fresh) {
         let (handle, fresh) = fresh::channel();
         (Self { context, fresh, looked_at: None }, handle)
     }
 
-    /// Applies events until told to stop, and then what was recorded until then.
+    /// Applies events until `stop`, then those that are already recorded.
     pub async fn run(mut self, stop: CancellationToken) {
         // Without its sender's config an event would take effect without keywords and without being published.
         let mut changes = self.context.shared.configs.subscribe();
@@ -99,7 +99,7 @@ impl Applier {
         }
     }
 
-    /// Applies what was just recorded, and now and then what was left behind; answers how many events that were.
+    /// Applies events just recorded, and now and then those left behind. Returns how many.
     pub async fn turn(&mut self) -> Result<usize, StoreError> {
         let now = self.context.shared.clock.now();
         let mut events = self.fresh.take(BATCH);
@@ -121,14 +121,14 @@ impl Applier {
     }
 }
 
-/// Applies events all at once. They are handed to the store in their order and are applied in it, so that of two
-/// keywords of one contact the later one holds.
+/// Applies events all at once. The store receives and applies them in order, so that the later of two keywords of one
+/// contact wins.
 async fn apply_all(context: &ApplyContext, events: Vec<LoggedEvent>) -> Result<(), StoreError> {
     let outcomes = join_all(events.into_iter().map(|event| apply_or_defer(context, event))).await;
     outcomes.into_iter().collect()
 }
 
-/// Reads events from their webhooks. One whose sender is not configured now waits until it is again.
+/// Reads events from their webhooks. An event whose sender is not configured now waits until it is again.
 async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<LoggedEvent>, StoreError> {
     let mut events = Vec::with_capacity(waiting.len());
     for waiting in waiting {
@@ -146,7 +146,8 @@ async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<
     Ok(events)
 }
 
-/// An event that cannot be applied harms only itself: it is put off, each time for longer, and stays in the log.
+/// Applies an event. One that cannot be applied harms no other: it is deferred, each time for longer, and stays in the
+/// log.
 async fn apply_or_defer(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreError> {
     let (event, tries) = (logged.reference.clone(), logged.tries);
     match apply(context, logged).await {
@@ -165,7 +166,7 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
     let now = clock.now();
     let tenant = configs.get(&logged.reference.tenant);
     let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&logged.reference.sender));
-    // A sender that is gone has no sinks and no keywords; its messages still reach their statuses.
+    // A removed sender has no sinks and no keywords; its messages still reach their statuses.
     let sinks = sender.map(|sender| sender.sinks()).unwrap_or_default();
     let consequence =
         consequence::of(&logged, sender.map(|sender| sender.config), now, after(now, *ask_after), &mut || {
@@ -185,7 +186,7 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
     Ok(())
 }
 
-/// Stops the sender of a message that failed, or its template.
+/// Stops the sender of a failed message, or its template.
 ///
 /// Failure policy: fail open. A template that is not stopped fails once more, and is then stopped.
 async fn stop_what_failed(
@@ -206,7 +207,7 @@ async fn stop_what_failed(
             let content = match shared.store.message(id, message).await {
                 Ok(record) => record.and_then(|record| record.message.content),
                 Err(error) => {
-                    tracing::warn!(%message, %error, "the template that a status told of is not stopped: its message cannot be read");
+                    tracing::warn!(%message, %error, "the template of a failed message is not stopped, because the message cannot be read");
                     return;
                 }
             };

@@ -1,4 +1,4 @@
-//! A webhook of the log, read again by the route it came by.
+//! Reads a webhook of the log again, by the route it came by.
 
 use messaging::provider::webhook::Traffic;
 use messaging::provider::{MessagingProvider, WebhookEvent};
@@ -6,8 +6,8 @@ use messaging::provider::{MessagingProvider, WebhookEvent};
 use crate::config::Configs;
 use crate::store::webhook::{StoredWebhook, WaitingEvent, dedupe_key};
 
-/// The events of a webhook, through the code that live webhooks go through. `provider` is its sender's, whose own log the
-/// webhook may come from.
+/// The events of a webhook, translated by the same code as live webhooks. `provider` is its sender's, whose message log
+/// the webhook may come from.
 pub fn translate(configs: &Configs, provider: &dyn MessagingProvider, webhook: &StoredWebhook) -> Vec<WebhookEvent> {
     let StoredWebhook { route, body, .. } = webhook;
     let events = match route.route() {
@@ -20,12 +20,12 @@ pub fn translate(configs: &Configs, provider: &dyn MessagingProvider, webhook: &
     })
 }
 
-/// What arrived by the route that a webhook came by.
+/// The kind of traffic on the webhook's route.
 pub fn traffic(configs: &Configs, webhook: &StoredWebhook) -> Traffic {
     let StoredWebhook { route, .. } = webhook;
     match (route.route(), configs.webhook_adapter(route.provider())) {
         (Some(own), Some(adapter)) => adapter.carries(own),
-        // Only what customers write is looked for in a provider's log.
+        // Only customers' messages are looked for in a provider's log.
         (None, _) => Traffic::Inbound,
         (Some(_), None) => Traffic::Mixed,
     }

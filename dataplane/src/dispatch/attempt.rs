@@ -1,4 +1,4 @@
-//! One claimed message: judged, written, handed over, and its outcome written.
+//! Takes one claimed message to the provider: checks it, writes the attempt, makes the call, writes the outcome.
 
 use std::time::{Duration, Instant};
 
@@ -24,12 +24,12 @@ use crate::store::queue::{
     AttemptResult, Began, BeginAttempt, Claim, ClaimRef, DeferClaim, EndMessage, Fenced, FinishAttempt,
 };
 
-/// What is known after a call must be written; if the store is away this often, the lease ends and the message is
-/// unconfirmed, which its callback or the provider's log then settles.
+/// How often the outcome of a call is written before it is given up. The message is then unconfirmed when its lease
+/// ends, and its callback or the provider's log settles it.
 const WRITE_TRIES: u32 = 6;
 const WRITE_PAUSE: Duration = Duration::from_millis(100);
 const WHY_STOPPED: &str = "a message failed because of it";
-/// A tenant's config went between the claim and its use.
+/// The pause when a tenant's config was removed between the claim and its use.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(5);
 
 pub(super) struct Carrier {
@@ -41,12 +41,12 @@ impl Carrier {
         Self { context }
     }
 
-    /// Carries a claimed message as far as it goes now. `in_flight` is its place among the sender's calls.
+    /// Carries a claimed message as far as it can go now. `in_flight` is its place among the sender's calls.
     pub(super) async fn carry(&self, claim: Claim, in_flight: InFlight) {
         let message = claim.message.id;
         if let Err(error) = self.try_carry(claim).await {
-            // Failure policy: fail closed. Nothing is called that is not on disk, and what was called and is not
-            // written comes back as unconfirmed when the lease ends.
+            // Failure policy: fail closed. No call is made before its attempt is on disk, and an attempt without a
+            // written outcome becomes unconfirmed when the lease ends.
             tracing::error!(%message, %error, "a message could not be carried on; it comes back when its lease ends");
         }
         drop(in_flight);
@@ -94,7 +94,7 @@ impl Carrier {
             let begin = BeginAttempt { claim: claim.reference(), attempt, now, contact_version };
             match store.write(begin).await? {
                 Began::Begun => break (attempt, permit, now),
-                // An opt-out, or a consent that was taken back, may have come in between: judge again.
+                // An opt-out or a withdrawn consent may have come in between: check again.
                 Began::ContactChanged => {
                     contact = store.contact(&message.tenant, message.sender(), &message.to).await?;
                 }
@@ -128,8 +128,8 @@ impl Carrier {
         let until = after(self.context.shared.clock.now(), lease);
         match self.context.shared.store.write(RenewClaim { claim: claim.clone(), until }).await {
             Ok(Fenced::Done) => {}
-            // The call goes on: it cannot be taken back. If the provider takes it that is written all the same.
-            Ok(Fenced::LeaseLost) => tracing::warn!(message = %claim.message, "the lease went during the call"),
+            // The call goes on, because it cannot be taken back. An accepted message is recorded all the same.
+            Ok(Fenced::LeaseLost) => tracing::warn!(message = %claim.message, "the lease was lost during the call"),
             Err(error) => tracing::warn!(message = %claim.message, %error, "the lease could not be renewed"),
         }
     }
@@ -168,7 +168,7 @@ impl Carrier {
             brakes.stop_here(id, scope, *until);
         }
         let adopted = self.finish(claim, outbound.attempt, resolution, sender, now).await?;
-        // What became of the message is written first.
+        // The outcome of the message is written before the hold.
         if let Some((scope, until)) = stopped {
             brakes.share(holds, id, scope, until, WHY_STOPPED).await;
         }
@@ -176,7 +176,7 @@ impl Carrier {
         Ok(())
     }
 
-    /// An earlier holder began an attempt and never said what became of it.
+    /// An earlier holder of the claim began an attempt and recorded no outcome.
     async fn outcome_is_unknown(
         &self,
         claim: &Claim,
@@ -184,7 +184,7 @@ impl Carrier {
         sender: &Sender<'_>,
     ) -> Result<(), StoreError> {
         let now = self.context.shared.clock.now();
-        let text = "the data plane stopped before it could write what became of the attempt";
+        let text = "the data plane stopped before it could write the outcome of the attempt";
         let ask_at = after(now, settlement::FIRST_LOOK.min(self.context.options.unconfirmed_grace));
         let resolution = Resolution {
             result: AttemptResult::Unconfirmed { reason: Reason::new(None, text), ask_at },
@@ -192,11 +192,12 @@ impl Carrier {
             stop: None,
             counted: AttemptOutcome::Unconfirmed,
         };
-        // No status waits for an attempt whose id nobody knows.
+        // No provider message id is known, so there are no statuses to adopt.
         self.finish(claim, attempt, resolution, sender, now).await.map(drop)
     }
 
-    /// Writes what became of an attempt. Answers what statuses had told of its message before.
+    /// Writes the outcome of an attempt. Returns the failures that statuses had reported before their message was
+    /// known.
     async fn finish(
         &self,
         claim: &Claim,
@@ -246,7 +247,7 @@ impl Carrier {
     }
 
     async fn defer(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
-        // A lost lease needs no giving back.
+        // A lost lease needs no release.
         match self.context.shared.store.write(DeferClaim { claim: claim.reference(), until }).await? {
             Fenced::Done | Fenced::LeaseLost => Ok(()),
         }

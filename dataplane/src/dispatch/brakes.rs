@@ -1,8 +1,8 @@
-//! What slows a sender down beside its rates: its calls in flight, the stops after a failure of its own, and how often
-//! it may write to one recipient.
+//! What slows a sender down besides its rates: its calls in flight, stops after failures, and how often it may write to
+//! one recipient.
 //!
-//! All of it is this replica's own and in memory. What it stops it also puts into [`Holds`], where the other replicas and
-//! this one's successor find it. From then on the hold alone counts, so that what an operator lifts goes on here too.
+//! All of it is in this replica's memory. Each stop is also put into [`Holds`], where the other replicas and this one's
+//! successor find it. From then on only the hold counts, so when an operator lifts it, sending goes on here too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ use crate::store::adopted::AdoptedFailure;
 use crate::store::hold::Scope;
 use crate::store::message::Priority;
 
-/// Of a sender's calls at once a campaign leaves one in so many to what is more urgent.
+/// A campaign leaves one in so many of a sender's calls to more urgent messages.
 const CAMPAIGN_LEAVES_ONE_IN: u32 = 8;
 
-/// Why something is stopped that a status told of.
+/// The reason of a stop that follows from a reported status.
 pub(crate) const WHY_REPORTED: &str = "a status says that a message failed because of it";
 
-/// The brakes of every sender. Whoever learns that a sender or a template must stop pulls them: dispatch from an
-/// answer, the applying of webhooks from a status.
+/// The brakes of every sender. Dispatch stops a sender or a template after a provider's answer; the applier does so
+/// after a status.
 #[derive(Debug)]
 pub struct Brakes {
     state: Mutex<State>,
@@ -41,16 +41,16 @@ pub struct Brakes {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each sender's calls; one without any is not here.
+    /// A sender without calls has no entry.
     in_flight: HashMap<SenderKey, u32>,
-    /// What rests until when, while no hold says so.
+    /// What is stopped until when, while its hold is not stored yet.
     stopped: HashMap<(TenantId, Scope), Timestamp>,
     pairs: Pairs,
 }
 
 impl State {
     fn stopped_until(&self, tenant: &TenantId, scope: impl FnOnce() -> Scope, now: Timestamp) -> Option<Timestamp> {
-        // It nearly always is.
+        // Nearly always empty: this avoids the key's allocation.
         if self.stopped.is_empty() {
             return None;
         }
@@ -58,15 +58,14 @@ impl State {
     }
 }
 
-/// What a failure stops that was told at a time; `None` where that is nothing, or over by now.
-pub(crate) fn stop_reported(scope: FailureScope, told_at: Timestamp, now: Timestamp) -> Option<Stop> {
-    failure::stop(scope, RetryLimits::default().sender_pause, told_at).filter(|stop| match stop {
+/// What a failure that was reported at `reported_at` stops; `None` when it stops nothing or the stop is over.
+pub(crate) fn stop_reported(scope: FailureScope, reported_at: Timestamp, now: Timestamp) -> Option<Stop> {
+    failure::stop(scope, RetryLimits::default().sender_pause, reported_at).filter(|stop| match stop {
         Stop::Sender { until } | Stop::Template { until } => *until > now,
     })
 }
 
-/// What a stop is about, and until when: the sender of a message, or its template, where it has one that the account
-/// would take.
+/// The scope of a stop and its end: the message's sender, or its template if the account has one for it.
 pub(crate) fn scope_of(
     stop: Stop,
     content: Option<&OutboundContent>,
@@ -94,7 +93,7 @@ pub(super) enum Room {
     },
     None {
         why: DeferReason,
-        /// When there will be room; `None` when it comes with the end of a call.
+        /// When there will be room; `None` when a call has to end first.
         again_at: Option<Timestamp>,
     },
 }
@@ -104,14 +103,13 @@ impl Brakes {
         Self { state: Mutex::default(), metrics }
     }
 
-    /// Nothing of a sender or of a template leaves until then: not from here from now on, and from nowhere once the
-    /// holds say so.
+    /// Stops a sender or a template until `until`: at once on this replica, and everywhere once the hold is stored.
     pub(crate) async fn stop(&self, holds: &Holds, tenant: &TenantId, scope: Scope, until: Timestamp, why: &str) {
         self.stop_here(tenant, &scope, until);
         self.share(holds, tenant, scope, until, why).await;
     }
 
-    /// Nothing leaves from here. What was told before has to be told again.
+    /// Stops it on this replica only, until the stop is shared.
     pub(super) fn stop_here(&self, tenant: &TenantId, scope: &Scope, until: Timestamp) {
         tracing::warn!(%tenant, %scope, %until, "stopped: the provider takes no message of it");
         let mut state = self.lock();
@@ -119,16 +117,16 @@ impl Brakes {
         *stopped = until.max(*stopped);
     }
 
-    /// Lets every replica know what was stopped here.
+    /// Stores the stop as a hold, so that every replica obeys it.
     ///
-    /// Failure policy: fail open. While the store cannot be written to, each replica finds out for itself.
+    /// Failure policy: fail open. While the store cannot be written to, each replica finds out on its own.
     pub(super) async fn share(&self, holds: &Holds, tenant: &TenantId, scope: Scope, until: Timestamp, why: &str) {
         if holds.stop(tenant, scope.clone(), until, why).await {
             self.lock().stopped.remove(&(tenant.clone(), scope));
         }
     }
 
-    /// Stops what statuses told to have failed before their message was known: see [`AdoptedFailure`].
+    /// Stops what failed according to statuses that arrived before their message: see [`AdoptedFailure`].
     pub(super) async fn stop_adopted(
         &self,
         holds: &Holds,
@@ -146,12 +144,12 @@ impl Brakes {
         }
     }
 
-    /// Until when the template is stopped, if it is.
+    /// When the stop of the template ends, if it is stopped.
     pub(super) fn template_stopped_until(&self, tenant: &TenantId, handle: &str, now: Timestamp) -> Option<Timestamp> {
         self.lock().stopped_until(tenant, || Scope::Template(handle.to_owned()), now)
     }
 
-    /// Counts a message to the recipient, or says when it may leave.
+    /// Counts a message to the recipient, or returns when it may leave.
     pub(super) fn pair(
         &self,
         sender: &SenderKey,
@@ -163,7 +161,7 @@ impl Brakes {
         self.lock().pairs.take(sender, to, priority, rate, now)
     }
 
-    /// How many calls of the sender may begin now. Changes nothing: what then begins is told by [`Brakes::take`].
+    /// How many calls of the sender may begin now. Changes nothing: [`Brakes::take`] counts the calls that begin.
     pub(super) fn room(&self, key: &SenderKey, limits: &Limits, now: Timestamp) -> Room {
         let state = self.lock();
         if let Some(until) = state.stopped_until(&key.0, || Scope::Sender(key.1.clone()), now) {
@@ -176,13 +174,13 @@ impl Brakes {
         }
     }
 
-    /// One message is on its way; it is until the answer is dropped.
+    /// Counts one call until the returned value is dropped.
     pub(super) fn take(self: &Arc<Self>, key: &SenderKey) -> InFlight {
         *self.lock().in_flight.entry(key.clone()).or_default() += 1;
         InFlight { brakes: Arc::clone(self), key: key.clone() }
     }
 
-    /// The calls of each tenant that are on their way.
+    /// Each tenant's calls in flight.
     pub(super) fn in_flight(&self) -> HashMap<TenantId, u32> {
         let mut calls: HashMap<TenantId, u32> = HashMap::new();
         for ((tenant, _), in_flight) in &self.lock().in_flight {
@@ -191,7 +189,7 @@ impl Brakes {
         calls
     }
 
-    /// Forgets what is over, and counts the senders that rest.
+    /// Forgets stops that are over, and sets the metric of stopped senders.
     pub(super) fn tidy(&self, holds: &Holds, now: Timestamp) {
         let mut state = self.lock();
         state.stopped.retain(|_, until| *until > now);
@@ -208,7 +206,7 @@ impl Brakes {
     }
 }
 
-/// A message on its way. Dropping it, also by a panic, gives its place back.
+/// One call in flight. Dropping it, also in a panic, ends the count.
 #[derive(Debug)]
 pub(super) struct InFlight {
     brakes: Arc<Brakes>,
@@ -258,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_campaign_leaves_a_part_of_the_senders_calls_to_what_is_more_urgent() {
+    fn a_campaign_leaves_some_of_the_senders_calls_to_more_urgent_messages() {
         let (brakes, key) = brakes();
         let limits = Limits { max_concurrency: 32, ..LIMITS };
         assert_eq!(brakes.room(&key, &limits, at(0)), Room::For { calls: 32, campaign: 28 });
@@ -268,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_sender_rests_until_its_time_and_no_other_does() {
+    fn a_stopped_sender_rests_until_its_time_and_others_go_on() {
         let (brakes, key) = brakes();
         let other = (key.0.clone(), SenderName::new("sales").unwrap());
         brakes.stop_here(&key.0, &Scope::Sender(key.1.clone()), at(1000));
@@ -279,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_is_told_stops_what_it_is_about_from_when_it_was_told_on() {
+    fn a_reported_failure_stops_what_it_affects_counted_from_the_report() {
         let until = at(60_000);
         for (class, stopped) in [
             (FailureScope::Sender, Some(Stop::Sender { until })),

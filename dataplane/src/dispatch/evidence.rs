@@ -1,8 +1,8 @@
 //! What the provider's own log says about an attempt whose outcome is unknown: whether one of its messages is ours.
 //!
-//! The log carries nothing of ours, so a message is recognised by whom it is to, when it came and what it says. A wrong
-//! guess would report one message's fate as another's, so nothing is guessed: a message is ours only when it is the one
-//! that fits, and no other unresolved attempt could lay claim to it.
+//! The log carries none of our ids, so a message is recognised by its recipient, its time and its words. A wrong guess
+//! would report one message's fate as another's, so nothing is guessed: a message is ours only when it is the only one
+//! that fits and no other unresolved attempt could have produced it.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use messaging::template::{LocalizedContent, TemplateCategory, TemplateConfig};
 const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_secs(5);
 /// A call that we have given up may still be on its way through the provider.
 const LANDS_WITHIN: SignedDuration = SignedDuration::from_secs(10);
-/// A call is given up long before this, whenever that was written.
+/// A call is always given up long before this, even if that was written later.
 const LONGEST_CALL: SignedDuration = SignedDuration::from_mins(3);
 
 /// An attempt, as far as the log can show it.
@@ -34,19 +34,19 @@ pub(super) struct Trace {
     pub(super) ended_at: Option<Timestamp>,
 }
 
-/// What the log should show of what an attempt said.
+/// What the log should show of an attempt's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
     /// These words, without a file.
     Text(String),
     /// A file, with these words where it has a caption.
     File { caption: Option<String> },
-    /// A template whose text is one of these. Only likely: it is made from the config as it is now, and another revision
-    /// may have been sent.
+    /// A template whose text is one of these. Only likely, because the text comes from the present config and another
+    /// revision may have been sent.
     Rendered(Vec<String>),
-    /// A template that the provider words itself, around these values.
+    /// A template whose text the provider writes around these values.
     Around(Vec<String>),
-    /// Nothing is known of it.
+    /// Nothing is known.
     Unknown,
 }
 
@@ -62,7 +62,7 @@ impl Said {
                 Some(template) if template.category == TemplateCategory::Authentication => {
                     Self::Around(values.values().cloned().collect())
                 }
-                // Whichever language was sent: approvals may have changed since.
+                // Any language may have been sent: approvals may have changed since.
                 Some(template) => Self::Rendered(
                     template
                         .localizations
@@ -75,8 +75,7 @@ impl Said {
     }
 }
 
-/// How a rendered template may read in one line of text: the provider documents for none of its content types which
-/// parts it shows.
+/// How a rendered template may read in one line of text. The provider does not document which parts its log shows.
 fn readings(content: &LocalizedContent) -> Vec<String> {
     let LocalizedContent { body, header, footer, buttons: _ } = content;
     let mut readings = Vec::new();
@@ -93,23 +92,23 @@ fn readings(content: &LocalizedContent) -> Vec<String> {
 /// How well a message of the log fits an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
-    /// It is surely not the attempt's.
+    /// Certainly not from this attempt.
     Foreign,
-    /// To the same recipient at the same time, and in other words than we would expect, of which we are not certain.
+    /// To the same recipient at the same time, in other words than expected, where the expected words are only likely.
     OtherWords,
-    /// Nothing speaks against it, and no words for it.
+    /// Nothing contradicts it, but no words confirm it.
     Possible,
-    /// It says what the attempt said.
+    /// Its words are the attempt's.
     Likely,
 }
 
 impl Trace {
-    /// From when on the log is worth reading.
+    /// The earliest time that a message of this attempt can have in the log.
     pub(super) fn since(&self) -> Timestamp {
         self.started_at - CLOCKS_DIFFER_BY
     }
 
-    /// Until when a message of the log may have come of the attempt.
+    /// The latest time that a message of this attempt can have in the log.
     pub(super) fn until(&self) -> Timestamp {
         let longest = self.started_at + LONGEST_CALL;
         self.ended_at.map_or(longest, |ended| (ended + LANDS_WITHIN + CLOCKS_DIFFER_BY).min(longest))
@@ -134,7 +133,7 @@ impl Said {
         let body = body.map(plain).filter(|body| !body.is_empty());
         let same = |text: &String| body.as_ref() == Some(&plain(text));
         match (self, &body) {
-            // A log does not take files away or add them.
+            // A log neither removes files nor adds them.
             (Self::Text(_), _) if files.is_some_and(|files| files > 0) => Fit::Foreign,
             (Self::File { caption: None }, None) if files.is_some_and(|files| files > 0) => Fit::Likely,
             (Self::File { caption: None }, Some(_)) => Fit::Foreign,
@@ -159,36 +158,34 @@ fn likely(fits: bool) -> Fit {
     if fits { Fit::Likely } else { Fit::OtherWords }
 }
 
-/// A text as providers keep it at least: line breaks and runs of spaces are not.
+/// A text without what providers may change in it: line breaks and runs of spaces.
 fn plain(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What the log says of an attempt.
+/// What the log says about an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verdict<'a> {
-    /// This one is the attempt's.
+    /// This message is the attempt's.
     Ours(&'a ProviderMessage),
-    /// There is none that could be.
+    /// No message fits.
     Absent,
     Unclear(Unclear),
 }
 
-/// Why the log does not tell.
+/// Why the log does not decide it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unclear {
     #[error("{0} messages of the provider's log fit the attempt")]
     Several(usize),
-    #[error(
-        "the message of the provider's log that fits may have come of another unresolved attempt to this recipient"
-    )]
+    #[error("the message of the provider's log that fits may come from another unresolved attempt to this recipient")]
     Claimed,
-    #[error("the provider's log has a message to this recipient at that time, in other words than were expected")]
+    #[error("the provider's log has a message to this recipient at that time, in other words than expected")]
     OtherWords,
 }
 
-/// Judges an attempt by the log. `belongs` says of which messages the owner is known; `rivals` are the other attempts
-/// whose outcome no answer told.
+/// Judges an attempt by the log. `belongs` says whether a message's owner is known. `rivals` are the other attempts of
+/// unknown outcome.
 pub(super) fn judge<'a>(
     trace: &Trace,
     log: &'a [ProviderMessage],
@@ -202,9 +199,9 @@ pub(super) fn judge<'a>(
     match (of(Fit::Likely).as_slice(), of(Fit::Possible).as_slice(), of(Fit::OtherWords).len()) {
         ([], [], 0) => Verdict::Absent,
         ([], [], _) => Verdict::Unclear(Unclear::OtherWords),
-        // The words are ours; who says something else has no claim.
+        // The words are ours, so an attempt with other words has no claim.
         ([one], [], _) if !claimed(one, Fit::Possible) => Verdict::Ours(one),
-        // No words prove it, so nobody else may come into question at all.
+        // No words prove it, so no other attempt may be possible at all.
         ([], [one], 0) if !claimed(one, Fit::OtherWords) => Verdict::Ours(one),
         ([_], [], _) | ([], [_], 0) => Verdict::Unclear(Unclear::Claimed),
         (likely, possible, other) => Verdict::Unclear(Unclear::Several(likely.len() + possible.len() + other)),

@@ -1,4 +1,4 @@
-//! Policy asked once more, at the moment of sending: the world may have moved since the message was accepted.
+//! Checks policy again at the moment of sending, because things may have changed since the message was accepted.
 
 use jiff::Timestamp;
 use messaging::config::TenantConfig;
@@ -13,14 +13,14 @@ use messaging::provider::webhook::WebhookHome;
 use crate::config::{Sender, Tenant};
 use crate::store::message::{Message, Reason};
 
-/// Where a message ends that may not be sent, and why.
+/// The status and reason of a message that may not be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Forbidden {
     pub(super) status: MessageStatus,
     pub(super) reason: Reason,
 }
 
-/// Whether the message may be sent now, and what exactly.
+/// Whether the message may be sent now, and with which content.
 pub(super) fn judge(
     message: &Message,
     content: &OutboundContent,

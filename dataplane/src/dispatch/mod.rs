@@ -1,13 +1,13 @@
-//! Out to the providers: due messages claimed, checked once more, and handed over.
+//! Sends due messages: claims them, checks them again, and hands them to the providers.
 //!
 //! ```text
 //! turn: lanes ─> outlook (room by rates and brakes) ─> schedule (whose turn) ─> claim ─> gate ─> attempt ─> outcome
 //! settle: unsettled ─> evidence (the provider's log) ─> settlement
 //! ```
 //!
-//! A turn claims what may leave now and says when to look again; between turns it sleeps until then, or until something
-//! is queued. Every attempt is on disk before the provider is called, so a crash at any point leaves either a message
-//! that was surely not handed over, or one whose outcome is awaited; neither is ever sent twice.
+//! A turn claims what may leave now and returns when to look again. Between turns the dispatcher sleeps until then, or
+//! until something is queued. Every attempt is on disk before the provider is called, so a crash at any point leaves
+//! either a message that was certainly not handed over or one whose outcome is awaited. Neither is sent twice.
 
 mod attempt;
 pub mod brakes;
@@ -40,22 +40,22 @@ use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::queue::{self, Claim, ClaimDue, Claimed, LaneRef, RateOf};
 
-/// Another replica, which wakes nobody here, may have queued something.
+/// Another replica, which cannot wake this one, may have queued something.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// After the store failed.
+/// The pause after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// When a lane had due work and nothing was there to claim: another replica was quicker.
+/// The pause after a lane with due work gave nothing to claim, because another replica was quicker.
 const TAKEN_BY_ANOTHER: Duration = Duration::from_millis(100);
-/// A busy turn claims many at once: it waits until one place in so many came free, but not for longer than this.
+/// A busy dispatcher claims many at once: it waits until one place in so many is free, but no longer than this.
 const GATHER_ONE_IN: u32 = 4;
 const GATHER_FOR: Duration = Duration::from_millis(5);
 
 /// How to dispatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DispatchOptions {
-    /// Who claims: the replica's name.
+    /// The replica's name, under which it claims.
     pub owner: String,
-    /// How long a claim lasts without being renewed. What a crashed replica held comes back after this.
+    /// How long a claim lasts without being renewed. A crashed replica's claims come back after this.
     pub lease: Duration,
     /// Calls in flight at once, over all senders.
     pub max_in_flight: u32,
@@ -64,7 +64,7 @@ pub struct DispatchOptions {
     pub ask_accepted_after: Duration,
     /// How long after an attempt of unknown outcome its absence from the provider's log means that it was not sent.
     pub unconfirmed_grace: Duration,
-    /// How long a message that the provider has may go without a final status; then it ends as failed, and a later
+    /// How long a message that the provider accepted may go without a terminal status. It then ends as failed; a later
     /// callback still corrects it.
     pub give_up_after: Duration,
 }
@@ -91,7 +91,7 @@ pub struct DispatchContext {
     pub options: DispatchOptions,
 }
 
-/// Hands due messages over.
+/// Hands due messages to the providers.
 pub struct Dispatcher {
     context: DispatchContext,
     carrier: Arc<Carrier>,
@@ -104,9 +104,9 @@ pub struct Dispatcher {
 /// When to take the next turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// There is more, and room for it.
+    /// There is more work, and room for it.
     Now,
-    /// There may be more; a turn for each call that ends would cost more than the calls.
+    /// There may be more work, but a turn for each ended call would cost more than the calls.
     AfterSomeCalls,
     At(Timestamp),
     WhenSomethingHappens,
@@ -119,7 +119,7 @@ impl Dispatcher {
         Self { context, carrier, scheduler, lane_cache, buckets, calls: JoinSet::new() }
     }
 
-    /// Dispatches until told to stop, then waits for the calls that are in flight.
+    /// Dispatches until `stop`, then waits for the calls that are in flight.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut config_changes = self.context.shared.configs.subscribe();
         while !stop.is_cancelled() {
@@ -158,8 +158,8 @@ impl Dispatcher {
         }
     }
 
-    /// Claims what may leave now, as the store says, and starts its calls. Answers when to look again; `None`: when
-    /// something happens.
+    /// Claims what may leave now, by a fresh look at the store, and starts its calls. Returns when to look again;
+    /// `None` means when something happens.
     pub async fn turn(&mut self) -> Result<Option<Timestamp>, StoreError> {
         self.lane_cache.forget();
         let now = self.context.shared.clock.now();
@@ -214,7 +214,7 @@ impl Dispatcher {
         };
         let there_is_more = report_claims(&mut self.scheduler, &mut self.lane_cache, &shares, &claims, has_room);
         if claims.is_empty() {
-            // What was remembered may be over by now; what was just said was taken by another replica.
+            // The remembered lanes may be out of date. If they are fresh, another replica took the work.
             self.lane_cache.forget();
             let again_at = after(now, TAKEN_BY_ANOTHER);
             return Ok(if just_asked {
@@ -234,7 +234,7 @@ impl Dispatcher {
         Ok(if there_is_more && has_room { Next::Now } else { Next::AfterSomeCalls })
     }
 
-    /// Lets calls end, so that the next turn claims many at once. With nothing in flight there is nothing to wait for.
+    /// Waits for some calls to end, so that the next turn claims many at once. Returns at once when none are in flight.
     async fn gather(&mut self, stop: &CancellationToken) {
         let mut pause = std::pin::pin!(tokio::time::sleep(GATHER_FOR));
         for _ in 0..self.context.options.max_in_flight.div_ceil(GATHER_ONE_IN) {
@@ -250,7 +250,7 @@ impl Dispatcher {
     }
 }
 
-/// The rates that shares draw on, each once, and the shares as the store takes them.
+/// The rates that the shares draw on, each once, and the shares in the store's form.
 fn draw(shares: &[Share], rates: &HashMap<SenderKey, [RateOf; 2]>) -> (Vec<RateOf>, Vec<queue::Share>) {
     let mut drawn: Vec<RateOf> = Vec::new();
     let mut places = HashMap::new();
@@ -268,8 +268,8 @@ fn draw(shares: &[Share], rates: &HashMap<SenderKey, [RateOf; 2]>) -> (Vec<RateO
     (drawn, of_store)
 }
 
-/// Tells the scheduler what came of the shares, and remembers which lanes hold no more: those that gave less than was
-/// asked for and whose rates have room. Answers whether any lane may hold more.
+/// Reports to the scheduler what was claimed of each share. A lane that gave less than it was asked for, although its
+/// rates have room, is remembered as drained. Returns whether any lane may hold more.
 fn report_claims(
     scheduler: &mut Scheduler,
     lane_cache: &mut LaneCache,
@@ -295,9 +295,9 @@ fn report_claims(
     there_is_more
 }
 
-/// A call that panicked wrote no result; its lease ends, and then its message is unconfirmed.
+/// A call that panicked wrote no result. Its message becomes unconfirmed when the lease ends.
 fn call_ended(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a call to a provider ended abnormally; its outcome will be found out");
+        tracing::error!(%error, "a call to a provider panicked; its message is settled when its lease ends");
     }
 }

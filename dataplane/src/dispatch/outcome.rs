@@ -1,4 +1,4 @@
-//! What follows from the outcome of an attempt: one table, from the provider's answer to what is written and stopped.
+//! What follows from the outcome of an attempt: one table from the provider's answer to what is written and stopped.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::metrics::AttemptOutcome;
 use crate::store::message::Reason;
 use crate::store::queue::AttemptResult;
 
-/// What is known of the message whose attempt ended.
+/// An attempt that ended, with what is known of its message.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempted<'a> {
     pub(super) outcome: &'a SendOutcome,
@@ -34,7 +34,7 @@ pub(super) struct Resolution {
     pub(super) counted: AttemptOutcome,
 }
 
-/// When the provider is first asked about a message that no callback has told of.
+/// When the provider is first asked about a message that no callback has reported on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AskAfter {
     pub(super) accepted: Duration,
@@ -60,12 +60,12 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
             (failure.class, Some(error), Reason::new(failure.code.as_deref(), failure.message.clone()))
         }
         SendOutcome::NotSent { reason } => {
-            (FailureClass::Retry, None, Reason::new(None, format!("the request did not leave: {reason}")))
+            (FailureClass::Retry, None, Reason::new(None, format!("the request was not sent: {reason}")))
         }
         SendOutcome::Ambiguous { reason } => (
             FailureClass::Ambiguous,
             None,
-            Reason::new(None, format!("no answer tells whether the provider took it: {reason}")),
+            Reason::new(None, format!("it is not known whether the provider accepted it: {reason}")),
         ),
     };
     let failed =
@@ -99,7 +99,7 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
         }
         AfterFailure::Reject => (end(step.status(), reason), None, None, AttemptOutcome::Rejected),
         AfterFailure::Fail => {
-            // A sender that cannot send stays stopped when a message of its runs out of attempts.
+            // A sender that cannot send stays stopped when one of its messages runs out of attempts.
             let stop = (class == FailureClass::Sender).then_some(Stop::Sender { until: stop_until });
             let text = format!("given up after {} attempts: {}", attempted.attempt_no, reason.text);
             let text = if attempted.attempt_no > 1 { text } else { reason.text };
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_surely_was_not_sent_is_ever_tried_again() {
+    fn only_what_was_certainly_not_sent_is_ever_tried_again() {
         use FailureClass::{Ambiguous, Fallback, Request, Retry, RetryLater, Sender, Suppress, Template};
         let not_sent = SendOutcome::NotSent { reason: "connection refused".into() };
         assert!(matches!(of(&not_sent, 1, None).result, AttemptResult::Retry { .. }));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_stops_what_it_is_about_and_nothing_else() {
+    fn a_failure_stops_what_it_affects_and_nothing_else() {
         assert_eq!(of(&refused(FailureClass::Sender), 1, None).stop, Some(Stop::Sender { until: at(60) }));
         assert_eq!(of(&refused(FailureClass::Sender), 8, None).stop, Some(Stop::Sender { until: at(60) }));
         assert_eq!(of(&refused(FailureClass::Template), 1, None).stop, Some(Stop::Template { until: at(60) }));

@@ -1,4 +1,4 @@
-//! What waits now, and what limits it: the scheduler's question, put together from configs, brakes and rates.
+//! The scheduler's input: which lanes wait and what limits them, from configs, holds, brakes and rates.
 
 use std::collections::HashMap;
 
@@ -14,17 +14,17 @@ use crate::metrics::{DeferReason, Metrics};
 use crate::store::message::Priority;
 use crate::store::queue::{DueLane, RateOf};
 
-/// What a turn looks at.
+/// What one turn decides from.
 #[derive(Debug, Default)]
 pub(super) struct Outlook {
     pub(super) turn: Turn,
     /// The rates that each waiting sender's messages count against.
     pub(super) rates: HashMap<SenderKey, [RateOf; 2]>,
-    /// When something will be due, or have room, that is not or has not now; `None` when only an event can tell.
+    /// When the next lane becomes due or gets room; `None` when no time is known.
     pub(super) next_at: Option<Timestamp>,
 }
 
-/// What the outlook is put together from.
+/// What an outlook is made from.
 pub(super) struct Limits<'a> {
     pub(super) configs: &'a Configs,
     pub(super) brakes: &'a Brakes,
@@ -42,10 +42,10 @@ struct SenderPools {
     rates: [usize; 2],
 }
 
-/// Pools while they are found.
+/// The pools found so far.
 #[derive(Debug, Default)]
 struct Found {
-    /// `None`: the sender takes no part.
+    /// `None` when the sender takes no part.
     senders: HashMap<SenderKey, Option<SenderPools>>,
     buckets: HashMap<(TenantId, String), usize>,
 }
@@ -56,7 +56,7 @@ impl Outlook {
         let mut outlook = Self { turn, ..Self::default() };
         let mut found = Found::default();
         for DueLane { lane, next_at } in lanes {
-            // What is scheduled or deferred takes no part in fairness before its time.
+            // A scheduled or deferred message takes no part in fairness before its time.
             if *next_at > limits.now {
                 outlook.look_again_at(Some(*next_at));
                 continue;
@@ -80,7 +80,8 @@ impl Outlook {
         outlook
     }
 
-    /// The pools of a sender; `None` when it takes no part. One that only has no room now does, and keeps its place.
+    /// The pools of a sender; `None` when it takes no part. A sender that merely has no room now takes part and keeps
+    /// its place.
     fn sender(
         &mut self,
         key: &SenderKey,
@@ -89,7 +90,7 @@ impl Outlook {
     ) -> Option<SenderPools> {
         let tenant = limits.configs.get(&key.0);
         let Some(sender) = tenant.as_ref().and_then(|tenant| tenant.sender(&key.1)) else {
-            // Its messages wait: the config may come back, and a message that was accepted never disappears.
+            // Its messages wait: the config may come back, and an accepted message never disappears.
             limits.metrics.deferred(DeferReason::NoConfig);
             return None;
         };

@@ -1,8 +1,8 @@
-//! Asks the provider about messages that no callback brought to an end.
+//! Settles messages that no callback brought to an end, by asking the provider.
 //!
-//! A message whose attempt has no known outcome is looked for in the provider's log; one that the provider has accepted
-//! is looked up by its id. Nothing here sends anything — what is to be sent again goes back into the queue — and no
-//! account is asked more often than its budget allows: what finds none is asked about later.
+//! A message whose attempt has no known outcome is looked for in the provider's log. One that the provider has accepted
+//! is looked up by its id. Nothing is sent from here: a message that is to be sent again goes back into the queue. No
+//! account is asked more often than its budget allows; without budget, the question is asked later.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,20 +30,20 @@ use crate::store::queue::{ClaimUnsettled, Fenced, Settle, Settlement, Unsettled}
 
 /// Each look is one indexed read when there is nothing to do.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Questions to providers at once. One that does not answer holds up only those about its own messages.
+/// Questions to providers at once. A provider that does not answer holds up only questions about its own messages.
 const AT_ONCE: usize = 64;
-/// A question may take a provider's whole time-out, and it reads every page of an answer.
+/// A question may take the provider's whole time-out, and it reads every page of the answer.
 const LEASE: Duration = Duration::from_secs(5 * 60);
-/// How often a question is asked at most until its answer is written, where the store fails in between.
+/// How often a question is asked at most when the store fails before the answer is written.
 const TRIES: u32 = 3;
-/// The sender is not configured; the message waits, as it would in the queue.
+/// The pause while the sender is not configured. The message waits, as it would in the queue.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(5 * 60);
 const WHY_STOPPED: &str = "the provider's log says that a message failed because of it";
-/// How many messages to one recipient are looked through for other attempts without an outcome. Who writes to somebody
-/// so often that this is not enough is far beyond what WhatsApp lets through to one person.
+/// How many messages to one recipient are searched for other attempts without an outcome. More than WhatsApp lets
+/// through to one person.
 const RIVALS_AMONG: u32 = 200;
 
-/// Settles what is unsettled.
+/// Settles unsettled messages.
 pub struct Settler {
     inquirer: Arc<Inquirer>,
     questions: JoinSet<()>,
@@ -59,12 +59,12 @@ impl Settler {
         Self::with_budget(context, Arc::default())
     }
 
-    /// Shares a budget with others that ask the same accounts.
+    /// Shares a budget with other tasks that ask the same accounts.
     pub fn with_budget(context: DispatchContext, budget: Arc<Budget>) -> Self {
         Self { inquirer: Arc::new(Inquirer { context, budget }), questions: JoinSet::new() }
     }
 
-    /// Looks until told to stop. Questions that are open then are given up: nothing is lost by asking again.
+    /// Settles until `stop`. Questions that are open then are given up: nothing is lost by asking again.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -80,7 +80,7 @@ impl Settler {
         }
     }
 
-    /// Begins to ask about the messages whose time to be asked about has come.
+    /// Starts a question about each message that is due for one.
     pub async fn turn(&mut self) -> Result<(), StoreError> {
         let DispatchContext { shared: Shared { store, clock, .. }, options, .. } = &self.inquirer.context;
         let now = clock.now();
@@ -105,16 +105,16 @@ impl Settler {
     }
 }
 
-/// A question that panicked wrote nothing; when its lease ends it is asked again.
+/// A question that panicked wrote nothing. It is asked again when its lease ends.
 fn question_ended(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "asking about a message ended abnormally; it is asked about again");
+        tracing::error!(%error, "a question about a message panicked; it is asked again");
     }
 }
 
 impl Inquirer {
-    /// Settles a message. Where the store fails it is asked about again as soon as the store is back, while it is still
-    /// claimed: nobody else would before the lease ends.
+    /// Settles a message. If the store fails, the question is asked again as soon as the store is back, because no
+    /// other replica asks before the lease ends.
     async fn answer(&self, unsettled: &Unsettled, lease_until: Timestamp) {
         for tried in 1..=TRIES {
             let Err(error) = self.settle(unsettled).await else { return };
@@ -126,7 +126,7 @@ impl Inquirer {
         }
     }
 
-    /// Waits until the store writes again, but not beyond a time.
+    /// Waits until the store answers again, at most until `until`.
     async fn store_is_back(&self, until: Timestamp) -> bool {
         let Shared { store, clock, .. } = &self.context.shared;
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -166,7 +166,7 @@ impl Inquirer {
         let Decision { settlement, repair, stop } = decision;
         let reached = reached(&settlement, unsettled.message.status);
         let settle = Settle { claim: unsettled.reference(), now: clock.now(), settlement, sinks };
-        // Lost: a callback came in the meantime, and settled it better.
+        // A lost lease means that a callback came in the meantime and settled it.
         let Adopting { answer, failures } = store.write(settle).await?;
         if answer == Fenced::Done {
             if let Some((tenant, sender)) = configured {
@@ -222,8 +222,8 @@ impl Inquirer {
         })
     }
 
-    /// Of every tenant that shares the account: which messages of the log are known to be somebody's, and which other
-    /// attempts to the recipient may have made one of them.
+    /// Looks at every tenant that shares the account. Returns which messages of the log belong to a known message, and
+    /// which other attempts to the recipient may have produced one of them.
     async fn others(
         &self,
         message: &Message,
@@ -260,7 +260,7 @@ impl Inquirer {
     }
 }
 
-/// What the provider said.
+/// What asking the provider found.
 enum Asked {
     Found(Box<ProviderMessage>),
     Absent,
@@ -283,7 +283,7 @@ impl Asked {
     }
 }
 
-/// An attempt of a message. Without its sender's config any sender may have been the one.
+/// The trace of a message's attempt. Without the sender's config, any sender may have been used.
 fn trace(
     message: &Message,
     started_at: Timestamp,
@@ -301,8 +301,8 @@ fn trace(
     }
 }
 
-/// The newest attempt of another message, unless its outcome is known. Whoever ended without proof still counts: a
-/// message of the log may be theirs.
+/// The newest attempt of another message, unless its outcome is known. A message that ended without proof still counts:
+/// a message of the log may be its own.
 fn trace_of_unknown(record: &MessageRecord, tenant: &Tenant) -> Option<Trace> {
     let MessageRecord { message, timeline: _ } = record;
     let started_at = when(record, MessageStatus::Submitted)?;

@@ -1,4 +1,4 @@
-//! What to write about a message whose end is awaited, and what to stop, given what the provider says: a pure decision.
+//! Decides, given the provider's answer, what to write about an unsettled message and what to stop. Pure.
 
 use std::time::Duration;
 
@@ -14,27 +14,27 @@ use crate::metrics::Repair;
 use crate::store::message::{OnUnconfirmed, Reason};
 use crate::store::queue::Settlement;
 
-/// When the provider's log is first read after an attempt of unknown outcome: its callback usually came before.
+/// How long after an attempt of unknown outcome the provider's log is first read. Its callback usually comes earlier.
 pub(super) const FIRST_LOOK: Duration = Duration::from_secs(60);
-/// No two looks at one message are further apart.
+/// The longest pause between two questions about one message.
 const LONGEST_PAUSE: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// What is awaited.
+/// A message whose end is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Awaited {
     pub(super) status: MessageStatus,
     pub(super) attempt_started_at: Timestamp,
     /// How often the provider was asked before.
     pub(super) asked: u32,
-    /// What its tenant wants done when nobody can tell whether it was sent.
+    /// What the tenant wants when it cannot be known whether the message was sent.
     pub(super) on_unconfirmed: OnUnconfirmed,
-    /// How many attempts were begun.
+    /// How many attempts were started.
     pub(super) attempts: u32,
     pub(super) expires_at: Option<Timestamp>,
 }
 
 impl Awaited {
-    /// Whether it goes out once more rather than be lost.
+    /// Whether it may be sent once more instead of ending as failed.
     fn may_be_sent_again(&self, options: &DispatchOptions, now: Timestamp) -> bool {
         self.on_unconfirmed == OnUnconfirmed::Resend
             && self.attempts < options.retry.max_attempts
@@ -45,17 +45,17 @@ impl Awaited {
 /// What the provider says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Answer<'a> {
-    /// It has the message, known by its id or the only one in the log that can be it.
+    /// It has the message, found by its id or as the only one in the log that fits.
     Has(&'a ProviderMessage),
     /// Its log has no message that fits, or it does not know the id.
     HasNot,
-    /// Its log does not tell.
+    /// Its log does not decide it.
     Unclear(Unclear),
     /// It could not be asked.
     Silent(String),
-    /// It keeps no log, so there is nobody to ask: only a callback can settle the message.
+    /// It keeps no log, so only a callback can settle the message.
     HasNoLog,
-    /// It was not asked; it may be at this time.
+    /// It was not asked. It may be asked at this time.
     NotAsked { again_at: Timestamp },
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Decision {
     pub(super) settlement: Settlement,
     /// What to count as repaired.
     pub(super) repair: Option<Repair>,
-    /// What must rest once it is written: a failure that no callback told is as good as one that was.
+    /// What to stop once it is written: a failure found by asking counts as much as one that a callback reported.
     pub(super) stop: Option<Stop>,
 }
 
@@ -79,7 +79,7 @@ pub(super) fn decide(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
         let settlement = Settlement::Ended { status: MessageStatus::Failed, reason: Reason::new(None, text) };
         Decision { settlement, repair: Some(repair), stop: None }
     };
-    // Without proof that it was sent: lost, or sent again, as its tenant would have it.
+    // Without proof that it was sent, it ends as failed or is sent again, as the tenant chose.
     let unproven = |text: String, repair| {
         if !awaited.may_be_sent_again(options, now) {
             return failed(format!("unconfirmed: {text}"), repair);
@@ -87,7 +87,7 @@ pub(super) fn decide(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
         let reason = Reason::new(None, format!("sent again, as onUnconfirmed asks: {text}"));
         Decision { settlement: Settlement::Resend { at: now, reason }, repair: Some(Repair::SentAgain), stop: None }
     };
-    // Not beyond the next moment at which the answer may mean something else.
+    // No later than the next time at which the same answer may mean something else.
     let ask_again_at = || {
         let mut at = after(now, pause(awaited.asked, unconfirmed, options));
         if unconfirmed && !grace_over {
@@ -132,9 +132,9 @@ pub(super) fn decide(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
             Repair::AbsentFromLog,
         ),
         Answer::Unclear(why) if now >= deadline => {
-            unproven(format!("{why}, and no callback told which is its own"), Repair::DeadlinePassed)
+            unproven(format!("{why}, and no callback named the right one"), Repair::DeadlinePassed)
         }
-        // What the provider took is not sent again: only its end is unknown.
+        // A message that the provider accepted is not sent again: only its end is unknown.
         Answer::Silent(reason) if now >= deadline && !unconfirmed => failed(
             format!("unconfirmed: the provider could not be asked what became of it: {reason}"),
             Repair::DeadlinePassed,
@@ -142,8 +142,8 @@ pub(super) fn decide(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
         Answer::Silent(reason) if now >= deadline => {
             unproven(format!("the provider could not be asked what became of it: {reason}"), Repair::DeadlinePassed)
         }
-        // Absence of a log proves nothing, so this never counts as "not sent" before the deadline, and what the provider took
-        // is not sent again after it.
+        // A missing log proves nothing, so this never counts as "not sent" before the deadline, and a message that the
+        // provider accepted is not sent again after it.
         Answer::HasNoLog if now >= deadline && unconfirmed => {
             unproven("the provider keeps no log to look in, and no callback came".to_owned(), Repair::DeadlinePassed)
         }
@@ -156,18 +156,18 @@ pub(super) fn decide(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
         ),
         Answer::HasNot if now >= deadline => failed(
             format!(
-                "no delivery report came within {} and the provider knows it no more",
+                "no delivery report came within {} and the provider no longer knows the message",
                 in_words(options.give_up_after)
             ),
             Repair::DeadlinePassed,
         ),
         Answer::HasNot | Answer::Unclear(_) | Answer::Silent(_) | Answer::HasNoLog => again(ask_again_at()),
-        // Also after the deadline: what nobody asked about has not been answered.
+        // Also after the deadline: without a question there is no answer.
         Answer::NotAsked { again_at } => again(*again_at),
     }
 }
 
-/// Doubles with each question.
+/// The pause before the next question. It doubles with each question.
 fn pause(asked: u32, unconfirmed: bool, options: &DispatchOptions) -> Duration {
     let first = if unconfirmed { FIRST_LOOK.min(options.unconfirmed_grace) } else { options.ask_accepted_after };
     first.saturating_mul(2_u32.saturating_pow(asked.min(20))).min(LONGEST_PAUSE)
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_does_not_tell_and_a_silent_provider_are_waited_out_until_the_deadline() {
+    fn an_unclear_log_and_a_silent_provider_are_waited_out_until_the_deadline() {
         for answer in [
             Answer::Unclear(Unclear::Several(2)),
             Answer::Unclear(Unclear::Claimed),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_lost_without_proof_is_sent_again_where_its_tenant_asks_for_it() {
+    fn an_unproven_message_is_sent_again_if_its_tenant_asks_for_it() {
         let resend = Awaited { on_unconfirmed: OnUnconfirmed::Resend, ..awaited(UNCONFIRMED) };
         let unclear = Answer::Unclear(Unclear::Several(2));
         let silent = Answer::Silent("503".into());
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_is_asked_later_and_ended_by_no_deadline() {
+    fn a_question_without_budget_is_asked_later_and_no_deadline_ends_its_message() {
         for (status, now) in [(UNCONFIRMED, 60), (UNCONFIRMED, 90_000), (MessageStatus::Sent, 9_000_000)] {
             let again_at = at(now + 3);
             let answer = Answer::NotAsked { again_at };
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_only_the_log_tells_stops_what_it_is_about() {
+    fn a_failure_that_only_the_log_reports_stops_what_it_affects() {
         let failed = |class| ProviderMessage {
             failure: Some(Failure::new(class, "locked").with_code("63051")),
             ..found(MessageStatus::Failed)
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_stays_sent_for_ever_ends_with_a_reason() {
+    fn a_message_that_stays_sent_forever_ends_with_a_reason() {
         const WEEK: i64 = 7 * 24 * 3600;
         let sent = found(MessageStatus::Sent);
         let (settlement, repair) = of(MessageStatus::Sent, &Answer::Has(&sent), WEEK - 1);

@@ -82,7 +82,7 @@ impl Courier {
         let now = self.context.shared.clock.now();
         if gone_hold::applies(holds, key, sink.fingerprint(), now).await? {
             let error =
-                "the sink has answered 410; it is not called until its config changes or somebody lifts the hold";
+                "the sink has answered 410; it is not called until its config changes or an operator lifts the hold";
             return dead(error.into(), PublishResult::Dead);
         }
         let began = Instant::now();

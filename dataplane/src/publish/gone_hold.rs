@@ -1,6 +1,6 @@
 //! Holds on sinks that answered 410. They keep every replica from calling the sink again.
 //!
-//! A hold records the config that the sink was called with and applies to that config only, because a tenant who
+//! A hold records the config that the sink was called with and applies to that config only, because a tenant that
 //! changes a sink expects it to be called again.
 
 use jiff::Timestamp;
@@ -41,7 +41,8 @@ pub(super) async fn put(holds: &Holds, key: &SinkKey, fingerprint: &str, now: Ti
     holds.put(hold).await
 }
 
-const SENTENCE: &str = "the sink answered 410; nothing is sent there until its config changes or somebody lifts this; ";
+const SENTENCE: &str =
+    "the sink answered 410; nothing is sent there until its config changes or an operator lifts this; ";
 /// Precedes the fingerprint at the end of a reason. Stored holds are parsed by it, so it never changes.
 const CONFIG: &str = "its config then: ";
 

@@ -1,11 +1,12 @@
-//! Whose a webhook of the log is today. Its addressee may not have been configured when it came.
+//! Finds the sender that a webhook of the log belongs to today. It may not have been configured when the webhook came.
 
 use messaging::address::Address;
 use messaging::provider::{InboundMessage, WebhookEvent};
 
 use crate::config::{Sender, Tenant};
 
-/// The sender of the same account whose number a customer wrote to; else the sender under which the webhook was recorded.
+/// The sender of the same account whose number a customer wrote to; else the sender under which the webhook was
+/// recorded.
 pub(super) fn addressee<'a>(tenant: &'a Tenant, recorded: Sender<'a>, events: &[WebhookEvent]) -> Sender<'a> {
     let written_to = events.iter().find_map(|event| match event {
         WebhookEvent::Inbound(InboundMessage { to: Some(Address::Phone(number)), .. }) => Some(number),

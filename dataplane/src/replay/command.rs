@@ -1,4 +1,4 @@
-//! The subcommand: opens the store, finds the tenant's config, replays.
+//! The subcommand: opens the store, finds the tenant's config, and replays.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,31 +26,32 @@ use crate::settings::{ConfigSource, StoreUrl};
 /// What to replay, and where it is.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// The database, as `serve` takes it. With SQLite both write to one file and wait for each other, so replay when
-    /// little is going on.
+    /// The database, in the form that `serve` takes. With SQLite both write to one file and wait for each other, so
+    /// replay when there is little traffic.
     #[arg(long, env = "WHATSAPP_STORE", value_name = "URL")]
     pub store: StoreUrl,
 
-    /// Certificates in PEM of those who may vouch for the PostgreSQL server; without it the system's are believed.
+    /// CA certificates in PEM for the PostgreSQL server. Without it, the system's are used.
     #[arg(long, env = "WHATSAPP_STORE_CA", value_name = "FILE")]
     pub store_ca: Option<PathBuf>,
 
     #[command(flatten)]
     pub config: ConfigSource,
 
-    /// Whose webhooks.
+    /// Replay webhooks of this tenant.
     #[arg(long, value_name = "NAMESPACE")]
     pub tenant: TenantId,
 
-    /// Webhooks of this WhatsAppSender.
+    /// Replay webhooks of this WhatsAppSender.
     #[arg(long, value_name = "NAME")]
     pub sender: SenderName,
 
-    /// Received at this time or later. Without it, with --message, as far back as can be told what took effect.
+    /// Only webhooks received at this time or later. May be left out with --message: then as far back as the metadata's
+    /// retention reaches.
     #[arg(long, value_name = "RFC3339", required_unless_present = "message")]
     pub since: Option<Timestamp>,
 
-    /// Received before this time; now, unless said.
+    /// Only webhooks received before this time [default: now].
     #[arg(long, value_name = "RFC3339")]
     pub until: Option<Timestamp>,
 
@@ -62,14 +63,14 @@ pub struct Options {
     #[arg(long, value_name = "MESSAGE")]
     pub message: Option<MessageId>,
 
-    /// Say what would be new, and write nothing.
+    /// Report what would be new and write nothing.
     #[arg(long)]
     pub dry_run: bool,
 }
 
 /// Does what the options say.
 pub async fn run(options: Options, clock: &dyn Clock, progress: &mut dyn Progress) -> anyhow::Result<Summary> {
-    // An error means that it is installed already.
+    // An error means that one is installed already.
     drop(rustls::crypto::ring::default_provider().install_default());
     let Options { store, store_ca, config, tenant, sender, since, until, kind, message, dry_run } = options;
     if let StoreUrl::Sqlite(file) = &store
@@ -95,7 +96,7 @@ async fn find_config(source: &ConfigSource, tenant: &TenantId) -> anyhow::Result
     let ConfigSource { config_namespace, config_cache, config_dir } = source;
     let metrics = Arc::new(Metrics::new()?);
     let client = providers::http_client(HttpSettings::default())?;
-    // No provider and no sink is called: the adapter only translates, and the sinks only name themselves.
+    // No provider and no sink is called: the adapter only translates, and the sinks only provide their ids.
     let (connect, adapters) = (connect(client, None), providers::webhook_adapters().into());
     let configs = Arc::new(Configs::new(connect, adapters, sinks::opener(false)?, Arc::clone(&metrics)));
     if let Some(path) = config_dir {
@@ -106,17 +107,20 @@ async fn find_config(source: &ConfigSource, tenant: &TenantId) -> anyhow::Result
         let bytes = match (of_cluster(namespace, tenant).await, config_cache) {
             (Ok(bytes), _) => bytes,
             (Err(error), Some(cache)) => {
-                tracing::warn!(error = format!("{error:#}"), "the cluster cannot be asked; the cached config is taken");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the config cannot be read from the cluster; the cached one is used"
+                );
                 of_cache(cache, tenant).await?
             }
             (Err(error), None) => return Err(error),
         };
         if let Applied::Refused(refused) = configs.apply(tenant, &bytes) {
-            bail!("the config of tenant {tenant} does not run: {refused}");
+            bail!("the config of tenant {tenant} is invalid: {refused}");
         }
     }
     if let (None, Some(refused)) = (configs.get(tenant), configs.refused().get(tenant)) {
-        bail!("the config of tenant {tenant} does not run: {refused}");
+        bail!("the config of tenant {tenant} is invalid: {refused}");
     }
     let configured = configs.get(tenant).with_context(|| format!("tenant {tenant} is not configured there"))?;
     Ok((configs, configured))
@@ -125,7 +129,7 @@ async fn find_config(source: &ConfigSource, tenant: &TenantId) -> anyhow::Result
 async fn of_cluster(namespace: &str, tenant: &TenantId) -> anyhow::Result<Vec<u8>> {
     let client = kube::Client::try_default().await.context("finding the Kubernetes API server")?;
     let secrets: Api<Secret> = Api::namespaced(client, namespace);
-    // Listed, because that is what serving replicas may do.
+    // Listed, because listing is what serving replicas are permitted to do.
     let labelled = ListParams::default().labels(&format!("{TENANT_LABEL}={tenant}"));
     let found = secrets.list(&labelled).await.with_context(|| format!("reading the configs in {namespace}"))?;
     let name = secret_name(tenant);

@@ -1,17 +1,17 @@
-//! Webhooks of the log, read again: what was not understood when it came takes effect now.
+//! Reads webhooks of the log again, so that events that could not be read when they came take effect now.
 //!
-//! Each webhook goes the way of live ones: the sender's adapter translates it, its addressee is found, and its events
-//! are recorded under the keys that make each of them take effect once. What took effect before has no effect again,
-//! because its key is known; what had none (a defect, since mended, could not read it) takes effect under the ids that it
-//! would have had, because ids follow from when the webhook came. So a replay may be repeated, cut off, and run beside
-//! serving replicas, which let what it records take effect.
+//! Each webhook takes the way of live ones: the sender's adapter translates it, its addressee is found, and its events
+//! are recorded under the keys that make each of them take effect once. An event that took effect before has no effect
+//! again, because its key is known. An event that had none, because of a defect since fixed, takes effect under the ids
+//! that it would have had, because ids follow from the time the webhook came. So a replay may be repeated, interrupted,
+//! and run beside serving replicas, which apply what it records.
 //!
-//! Signatures are not verified again: the log holds only webhooks whose signature was, and the keys of then may have
-//! been rotated away since. Nothing is read from before the metadata's retention: the keys of then are forgotten, and
-//! what took effect could not be told from what did not.
+//! Signatures are not verified again: the log holds only verified webhooks, and the keys may have been rotated since.
+//! Nothing is read from before the metadata's retention, because the dedupe keys of that time are forgotten and past
+//! effects could not be recognised.
 //!
-//! [`select`] decides which events are wanted, [`command`] is the subcommand around it, [`progress`] what a person sees
-//! meanwhile, and [`summary`] what they see at the end.
+//! [`select`] decides which events are wanted, [`command`] is the subcommand, [`progress`] reports while it runs, and
+//! [`summary`] at the end.
 
 mod addressee;
 pub mod command;
@@ -40,7 +40,7 @@ use crate::store::{RecordReplayed, Store, StoreError};
 /// Webhooks that are read, translated and recorded together.
 const PAGE: u32 = 200;
 
-/// What to replay. Every condition that is given must hold.
+/// What to replay. An event must meet every given condition.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     pub sender: SenderName,
@@ -63,7 +63,7 @@ pub struct Replay<'a> {
     pub clock: &'a dyn Clock,
 }
 
-/// Why nothing, or no more, was replayed. What was recorded by then stands, and is known the next time.
+/// Why a replay stopped. What it had recorded remains, and is known the next time.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     #[error("the store failed")]
@@ -74,7 +74,7 @@ pub enum ReplayError {
     UnknownMessage { tenant: TenantId, message: MessageId },
 }
 
-/// Hears how far a replay has come.
+/// Receives a replay's progress.
 pub trait Progress: Send {
     /// So many webhooks will be read.
     fn begins(&mut self, webhooks: u64);
@@ -99,7 +99,7 @@ impl Replay<'_> {
             tenant: tenant.clone(),
             sender: wanted.sender.clone(),
             since: wanted.since.max(now.checked_sub(self.keys_are_kept_for()).ok()),
-            // What comes while the replay runs was translated by what serves now.
+            // Webhooks that arrive during the replay are translated by the serving version.
             until: Some(wanted.until.map_or(now, |until| until.min(now))),
             after: None,
             limit: PAGE,
@@ -126,13 +126,13 @@ impl Replay<'_> {
         }
     }
 
-    /// For how long every event that came is known to have come.
+    /// How long the dedupe key of every event is kept.
     fn keys_are_kept_for(&self) -> SignedDuration {
         let kept = self.tenant.senders().map(|sender| sender.config.retention.metadata_seconds);
         SignedDuration::from_secs(kept.min().and_then(|seconds| seconds.try_into().ok()).unwrap_or(i64::MAX))
     }
 
-    /// What tells events about a message.
+    /// The names by which events refer to a message.
     async fn about(&self, message: MessageId) -> Result<About, ReplayError> {
         let tenant = &self.tenant.config.tenant;
         let record = self.store.message(tenant, message).await?;
@@ -144,7 +144,7 @@ impl Replay<'_> {
         Ok(About { provider_message_ids: provider_id.into_iter().collect(), attempts })
     }
 
-    /// As live webhooks are, by what the adapter understands today. `None` when nothing of it is wanted.
+    /// Translates a stored webhook like a live one, with today's adapter. `None` when none of its events is wanted.
     fn translate(
         &self,
         stored: StoredWebhook,
@@ -189,8 +189,8 @@ impl Replay<'_> {
         })
     }
 
-    /// Leaves what never came. An event may have come when its addressee was not configured, and then took effect for the
-    /// sender whose URL was called.
+    /// Keeps only events whose key is unknown. An event may have come when its addressee was not configured; it then
+    /// took effect for the sender whose URL was called.
     async fn without_known(
         &self,
         webhooks: Vec<Translated>,
@@ -243,7 +243,7 @@ impl Replay<'_> {
     }
 }
 
-/// A webhook of the log, with those of its events that are wanted.
+/// A webhook of the log, with the wanted ones of its events.
 struct Translated {
     webhook: RecordWebhook,
     events: Vec<WebhookEvent>,

@@ -1,4 +1,4 @@
-//! How far a replay has come: a bar on a terminal, a line now and then elsewhere.
+//! Shows a replay's progress: a bar on a terminal, a line now and then elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Progress, Summary};
 
-/// Between two lines in a log.
+/// The time between two lines in a log.
 const A_LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Nobody watches.
+/// Shows nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
@@ -19,7 +19,7 @@ impl Progress for Silent {
     fn goes_on(&mut self, _: &Summary) {}
 }
 
-/// What suits standard error.
+/// A bar if standard error is a terminal, else lines.
 pub fn on_stderr() -> Box<dyn Progress> {
     if std::io::stderr().is_terminal() {
         Box::new(Bar(ProgressBar::no_length()))
@@ -34,7 +34,7 @@ impl Progress for Bar {
     fn begins(&mut self, webhooks: u64) {
         const TEMPLATE: &str = "{bar:40} {human_pos}/{human_len} webhooks, {per_sec}, {eta} to go; {msg}";
         self.0.set_length(webhooks);
-        // A template that does not read leaves the bar as it is.
+        // An invalid template leaves the bar's style unchanged.
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             self.0.set_style(style);
         }

@@ -1,4 +1,4 @@
-//! Which events of the log are wanted: pure.
+//! Decides which events of the log are wanted. Pure.
 
 use std::collections::HashSet;
 
@@ -9,9 +9,9 @@ use messaging::provider::webhook::Traffic;
 /// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
-    /// What customers wrote.
+    /// Messages from customers.
     Inbound,
-    /// What became of messages that were sent.
+    /// Statuses of sent messages.
     Status,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Selection {
     pub(super) about: Option<About>,
 }
 
-/// One message, as events name it.
+/// The names by which events refer to one message.
 #[derive(Debug, Default)]
 pub(super) struct About {
     pub(super) provider_message_ids: HashSet<String>,
@@ -40,7 +40,7 @@ impl Selection {
                 Traffic::Mixed => None,
             },
         };
-        // What may be of either kind is wanted with either.
+        // An event of unknown kind is wanted with either kind.
         self.kind.is_none_or(|wanted| kind.is_none_or(|kind| wanted == kind))
             && self.about.as_ref().is_none_or(|about| about.names(event, came_as))
     }
@@ -73,7 +73,7 @@ mod tests {
     const ATTEMPT: &str = "att-0192d3b8c7a97c3e8f1e2d3c4b5a6978";
 
     #[test]
-    fn what_cannot_be_read_is_selected_by_its_route() {
+    fn an_unreadable_event_is_selected_by_its_route() {
         let attempt: AttemptId = ATTEMPT.parse().unwrap();
         let unreadable = WebhookEvent::Unreadable { reason: "?".into(), dedupe_key: "1".into() };
         let came_as = Traffic::Statuses { of: Some(attempt) };

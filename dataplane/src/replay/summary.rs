@@ -1,4 +1,4 @@
-//! What a replay found, for the person who asked for it.
+//! What a replay found, for the person who ran it.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use messaging::provider::WebhookEvent;
 
 use super::Wanted;
 
-/// What was read of the log, and what became of it.
+/// What was read of the log, and with which result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     pub sender: SenderName,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
-    /// Nothing was written.
+    /// Whether nothing was written.
     pub dry_run: bool,
     /// Webhooks.
     pub read: u64,
@@ -22,7 +22,7 @@ pub struct Summary {
     pub status: Counts,
     /// Events that still cannot be read.
     pub unreadable: u64,
-    /// Events of another kind, or about another message, than was asked for.
+    /// Events of another kind, or about another message, than requested.
     pub passed_over: u64,
 }
 
@@ -31,7 +31,7 @@ pub struct Summary {
 pub struct Counts {
     /// They take effect now, or would.
     pub new: u64,
-    /// They were known, and have no effect again.
+    /// They are known, and have no effect again.
     pub duplicates: u64,
 }
 
@@ -71,7 +71,7 @@ impl Summary {
         }
     }
 
-    /// Events that were not known.
+    /// Events that are new, of both kinds.
     pub fn new_events(&self) -> u64 {
         self.inbound.new + self.status.new
     }
@@ -88,9 +88,9 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "unreadable: {unreadable}; passed over by kind or message: {passed_over}")?;
         match (self.new_events(), dry_run) {
-            (0, _) => write!(f, "nothing is new; nothing was written"),
+            (0, _) => write!(f, "no events are new; nothing was written"),
             (new, true) => write!(f, "{new} events would be new; nothing was written"),
-            (new, false) => write!(f, "{new} events were recorded; a serving replica lets them take effect"),
+            (new, false) => write!(f, "{new} events were recorded; a serving replica applies them"),
         }
     }
 }

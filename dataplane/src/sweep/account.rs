@@ -1,4 +1,4 @@
-//! One account, swept: its senders' logs read, and what was missing recorded.
+//! Sweeps one account: reads its senders' logs and records the messages that are missing.
 
 use std::time::Duration;
 
@@ -20,27 +20,28 @@ use crate::store::sweep::{ClaimSweep, FinishSweep};
 use crate::store::webhook::{RecordWebhook, dedupe_keys, webhook_id};
 use crate::store::{StoreError, WebhookLog as _};
 
-/// What is missing is recorded oldest first, so that of two keywords the later holds; of more than this, in parts.
+/// Missing messages are recorded oldest first, so that the later of two keywords wins. More than this many are recorded
+/// in several parts.
 const HELD_AT_MOST: usize = 5_000;
 
-/// Why a sweep did not come to its end. The next one reads again what this one has read.
+/// Why a sweep did not finish. The next one reads the same span again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unfinished {
     #[error("the store failed")]
     Store(#[from] StoreError),
     #[error("the provider's log could not be read")]
     Provider(#[from] ProviderError),
-    #[error("it took longer than {0:?}, and another may have begun")]
+    #[error("it took longer than {0:?}, and another sweep may have begun")]
     TooLong(Duration),
 }
 
-/// Sweeps the account if it is due, as far as its tenant has senders there.
+/// Sweeps the tenant's senders of an account, if the account is due.
 pub(super) async fn sweep(context: &SweepContext, tenant: &TenantId, account: &str) -> Result<(), Unfinished> {
     let SweepContext { shared: Shared { store, configs, clock, .. }, options, .. } = context;
     let SweepOptions { owner, every, lease, .. } = options;
     let Some(config) = configs.get(tenant) else { return Ok(()) };
     let now = clock.now();
-    // Most accounts are not due, which costs no write to find out.
+    // Most accounts are not due, and finding that out costs no write.
     if !store.sweep_is_due(tenant, account, now).await? {
         return Ok(());
     }
@@ -49,10 +50,10 @@ pub(super) async fn sweep(context: &SweepContext, tenant: &TenantId, account: &s
     let Some(claim) = store.write(claim).await? else { return Ok(()) };
     let span = Span::plan(claim.swept_until, options, now);
     if span.leaves_a_gap(claim.swept_until) {
-        tracing::error!(%tenant, %account, since = %span.since, "nothing was swept for so long that what came before is given up");
+        tracing::error!(%tenant, %account, since = %span.since, "nothing was swept for so long that earlier messages are not looked for");
     }
     let swept = Sweep { context, tenant: &config, account, until: after(now, *lease) }.senders(span, now).await;
-    // How far it got is known only at its end: the log is read from its newest.
+    // Progress counts only when the sweep finishes, because the log is read newest first.
     let swept_until = swept.is_ok().then(|| claim.swept_until.max(Some(span.until))).flatten();
     if store.write(FinishSweep { claim, swept_until }).await? == Fenced::LeaseLost {
         tracing::warn!(%tenant, %account, "a sweep lasted longer than its lease; what it found is recorded all the same");
@@ -64,7 +65,7 @@ struct Sweep<'a> {
     context: &'a SweepContext,
     tenant: &'a Tenant,
     account: &'a str,
-    /// When it must be at its end.
+    /// When the sweep must be finished.
     until: Timestamp,
 }
 
@@ -82,7 +83,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Reads the log from its newest, page by page.
+    /// Reads a sender's log page by page, newest first.
     async fn sender(&self, sender: &Sender<'_>, span: Span) -> Result<(), Unfinished> {
         let Some(log) = sender.provider.message_log() else { return Ok(()) };
         let to = Address::Phone(sender.config.phone_number.clone());
@@ -104,7 +105,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Records the oldest first, and leaves nothing of them.
+    /// Records the entries, oldest first, and empties the list.
     async fn record(
         &self,
         sender: &Sender<'_>,
@@ -138,7 +139,7 @@ impl Sweep<'_> {
             tenant: self.tenant.config.tenant.clone(),
             sender: sender.name.clone(),
             id: webhook_id(now),
-            // The window opened when the customer wrote, not when we found out.
+            // The window opened when the customer wrote, not when the sweep found the message.
             received_at: entry.created_at.map_or(now, |at| at.min(now)),
             url: entry.url,
             headers: "{}".to_owned(),
@@ -156,7 +157,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Waits until the account may be asked.
+    /// Waits for the account's budget.
     async fn may_ask(&self) -> Result<(), Unfinished> {
         loop {
             let now = self.context.shared.clock.now();

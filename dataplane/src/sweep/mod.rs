@@ -1,4 +1,4 @@
-//! Finds what customers wrote and no webhook brought, by reading each account's own log at the provider.
+//! Finds customers' messages that no webhook brought, by reading each account's message log at the provider.
 //!
 //! ```text
 //! turn: accounts of the tenants ─> claim ─> plan (from when to when) ─> pages of the log ─> what is unknown ─┐
@@ -6,12 +6,12 @@
 //!                                      finish (how far it was read) <─ recorded as a webhook would be, oldest first
 //! ```
 //!
-//! What is found goes the way of every webhook: into the log under the webhook's own key, so that whichever comes second
-//! takes no effect, and from there to the tenant under one id. It carries the time that the provider took it, so the
-//! 24-hour window opens when it did. What the provider's log does not tell is missing from it: see the adapter, such as
-//! `providers/src/twilio/inbound_log.rs`.
+//! A found message takes the way of every webhook: into the log under its webhook's key, so that the second of the two
+//! has no effect, and from there to the tenant under one id. It carries the time at which the provider received it, so
+//! the 24-hour window opens at the right time. Fields that the provider's log lacks are missing from it: see the
+//! adapter, such as `providers/src/twilio/inbound_log.rs`.
 //!
-//! Messages that we sent are not looked for here: each is asked about by [`crate::dispatch::settle`].
+//! Messages that we sent are not looked for here: [`crate::dispatch::settle`] asks about each.
 
 mod account;
 mod plan;
@@ -31,32 +31,32 @@ pub use self::plan::SweepOptions;
 use crate::budget::Budget;
 use crate::shared::Shared;
 
-/// Whether any account is due; costs nothing while none is.
+/// How often to look for accounts that are due. Costs nothing while none is.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Accounts that are read at once. One that does not answer holds up its own place only.
+/// Accounts that are swept at once. One that does not answer takes up one place only.
 const AT_ONCE: usize = 8;
-/// Each replica tries an account so many times in the time after which it is due again, so that a replica that went is
-/// stood in for soon.
+/// How often each replica tries an account within its interval, so that another soon takes over from a replica that
+/// stopped.
 const TRIES: u32 = 4;
 
 /// What sweeping needs of the rest of the process.
 #[derive(Clone)]
 pub struct SweepContext {
     pub shared: Shared,
-    /// Shared with everything else that asks the accounts.
+    /// Shared with the other tasks that ask the accounts.
     pub budget: Arc<Budget>,
     pub options: SweepOptions,
 }
 
-/// An account as one tenant sees it. Tenants that share an account have senders of their own there.
+/// An account as one tenant sees it. Tenants that share an account each have their own senders there.
 type AccountKey = (TenantId, String);
 
-/// Sweeps the accounts of every tenant in turn with the other replicas.
+/// Sweeps the accounts of every tenant, taking turns with the other replicas.
 pub struct Sweeper {
     context: SweepContext,
     /// When this replica tries an account next.
     next: HashMap<AccountKey, Timestamp>,
-    /// Accounts whose turn has come, in its order.
+    /// Accounts to try now, in order.
     waiting: VecDeque<AccountKey>,
     sweeps: JoinSet<()>,
 }
@@ -66,8 +66,8 @@ impl Sweeper {
         Self { context, next: HashMap::new(), waiting: VecDeque::new(), sweeps: JoinSet::new() }
     }
 
-    /// Sweeps until told to stop. Sweeps that are going on then are given up: what was recorded is, and the next begins
-    /// where the last that was finished ended.
+    /// Sweeps until `stop`. Sweeps that are running then are given up: what they recorded stays, and the next sweep
+    /// begins where the last finished one ended.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -91,7 +91,7 @@ impl Sweeper {
         self.begin();
     }
 
-    /// Finds the accounts that are to be tried. Who has waited longest goes first.
+    /// Finds the accounts to try. The one that waited longest goes first.
     fn look(&mut self) {
         let Shared { configs, clock, .. } = &self.context.shared;
         let now = clock.now();
@@ -127,7 +127,7 @@ impl Sweeper {
         }
     }
 
-    /// Waits until every sweep that is to be made now is at its end.
+    /// Waits until every waiting or running sweep has ended.
     pub async fn settle_down(&mut self) {
         while let Some(ended) = self.sweeps.join_next().await {
             sweep_ended(ended);
@@ -136,9 +136,9 @@ impl Sweeper {
     }
 }
 
-/// A sweep that panicked wrote no end; when its lease ends the account is swept again from where it was.
+/// A sweep that panicked recorded no progress. Its account is swept again from the same place when the lease ends.
 fn sweep_ended(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a sweep ended abnormally; its account is swept again");
+        tracing::error!(%error, "a sweep panicked; its account is swept again");
     }
 }

@@ -1,4 +1,4 @@
-//! From when to when a log is read, and which of its entries are wanted: pure decisions.
+//! Decides which span of a log is read and which of its entries are recorded. Pure.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use messaging::provider::InboundEntry;
 /// How to sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepOptions {
-    /// Who claims: the replica's name.
+    /// The replica's name, under which it claims.
     pub owner: String,
     /// How long after one sweep of an account the next begins. Each costs at least one call for each sender.
     pub every: Duration,
-    /// How long one sweep may take. What a crashed replica held is swept again after this.
+    /// How long one sweep may take. A crashed replica's accounts are swept again after this.
     pub lease: Duration,
-    /// How long a message is left to its webhook, which knows more than the log. Providers repeat a webhook that is not
-    /// answered for a few minutes.
+    /// How long a message is left to its webhook, which carries more than the log. Providers repeat an unanswered
+    /// webhook for a few minutes.
     pub grace: Duration,
-    /// How much of what was read before is read again: an entry may come into the log late.
+    /// How much of the last span is read again, because an entry may appear in the log late.
     pub overlap: Duration,
     /// How far the first sweep of an account looks back.
     pub first_look_back: Duration,
-    /// How far any does, however long nothing was swept.
+    /// How far any sweep looks back, however long nothing was swept.
     pub longest_look_back: Duration,
 }
 
@@ -36,21 +36,21 @@ impl SweepOptions {
             lease: Duration::from_secs(15 * 60),
             grace: Duration::from_secs(5 * 60),
             overlap: Duration::from_secs(10 * 60),
-            // What was said before the account was known to us is history, and nobody waits for it.
+            // Earlier messages are history: no one waits for them to arrive.
             first_look_back: Duration::from_secs(15 * 60),
             longest_look_back: DAY * 7,
         }
     }
 }
 
-/// Retention takes a while, so what it is about to forget is not looked for any more.
+/// Retention takes a while, so messages that it is about to forget are no longer looked for.
 const FORGOTTEN_SOON: Duration = Duration::from_secs(60 * 60);
 
-/// What is read of a log.
+/// The part of a log that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) since: Timestamp,
-    /// What is newer is left to its webhook, and to the next sweep.
+    /// Newer messages are left to their webhooks and to the next sweep.
     pub(super) until: Timestamp,
 }
 
@@ -64,12 +64,12 @@ impl Span {
         Self { since: since.max(before(now, options.longest_look_back)), until: before(now, options.grace) }
     }
 
-    /// Whether something lies between what was read before and what is read now, and so is never looked for.
+    /// Whether a gap between the last span and this one is never looked at.
     pub(super) fn leaves_a_gap(&self, swept_until: Option<Timestamp>) -> bool {
         swept_until.is_some_and(|swept_until| swept_until < self.since)
     }
 
-    /// The part that a sender's retention has surely not forgotten: a message whose key is forgotten would be taken for
+    /// The part that a sender's retention has certainly not forgotten. A message whose key is forgotten would look like
     /// one that no webhook brought.
     pub(super) fn within(self, metadata: Duration, now: Timestamp) -> Self {
         let remembered = before(now, metadata.saturating_sub(FORGOTTEN_SOON));
@@ -80,8 +80,8 @@ impl Span {
         self.since >= self.until
     }
 
-    /// The entries of a page that are to be recorded, given those that are known. What has no date is looked at: it is
-    /// better found twice than never.
+    /// The entries of a page to record, given the known ids. An entry without a date counts as inside the span: better
+    /// found twice than never.
     pub(super) fn missing(&self, page: Vec<InboundEntry>, known: &[String]) -> Vec<InboundEntry> {
         let known: HashSet<&str> = known.iter().map(String::as_str).collect();
         page.into_iter()
@@ -112,7 +112,7 @@ mod tests {
         for (swept_until, since) in [
             (None, -15 * MINUTE),
             (Some(-20 * MINUTE), -30 * MINUTE),
-            // Nobody swept for a while.
+            // After a while without a sweep.
             (Some(-3 * DAY), -3 * DAY - 10 * MINUTE),
             (Some(-70 * DAY), -7 * DAY),
         ] {

@@ -1,4 +1,4 @@
-//! Promises about who is let in.
+//! Promises about authentication.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ use crate::world::open_sink;
 
 const AUDIENCE: &str = "whatsapp-operator.dev";
 
-/// An API server that answers one thing, and counts.
+/// An API server that always gives one answer, and counts requests.
 #[derive(Default)]
 struct ApiServer {
     answer: Mutex<Option<TokenReviewStatus>>,
@@ -82,7 +82,7 @@ impl World {
     fn asked(&self) -> usize {
         *self.api_server.asked.lock().unwrap()
     }
-    /// A token of the form that the API server issues, good for an hour by its own word.
+    /// A token of the form that the API server issues, valid for an hour by its own claims.
     fn token(&self) -> String {
         let exp = self.clock.now().as_second() + 3600;
         format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{exp}}}")))
@@ -98,7 +98,7 @@ fn caller(tenant: &str, name: &str) -> Result<Caller, AuthError> {
 }
 
 #[tokio::test]
-async fn an_api_key_is_its_tenants_and_no_token_is_asked_about() {
+async fn an_api_key_belongs_to_its_tenant_and_needs_no_token_review() {
     let world = world(true);
     assert_eq!(world.call("key-of-shop").await, caller("shop", "apikey/app"));
     assert_eq!(world.call("key-of-bank").await, caller("bank", "apikey/app"));
@@ -114,7 +114,7 @@ async fn the_namespace_of_a_service_account_is_the_tenant() {
 }
 
 #[tokio::test]
-async fn whoever_names_another_tenant_is_refused() {
+async fn a_request_that_names_another_tenant_is_refused() {
     let world = world(true);
     let call = |tenant: &'static str| {
         let headers = headers(&[("authorization", "Bearer key-of-shop"), ("whatsapp-tenant", tenant)]);
@@ -126,7 +126,7 @@ async fn whoever_names_another_tenant_is_refused() {
 }
 
 #[tokio::test]
-async fn an_authentic_token_of_a_namespace_that_is_no_tenant_is_forbidden() {
+async fn an_authentic_token_of_a_namespace_that_is_not_a_tenant_is_forbidden() {
     let world = world(true);
     world.answers(Some(authentic("system:serviceaccount:elsewhere:app")));
     let error = world.call(&world.token()).await.unwrap_err();
@@ -135,7 +135,7 @@ async fn an_authentic_token_of_a_namespace_that_is_no_tenant_is_forbidden() {
 }
 
 #[tokio::test]
-async fn what_the_api_server_does_not_vouch_for_is_not_let_in() {
+async fn a_token_that_the_api_server_does_not_authenticate_is_refused() {
     let unauthenticated = TokenReviewStatus { authenticated: Some(false), ..authentic("system:serviceaccount:shop:a") };
     let silent = TokenReviewStatus { authenticated: None, ..authentic("system:serviceaccount:shop:a") };
     let other_audience =
@@ -158,7 +158,7 @@ async fn what_the_api_server_does_not_vouch_for_is_not_let_in() {
 }
 
 #[tokio::test]
-async fn an_answer_is_believed_for_a_minute_when_good_and_for_seconds_when_bad() {
+async fn a_review_is_cached_for_a_minute_when_good_and_for_seconds_when_bad() {
     let world = world(true);
     let token = world.token();
     world.answers(Some(authentic("system:serviceaccount:shop:orders")));
@@ -189,11 +189,11 @@ async fn without_an_api_server_known_tokens_work_until_they_end_and_others_wait(
     assert_eq!(world.call("e30.e30.other").await.unwrap_err().status(), 503);
     assert_eq!(world.call("key-of-shop").await, caller("shop", "apikey/app"), "API keys need no API server");
     world.clock.advance(SignedDuration::from_mins(31));
-    assert_eq!(world.call(&token).await.unwrap_err().status(), 503, "the token has ended by its own word");
+    assert_eq!(world.call(&token).await.unwrap_err().status(), 503, "the token has expired by its own claims");
 }
 
 #[tokio::test]
-async fn requests_without_a_bearer_token_are_told_what_is_expected() {
+async fn requests_without_a_bearer_token_learn_what_is_expected() {
     let world = world(false);
     let authenticate = async |h: HeaderMap| world.authenticator.authenticate(&h).await.unwrap_err();
     assert_eq!(authenticate(HeaderMap::new()).await, AuthError::NoCredentials);

@@ -60,7 +60,7 @@ fn support() -> SenderName {
     SenderName::new("support").unwrap()
 }
 
-/// Connects everybody to fakes, and counts.
+/// Connects every sender to a fake, and counts.
 fn connecting(count: &Arc<AtomicUsize>) -> Connect {
     let count = Arc::clone(count);
     Arc::new(move |_: &ProviderAccount| {
@@ -168,7 +168,7 @@ fn an_api_key_that_two_tenants_hold_opens_neither() {
 }
 
 #[test]
-fn an_empty_list_removes_nobody_and_a_shorter_one_removes_who_is_missing() {
+fn an_empty_list_removes_no_tenant_and_a_shorter_one_removes_the_missing_ones() {
     let World { configs, .. } = world();
     for name in ["shop", "bank"] {
         configs.apply(&tenant(name), &bytes(&tenant_json(name)));
@@ -241,7 +241,7 @@ async fn a_restart_without_an_api_server_runs_the_last_good_configs() {
 }
 
 #[tokio::test]
-async fn a_secret_that_the_operator_did_not_write_is_no_tenant() {
+async fn a_secret_that_the_operator_did_not_write_is_not_a_tenant() {
     let World { configs, metrics, .. } = world();
     let mut watch = SecretWatch::new(Arc::clone(&configs), None, metrics);
     let mut misnamed = secret("shop", "1", &bytes(&tenant_json("shop")));
@@ -275,7 +275,7 @@ async fn a_directory_is_followed_and_a_broken_file_harms_only_itself() {
     assert!(configs.get(&tenant("bank")).is_none());
     std::fs::remove_file(path("shop")).unwrap();
     source.look().await.unwrap();
-    assert!(configs.get(&tenant("shop")).is_some(), "a directory that comes up empty removes nobody");
+    assert!(configs.get(&tenant("shop")).is_some(), "a directory that turns up empty removes no tenant");
 }
 
 #[test]

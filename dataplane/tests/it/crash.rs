@@ -30,7 +30,7 @@ async fn world() -> (World, Vec<(MessageId, Address)>) {
     (world, messages)
 }
 
-/// The next replica's work: leases end, and what is awaited is asked for.
+/// The next replica's work: leases end, and unsettled messages are asked about.
 async fn survive(world: &World) {
     let (mut dispatcher, mut settler) = (world.dispatcher(), world.settler());
     for _ in 0..20 {
@@ -61,7 +61,7 @@ async fn check(world: &World, messages: &[(MessageId, Address)], death: Death) -
 }
 
 #[tokio::test]
-async fn a_dispatcher_killed_anywhere_sends_each_message_at_most_once_and_tells_the_truth() {
+async fn a_dispatcher_killed_anywhere_sends_each_message_at_most_once_and_reports_the_truth() {
     let mut seen = BTreeSet::new();
     for death in [Death::Before as fn(u64) -> Death, Death::After] {
         for nth in 1.. {

@@ -78,7 +78,7 @@ async fn nothing_is_sent_twice_when_killed_between_the_attempt_and_its_result() 
     drop(killed);
     assert_eq!(world.status("shop", id).await, MessageStatus::Submitted);
 
-    // While the lease lasts nobody touches it; when it has ended, nobody sends it again.
+    // No replica touches it while the lease lasts, and none sends it again afterwards.
     let mut survivor = world.dispatcher();
     dispatch(&mut survivor, &world.clock).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Submitted);
@@ -107,7 +107,7 @@ async fn what_was_claimed_and_not_begun_is_sent_by_the_next() {
 }
 
 #[tokio::test]
-async fn who_opts_out_between_acceptance_and_dispatch_gets_nothing() {
+async fn a_contact_that_opts_out_between_acceptance_and_dispatch_gets_nothing() {
     let world = World::with_shop().await;
     let id = world.accept("shop", |_| ()).await;
     let suppression =
@@ -122,7 +122,7 @@ async fn who_opts_out_between_acceptance_and_dispatch_gets_nothing() {
 }
 
 #[tokio::test]
-async fn policy_is_judged_as_of_the_moment_of_sending() {
+async fn policy_is_checked_at_the_moment_of_sending() {
     let world = World::with_shop().await;
     let text = world.accept("shop", |m| m.content = says("hi")).await;
     let expires_at = world.clock.now() + seconds(5);
@@ -263,7 +263,7 @@ async fn a_template_that_the_provider_does_not_take_is_not_tried_with_the_next_m
 }
 
 #[tokio::test]
-async fn a_recipient_whom_the_provider_cannot_reach_is_suppressed() {
+async fn a_recipient_that_the_provider_cannot_reach_is_suppressed() {
     let world = World::with_shop().await;
     let first = world.accept("shop", |_| ()).await;
     let provider = world.provider("shop");
@@ -310,7 +310,7 @@ async fn a_provider_that_does_not_answer_one_tenant_holds_up_no_other() {
     world.accept("shop", |_| ()).await;
     dispatcher.turn().await.unwrap();
     soon(world.provider("shop").until_called(1)).await;
-    assert_eq!(stuck.calls(), 32, "a sender has so many calls at once and no more");
+    assert_eq!(stuck.calls(), 32, "a sender has no more calls at once than its limit");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ fn in_a_minute(world: &World) -> Option<Timestamp> {
 }
 
 #[tokio::test]
-async fn a_message_of_a_paused_sender_expires_and_its_tenant_is_told() {
+async fn a_message_of_a_paused_sender_expires_and_its_tenant_gets_an_event() {
     let world = World::new().await;
     let sink = "https://app.example/events".parse().unwrap();
     world.tenant("shop", |sender| {
@@ -44,7 +44,7 @@ async fn a_message_of_a_paused_sender_expires_and_its_tenant_is_told() {
 }
 
 #[tokio::test]
-async fn a_message_of_a_tenant_that_is_gone_expires_too() {
+async fn a_message_of_a_removed_tenant_expires_too() {
     let world = World::with_shop().await;
     let expires_at = in_a_minute(&world);
     let id = world.accept("shop", |message| message.expires_at = expires_at).await;

@@ -1,4 +1,4 @@
-//! Stand-ins that a test drives: a clock, and a provider that records what it is asked and answers what it is told.
+//! Fakes that a test drives: a clock, and a provider that records its calls and gives prepared answers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ use messaging::secret::Secret;
 use tokio::sync::Notify;
 use url::Url;
 
-/// A clock that stands still until it is moved.
+/// A clock that moves only when a test moves it.
 #[derive(Debug)]
 pub(crate) struct DrivenClock(Mutex<Timestamp>);
 
@@ -180,7 +180,7 @@ impl MessageLog for FakeProvider {
     }
 }
 
-/// Webhooks that say in their bodies which events are in them, and that nobody has to sign.
+/// Unsigned webhooks whose bodies name the events in them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FakeWebhooks;
 

@@ -90,7 +90,7 @@ async fn replay(listeners: &Listeners, wanted: &Wanted) -> Summary {
     try_replay(listeners, wanted).await.unwrap()
 }
 
-async fn told(listeners: &Listeners) -> u64 {
+async fn delivered(listeners: &Listeners) -> u64 {
     listeners.database.store().outbox_counts().await.unwrap().waiting
 }
 
@@ -99,23 +99,23 @@ fn counts(new: u64, duplicates: u64) -> Counts {
 }
 
 #[tokio::test]
-async fn what_was_not_understood_takes_effect_once_and_under_the_ids_it_would_have_had() {
+async fn an_event_that_was_not_understood_takes_effect_once_under_the_ids_it_would_have_had() {
     let shop = shop().await;
     let received_at = shop.clock.now();
     came(&shop, INBOUND, &says("SM1", "STOP"), Then::NotUnderstood).await;
     shop.apply().await;
-    assert_eq!(told(&shop).await, 0);
+    assert_eq!(delivered(&shop).await, 0);
     shop.clock.advance(SignedDuration::from_hours(2));
     let summary = replay(&shop, &everything()).await;
     assert_eq!((summary.read, summary.inbound, summary.unreadable), (1, counts(1, 0), 0));
-    assert_eq!(told(&shop).await, 0, "it is recorded, and takes effect where it is applied");
+    assert_eq!(delivered(&shop).await, 0, "it is recorded, and takes effect where it is applied");
     shop.apply().await;
     let store = shop.database.store();
     let id = event::received_id(&tenant("shop"), &support(), "SM1", received_at);
     assert_eq!(store.provider_message_id(&tenant("shop"), id).await.unwrap().as_deref(), Some("SM1"));
     let contact = store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap().state;
     assert_eq!((contact.last_inbound_at, contact.suppression.map(|s| s.at)), (Some(received_at), Some(received_at)));
-    assert_eq!(told(&shop).await, 2, "the message, and that they opted out");
+    assert_eq!(delivered(&shop).await, 2, "the message, and that they opted out");
     for _ in 0..2 {
         let again = replay(&shop, &everything()).await;
         assert_eq!((again.read, again.inbound), (1, counts(0, 1)), "the log did not grow");
@@ -131,7 +131,7 @@ async fn what_is_replayed_before_its_first_recording_was_applied_is_not_lost() {
     came(&shop, INBOUND, &says("SM1", "Hello"), Then::NotUnderstood).await;
     assert_eq!(replay(&shop, &everything()).await.inbound, counts(1, 0));
     shop.apply().await;
-    assert_eq!(told(&shop).await, 1);
+    assert_eq!(delivered(&shop).await, 1);
 }
 
 #[tokio::test]
@@ -144,11 +144,11 @@ async fn what_took_effect_has_no_effect_again() {
     }
     came(&shop, STATUS, &reports("SM9", "delivered"), Then::Understood).await;
     shop.apply().await;
-    let before = told(&shop).await;
+    let before = delivered(&shop).await;
     let summary = replay(&shop, &everything()).await;
     assert_eq!((summary.read, summary.inbound, summary.status), (451, counts(0, 450), counts(0, 1)));
     assert!(unapplied(shop.database.store()).await.is_empty());
-    assert_eq!(told(&shop).await, before);
+    assert_eq!(delivered(&shop).await, before);
 }
 
 #[tokio::test]
@@ -197,8 +197,8 @@ async fn only_what_was_asked_for_is_replayed() {
     let stranger = MessageId::new(begun, &rand::random());
     let error = try_replay(&shop, &about(stranger)).await.unwrap_err();
     assert!(error.to_string().contains(&stranger.to_string()), "{error}");
-    let nobody = Wanted { sender: "sales".parse().unwrap(), ..dry };
-    let error = try_replay(&shop, &nobody).await.unwrap_err();
+    let unknown = Wanted { sender: "sales".parse().unwrap(), ..dry };
+    let error = try_replay(&shop, &unknown).await.unwrap_err();
     assert_eq!(error.to_string(), "tenant shop has no sender sales: expected one of support");
 }
 
@@ -238,14 +238,14 @@ struct Cli {
     options: command::Options,
 }
 
-/// Remembers what it was told.
+/// Remembers the progress that was reported.
 #[derive(Default)]
-struct Told {
+struct Reported {
     of: u64,
     read: Vec<u64>,
 }
 
-impl Progress for Told {
+impl Progress for Reported {
     fn begins(&mut self, webhooks: u64) {
         self.of = webhooks;
     }
@@ -272,13 +272,13 @@ async fn the_command_replays_beside_a_store_that_serves() {
         Cli::parse_from(arguments.into_iter().chain(["--since", "2026-10-01T00:00:00Z"])).options
     };
     let clock: Arc<dyn Clock> = Arc::clone(&shop.clock) as _;
-    let mut progress = Told::default();
+    let mut progress = Reported::default();
     let summary = command::run(options("store.db", "shop"), clock.as_ref(), &mut progress).await.unwrap();
     assert_eq!(summary.inbound, counts(250, 0));
     assert_eq!((progress.of, progress.read), (250, vec![200, 250]));
     // The one that serves lets it take effect.
     shop.apply().await;
-    assert_eq!(told(&shop).await, 250);
+    assert_eq!(delivered(&shop).await, 250);
     assert!(shop.database.store().messages(&tenant("shop"), &MessageFilter::default()).await.unwrap().items.is_empty());
 
     let error = command::run(options("other.db", "shop"), clock.as_ref(), &mut Silent).await.unwrap_err();

@@ -30,7 +30,7 @@ fn settings(directory: &std::path::Path, more: &[&str]) -> Settings {
 }
 
 #[tokio::test]
-async fn a_process_serves_on_three_listeners_and_drains_when_it_is_told_to() {
+async fn a_process_serves_on_three_listeners_and_drains_on_shutdown() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("shop.json"), bytes(&tenant_json("shop"))).unwrap();
     let shutdown = CancellationToken::new();
@@ -63,16 +63,16 @@ async fn a_process_serves_on_three_listeners_and_drains_when_it_is_told_to() {
     drop(http);
     shutdown.cancel();
     soon(running.join_next()).await.unwrap().unwrap().unwrap();
-    // What it had is there when it starts again.
+    // Its data is still there after a restart.
     let again = Server::start(settings(directory.path(), &["--roles", "api"])).await.unwrap();
-    assert!(again.addresses().webhooks.is_none(), "only what was asked for is served");
+    assert!(again.addresses().webhooks.is_none(), "only the configured roles are served");
     let stop = CancellationToken::new();
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(30), again.run(stop)).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_opened_is_told_with_its_file() {
+async fn a_store_that_cannot_be_opened_is_reported_with_its_file() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("store.db")).unwrap();
     let error = Server::start(settings(directory.path(), &[])).await.err().unwrap();

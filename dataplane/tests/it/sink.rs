@@ -1,4 +1,4 @@
-//! A tenant's application: takes events over real HTTP, keeps its own log, and answers what a test tells it to.
+//! A tenant's application: takes events over real HTTP, keeps its own log, and gives the answers that a test prepares.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -66,8 +66,8 @@ impl Swept {
         Self { world, sandbox, sink, configs }
     }
 
-    /// Points the sandbox's webhooks to where nobody listens; what it would have said stands in its own record.
-    async fn tells_of_webhooks(&self) {
+    /// Points the sandbox's webhooks to an address where nothing listens. The sandbox still records each webhook.
+    async fn records_webhooks(&self) {
         let tenant = self.configs.get(&tenant("shop")).unwrap();
         let http = providers::http_client(HttpSettings::default()).unwrap();
         let admin = providers::admin(&tenant.config.senders[&support()].provider, &http);
@@ -81,7 +81,7 @@ impl Swept {
         admin.configure_webhooks(&sender, Some(&service), &targets).await.unwrap();
     }
 
-    /// A customer writes; the SID.
+    /// A customer writes. Returns the message's SID.
     async fn customer_writes(&self, body: &str) -> String {
         let reply = Reply { body: body.into(), profile_name: Some("Ava".into()), ..Reply::default() };
         self.sandbox.control().reply(CUSTOMER, &reply).await.unwrap().message_sid
@@ -99,7 +99,7 @@ impl Swept {
     async fn sweep_by(&self, owner: &str) {
         let mut sweeper = Sweeper::new(SweepContext {
             shared: self.shared(),
-            // The clock stands still while somebody waits, so nobody has to.
+            // Large enough that no sweep waits for it, because the clock does not move.
             budget: Arc::new(Budget::new(1000, 1000)),
             options: SweepOptions { every: EVERY, ..SweepOptions::new(owner) },
         });
@@ -124,17 +124,17 @@ impl Swept {
     /// What the webhook would have brought, and whether any of it was new.
     async fn webhook_comes(&self, sid: &str) -> bool {
         let webhooks = self.sandbox.control().webhooks(&WebhookFilter::default()).await.unwrap();
-        let told: WebhookRecord = webhooks.into_iter().find(|webhook| webhook.message_sid == sid).unwrap();
-        let events = self.configs.webhook_adapter("twilio").unwrap().translate("inbound", told.body.as_bytes());
+        let recorded: WebhookRecord = webhooks.into_iter().find(|webhook| webhook.message_sid == sid).unwrap();
+        let events = self.configs.webhook_adapter("twilio").unwrap().translate("inbound", recorded.body.as_bytes());
         assert_eq!(events.len(), 1);
         let now = self.world.clock.now();
-        let body = told.body.into();
-        let webhook = RecordWebhook { url: told.url, body, ..world::webhook(&tenant("shop"), now, &events) };
+        let body = recorded.body.into();
+        let webhook = RecordWebhook { url: recorded.url, body, ..world::webhook(&tenant("shop"), now, &events) };
         !self.world.shared.store.record_webhook(webhook).await.unwrap().is_duplicate()
     }
 
-    /// The provider's ids of the messages that the tenant's application was told of.
-    fn told(&self) -> Vec<String> {
+    /// The provider's ids of the messages that the tenant's application received.
+    fn delivered(&self) -> Vec<String> {
         let events = self.sink.received();
         let of = |event: &serde_json::Value| Some(event["data"]["providerMessageId"].as_str()?.to_owned());
         let mut ids: Vec<String> = events.iter().filter_map(|received| of(&received.event())).collect();
@@ -157,28 +157,28 @@ fn minutes(n: i64) -> SignedDuration {
 }
 
 #[tokio::test]
-async fn what_no_webhook_brought_is_recovered_once_and_a_late_webhook_tells_nothing_twice() {
+async fn what_no_webhook_brought_is_recovered_once_and_a_late_webhook_repeats_nothing() {
     let swept = Swept::new().await;
-    swept.tells_of_webhooks().await;
+    swept.records_webhooks().await;
     let brought = swept.customer_writes("hello").await;
     let lost = swept.customer_writes("is anybody there?").await;
     assert!(swept.webhook_comes(&brought).await);
     swept.take_effect().await;
-    assert_eq!(swept.told(), [brought.as_str()]);
+    assert_eq!(swept.delivered(), [brought.as_str()]);
 
     swept.world.clock.advance(minutes(6));
     swept.sweep().await;
     swept.take_effect().await;
     let mut both = [brought.clone(), lost.clone()];
     both.sort();
-    assert_eq!(swept.told(), both);
+    assert_eq!(swept.delivered(), both);
     swept.recovered(1);
 
     swept.world.clock.advance(minutes(16));
     swept.sweep().await;
-    assert!(!swept.webhook_comes(&lost).await, "it is known by the key that its webhook has");
+    assert!(!swept.webhook_comes(&lost).await, "it is known under its webhook's key");
     swept.take_effect().await;
-    assert_eq!(swept.told(), both);
+    assert_eq!(swept.delivered(), both);
     swept.recovered(1);
 }
 
@@ -196,7 +196,7 @@ async fn a_recovered_message_has_effect_from_when_it_was_written() {
         swept.world.shared.store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap();
     let window = contact.state.last_inbound_at.unwrap();
     assert!(window.duration_since(written).abs() < minutes(1), "{window} is not {written}");
-    assert!(contact.state.suppression.is_some(), "an opt-out counts, however late it is heard");
+    assert!(contact.state.suppression.is_some(), "an opt-out counts, however late it is found");
     swept.recovered(2);
 }
 
@@ -207,11 +207,11 @@ async fn what_is_still_young_is_left_to_its_webhook_until_the_next_sweep() {
     swept.world.clock.advance(minutes(4));
     swept.sweep().await;
     swept.take_effect().await;
-    assert_eq!(swept.told(), Vec::<String>::new());
+    assert_eq!(swept.delivered(), Vec::<String>::new());
     swept.world.clock.advance(minutes(15));
     swept.sweep().await;
     swept.take_effect().await;
-    assert_eq!(swept.told(), [sid]);
+    assert_eq!(swept.delivered(), [sid]);
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ impl World {
         assert_eq!(self.shared.configs.apply(&tenant(name), &bytes(&config)), Applied::New);
     }
 
-    /// What the tenant's account at the provider has been asked, and answers.
+    /// The fake account of the tenant at the provider.
     pub(crate) fn provider(&self, name: &str) -> Arc<FakeProvider> {
         Arc::clone(&self.providers.lock().unwrap()[&account(name)])
     }
@@ -190,7 +190,7 @@ impl World {
         self.record(name, id).await.message.status
     }
 
-    /// Why the message stands where it stands.
+    /// The reason of the message's latest status.
     pub(crate) async fn reason(&self, name: &str, id: MessageId) -> String {
         self.record(name, id).await.message.reason.unwrap().text
     }
@@ -215,7 +215,7 @@ pub(crate) fn open_sink() -> OpenSink {
     sinks::opener(true).unwrap()
 }
 
-/// Turns until nothing more can leave now, and waits for every call. Answers when to look again.
+/// Takes turns until nothing more can leave now, and waits for every call. Returns when to look again.
 pub(crate) async fn dispatch(dispatcher: &mut Dispatcher, clock: &DrivenClock) -> Option<Timestamp> {
     loop {
         let next = dispatcher.turn().await.unwrap();
@@ -226,7 +226,7 @@ pub(crate) async fn dispatch(dispatcher: &mut Dispatcher, clock: &DrivenClock) -
     }
 }
 
-/// Asks about every message whose time to be asked about has come, and waits for the answers.
+/// Asks about every message that is due for a question, and waits for the answers.
 pub(crate) async fn settle(settler: &mut Settler) {
     settler.turn().await.unwrap();
     settler.settle_down().await;

@@ -51,7 +51,7 @@ fn verdict(trace: &Trace, log: &[ProviderMessage], rivals: &[Trace]) -> String {
 }
 
 #[test]
-fn only_a_message_that_fits_in_everything_is_ours() {
+fn only_a_message_that_fits_in_every_respect_is_ours() {
     assert_eq!(verdict(&trace(), &[logged("SM1")], &[]), "SM1");
     assert_eq!(
         verdict(&trace(), &[ProviderMessage { from: None, ..logged("SM1") }], &[]),
@@ -82,7 +82,7 @@ fn the_window_is_the_call_and_a_little_more() {
     for (ended_at, from, until) in [
         (Some(2), -5, 17),
         (Some(30), -5, 45),
-        // Nobody wrote when it ended, or somebody did long after.
+        // The end was never written, or was written long after.
         (None, -5, 180),
         (Some(86_400), -5, 180),
     ] {
@@ -92,7 +92,7 @@ fn the_window_is_the_call_and_a_little_more() {
 }
 
 #[test]
-fn words_count_as_what_was_said_and_as_how_sure_that_is() {
+fn words_decide_the_fit_by_how_certain_they_are() {
     let rendered = || Said::Rendered(vec!["Your order 7 left.".into(), "Shop Your order 7 left.".into()]);
     let around = || Said::Around(vec!["483920".into()]);
     let file = |caption: Option<&str>| Said::File { caption: caption.map(str::to_owned) };
@@ -121,7 +121,7 @@ fn words_count_as_what_was_said_and_as_how_sure_that_is() {
 }
 
 #[test]
-fn of_several_that_could_be_it_none_is_guessed() {
+fn several_messages_that_fit_are_never_guessed_among() {
     let log = [logged("SM1"), logged("SM2"), logged("SM-known")];
     assert_eq!(verdict(&trace(), &log, &[]), "several: 2");
     assert_eq!(
@@ -134,19 +134,19 @@ fn of_several_that_could_be_it_none_is_guessed() {
     assert_eq!(
         verdict(&template, &[logged("SM1"), words("SM2", Some("bye"))], &[]),
         "SM1",
-        "the words tell them apart"
+        "the words distinguish them"
     );
     assert_eq!(verdict(&template, &[words("SM1", None), words("SM2", Some("bye"))], &[]), "several: 2");
 }
 
 #[test]
-fn two_lost_attempts_of_the_same_words_never_share_one_of_the_log() {
+fn two_lost_attempts_with_the_same_words_never_share_one_message_of_the_log() {
     assert_eq!(verdict(&trace(), &[logged("SM1")], &[trace()]), "claimed");
     assert_eq!(verdict(&trace(), &[logged("SM1"), logged("SM2")], &[trace()]), "several: 2");
 }
 
 #[test]
-fn two_lost_attempts_are_told_apart_by_their_words_time_and_sender() {
+fn two_lost_attempts_are_distinguished_by_words_time_and_sender() {
     for other in [
         saying(Said::Text("bye".into())),
         saying(Said::Rendered(vec!["bye".into()])),
@@ -169,7 +169,7 @@ fn without_words_nothing_is_taken_while_another_attempt_is_open() {
     // The rival's config may have changed since, so that its words prove nothing.
     let rival = saying(Said::Rendered(vec!["bye".into()]));
     assert_eq!(verdict(&unknown, &[logged("SM1")], &[rival]), "claimed");
-    // A rival that surely said something else has no claim.
+    // A rival that certainly said something else has no claim.
     assert_eq!(verdict(&unknown, &[words("SM1", Some("bye"))], &[trace()]), "SM1");
 }
 

@@ -1,4 +1,4 @@
-//! Which lanes hold work, remembered for a moment: asking the store again after every call would cost more than the
+//! Remembers for a moment which lanes hold work, because asking the store after every call would cost more than the
 //! calls.
 
 use std::time::Duration;
@@ -8,10 +8,10 @@ use messaging::clock::after;
 
 use crate::store::queue::{DueLane, LaneRef};
 
-/// How long the store's answer is believed. What this process queues, defers or retries is told by a bell before.
+/// How long the store's answer counts as fresh. A signal ends it earlier when this process queues, defers or retries.
 const FRESH: Duration = Duration::from_millis(50);
 
-/// The store's last answer, corrected by what was claimed since.
+/// The store's last answer, corrected by later claims.
 #[derive(Debug, Default)]
 pub(in crate::dispatch) struct LaneCache {
     lanes: Vec<DueLane>,
@@ -20,7 +20,7 @@ pub(in crate::dispatch) struct LaneCache {
 }
 
 impl LaneCache {
-    /// The lanes, unless the store must be asked. A clock that was set back makes nothing fresh.
+    /// The lanes; `None` when the store must be asked. After the clock was set back, nothing counts as fresh.
     pub(in crate::dispatch) fn get(&self, now: Timestamp) -> Option<&[DueLane]> {
         let is_fresh = self.fresh_until.is_some_and(|until| now < until) && self.asked_at.is_some_and(|at| at <= now);
         is_fresh.then_some(&self.lanes)
@@ -33,7 +33,7 @@ impl LaneCache {
         &self.lanes
     }
 
-    /// Nothing more is due in the lane; when it will be only the store knows.
+    /// Records that nothing more is due in the lane until the store is asked again.
     pub(in crate::dispatch) fn drained(&mut self, lane: &LaneRef) {
         if let (Some(until), Some(known)) = (self.fresh_until, self.lanes.iter_mut().find(|known| known.lane == *lane))
         {
@@ -41,7 +41,7 @@ impl LaneCache {
         }
     }
 
-    /// Something was queued, or may be claimed earlier than before.
+    /// Called when something was queued or may be claimed earlier than before.
     pub(in crate::dispatch) fn forget(&mut self) {
         self.fresh_until = None;
     }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_store_is_asked_again_after_a_moment_or_a_bell_or_a_clock_that_was_set_back() {
+    fn the_store_is_asked_again_after_a_moment_or_a_signal_or_a_clock_set_back() {
         let mut cache = LaneCache::default();
         assert_eq!(cache.get(at(0)), None);
         let lanes = [lane("a", at(0))];

@@ -1,13 +1,13 @@
-//! Who goes first: deficit round robin over tenants, and within a tenant its most urgent lane. Pure: what waits, what
-//! limits it and what is in flight come in; how much of which lane to claim comes out.
+//! Decides which lane goes first: deficit round robin over tenants, and within a tenant its most urgent lane. Pure: the
+//! waiting lanes, their limits and the calls in flight come in; how much to claim of which lane comes out.
 //!
-//! Tenants are served in the order in which they were served last, a quantum each. Who cannot use a turn, because its
-//! limits leave it no room, keeps its place and at most one quantum. So of two tenants that always have work and room
-//! neither gets more than a quantum ahead, however few the places are, and nobody waits for longer than it takes every
-//! other to be served once.
+//! The tenant that has gone unserved longest comes first, and each gets one quantum. A tenant that cannot use its turn,
+//! because its limits leave no room, keeps its place and at most one quantum. So of two tenants that always have work
+//! and room, neither gets more than a quantum ahead, however few the places are, and no tenant waits for longer than it
+//! takes every other tenant to be served once.
 //!
-//! How much is due in a lane is not known before it is claimed. A lane is therefore given a little at first, and twice
-//! as much each time that it used all of it; what one lane asks for in vain is not kept from another for long.
+//! How much is due in a lane is not known before it is claimed. A lane is therefore given little at first, and twice as
+//! much each time it uses all of it. So places that a lane cannot fill are withheld from others only briefly.
 
 pub(super) mod lane_cache;
 #[cfg(test)]
@@ -28,30 +28,30 @@ use self::tenant::Tenant;
 use crate::store::message::Priority;
 use crate::store::queue::LaneRef;
 
-/// A sender of a tenant: what limits are kept by.
+/// A sender of a tenant. Limits are kept per sender.
 pub(super) type SenderKey = (TenantId, SenderName);
 
-/// Messages that a tenant is served in its turn. One, because every message costs the same: nothing is fairer, and a
-/// turn that leaves many places gives many of them to one lane all the same.
+/// Messages that a tenant is served in one turn. One is the fairest, because every message costs the same. A tenant
+/// still gets many places when many are free.
 const QUANTUM: u32 = 1;
-/// How much of a lane is asked for at first.
+/// How many messages of a lane are asked for at first.
 const FIRST_APPETITE: u32 = 8;
 
 /// What one turn decides on.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turn {
-    /// Lanes that have due work, also those whose limits leave no room now: they keep their tenant's place.
+    /// Lanes that have due work, including those whose limits leave no room now, which keep their tenant's place.
     pub(super) waiting: Vec<Waiting>,
-    /// What the lanes draw on: how many messages each of these limits lets pass now.
+    /// The limits that lanes draw on: how many messages each lets pass now.
     pub(super) pools: Vec<u32>,
     /// Calls that may begin now, over all tenants.
     pub(super) places: u32,
-    /// Calls of each tenant that are under way.
+    /// Each tenant's calls in flight.
     pub(super) in_flight: HashMap<TenantId, u32>,
 }
 
 impl Turn {
-    /// Adds a limit that lets so many messages pass; answers what [`Waiting::draws_on`] calls it.
+    /// Adds a limit that lets so many messages pass. Returns its index for [`Waiting::draws_on`].
     pub(super) fn pool(&mut self, room: u32) -> usize {
         self.pools.push(room);
         self.pools.len() - 1
@@ -62,7 +62,7 @@ impl Turn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub(super) lane: LaneRef,
-    /// The limits that each of its messages counts against: places in [`Turn::pools`].
+    /// The limits that each of its messages counts against: indices into [`Turn::pools`].
     pub(super) draws_on: Vec<usize>,
 }
 
@@ -73,34 +73,34 @@ pub(super) struct Share {
     pub(super) count: u32,
 }
 
-/// Whose turn it is, kept from one turn to the next.
+/// Remembers from one turn to the next which tenant is served next.
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
     tenants: HashMap<TenantId, Standing>,
     appetites: HashMap<LaneRef, u32>,
-    /// Counts turns of tenants, and so tells which was served last.
+    /// Counts services of tenants, so that `last_served` orders them.
     served: u64,
 }
 
 /// What is remembered of a tenant for as long as it has due work.
 #[derive(Debug, Default)]
 struct Standing {
-    /// When it was last served, or came, by [`Scheduler::served`].
+    /// The value of [`Scheduler::served`] when it was last served, or first seen.
     last_served: u64,
     /// Messages that it may still be served before its turn is over.
     deficit: u32,
-    /// The places ran out during its turn, which goes on.
+    /// Its turn goes on: the places ran out during it.
     in_turn: bool,
     /// The sender that was served last in each priority.
     last_sender: BTreeMap<Priority, SenderName>,
 }
 
 impl Scheduler {
-    /// Splits the places among the lanes. The shares are in the order in which they should be claimed. What came of
-    /// each is then told to [`Scheduler::claimed`].
+    /// Splits the places among the lanes. The shares are in the order in which they should be claimed. The caller then
+    /// reports the result of each to [`Scheduler::claimed`].
     pub(super) fn share(&mut self, turn: Turn) -> Vec<Share> {
         let Turn { waiting, mut pools, mut places, in_flight } = turn;
-        self.forget_who_does_not_wait(&waiting);
+        self.forget_idle(&waiting);
         let mut tenants = self.seat(waiting, &in_flight);
         let mut turns: VecDeque<usize> = (0..tenants.len()).collect();
         let mut order = Vec::new();
@@ -128,7 +128,7 @@ impl Scheduler {
                 standing.last_served = self.served;
             }
             if is_blocked {
-                // Out of this round, without losing its place.
+                // It leaves this round without losing its place.
                 standing.deficit = standing.deficit.min(QUANTUM);
                 standing.in_turn = false;
             } else if standing.deficit == 0 {
@@ -144,9 +144,9 @@ impl Scheduler {
         order.into_iter().map(|(tenant, lane)| tenants[tenant].share(lane)).collect()
     }
 
-    /// So many messages were claimed of a share: fewer than it allowed when no more were due, or when another replica
-    /// was quicker, or when a limit that all replicas have in common was used up. What a tenant did not get it is not
-    /// charged, up to one quantum.
+    /// Records how many messages were claimed of a share. They are fewer than it allowed when fewer were due, when
+    /// another replica was quicker, or when a limit that all replicas share was used up. A tenant is not charged for
+    /// what it did not get, up to one quantum.
     pub(super) fn claimed(&mut self, share: &Share, claimed: u32) {
         let missing = share.count.saturating_sub(claimed);
         if missing > 0
@@ -164,14 +164,14 @@ impl Scheduler {
         self.appetites.get(lane).copied().unwrap_or(FIRST_APPETITE)
     }
 
-    fn forget_who_does_not_wait(&mut self, waiting: &[Waiting]) {
+    fn forget_idle(&mut self, waiting: &[Waiting]) {
         let lanes: HashSet<&LaneRef> = waiting.iter().map(|waiting| &waiting.lane).collect();
         let tenants: HashSet<&TenantId> = lanes.iter().map(|lane| &lane.tenant).collect();
         self.tenants.retain(|tenant, _| tenants.contains(tenant));
         self.appetites.retain(|lane, _| lanes.contains(lane));
     }
 
-    /// The tenants that wait, longest unserved first. A new one comes after all that wait already.
+    /// The tenants that wait, longest unserved first. A new tenant comes after those that already wait.
     fn seat(&mut self, waiting: Vec<Waiting>, in_flight: &HashMap<TenantId, u32>) -> Vec<Tenant> {
         let mut by_tenant: BTreeMap<TenantId, Vec<(Waiting, u32)>> = BTreeMap::new();
         for waiting in waiting {

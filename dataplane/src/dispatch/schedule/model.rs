@@ -1,4 +1,4 @@
-//! The scheduler against everything that can happen: messages queued in any lane, limits that change, calls that end,
+//! Tests the scheduler against anything that can happen: messages queued in any lane, changing limits, calls that end,
 //! and shares that find less than they asked for.
 
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ enum Step {
         sender: usize,
         room: u32,
     },
-    /// What all senders together may.
+    /// What all senders together may send in each turn from now on.
     SharedLimit {
         room: u32,
     },
@@ -48,16 +48,16 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..200)
 }
 
-/// The world around the scheduler, and what the promises say of it.
+/// The world around the scheduler, with what its promises need to remember.
 struct Model {
     scheduler: Scheduler,
     capacity: u32,
     queued: [u32; LANES],
     room: [u32; TENANTS * SENDERS],
     shared_room: u32,
-    /// The tenants of the calls under way, oldest first.
+    /// The tenants of the calls in flight, oldest first.
     calls: VecDeque<usize>,
-    /// How often each other tenant was served since this one was, while this one could have been all the time.
+    /// How often each other tenant was served since this one was, while this one could have been served throughout.
     waited: [[u32; TENANTS]; TENANTS],
 }
 
@@ -95,7 +95,7 @@ impl Model {
         u32::try_from(self.calls.iter().filter(|call| **call == tenant).count()).unwrap()
     }
 
-    /// Whether the tenant can use a place now, by the limits as they are told.
+    /// Whether the tenant can use a place now under the current limits.
     fn could_be_served(&self, tenant: usize) -> bool {
         let has_work = (0..LANES).any(|lane| {
             tenant_of(lane) == tenant && self.queued[lane] > 0 && self.room[sender_of(lane)] > 0 && self.shared_room > 0
@@ -138,10 +138,10 @@ impl Model {
         for (sender, granted) in of_sender.into_iter().enumerate() {
             prop_assert!(granted <= self.room[sender], "a sender's limit is {}", self.room[sender]);
         }
-        self.nobody_waits_for_long(could, served, places - granted)
+        self.no_tenant_waits_for_long(could, served, places - granted)
     }
 
-    /// A tenant may go on for its one-time passwords when its other calls hold all that they may.
+    /// A tenant's one-time passwords may still be served when its other calls hold all they may.
     fn only_urgent_could(&self) -> bool {
         (0..LANES).step_by(Priority::ALL.len()).any(|lane| {
             self.queued[lane] > 0
@@ -151,9 +151,9 @@ impl Model {
         })
     }
 
-    /// While a tenant could be served and is not, no other is served more than its quantum and the one it kept. One that
-    /// holds many times as many places as were left is not kept waiting by others.
-    fn nobody_waits_for_long(
+    /// While a tenant could be served and is not, no other is served more than its quantum and the one it kept. One
+    /// that holds many times as many places as were left is not kept waiting by others.
+    fn no_tenant_waits_for_long(
         &mut self,
         could: [bool; TENANTS],
         served: [u32; TENANTS],
@@ -176,7 +176,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn no_limit_is_exceeded_nobody_waits_for_long_and_no_place_stays_empty_that_somebody_could_use(
+    fn no_limit_is_exceeded_no_tenant_waits_for_long_and_no_usable_place_stays_empty(
         capacity in 1u32..40,
         steps in any_steps(),
     ) {
@@ -193,7 +193,7 @@ proptest! {
         }
     }
 
-    /// However few the places, and in however many turns; so few that none is kept free for who might come.
+    /// However few the places and however many the turns. There are too few places to keep one free for newcomers.
     #[test]
     fn tenants_that_always_have_work_and_room_are_never_more_than_a_quantum_apart(
         tenants in 2usize..12,

@@ -1,6 +1,6 @@
-//! How fast one sender may write to one recipient: what the provider allows, and for whom to wait how long.
+//! How fast one sender may write to one recipient, by the provider's rate for such a pair.
 //!
-//! It is this replica's own, in memory and bounded. Several replicas together may exceed the rate of a pair; the
+//! The state is in this replica's memory and bounded. Several replicas together may exceed the rate of a pair; the
 //! provider then refuses, which is safe to retry.
 
 use std::collections::HashMap;
@@ -14,27 +14,27 @@ use messaging::rate::{Bucket, Rate};
 use super::SenderKey;
 use crate::store::message::Priority;
 
-/// Pairs that are remembered at most, in some 5 MB. A pair is forgotten when its bucket is empty: 6 seconds after a
+/// How many pairs are remembered at most, in some 5 MB. A pair is forgotten when its bucket is empty: 6 seconds after a
 /// single message.
 const CAPACITY: usize = 64 * 1024;
 
 /// The buckets of all pairs that wrote lately.
 #[derive(Debug)]
 pub(in crate::dispatch) struct Pairs {
-    /// By a keyed hash of sender and recipient: smaller than the names, and no phone number stays in memory. That two
-    /// pairs share one is improbable, and then both are a little slower.
+    /// By a keyed hash of sender and recipient, which is smaller than the names and keeps no phone number in memory. If
+    /// two pairs collide, which is improbable, both are a little slower.
     pairs: HashMap<u64, Pair>,
     hasher: RandomState,
     capacity: usize,
-    /// With so many the empty ones are forgotten.
+    /// At this many pairs, those with an empty bucket are forgotten.
     tidy_at: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Pair {
     bucket: Option<Bucket>,
-    /// The latest time that a message was told to come back, by priority.
-    told: [Option<Timestamp>; Priority::ALL.len()],
+    /// The latest time at which a deferred message comes back, by priority.
+    comes_back: [Option<Timestamp>; Priority::ALL.len()],
 }
 
 impl Default for Pairs {
@@ -53,9 +53,9 @@ impl Pairs {
         }
     }
 
-    /// Takes one message of the pair, or says when to come back. Each that is turned away is told a later time, so that
-    /// a thousand messages to one recipient do not come back a thousand times together; but who is more urgent does not
-    /// queue behind who is less.
+    /// Counts one message of the pair, or returns when to try again. Each deferred message gets a later time than the
+    /// one before, so that a thousand messages to one recipient do not all come back together. A message does not queue
+    /// behind less urgent ones.
     pub(in crate::dispatch) fn take(
         &mut self,
         sender: &SenderKey,
@@ -75,21 +75,21 @@ impl Pairs {
             return Ok(());
         };
         let rank = priority as usize;
-        let after_others = pair.told[..=rank].iter().flatten().max().map(|told| after(*told, rate.interval()));
+        let after_others = pair.comes_back[..=rank].iter().flatten().max().map(|at| after(*at, rate.interval()));
         let again_at = after_others.map_or(retry_at, |then| then.max(retry_at));
-        pair.told[rank] = Some(again_at);
+        pair.comes_back[rank] = Some(again_at);
         Err(again_at)
     }
 
-    /// Forgets pairs that nothing holds back; if all are held back, the quarter that is held back least.
+    /// Forgets pairs that are not held back; if all are, the quarter that is held back least.
     fn make_room(&mut self, now: Timestamp) {
         if self.pairs.len() < self.tidy_at {
             return;
         }
         self.pairs.retain(|_, pair| pair.held_back_until() > Some(now));
         if self.pairs.len() >= self.capacity {
-            // Failure policy: fail open. A pair that is forgotten too early may send a burst too many, which the provider
-            // refuses; to hold everybody up for that would be worse.
+            // Failure policy: fail open. A pair that is forgotten too early may send one burst too many, which the
+            // provider refuses. Holding up every sender would be worse.
             let mut times: Vec<_> = self.pairs.values().map(Pair::held_back_until).collect();
             let quarter = times.len() / 4;
             let (_, least, _) = times.select_nth_unstable(quarter);
@@ -102,7 +102,7 @@ impl Pairs {
 
 impl Pair {
     fn held_back_until(&self) -> Option<Timestamp> {
-        self.told.iter().flatten().copied().chain(self.bucket.map(Bucket::empty_at)).max()
+        self.comes_back.iter().flatten().copied().chain(self.bucket.map(Bucket::empty_at)).max()
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recipient_gets_a_burst_and_then_one_message_in_six_seconds_and_nobody_else_waits_for_that() {
+    fn a_recipient_gets_a_burst_and_then_one_message_in_six_seconds_and_no_other_pair_waits() {
         let mut pairs = Pairs::default();
         used_up(&mut pairs);
         assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(0)), Err(at(6)));
@@ -149,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn each_that_is_turned_away_comes_back_at_its_own_time_and_then_passes() {
+    fn each_deferred_message_comes_back_at_its_own_time_and_then_passes() {
         let mut pairs = Pairs::default();
         used_up(&mut pairs);
-        let told: Vec<_> =
+        let deferred: Vec<_> =
             (0..100).map(|_| pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(0)).unwrap_err()).collect();
-        assert_eq!(told, (1..=100).map(|n| at(n * 6)).collect::<Vec<_>>());
-        for then in told {
+        assert_eq!(deferred, (1..=100).map(|n| at(n * 6)).collect::<Vec<_>>());
+        for then in deferred {
             assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, rate(), then), Ok(()));
         }
     }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_who_is_held_back_most_is_remembered() {
+    fn memory_is_bounded_and_the_pairs_held_back_longest_are_remembered() {
         let mut pairs = Pairs::new(1000);
         used_up(&mut pairs);
         for n in 1..20_000 {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_held_back_no_more_is_forgotten() {
+    fn a_pair_that_is_no_longer_held_back_is_forgotten() {
         let mut pairs = Pairs::default();
         for second in 0..2000 {
             for n in 0..20 {

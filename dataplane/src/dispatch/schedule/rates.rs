@@ -1,7 +1,7 @@
 //! The rates that a sender's messages count against: its own, and that of its provider account.
 //!
-//! The buckets are in the store, where all replicas fill them together; a claim gets no more than they let pass. What is
-//! known here is what the last claim found, so that nothing is asked for that could not pass.
+//! The buckets are in the store, where all replicas share them, and a claim gets no more than they let pass. This
+//! module remembers what the last claim found, so that no more is asked for than could pass.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub(in crate::dispatch) fn all(tenant: &TenantId, sender: &Sender<'_>) -> [RateO
 pub(in crate::dispatch) struct Buckets(HashMap<(TenantId, String), Bucket>);
 
 impl Buckets {
-    /// How many messages, of so many, may pass now; if none, when the next may. Takes nothing.
+    /// How many of the wanted messages may pass now; if none, when the next may. Takes nothing.
     pub(in crate::dispatch) fn room(&self, of: &RateOf, wanted: u32, now: Timestamp) -> Result<u32, Timestamp> {
         let taken = of.rate.take(self.0.get(&of.key()).copied(), wanted, now);
         match (taken.granted, taken.retry_at) {
@@ -36,7 +36,7 @@ impl Buckets {
         }
     }
 
-    /// What a claim found, or left.
+    /// Remembers a bucket as a claim left it.
     pub(in crate::dispatch) fn learn(&mut self, of: &RateOf, bucket: Option<Bucket>) {
         match bucket {
             Some(bucket) => drop(self.0.insert(of.key(), bucket)),
@@ -44,7 +44,7 @@ impl Buckets {
         }
     }
 
-    /// Forgets the buckets that are the same as none.
+    /// Forgets empty buckets, which are the same as none.
     pub(in crate::dispatch) fn tidy(&mut self, now: Timestamp) {
         self.0.retain(|_, bucket| bucket.empty_at() > now);
     }

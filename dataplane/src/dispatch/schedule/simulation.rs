@@ -11,7 +11,7 @@ use super::tests::lane;
 use super::*;
 
 const PLACES: u32 = 256;
-/// As the dispatcher: a turn when a quarter of the places came free, or after so many milliseconds.
+/// As in the dispatcher: a turn begins when a quarter of the places is free, or after so many milliseconds.
 const GATHER: u32 = PLACES / 4;
 const GATHER_FOR: f64 = 5.0;
 const LIGHT_TENANTS: usize = 99;
@@ -25,7 +25,7 @@ struct Load {
     call: (f64, f64),
 }
 
-/// For each light message the time from when it was due to its answer.
+/// For each light message, the time from due to answered.
 fn run(mut loads: Vec<Load>, random: &mut StdRng) -> Vec<f64> {
     let mut scheduler = Scheduler::default();
     let mut in_flight: HashMap<TenantId, u32> = HashMap::new();
@@ -86,7 +86,7 @@ fn percentile(mut times: Vec<f64>, part: f64) -> f64 {
     times[((times.len() as f64 * part).ceil() as usize).max(1) - 1]
 }
 
-/// The light tenants' 99th percentile from due to answered: without the heavy one, and beside it.
+/// The light tenants' 99th percentile from due to answered: without the heavy tenant, and beside it.
 fn compare(heavy_call: (f64, f64), light_due: impl Fn(&mut StdRng) -> f64) -> (f64, f64) {
     let seed = std::env::var("SIMULATION_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
     println!("SIMULATION_SEED={seed}");
@@ -121,7 +121,7 @@ fn light_tenants_that_queue_together_with_a_heavy_one_wait_at_most_twice_as_long
 }
 
 #[test]
-fn light_tenants_that_come_while_a_heavy_one_is_busy_wait_at_most_twice_as_long() {
+fn light_tenants_that_arrive_while_a_heavy_one_is_busy_wait_at_most_twice_as_long() {
     assert_at_most_twice(compare((40.0, 60.0), |random| random.random_range(500.0..1500.0)));
 }
 

@@ -1,4 +1,4 @@
-//! One tenant in a turn: which of its lanes is next, and whether it may hold a further place.
+//! One tenant in a turn: which of its lanes is next, and whether it may hold another place.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use super::{Share, Waiting};
 use crate::store::message::Priority;
 use crate::store::queue::LaneRef;
 
-/// How many times the free places a tenant may hold. Who is alone so holds seven places in eight, and the slower its
-/// calls and the more who do the same, the fewer each of them: whoever comes then finds a place free at once.
+/// How many times the free places a tenant may hold. A tenant that is alone holds at most seven places in eight. The
+/// more tenants have slow calls, the fewer places each holds. So a new tenant finds a free place at once.
 const CALLS_PER_FREE_PLACE: u32 = 7;
-/// The same where somebody waits for a one-time password: it finds a place when the tenant's campaign holds all it may.
+/// The same for one-time passwords: they find a place even when the tenant's campaign holds all it may.
 const URGENT_CALLS_PER_FREE_PLACE: u32 = 15;
 
 /// A tenant's lanes in the order in which they are considered, and what they were given in this turn.
 #[derive(Debug)]
 pub(super) struct Tenant {
     pub(super) id: TenantId,
-    /// Calls under way and places given.
+    /// Calls in flight and places given.
     holds: u32,
     /// By priority, then by sender.
     lanes: Vec<Lane>,
@@ -36,7 +36,7 @@ struct Lane {
 }
 
 impl Tenant {
-    /// `lanes` with how much of each to ask for at most.
+    /// `lanes` come with how much to ask for of each at most.
     pub(super) fn new(
         id: TenantId,
         lanes: Vec<(Waiting, u32)>,
@@ -57,7 +57,7 @@ impl Tenant {
         Self { id, holds: in_flight, lanes, next, served: BTreeMap::new() }
     }
 
-    /// The lane to serve next: of the most urgent that have room, in rotation.
+    /// The lane to serve next: the most urgent with room, in rotation.
     pub(super) fn next_lane(&self, pools: &[u32], free: u32) -> Option<usize> {
         Priority::ALL.into_iter().find_map(|priority| {
             if !self.may_hold_another(priority, free) {
@@ -78,7 +78,7 @@ impl Tenant {
         self.holds < free.saturating_mul(calls)
     }
 
-    /// Gives a lane one place. Answers whether it is its first.
+    /// Gives a lane one place. Returns whether it is its first.
     pub(super) fn grant(&mut self, index: usize, pools: &mut [u32]) -> bool {
         let lane = &mut self.lanes[index];
         for &pool in &lane.draws_on {

@@ -12,7 +12,7 @@ fn utility(tenant: &str) -> LaneRef {
     lane(tenant, "s", Priority::Utility)
 }
 
-/// Each lane with a limit of its own.
+/// Each lane has its own limit.
 fn turn(lanes: &[(&LaneRef, u32)], places: u32) -> Turn {
     let mut turn = Turn { places, ..Turn::default() };
     for (lane, room) in lanes {
@@ -26,7 +26,7 @@ fn shares(scheduler: &mut Scheduler, turn: Turn) -> Vec<(LaneRef, u32)> {
     scheduler.share(turn).into_iter().map(|Share { lane, count }| (lane, count)).collect()
 }
 
-/// The tenants that are served, a place at a time, when all that is granted is claimed.
+/// The tenants in the order served, with one place a turn and every grant claimed.
 fn served(scheduler: &mut Scheduler, lanes: &[(&LaneRef, u32)], turns: usize) -> String {
     let mut served = String::new();
     for _ in 0..turns {
@@ -52,7 +52,7 @@ fn with_one_place_at_a_time_every_tenant_is_served_before_any_is_served_again() 
 }
 
 #[test]
-fn who_comes_later_is_served_after_all_that_wait_already_and_not_after_more() {
+fn a_newcomer_is_served_right_after_all_that_already_wait() {
     let [a, b, c] = ["a", "b", "c"].map(utility);
     let mut scheduler = Scheduler::default();
     assert_eq!(served(&mut scheduler, &[(&b, 9), (&c, 9)], 3), "bcb");
@@ -60,7 +60,7 @@ fn who_comes_later_is_served_after_all_that_wait_already_and_not_after_more() {
 }
 
 #[test]
-fn who_had_no_room_in_its_turn_keeps_its_place_and_one_quantum() {
+fn a_tenant_without_room_in_its_turn_keeps_its_place_and_one_quantum() {
     let [a, b] = ["a", "b"].map(utility);
     let mut scheduler = Scheduler::default();
     assert_eq!(served(&mut scheduler, &[(&a, 0), (&b, 9)], 50), "b".repeat(50));
@@ -95,7 +95,7 @@ fn what_another_replica_took_is_not_charged() {
 }
 
 #[test]
-fn within_a_tenant_the_urgent_goes_first_and_leaves_what_it_does_not_use() {
+fn within_a_tenant_urgent_messages_go_first_and_leave_what_they_do_not_use() {
     let password = lane("a", "s", Priority::Authentication);
     let news = lane("a", "s", Priority::Marketing);
     let one_limit = |room, places| Turn {
@@ -106,7 +106,7 @@ fn within_a_tenant_the_urgent_goes_first_and_leaves_what_it_does_not_use() {
     };
     let mut scheduler = Scheduler::default();
     assert_eq!(shares(&mut scheduler, one_limit(5, 99)), [(password.clone(), 5)]);
-    assert_eq!(shares(&mut scheduler, one_limit(12, 99)), [(password, 8), (news, 4)], "how many are due is not known");
+    assert_eq!(shares(&mut scheduler, one_limit(12, 99)), [(password, 8), (news, 4)], "the number due is not known");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn the_senders_of_a_tenant_take_turns() {
 }
 
 #[test]
-fn a_lane_that_uses_all_it_gets_is_soon_given_all_there_is() {
+fn a_lane_that_uses_all_it_gets_is_soon_given_every_place() {
     let heavy = utility("heavy");
     let mut scheduler = Scheduler::default();
     let mut counts = Vec::new();
@@ -142,7 +142,7 @@ fn a_lane_that_uses_all_it_gets_is_soon_given_all_there_is() {
 }
 
 #[test]
-fn who_is_alone_leaves_one_place_in_eight_and_whoever_comes_finds_it() {
+fn a_tenant_alone_leaves_one_place_in_eight_and_a_newcomer_finds_it() {
     let [slow, other] = ["slow", "other"].map(utility);
     let held = |calls| HashMap::from([(tenant("slow"), calls)]);
     let mut scheduler = Scheduler::default();

@@ -1,4 +1,4 @@
-//! What is held waits, and leaves as soon as it is let go.
+//! Held messages wait, and leave as soon as the hold is lifted.
 
 use dataplane::store::hold::{Hold, HoldKind, LiftHold, Scope};
 
@@ -9,7 +9,7 @@ fn hold(world: &World, scope: Scope, kind: HoldKind, until: Timestamp) -> Hold {
 }
 
 #[tokio::test]
-async fn a_held_sender_sends_nothing_until_it_is_let_go_and_holds_up_nobody_else() {
+async fn a_held_sender_sends_nothing_until_the_hold_is_lifted_and_holds_up_no_other() {
     for (scope, kind) in [
         (Scope::Tenant, HoldKind::Pause),
         (Scope::Sender(support()), HoldKind::Pause),
@@ -44,7 +44,7 @@ async fn a_hold_ends_by_itself_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn what_drains_is_sent() {
+async fn a_draining_sender_sends_what_is_queued() {
     let world = World::with_shop().await;
     world.accept("shop", |_| ()).await;
     world.shared.holds.put(hold(&world, Scope::Tenant, HoldKind::Drain, Timestamp::MAX)).await.unwrap();

@@ -1,5 +1,5 @@
 //! Promises about when a message leaves: not before its time, not faster than its recipient may be written to, and
-//! nobody waits for another's time.
+//! never waiting for another's time.
 
 use dataplane::store::message::Priority;
 use messaging::clock::Clock;
@@ -9,7 +9,7 @@ use super::seconds;
 use crate::world::{World, dispatch};
 
 #[tokio::test]
-async fn a_scheduled_message_holds_up_nobody_and_leaves_at_its_time() {
+async fn a_scheduled_message_holds_up_no_other_and_leaves_at_its_time() {
     let world = World::with_shop().await;
     let at = world.clock.now() + seconds(3600);
     let later = world.accept("shop", |m| m.scheduled_at = Some(at)).await;

@@ -1,4 +1,4 @@
-//! Promises about what rests after a failure: what the failure is about, and nothing else.
+//! Promises about what is stopped after a failure: what the failure affects, and nothing else.
 
 use dataplane::dispatch::settle::Settler;
 use dataplane::dispatch::{DispatchContext, Dispatcher};
@@ -14,14 +14,14 @@ use crate::store::{inbound, update};
 use crate::world::{World, dispatch, settle};
 
 /// The customer writes, so that free-form text may be sent; and a message fails.
-async fn told(world: &World, context: &DispatchContext, failed: &str, class: FailureClass) {
+async fn reports_failure(world: &World, context: &DispatchContext, failed: &str, class: FailureClass) {
     let status = StatusUpdate { failure: Some(failure(class)), ..update(failed, None, MessageStatus::Failed) };
     let events = vec![inbound("SM-in"), WebhookEvent::Status(status)];
     world.hears("shop", events, Some(context)).await;
 }
 
 #[tokio::test]
-async fn a_status_that_tells_of_a_template_stops_the_template_and_one_of_the_sender_the_sender() {
+async fn a_reported_template_failure_stops_the_template_and_a_sender_failure_the_sender() {
     for (class, text_leaves) in
         [(FailureClass::Template, true), (FailureClass::Sender, false), (FailureClass::Request, true)]
     {
@@ -29,7 +29,7 @@ async fn a_status_that_tells_of_a_template_stops_the_template_and_one_of_the_sen
         let context = world.dispatching(|_| ());
         let mut dispatcher = Dispatcher::new(context.clone());
         let (first, id) = world.hand_over(&mut dispatcher).await;
-        told(&world, &context, &id, class).await;
+        reports_failure(&world, &context, &id, class).await;
         assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
 
         let template = world.accept("shop", |_| ()).await;
@@ -53,7 +53,7 @@ async fn what_a_status_stops_rests_on_every_replica() {
         let world = World::with_shop().await;
         let context = world.dispatching(|_| ());
         let (_, id) = world.hand_over(&mut Dispatcher::new(context.clone())).await;
-        told(&world, &context, &id, class).await;
+        reports_failure(&world, &context, &id, class).await;
         let template = world.accept("shop", |_| ()).await;
         let text = world.accept("shop", |m| m.content = says("hello")).await;
         // It has brakes of its own, and asks the store what is held.
@@ -90,7 +90,7 @@ async fn what_an_answer_stops_rests_on_every_replica_and_is_written_once() {
 }
 
 #[tokio::test]
-async fn what_an_operator_lets_go_on_leaves_at_once_also_from_the_replica_that_stopped_it() {
+async fn once_an_operator_lifts_a_hold_messages_leave_at_once_even_from_the_replica_that_placed_it() {
     for class in [FailureClass::Template, FailureClass::Sender] {
         for is_told_by_a_status in [false, true] {
             let world = World::with_shop().await;
@@ -98,7 +98,7 @@ async fn what_an_operator_lets_go_on_leaves_at_once_also_from_the_replica_that_s
             let mut dispatcher = Dispatcher::new(context.clone());
             if is_told_by_a_status {
                 let (_, id) = world.hand_over(&mut dispatcher).await;
-                told(&world, &context, &id, class).await;
+                reports_failure(&world, &context, &id, class).await;
             } else {
                 world.provider("shop").will_answer([refused(class, "1", None)]);
                 world.accept("shop", |_| ()).await;
@@ -120,7 +120,7 @@ async fn what_an_operator_lets_go_on_leaves_at_once_also_from_the_replica_that_s
 }
 
 #[tokio::test]
-async fn a_failure_that_was_told_before_its_message_was_known_stops_what_it_is_about_once_it_is() {
+async fn a_failure_reported_before_its_message_is_known_stops_what_it_affects_afterwards() {
     for class in [FailureClass::Template, FailureClass::Sender] {
         for way in ["the answer", "a callback", "the provider's log"] {
             let (world, early) = (World::with_shop().await, "SM-early");
@@ -136,7 +136,7 @@ async fn a_failure_that_was_told_before_its_message_was_known_stops_what_it_is_a
                 dispatch(&mut dispatcher, &world.clock).await;
                 world.clock.advance(seconds(61));
             }
-            told(&world, &context, early, class).await;
+            reports_failure(&world, &context, early, class).await;
             match way {
                 "a callback" => {
                     let attempt = world.record("shop", first).await.message.attempt;

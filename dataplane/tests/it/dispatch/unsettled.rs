@@ -1,5 +1,5 @@
-//! Promises about messages whose fate no answer and no callback told: asked for, never guessed, and
-//! sent again only where that was asked for.
+//! Promises about messages whose outcome no answer and no callback reported: asked about, never guessed, and
+//! sent again only on request.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(super) fn logged(world: &World, id: &str) -> ProviderMessage {
     }
 }
 
-/// A message of which the provider never said whether it took it.
+/// A message that the provider may or may not have accepted.
 async fn lost_message() -> (World, Arc<FakeProvider>, MessageId) {
     let world = World::with_shop().await;
     let id = world.accept("shop", |_| ()).await;
@@ -68,7 +68,7 @@ async fn an_ambiguous_attempt_is_never_sent_again_and_ends_when_the_log_has_noth
 }
 
 #[tokio::test]
-async fn what_its_tenant_would_rather_have_twice_than_not_at_all_is_sent_again_once_the_log_has_nothing() {
+async fn a_message_with_on_unconfirmed_resend_is_sent_again_once_the_log_has_nothing() {
     let world = World::with_shop().await;
     let provider = world.provider("shop");
     provider.will_answer([lost(), lost()]);
@@ -100,7 +100,7 @@ async fn what_its_tenant_would_rather_have_twice_than_not_at_all_is_sent_again_o
 }
 
 #[tokio::test]
-async fn what_the_log_has_is_not_sent_again_whoever_asked_for_it() {
+async fn a_message_that_the_log_has_is_not_sent_again_even_on_request() {
     let world = World::with_shop().await;
     let provider = world.provider("shop");
     provider.will_answer([lost()]);
@@ -132,7 +132,7 @@ async fn a_lost_answer_is_settled_by_the_providers_log() {
 
 #[tokio::test]
 async fn a_store_that_fails_amid_a_question_costs_no_more_than_asking_again() {
-    // The first operation claims; without a claim nothing has to be given back.
+    // The first operation claims; without a claim there is nothing to release.
     for nth in 2.. {
         let (world, provider, id) = lost_message().await;
         provider.log.lock().unwrap().push(logged(&world, "SM-found"));
@@ -165,7 +165,7 @@ async fn what_belongs_to_another_message_is_not_taken_for_a_lost_one() {
     assert_eq!(world.status("shop", unknown).await, MessageStatus::Failed, "the log has none that is not known");
 }
 
-/// Lets an hour pass in which the provider is asked as often as it is to be.
+/// Lets an hour pass, asking the provider whenever a question is due.
 async fn wait_it_out(world: &World) {
     let mut settler = world.settler();
     for _ in 0..70 {
@@ -181,7 +181,7 @@ async fn opens_window(world: &World, name: &str) {
 }
 
 #[tokio::test]
-async fn of_two_lost_messages_of_the_same_words_none_is_told_the_others_fate() {
+async fn two_lost_messages_with_the_same_words_never_get_each_others_outcome() {
     let world = World::with_shop().await;
     let provider = world.provider("shop");
     provider.will_answer([lost(), lost()]);
@@ -192,7 +192,7 @@ async fn of_two_lost_messages_of_the_same_words_none_is_told_the_others_fate() {
     for id in ids {
         assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
         let reason = world.reason("shop", id).await;
-        assert!(reason.contains("may have come of another unresolved attempt"), "{reason}");
+        assert!(reason.contains("may come from another unresolved attempt"), "{reason}");
     }
     assert_eq!(provider.calls(), 2);
 }
@@ -226,7 +226,7 @@ async fn a_template_is_not_taken_for_another_that_its_customer_got_at_the_same_t
     wait_it_out(&world).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Failed);
     let reason = world.reason("shop", id).await;
-    assert!(reason.contains("in other words than were expected"), "{reason}");
+    assert!(reason.contains("in other words than expected"), "{reason}");
     assert_eq!(world.record("shop", id).await.message.provider_message_id, None);
 }
 
@@ -276,7 +276,7 @@ async fn when_two_of_the_log_could_be_it_neither_is_guessed() {
 }
 
 #[tokio::test]
-async fn a_lost_webhook_is_made_good_by_asking_for_the_message() {
+async fn a_lost_webhook_is_made_up_for_by_asking_about_the_message() {
     let world = World::with_shop().await;
     let provider = world.provider("shop");
     let (id, provider_id) = world.hand_over(&mut world.dispatcher()).await;
@@ -284,14 +284,14 @@ async fn a_lost_webhook_is_made_good_by_asking_for_the_message() {
     provider.log.lock().unwrap().push(delivered);
     let mut settler = world.settler();
     settle(&mut settler).await;
-    assert_eq!(world.status("shop", id).await, MessageStatus::Accepted, "its time to be asked for has not come");
+    assert_eq!(world.status("shop", id).await, MessageStatus::Accepted, "it is not due for a question yet");
     world.clock.advance(seconds(601));
     settle(&mut settler).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Delivered);
 }
 
 #[tokio::test]
-async fn a_failure_that_only_the_providers_log_tells_suppresses_its_recipient() {
+async fn a_failure_that_only_the_providers_log_reports_suppresses_its_recipient() {
     let world = World::with_shop().await;
     let provider = world.provider("shop");
     let mut dispatcher = world.dispatcher();
@@ -315,7 +315,7 @@ async fn a_failure_that_only_the_providers_log_tells_suppresses_its_recipient() 
 }
 
 #[tokio::test]
-async fn a_failure_of_the_sender_that_only_the_log_tells_stops_the_sender_and_one_of_a_template_the_template() {
+async fn a_sender_failure_that_only_the_log_reports_stops_the_sender_and_a_template_failure_the_template() {
     for (class, others) in [(FailureClass::Sender, "sender_stopped"), (FailureClass::Template, "template_stopped")] {
         let world = World::with_shop().await;
         let provider = world.provider("shop");
@@ -345,7 +345,7 @@ async fn a_failure_of_the_sender_that_only_the_log_tells_stops_the_sender_and_on
 }
 
 #[tokio::test]
-async fn what_finds_no_budget_is_asked_about_later_and_not_lost() {
+async fn a_message_without_budget_is_asked_about_later_and_not_lost() {
     let world = World::with_shop().await;
     let provider = world.provider("shop");
     let mut ids = Vec::new();

@@ -74,10 +74,10 @@ async fn a_private_address_is_never_connected_to_whether_it_is_written_or_resolv
 }
 
 #[tokio::test]
-async fn what_went_wrong_is_told_without_the_urls_secrets() {
+async fn an_error_is_reported_without_the_urls_secrets() {
     let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     let url = format!("http://{closed}/events?token=hunter2").parse().unwrap();
-    let Delivery::Later { reason, .. } = deliver(true, url).await else { panic!("nobody listens there") };
+    let Delivery::Later { reason, .. } = deliver(true, url).await else { panic!("nothing listens there") };
     assert!(!reason.contains("hunter2"), "{reason}");
     assert!(reason.to_lowercase().contains("connect"), "{reason}");
 }

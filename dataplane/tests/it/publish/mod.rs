@@ -25,7 +25,7 @@ use crate::world::{World, dispatch, settle, sink_config, soon};
 
 const OTHER_KEY: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 
-/// Turns until nothing more can be published now. Answers when to look again.
+/// Takes turns until nothing more can be published now. Returns when to look again.
 async fn publish(publisher: &mut Publisher, world: &World) -> Option<Timestamp> {
     loop {
         let next = publisher.turn().await.unwrap();
@@ -95,7 +95,7 @@ async fn a_sink_that_hangs_delays_no_other_sink() {
     soon(healthy.until_received(1)).await;
     soon(hanging.until_received(8)).await;
     publisher.turn().await.unwrap();
-    assert_eq!(hanging.received().len(), 8, "a sink has so many requests at once and no more");
+    assert_eq!(hanging.received().len(), 8, "a sink has at most so many requests at once");
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_sink_that_is_gone_is_not_called_until_its_config_changes() {
 }
 
 #[tokio::test]
-async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_it_is_lifted() {
+async fn every_replica_knows_of_a_gone_sink_even_after_a_restart_until_the_hold_is_lifted() {
     let (world, sink) = World::with_sink().await;
     let publisher_of =
         |shared: &Shared| Publisher::new(PublishContext { shared: shared.clone(), ..world.publishing() });
@@ -175,12 +175,12 @@ async fn every_replica_knows_of_a_sink_that_is_gone_also_after_a_restart_until_i
         replica.holds.refresh().await.unwrap();
         publish_one(publisher).await;
     }
-    assert_eq!(sink.received().len(), 4, "somebody lifted it");
+    assert_eq!(sink.received().len(), 4, "the hold was lifted");
     assert_eq!(world.shared.store.outbox_counts().await.unwrap().dead, 3);
 }
 
 #[tokio::test]
-async fn a_sink_that_is_configured_anew_is_held_no_more_for_anybody() {
+async fn a_sink_with_a_new_config_is_no_longer_held_on_any_replica() {
     let (world, sink) = World::with_sink().await;
     let url = sink.url();
     sink.will_answer([StatusCode::GONE.into_response()]);

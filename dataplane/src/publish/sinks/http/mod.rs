@@ -44,7 +44,7 @@ impl Client {
         let builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect would send the event to an address that nobody configured, and turn POST into GET.
+            // A redirect would send the event to an address that is not configured, and turn POST into GET.
             .redirect(reqwest::redirect::Policy::none())
             // A proxy would resolve the name itself, past the guard.
             .no_proxy();
