@@ -1,27 +1,83 @@
-//! What is known about one contact of one sender: when they last wrote, what they agreed to, and whether anything may
-//! be sent to them.
+//! What is known about one contact of one sender: when they last wrote, what they agreed to, and what keeps messages from
+//! them.
 //!
-//! These are only the facts. [`crate::policy`] decides what follows from them.
+//! This only keeps the facts; [`crate::policy`] decides what follows from them. The facts arrive late, repeated and out of
+//! order, so each is a register that keeps its latest value. Any order and repetition of the same facts leaves the same
+//! state, and two states of one person can be [joined](ContactState::join).
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::opt_out::OptChange;
 
+/// How long a contact counts as unreachable. Numbers join WhatsApp, so a refused one is worth another try after this.
+pub const UNREACHABLE_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long a contact counts as having blocked the sender, unless they write before. Providers do not report an unblock.
+pub const BLOCKED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// Everything that policy must know about a contact. The default is a contact about whom nothing is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(from = "Kept", into = "Kept")]
 pub struct ContactState {
-    /// When the newest message from the contact arrived; it opens the 24-hour window.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// When the contact last wrote; it opens the 24-hour window.
     pub last_inbound_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub consent: Option<ConsentRecord>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub suppression: Option<Suppression>,
+    /// The latest cause of each reason to suppress the contact, whether it still holds or not.
+    causes: BTreeMap<SuppressionReason, Cause>,
+    /// When the contact last sent a start keyword.
+    started_at: Option<Timestamp>,
+    /// When the tenant last lifted every suppression.
+    lifted_at: Option<Timestamp>,
 }
 
-/// What a contact agreed to, and the evidence for it.
+/// Why the contact was suppressed, and when.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Cause {
+    at: Timestamp,
+    detail: String,
+}
+
+/// A state as the store keeps it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Kept {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_inbound_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consent: Option<ConsentRecord>,
+    /// What replicas of the version before read and write: the one suppression that they know. It joins the causes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppression: Option<Suppression>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    causes: BTreeMap<SuppressionReason, Cause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifted_at: Option<Timestamp>,
+}
+
+impl From<Kept> for ContactState {
+    fn from(kept: Kept) -> Self {
+        let Kept { last_inbound_at, consent, suppression, causes, started_at, lifted_at } = kept;
+        let mut state = Self { last_inbound_at, consent, causes, started_at, lifted_at };
+        if let Some(suppression) = suppression {
+            state.add(suppression);
+        }
+        state
+    }
+}
+
+impl From<ContactState> for Kept {
+    fn from(state: ContactState) -> Self {
+        let suppression = state.unlapsed();
+        let ContactState { last_inbound_at, consent, causes, started_at, lifted_at } = state;
+        Self { last_inbound_at, consent, suppression, causes, started_at, lifted_at }
+    }
+}
+
+/// What a contact agreed to, and how that can be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConsentRecord {
@@ -32,10 +88,15 @@ pub struct ConsentRecord {
 }
 
 impl ConsentRecord {
-    /// When the contact consented or revoked: the evidence's time, else the time of the recording. A time after the
-    /// recording counts as the recording's, so that a future date cannot prolong a consent.
+    /// When the contact consented (or revoked): what the evidence says, else when it was recorded. Evidence from after
+    /// the recording counts from the recording, so that a date in the future can't stretch a consent.
     pub fn given_at(&self) -> Timestamp {
         self.evidence.at.map_or(self.recorded_at, |at| at.min(self.recorded_at))
+    }
+
+    /// The later record counts; of two from the same moment, the revocation.
+    fn rank(&self) -> (Timestamp, bool, Evidence) {
+        (self.recorded_at, self.status == ConsentStatus::Revoked, self.evidence.clone())
     }
 }
 
@@ -46,13 +107,13 @@ pub enum ConsentStatus {
     Revoked,
 }
 
-/// The evidence that consent was given or revoked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How a consent can be shown to have been given or revoked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Evidence {
     /// Where it was given, such as `checkout-form` or `call-centre`.
     pub source: String,
-    /// Its reference there: a form submission, a ticket, a recording.
+    /// What finds it again there: a form's submission, a ticket, a recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// When it was given there.
@@ -62,7 +123,7 @@ pub struct Evidence {
     pub note: Option<String>,
 }
 
-/// While a contact is suppressed, nothing is sent to them.
+/// Why nothing is sent to a contact, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Suppression {
@@ -72,17 +133,20 @@ pub struct Suppression {
     pub detail: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The reasons to suppress a contact. Where several hold, the first one in this order is the one to report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SuppressionReason {
-    /// The contact sent a stop keyword, or the provider reports that they opted out.
+    /// The contact sent a stop keyword, or the provider reports that they opted out. A later start keyword or a later
+    /// consent lifts it.
     OptedOut,
-    /// The contact blocked the sender.
-    Blocked,
-    /// The address cannot receive WhatsApp messages.
-    Unreachable,
-    /// The tenant suppressed the contact.
+    /// The tenant suppressed the contact. Only the tenant lifts it.
     Manual,
+    /// The contact blocked the sender. A later message from them lifts it, and it lapses after [`BLOCKED_FOR`].
+    Blocked,
+    /// The address cannot get WhatsApp messages. A later message from it lifts it, and it lapses after
+    /// [`UNREACHABLE_FOR`].
+    Unreachable,
 }
 
 impl SuppressionReason {
@@ -95,85 +159,113 @@ impl SuppressionReason {
         }
     }
 
-    /// Whether a message from the contact disproves it: a contact who writes has not blocked the sender and can be
-    /// reached. Only a start keyword reverses an opt-out, and only the tenant lifts the tenant's own suppression.
-    fn is_disproved_by_a_message(self) -> bool {
-        matches!(self, Self::Blocked | Self::Unreachable)
+    /// How long a cause holds when nothing lifts it; `None`: without end.
+    fn lapses_after(self) -> Option<SignedDuration> {
+        match self {
+            Self::OptedOut | Self::Manual => None,
+            Self::Blocked => Some(BLOCKED_FOR),
+            Self::Unreachable => Some(UNREACHABLE_FOR),
+        }
     }
 }
 
 impl ContactState {
-    /// The contact after a message from them that arrived at `at`. The same message may be applied again.
+    /// The contact after a message from them that was sent at `at`. The same message may be applied again.
     #[must_use]
-    pub fn after_message(self, at: Timestamp, change: Option<OptChange>, keyword: &str) -> Self {
-        let suppression = match (change, self.suppression) {
-            // The first opt-out stays, so that the record shows when it began.
-            (Some(OptChange::Stop), Some(s)) if s.reason == SuppressionReason::OptedOut => Some(s),
-            (Some(OptChange::Stop), _) => Some(Suppression {
+    pub fn after_message(mut self, at: Timestamp, change: Option<OptChange>, keyword: &str) -> Self {
+        self.last_inbound_at = self.last_inbound_at.max(Some(at));
+        match change {
+            Some(OptChange::Start) => self.started_at = self.started_at.max(Some(at)),
+            Some(OptChange::Stop) => self.add(Suppression {
                 reason: SuppressionReason::OptedOut,
                 at,
                 detail: format!("the contact sent {:?}", keyword.trim()),
             }),
-            // A message that is applied late does not undo a later suppression.
-            (_, Some(s)) if s.at > at => Some(s),
-            (Some(OptChange::Start), Some(s)) if s.reason != SuppressionReason::Manual => None,
-            (_, Some(s)) if s.reason.is_disproved_by_a_message() => None,
-            (_, suppression) => suppression,
-        };
-        Self { last_inbound_at: self.last_inbound_at.max(Some(at)), suppression, ..self }
+            None => {}
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn suppressed(mut self, suppression: Suppression) -> Self {
+        self.add(suppression);
+        self
+    }
+
+    /// The contact after a consent was recorded. The latest record counts.
+    #[must_use]
+    pub fn consented(mut self, consent: ConsentRecord) -> Self {
+        self.consent = self.consent.into_iter().chain([consent]).max_by_key(ConsentRecord::rank);
+        self
+    }
+
+    /// The contact after the tenant lifted every suppression up to `at`.
+    #[must_use]
+    pub fn lifted(mut self, at: Timestamp) -> Self {
+        self.lifted_at = self.lifted_at.max(Some(at));
+        self
+    }
+
+    /// Everything that either state knows: the state of a person whom both are about.
+    #[must_use]
+    pub fn join(mut self, other: Self) -> Self {
+        let Self { last_inbound_at, consent, causes, started_at, lifted_at } = other;
+        self.last_inbound_at = self.last_inbound_at.max(last_inbound_at);
+        self.consent = self.consent.into_iter().chain(consent).max_by_key(ConsentRecord::rank);
+        for (reason, Cause { at, detail }) in causes {
+            self.add(Suppression { reason, at, detail });
+        }
+        self.started_at = self.started_at.max(started_at);
+        self.lifted_at = self.lifted_at.max(lifted_at);
+        self
+    }
+
+    /// Why nothing may be sent to the contact now, if anything.
+    pub fn suppression(&self, now: Timestamp) -> Option<Suppression> {
+        self.first(|reason, cause| {
+            reason.lapses_after().is_none_or(|lapses| now.duration_since(cause.at) < lapses)
+                // A cause from the future was written by a clock that was ahead.
+                && (reason.lapses_after().is_none() || cause.at.duration_since(now) < SignedDuration::from_hours(1))
+        })
+    }
+
+    fn unlapsed(&self) -> Option<Suppression> {
+        self.first(|_, _| true)
+    }
+
+    fn first(&self, counts: impl Fn(SuppressionReason, &Cause) -> bool) -> Option<Suppression> {
+        let holds =
+            |(reason, cause): &(&SuppressionReason, &Cause)| self.holds(**reason, cause) && counts(**reason, cause);
+        let (reason, Cause { at, detail }) = self.causes.iter().find(holds)?;
+        Some(Suppression { reason: *reason, at: *at, detail: detail.clone() })
+    }
+
+    /// Whether nothing lifted a cause since. Of a stop and a start from the same moment the stop counts.
+    fn holds(&self, reason: SuppressionReason, cause: &Cause) -> bool {
+        if self.lifted_at.is_some_and(|lifted| lifted >= cause.at) {
+            return false;
+        }
+        match reason {
+            SuppressionReason::Manual => true,
+            SuppressionReason::OptedOut => {
+                let granted = self.consent.as_ref().filter(|consent| consent.status == ConsentStatus::Granted);
+                self.started_at.is_none_or(|started| started <= cause.at)
+                    && granted.is_none_or(|consent| consent.given_at() <= cause.at)
+            }
+            SuppressionReason::Blocked | SuppressionReason::Unreachable => {
+                self.last_inbound_at.is_none_or(|wrote| wrote < cause.at)
+            }
+        }
+    }
+
+    fn add(&mut self, Suppression { reason, at, detail }: Suppression) {
+        let cause = Cause { at, detail };
+        let kept = self.causes.entry(reason).or_insert_with(|| cause.clone());
+        if *kept < cause {
+            *kept = cause;
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::tests::at;
-
-    fn suppressed(reason: SuppressionReason) -> ContactState {
-        let suppression = Some(Suppression { reason, at: at(0), detail: "as reported".into() });
-        ContactState { suppression, ..ContactState::default() }
-    }
-
-    #[test]
-    fn stop_suppresses_and_start_lifts_the_suppression() {
-        let stopped = ContactState::default().after_message(at(1), Some(OptChange::Stop), " Stop ");
-        let suppression = stopped.suppression.clone().expect("suppressed");
-        assert_eq!((suppression.reason, suppression.at), (SuppressionReason::OptedOut, at(1)));
-        assert_eq!(suppression.detail, "the contact sent \"Stop\"");
-        assert_eq!(stopped.clone().after_message(at(2), None, "").suppression, stopped.suppression);
-        assert_eq!(
-            stopped.clone().after_message(at(2), Some(OptChange::Stop), "STOP").suppression,
-            stopped.suppression
-        );
-        assert_eq!(stopped.after_message(at(3), Some(OptChange::Start), "START").suppression, None);
-    }
-
-    #[test]
-    fn a_message_lifts_unreachable_and_blocked_suppressions() {
-        use SuppressionReason::{Blocked, Manual, OptedOut, Unreachable};
-        for (reason, lifted) in [(Blocked, true), (Unreachable, true), (OptedOut, false), (Manual, false)] {
-            let after = suppressed(reason).after_message(at(1), None, "hello");
-            assert_eq!(after.suppression.is_none(), lifted, "{reason:?}");
-        }
-        let by_hand = suppressed(Manual).after_message(at(1), Some(OptChange::Start), "START");
-        assert!(by_hand.suppression.is_some(), "a keyword cannot undo what the tenant did");
-    }
-
-    #[test]
-    fn a_message_that_is_applied_late_undoes_nothing_that_came_after_it() {
-        let stopped = ContactState::default().after_message(at(9), Some(OptChange::Stop), "STOP");
-        let after = stopped.clone().after_message(at(3), Some(OptChange::Start), "START");
-        assert_eq!(after.suppression, stopped.suppression);
-        let unreachable = ContactState {
-            suppression: suppressed(SuppressionReason::Unreachable).suppression.map(|s| Suppression { at: at(9), ..s }),
-            ..ContactState::default()
-        };
-        assert!(unreachable.after_message(at(3), None, "hello").suppression.is_some());
-    }
-
-    #[test]
-    fn a_message_that_is_applied_late_does_not_close_the_window() {
-        let after = ContactState::default().after_message(at(9), None, "").after_message(at(3), None, "");
-        assert_eq!(after.last_inbound_at, Some(at(9)));
-    }
-}
+mod tests;

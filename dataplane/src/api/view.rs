@@ -185,6 +185,7 @@ struct SuppressionView {
     /// `optedOut`, `blocked`, `unreachable` or `manual`.
     #[schema(value_type = String)]
     reason: messaging::contact::SuppressionReason,
+    /// When the reason was last given.
     at: Timestamp,
     detail: String,
 }
@@ -193,6 +194,7 @@ impl ContactView {
     pub(super) fn new(address: Address, sender: SenderName, contact: Contact, now: Timestamp) -> Self {
         let state = contact.state;
         let window = Window::at(state.last_inbound_at, now);
+        let suppression = state.suppression(now);
         Self {
             address,
             sender,
@@ -202,7 +204,7 @@ impl ContactView {
                 last_inbound_at: state.last_inbound_at,
             },
             consent: state.consent.map(ConsentView::from),
-            suppression: state.suppression.map(|s| SuppressionView { reason: s.reason, at: s.at, detail: s.detail }),
+            suppression: suppression.map(|s| SuppressionView { reason: s.reason, at: s.at, detail: s.detail }),
         }
     }
 }

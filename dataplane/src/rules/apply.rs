@@ -141,7 +141,7 @@ impl ApplyEvent {
         let mut opted = false;
         for (key, contact) in keys.iter().zip(&known) {
             let after = contact.state.clone().after_message(self.received_at, change, text);
-            opted |= changed_by_keyword(change, &contact.state, &after);
+            opted |= changed_by_keyword(change, &contact.state, &after, self.now);
             contact::save(rows, key, contact, after, self.now);
         }
         if let Some(keyword) = received.keyword.as_ref().filter(|_| opted) {
@@ -218,8 +218,8 @@ impl ApplyEvent {
 }
 
 /// Whether the contact may be written to before and not after, or the other way round.
-fn changed_by_keyword(change: Option<OptChange>, before: &ContactState, after: &ContactState) -> bool {
-    let reason = |state: &ContactState| state.suppression.as_ref().map(|s| s.reason);
+fn changed_by_keyword(change: Option<OptChange>, before: &ContactState, after: &ContactState, now: Timestamp) -> bool {
+    let reason = |state: &ContactState| state.suppression(now).map(|s| s.reason);
     change.is_some() && reason(before) != reason(after)
 }
 

@@ -31,13 +31,13 @@ pub(super) fn save(
     contact
 }
 
-/// Stops everything to a contact, unless something stops it already: the first reason stays.
+/// Suppresses a contact, for one reason more where it is suppressed already.
 pub(super) fn suppress(rows: &mut Rows, key: &ContactKey, suppression: &Suppression) -> Result<Contact, Halt> {
     let contact = known(rows, key)?;
-    if contact.state.suppression.is_some() {
+    let state = contact.state.clone().suppressed(suppression.clone());
+    if state == contact.state {
         return Ok(contact);
     }
-    let state = ContactState { suppression: Some(suppression.clone()), ..contact.state.clone() };
     Ok(save(rows, key, &contact, state, suppression.at))
 }
 
@@ -54,7 +54,7 @@ impl Operation for PutConsent {
         let Self { tenant, sender, contact, consent } = self;
         let key = (tenant.clone(), sender.clone(), contact.clone());
         let before = known(rows, &key)?;
-        let state = ContactState { consent: Some(consent.clone()), ..before.state.clone() };
+        let state = before.state.clone().consented(consent.clone());
         let saved = save(rows, &key, &before, state, consent.recorded_at);
         let (tenant, sender, contact) = key;
         rows.record_consent(
@@ -92,10 +92,10 @@ impl Operation for LiftSuppression {
         let Self { tenant, sender, contact, now } = self;
         let key = (tenant.clone(), sender.clone(), contact.clone());
         let before = known(rows, &key)?;
-        if before.state.suppression.is_none() {
+        if before.state.suppression(*now).is_none() {
             return Ok(before);
         }
-        let state = ContactState { suppression: None, ..before.state.clone() };
+        let state = before.state.clone().lifted(*now);
         Ok(save(rows, &key, &before, state, *now))
     }
 }

@@ -200,7 +200,7 @@ impl Loaded {
         Ok(adopted)
     }
 
-    /// Suppresses the contact. An existing suppression keeps its reason.
+    /// Suppresses the contact.
     pub(super) fn suppress(&self, rows: &mut Rows, suppression: &Suppression) -> Result<(), Halt> {
         super::contact::suppress(rows, &contact_key(&self.row), suppression).map(drop)
     }

@@ -114,7 +114,10 @@ async fn an_event_that_was_not_understood_takes_effect_once_under_the_ids_it_wou
     let id = event::received_id(&tenant("shop"), &support(), "SM1", received_at);
     assert_eq!(store.provider_message_id(&tenant("shop"), id).await.unwrap().as_deref(), Some("SM1"));
     let contact = store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap().state;
-    assert_eq!((contact.last_inbound_at, contact.suppression.map(|s| s.at)), (Some(received_at), Some(received_at)));
+    assert_eq!(
+        (contact.last_inbound_at, contact.suppression(received_at).map(|s| s.at)),
+        (Some(received_at), Some(received_at))
+    );
     assert_eq!(delivered(&shop).await, 2, "the message, and that they opted out");
     for _ in 0..2 {
         let again = replay(&shop, &everything()).await;

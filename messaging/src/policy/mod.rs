@@ -108,7 +108,7 @@ pub fn check(
 }
 
 fn is_not_suppressed(q: &Question<'_>) -> Result<(), Refusal> {
-    let Some(suppression) = &q.contact.suppression else { return Ok(()) };
+    let Some(suppression) = q.contact.suppression(q.leaves_at) else { return Ok(()) };
     if q.intent.purpose == Purpose::KeywordReply && suppression.reason == SuppressionReason::OptedOut {
         return Ok(());
     }
@@ -119,10 +119,13 @@ fn is_not_suppressed(q: &Question<'_>) -> Result<(), Refusal> {
         format!("to: {to} is suppressed since {at} ({reason}): {}", suppression.detail),
         match suppression.reason {
             SuppressionReason::OptedOut => {
-                "a contact who has not opted out; a start keyword from them lifts the suppression"
+                "a contact who has not opted out; a start keyword from them, or a later consent, lifts it"
             }
-            SuppressionReason::Blocked | SuppressionReason::Unreachable => {
-                "a contact who can be reached; a message from them lifts the suppression"
+            SuppressionReason::Blocked => {
+                "a contact who can be reached; a message from them lifts the suppression, and it lapses after 30 days"
+            }
+            SuppressionReason::Unreachable => {
+                "a contact who can be reached; a message from them lifts the suppression, and it lapses after 7 days"
             }
             SuppressionReason::Manual => "a contact that you have not suppressed",
         },

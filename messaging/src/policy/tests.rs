@@ -70,18 +70,17 @@ fn shipped() -> OutboundContent {
 }
 
 fn wrote_at(seconds: i64) -> ContactState {
-    ContactState { last_inbound_at: Some(at(seconds)), ..ContactState::default() }
+    ContactState::default().after_message(at(seconds), None, "")
 }
 
 fn consented(status: ConsentStatus, seconds: i64) -> ContactState {
     let evidence = Evidence { source: "checkout-form".into(), reference: None, at: None, note: None };
-    let consent = Some(ConsentRecord { status, recorded_at: at(seconds), evidence });
-    ContactState { consent, ..ContactState::default() }
+    ContactState::default().consented(ConsentRecord { status, recorded_at: at(seconds), evidence })
 }
 
 fn suppressed(reason: SuppressionReason) -> ContactState {
-    let suppression = Some(Suppression { reason, at: at(0), detail: "the contact sent \"STOP\"".into() });
-    ContactState { suppression, ..wrote_at(0) }
+    let detail = "the contact sent \"STOP\"".into();
+    wrote_at(0).suppressed(Suppression { reason, at: at(1), detail })
 }
 
 /// A question that passes, which each test changes in one respect: text, an hour into an open window.

@@ -307,7 +307,7 @@ async fn a_failure_that_only_the_providers_log_reports_suppresses_its_recipient(
     settle(&mut world.settler()).await;
     assert_eq!(world.status("shop", first).await, MessageStatus::Failed);
     let contact = world.shared.store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap();
-    assert!(contact.state.suppression.is_some());
+    assert!(contact.state.suppression(world.clock.now()).is_some());
     let second = world.accept("shop", |_| ()).await;
     dispatch(&mut dispatcher, &world.clock).await;
     assert_eq!(world.status("shop", second).await, MessageStatus::Suppressed);

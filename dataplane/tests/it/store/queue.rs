@@ -226,7 +226,7 @@ async fn an_ended_attempt_suppresses_its_recipient(store: &Store) {
     assert_eq!(store.write(finish).await.unwrap().answer, Fenced::Done);
     assert_eq!(status(store, claim.message.id).await, Rejected);
     let contact = store.contact(&tenant(), &sender(), &customer()).await.unwrap();
-    assert_eq!(contact.state.suppression, Some(suppression()));
+    assert_eq!(contact.state.suppression(at(1)), Some(suppression()));
 }
 
 async fn unsettled(store: &Store, now: i64) -> Vec<Unsettled> {

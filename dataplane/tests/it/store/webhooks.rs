@@ -28,6 +28,7 @@ promises!(
     an_event_takes_effect_once_whoever_applies_it,
     a_message_from_a_customer_opens_the_window_and_is_told_of_once,
     a_keyword_suppresses_once_and_is_taken_back,
+    the_last_keyword_counts_when_keywords_are_applied_late,
     a_status_that_comes_before_its_message_is_known_waits_for_it,
     statuses_in_any_order_and_repeated_end_in_the_same_state,
     a_callback_that_carries_the_attempt_settles_an_unconfirmed_message,
@@ -150,16 +151,27 @@ async fn say(store: &Store, seconds: i64, id: &str, change: OptChange) {
 }
 
 async fn a_keyword_suppresses_once_and_is_taken_back(store: &Store) {
-    let suppressed = async || store.contact(&tenant(), &sender(), &customer()).await.unwrap().state.suppression;
+    let suppressed = async || store.contact(&tenant(), &sender(), &customer()).await.unwrap().state.suppression(at(1));
     say(store, 1, "SM1", OptChange::Stop).await;
     assert_eq!(suppressed().await.map(|s| s.at), Some(at(1)));
     say(store, 2, "SM2", OptChange::Stop).await;
-    assert_eq!(suppressed().await.map(|s| s.at), Some(at(1)), "since when is kept");
+    assert_eq!(suppressed().await.map(|s| s.at), Some(at(2)), "the latest one counts");
     say(store, 3, "SM3", OptChange::Start).await;
     assert_eq!(suppressed().await, None);
     // One event for each message, and one for each of the two changes; one reply for each change.
     assert_eq!(store.outbox_counts().await.unwrap().waiting, 5);
     assert_eq!(store.queue_counts(at(9)).await.unwrap().due, 2);
+}
+
+async fn the_last_keyword_counts_when_keywords_are_applied_late(store: &Store) {
+    let suppressed = async || store.contact(&tenant(), &sender(), &customer()).await.unwrap().state.suppression(at(9));
+    say(store, 1, "SM1", OptChange::Stop).await;
+    say(store, 5, "SM2", OptChange::Stop).await;
+    say(store, 3, "SM3", OptChange::Start).await;
+    assert_eq!(suppressed().await.map(|s| s.at), Some(at(5)), "a late start does not lift a newer stop");
+    say(store, 7, "SM4", OptChange::Start).await;
+    say(store, 6, "SM5", OptChange::Stop).await;
+    assert_eq!(suppressed().await, None, "a late stop does not undo a newer start");
 }
 
 async fn a_status_that_comes_before_its_message_is_known_waits_for_it(store: &Store) {

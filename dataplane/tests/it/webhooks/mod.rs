@@ -180,6 +180,7 @@ async fn stop_suppresses_and_is_answered_once_and_start_takes_it_back() {
     let queued = listeners.ask(Method::GET, "/v1/messages", None).await.json();
     assert_eq!(queued["items"].as_array().unwrap().len(), 1, "{queued}");
     assert_eq!(queued["items"][0]["text"]["body"], "You will hear nothing more.");
+    listeners.clock.advance(jiff::SignedDuration::from_secs(1));
     deliver(&listeners, says("SM00000000000000000000000000000009", "start")).await;
     listeners.apply().await;
     assert_eq!(suppression().await, Value::Null);
