@@ -11,7 +11,7 @@ pub(crate) fn is_whatsapp(address: &str) -> bool {
     address.starts_with(WHATSAPP)
 }
 
-/// `+` and 7 to 15 digits.
+/// Whether it is `+` and 7 to 15 digits.
 pub(crate) fn is_phone_number(bare: &str) -> bool {
     bare.strip_prefix('+')
         .is_some_and(|digits| (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()))
@@ -26,7 +26,7 @@ pub(crate) fn is_user_id(bare: &str) -> bool {
         && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
 }
 
-/// Whether a message can be sent there at all.
+/// Whether a message can be sent to it at all.
 pub(crate) fn is_recipient(address: &str) -> bool {
     is_phone_number(bare(address)) || (is_whatsapp(address) && is_user_id(bare(address)))
 }

@@ -1,4 +1,4 @@
-//! A client of the control API, for tests and demos in Rust. Each provider's folder adds the calls about what it owns.
+//! A client of the control API, for tests and demos in Rust. Each provider's folder adds the calls about its own state.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::types::{
     ReplyAccepted, RequestFault, RequestFilter, RequestRecord, WebhookFault, WebhookFilter, WebhookRecord,
 };
 
-/// How long a connection is kept for another call.
+/// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Why a control call failed.
@@ -20,12 +20,12 @@ const IDLE: Duration = Duration::from_secs(10);
 pub enum ControlError {
     #[error("the sandbox cannot be reached")]
     Http(#[from] reqwest::Error),
-    /// The sandbox's own words.
+    /// The sandbox's message.
     #[error("the sandbox refused with {status}: {message}")]
     Refused { status: u16, message: String },
 }
 
-/// Speaks to one sandbox.
+/// Calls one sandbox.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -38,7 +38,7 @@ impl Client {
     /// `base_url` is the sandbox's, such as `http://127.0.0.1:4010`.
     pub fn new(base_url: &str) -> Self {
         crate::crypto::install();
-        // The sandbox ends a connection that was idle for half a minute, perhaps just when it is used again.
+        // The sandbox closes a connection after half a minute without a request, possibly just as it is used again.
         let http = reqwest::Client::builder().pool_idle_timeout(IDLE).build().unwrap_or_default();
         Self { http, base: base_url.trim_end_matches('/').to_owned() }
     }
@@ -47,7 +47,7 @@ impl Client {
         self.get("healthz", &[]).await
     }
 
-    /// Everything as at the start.
+    /// Restores the initial state.
     pub async fn reset(&self) -> Answer<()> {
         self.order(Method::POST, "reset", &json!({})).await
     }
@@ -103,7 +103,7 @@ impl Client {
         self.order(Method::POST, &of_customer(customer, "block"), &act).await
     }
 
-    /// Changes how a customer behaves, or (`*`) everybody who was not mentioned yet.
+    /// Changes how a customer behaves, or (`*`) every customer not named so far.
     pub async fn behave(&self, customer: &str, behaviour: &Behaviour) -> Answer<()> {
         self.order(Method::POST, &of_customer(customer, "behaviour"), behaviour).await
     }
@@ -137,7 +137,7 @@ impl Client {
         self.get("webhooks", &query).await
     }
 
-    /// Sends a webhook's bytes again, and returns when all copies have been.
+    /// Sends a webhook's bytes again, and returns when all copies have been sent.
     pub async fn redeliver(&self, webhook: u64, times: u32, concurrent: bool) -> Answer<Redelivered> {
         self.post(&format!("webhooks/{webhook}/redeliver"), &Redelivery { times, concurrent }).await
     }

@@ -13,13 +13,13 @@ pub struct Config {
     /// The scheme and host that absolute links carry. Absent: `http://` and the `Host` that the caller used.
     pub public_base: Option<String>,
     pub delays: Delays,
-    /// How many requests, webhooks and messages are remembered, each; the oldest are forgotten first.
+    /// How many requests, webhooks and messages are kept, each; the oldest are forgotten first.
     pub keep: usize,
-    /// How many webhooks are under way to one receiver (scheme, host and port) at once; the others wait.
+    /// Concurrent webhooks to one receiver (scheme, host and port); the others wait.
     pub deliveries_per_receiver: usize,
-    /// Where chance begins: ids, and rules with a probability. Absent: somewhere else each time.
+    /// The seed of ids and of rules with a probability. Absent: different each time.
     pub random_seed: Option<u64>,
-    /// What exists from the start, and again after a reset.
+    /// What exists at the start and after a reset.
     pub seed: Seed,
 }
 

@@ -1,7 +1,7 @@
 //! The TLS implementation of outgoing requests.
 
-/// Chooses it, unless the process has one.
+/// Installs it, unless the process already has one.
 pub(crate) fn install() {
-    // An error only says that there is one already.
+    // An error only means that there is one already.
     drop(rustls::crypto::ring::default_provider().install_default());
 }

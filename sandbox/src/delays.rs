@@ -1,8 +1,8 @@
-//! How long a provider takes for what it does by itself.
+//! How long a provider takes for what happens by itself.
 
 use std::time::Duration;
 
-/// See [`Delays::default`] for what suits tests.
+/// [`Delays::default`] suits tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Delays {
     /// Between one status of a message and the next.

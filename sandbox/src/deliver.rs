@@ -1,4 +1,4 @@
-//! Sending webhooks: one task for each, so that a slow receiver delays nobody else.
+//! Sends webhooks: one task each, so that a slow receiver delays no other.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -15,11 +15,11 @@ use crate::{
     },
 };
 
-/// Between an attempt that failed and the next.
+/// The pause between a failed attempt and the next.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends what [`crate::engine`] hands over.
+/// Sends the webhooks that [`crate::engine`] hands over.
 pub(crate) struct Deliverer {
     shared: Arc<Shared>,
     client: reqwest::Client,
@@ -66,7 +66,7 @@ async fn deliver(shared: &Shared, client: &reqwest::Client, turn: &Semaphore, de
     if let Some(waiting) = delivery.redelivery {
         let (attempt, _) = attempt(client, &delivery.parcel, delivery.parcel.patience.read_timeout, true).await;
         note(shared, delivery.parcel.webhook, attempt.clone(), None);
-        // The caller may have gone away; the log has the attempt anyway.
+        // The caller may be gone; the log has the attempt anyway.
         drop(waiting.send(attempt));
         return;
     }
@@ -79,7 +79,7 @@ async fn deliver(shared: &Shared, client: &reqwest::Client, turn: &Semaphore, de
     }
 }
 
-/// Retries as long as the parcel's patience lasts. Returns whether an attempt was answered with 2xx.
+/// Sends a parcel, with the retries that its patience allows. Returns whether an attempt was answered with 2xx.
 async fn persist(shared: &Shared, client: &reqwest::Client, parcel: &Parcel) -> bool {
     let patience = &parcel.patience;
     let deadline = Instant::now() + patience.total_timeout;
@@ -119,7 +119,7 @@ async fn attempt(
         request = request.header(name, value);
     }
     let result = match request.send().await {
-        // The whole answer counts, not only its head.
+        // Only a complete answer counts, not just its head.
         Ok(response) => {
             let status = response.status();
             response.bytes().await.map(|_| status)
@@ -133,7 +133,7 @@ async fn attempt(
         Ok(status) => (Some(status.as_u16()), None, Some(Trouble::Answer4xx)),
         Err(error) if error.is_timeout() => (None, Some("timeout".to_owned()), Some(Trouble::Timeout)),
         Err(error) if error.is_connect() => (None, Some("connect".to_owned()), Some(Trouble::Connect)),
-        // The receiver took the request and then hung up, or the URL cannot be called at all.
+        // The receiver accepted the request and then hung up, or the URL cannot be called at all.
         Err(error) => (None, Some(error.without_url().to_string()), Some(Trouble::Timeout)),
     };
     (WebhookAttempt { at, duration_ms, status, error, redelivery }, trouble)

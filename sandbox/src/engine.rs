@@ -1,5 +1,4 @@
-//! The one task that lets things happen by themselves: it takes the steps that are due and hands webhooks to the
-//! deliverer.
+//! The one task for what happens by itself: it takes the steps that are due and hands webhooks to the deliverer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{deliver::Deliverer, stage::Shared};
 
-/// So many steps are taken before requests get the lock again.
+/// Steps taken before requests get the lock again.
 const STEPS_AT_ONCE: usize = 256;
 const LONGEST_REST: Duration = Duration::from_secs(3600);
 

@@ -1,4 +1,4 @@
-//! One request and one answer, as plain values: what the imitated APIs work on, without a server around them.
+//! A request and an answer as plain values, so that the imitated APIs need no server around them.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -9,15 +9,15 @@ use serde_json::Value;
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: Method,
-    /// The path as it came, without the query.
+    /// The path, not decoded, without the query.
     pub(crate) path: String,
-    /// The path's segments, percent-decoded; no leading empty one.
+    /// The path's segments, percent-decoded, without the leading empty one.
     pub(crate) segments: Vec<String>,
     /// The decoded query, in order.
     pub(crate) query: Pairs,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// The scheme and host that the caller used (or the configured public base): where absolute links must lead.
+    /// The base of absolute links: the scheme and host that the caller used, or the configured public base.
     pub(crate) base: String,
 }
 
@@ -36,7 +36,7 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The body as a form. Anything is a form, so this cannot fail.
+    /// The body as a form. Any bytes are a form, so this cannot fail.
     pub(crate) fn form(&self) -> Pairs {
         Pairs::parse(&self.body)
     }
@@ -51,7 +51,7 @@ impl Pairs {
         Self(form_urlencoded::parse(text).into_owned().collect())
     }
 
-    /// The first value of `name`; an empty value is a value.
+    /// The first value of `name`, which may be empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -69,7 +69,7 @@ impl Pairs {
         self.text(name).map(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// The pairs without those called one of `names`, encoded again.
+    /// The pairs except those with one of these names, encoded again.
     pub(crate) fn encoded_without(&self, names: &[&str]) -> String {
         form_urlencoded::Serializer::new(String::new())
             .extend_pairs(self.0.iter().filter(|(key, _)| !names.contains(&key.as_str())))
@@ -77,7 +77,7 @@ impl Pairs {
     }
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,

@@ -1,11 +1,11 @@
-//! A stand-in for Twilio that behaves like it, for the demo, the tests and first steps.
+//! A simulator of Twilio, for the demo, the tests and first steps.
 //!
-//! It shares no code with the adapters that it is used to test. `README.md` says what it plays and what not, and
+//! It shares no code with the adapters that it is used to test. `README.md` says what it simulates and what not, and
 //! describes the control API under `/sandbox/`, whose Rust client is [`Client`].
 //!
-//! Reading order: a request comes in through [`server`], where the world's faults may meet it, and is answered by a
-//! [`provider`], which changes its own state and the [`world`]; the [`stage`] holds them all. What happens later by
-//! itself is a step that [`engine`] takes when its time has come, and [`deliver`] sends the webhooks.
+//! Reading order: a request arrives at [`server`], which may inject a fault. A [`provider`] answers it, and changes its
+//! own state and the [`world`]; the [`stage`] holds them all. What happens later by itself is a step that [`engine`]
+//! takes when it is due, and [`deliver`] sends the webhooks.
 
 mod address;
 mod client;
@@ -48,7 +48,7 @@ use self::{
 pub struct Sandbox;
 
 impl Sandbox {
-    /// Binds, and starts to serve in the background of the current runtime.
+    /// Binds, and starts serving in the background of the current runtime.
     pub async fn start(config: Config) -> anyhow::Result<Running> {
         crypto::install();
         let listener =
@@ -66,7 +66,7 @@ impl Sandbox {
     }
 }
 
-/// A sandbox that serves. Dropping it ends it at once; [`Running::shutdown`] also waits for that.
+/// A sandbox that is serving. Dropping it stops it at once; [`Running::shutdown`] also waits for the end.
 #[derive(Debug)]
 pub struct Running {
     base_url: String,
@@ -76,7 +76,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Such as `http://127.0.0.1:4010`: the base of every host of the provider.
+    /// The base URL of every host of the provider, such as `http://127.0.0.1:4010`.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }

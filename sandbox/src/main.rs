@@ -10,39 +10,39 @@ use sandbox::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// A stand-in for Twilio that behaves like it.
+/// A simulator of Twilio, for the demo, tests and first steps.
 #[derive(Debug, Parser)]
 #[command(name = "whatsapp-sandbox", version)]
 struct Flags {
     #[arg(long, env = "SANDBOX_LISTEN", default_value = "127.0.0.1:4010")]
     listen: SocketAddr,
-    /// The scheme and host of absolute links; by default those that the caller used.
+    /// The scheme and host of absolute links; by default, those that the caller used.
     #[arg(long, env = "SANDBOX_PUBLIC_BASE")]
     public_base: Option<String>,
-    /// What exists at the start: a YAML or JSON file.
+    /// A YAML or JSON file with what exists at the start.
     #[arg(long, env = "SANDBOX_SEED", conflicts_with_all = ["account_sid", "auth_token", "senders"])]
     seed: Option<PathBuf>,
-    /// Without a seed, the one account.
+    /// The SID of the one account, without a seed.
     #[arg(long, env = "SANDBOX_ACCOUNT_SID")]
     account_sid: Option<String>,
     #[arg(long, env = "SANDBOX_AUTH_TOKEN", hide_env_values = true)]
     auth_token: Option<String>,
-    /// Without a seed, the account's senders, which are all in one messaging service.
+    /// The account's senders, without a seed. All are in one messaging service.
     #[arg(long = "sender", env = "SANDBOX_SENDER", value_delimiter = ',')]
     senders: Vec<String>,
-    /// Between one status of a message and the next.
+    /// The time between one status of a message and the next.
     #[arg(long, env = "SANDBOX_STATUS_DELAY", default_value = "50ms", value_parser = duration)]
     status_delay: Duration,
-    /// From submitting a content to its decision.
+    /// The time from the submission of a content to its decision.
     #[arg(long, env = "SANDBOX_REVIEW_DELAY", default_value = "2s", value_parser = duration)]
     review_delay: Duration,
-    /// Until a changed sender is online again.
+    /// The time until a changed sender is online again.
     #[arg(long, env = "SANDBOX_SENDER_DELAY", default_value = "500ms", value_parser = duration)]
     sender_delay: Duration,
-    /// How many requests, webhooks and messages are remembered, each.
+    /// How many requests, webhooks and messages are kept, each.
     #[arg(long, env = "SANDBOX_KEEP", default_value_t = 50_000)]
     keep: usize,
-    /// How many webhooks are under way to one receiver at once.
+    /// Concurrent webhooks to one receiver.
     #[arg(long, env = "SANDBOX_DELIVERIES_PER_RECEIVER", default_value_t = 64)]
     deliveries_per_receiver: usize,
     /// Makes ids and probabilities repeatable.
@@ -84,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut sandbox = Sandbox::start(Flags::parse().config()?).await?;
-    tracing::info!("the sandbox listens on {}", sandbox.base_url());
+    tracing::info!("the sandbox is listening on {}", sandbox.base_url());
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         error = sandbox.failed() => return Err(error),

@@ -1,5 +1,5 @@
-//! What the sandbox asks of a provider that it plays. Each has a folder of its own, which owns its state, its routes
-//! and its part of the control API; [`crate::stage`] registers it with one line.
+//! The trait of a simulated provider. Each provider has its own folder with its state, its routes and its part of the
+//! control API. [`crate::stage`] registers it with one line.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub(crate) struct Answered {
     pub(crate) account: Option<String>,
 }
 
-/// The credentials of a request, whether they are right or wrong.
+/// The credentials of a request, valid or not.
 #[derive(Debug, Default)]
 pub(crate) struct Credentials {
     pub(crate) username: Option<String>,
@@ -26,7 +26,7 @@ pub(crate) struct Credentials {
     pub(crate) account: Option<String>,
 }
 
-/// An error that a fault or a defect answers in the provider's name.
+/// An error in the provider's format, caused by a fault or a defect.
 #[derive(Debug)]
 pub(crate) struct Injected {
     pub(crate) status: u16,
@@ -47,7 +47,7 @@ pub(crate) trait Provider: fmt::Debug + Send {
     /// Identifies the provider among those of this sandbox.
     fn name(&self) -> &'static str;
 
-    /// Whether a request is this provider's. The first provider that claims a request answers it.
+    /// Whether this provider answers the request. The first provider to claim a request answers it.
     fn serves(&self, request: &Request) -> bool;
 
     fn credentials(&self, request: &Request) -> Credentials;
@@ -56,15 +56,15 @@ pub(crate) trait Provider: fmt::Debug + Send {
 
     fn error(&self, injected: Injected) -> Answer;
 
-    /// Answers a call of the control API about what this provider owns; `None` for every other call.
+    /// Answers a call of the control API about this provider's state; `None` for every other call.
     fn control(&mut self, world: &mut World, path: &[&str], request: &Request) -> Option<Reaction>;
 
-    /// When the next thing happens that no request asks for.
+    /// When the next step is due, which no request asks for.
     fn next_step(&self) -> Option<Timestamp>;
 
-    /// Lets that happen.
+    /// Takes that step.
     fn take_step(&mut self, world: &mut World);
 
-    /// Sends a webhook of this provider's to its fallback address.
+    /// Sends one of this provider's webhooks to its fallback address.
     fn fall_back(&mut self, world: &mut World, fallback: Fallback);
 }

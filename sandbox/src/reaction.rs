@@ -1,4 +1,4 @@
-//! How a call of the control API ends: JSON, or a refusal.
+//! The result of a call of the control API: JSON, or a refusal.
 
 use http::StatusCode;
 use serde::{Serialize, de::DeserializeOwned};

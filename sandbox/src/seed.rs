@@ -1,4 +1,4 @@
-//! What exists when a sandbox starts: the same shapes as the control API takes, in one YAML or JSON file.
+//! What exists when a sandbox starts: the control API's types in one YAML or JSON file.
 
 use std::path::Path;
 
@@ -10,19 +10,19 @@ use crate::{
     types::{Behaviour, FaultRules},
 };
 
-/// The contents of a seed file. Every part may be left out.
+/// The contents of a seed file. Every field is optional.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Seed {
     /// Twilio's accounts.
     pub accounts: Vec<NewAccount>,
     pub customers: Vec<SeedCustomer>,
-    /// How contents that are submitted through Twilio are reviewed.
+    /// How contents submitted through Twilio are reviewed.
     pub reviews: Vec<ReviewRule>,
     pub faults: FaultRules,
 }
 
-/// A customer whose behaviour is not the default one.
+/// A customer who does not have the default behaviour.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeedCustomer {
@@ -33,7 +33,7 @@ pub struct SeedCustomer {
 
 /// The account that documentation and examples use.
 pub const EXAMPLE_ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
-/// The auth token of [`EXAMPLE_ACCOUNT_SID`]. It opens nothing but a sandbox.
+/// The auth token of [`EXAMPLE_ACCOUNT_SID`]. Only a sandbox accepts it.
 pub const EXAMPLE_AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// The messaging service of [`EXAMPLE_ACCOUNT_SID`].
 pub const EXAMPLE_SERVICE_SID: &str = "MG0123456789abcdef0123456789abcdef";
@@ -59,7 +59,7 @@ impl Seed {
         Self { accounts: vec![account], ..Self::default() }
     }
 
-    /// Reads a file; JSON is YAML.
+    /// Reads a file; JSON is valid YAML.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("the seed file {}", path.display()))?;
         serde_yaml::from_str(&text).with_context(|| format!("the seed file {}", path.display()))

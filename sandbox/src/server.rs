@@ -1,4 +1,4 @@
-//! The listener: reads a request, lets faults have their way, answers, and logs.
+//! The listener: reads a request, injects faults, answers, and logs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
-/// The connection is to be cut without an answer.
+/// Cuts the connection without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut on purpose")]
 struct Cut;
@@ -33,7 +33,7 @@ pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>, stop: Cancel
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
-                // Answers are small and must not wait for more.
+                // Answers are small and must not be delayed.
                 drop(stream.set_nodelay(true));
                 let shared = shared.clone();
                 connections.spawn(async move {
@@ -150,7 +150,7 @@ fn process(shared: &Shared, request: &Request) -> (Answer, Option<String>) {
     }
 }
 
-/// An error in the name of the provider that the request is for.
+/// An error in the format of the provider that the request is for.
 fn error(shared: &Shared, request: &Request, injected: Injected) -> Answer {
     shared.look(|stage| stage.error(request, injected))
 }
@@ -179,7 +179,7 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
         response = response.header(*name, value);
     }
     response.body(Full::new(answer.body)).unwrap_or_else(|_| {
-        // The content type came from outside and is not a valid header value.
+        // The content type is from a request and is not a valid header value.
         let mut plain = Response::new(Full::new(Bytes::new()));
         *plain.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         plain

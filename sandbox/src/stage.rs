@@ -19,10 +19,10 @@ use crate::{
     world::{Settings, World, webhooks::Fallback},
 };
 
-/// Makes a provider with what the seed says of it.
+/// Creates a provider from what the seed says about it.
 type Open = fn(&Seed, &mut World) -> anyhow::Result<Box<dyn Provider>>;
 
-/// The providers that are played. A provider that claims only some paths comes before one that claims all.
+/// The simulated providers. One that claims only some paths comes before one that claims all.
 const PROVIDERS: &[Open] = &[twilio::open];
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A stage as the seed describes it.
+    /// A stage with what the seed describes.
     pub(crate) fn new(config: Config, own_base: String) -> anyhow::Result<Self> {
         let mut world = World::new(Settings {
             public_base: config.public_base.clone().unwrap_or_else(|| own_base.clone()),
@@ -52,7 +52,7 @@ impl Stage {
         Ok(Self { world, providers, config, own_base })
     }
 
-    /// Everything as at the start; logs go on counting.
+    /// Restores the initial state; ids in the logs keep counting.
     pub(crate) fn reset(&mut self) -> anyhow::Result<()> {
         let new = Self::new(self.config.clone(), self.own_base.clone())?;
         let before = std::mem::replace(self, new);
@@ -60,7 +60,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The configured base of absolute links; absent: whatever host the caller used.
+    /// The configured base of absolute links; absent: the host that the caller used.
     pub(crate) fn configured_base(&self) -> Option<&str> {
         self.config.public_base.as_deref()
     }
@@ -71,7 +71,7 @@ impl Stage {
         Some(provider.answer(&mut self.world, request))
     }
 
-    /// An error in the name of the provider that serves the request.
+    /// An error in the format of the provider that serves the request.
     pub(crate) fn error(&self, request: &Request, injected: Injected) -> Answer {
         self.provider_for(request)
             .map_or_else(|| Answer::bytes(http::StatusCode::NOT_FOUND, "", ""), |provider| provider.error(injected))
@@ -81,7 +81,7 @@ impl Stage {
         self.provider_for(request).map(|provider| provider.credentials(request)).unwrap_or_default()
     }
 
-    /// Answers a call of the control API about what a provider owns; `None` if no provider knows the call.
+    /// Answers a call of the control API about a provider's state; `None` if no provider knows the call.
     pub(crate) fn control(&mut self, path: &[&str], request: &Request) -> Option<Reaction> {
         let Self { world, providers, .. } = self;
         providers.iter_mut().find_map(|provider| provider.control(world, path, request))
@@ -94,7 +94,7 @@ impl Stage {
         }
     }
 
-    /// Takes the steps whose time has come, at most `most`, and returns how long it is until the next one.
+    /// Takes the steps that are due, at most `most`, and returns the time until the next one.
     pub(crate) fn take_due_steps(&mut self, most: usize) -> Option<Duration> {
         for _ in 0..most {
             let now = self.world.now();
@@ -129,7 +129,7 @@ impl Stage {
 #[derive(Debug)]
 pub(crate) struct Shared {
     stage: Mutex<Stage>,
-    /// Wakes the engine: something is due, or waits in the outbox.
+    /// Wakes the engine: a step is due, or a webhook is in the outbox.
     pub(crate) changed: Notify,
 }
 
@@ -138,19 +138,19 @@ impl Shared {
         Self { stage: Mutex::new(stage), changed: Notify::new() }
     }
 
-    /// Looks at the stage without giving the engine work.
+    /// Reads the stage, without waking the engine.
     pub(crate) fn look<T>(&self, see: impl FnOnce(&mut Stage) -> T) -> T {
         see(&mut self.stage.lock())
     }
 
-    /// Changes the stage, and wakes the engine.
+    /// Changes the stage and wakes the engine.
     pub(crate) fn change<T>(&self, act: impl FnOnce(&mut Stage) -> T) -> T {
         let result = self.look(act);
         self.changed.notify_one();
         result
     }
 
-    /// Changes the stage, and survives a defect of the sandbox, so that a fuzzer can count them.
+    /// Like [`Self::change`], but survives and counts panics, so that a fuzzer can find them.
     pub(crate) fn attempt<T>(&self, act: impl FnOnce(&mut Stage) -> T) -> Option<T> {
         self.change(|stage| {
             let result = panic::catch_unwind(AssertUnwindSafe(|| act(stage)));

@@ -1,4 +1,4 @@
-//! What is due later, in order of time; of two things due at once, the one that was added first.
+//! What is due later, in order of time, then in the order of adding.
 
 use std::collections::BTreeMap;
 
@@ -22,12 +22,12 @@ impl<Due> Timetable<Due> {
         self.due.insert((at, self.added), due);
     }
 
-    /// When the next thing is due.
+    /// When the next entry is due.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Takes the next thing, whether its time has come or not.
+    /// Takes the next entry, whether it is due or not.
     pub(crate) fn pop(&mut self) -> Option<Due> {
         self.due.pop_first().map(|(_, due)| due)
     }

@@ -1,6 +1,6 @@
-//! The control API: what a test or a demo does to the sandbox, beside the imitated APIs. `README.md` has the table.
+//! The control API, through which a test or a demo controls the sandbox. `README.md` has the table.
 //!
-//! What a provider owns (accounts, senders, contents, messages) is answered in the provider's folder.
+//! Calls about a provider's own state (accounts, senders, contents, messages) are answered in the provider's folder.
 
 mod lists;
 
@@ -89,7 +89,7 @@ fn customer_acts(stage: &mut Stage, customer: &str, act: &str, path: &[&str], re
     }
 }
 
-/// Sends a webhook's bytes again, and answers when all copies have been.
+/// Sends a webhook's bytes again, and answers when all copies have been sent.
 async fn redeliver(shared: &Shared, id: &str, request: &Request) -> Reaction {
     let how: Redelivery = body_or_default(request)?;
     let id: u64 = id.parse().map_err(Refusal::bad)?;

@@ -1,4 +1,4 @@
-//! The control calls about what Twilio owns.
+//! The control calls about Twilio's state.
 
 use reqwest::Method;
 
@@ -15,12 +15,12 @@ impl Client {
         self.order(Method::POST, &format!("contents/{content_sid}/decide"), decision).await
     }
 
-    /// Adds review rules before those in force.
+    /// Adds review rules ahead of those in force.
     pub async fn add_reviews(&self, rules: &[ReviewRule]) -> Answer<()> {
         self.order(Method::POST, "reviews", &rules).await
     }
 
-    /// Changes a sender from outside; `which` is its SID or phone number.
+    /// Changes a sender as Meta or Twilio would; `which` is its SID or phone number.
     pub async fn change_sender(&self, which: &str, change: &SenderChange) -> Answer<()> {
         self.order(Method::POST, &format!("senders/{}", encoded(which)), change).await
     }

@@ -9,7 +9,7 @@ use super::errors::ApiError;
 /// When a type of content may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Session {
-    /// Freely inside the window, as an approved template at any time.
+    /// As free-form content inside the window, and as an approved template at any time.
     TemplateOrFree,
     /// As an approved template only, even inside the window.
     TemplateOnly,
@@ -44,7 +44,8 @@ const KINDS: [Kind; 14] = [
     kind("whatsapp/flows", &["body", "button_text", "flow_id"], Session::TemplateOrFree),
 ];
 
-/// Checks `types` of a content: every type known and complete. Null counts as absent, because the SDKs send it so.
+/// Checks a content's `types`: each must be known and complete. Null counts as absent, because the SDKs send it for
+/// absent types.
 pub(crate) fn check(types: Option<&Value>) -> Result<Map<String, Value>, ApiError> {
     let missing = || ApiError::invalid(92001, "'types' parameter required: an object with at least one content type");
     let mut types = types.and_then(Value::as_object).ok_or_else(missing)?.clone();
@@ -108,7 +109,7 @@ fn collect_placeholders(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Puts values in place of `{{…}}`; what has no value stays.
+/// Replaces `{{…}}` by values; a variable without a value stays.
 pub(crate) fn fill(text: &str, values: &BTreeMap<String, String>) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn filling_leaves_alone_what_has_no_value() {
+    fn filling_keeps_variables_without_a_value() {
         let values = BTreeMap::from([("1".to_owned(), "Ava {{2}}".to_owned())]);
         assert_eq!(fill("Hi {{1}}, {{3}} {{", &values), "Hi Ava {{2}}, {{3}} {{");
     }

@@ -1,4 +1,4 @@
-//! The control API's calls about what Twilio owns.
+//! The control API's calls about Twilio's state.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What every act of Twilio's works on: its own state, and the world around it.
+//! What every operation of Twilio works on: its own state, and the world.
 
 use std::time::Duration;
 

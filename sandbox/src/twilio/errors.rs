@@ -1,11 +1,11 @@
-//! The errors that Twilio answers, and their shapes.
+//! Twilio's errors and their formats.
 
 use http::StatusCode;
 use serde_json::json;
 
 use crate::{http::Answer, types::ErrorShape};
 
-/// A refusal, before it is put into one of the shapes.
+/// A refusal, before it takes one of the formats.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -14,7 +14,7 @@ pub(crate) struct ApiError {
     pub(crate) shape: ErrorShape,
 }
 
-/// What a handler of a request ends with.
+/// The result of a request's handler.
 pub(crate) type Outcome = Result<Answer, ApiError>;
 
 impl ApiError {
@@ -22,7 +22,7 @@ impl ApiError {
         Self { status, code, message: message.into(), shape: ErrorShape::Classic }
     }
 
-    /// 400 with a code of its own.
+    /// A 400 with its own code.
     pub(crate) fn invalid(code: i64, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
@@ -85,7 +85,7 @@ impl ApiError {
     }
 }
 
-/// The code that goes with a status where nothing more is known.
+/// The default code of a status.
 pub(crate) fn usual_code(status: StatusCode) -> (i64, &'static str) {
     match status.as_u16() {
         401 => (20003, "Authenticate"),

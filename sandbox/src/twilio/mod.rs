@@ -1,7 +1,8 @@
-//! Twilio, as the sandbox plays it.
+//! The simulated Twilio.
 //!
-//! Reading order: [`provider`] is what the sandbox sees. A request goes to [`api`], a control call to [`control`]; both
-//! change the [`state`]. [`traffic`] is what follows by itself: a message's course, and the webhooks that report it.
+//! Reading order: [`provider`] is the interface to the sandbox. A request goes to [`api`], a control call to
+//! [`control`]; both change the [`state`]. [`traffic`] is what follows by itself: a message's lifecycle, and the
+//! webhooks that report it.
 
 mod api;
 mod client;

@@ -1,4 +1,4 @@
-//! Connection overrides: the `#rc=5&rp=all` that may end a webhook's URL.
+//! Connection overrides: the fragment of a webhook's URL, such as `#rc=5&rp=all`.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ fn default() -> Patience {
     }
 }
 
-/// Reads the fragment of a URL: `rc` retries (0 to 5), `rp` what is retried, `rt` and `tt` the timeouts of one answer
-/// and of all (100 ms to 15 s). What is out of range or unknown is ignored.
+/// Reads the fragment of a URL: `rc` is the number of retries (0 to 5), `rp` what is retried, `rt` and `tt` the
+/// timeouts of one answer and of all attempts (100 ms to 15 s). Unknown parameters and values out of range are ignored.
 pub(crate) fn patience(url: &str) -> Patience {
     let mut patience = default();
     let Some((_, fragment)) = url.split_once('#') else { return patience };

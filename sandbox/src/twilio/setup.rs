@@ -12,12 +12,12 @@ use super::{
 };
 use crate::{address, ids};
 
-/// Why an account cannot be made.
+/// Why an account cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetupError {
     #[error("{name} must be {prefix} and 32 hexadecimal digits, not '{got}'")]
     Sid { name: &'static str, prefix: &'static str, got: String },
-    #[error("the {what} {which} exists already")]
+    #[error("the {what} {which} already exists")]
     Exists { what: &'static str, which: String },
     #[error("senders: '{0}' is not a phone number such as +14155238886")]
     PhoneNumber(String),
@@ -25,7 +25,7 @@ pub(crate) enum SetupError {
     NoSuchSender(String),
 }
 
-/// Makes an account with senders that are online and services that contain them; all of it or nothing.
+/// Creates an account with senders that are online and services that contain them: all of it or nothing.
 pub(crate) fn create_account(desk: &mut Desk<'_>, new: NewAccount) -> Result<CreatedAccount, SetupError> {
     let now = desk.world.now();
     let sid = own_or_new(desk, "accountSid", "AC", new.account_sid)?;

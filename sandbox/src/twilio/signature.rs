@@ -1,4 +1,4 @@
-//! Signing webhooks: HMAC-SHA1 over the URL and the form's distinct values.
+//! Signs webhooks: HMAC-SHA1 over the URL and the form's distinct values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use sha1::Sha1;
 
 /// The value of `X-Twilio-Signature` for a webhook to `url`, which must not have a fragment.
 ///
-/// Keys are sorted first, then each key's values, of which each counts once.
+/// Sorted by key, then by value. A repeated value counts once.
 pub fn sign(auth_token: &str, url: &str, form: &[(String, String)]) -> String {
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (key, value) in form {

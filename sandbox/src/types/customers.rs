@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How a customer behaves. What is left out stays as it is.
+/// How a customer behaves. Absent fields stay as they are.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Behaviour {
-    /// Reads what is delivered. Default: false.
+    /// Whether the customer reads what is delivered. Default: false.
     pub reads: Option<bool>,
     /// False: messages end `undelivered` with 63024. Default: true.
     pub on_whatsapp: Option<bool>,
-    /// Messages end `undelivered` with this code; 0 takes that back.
+    /// Messages end `undelivered` with this code; 0 undoes that.
     pub fails_with: Option<i64>,
     /// Messages end `undelivered` with 63032.
     pub in_experiment: Option<bool>,
@@ -29,7 +29,7 @@ pub struct Behaviour {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Reply {
-    /// The sender's phone number, with or without `whatsapp:`. Absent: the only sender there is.
+    /// The sender's phone number, with or without `whatsapp:`. Absent: the only sender.
     pub to: Option<String>,
     pub body: String,
     pub media: Vec<ReplyMedia>,
@@ -41,7 +41,7 @@ pub struct Reply {
     pub replies_to: Option<String>,
     pub latitude: Option<String>,
     pub longitude: Option<String>,
-    /// Further form fields, for what has no place above.
+    /// Further form fields.
     pub extra: BTreeMap<String, String>,
 }
 
@@ -69,6 +69,6 @@ pub struct CustomerAct {
     pub message_sid: Option<String>,
     /// For `block`: the sender's phone number; absent: every sender.
     pub sender: Option<String>,
-    /// For `block`: true takes it back.
+    /// For `block`: true unblocks.
     pub undo: bool,
 }

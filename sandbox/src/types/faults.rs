@@ -1,10 +1,10 @@
-//! What goes wrong on purpose: rules for requests and webhooks, and how often each was applied.
+//! Injected faults: rules for requests and webhooks, and how often each was applied.
 
 use serde::{Deserialize, Serialize};
 
 use super::webhooks::WebhookKind;
 
-/// Rules for both directions: `requests` that come in, `webhooks` that go out.
+/// Rules for both directions: incoming `requests` and outgoing `webhooks`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct FaultRules {
@@ -12,12 +12,12 @@ pub struct FaultRules {
     pub webhooks: Vec<WebhookFault>,
 }
 
-/// What goes wrong with requests to the provider. All matching latencies add up; of the rest, the first rule that
-/// matches decides.
+/// A fault in requests to the provider. All matching latencies add up; of the other rules, the first that matches
+/// decides.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestFault {
-    /// What the request log calls it.
+    /// Its name in the request log.
     #[serde(default)]
     pub name: String,
     #[serde(default)]
@@ -31,13 +31,13 @@ pub struct RequestFault {
     /// The account whose credentials were used.
     #[serde(default)]
     pub account: Option<String>,
-    /// So many matching occasions pass unharmed first.
+    /// The number of matching occasions that are spared first.
     #[serde(default)]
     pub skip: u64,
-    /// So many are hit after that; absent: all.
+    /// The number of occasions that are hit after that; absent: all.
     #[serde(default)]
     pub count: Option<u64>,
-    /// 0.0 to 1.0; absent: always. An occasion that chance spares does not use up `skip` or `count`.
+    /// 0.0 to 1.0; absent: always. An occasion spared by chance does not use up `skip` or `count`.
     #[serde(default)]
     pub probability: Option<f64>,
     pub effect: RequestEffect,
@@ -63,7 +63,7 @@ impl RequestFault {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
 pub enum RequestEffect {
-    /// Wait before the request is looked at.
+    /// Wait before processing the request.
     Latency { ms: u64 },
     /// Process the request, then wait before answering.
     AnswerDelay { ms: u64 },
@@ -89,7 +89,7 @@ pub enum RequestEffect {
     Refuse,
 }
 
-/// The three shapes that Twilio's errors come in, and what a proxy on the way would say.
+/// The three formats of Twilio's errors, and those of a proxy in between.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ErrorShape {
@@ -104,7 +104,7 @@ pub enum ErrorShape {
     Empty,
 }
 
-/// What goes wrong with webhooks on their way out. The first rule that matches decides.
+/// A fault in outgoing webhooks. The first rule that matches decides.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WebhookFault {
@@ -120,13 +120,13 @@ pub struct WebhookFault {
     pub to: Option<String>,
     #[serde(default)]
     pub account: Option<String>,
-    /// So many matching occasions pass unharmed first.
+    /// The number of matching occasions that are spared first.
     #[serde(default)]
     pub skip: u64,
-    /// So many are hit after that; absent: all.
+    /// The number of occasions that are hit after that; absent: all.
     #[serde(default)]
     pub count: Option<u64>,
-    /// 0.0 to 1.0; absent: always. An occasion that chance spares does not use up `skip` or `count`.
+    /// 0.0 to 1.0; absent: always. An occasion spared by chance does not use up `skip` or `count`.
     #[serde(default)]
     pub probability: Option<f64>,
     pub effect: WebhookEffect,
@@ -154,14 +154,14 @@ impl WebhookFault {
 pub enum WebhookEffect {
     /// Never sent.
     Lose,
-    /// Sent so many times more.
+    /// Sent this many additional times.
     Duplicate {
         times: u32,
     },
     Delay {
         ms: u64,
     },
-    /// Held back until the next webhook about the same message was delivered.
+    /// Held back until the next webhook about the same message is delivered.
     Reorder,
 }
 

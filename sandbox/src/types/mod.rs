@@ -1,4 +1,4 @@
-//! The words of the control API that all providers share. The server, the client and seed files use them.
+//! The control API's types that all providers share. The server, the client and seed files use them.
 
 mod customers;
 mod faults;

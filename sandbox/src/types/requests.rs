@@ -23,7 +23,7 @@ pub struct RequestRecord {
     pub account: Option<String>,
     /// The user name of the credentials: an account SID or a key SID.
     pub username: Option<String>,
-    /// Absent while it is being answered, and when the connection was cut.
+    /// Absent while the request is being answered, and if the connection was cut.
     pub status: Option<u16>,
     /// The faults that were injected, by name.
     pub faults: Vec<String>,

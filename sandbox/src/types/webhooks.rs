@@ -1,4 +1,4 @@
-//! The log of webhooks, and sending one again.
+//! The log of webhooks, and redelivery.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub struct WebhookRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WebhookState {
-    /// Waiting, or under way.
+    /// Waiting or being sent.
     Pending,
     /// Held back by a fault until the next one about the same message is delivered.
     Held,
@@ -47,7 +47,7 @@ pub enum WebhookState {
     Delivered,
     /// Given up.
     Failed,
-    /// Swallowed by a fault.
+    /// Dropped by a fault.
     Lost,
 }
 
@@ -56,9 +56,9 @@ pub enum WebhookState {
 pub struct WebhookAttempt {
     pub at: Timestamp,
     pub duration_ms: u64,
-    /// Absent where no answer came.
+    /// Absent if there was no answer.
     pub status: Option<u16>,
-    /// `connect`, `timeout`, or what else kept the answer away.
+    /// `connect`, `timeout`, or another reason why there is no answer.
     pub error: Option<String>,
     pub redelivery: bool,
 }
@@ -76,7 +76,7 @@ pub struct WebhookFilter {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Redelivery {
     pub times: u32,
-    /// All at once, rather than one after the other.
+    /// All at once, rather than one by one.
     pub concurrent: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The people at the other end: how they behave, which senders they blocked, when they last wrote.
+//! The customers: how they behave, which senders they blocked, when they last wrote.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{address, types::Behaviour};
 
-/// How long after a customer's message anything may be sent.
+/// How long after a customer's message free text may be sent.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub(crate) struct Customer {
     pub(crate) in_experiment: bool,
     pub(crate) reachable: bool,
     pub(crate) fails_with: Option<i64>,
-    /// Senders' phone numbers; `*` is everybody.
+    /// Senders' phone numbers; `*` is every sender.
     blocked: BTreeSet<String>,
     /// Senders' phone numbers and messaging services' SIDs.
     opted_out: BTreeSet<String>,
@@ -53,7 +53,7 @@ impl Customer {
         self.blocked.contains("*") || self.blocked.contains(sender)
     }
 
-    /// Blocks a sender's phone number, or everybody (`*`).
+    /// Blocks a sender's phone number, or every sender (`*`).
     pub(crate) fn block(&mut self, sender: &str, undo: bool) {
         if undo {
             self.blocked.remove(sender);
@@ -106,7 +106,7 @@ impl Customer {
     }
 }
 
-/// All customers. A customer who was never mentioned behaves like `*`.
+/// All customers. A customer who was never named behaves like `*`.
 #[derive(Debug, Default)]
 pub(crate) struct Customers {
     known: HashMap<String, Customer>,
@@ -135,7 +135,7 @@ impl Customers {
         })
     }
 
-    /// Changes how one customer behaves, or (`*`) everybody who was not mentioned yet.
+    /// Changes how one customer behaves, or (`*`) every customer not named so far.
     pub(crate) fn behave(&mut self, address: &str, change: Behaviour) {
         if address == "*" {
             self.anybody.behave(change);

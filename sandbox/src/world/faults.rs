@@ -1,4 +1,4 @@
-//! What goes wrong on purpose: rules, and how often each has been applied.
+//! Injected faults: rules, and how often each has been applied.
 
 use rand::{RngExt, rngs::StdRng};
 use regex::Regex;
@@ -31,7 +31,7 @@ impl<Fault> Rule<Fault> {
         self.patterns[place].as_ref().is_none_or(|pattern| pattern.is_match(text.as_ref()))
     }
 
-    /// Counts an occasion that matches, and says whether it is hit.
+    /// Counts a matching occasion, and returns whether it is hit.
     fn hit(&mut self, skip: u64, count: Option<u64>, probability: Option<f64>, rng: &mut StdRng) -> bool {
         if count.is_some_and(|count| self.hits.hits >= count) {
             return false;
@@ -48,7 +48,7 @@ impl<Fault> Rule<Fault> {
     }
 }
 
-/// What one request meets.
+/// The faults that apply to one request.
 #[derive(Debug, Default)]
 pub(crate) struct Met {
     pub(crate) names: Vec<String>,
@@ -57,7 +57,7 @@ pub(crate) struct Met {
 }
 
 impl Faults {
-    /// Adds rules behind those in force, or none of them if one has a bad regular expression.
+    /// Adds rules after those in force, or none if one has an invalid regular expression.
     pub(crate) fn add(&mut self, rules: FaultRules) -> Result<(), regex::Error> {
         let requests = rules.requests.into_iter().map(|rule| {
             let (path, body) = (rule.path.clone(), rule.body.clone());
@@ -137,7 +137,7 @@ impl Faults {
     }
 }
 
-/// The rule's own name, or its effect's.
+/// The rule's name, else its effect's.
 fn name(name: &str, effect: &impl serde::Serialize) -> String {
     if !name.is_empty() {
         return name.to_owned();

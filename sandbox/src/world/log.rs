@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(crate) struct Log<Entry> {
     entries: VecDeque<Entry>,
-    /// The id of the first entry that is still remembered.
+    /// The id of the first entry that is still kept.
     first: u64,
     keep: usize,
 }
@@ -15,7 +15,7 @@ impl<Entry> Log<Entry> {
         Self { entries: VecDeque::new(), first: 1, keep: keep.max(1) }
     }
 
-    /// Adds the entry that `make` makes for its id.
+    /// Adds the entry that `make` returns for its id.
     pub(crate) fn add(&mut self, make: impl FnOnce(u64) -> Entry) -> u64 {
         if self.entries.len() >= self.keep {
             self.entries.pop_front();
@@ -35,7 +35,7 @@ impl<Entry> Log<Entry> {
         self.entries.iter().skip(skip)
     }
 
-    /// Forgets all entries, but goes on counting.
+    /// Forgets all entries, but keeps counting.
     pub(crate) fn clear(&mut self) {
         self.first += self.entries.len() as u64;
         self.entries.clear();

@@ -1,6 +1,6 @@
-//! What no provider owns: the clock, chance, customers and their phones, faults, and what goes in and out.
+//! What is not a provider's: the clock, randomness, customers, faults, and the logs of requests and webhooks.
 //!
-//! Nothing in here waits: [`crate::engine`] and [`crate::server`] do the waiting.
+//! Nothing here waits: [`crate::engine`] and [`crate::server`] do.
 
 pub(crate) mod customers;
 pub(crate) mod faults;
@@ -21,13 +21,13 @@ use self::{
 };
 use crate::{clock, delays::Delays, types::RequestRecord};
 
-/// What a world is made with.
+/// The settings of a world.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// The base of absolute links that no request asks for.
+    /// The base of absolute links outside any request.
     pub(crate) public_base: String,
     pub(crate) delays: Delays,
-    /// How many requests, webhooks and messages are remembered, each.
+    /// How many requests, webhooks and messages are kept, each.
     pub(crate) keep: usize,
     pub(crate) random_seed: Option<u64>,
 }
@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    /// Forgets everything that `before` logged, but goes on counting where it ended.
+    /// Continues the ids of `before`, whose log is forgotten.
     pub(crate) fn count_on_from(&mut self, before: World) {
         self.requests = before.requests;
         self.requests.clear();
@@ -73,12 +73,12 @@ impl World {
         self.panics = before.panics;
     }
 
-    /// The base of absolute links that no request asks for.
+    /// The base of absolute links outside any request.
     pub(crate) fn public_base(&self) -> &str {
         &self.public_base
     }
 
-    /// The sandbox's time: the machine's, plus what it was moved forward.
+    /// The sandbox's time: the machine's, plus what the clock was advanced.
     pub(crate) fn now(&self) -> Timestamp {
         clock::machine_time().saturating_add(self.ahead).unwrap_or(Timestamp::MAX)
     }
@@ -97,7 +97,7 @@ impl World {
         let about = &new.about;
         let (status, to, account) = (&about.message_status, &about.to, &about.account);
         let met = self.faults.meet_webhook(about.kind, status, to, account, &mut self.rng);
-        // In case no other webhook about the message follows.
+        // A held webhook is released then, if no other about its message follows.
         let release_at = self.time_after(self.delays.status * 10 + Duration::from_secs(1));
         self.webhooks.send(new, met, self.now(), release_at)
     }

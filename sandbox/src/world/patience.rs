@@ -1,16 +1,16 @@
-//! How patiently a webhook is delivered.
+//! The retries and time-outs of a webhook.
 
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Patience {
-    /// How many attempts follow the first one.
+    /// Attempts after the first.
     pub(crate) retries: u32,
     /// What is retried.
     pub(crate) retried: Vec<Trouble>,
     /// For one answer.
     pub(crate) read_timeout: Duration,
-    /// For all attempts together.
+    /// For all attempts combined.
     pub(crate) total_timeout: Duration,
 }
 

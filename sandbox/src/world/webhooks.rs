@@ -1,4 +1,4 @@
-//! Webhooks on their way out: logged, met by faults, and queued for [`crate::deliver`].
+//! Outgoing webhooks: logged, subjected to faults, and queued for [`crate::deliver`].
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,10 +16,10 @@ use crate::{
     types::{WebhookAttempt, WebhookEffect, WebhookKind, WebhookRecord, WebhookState},
 };
 
-/// More copies of one webhook than this are a mistake.
+/// The most copies of one webhook; more would be a mistake.
 const MOST_COPIES: u32 = 1000;
 
-/// What a webhook reports, for the log and for rules.
+/// What a webhook is about, for the log and for rules.
 #[derive(Debug, Clone)]
 pub(crate) struct About {
     pub(crate) kind: WebhookKind,
@@ -40,7 +40,7 @@ pub(crate) struct NewWebhook {
     pub(crate) fallback: Option<Fallback>,
 }
 
-/// What its provider signs and sends if a webhook fails.
+/// What the provider signs and sends if a webhook fails.
 #[derive(Debug)]
 pub(crate) struct Fallback {
     /// The provider's name.
@@ -51,7 +51,7 @@ pub(crate) struct Fallback {
     pub(crate) form: Vec<(String, String)>,
 }
 
-/// What is sent, byte for byte.
+/// The exact request to send.
 #[derive(Debug, Clone)]
 pub(crate) struct Parcel {
     /// Its id in the log; set when it is logged.
@@ -72,7 +72,7 @@ pub(crate) struct Delivery {
     /// Delivered afterwards, in this order.
     pub(crate) then: Vec<Parcel>,
     pub(crate) fallback: Option<Fallback>,
-    /// For a redelivery, which is not retried: where the caller waits for the result.
+    /// For a redelivery, which is not retried: where the caller awaits the result.
     pub(crate) redelivery: Option<oneshot::Sender<WebhookAttempt>>,
 }
 
@@ -86,9 +86,9 @@ impl Delivery {
 #[derive(Debug)]
 pub(crate) struct Webhooks {
     pub(crate) log: Log<WebhookRecord>,
-    /// What waits for the next webhook about the same message.
+    /// Parcels held until the next webhook about the same message, by message.
     held: HashMap<String, Vec<Parcel>>,
-    /// When held webhooks leave although no other one followed, by message.
+    /// When held webhooks are released without another one, by message.
     releases: Timetable<String>,
     outbox: Vec<Delivery>,
 }
@@ -98,7 +98,7 @@ impl Webhooks {
         Self { log: Log::new(keep), held: HashMap::new(), releases: Timetable::default(), outbox: Vec::new() }
     }
 
-    /// Logs a webhook and does with it what the fault that it `met` says; without one, sends it.
+    /// Logs a webhook, then applies the fault that it `met`, or else sends it.
     pub(super) fn send(
         &mut self,
         new: NewWebhook,
@@ -143,7 +143,7 @@ impl Webhooks {
         self.releases.next()
     }
 
-    /// Sends what is held for the next message to be released, if no other webhook took it along.
+    /// Releases the webhooks held for the next message, unless another webhook has released them.
     pub(crate) fn release_next(&mut self) {
         let Some(message_sid) = self.releases.pop() else { return };
         let mut held = self.held.remove(&message_sid).unwrap_or_default().into_iter();
@@ -178,7 +178,7 @@ impl Webhooks {
         self.outbox.push(delivery);
     }
 
-    /// What is to be delivered.
+    /// The deliveries that are waiting.
     pub(crate) fn take_outbox(&mut self) -> Vec<Delivery> {
         mem::take(&mut self.outbox)
     }

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Credentials and their permissions.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ async fn an_account_cannot_reach_another() {
 }
 
 #[tokio::test]
-async fn a_parents_token_reaches_its_subaccounts_and_its_keys_do_not() {
+async fn a_parents_token_works_for_its_subaccounts_and_its_keys_do_not() {
     let bench = Bench::start().await;
     let (_, child) = bench.post("/2010-04-01/Accounts.json", &[("FriendlyName", "child")]).await;
     let path = format!("/2010-04-01/Accounts/{}/Messages.json", child["sid"].as_str().unwrap());
@@ -92,7 +92,7 @@ async fn both_tokens_work_until_the_secondary_is_promoted_or_deleted() {
 }
 
 #[tokio::test]
-async fn a_suspended_account_sends_nothing_but_can_be_looked_at() {
+async fn a_suspended_account_sends_nothing_but_can_be_read() {
     let bench = Bench::start().await;
     let account = format!("/2010-04-01/Accounts/{}.json", bench.account.account_sid);
     assert_eq!(bench.post(&account, &[("Status", "suspended")]).await.0, 200);

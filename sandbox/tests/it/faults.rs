@@ -1,4 +1,4 @@
-//! Faults on purpose.
+//! Injected faults.
 
 use sandbox::twilio::types::MessageFilter;
 use sandbox::types::{ErrorShape, RequestEffect, RequestFault, RequestFilter};
@@ -47,7 +47,7 @@ async fn a_refused_connection_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_429_processes_nothing_and_may_say_when_to_come_back() {
+async fn a_429_processes_nothing_and_may_say_when_to_retry() {
     let bench = Bench::start().await;
     let effect = RequestEffect::Status {
         status: 429,
@@ -73,7 +73,7 @@ async fn a_503_may_come_after_the_message_was_accepted() {
 }
 
 #[tokio::test]
-async fn rules_are_counted_and_can_be_taken_back() {
+async fn rules_are_counted_and_can_be_removed() {
     let bench = Bench::start().await;
     let rule = RequestFault { count: None, ..on_create(RequestEffect::Latency { ms: 1 }) };
     bench.control.add_request_fault(rule).await.unwrap();
@@ -85,7 +85,7 @@ async fn rules_are_counted_and_can_be_taken_back() {
 }
 
 #[tokio::test]
-async fn the_request_log_tells_what_was_asked() {
+async fn the_request_log_has_what_was_asked() {
     let bench = Bench::start().await;
     try_send(&bench).await.unwrap();
     bench.get("/v2/Content?ContentName=a%2Bb").await;
@@ -100,7 +100,7 @@ async fn the_request_log_tells_what_was_asked() {
 }
 
 #[tokio::test]
-async fn a_mistake_in_a_rule_is_told() {
+async fn a_mistake_in_a_rule_is_reported() {
     let bench = Bench::start().await;
     let rule = RequestFault { path: Some("(".to_owned()), ..RequestFault::new(RequestEffect::Refuse) };
     let error = bench.control.add_request_fault(rule).await.unwrap_err();
@@ -108,7 +108,7 @@ async fn a_mistake_in_a_rule_is_told() {
 }
 
 #[tokio::test]
-async fn a_reset_brings_back_the_start() {
+async fn a_reset_restores_the_initial_state() {
     let config = sandbox::Config { seed: sandbox::seed::Seed::example(), ..Default::default() };
     let mut bench = Bench::start_with_seed_account(config).await;
     try_send(&bench).await.unwrap();

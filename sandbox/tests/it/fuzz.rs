@@ -1,4 +1,4 @@
-//! No request makes the sandbox panic: neither of the imitated APIs nor of the control API.
+//! No request makes the sandbox panic, neither to the imitated APIs nor to the control API.
 
 use std::cell::{Cell, RefCell};
 
@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::{Bench, CUSTOMER, SENDER, TO, one_sender};
 
-/// What stands in a path's variable places, in forms and in JSON: real things, and nonsense.
+/// A value in a path, a form or JSON: of something that exists, or nonsense.
 #[derive(Debug, Clone)]
 enum Word {
     Account,
@@ -183,7 +183,7 @@ fn shot() -> impl Strategy<Value = Shot> {
     })
 }
 
-/// What there is to name.
+/// What exists to be named.
 struct Things {
     bench: Option<Bench>,
     content: String,
@@ -218,14 +218,14 @@ impl Things {
         }
     }
 
-    /// Fires. Returns the status.
+    /// Sends the request. Returns the status.
     async fn fire(&self, shot: &Shot) -> u16 {
         let mut words = shot.words.iter();
         let segment = |segment: &str, word: Option<&Word>| match segment.split_once('{') {
             None => segment.to_owned(),
             Some((before, rest)) => {
                 let after = rest.split_once('}').map_or("", |(_, after)| after);
-                // Mostly the right account, because everything else is refused at the door.
+                // Mostly the right account, because everything else is refused immediately.
                 let text = match word {
                     Some(Word::Nonsense(_)) | None => self.bench().account.account_sid.clone(),
                     Some(word) => self.text(word),
@@ -268,10 +268,10 @@ fn no_request_makes_it_panic() {
         prop_assert_ne!(status, 500);
         fired.set(fired.get() + 1);
         if status == 401 || fired.get() % 50 == 0 {
-            // The account lost its token, or most of what it had.
+            // The account lost its token, or most of its resources.
             things.replace_with(|things| runtime.block_on(Things::anew(things.bench.take().unwrap())));
         }
-        // Whatever a rule was made to do, the next shot is to arrive.
+        // The next shot must arrive, whatever the rules say.
         runtime.block_on(things.borrow().bench().control.clear_faults()).unwrap();
         Ok(())
     });
@@ -279,7 +279,7 @@ fn no_request_makes_it_panic() {
     runtime.block_on(async {
         let bench = things.into_inner().bench.unwrap();
         assert_eq!(bench.control.health().await.unwrap().panics, 0);
-        // What happens by itself still happens: a defect there would have ended the task.
+        // The engine still runs: a defect in it would have ended its task.
         let things = Things::anew(bench).await;
         things.bench().until_status(&things.message, "delivered").await;
     });

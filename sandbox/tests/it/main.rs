@@ -1,6 +1,6 @@
-//! The sandbox from outside: over HTTP, as a client of the provider and as the receiver of its webhooks.
+//! Tests the sandbox over HTTP, as a client of the provider and as the receiver of its webhooks.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how a failure is told")]
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported")]
 
 mod credentials;
 mod faults;

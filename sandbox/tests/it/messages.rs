@@ -1,4 +1,4 @@
-//! What becomes of messages.
+//! The lifecycle of messages.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn the_window_closes_after_24_hours() {
 }
 
 #[tokio::test]
-async fn what_a_customer_is_like_decides_how_a_message_ends() {
+async fn a_customers_behaviour_decides_how_a_message_ends() {
     let cases = [
         (json!({"onWhatsapp": false}), "undelivered", Some(63024)),
         (json!({"inExperiment": true}), "undelivered", Some(63032)),
@@ -72,13 +72,13 @@ async fn what_a_customer_is_like_decides_how_a_message_ends() {
 }
 
 #[tokio::test]
-async fn a_message_to_somebody_who_blocked_the_sender_stays_sent() {
+async fn a_message_to_a_customer_who_blocked_the_sender_stays_sent() {
     let bench = Bench::start().await;
     bench.open_window().await;
     bench.control.block(CUSTOMER, Some(SENDER)).await.unwrap();
     bench.control.reply("+447700900124", &Reply::default()).await.unwrap();
     let sid = bench.sent(&[("Body", "Hello")]).await;
-    // Sent later, so that the other's time has come before.
+    // Sent later, so the first message is due before it.
     let other = bench.sent(&[("To", "whatsapp:+447700900124"), ("Body", "Hello")]).await;
     bench.until_status(&other, "delivered").await;
     assert_eq!(bench.message(&sid).await.status, "sent");
@@ -89,7 +89,7 @@ async fn a_message_to_somebody_who_blocked_the_sender_stays_sent() {
 }
 
 #[tokio::test]
-async fn stop_is_heeded_at_once_and_start_takes_it_back() {
+async fn stop_takes_effect_at_once_and_start_undoes_it() {
     let bench = Bench::start().await;
     let say = async |body: &str| {
         let reply = Reply { body: body.to_owned(), ..Reply::default() };
@@ -113,7 +113,7 @@ async fn an_account_may_leave_opt_outs_to_the_application() {
     let reply = Reply { to: Some("+15005550006".to_owned()), body: "STOP".to_owned(), ..Reply::default() };
     bench.control.reply(CUSTOMER, &reply).await.unwrap();
     bench.account = account;
-    bench.sent(&[("From", "whatsapp:+15005550006"), ("Body", "You will hear no more of us")]).await;
+    bench.sent(&[("From", "whatsapp:+15005550006"), ("Body", "You will not hear from us again")]).await;
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn media_of_a_customer_can_be_downloaded_with_credentials() {
 }
 
 #[tokio::test]
-async fn only_so_much_is_remembered() {
+async fn only_the_newest_messages_are_kept() {
     let bench = Bench::start_with(sandbox::Config { keep: 3, ..Default::default() }).await;
     let mut last = String::new();
     for _ in 0..5 {

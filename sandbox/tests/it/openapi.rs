@@ -1,8 +1,7 @@
-//! The official OpenAPI documents: what they allow is accepted, and what is answered is what they describe.
+//! The official OpenAPI documents: the sandbox accepts what they allow, and answers what they describe.
 //!
-//! Every operation of the sandbox is called on an account of its own: with what is required, and once more for each
-//! thing that is optional. An answer must have a status that the document knows, fit its schema, and have no property
-//! that the document does not know.
+//! Every operation of the sandbox is called on a separate account: with what is required, and once more for each
+//! optional parameter. An answer must have a documented status, fit its schema, and have no undocumented property.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +21,7 @@ const UNDOCUMENTED: [(&str, &str, &str); 1] = [(
     "the bytes of a media: the same path without .json, described in prose only",
 )];
 
-/// Optional parameters that need company to make sense.
+/// Optional parameters that need others to make sense.
 const COMPANIONS: [(&str, &[(&str, &str)]); 5] = [
     ("SendAt", &[("ScheduleType", "fixed")]),
     ("ScheduleType", &[("SendAt", "in an hour")]),
@@ -39,7 +38,7 @@ struct Operation<'d> {
     described: &'d Value,
 }
 
-/// What exists for one operation to work on.
+/// The resources that one operation works on.
 struct Ground<'b> {
     bench: &'b Bench,
     content: String,
@@ -93,7 +92,7 @@ struct Parameters {
     json: Option<Value>,
 }
 
-/// With what is required, and then with each thing that is optional.
+/// One request with what is required, and one more for each optional parameter.
 fn requests(operation: &Operation<'_>) -> Vec<Parameters> {
     let mut requests = Vec::new();
     let (mut required, mut optional) = (Vec::new(), Vec::new());
@@ -147,14 +146,14 @@ fn forms(document: &Value, schema: &Value) -> Vec<Parameters> {
     requests
 }
 
-/// A full body, a minimal one, and for contents one of each type.
+/// A full body, a minimal one, and for contents one for each type.
 fn jsons(document: &Value, schema: &Value) -> Vec<Value> {
     let schema = resolved(document, schema);
     let full = value(document, schema, "");
     let mut minimal = full.clone();
     if let Some(body) = minimal.as_object_mut() {
         let required = schema["required"].as_array().cloned().unwrap_or_default();
-        // WhatsApp wants a profile's name, which the schema does not say.
+        // WhatsApp requires a profile's name, although the schema does not.
         body.retain(|name, _| required.iter().any(|required| required == name) || name == "profile");
     }
     let mut bodies = vec![minimal];
@@ -180,7 +179,7 @@ fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
     }
 }
 
-/// A value that a schema allows and that means something.
+/// A meaningful value that a schema allows.
 fn value(document: &Value, schema: &Value, name: &str) -> Value {
     let schema = resolved(document, schema);
     let known = match name {
@@ -241,7 +240,7 @@ fn text(value: &Value) -> String {
 }
 
 impl<'b> Ground<'b> {
-    /// Makes the bench work on a new account with two senders, of which one is in no service.
+    /// Switches the bench to a new account with two senders, one of them in no service.
     async fn prepare(bench: &'b mut Bench, number: usize) -> Self {
         let numbers = [format!("+1500000{number:04}"), format!("+1500001{number:04}")];
         let account = NewAccount {
@@ -274,7 +273,7 @@ impl<'b> Ground<'b> {
         }
     }
 
-    /// The real thing for a stand-in.
+    /// The real value for a placeholder.
     fn real(&self, stand_in: &str) -> String {
         match stand_in {
             "account" => self.bench.account.account_sid.clone(),
@@ -290,7 +289,7 @@ impl<'b> Ground<'b> {
         }
     }
 
-    /// The path with what exists in its variable places, and what must exist made.
+    /// The path with its variables filled in, after creating what must exist.
     async fn path(&self, operation: &Operation<'_>) -> String {
         let bench = self.bench;
         let account = bench.account.account_sid.as_str();
@@ -357,7 +356,7 @@ async fn check(
     }
     let (status, body) = answer(request).await;
     if operation.path.ends_with("/Messages/{Sid}.json") && form.iter().any(|(name, _)| name == "Status") {
-        // The spec allows to ask; this message is complete, and cannot be canceled any more.
+        // The spec allows the request, but this message is complete and can no longer be canceled.
         return if status == 400 { Ok(()) } else { Err(format!("answered {status}: {body}")) };
     }
     let described = operation.described["responses"].get(status.to_string());
@@ -368,7 +367,7 @@ async fn check(
     }
 }
 
-/// What a message needs beside its recipient.
+/// Adds what a message needs besides its recipient.
 fn complete(form: &mut Vec<(String, String)>, ground: &Ground<'_>, asked: &Parameters) {
     let has = |form: &[(String, String)], name: &str| form.iter().any(|(key, _)| key == name);
     if has(form, "ScheduleType") && !has(form, "MessagingServiceSid") {
@@ -382,7 +381,7 @@ fn complete(form: &mut Vec<(String, String)>, ground: &Ground<'_>, asked: &Param
     }
 }
 
-/// A message's body can become empty, and nothing else.
+/// A message's body can only become empty.
 fn update(form: &[(String, String)]) -> Vec<(String, String)> {
     let emptied =
         |(name, value): &(String, String)| (name.clone(), if name == "Body" { String::new() } else { value.clone() });
@@ -401,7 +400,7 @@ fn fits(document: &Value, schema: &Value, body: &Value) -> Result<(), String> {
     if errors.is_empty() && dates.is_empty() { Ok(()) } else { Err([errors, dates].concat().join("\n  ")) }
 }
 
-/// OpenAPI 3.0's dialect as JSON Schema: `nullable`, and no property that is not known.
+/// Translates OpenAPI 3.0's dialect to JSON Schema: `nullable`, and no unknown properties.
 fn translated(schema: &Value) -> Value {
     let Value::Object(fields) = schema else {
         return match schema {
@@ -414,9 +413,9 @@ fn translated(schema: &Value) -> Value {
     if fields.get("properties").is_some_and(Value::is_object) && !fields.contains_key("additionalProperties") {
         fields.insert("additionalProperties".to_owned(), json!(false));
     }
-    // The documents' own formats are checked in another place; `example` and the like mean nothing to JSON Schema.
+    // The documents' formats are checked elsewhere; JSON Schema ignores `example` and similar fields.
     fields.remove("format");
-    // OpenAPI 3.0 ignores whatever stands beside a reference, but `nullable` there is meant.
+    // OpenAPI 3.0 ignores everything beside a reference, but the documents mean `nullable` there.
     let is_reference = fields.get("$ref").is_some_and(Value::is_string);
     if is_reference {
         fields.retain(|name, _| name == "$ref");
@@ -424,7 +423,7 @@ fn translated(schema: &Value) -> Value {
     if nullable { json!({"anyOf": [fields, {"type": "null"}]}) } else { Value::Object(fields) }
 }
 
-/// Dates that are written as neither API writes them.
+/// Dates in neither API's format.
 fn wrong_dates(body: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![body];

@@ -1,4 +1,4 @@
-//! Lists in pages.
+//! Pages of lists.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ async fn messages_come_newest_first_in_pages_that_link_relatively() {
     loop {
         let (_, page) = bench.get(&path).await;
         seen.extend(sids(&page, "messages"));
-        // What is sent meanwhile neither repeats nor hides a message.
+        // A message that is sent meanwhile neither repeats nor hides another.
         bench.sent(&[("Body", "Hello")]).await;
         match page["next_page_uri"].as_str() {
             Some(next) => path = next.to_owned(),
@@ -39,7 +39,7 @@ async fn newer_lists_link_absolutely_to_the_host_that_was_called() {
     for name in ["a", "b", "c"] {
         bench.content(name, "Hello").await;
     }
-    // Another name for the same host: the links must not lead elsewhere.
+    // Another name for the same host: the links must keep it.
     let host = format!("localhost:{}", bench.sandbox.address().port());
     let url = format!("http://{host}/v2/ContentAndApprovals?PageSize=2&ContentName=.");
     let (_, first) = bench.get(&url).await;

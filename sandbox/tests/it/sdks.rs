@@ -1,7 +1,6 @@
-//! The official SDKs, unmodified, against the sandbox.
+//! Runs the official SDKs, unmodified, against the sandbox.
 //!
-//! They are installed once into `target/sdk`, by their own package managers and in the versions that
-//! `tests/sdk` pins.
+//! They are installed once into `target/sdk`, by their own package managers, in the versions that `tests/sdk` pins.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +15,7 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// Runs a command to its end, which must be a good one.
+/// Runs a command, which must succeed.
 async fn run(what: &str, command: &mut Command) {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
     let output =
@@ -25,7 +24,7 @@ async fn run(what: &str, command: &mut Command) {
     assert!(output.status.success(), "{what}:\n{}\n{}", text(&output.stdout), text(&output.stderr));
 }
 
-/// Installs an SDK, unless the same pins were installed before. Returns where it is.
+/// Installs an SDK, unless the same pins are already installed. Returns its folder.
 async fn install(sdk: &str, pins: &[&str], how: impl AsyncFnOnce(&Path)) -> PathBuf {
     let (source, target) = (workspace().join("tests/sdk").join(sdk), workspace().join("target/sdk").join(sdk));
     std::fs::create_dir_all(&target).unwrap();
@@ -66,7 +65,7 @@ async fn the_node_sdk_works_unmodified() {
         run(what, Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(target)).await;
     });
     let installed = installed.await;
-    // A module finds its packages beside itself.
+    // A module looks for its packages in its own folder.
     std::fs::copy(workspace().join("tests/sdk/node/check.mjs"), installed.join("check.mjs")).unwrap();
     check("the Node SDK's check", Command::new("node").arg(installed.join("check.mjs"))).await;
 }

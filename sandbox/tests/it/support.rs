@@ -1,4 +1,4 @@
-//! A sandbox with one account, a client of the provider's API, and a receiver of webhooks.
+//! A sandbox with one account, a client of the provider's API, and a webhook receiver.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,7 @@ pub(crate) const FROM: &str = "whatsapp:+14155238886";
 pub(crate) const CUSTOMER: &str = "+447700900123";
 pub(crate) const TO: &str = "whatsapp:+447700900123";
 
-/// Whatever is awaited happens within this, or never.
+/// Whatever is awaited must happen within this time.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
@@ -48,7 +48,7 @@ impl Bench {
         Self { sandbox, control, account, http: reqwest::Client::new() }
     }
 
-    /// With the example account of the seed instead of one of its own.
+    /// Starts with the seed's example account instead of a new one.
     pub(crate) async fn start_with_seed_account(config: Config) -> Self {
         let sandbox = Sandbox::start(config).await.unwrap();
         let account = CreatedAccount {
@@ -90,7 +90,7 @@ impl Bench {
         answer(self.request(Method::POST, path).json(body)).await
     }
 
-    /// Sends a message from the sender to the customer; returns what the provider answered.
+    /// Sends a message from the sender to the customer; returns the provider's answer.
     pub(crate) async fn send(&self, fields: &[(&str, &str)]) -> (u16, Value) {
         let mut form = vec![("To", TO), ("From", FROM)];
         form.retain(|(name, _)| !fields.iter().any(|(other, _)| name == other));
@@ -99,7 +99,7 @@ impl Bench {
         self.post(&self.path("Messages.json"), &form).await
     }
 
-    /// The same, where nothing may go wrong; returns the message's SID.
+    /// Like [`Self::send`], but must succeed; returns the message's SID.
     pub(crate) async fn sent(&self, fields: &[(&str, &str)]) -> String {
         let (status, body) = self.send(fields).await;
         assert_eq!(status, 201, "{body}");
@@ -141,7 +141,7 @@ impl Bench {
         .await
     }
 
-    /// Makes a content that says `body`; returns its SID.
+    /// Creates a content with this body; returns its SID.
     pub(crate) async fn content(&self, name: &str, body: &str) -> String {
         let body = json!({
             "friendly_name": name,
@@ -159,7 +159,7 @@ impl Bench {
         self.post_json(&format!("/v1/Content/{content}/ApprovalRequests/whatsapp"), &body).await
     }
 
-    /// Waits for a review to come to this.
+    /// Waits until a review has this status.
     pub(crate) async fn until_approval(&self, content: &str, status: &str) -> Value {
         until(&format!("{content} is {status}"), async || {
             let (_, approval) = self.get(&format!("/v1/Content/{content}/ApprovalRequests")).await;
@@ -174,7 +174,7 @@ pub(crate) fn one_sender(number: &str) -> NewAccount {
     NewAccount { senders: vec![number.into()], services: vec![NewService::default()], ..NewAccount::default() }
 }
 
-/// The status and the JSON of an answer; null where there is none.
+/// The status and the JSON of an answer; null if it has none.
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
@@ -182,7 +182,7 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
-/// Looks again and again until there is something to see.
+/// Polls until there is a result.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     let watch = async {
@@ -196,7 +196,7 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
     tokio::time::timeout(DEADLINE, watch).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
 }
 
-/// The statuses that webhooks told, in the order of their being sent.
+/// The statuses that webhooks reported, in the order of sending.
 pub(crate) fn statuses(webhooks: &[WebhookRecord]) -> Vec<&str> {
     let of_status = webhooks.iter().filter(|webhook| webhook.kind == WebhookKind::Status);
     of_status.map(|webhook| webhook.message_status.as_str()).collect()
@@ -233,7 +233,7 @@ pub(crate) enum Manner {
     Silence,
 }
 
-/// Takes webhooks. Answers as it was told, and then 204.
+/// Receives webhooks. Answers in the given manners, and then with 204.
 pub(crate) struct Receiver {
     pub(crate) base: String,
     arrived: Arc<Mutex<Vec<Arrived>>>,
@@ -254,7 +254,7 @@ impl Receiver {
                 let (noted, manners) = (noted.clone(), manners.clone());
                 let service = service_fn(move |request| take(request, noted.clone(), manners.clone()));
                 connections.spawn(async move {
-                    // A sender that goes away ends the connection, which is no concern of the test's.
+                    // A sender that goes away ends the connection, which does not matter here.
                     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
                 });
             }

@@ -62,11 +62,11 @@ async fn bad_values_fail_when_the_message_is_sent() {
 }
 
 #[tokio::test]
-async fn a_content_cannot_change_once_it_was_submitted() {
+async fn a_content_cannot_change_once_it_is_submitted() {
     let bench = Bench::start().await;
     let content = bench.content("shipped", TEXT).await;
     let path = format!("/v1/Content/{content}");
-    let change = json!({"types": {"twilio/text": {"body": "Hi {{1}}, it has arrived already"}}});
+    let change = json!({"types": {"twilio/text": {"body": "Hi {{1}}, it has already arrived"}}});
     let put = async || answer(bench.request(reqwest::Method::PUT, &path).json(&change)).await;
     assert_eq!(put().await.1["types"], change["types"]);
     assert_eq!(bench.submit(&content, "shipped").await.0, 201);

@@ -1,4 +1,4 @@
-//! Webhooks: what they carry, how they are signed, and how often they are tried.
+//! Webhooks: what they carry, how they are signed, and how often they are sent.
 
 use sandbox::{
     twilio::signature::sign,
@@ -12,8 +12,8 @@ fn all_done(webhooks: &[WebhookRecord]) -> bool {
         && webhooks.iter().all(|webhook| !matches!(webhook.state, WebhookState::Pending | WebhookState::Held))
 }
 
-/// Sends a message whose status callbacks go to `url`, and waits until the last one is done with.
-async fn tell(bench: &Bench, url: &str) -> Vec<WebhookRecord> {
+/// Sends a message whose status callbacks go to `url`, and waits until the last one is settled.
+async fn callbacks(bench: &Bench, url: &str) -> Vec<WebhookRecord> {
     bench.open_window().await;
     let sid = bench.sent(&[("Body", "Hello"), ("StatusCallback", url)]).await;
     bench.until_webhooks(&sid, all_done).await
@@ -22,7 +22,7 @@ async fn tell(bench: &Bench, url: &str) -> Vec<WebhookRecord> {
 #[tokio::test]
 async fn a_status_callback_is_signed_over_the_url_without_its_fragment() {
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[]).await);
-    tell(&bench, &receiver.url("/status/42?a=b#rc=5&rp=all")).await;
+    callbacks(&bench, &receiver.url("/status/42?a=b#rc=5&rp=all")).await;
     for arrived in receiver.until_arrived(2).await {
         assert_eq!(arrived.path_and_query, "/status/42?a=b");
         let url = receiver.url("/status/42?a=b");
@@ -31,9 +31,9 @@ async fn a_status_callback_is_signed_over_the_url_without_its_fragment() {
 }
 
 #[tokio::test]
-async fn status_callbacks_tell_every_status_after_the_initial_one() {
+async fn status_callbacks_report_every_status_after_the_initial_one() {
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[]).await);
-    let webhooks = tell(&bench, &receiver.url("/status")).await;
+    let webhooks = callbacks(&bench, &receiver.url("/status")).await;
     assert_eq!(statuses(&webhooks), ["sent", "delivered"]);
 
     let fields = [("From", ""), ("MessagingServiceSid", bench.service()), ("Body", "Hello")];
@@ -46,7 +46,7 @@ async fn status_callbacks_tell_every_status_after_the_initial_one() {
 #[tokio::test]
 async fn a_status_callback_carries_the_fields_that_twilio_sends() {
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[]).await);
-    let webhooks = tell(&bench, &receiver.url("/status")).await;
+    let webhooks = callbacks(&bench, &receiver.url("/status")).await;
     let arrived = receiver.until_arrived(2).await;
     let delivered = arrived.iter().find(|a| a.value("MessageStatus").as_deref() == Some("delivered")).unwrap();
     let sid = webhooks[0].message_sid.as_str();
@@ -72,9 +72,9 @@ async fn a_status_callback_carries_the_fields_that_twilio_sends() {
 }
 
 #[tokio::test]
-async fn reading_is_told_when_the_customer_reads() {
+async fn reading_is_reported_when_the_customer_reads() {
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[]).await);
-    let sid = tell(&bench, &receiver.url("/status")).await[0].message_sid.clone();
+    let sid = callbacks(&bench, &receiver.url("/status")).await[0].message_sid.clone();
     assert_eq!(bench.control.read(CUSTOMER, Some(&sid)).await.unwrap(), 1);
     assert_eq!(bench.control.read(CUSTOMER, Some(&sid)).await.unwrap(), 0);
     let arrived = receiver.until_arrived(3).await;
@@ -94,7 +94,7 @@ async fn a_failure_carries_its_code() {
 #[tokio::test]
 async fn without_overrides_a_500_is_not_retried() {
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[Manner::Status(500)]).await);
-    let webhooks = tell(&bench, &receiver.url("/status")).await;
+    let webhooks = callbacks(&bench, &receiver.url("/status")).await;
     let sent = webhooks.iter().find(|webhook| webhook.state == WebhookState::Failed).unwrap();
     assert_eq!(sent.attempts.len(), 1);
     assert_eq!(receiver.arrived().len(), 2);
@@ -122,8 +122,8 @@ async fn a_404_is_not_retried_under_a_policy_of_5xx() {
 #[tokio::test]
 async fn a_failed_connection_is_retried_once_by_default() {
     let bench = Bench::start().await;
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let webhooks = tell(&bench, &format!("http://{nobody}/status")).await;
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let webhooks = callbacks(&bench, &format!("http://{closed}/status")).await;
     for webhook in webhooks {
         assert_eq!(webhook.state, WebhookState::Failed);
         let errors: Vec<_> = webhook.attempts.iter().map(|attempt| attempt.error.as_deref()).collect();
@@ -132,7 +132,7 @@ async fn a_failed_connection_is_retried_once_by_default() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_never_answers_delays_nobody_else() {
+async fn a_receiver_that_never_answers_delays_no_other() {
     let silent = Receiver::start(&[Manner::Silence; 100]).await;
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[]).await);
     bench.open_window().await;
@@ -140,11 +140,11 @@ async fn a_receiver_that_never_answers_delays_nobody_else() {
         bench.sent(&[("Body", "Hello"), ("StatusCallback", &silent.url("/status"))]).await;
     }
     silent.until_arrived(20).await;
-    tell(&bench, &receiver.url("/status")).await;
+    callbacks(&bench, &receiver.url("/status")).await;
 }
 
 #[tokio::test]
-async fn an_inbound_message_goes_to_the_service_and_else_to_the_sender() {
+async fn an_inbound_message_goes_to_the_services_url_or_else_to_the_senders() {
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[]).await);
     let sender = format!("/v2/Channels/Senders/{}", bench.account.senders[0].sid);
     let webhook = serde_json::json!({"webhook": {"callback_url": receiver.url("/sender")}});
@@ -177,7 +177,7 @@ async fn an_inbound_message_goes_to_the_service_and_else_to_the_sender() {
 }
 
 #[tokio::test]
-async fn an_inbound_message_that_nobody_takes_goes_to_the_fallback() {
+async fn an_inbound_message_that_is_not_accepted_goes_to_the_fallback() {
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[Manner::Status(500)]).await);
     let service = format!("/v1/Services/{}", bench.service());
     let (inbound, fallback) = (receiver.url("/in"), receiver.url("/fallback"));
@@ -190,7 +190,7 @@ async fn an_inbound_message_that_nobody_takes_goes_to_the_fallback() {
 }
 
 #[tokio::test]
-async fn a_service_may_be_told_by_get() {
+async fn a_service_may_receive_webhooks_by_get() {
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[]).await);
     let service = format!("/v1/Services/{}", bench.service());
     bench.post(&service, &[("InboundRequestUrl", &receiver.url("/in?a=1")), ("InboundMethod", "GET")]).await;
@@ -203,7 +203,7 @@ async fn a_service_may_be_told_by_get() {
 }
 
 #[tokio::test]
-async fn a_pressed_button_says_which_and_of_which_message() {
+async fn a_pressed_button_names_itself_and_its_message() {
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[]).await);
     let service = format!("/v1/Services/{}", bench.service());
     bench.post(&service, &[("InboundRequestUrl", &receiver.url("/in"))]).await;
@@ -227,7 +227,7 @@ async fn a_lost_webhook_is_never_sent_and_a_duplicate_arrives_twice() {
     let rule = |status: &str, effect| WebhookFault { status: Some(status.to_owned()), ..WebhookFault::new(effect) };
     bench.control.add_webhook_fault(rule("sent", WebhookEffect::Lose)).await.unwrap();
     bench.control.add_webhook_fault(rule("delivered", WebhookEffect::Duplicate { times: 1 })).await.unwrap();
-    let webhooks = tell(&bench, &receiver.url("/status")).await;
+    let webhooks = callbacks(&bench, &receiver.url("/status")).await;
     assert_eq!(webhooks[0].state, WebhookState::Lost);
     let arrived = receiver.until_arrived(2).await;
     assert!(arrived.iter().all(|arrived| arrived.value("MessageStatus").as_deref() == Some("delivered")));
@@ -244,17 +244,17 @@ async fn reordering_delivers_a_status_after_the_one_that_follows_it() {
         ..WebhookFault::new(WebhookEffect::Reorder)
     };
     bench.control.add_webhook_fault(rule).await.unwrap();
-    tell(&bench, &receiver.url("/status")).await;
+    callbacks(&bench, &receiver.url("/status")).await;
     let arrived = receiver.until_arrived(2).await;
-    let told: Vec<_> = arrived.iter().filter_map(|arrived| arrived.value("MessageStatus")).collect();
-    assert_eq!(told, ["delivered", "sent"]);
+    let reported: Vec<_> = arrived.iter().filter_map(|arrived| arrived.value("MessageStatus")).collect();
+    assert_eq!(reported, ["delivered", "sent"]);
     assert_eq!(bench.control.faults().await.unwrap().webhooks[0].hits, 1);
 }
 
 #[tokio::test]
 async fn a_redelivery_repeats_the_bytes_and_the_token() {
     let (bench, receiver) = (Bench::start().await, Receiver::start(&[]).await);
-    let webhook = tell(&bench, &receiver.url("/status")).await[0].id;
+    let webhook = callbacks(&bench, &receiver.url("/status")).await[0].id;
     for concurrent in [false, true] {
         let redelivered = bench.control.redeliver(webhook, 3, concurrent).await.unwrap();
         assert_eq!(redelivered.attempts.len(), 3);

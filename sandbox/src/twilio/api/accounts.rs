@@ -32,7 +32,7 @@ pub(crate) fn list(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     pages::relative(call.request, "accounts", accounts, |account| &account.sid, Account::render)
 }
 
-/// Makes a subaccount.
+/// Creates a subaccount.
 pub(crate) fn create(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     let now = desk.world.now();
     let form = call.request.form();

@@ -1,4 +1,4 @@
-//! Submitting a content to WhatsApp, and reading what became of it.
+//! Submits a content to WhatsApp, and reads its approval.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ pub(crate) fn submit(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     let rendered = approval.render();
     content.approval = Some(approval);
     let sid = content.sid.clone();
-    // Half the time received, half the time pending.
+    // Half of the delay is spent as received, the other half as pending.
     desk.after(delay / 2, Step::Review(sid.clone()));
     desk.after(delay, Step::Review(sid));
     Ok(Answer::json(StatusCode::CREATED, &rendered))

@@ -1,4 +1,4 @@
-//! Whose credentials a request carries, and what they may do.
+//! Authenticates a request, and decides what its credentials allow.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
@@ -16,14 +16,14 @@ use crate::{
 pub(crate) enum Access {
     /// Any credential of the account; a restricted key needs this permission.
     Resource(&'static str),
-    /// Managing the account itself: the auth token, or a restricted key with this permission. A standard key is
-    /// refused as if it were wrong.
+    /// The account itself: needs the auth token, or a restricted key with this permission. A standard key is refused
+    /// like wrong credentials.
     Management(&'static str),
     /// The auth token alone.
     AuthToken,
 }
 
-/// A caller whose credentials are right.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) account: String,
@@ -61,7 +61,7 @@ pub(crate) fn authenticate(state: &State, request: &Request) -> Result<Caller, A
 
 /// Decides whether the caller may act for `named` (the account in the path; absent: its own) and returns that account.
 ///
-/// A parent's auth token reaches its subaccounts; its keys do not.
+/// A parent's auth token is valid for its subaccounts; its keys are not.
 pub(crate) fn authorize(
     state: &State,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! A request whose caller is known and may do what it asks.
+//! An authenticated and authorized request.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::{http::Request, twilio::errors::ApiError};
 #[derive(Debug)]
 pub(crate) struct Call<'r> {
     pub(crate) request: &'r Request,
-    /// The account that is acted on.
+    /// The account that the call acts on.
     pub(crate) account: &'r str,
     /// The values of the path's variable segments after the account.
     pub(crate) ids: Vec<&'r str>,

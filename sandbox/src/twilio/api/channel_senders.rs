@@ -97,7 +97,7 @@ fn member(members: &[Member], call: &Call<'_>) -> Result<Member, ApiError> {
     found.ok_or_else(|| ApiError::not_found(&call.request.path))
 }
 
-/// Puts a sender or number into a service; it can be in one only.
+/// Puts a sender or number into a service. It can be in only one.
 fn join(
     state: &mut State,
     service: &str,

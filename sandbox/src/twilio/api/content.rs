@@ -89,7 +89,7 @@ pub(crate) fn list_with_approvals(desk: &mut Desk<'_>, call: &Call<'_>) -> Outco
     pages::absolute(call.request, "contents", contents, 50, |content| &content.sid, Content::with_approval)
 }
 
-/// Contents that were templates before there were contents: none.
+/// Legacy templates, from before contents existed: none.
 pub(crate) fn list_legacy(_desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     pages::absolute(call.request, "contents", Vec::<Value>::new(), 50, |_| "", |content| content)
 }
@@ -111,7 +111,7 @@ pub(crate) fn already_submitted() -> ApiError {
     ApiError::invalid(92009, message)
 }
 
-/// The account's contents that the query's filters let through, in the order it asks for.
+/// The account's contents that match the query's filters, in the requested order.
 fn filtered<'s>(state: &'s State, call: &Call<'_>) -> Result<Vec<&'s Content>, ApiError> {
     let query = &call.request.query;
     let mut contents: Vec<&Content> =

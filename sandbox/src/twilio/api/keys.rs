@@ -1,4 +1,4 @@
-//! API keys, as the 2010 API and as IAM v1 see them.
+//! API keys, in the 2010 API and in IAM v1.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use crate::{
 
 const MOST_PERMISSIONS: usize = 100;
 
-/// Makes a standard key, whatever `KeyType` and `Policy` say: this API does not know them.
+/// Creates a standard key. This API ignores `KeyType` and `Policy`.
 pub(crate) fn create(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     let key = make(desk, call, &call.request.form(), None)?;
     Ok(Answer::json(StatusCode::CREATED, &key.with("secret", json!(key.secret))))

@@ -1,4 +1,4 @@
-//! Messages: create, look at, redact, cancel, delete.
+//! Messages: create, read, redact, cancel, delete.
 
 use http::StatusCode;
 use jiff::civil::Date;
@@ -111,7 +111,7 @@ pub(crate) fn feedback(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     Ok(Answer::json(StatusCode::OK, &body))
 }
 
-/// Shows the customer that somebody is typing, and marks the customer's message as read.
+/// Shows the customer a typing indicator, and marks the customer's message as read.
 pub(crate) fn typing(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     let form = call.request.form();
     if form.text("channel") != Some("whatsapp") {

@@ -1,6 +1,6 @@
-//! Twilio's HTTP API: find the route, authenticate the caller, act.
+//! Twilio's HTTP API: finds the route, authenticates the caller, acts.
 //!
-//! Every host of Twilio is this one, so a path must name the API by itself; so far all of them do.
+//! All of Twilio's hosts share one here, so the path alone must identify the API. So far every path does.
 
 mod accounts;
 mod approval;
@@ -58,7 +58,7 @@ fn act(desk: &mut Desk<'_>, request: &Request, caller: &auth::Caller) -> Outcome
     (found.route.act)(desk, &Call { request, account: &account, ids: found.ids })
 }
 
-/// The operations that are imitated: method, and path as the official OpenAPI documents write it.
+/// The simulated operations: method, and path as in the official OpenAPI documents.
 pub fn operations() -> impl Iterator<Item = (&'static str, &'static str)> {
     routes::ROUTES.iter().map(|route| (route.method, route.path))
 }

@@ -1,4 +1,4 @@
-//! What a request to create a message must say, checked in the order in which Twilio complains.
+//! Checks a request to create a message, in the order in which Twilio reports errors.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ const MOST_MEDIA: usize = 10;
 const SOONEST: SignedDuration = SignedDuration::from_secs(300);
 const LATEST: SignedDuration = SignedDuration::from_hours(35 * 24);
 
-/// A message that may be created.
+/// A valid request to create a message.
 #[derive(Debug)]
 pub(crate) struct NewMessage {
     from: Option<String>,
@@ -43,7 +43,7 @@ pub(crate) struct NewMessage {
     pub(crate) send_at: Option<Timestamp>,
 }
 
-/// Checks a request. What only the channel would find out is left for later.
+/// Checks a request. What only the channel would find is checked later.
 pub(crate) fn check(desk: &Desk<'_>, account: &str, form: &Pairs, now: Timestamp) -> Result<NewMessage, ApiError> {
     let state = &*desk.state;
     let to = form.text("To").ok_or_else(|| ApiError::invalid(21604, "A 'To' phone number is required."))?;
@@ -106,7 +106,7 @@ impl NewMessage {
         Message {
             sid,
             account: account.to_owned(),
-            // With a service, the sender is chosen later, even where the caller has named one.
+            // With a service, the sender is chosen later, even if the caller named one.
             from: self.from,
             service: self.service,
             direction: "outbound-api",
@@ -162,7 +162,7 @@ fn check_from(state: &State, account: &str, from: &str, to: &str) -> Result<Stri
     Ok(from.to_owned())
 }
 
-/// The content that is used, and its text with the values in place.
+/// The content of the message, and its text with the values in place.
 fn check_content(state: &State, account: &str, form: &Pairs) -> Result<Option<(ContentUse, String)>, ApiError> {
     let Some(sid) = form.text("ContentSid") else {
         return match form.text("ContentVariables") {
@@ -192,7 +192,7 @@ fn parse_variables(text: Option<&str>) -> Result<BTreeMap<String, String>, ApiEr
     parsed.into_iter().map(|(name, value)| Ok((name, as_text(value)?))).collect()
 }
 
-/// Where a value is not given, the content's sample stands in.
+/// Fills in the content's samples for missing values.
 fn with_samples(content: &Content, mut values: BTreeMap<String, String>) -> BTreeMap<String, String> {
     for (name, sample) in &content.variables {
         if let Some(sample) = sample.as_str() {
@@ -202,7 +202,7 @@ fn with_samples(content: &Content, mut values: BTreeMap<String, String>) -> BTre
     values
 }
 
-/// What the channel will find wrong with the values.
+/// The error that the channel will report about the values.
 fn problem(content: &Content, values: &BTreeMap<String, String>, text: &str) -> Option<i64> {
     let names = content_types::placeholders(&Value::Object(content.types.clone()));
     if names.iter().any(|name| !values.contains_key(name)) {

@@ -1,6 +1,6 @@
-//! Lists in pages: relative links in the 2010 API, absolute ones elsewhere.
+//! Pages of lists, with relative links in the 2010 API and absolute ones elsewhere.
 //!
-//! A page token names the last item of the page before (`PA…`) or the first item of the page after (`PB…`), so an item
+//! A page token names the last item of the previous page (`PA…`) or the first item of the next page (`PB…`), so an item
 //! that is created meanwhile neither repeats nor hides another.
 
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::{
 const LARGEST: usize = 1000;
 const OWN_PARAMETERS: [&str; 3] = ["PageSize", "Page", "PageToken"];
 
-/// Which page the caller wants.
+/// The page that the caller wants.
 #[derive(Debug)]
 struct Wanted {
     page: usize,
@@ -40,7 +40,7 @@ impl Wanted {
         Ok(Self { page, size, token: query.text("PageToken").map(str::to_owned) })
     }
 
-    /// Where the page begins among `sids`.
+    /// The index of the page's first item among `sids`.
     fn start(&self, sids: &[&str]) -> usize {
         let position = |prefix: &str| {
             let anchor = self.token.as_deref()?.strip_prefix(prefix)?;
@@ -56,7 +56,7 @@ impl Wanted {
     }
 }
 
-/// One page's items, and the queries that lead to its neighbours.
+/// One page's items, and the queries of its neighbours.
 struct Cut<T> {
     items: Vec<T>,
     page: usize,

@@ -1,6 +1,6 @@
-//! The operations: where each is, what it needs, and which function acts on it.
+//! The operations: the path of each, the access it needs, and its handler.
 //!
-//! Paths are written as the official OpenAPI documents write them.
+//! Paths are written as in the official OpenAPI documents.
 
 use super::{
     accounts, approval, auth::Access, call::Call, channel_senders, content, keys, media, messages, senders, services,
@@ -14,7 +14,7 @@ pub(crate) struct Route {
     pub(crate) act: fn(&mut Desk<'_>, &Call<'_>) -> Outcome,
 }
 
-/// A route that was found, and what stands in the path's variable places.
+/// A route, and the values of the path's variables.
 pub(crate) struct Found<'r> {
     pub(crate) route: &'static Route,
     pub(crate) account: Option<&'r str>,
@@ -45,7 +45,7 @@ pub(crate) fn find<'r>(method: &str, segments: &'r [String]) -> Search<'r> {
     if path_exists { Search::OtherMethod } else { Search::Nothing }
 }
 
-/// What the variable places of `pattern` hold in `segments`, if it fits.
+/// The values of the pattern's variables in `segments`, if it matches.
 fn captures<'r>(pattern: &'static str, segments: &'r [String]) -> Option<Vec<&'r str>> {
     let mut found = Vec::new();
     let mut places = pattern[1..].split('/');

@@ -33,7 +33,7 @@ pub(crate) fn create(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
         return Err(ApiError::invalid(20001, "profile.name is required for a WhatsApp sender"));
     }
     if desk.state.senders.values().any(|sender| address::bare(&sender.address) == number) {
-        return Err(ApiError::new(StatusCode::CONFLICT, 20409, format!("the sender {number} exists already")));
+        return Err(ApiError::new(StatusCode::CONFLICT, 20409, format!("the sender {number} already exists")));
     }
     let mut sender = Sender::online(ids::sid(&mut desk.world.rng, "XE"), call.account.to_owned(), number);
     sender.change(&body)?;

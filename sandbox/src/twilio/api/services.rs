@@ -40,7 +40,7 @@ pub(crate) fn fetch(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
 pub(crate) fn update(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     let now = desk.world.now();
     let service = find(desk.state, call)?;
-    // All of it or nothing.
+    // All of the change or none of it.
     let mut changed = service.clone();
     changed.change(&call.request.form(), now)?;
     *service = changed;

@@ -13,7 +13,7 @@ pub(crate) struct Account {
     /// The parent, or the account itself.
     pub(crate) owner_sid: String,
     pub(crate) status: String,
-    /// The primary token: the only one that webhooks are signed with.
+    /// The primary token, the only one that signs webhooks.
     pub(crate) auth_token: String,
     pub(crate) secondary_token: Option<String>,
     pub(crate) keys: Vec<ApiKey>,
@@ -38,7 +38,7 @@ impl Account {
         }
     }
 
-    /// As the 2010 API shows it.
+    /// The 2010 API's representation.
     pub(crate) fn render(&self) -> Value {
         let uri = |resource: &str| format!("/2010-04-01/Accounts/{}{resource}.json", self.sid);
         json!({

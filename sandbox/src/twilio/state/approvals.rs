@@ -1,16 +1,16 @@
-//! The approval of a content, from its submission on.
+//! The approval of a content, from its submission onwards.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What a review comes to.
+/// The outcome of a review.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Verdict {
     pub(crate) status: String,
     pub(crate) reason: String,
     pub(crate) category: Option<String>,
-    /// Absent: as configured.
+    /// Absent: the configured delay.
     pub(crate) delay: Option<Duration>,
 }
 
@@ -19,11 +19,11 @@ pub(crate) struct Approval {
     pub(crate) name: String,
     pub(crate) category: String,
     pub(crate) content_type: String,
-    /// Lower case: received, pending, approved, rejected, paused, disabled, or whatever a test wants seen.
+    /// Lower case: received, pending, approved, rejected, paused, disabled, or any other word that a test sets.
     pub(crate) status: String,
     pub(crate) rejection_reason: String,
     pub(crate) allow_category_change: bool,
-    /// What the review will come to; absent once it has, or if it never will.
+    /// The outcome that the review will have; absent once it has ended, or if it never ends.
     pub(crate) verdict: Option<Verdict>,
 }
 
@@ -39,7 +39,7 @@ impl Approval {
         })
     }
 
-    /// How a content that was never submitted looks.
+    /// The representation of a content that was never submitted.
     pub(crate) fn none() -> Value {
         json!({
             "name": "",

@@ -51,7 +51,7 @@ impl Content {
         content_types::session(&self.types)
     }
 
-    /// Takes the review a step further: from received to pending to the verdict.
+    /// Advances the review: from received to pending to the verdict.
     pub(crate) fn take_review_step(&mut self, now: Timestamp) {
         let Some(approval) = self.approval.as_mut() else { return };
         match approval.status.as_str() {
@@ -78,7 +78,7 @@ impl Content {
         true
     }
 
-    /// What all views of a content have in common.
+    /// The fields that all representations of a content share.
     fn common(&self) -> Value {
         json!({
             "date_created": clock::iso8601(self.created),

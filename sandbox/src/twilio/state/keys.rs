@@ -10,7 +10,8 @@ pub(crate) struct ApiKey {
     pub(crate) sid: String,
     pub(crate) secret: String,
     pub(crate) friendly_name: String,
-    /// The permissions of a restricted key; a standard key has none listed and may do all but manage the account.
+    /// The permissions of a restricted key. A standard key has none listed, and may do everything except manage the
+    /// account.
     pub(crate) policy: Option<Value>,
     pub(crate) created: Timestamp,
     pub(crate) updated: Timestamp,
@@ -24,7 +25,7 @@ impl ApiKey {
         })
     }
 
-    /// As the 2010 API shows it.
+    /// The 2010 API's representation.
     pub(crate) fn render(&self) -> Value {
         json!({
             "sid": self.sid,

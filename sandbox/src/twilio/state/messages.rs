@@ -11,7 +11,7 @@ use crate::{
     twilio::types::{MessageRecord, StatusChange},
 };
 
-/// The status of a message. The words are Twilio's.
+/// The status of a message, in Twilio's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Accepted,
@@ -56,12 +56,12 @@ pub(crate) struct Media {
     pub(crate) created: Timestamp,
 }
 
-/// The content that a message was made from.
+/// The content that a message was created from.
 #[derive(Debug, Clone)]
 pub(crate) struct ContentUse {
     pub(crate) sid: String,
     pub(crate) variables: BTreeMap<String, String>,
-    /// What is wrong with the values: found when sending, reported by the callback.
+    /// The error in the values, which is found when sending and reported by the callback.
     pub(crate) problem: Option<i64>,
 }
 
@@ -83,10 +83,10 @@ pub(crate) struct Message {
     pub(crate) created: Timestamp,
     pub(crate) updated: Timestamp,
     pub(crate) sent: Option<Timestamp>,
-    /// It is not sent after this.
+    /// The message is not sent after this time.
     pub(crate) expires: Option<Timestamp>,
     pub(crate) history: Vec<(Timestamp, Status)>,
-    /// Gone for the provider's API; remembered for the control API.
+    /// Deleted in the provider's API, and still visible in the control API.
     pub(crate) deleted: bool,
 }
 
@@ -104,7 +104,7 @@ impl Message {
         format!("/2010-04-01/Accounts/{}/Messages/{}{rest}.json", self.account, self.sid)
     }
 
-    /// As the 2010 API shows it.
+    /// The 2010 API's representation.
     pub(crate) fn render(&self) -> Value {
         let undecided = matches!(self.status, Status::Accepted | Status::Scheduled) && self.service.is_some();
         json!({
@@ -156,7 +156,7 @@ impl Message {
     }
 }
 
-/// What the sandbox says about a code. The codes are Twilio's, the sentences are not.
+/// The text for a code. The codes are Twilio's, the texts are not.
 pub(crate) fn error_message(code: i64) -> &'static str {
     match code {
         30036 => "The validity period ended before the message was sent",
@@ -168,7 +168,7 @@ pub(crate) fn error_message(code: i64) -> &'static str {
         63021 => "The channel finds the content invalid",
         63024 => "The recipient cannot receive messages on this channel",
         63027 => "No template of this language and locale",
-        63028 => "The number of parameters is not the template's",
+        63028 => "The number of parameters does not match the template",
         63032 => "The channel holds this message back: the recipient is part of an experiment",
         63041 => "The template is paused",
         63042 => "The template is disabled",
@@ -177,11 +177,11 @@ pub(crate) fn error_message(code: i64) -> &'static str {
     }
 }
 
-/// The messages of all accounts, oldest first; of more than `keep`, the oldest are forgotten.
+/// The messages of all accounts, oldest first; beyond `keep`, the oldest are forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
     list: VecDeque<Message>,
-    /// The place of the list's first message, counted from the very first.
+    /// The number of the list's first message, counted from the first ever created.
     first: u64,
     places: HashMap<String, u64>,
 }

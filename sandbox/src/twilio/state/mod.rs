@@ -1,4 +1,4 @@
-//! What Twilio knows: plain values under their SIDs, and the questions that span several of them.
+//! Twilio's state: plain values by SID, and the queries that span several of them.
 
 pub(crate) mod accounts;
 pub(crate) mod approvals;
@@ -23,7 +23,7 @@ use self::{
 };
 use crate::{address, timetable::Timetable};
 
-/// Something that happens by itself when its time has come, to the thing with this SID.
+/// Something that happens by itself when it is due, to the resource with this SID.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// A message gets its next status.
@@ -34,7 +34,7 @@ pub(crate) enum Step {
     SenderOnline(String),
 }
 
-/// Everything that Twilio knows, by SID.
+/// All of Twilio's state, by SID.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) accounts: BTreeMap<String, Account>,
@@ -48,7 +48,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The account that a user name belongs to, whatever the password.
+    /// The account that a user name belongs to, regardless of the password.
     pub(crate) fn account_of(&self, username: &str) -> Option<String> {
         if self.accounts.contains_key(username) {
             return Some(username.to_owned());
@@ -67,7 +67,7 @@ impl State {
         self.services.values().find(|service| service.senders.iter().any(|member| member.sid == sender_sid))
     }
 
-    /// The address that the service would send a message to `to` from.
+    /// The address from which the service would send a message to `to`.
     pub(crate) fn choose_sender(&self, service: &Service, to: &str) -> Option<String> {
         if address::is_whatsapp(to) {
             let online = |member: &&Member| self.senders.get(&member.sid).is_some_and(|sender| sender.is_online());

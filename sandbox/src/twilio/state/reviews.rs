@@ -1,4 +1,4 @@
-//! Meta's review: the rules of a test first, then Meta's format rules.
+//! Meta's review: first the rules that a test added, then Meta's format rules.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::twilio::{content_types, types::ReviewRule};
 pub(crate) struct Reviews(Vec<(Option<Regex>, ReviewRule)>);
 
 impl Reviews {
-    /// Adds rules before those in force, so that a newer one wins; or none if one has a bad regular expression.
+    /// Adds rules ahead of those in force, so that a newer one wins. Adds none if one has an invalid regular
+    /// expression.
     pub(crate) fn add(&mut self, rules: Vec<ReviewRule>) -> Result<(), regex::Error> {
         let compile = |rule: ReviewRule| Ok((rule.name.as_deref().map(Regex::new).transpose()?, rule));
         let compiled = rules.into_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
@@ -29,7 +30,7 @@ impl Reviews {
     }
 }
 
-/// Decides about a submission: the first rule that fits, else the format rules.
+/// Decides about a submission: by the first rule that matches, else by the format rules.
 pub(crate) fn decide(reviews: &Reviews, content: &Content, approval: &Approval) -> Verdict {
     let fits = |(name, rule): &&(Option<Regex>, ReviewRule)| {
         name.as_ref().is_none_or(|name| name.is_match(&approval.name))
@@ -68,7 +69,7 @@ fn format_fault(content: &Content) -> Option<String> {
             return Some("the text begins or ends with a variable".to_owned());
         }
         if body.replace(' ', "").contains("}}{{") {
-            return Some("two variables stand side by side".to_owned());
+            return Some("two variables are side by side".to_owned());
         }
         let variables = content_types::placeholders(&Value::String(body.to_owned())).len();
         let words = body.split_whitespace().filter(|word| !word.contains("{{")).count();

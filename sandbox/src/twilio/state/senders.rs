@@ -40,7 +40,7 @@ const PROFILE: [&str; 13] = [
 pub(crate) struct Sender {
     pub(crate) sid: String,
     pub(crate) account: String,
-    /// With `whatsapp:`.
+    /// With the prefix `whatsapp:`.
     pub(crate) address: String,
     pub(crate) status: String,
     configuration: Map<String, Value>,
@@ -89,7 +89,7 @@ impl Sender {
         self.webhook.insert(name.to_owned(), json!(url));
     }
 
-    /// Takes over what is not null: the SDKs send null for whatever the caller left out.
+    /// Applies the fields that are not null: the SDKs send null for whatever the caller left out.
     pub(crate) fn change(&mut self, body: &Map<String, Value>) -> Result<(), ApiError> {
         let mut parts = [
             ("configuration", &mut self.configuration, &CONFIGURATION[..]),
@@ -107,7 +107,7 @@ impl Sender {
         Ok(())
     }
 
-    /// The sender's change takes effect, unless something worse happened meanwhile.
+    /// Completes a change of the sender, unless something worse happened meanwhile.
     pub(crate) fn come_online(&mut self) {
         if ["CREATING", "VERIFYING", "ONLINE:UPDATING"].contains(&self.status.as_str()) {
             "ONLINE".clone_into(&mut self.status);
@@ -153,7 +153,7 @@ fn check(name: &str, part: Option<&Value>, known: &[&str]) -> Result<(), ApiErro
     };
     for (key, value) in part {
         if !known.contains(&key.as_str()) {
-            return Err(ApiError::invalid(20001, format!("{name}.{key} is not known (known: {})", known.join(", "))));
+            return Err(ApiError::invalid(20001, format!("{name}.{key} is unknown (known: {})", known.join(", "))));
         }
         let is_url = key.ends_with("_url") && name == "webhook";
         if is_url && value.as_str().is_some_and(|url| !url.is_empty() && url::Url::parse(url).is_err()) {

@@ -78,7 +78,7 @@ impl Service {
             name.clone_into(&mut self.friendly_name);
         }
         change_url(&mut self.inbound_request_url, form, "InboundRequestUrl")?;
-        // The inbound URL alone comes back normalised.
+        // Only the inbound URL is normalised.
         self.inbound_request_url = self.inbound_request_url.take().map(|url| normalised(&url));
         change_url(&mut self.fallback_url, form, "FallbackUrl")?;
         change_url(&mut self.status_callback, form, "StatusCallback")?;
@@ -138,7 +138,7 @@ impl Service {
 fn change_url(url: &mut Option<String>, form: &Pairs, name: &str) -> Result<(), ApiError> {
     match form.get(name) {
         None => {}
-        // An empty value takes the URL away.
+        // An empty value unsets the URL.
         Some("") => *url = None,
         Some(new) if url::Url::parse(new).is_ok_and(|url| url.has_host()) => *url = Some(new.to_owned()),
         Some(new) => return Err(ApiError::invalid(21205, format!("{name} must be a URL, not '{new}'"))),

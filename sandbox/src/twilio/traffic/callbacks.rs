@@ -34,7 +34,7 @@ pub(crate) fn report(desk: &mut Desk<'_>, sid: &str) {
     webhooks::send(desk, Outgoing { about, method: Method::POST, url, form, fallback: None });
 }
 
-/// The form fields, in the order that real callbacks have been seen in.
+/// The form fields, in the order of observed callbacks.
 fn form(message: &Message, channel_install_sid: Option<&str>) -> Vec<(String, String)> {
     let status = message.status.as_str();
     let mut form: Vec<(&str, String)> = Vec::with_capacity(16);

@@ -24,7 +24,7 @@ use crate::{
 const STOP: [&str; 8] = ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"];
 const START: [&str; 3] = ["START", "UNSTOP", "YES"];
 
-/// Why a customer's message cannot be taken.
+/// Why a customer's message is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplyError {
     #[error("there is no sender {0}")]
@@ -37,7 +37,7 @@ pub(crate) enum ReplyError {
     ContentType(usize),
 }
 
-/// Takes a customer's message: opens the window, heeds STOP and START, and sends the inbound webhook.
+/// Receives a customer's message: opens the window, handles STOP and START, and sends the inbound webhook.
 pub(crate) fn receive(desk: &mut Desk<'_>, customer: &str, reply: &Reply) -> Result<ReplyAccepted, ReplyError> {
     let now = desk.world.now();
     let sender = sender(desk.state, reply.to.as_deref())?.clone();
@@ -122,7 +122,7 @@ fn media(world: &mut World, reply: &Reply) -> Result<Vec<Media>, ReplyError> {
     reply.media.iter().enumerate().map(decode).collect()
 }
 
-/// The phone number where there is one to show, else the business-scoped user id.
+/// The phone number, unless it is unknown or hidden; then the business-scoped user id.
 fn from(person: &Customer, named: &str) -> String {
     let number = person.phone_number.as_deref().filter(|_| !person.phone_number_hidden);
     let bare = number.or(person.external_user_id.as_deref()).unwrap_or(address::bare(named));
@@ -136,7 +136,7 @@ struct Target {
     fallback: Option<(Method, String)>,
 }
 
-/// The service's address if there is one, else the sender's.
+/// The service's URL if there is one, else the sender's.
 fn target(sender: &Sender, service: Option<&Service>) -> Option<Target> {
     let method = |name: &str| name.parse().unwrap_or(Method::POST);
     let of_service = service.filter(|service| !service.uses_webhook_on_number()).and_then(|service| {

@@ -1,4 +1,5 @@
-//! What happens to a message next. Deciding is pure; [`advance`] gathers what it needs and applies it.
+//! What happens to a message next. [`next`] decides and is pure; [`advance`] gathers the facts and applies the
+//! decision.
 
 use jiff::Timestamp;
 
@@ -30,9 +31,9 @@ pub(crate) struct Facts<'f> {
 /// What is known about a message's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Template {
-    /// The message has none: free text, or media.
+    /// The message has no template: it is free text or media.
     None,
-    /// It was deleted meanwhile.
+    /// The template was deleted meanwhile.
     Missing,
     Known {
         approval: ApprovalState,
@@ -44,11 +45,11 @@ pub(crate) enum Template {
 pub(crate) enum Next {
     Become(Status),
     End(Status, i64),
-    /// Nothing, until something else happens.
+    /// Nothing happens by itself.
     Rest,
 }
 
-/// Decides. Statuses only go forward.
+/// Decides the next step. Statuses only move forward.
 pub(crate) fn next(message: &Message, facts: &Facts<'_>, now: Timestamp) -> Next {
     match message.status {
         Status::Accepted | Status::Scheduled if facts.sender.is_none() => Next::End(Status::Failed, 21704),
@@ -60,7 +61,7 @@ pub(crate) fn next(message: &Message, facts: &Facts<'_>, now: Timestamp) -> Next
     }
 }
 
-/// What Twilio and Meta check before anything is sent.
+/// The checks of Twilio and Meta before a message is sent.
 fn leave(message: &Message, facts: &Facts<'_>, now: Timestamp) -> Next {
     if message.expires.is_some_and(|expires| now > expires) {
         return Next::End(Status::Failed, 30036);
@@ -93,7 +94,7 @@ fn template_problem(facts: &Facts<'_>) -> Option<i64> {
     }
 }
 
-/// What the recipient's side makes of it.
+/// What happens to a sent message at the recipient.
 fn arrive(message: &Message, facts: &Facts<'_>) -> Next {
     let customer = facts.customer;
     let blocked = message.from.as_deref().is_some_and(|from| customer.has_blocked(address::bare(from)));
@@ -107,7 +108,7 @@ fn arrive(message: &Message, facts: &Facts<'_>) -> Next {
     } else if let Some(code) = customer.fails_with {
         Next::End(Status::Undelivered, code)
     } else if blocked || !customer.reachable {
-        // Meta does not report a block: the message stays `sent` for ever.
+        // Meta does not report a block: the message stays `sent` forever.
         Next::Rest
     } else {
         Next::Become(Status::Delivered)

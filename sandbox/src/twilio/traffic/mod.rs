@@ -1,4 +1,5 @@
-//! What moves between Twilio, customers and applications: messages out, messages in, and the webhooks that report both.
+//! Traffic between Twilio, customers and applications: outbound and inbound messages, and the webhooks that report
+//! both.
 
 pub(crate) mod callbacks;
 pub(crate) mod inbound;

@@ -6,7 +6,7 @@ use crate::{
     twilio::{desk::Desk, state::messages::Status},
 };
 
-/// Marks what the customer reads as `read` and reports it. Returns how many messages that were.
+/// Marks the messages that the customer reads as `read` and reports them. Returns their number.
 pub(crate) fn read_by_customer(desk: &mut Desk<'_>, customer: &str, only: Option<&str>) -> usize {
     let now = desk.world.now();
     let customer = desk.world.customers.of(customer).clone();

@@ -11,17 +11,17 @@ use crate::{
     world::webhooks::{About, Fallback, NewWebhook, Parcel, without_fragment},
 };
 
-/// The name under which fallbacks come back to Twilio.
+/// The name by which fallbacks return to Twilio.
 pub(crate) const PROVIDER: &str = "twilio";
 
-/// A webhook that is to be signed and sent.
+/// A webhook to sign and send.
 pub(crate) struct Outgoing {
     pub(crate) about: About,
     pub(crate) method: Method,
     /// As configured, with its fragment.
     pub(crate) url: String,
     pub(crate) form: Vec<(String, String)>,
-    /// Where it goes if no attempt is answered with 2xx.
+    /// The fallback if no attempt is answered with 2xx.
     pub(crate) fallback: Option<(Method, String)>,
 }
 

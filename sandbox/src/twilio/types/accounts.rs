@@ -15,7 +15,7 @@ pub struct NewAccount {
     pub opt_out_handling: Option<bool>,
 }
 
-/// A WhatsApp sender that is online. A bare phone number will do.
+/// A WhatsApp sender that is online. Its short form is the phone number alone.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", from = "NewSenderForm")]
 pub struct NewSender {
@@ -70,7 +70,7 @@ pub struct NewService {
     pub status_callback: Option<String>,
 }
 
-/// What was made for a [`NewAccount`].
+/// The account that was created from a [`NewAccount`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedAccount {

@@ -1,4 +1,4 @@
-//! The words of the control API about what is Twilio's.
+//! The control API's types for Twilio's state.
 
 mod accounts;
 mod messages;

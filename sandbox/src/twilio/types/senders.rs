@@ -1,15 +1,15 @@
-//! Changes of a sender that its account does not make.
+//! Changes to a sender that its account does not make.
 
 use serde::{Deserialize, Serialize};
 
-/// A change of a sender that does not come from the account: Meta's quality rating, a ban.
+/// A change to a sender that its account does not make: Meta's quality rating, a ban.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct SenderChange {
     pub status: Option<String>,
     pub quality_rating: Option<String>,
     pub messaging_limit: Option<String>,
-    /// Code and message of each reason; an empty list takes them back.
+    /// Code and message of each reason; an empty list removes them.
     pub offline_reasons: Option<Vec<OfflineReason>>,
 }
 

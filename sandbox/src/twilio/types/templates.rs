@@ -1,15 +1,15 @@
-//! Meta's review of submitted contents, as a test directs it.
+//! Meta's review of submitted contents, as a test controls it.
 
 use serde::{Deserialize, Serialize};
 
-/// A decision about a content that was submitted.
+/// A decision about a submitted content.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Decision {
-    /// `approved`, `rejected`, `paused`, `disabled`, or whatever word is to be observed.
+    /// `approved`, `rejected`, `paused`, `disabled`, or any other word.
     pub status: String,
     pub reason: String,
-    /// The category that Meta puts it in.
+    /// The category that Meta assigns.
     pub category: Option<String>,
 }
 
@@ -25,8 +25,8 @@ pub struct ReviewRule {
     /// `approved`, `rejected`, or `pending` for a review that does not end by itself.
     pub decision: String,
     pub reason: String,
-    /// The category that Meta changes it to, where the submission allows that.
+    /// The category that Meta changes it to, if the submission allows that.
     pub change_category: Option<String>,
-    /// How long it takes; absent: as configured.
+    /// How long the review takes; absent: the configured delay.
     pub delay_ms: Option<u64>,
 }
