@@ -1,4 +1,4 @@
-# The few commands a person needs. `make help` lists them.
+# The commands for everyday work. `make help` lists them.
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
@@ -32,7 +32,7 @@ soak: need-build need-postgres ## Inject faults for SOAK_MINUTES (10), then comp
 	cargo build --package dataplane --package conservation --bins
 	target/debug/soak
 
-# The revision to upgrade from: the newest tag before this revision, or else the parent of the commit that added the newest
+# The revision to upgrade from: the newest tag before this revision, else the parent of the commit that added the newest
 # migration.
 .PHONY: upgrade
 upgrade: need-build need-postgres ## Run this build beside one of UPGRADE_FROM (the release before) on one database, as a rollout does

@@ -19,15 +19,15 @@ type component struct {
 	name    string
 	log     string
 	process *exec.Cmd
-	// The component ends when this does, and this ends with us whatever
-	// happens to us. (PR_SET_PDEATHSIG would do the same, but only on Linux,
-	// and only if the thread that started the process is kept for good.)
+	// The component ends when this is closed, which happens however this process
+	// ends. (PR_SET_PDEATHSIG would do the same, but only on Linux, and only if
+	// the thread that started the process is kept for good.)
 	lifeline *os.File
 	done     chan struct{}
 }
 
-// startComponent runs this binary's command of that name. When it ends, for
-// whatever reason, it is sent on ended.
+// startComponent runs this binary's command of that name. The component is
+// sent on ended when its process ends, for whatever reason.
 func startComponent(name string, args []string, log string, ended chan<- *component) (*component, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -63,7 +63,7 @@ func startComponent(name string, args []string, log string, ended chan<- *compon
 }
 
 // kill ends the component at once. Like terminate, it returns when the process
-// is gone, and is content with a component that never started.
+// has ended, and accepts a component that never started.
 func (c *component) kill() {
 	if c == nil {
 		return
@@ -72,7 +72,7 @@ func (c *component) kill() {
 	c.finish()
 }
 
-// terminate lets the component put its things away, within limits.
+// terminate lets the component shut down cleanly, within limits.
 func (c *component) terminate() {
 	if c == nil {
 		return
@@ -91,7 +91,7 @@ func (c *component) finish() {
 	c.lifeline.Close()
 }
 
-// obituary tells how a component that should have lived ended.
+// obituary describes how a component ended that should be running.
 func (c *component) obituary() error {
 	content, err := os.ReadFile(c.log)
 	if err != nil {

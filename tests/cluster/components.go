@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/embed"
-	_ "k8s.io/client-go/plugin/pkg/client/auth" // what a kubeconfig may ask of kubectl
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // the authentication plugins that a kubeconfig may name
 	"k8s.io/component-base/cli"
 	"k8s.io/component-base/logs"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -35,10 +35,10 @@ const (
 	controllersName = "kube-controller-manager"
 )
 
-// The issuer that kubeadm and most managed clusters have.
+// The issuer of kubeadm and most managed clusters.
 const issuer = "https://kubernetes.default.svc.cluster.local"
 
-// Tests wait for what the controllers do, so they may hurry.
+// Tests wait for the controllers, so these are short.
 const (
 	controllersQPS   = 500
 	controllersBurst = 1000
@@ -58,8 +58,8 @@ func apiServerArgs(dir workdir.Dir, ports workdir.Ports) []string {
 		"--etcd-servers=" + etcdURL(ports),
 		"--etcd-compaction-interval=0", // nothing lives long enough for it
 
-		// The address is given, not looked up, so that a machine without a
-		// network will do. The supervisor holds the port as well.
+		// The address is given, not looked up, so that no network is needed. The
+		// supervisor holds the port as well.
 		"--bind-address=127.0.0.1",
 		"--advertise-address=127.0.0.1",
 		"--secure-port=" + strconv.Itoa(ports.APIServer),
@@ -77,8 +77,8 @@ func apiServerArgs(dir workdir.Dir, ports workdir.Ports) []string {
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--endpoint-reconciler-type=none",
 
-		// A write is in the log before its caller hears of it, and the log
-		// stays in one file.
+		// A write is in the log before its caller gets the answer, and the log stays
+		// in one file.
 		"--audit-policy-file=" + dir.AuditPolicy(),
 		"--audit-log-path=" + dir.AuditLog(),
 		"--audit-log-mode=blocking",
@@ -97,7 +97,7 @@ func controllersArgs(dir workdir.Dir) []string {
 		// aggregation, the roles admin, edit and view would permit nothing.
 		"--controllers=namespace-controller,serviceaccount-controller," +
 			"serviceaccount-token-controller,clusterrole-aggregation-controller",
-		// Nobody to share the work with, and nobody to ask how it goes.
+		// There is only one instance, and its metrics and health are not read.
 		"--leader-elect=false",
 		"--secure-port=0",
 		"--kube-api-qps=" + strconv.Itoa(controllersQPS),

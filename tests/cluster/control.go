@@ -11,8 +11,8 @@ import (
 	"whatsapp-operator.dev/tests/cluster/internal/workdir"
 )
 
-// The control socket carries one command a connection: a line there, a line
-// back. An empty line back means that it is done.
+// The control socket carries one command per connection: one line with the
+// command, one line with the answer. An empty answer means success.
 const (
 	stopAPIServer  = "stop"
 	startAPIServer = "start"
@@ -23,7 +23,7 @@ type request struct {
 	answer  chan error
 }
 
-// listen takes commands on the directory's socket and passes them on.
+// listen accepts commands on the directory's socket and passes them on.
 func listen(dir workdir.Dir, requests chan<- request) (io.Closer, error) {
 	path, err := dir.NewSocket()
 	if err != nil {
@@ -60,11 +60,11 @@ func answer(connection net.Conn, requests chan<- request) {
 	fmt.Fprintf(connection, "%q\n", message)
 }
 
-// ask has the supervisor of dir do something, and waits until it is done.
+// ask sends a command to the supervisor of dir, and waits until it is done.
 func ask(dir workdir.Dir, command string) error {
 	connection, err := net.Dial("unix", dir.Socket())
 	if err != nil {
-		return fmt.Errorf("no control plane runs in %s: %w", dir, err)
+		return fmt.Errorf("no control plane is running in %s: %w", dir, err)
 	}
 	defer connection.Close()
 	if _, err := fmt.Fprintln(connection, command); err != nil {

@@ -17,11 +17,10 @@ import (
 	"k8s.io/kubernetes/pkg/controller/garbagecollector"
 )
 
-// The garbage collector finds out about new kinds by looking, and the
-// controller manager has it look every 30 seconds, which no flag changes. A
-// test that has just installed its CRDs would wait for that, so we run the
-// collector beside the controller manager ourselves, and have it look more
-// often.
+// The garbage collector finds new kinds by polling. The controller manager
+// makes it poll every 30 seconds, which no flag changes, and a test that has
+// just installed its CRDs would wait for that. So the collector runs here,
+// beside the controller manager, and polls more often.
 const (
 	kindsPeriod       = time.Second
 	collectors        = 5
@@ -44,14 +43,14 @@ func collectGarbage(ctx context.Context, kubeconfig string) error {
 	if err != nil {
 		return err
 	}
-	// Looking for new kinds must not be answered from the mapper's cache.
+	// Polls for new kinds must not be answered from the mapper's cache.
 	kinds, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return err
 	}
 
 	started := make(chan struct{})
-	close(started) // nobody else's informers to wait for
+	close(started) // there are no other informers to wait for
 	collector, err := garbagecollector.NewGarbageCollector(ctx, client, metadataClient,
 		restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client.Discovery())),
 		garbagecollector.DefaultIgnoredResources(),

@@ -1,7 +1,7 @@
-// Command control-plane is a Kubernetes control plane in one binary: etcd,
-// kube-apiserver, kube-controller-manager and kubectl, all of them the real
-// ones. It has no scheduler, no nodes and no pods. End-to-end tests and the
-// demo run on it; README.md says how.
+// Command control-plane is a Kubernetes control plane in one binary: the real
+// etcd, kube-apiserver, kube-controller-manager and kubectl. It has no
+// scheduler, no nodes and no pods. End-to-end tests and the demo run on it;
+// README.md says how.
 package main
 
 import (
@@ -30,8 +30,8 @@ func main() {
 		fail(errors.New("say what to do\n" + usage))
 	}
 
-	// What follows the command stays in os.Args in the form in which the
-	// command would see it if it were a program of its own.
+	// The command's arguments stay in os.Args as if the command were a separate
+	// program.
 	command := os.Args[1]
 	os.Args = os.Args[1:]
 	var err error
@@ -65,13 +65,13 @@ func fail(err error) {
 
 func up(args []string) error {
 	flags := flag.NewFlagSet("up", flag.ContinueOnError)
-	path := flags.String("dir", "", "the control plane's `directory`; created if need be")
+	path := flags.String("dir", "", "the control plane's `directory`; created if it does not exist")
 	untilEOF := flags.Bool("exit-on-stdin-eof", false, "also stop when standard input ends, so as not to outlive a test")
 	dir, err := parse(flags, path, args)
 	if err != nil {
 		return err
 	}
-	ctx, stop := untilToldToStop(*untilEOF)
+	ctx, stop := untilStopped(*untilEOF)
 	defer stop()
 	return supervise(ctx, dir)
 }

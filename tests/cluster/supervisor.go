@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	startTimeout = 90 * time.Second // on a machine that compiles meanwhile
+	startTimeout = 90 * time.Second // long enough for a machine that is also compiling
 	pollInterval = 25 * time.Millisecond
 )
 
@@ -36,9 +36,9 @@ type supervisor struct {
 	requests                     chan request
 }
 
-// untilToldToStop is done on SIGTERM, on SIGINT and, if asked, when standard
+// untilStopped is done on SIGTERM, on SIGINT and, if asked, when standard
 // input ends.
-func untilToldToStop(orEOF bool) (context.Context, context.CancelFunc) {
+func untilStopped(orEOF bool) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	if orEOF {
 		go func() {
@@ -69,7 +69,7 @@ func supervise(ctx context.Context, dir workdir.Dir) error {
 		err = s.serve(ctx)
 	}
 	if errors.Is(err, context.Canceled) {
-		return nil // told to stop
+		return nil // stopped on request
 	}
 	return err
 }
@@ -82,7 +82,7 @@ func (s *supervisor) prepare() error {
 	if err := s.dir.Lock(); err != nil {
 		return err
 	}
-	// The kubeconfig's being there says that the control plane is ready.
+	// The kubeconfig exists only while the control plane is ready.
 	if err := os.RemoveAll(s.dir.Kubeconfig()); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (s *supervisor) prepare() error {
 	return err
 }
 
-// start brings everything up and tells the caller where it is.
+// start brings everything up and prints its address.
 func (s *supervisor) start(ctx context.Context) (err error) {
 	if s.etcd, err = s.run(etcdName, etcdArgs(s.dir, s.ports)); err != nil {
 		return err
@@ -116,7 +116,7 @@ func (s *supervisor) start(ctx context.Context) (err error) {
 	if err := s.startAPIServer(ctx); err != nil {
 		return err
 	}
-	// The first thing that a pod or a token needs; the controllers make it.
+	// The first thing that a pod or a token needs; the controllers create it.
 	if err := s.await(ctx, "/api/v1/namespaces/default/serviceaccounts/default"); err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (s *supervisor) start(ctx context.Context) (err error) {
 	}{s.dir.Kubeconfig(), s.ports.Server(), version.Get().GitVersion})
 }
 
-// serve does as it is told until the context is done or a component ends.
+// serve handles requests until the context is done or a component ends.
 func (s *supervisor) serve(ctx context.Context) error {
 	for {
 		select {
@@ -157,12 +157,12 @@ func (s *supervisor) handle(ctx context.Context, command string) error {
 	case command == startAPIServer && s.apiServer == nil:
 		return s.startAPIServer(ctx)
 	}
-	return nil // it is so already
+	return nil // already in that state
 }
 
-// startAPIServer returns when the API server is ready. The controllers come and
-// go with it: they can do nothing without, and left alone they would take up to
-// half a minute to notice that it is back, for which every test would wait.
+// startAPIServer returns when the API server is ready. The controllers start
+// and stop with it. They can do nothing without it, and would take up to half
+// a minute to notice that it is back, which every test would wait for.
 func (s *supervisor) startAPIServer(ctx context.Context) (err error) {
 	if s.apiServer, err = s.run(apiServerName, apiServerArgs(s.dir, s.ports)); err != nil {
 		return err
@@ -181,7 +181,7 @@ func (s *supervisor) stopAPIServer() {
 }
 
 // stop ends every component, the clients of each before it. Only etcd has
-// something to put away.
+// state to save.
 func (s *supervisor) stop() {
 	s.controllers.kill()
 	s.apiServer.kill()
@@ -204,7 +204,7 @@ func (s *supervisor) unexpected(c *component) error {
 	return c.obituary()
 }
 
-// await polls a path of the API server until it is there.
+// await polls a path of the API server until it exists.
 func (s *supervisor) await(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout,
 		fmt.Errorf("%s was not ready after %s; the logs are in %s", path, startTimeout, s.dir))
@@ -244,7 +244,8 @@ func (s *supervisor) ok(ctx context.Context, path string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// newClient trusts this control plane's CA and is its administrator.
+// newClient returns an administrator's client that trusts this control plane's
+// CA.
 func newClient(dir workdir.Dir) (*http.Client, error) {
 	ca, err := os.ReadFile(dir.CACertificate())
 	if err != nil {
@@ -258,7 +259,7 @@ func newClient(dir workdir.Dir) (*http.Client, error) {
 	}
 	return &http.Client{Transport: bearer{token, &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: pool},
-		// Not one connection of a server that has since been killed.
+		// Never reuse a connection to a server that has since been killed.
 		DisableKeepAlives: true,
 	}}}, nil
 }

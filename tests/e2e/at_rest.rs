@@ -10,7 +10,7 @@ use tests::eventually::eventually;
 use tests::process::root;
 use tests::world::{Options, World};
 
-/// The operator's provider calls of a kind so far.
+/// The operator's calls to list senders so far.
 fn polls() -> RequestFilter {
     RequestFilter { method: Some("GET".into()), path: Some("/v2/Channels/Senders".into()), account: None, since: None }
 }
@@ -30,10 +30,10 @@ async fn at_rest_nothing_is_written_to_the_provider_or_to_the_api_server() -> Re
         world.ready(kind, &shop.namespace, name).await?;
         world.in_data_plane(kind, &shop.namespace, name).await?;
     }
-    // Rest is what follows a whole round of looking without anything to do; rounds are told by the provider's log.
+    // The operator is at rest after a whole round without anything to do. The provider's log shows the rounds.
     let rounds = async |more: usize| -> Result<()> {
         let before = world.control.requests(&polls()).await?.len();
-        eventually("the operator has looked again", async || {
+        eventually("the operator has polled again", async || {
             let now = world.control.requests(&polls()).await.map_err(|e| format!("{e:#}"))?.len();
             if now >= before + more { Ok(()) } else { Err(format!("{now} of {}", before + more)) }
         })
@@ -50,7 +50,7 @@ async fn at_rest_nothing_is_written_to_the_provider_or_to_the_api_server() -> Re
     if let (Some(before), Some(audit)) = (audited, world.cluster.audit()?) {
         let operator = format!("system:serviceaccount:{}:{}", world.system, world.accounts.operator);
         let known = audit[..before].iter().any(|entry| entry.user.username == operator);
-        ensure!(known, "the audit log knows no {operator}");
+        ensure!(known, "the audit log has no entry of {operator}");
         let writes: Vec<_> = audit[before..]
             .iter()
             .filter(|entry| entry.user.username == operator && entry.object_ref.resource != "leases")
@@ -61,7 +61,7 @@ async fn at_rest_nothing_is_written_to_the_provider_or_to_the_api_server() -> Re
 }
 
 #[tokio::test]
-async fn webhooks_that_drifted_are_pointed_back() -> Result<()> {
+async fn webhooks_that_drifted_are_repaired() -> Result<()> {
     let world = World::start(&["shop"]).await?;
     let shop = world.tenant_without_sender(0).await?;
     let service = shop.account.services[0].clone();
@@ -85,7 +85,7 @@ async fn webhooks_that_drifted_are_pointed_back() -> Result<()> {
         .send()
         .await?;
     ensure!(answer.status().is_success(), "{answer:?}");
-    eventually("the webhook is pointed back", async || {
+    eventually("the webhook is repaired", async || {
         let now = get().await.map_err(|e| format!("{e:#}"))?["inbound_request_url"].clone();
         if now == wanted { Ok(()) } else { Err(now) }
     })
@@ -94,11 +94,11 @@ async fn webhooks_that_drifted_are_pointed_back() -> Result<()> {
 
 #[tokio::test]
 async fn an_object_that_cannot_be_read_never_stops_the_others() -> Result<()> {
-    // Of its own, because the kinds are changed under everybody's feet.
+    // A private cluster, because the test changes the kinds.
     let cluster = Cluster::private().await?;
     let world = World::start_in(cluster.clone(), &["shop"], Options::default()).await?;
     let shop = world.tenant_without_sender(0).await?;
-    // An older schema let in what today's types can't read: a rate that is a word.
+    // An older schema admitted what today's types cannot read: a rate that is a word.
     let kind = "whatsappsenders.whatsapp-operator.dev";
     let limits = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/limits";
     let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
@@ -107,17 +107,17 @@ async fn an_object_that_cannot_be_read_never_stops_the_others() -> Result<()> {
     let mut unreadable =
         shop.sender(&json!({"phoneNumber": "+14155230000", "limits": {"messagesPerSecond": "fast"}}))?;
     unreadable.metadata.name = Some("unreadable".into());
-    eventually("the lenient schema lets the object in", async || world.cluster.put(unreadable.clone()).await).await?;
+    eventually("the lenient schema admits the object", async || world.cluster.put(unreadable.clone()).await).await?;
     cluster
         .kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &root().join("crds").to_string_lossy()])
         .await?;
 
-    eventually("the strict schema is back, and a good sender is let in", async || {
+    eventually("the strict schema is back and admits a good sender", async || {
         world.cluster.apply(&[shop.sender(&json!({}))?], None).await
     })
     .await?;
     world.ready("whatsappsender", &shop.namespace, "support").await?;
-    // An operator that starts with it in the list is not stopped either.
+    // It does not stop an operator that starts while it exists, either.
     let mut world = world;
     world.operator.terminate()?;
     world.start_operator()?;

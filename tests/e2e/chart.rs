@@ -1,4 +1,4 @@
-//! The chart, by the real Helm.
+//! The chart, rendered and installed by the real Helm.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ async fn helm(cluster: &Cluster, args: &[&str]) -> Result<String> {
 
 #[tokio::test]
 async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
-    // Of its own, because the chart brings the CRDs, and the shared cluster has them already.
+    // A private cluster, because the chart installs the CRDs, and the shared cluster already has them.
     let cluster = Cluster::start()?;
     let chart = root().join("charts/whatsapp-operator").to_string_lossy().into_owned();
     let url = "publicBaseUrl=https://whatsapp.example.com,image.repository=registry.example.com/whatsapp";
@@ -33,7 +33,7 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
         .await?;
     ensure!(deployed.contains("operator") && deployed.contains("data-plane"), "{deployed}");
 
-    // The API server takes the other shape too, and the first one's workload goes.
+    // The API server accepts the other store's workload too, and the first one's is removed.
     let postgres = "store.postgres.existingSecret=database,store.postgres.caSecret=database-ca,dataPlane.replicas=3";
     let upgraded = helm(&cluster, &[&["upgrade"], &release[..], &["--set", url, "--set", postgres]].concat()).await?;
     ensure!(upgraded.contains("REVISION: 2") && upgraded.contains("database"), "{upgraded}");
@@ -62,7 +62,7 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_value_that_the_chart_does_not_know_is_refused() -> Result<()> {
+async fn an_unknown_value_is_refused() -> Result<()> {
     let refused = async |values: &[(&str, &str)], said: &str| -> Result<()> {
         let rendered = render("whatsapp", "whatsapp-system", values).await;
         ensure!(rendered.as_ref().is_err_and(|e| e.to_string().contains(said)), "{values:?}: {rendered:?}");
@@ -75,7 +75,7 @@ async fn a_value_that_the_chart_does_not_know_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_store_that_would_lose_replicas_or_data_is_refused_with_what_would_be_right() -> Result<()> {
+async fn a_store_that_would_lose_replicas_or_data_is_refused_with_a_remedy() -> Result<()> {
     let secret = ("store.postgres.existingSecret", "database");
     for (values, said) in [
         (
@@ -96,7 +96,7 @@ async fn a_store_that_would_lose_replicas_or_data_is_refused_with_what_would_be_
 }
 
 #[tokio::test]
-async fn over_postgresql_the_data_plane_is_a_deployment_without_a_volume_of_its_own() -> Result<()> {
+async fn with_postgresql_the_data_plane_is_a_deployment_without_a_volume() -> Result<()> {
     let values = [&REQUIRED[..], &POSTGRES[..]].concat();
     let objects = render("whatsapp", "whatsapp-system", &values).await?;
     let data_plane = workload(&objects, "data-plane")?;
@@ -106,11 +106,11 @@ async fn over_postgresql_the_data_plane_is_a_deployment_without_a_volume_of_its_
     let pod = &spec["template"]["spec"];
     ensure!(!pod.to_string().contains("persistentVolumeClaim") && !pod.to_string().contains("/var/lib"), "{pod:#}");
     ensure!(pod["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname", "{pod:#}");
-    // The password stays in its Secret: no argument, and no value, can hold it.
+    // The password stays in its Secret. No argument and no value holds it.
     let store = json!({"name": "WHATSAPP_STORE", "valueFrom": {"secretKeyRef": {"name": "database", "key": "uri"}}});
     let environment = pod["containers"][0]["env"].as_array().context("no environment")?;
     ensure!(environment.contains(&store), "{environment:?}");
-    // A budget that lets nobody go, or everybody, would be none.
+    // A budget that allows no disruption, or any, would be useless.
     let budget = objects.iter().find(|o| o.types.as_ref().is_some_and(|t| t.kind == "PodDisruptionBudget"));
     let budget = &budget.context("no PodDisruptionBudget")?.data["spec"];
     ensure!(budget["maxUnavailable"] == 1, "{budget:#}");
@@ -119,7 +119,7 @@ async fn over_postgresql_the_data_plane_is_a_deployment_without_a_volume_of_its_
 }
 
 #[tokio::test]
-async fn a_drain_has_the_time_that_it_may_take() -> Result<()> {
+async fn a_pods_grace_period_covers_a_whole_drain() -> Result<()> {
     for (delay, timeout, seconds) in [("5s", "25s", 40), ("500ms", "2m", 131), ("0s", "1h", 3610)] {
         let values = [("dataPlane.drainDelay", delay), ("dataPlane.drainTimeout", timeout)];
         let objects = render("whatsapp", "whatsapp-system", &[&REQUIRED[..], &values].concat()).await?;
@@ -131,7 +131,7 @@ async fn a_drain_has_the_time_that_it_may_take() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_arguments_that_the_chart_gives_are_those_that_the_programs_take() -> Result<()> {
+async fn the_programs_accept_every_argument_of_the_chart() -> Result<()> {
     let more = [
         ("twilioBaseUrl", "https://proxy.example.com"),
         ("watchNamespaces", "{shop,bakery}"),
@@ -147,10 +147,10 @@ async fn the_arguments_that_the_chart_gives_are_those_that_the_programs_take() -
         let objects = render("whatsapp", "whatsapp-system", values).await?;
         let container = &workload(&objects, component)?.data["spec"]["template"]["spec"]["containers"][0];
         let arguments: Vec<String> = serde_json::from_value(container["args"].clone())?;
-        // What comes before --help is read, and refused when it is unknown.
+        // Arguments before --help are parsed, and refused if they are unknown.
         let mut command = Command::new(binary(program)?);
         command.args(&arguments).arg("--help");
-        let help = output(command).await.with_context(|| format!("{program} does not take {arguments:?}"))?;
+        let help = output(command).await.with_context(|| format!("{program} does not accept {arguments:?}"))?;
         for variable in container["env"].as_array().context("no environment")? {
             let name = variable["name"].as_str().unwrap_or_default();
             ensure!(help.contains(&format!("[env: {name}=")), "{program} does not read {name}");
@@ -165,12 +165,12 @@ const POSTGRES: [(&str, &str); 3] = [
     ("dataPlane.replicas", "3"),
 ];
 
-/// What runs a component's pods.
+/// The workload of a component.
 fn workload<'a>(objects: &'a [DynamicObject], component: &str) -> Result<&'a DynamicObject> {
     let runs = |object: &&DynamicObject| {
         let labels = object.metadata.labels.as_ref();
         object.types.as_ref().is_some_and(|types| ["Deployment", "StatefulSet"].contains(&types.kind.as_str()))
             && labels.and_then(|labels| labels.get("app.kubernetes.io/component")).is_some_and(|c| c == component)
     };
-    objects.iter().find(runs).with_context(|| format!("the chart has nothing that runs {component}"))
+    objects.iter().find(runs).with_context(|| format!("the chart has no workload for {component}"))
 }

@@ -24,7 +24,7 @@ async fn killed_between_accepting_and_sending_the_message_is_sent_once() -> Resu
     shop.api.until(&id, "delivered").await?;
     ensure!(world.provider_messages(&shop, CUSTOMER).await?.len() == 1);
 
-    // The caller, who may not have heard the answer, asks again: it is the same message.
+    // The caller may not have got the answer and asks again: it is the same message.
     ensure!(shop.api.send("hello", &text).await? == id);
     ensure!(world.provider_messages(&shop, CUSTOMER).await?.len() == 1);
     Ok(())
@@ -35,7 +35,7 @@ async fn killed_while_the_provider_is_called_the_message_is_not_sent_again() -> 
     let mut world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
     world.hear(&shop, CUSTOMER, "Hi").await?;
-    // The provider takes the message, and its answer is held back until the data plane is dead.
+    // The provider accepts the message, and its answer is held back until the data plane is dead.
     let slow = on_create(RequestEffect::AnswerDelay { ms: 30_000 }, 1);
     world.control.add_request_fault(slow).await?;
     let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": "Hello"}});
@@ -47,7 +47,7 @@ async fn killed_while_the_provider_is_called_the_message_is_not_sent_again() -> 
     .await?;
     world.kill_data_plane()?;
     world.start_data_plane(&[]).await?;
-    // The attempt's own callback settles it, in whichever order it and the restart come.
+    // The attempt's callback settles it, whether it comes before or after the restart.
     shop.api.until(&id, "delivered").await?;
     ensure!(world.creates().await? == 1);
     ensure!(world.provider_messages(&shop, CUSTOMER).await?.len() == 1);
@@ -58,7 +58,7 @@ async fn killed_while_the_provider_is_called_the_message_is_not_sent_again() -> 
 async fn killed_between_a_webhook_and_its_publication_the_event_arrives_under_one_id() -> Result<()> {
     let mut world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
-    // The application is down, so the event is taken and cannot be published.
+    // The application is down, so the event is stored and cannot be published.
     shop.app.answer_with(StatusCode::SERVICE_UNAVAILABLE);
     world.kill_data_plane()?;
     world.start_data_plane(&["--roles", "webhooks,api"]).await?;
@@ -74,7 +74,7 @@ async fn killed_between_a_webhook_and_its_publication_the_event_arrives_under_on
     shop.app.answer_with(StatusCode::NO_CONTENT);
     world.start_data_plane(&[]).await?;
     shop.app.event("the message", |r| r.kind() == "dev.whatsapp-operator.message.received").await?;
-    // Whatever else the first one caused would stand before this second message.
+    // Any further effect of the first one would arrive before this second message.
     world.hear(&shop, CUSTOMER, "Still there?").await?;
     ensure!(shop.app.distinct("dev.whatsapp-operator.message.received").len() == 2);
     Ok(())

@@ -1,4 +1,4 @@
-//! Every example is applied, so that none can rot.
+//! Applies every example, so that none goes stale.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ async fn every_example_applies() -> Result<()> {
     ensure!(!files.is_empty());
     for file in &files {
         let text = std::fs::read_to_string(file)?;
-        ensure!(!documents(&text)?.is_empty(), "{} holds no object", file.display());
+        ensure!(!documents(&text)?.is_empty(), "{} has no object", file.display());
         cluster.kubectl(&["apply", "--validate=strict", "-f", &file.to_string_lossy()]).await?;
     }
     Ok(())

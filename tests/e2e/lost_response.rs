@@ -1,4 +1,4 @@
-//! The provider took the message, and its answer was lost.
+//! The provider accepted the message, and its answer was lost.
 
 use anyhow::{Result, ensure};
 use sandbox::types::RequestEffect;
@@ -28,7 +28,7 @@ async fn a_response_lost_after_acceptance_is_one_message_settled_by_its_callback
 }
 
 #[tokio::test]
-async fn a_refusal_for_haste_is_tried_again_and_sent_once() -> Result<()> {
+async fn a_rate_limited_message_is_retried_and_sent_once() -> Result<()> {
     let world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
     world.hear(&shop, CUSTOMER, "Hi").await?;

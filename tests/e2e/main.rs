@@ -1,4 +1,4 @@
-//! The promises, kept end to end on real parts. Each test is one promise; its name says which.
+//! The promises, tested end to end with real components. Each test is one promise, as its name says.
 
 mod at_rest;
 mod chart;

@@ -1,4 +1,4 @@
-//! The API server judges manifests as the schema's own tests do, in the same words.
+//! The API server accepts and refuses manifests as the schema's own tests do, with the same messages.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use kube::api::DynamicObject;
 use tests::cluster::{Cluster, documents};
 use tests::process::root;
 
-/// The manifests that the schema's own tests judge. One of two documents is an object and a change of it.
+/// The manifests of the schema's own tests. One with two documents is an object and a change to it.
 fn manifests(verdict: &str) -> Result<Vec<(PathBuf, String)>> {
     let dir = root().join("crds/tests/manifests").join(verdict);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&dir)
@@ -19,7 +19,7 @@ fn manifests(verdict: &str) -> Result<Vec<(PathBuf, String)>> {
     files.into_iter().map(|path| Ok((path.clone(), std::fs::read_to_string(path)?))).collect()
 }
 
-/// The objects of a manifest, in a namespace where no other manifest's are.
+/// The objects of a manifest, in a namespace without those of any other.
 async fn in_a_namespace_of_their_own(cluster: &Cluster, text: &str) -> Result<Vec<DynamicObject>> {
     let namespace = cluster.namespace("manifest").await?;
     let mut objects = documents(text)?;

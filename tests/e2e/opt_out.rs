@@ -1,4 +1,4 @@
-//! Nobody who opted out is sent anything.
+//! A customer who opted out is sent nothing.
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;

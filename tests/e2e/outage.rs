@@ -1,4 +1,4 @@
-//! The data plane outlives its control plane.
+//! The data plane survives an outage of the control plane.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -7,7 +7,7 @@ use tests::world::{Options, Tenant, World};
 
 const CUSTOMER: &str = "+447700900130";
 
-/// The customer says something, the application hears of it, and answers.
+/// The customer writes, the application receives it, and answers.
 async fn talk(world: &World, shop: &Tenant, n: u32) -> Result<()> {
     world.hear(shop, CUSTOMER, &format!("hello {n}")).await?;
     let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": format!("answer {n}")}});
@@ -16,7 +16,7 @@ async fn talk(world: &World, shop: &Tenant, n: u32) -> Result<()> {
 }
 
 #[tokio::test]
-async fn with_the_operator_and_the_api_server_gone_the_data_plane_serves_and_restarts_from_its_cache() -> Result<()> {
+async fn without_the_operator_and_the_api_server_the_data_plane_serves_and_restarts_from_its_cache() -> Result<()> {
     let cluster = Cluster::private().await?;
     let mut world = World::start_in(cluster.clone(), &["shop"], Options::default()).await?;
     let mut shop = world.tenant(0).await?;
@@ -35,17 +35,17 @@ async fn with_the_operator_and_the_api_server_gone_the_data_plane_serves_and_res
     })
     .await?;
 
-    // The whole control plane goes.
+    // The whole control plane goes down.
     world.operator.terminate()?;
     cluster.stop_api_server().await?;
     talk(&world, &shop, 1).await?;
 
-    // A container that restarts now finds nothing but its cache.
+    // A container that restarts now has only its cache.
     world.kill_data_plane()?;
     world.start_data_plane(&[]).await?;
     talk(&world, &shop, 2).await?;
 
-    // When it is back, changes arrive again.
+    // Once the control plane is back, changes arrive again.
     cluster.start_api_server().await?;
     world.start_operator()?;
     world.cluster.apply(&[shop.sender(&json!({"limits": {"messagesPerSecond": 40}}))?], None).await?;

@@ -1,4 +1,4 @@
-//! Several replicas over one PostgreSQL: counted by the operator, and none of them needed.
+//! Several replicas over one PostgreSQL: the operator counts them, and none is indispensable.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn a_change_has_arrived_only_when_every_replica_acknowledges_it() -> Resul
     let shop = world.tenant(0).await?;
     reports(&world, &shop, 2, 2).await?;
 
-    // A replica that hangs still holds the old config, so the change is not everywhere.
+    // A replica that hangs still has the old config, so the change is not everywhere.
     let frozen = world.replicas[1].process.as_ref().context("the second replica")?;
     frozen.freeze()?;
     world.cluster.apply(&[shop.sender(&json!({"limits": {"messagesPerSecond": 40}}))?], None).await?;
@@ -44,7 +44,7 @@ async fn a_change_has_arrived_only_when_every_replica_acknowledges_it() -> Resul
     frozen.thaw()?;
     reports(&world, &shop, 2, 2).await?;
 
-    // One that ends in order is no longer waited for, and one that comes is.
+    // A replica that shuts down cleanly is no longer waited for, and a new one is.
     world.replicas[1].terminate()?;
     reports(&world, &shop, 1, 1).await?;
     world.start_replica(1, &[]).await?;
@@ -52,8 +52,8 @@ async fn a_change_has_arrived_only_when_every_replica_acknowledges_it() -> Resul
 }
 
 #[tokio::test]
-async fn replicas_killed_one_after_the_other_amid_calls_lose_nothing_and_send_nothing_twice() -> Result<()> {
-    // Callbacks come late, so that the replicas die before anything is settled.
+async fn replicas_killed_one_by_one_during_calls_lose_nothing_and_send_nothing_twice() -> Result<()> {
+    // Callbacks are slow, so that the replicas die before anything is settled.
     let slow = Delays {
         status: Duration::from_millis(1500),
         review: Duration::from_millis(400),
@@ -62,7 +62,7 @@ async fn replicas_killed_one_after_the_other_amid_calls_lose_nothing_and_send_no
     let mut world = two_replicas(Some(slow)).await?;
     let shop = world.tenant(0).await?;
     world.hear(&shop, CUSTOMER, "Hi").await?;
-    // The provider takes every message, and holds its answers back until nobody waits for them any more.
+    // The provider accepts every message, and holds its answers back until no replica is waiting for them.
     world.control.add_request_fault(on_create(RequestEffect::AnswerDelay { ms: 30_000 }, 8)).await?;
     let text = |n: usize| json!({"to": CUSTOMER, "from": "support", "text": {"body": format!("Hello {n}")}});
     let mut ids = Vec::new();
@@ -75,7 +75,7 @@ async fn replicas_killed_one_after_the_other_amid_calls_lose_nothing_and_send_no
     })
     .await?;
     world.replicas[0].kill()?;
-    // The other one serves on: the caller, who asks again, hears of the same message.
+    // The other one still serves: a caller that asks again gets the same message.
     ensure!(shop.api.send("hello-0", &text(0)).await? == ids[0]);
     world.start_replica(0, &[]).await?;
     world.replicas[1].kill()?;
@@ -94,7 +94,7 @@ async fn replicas_killed_one_after_the_other_amid_calls_lose_nothing_and_send_no
 }
 
 #[tokio::test]
-async fn what_one_replica_is_told_to_hold_every_replica_holds() -> Result<()> {
+async fn a_hold_placed_at_one_replica_holds_at_every_replica() -> Result<()> {
     let world = two_replicas(None).await?;
     let shop = world.tenant(0).await?;
     world.hear(&shop, CUSTOMER, "Hi").await?;
@@ -119,7 +119,7 @@ async fn what_one_replica_is_told_to_hold_every_replica_holds() -> Result<()> {
 
     let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": "Hello"}});
     let id = shop.api.send("hello", &text).await?;
-    reaches_one("passes the message over", "whatsapp_deferred_total", "reason=\"paused\"").await?;
+    reaches_one("defers the message", "whatsapp_deferred_total", "reason=\"paused\"").await?;
     ensure!(world.creates().await? == 0);
     let lifted = http.delete(pause(1)).send().await?;
     ensure!(lifted.status().is_success(), "{lifted:?}");
@@ -129,7 +129,7 @@ async fn what_one_replica_is_told_to_hold_every_replica_holds() -> Result<()> {
 }
 
 #[tokio::test]
-async fn every_alert_of_the_chart_is_about_metrics_that_replicas_have() -> Result<()> {
+async fn every_alert_of_the_chart_uses_metrics_that_replicas_have() -> Result<()> {
     let world = two_replicas(None).await?;
     world.tenant(0).await?;
     let metrics = reqwest::get(world.replicas[0].admin_url("/metrics")).await?.text().await?;
@@ -147,7 +147,7 @@ async fn every_alert_of_the_chart_is_about_metrics_that_replicas_have() -> Resul
             .find(|word| word.starts_with("whatsapp_"))
             .with_context(|| format!("no metric of ours in {expression}"))?;
         ensure!(metrics.contains(&format!("# TYPE {name} ")), "{}: no metric {name}", alert["alert"]);
-        // The labels' values that it asks for are there too, or it could never fire.
+        // The label values that it selects must exist too, or it could never fire.
         for (label, value) in labels(expression) {
             let there =
                 metrics.lines().any(|line| line.starts_with(name) && line.contains(&format!("{label}=\"{value}\"")));
@@ -158,7 +158,7 @@ async fn every_alert_of_the_chart_is_about_metrics_that_replicas_have() -> Resul
     Ok(())
 }
 
-/// The labels that an expression asks of its metric, each with every value; those that a scrape adds are left out.
+/// The labels that an expression selects, each with every value. Labels that a scrape adds are left out.
 fn labels(expression: &str) -> Vec<(&str, &str)> {
     let inside = expression.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(inside, _)| inside);
     let matchers = inside.split(", ").filter_map(|matcher| matcher.split_once('='));

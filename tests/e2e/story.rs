@@ -1,4 +1,4 @@
-//! The main job, from YAML to a delivered message.
+//! The main use case, from YAML to a delivered message.
 
 use anyhow::{Result, ensure};
 use sandbox::types::{Behaviour, Reply, WebhookFilter, WebhookKind};
@@ -15,7 +15,7 @@ async fn what_a_tenant_declares_becomes_a_message_that_is_read_and_a_reply_that_
 }
 
 #[tokio::test]
-async fn with_two_replicas_over_postgresql_the_story_is_the_same() -> Result<()> {
+async fn the_same_works_with_two_replicas_over_postgresql() -> Result<()> {
     let options = Options { store: Store::Postgres { replicas: 2 }, ..Options::default() };
     story(World::start_in(Cluster::shared().await?, &["shop"], options).await?).await
 }
@@ -49,7 +49,7 @@ async fn story(world: World) -> Result<()> {
     let event = shop.app.event("the read receipt", |r| r.kind() == "dev.whatsapp-operator.message.read").await?;
     ensure!(event.event["subject"] == id.as_str(), "{:#}", event.event);
 
-    // The customer answers; the application hears of it, signed.
+    // The customer replies; the application receives a signed event.
     let reply = Reply { body: "Thank you!".into(), ..Reply::default() };
     let accepted = world.control.reply(CUSTOMER, &reply).await?;
     let received = |r: &tests::app::Received| r.kind() == "dev.whatsapp-operator.message.received";
@@ -57,12 +57,12 @@ async fn story(world: World) -> Result<()> {
     ensure!(event.event["data"]["content"]["body"] == "Thank you!", "{:#}", event.event);
     ensure!(event.event["data"]["from"] == CUSTOMER, "{:#}", event.event);
 
-    // The window is open now, so a free-form answer may go.
+    // The window is open now, so a free-form reply may be sent.
     let answer = json!({"to": CUSTOMER, "from": "support", "text": {"body": "You are welcome."}});
     let id = shop.api.send("answer-1", &answer).await?;
     shop.api.until(&id, "read").await?;
 
-    // The same webhook again changes nothing, and is counted.
+    // A redelivery of the webhook changes nothing, and is counted.
     let filter = WebhookFilter {
         kind: Some(WebhookKind::Inbound),
         message_sid: Some(accepted.message_sid.clone()),

@@ -62,7 +62,7 @@ async fn an_edited_template_keeps_serving_its_approved_revision_until_the_next_i
     let newest = template["status"]["locations"][0]["newest"]["handle"].as_str().context("no newest revision")?;
     let approved = Decision { status: "approved".into(), ..Decision::default() };
     world.control.decide(newest, &approved).await?;
-    eventually("the new revision serves", async || {
+    eventually("the new revision is in use", async || {
         let object =
             world.get("messagetemplate", &shop.namespace, "order-shipped").await.map_err(|e| format!("{e:#}"))?;
         let serving = &object["status"]["locations"][0]["serving"]["handle"];

@@ -14,7 +14,7 @@ async fn another_tenants_token_is_forbidden_and_sees_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn tenants_who_share_a_database_and_its_replicas_are_strangers_all_the_same() -> Result<()> {
+async fn tenants_that_share_a_database_and_its_replicas_are_still_isolated() -> Result<()> {
     let options = Options { store: Store::Postgres { replicas: 2 }, ..Options::default() };
     strangers(World::start_in(Cluster::shared().await?, &["shop", "bakery"], options).await?).await
 }
@@ -29,11 +29,11 @@ async fn strangers(world: World) -> Result<()> {
     let send = json!({"to": "+447700900131", "from": "support", "template": {"name": "order-shipped", "values": {"1": "Ava"}}});
     let id = shop.api.send("order-1", &send).await?;
 
-    // Its own tenant sees it, whichever replica it asks.
+    // Its own tenant sees it at every replica.
     for _ in 0..2 {
         ensure!(shop.api.message(&id).await?["id"] == id.as_str());
     }
-    // Naming the other tenant is forbidden outright; what is not named does not exist.
+    // Naming the other tenant is forbidden. Without that, the message does not exist.
     let http = reqwest::Client::new();
     let token = world.cluster.token(&bakery.namespace, "default", Some(tests::world::AUDIENCE)).await?;
     let url = format!("http://127.0.0.1:{}/v1/messages", world.ports.api);
@@ -45,7 +45,7 @@ async fn strangers(world: World) -> Result<()> {
     ensure!(cancel.status == StatusCode::NOT_FOUND, "{cancel:?}");
     let list = bakery.api.get("/v1/messages").await?;
     ensure!(list.status == StatusCode::OK && !list.body.to_string().contains(&id), "{list:?}");
-    // Its own template of that name does not exist, and the other's cannot be used.
+    // It has no template of that name, and cannot use the other tenant's.
     let refused = bakery.api.try_send("order-1", &send).await?;
     ensure!(refused.status == StatusCode::UNPROCESSABLE_ENTITY, "{refused:?}");
     ensure!(refused.body["errors"][0]["code"] == "template_unknown", "{refused:?}");
@@ -53,7 +53,7 @@ async fn strangers(world: World) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_token_for_another_audience_or_from_outside_is_not_believed() -> Result<()> {
+async fn a_token_for_another_audience_or_from_outside_is_rejected() -> Result<()> {
     let world = World::start(&["shop", "elsewhere"]).await?;
     let shop = world.tenant(0).await?;
     let http = reqwest::Client::new();
@@ -73,7 +73,7 @@ async fn a_token_for_another_audience_or_from_outside_is_not_believed() -> Resul
 async fn another_tenants_secret_is_unreachable() -> Result<()> {
     let world = World::start(&["shop", "bakery"]).await?;
     let (shop, bakery) = (world.tenant(0).await?, world.tenant_without_sender(1).await?);
-    // A reference has no namespace: the schema knows no such field.
+    // A reference cannot name a namespace: the schema has no such field.
     let sneaky =
         json!({"provider": {"twilio": {"credentialsSecretRef": {"name": "twilio", "namespace": shop.namespace}}}});
     let manifest = serde_json::to_string(&bakery.sender(&sneaky)?)?;
@@ -83,13 +83,13 @@ async fn another_tenants_secret_is_unreachable() -> Result<()> {
     let refused = world.cluster.kubectl(&["apply", "--validate=strict", "-f", &path]).await;
     ensure!(refused.as_ref().is_err_and(|e| e.to_string().contains("namespace")), "{refused:?}");
 
-    // With the name alone it finds its own namespace's Secret, or none.
+    // A name refers to a Secret of the same namespace, or to none.
     world.cluster.kubectl(&["delete", "secret", "twilio", "--namespace", &bakery.namespace]).await?;
     world.cluster.apply(&[bakery.sender(&json!({}))?], None).await?;
     let sender = world.condition("whatsappsender", &bakery.namespace, "support", "CredentialsValid", "False").await?;
     ensure!(sender.to_string().contains("twilio"), "{sender:#}");
 
-    // The data plane reads the compiled Secrets of its own namespace and no tenant's.
+    // The data plane reads the compiled Secrets in its own namespace, and no tenant's Secrets.
     let reached = kubectl(&world.data_plane_kubeconfig(), &["get", "secrets", "--namespace", &shop.namespace]).await;
     ensure!(reached.as_ref().is_err_and(|e| e.to_string().contains("forbidden")), "{reached:?}");
     // And no tenant reads the compiled Secrets.
@@ -97,6 +97,9 @@ async fn another_tenants_secret_is_unreachable() -> Result<()> {
     world.cluster.kubeconfig_of(&bakery.namespace, "default", tenants.path()).await?;
     let compiled: Api<Secret> = Api::namespaced(client(tenants.path()).await?, &world.system);
     let reached = compiled.list(&kube::api::ListParams::default()).await;
-    ensure!(matches!(&reached, Err(kube::Error::Api(status)) if status.code == 403), "a tenant lists compiled Secrets");
+    ensure!(
+        matches!(&reached, Err(kube::Error::Api(status)) if status.code == 403),
+        "a tenant can list compiled Secrets"
+    );
     Ok(())
 }

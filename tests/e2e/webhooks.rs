@@ -1,4 +1,4 @@
-//! Webhooks: believed only when signed, taken once, whatever is repeated.
+//! Webhooks are accepted only if signed, and take effect once, however often they are repeated.
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
@@ -9,7 +9,7 @@ use tests::eventually::eventually;
 use tests::world::World;
 
 const CUSTOMER: &str = "+447700900127";
-/// `sent` once, `delivered` once and three times more.
+/// `sent` once, `delivered` four times.
 const ATTEMPTS: usize = 5;
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_wrong_signature_is_forbidden_and_nothing_is_stored() -> Result<()> {
     ensure!(world.metric("whatsapp_webhooks_total", &["result=\"accepted\""]).await? == 0.0);
     ensure!(world.metric("whatsapp_webhooks_total", &["result=\"rejected_signature\""]).await? == 3.0);
 
-    // A rightly signed one, sent afterwards, is the only one that the application ever sees.
+    // A correctly signed webhook, sent afterwards, is the only one that the application ever sees.
     world.control.reply(CUSTOMER, &Reply { body: "the real one".into(), ..Reply::default() }).await?;
     shop.app.event("the real message", |r| r.kind() == "dev.whatsapp-operator.message.received").await?;
     ensure!(shop.app.log().len() == 1, "{:?}", shop.app.log());
@@ -49,7 +49,7 @@ async fn ten_concurrent_redeliveries_are_one_event() -> Result<()> {
     let redelivered = world.control.redeliver(webhook, 10, true).await?;
     ensure!(redelivered.attempts.iter().all(|a| a.status.is_some_and(|s| (200..300).contains(&s))), "{redelivered:?}");
     ensure!(world.metric("whatsapp_webhooks_total", &["result=\"duplicate\""]).await? == 10.0);
-    // Whatever a redelivery caused would stand before this second message.
+    // Any effect of a redelivery would arrive before this second message.
     world.control.reply(CUSTOMER, &Reply { body: "twice".into(), ..Reply::default() }).await?;
     shop.app.event("the second message", |r| r.event["data"]["content"]["body"] == "twice").await?;
     ensure!(shop.app.distinct("dev.whatsapp-operator.message.received").len() == 2, "{:?}", shop.app.log());
@@ -60,7 +60,7 @@ async fn ten_concurrent_redeliveries_are_one_event() -> Result<()> {
 async fn ten_concurrent_first_deliveries_are_one_event() -> Result<()> {
     let world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
-    // The provider never gets its first delivery through; then it comes ten times at once.
+    // The provider's first delivery is lost; then it comes ten times at once.
     let lost =
         WebhookFault { kind: Some(WebhookKind::Inbound), count: Some(1), ..WebhookFault::new(WebhookEffect::Lose) };
     world.control.add_webhook_fault(lost).await?;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tests::world::World;
 
 #[tokio::test]
-async fn free_form_text_outside_the_window_is_refused_with_the_way_out() -> Result<()> {
+async fn free_form_text_outside_the_window_is_refused_with_a_remedy() -> Result<()> {
     let world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
     let text = json!({"to": "+447700900125", "from": "support", "text": {"body": "Hello"}});

@@ -1,4 +1,4 @@
-//! A tenant's side of the data plane's API.
+//! A tenant's client of the data plane's API.
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Method, StatusCode};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::eventually::eventually;
 
-/// Talks to one data plane with one tenant's token.
+/// Calls one data plane with one tenant's token.
 #[derive(Debug, Clone)]
 pub struct TenantApi {
     http: reqwest::Client,
@@ -27,12 +27,12 @@ impl TenantApi {
         Self { http: reqwest::Client::new(), base: base.into(), token: token.into() }
     }
 
-    /// With a connection for each request, so that behind a load balancer each may reach another replica.
+    /// Opens a connection for each request, so that behind a load balancer each may reach another replica.
     pub fn without_keep_alive(self) -> Result<Self> {
         Ok(Self { http: reqwest::Client::builder().pool_max_idle_per_host(0).build()?, ..self })
     }
 
-    /// Sends a request and gives the answer as it is.
+    /// Sends a request and returns the answer, whatever its status.
     pub async fn request(&self, method: Method, path: &str, key: Option<&str>, body: Option<&Value>) -> Result<Answer> {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
         if let Some(key) = key {
@@ -56,16 +56,16 @@ impl TenantApi {
         self.request(Method::GET, path, None, None).await
     }
 
-    /// Asks for a message to be sent; the answer as it is.
+    /// Asks for a message to be sent. Returns the answer, whatever its status.
     pub async fn try_send(&self, key: &str, message: &Value) -> Result<Answer> {
         self.request(Method::POST, "/v1/messages", Some(key), Some(message)).await
     }
 
-    /// Asks for a message to be sent, which must be accepted; gives its id.
+    /// Asks for a message to be sent, which must be accepted. Returns its id.
     pub async fn send(&self, key: &str, message: &Value) -> Result<String> {
         let answer = self.try_send(key, message).await?;
         ensure!(answer.status == StatusCode::ACCEPTED, "expected 202, got {}: {:#}", answer.status, answer.body);
-        answer.body["id"].as_str().map(str::to_owned).context("an accepted message without an id")
+        answer.body["id"].as_str().map(str::to_owned).context("an accepted message has an id")
     }
 
     /// The message with its timeline.
@@ -85,7 +85,7 @@ impl TenantApi {
     }
 }
 
-/// The statuses that a message went through, in order.
+/// The statuses that a message has had, in order.
 pub fn statuses(message: &Value) -> Vec<&str> {
     message["timeline"].as_array().into_iter().flatten().filter_map(|entry| entry["status"].as_str()).collect()
 }

@@ -1,4 +1,4 @@
-//! A tenant's application: takes events over HTTP, checks their signature, and keeps a log of its own.
+//! A tenant's application: receives events over HTTP, checks their signatures, and keeps its own log.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use tokio::task::JoinHandle;
 
 use crate::eventually::eventually;
 
-/// An event as it was received.
+/// A received event.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// The `webhook-id` header: the same over redeliveries.
+    /// The `webhook-id` header, which redeliveries share.
     pub id: String,
     pub event: Value,
 }
@@ -39,21 +39,21 @@ impl Received {
 struct Shared {
     secret: Vec<u8>,
     log: Mutex<Vec<Received>>,
-    /// What was refused, and why; a test expects it to be empty.
+    /// Why requests were refused; a test expects none.
     refused: Mutex<Vec<String>>,
     answer: Mutex<StatusCode>,
-    /// Whether it takes events and never answers.
+    /// Whether it receives events and never answers.
     hanging: watch::Sender<bool>,
-    /// The ids that it has stumbled over, while it stumbles.
+    /// The ids of the events that it has failed on, while it stumbles.
     stumbled: Mutex<Option<BTreeSet<String>>>,
 }
 
-/// How an application fails once over some of its events; which of them is decided by their ids.
+/// How an application fails once on some of its events. Their ids decide which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stumble {
     /// It is down: the event is not in its log.
     Refuses,
-    /// It takes the event and its answer is lost: the event is in its log, and comes again.
+    /// It receives the event and its answer is lost: the event is in its log, and comes again.
     LosesItsAnswer,
 }
 
@@ -93,28 +93,28 @@ impl App {
         Ok(Self { url, shared, server })
     }
 
-    /// Where events go.
+    /// The URL of its sink.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// From now on the application answers so: 500 plays an application that is down.
+    /// Sets the answer to every event: 500 is that of an application that is down.
     pub fn answer_with(&self, status: StatusCode) {
         *self.shared.answer.lock() = status;
     }
 
-    /// Whether requests get no answer until this is taken back.
+    /// Sets whether requests get no answer until this is undone.
     pub fn hang(&self, hanging: bool) {
         self.shared.hanging.send_replace(hanging);
     }
 
-    /// Requests that wait for an answer while it hangs.
+    /// Requests that are waiting for an answer while it hangs.
     pub fn hanging_requests(&self) -> usize {
         self.shared.hanging.receiver_count()
     }
 
-    /// Whether it fails the first time over one in sixteen events: over half of those by refusing, over the others by
-    /// losing the answer. It never fails twice over one event.
+    /// Sets whether it fails the first time on one in sixteen events: on half of those by refusing them, on the others
+    /// by losing the answer. It never fails twice on one event.
     pub fn stumble(&self, stumbling: bool) {
         *self.shared.stumbled.lock() = stumbling.then(BTreeSet::new);
     }
@@ -124,7 +124,7 @@ impl App {
         self.shared.log.lock().clone()
     }
 
-    /// What came after the first so many, in order of arrival.
+    /// The events after the first `position`, in order of arrival.
     pub fn log_since(&self, position: usize) -> Vec<Received> {
         self.shared.log.lock().get(position..).map(<[Received]>::to_vec).unwrap_or_default()
     }
@@ -135,7 +135,7 @@ impl App {
         self.log().into_iter().filter(|r| r.kind() == kind && seen.insert(r.id.clone())).collect()
     }
 
-    /// What did not carry a right signature.
+    /// Why requests were refused.
     pub fn refused(&self) -> Vec<String> {
         self.shared.refused.lock().clone()
     }
@@ -160,7 +160,7 @@ impl Drop for App {
 }
 
 async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    // A sender of the channel is in the state, so waiting can only end well.
+    // The channel's sender is in the state, so waiting cannot fail.
     drop(shared.hanging.subscribe().wait_for(|hanging| !hanging).await);
     match verified(&shared, &headers, &body) {
         Ok(received) => {
@@ -193,7 +193,7 @@ fn stumbles(shared: &Shared, id: &str) -> Option<Stumble> {
     shared.stumbled.lock().as_mut()?.insert(id.to_owned()).then_some(stumble)
 }
 
-/// Standard Webhooks, written out: what an application in any language does.
+/// Standard Webhooks, written out as an application in any language would do it.
 fn verified(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Result<Received> {
     let header =
         |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).with_context(|| format!("no {name} header"));
@@ -203,8 +203,8 @@ fn verified(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Result<Receive
     mac.update(format!("{id}.{timestamp}.").as_bytes());
     mac.update(body);
     let expected = format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()));
-    ensure!(signatures.split(' ').any(|s| s == expected), "no signature of ours in {signatures:?}");
+    ensure!(signatures.split(' ').any(|s| s == expected), "none of {signatures:?} is the expected signature");
     let event: Value = serde_json::from_slice(body)?;
-    ensure!(event["id"] == id, "the event's id {} is not webhook-id {id}", event["id"]);
+    ensure!(event["id"] == id, "the event's id is {}, expected the webhook-id {id}", event["id"]);
     Ok(Received { id: id.to_owned(), event })
 }

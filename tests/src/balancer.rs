@@ -1,6 +1,6 @@
-//! The load balancer in front of replicas: the one address that others know.
+//! A load balancer in front of replicas, with their only public address.
 //!
-//! It gives each connection to the next replica that takes one. A replica that dies takes its connections with it, as
+//! It forwards each connection to the next replica that accepts one. A replica that dies loses its connections, as
 //! behind a real balancer.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,7 +10,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// Balances until it is dropped.
+/// Forwards connections until it is dropped.
 #[derive(Debug)]
 pub struct Balancer {
     address: SocketAddr,
@@ -30,7 +30,7 @@ impl Balancer {
         self.address.port()
     }
 
-    /// What others call.
+    /// The base URL to call.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -57,7 +57,7 @@ async fn forward(mut client: TcpStream, order: Vec<SocketAddr>) {
     for replica in order {
         if let Ok(mut server) = TcpStream::connect(replica).await {
             drop((client.set_nodelay(true), server.set_nodelay(true)));
-            // An error is one of the ends', and both see it.
+            // An error comes from one of the ends, and both see it.
             drop(copy_bidirectional(&mut client, &mut server).await);
             return;
         }

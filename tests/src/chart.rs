@@ -1,4 +1,4 @@
-//! The chart, rendered by the real Helm: the RBAC rules that are tested are those that are installed.
+//! Renders the chart with the real Helm, so that tests use the RBAC rules that are installed.
 
 use std::process::Command;
 
@@ -8,18 +8,18 @@ use kube::api::DynamicObject;
 use crate::cluster::{Cluster, documents};
 use crate::process::{output, root, tool};
 
-/// The ServiceAccounts that the chart makes for a release.
+/// The ServiceAccounts of a release of the chart.
 #[derive(Debug, Clone)]
 pub struct ServiceAccounts {
     pub operator: String,
     pub data_plane: String,
 }
 
-/// The values that have no default.
+/// The values without a default.
 pub const REQUIRED: [(&str, &str); 2] =
     [("publicBaseUrl", "https://whatsapp.example.com"), ("image.repository", "registry.example.com/whatsapp")];
 
-/// `helm template`, as objects.
+/// The objects of `helm template`.
 pub async fn render(release: &str, namespace: &str, values: &[(&str, &str)]) -> Result<Vec<DynamicObject>> {
     let mut command = Command::new(tool("helm")?);
     command.args(["template", release]).arg(root().join("charts/whatsapp-operator")).args(["--namespace", namespace]);
@@ -29,7 +29,7 @@ pub async fn render(release: &str, namespace: &str, values: &[(&str, &str)]) -> 
     documents(&output(command).await?)
 }
 
-/// Applies the chart's ServiceAccounts and RBAC rules, and nothing else of it.
+/// Applies only the chart's ServiceAccounts and RBAC rules.
 pub async fn install_rbac(
     cluster: &Cluster,
     release: &str,

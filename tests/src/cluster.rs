@@ -1,4 +1,4 @@
-//! A real Kubernetes API server: our own, or the one that `KUBECONFIG` points at.
+//! A real Kubernetes API server: our own, or the one that `KUBECONFIG` names.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,7 +25,8 @@ pub struct Cluster {
     own: Option<OwnControlPlane>,
 }
 
-/// The control plane that we started. It ends when its standard input does, so it never outlives us.
+/// The control plane that this process started. It ends when its standard input does, so it never outlives this
+/// process.
 #[derive(Debug)]
 struct OwnControlPlane {
     dir: tempfile::TempDir,
@@ -39,7 +40,7 @@ impl Drop for OwnControlPlane {
     }
 }
 
-/// What the API server wrote down about a request that changes something.
+/// An entry in the API server's audit log, about a request that changes something.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry {
@@ -63,8 +64,8 @@ pub struct AuditObject {
 }
 
 impl Cluster {
-    /// The cluster that all tests of this process share, with our CRDs installed. It is started once, or it is the one
-    /// that `KUBECONFIG` names.
+    /// The cluster that all tests of this process share, with our CRDs installed. It is started once, or `KUBECONFIG`
+    /// names it.
     pub async fn shared() -> Result<Arc<Self>> {
         static SHARED: OnceCell<Arc<Cluster>> = OnceCell::const_new();
         let cluster = SHARED
@@ -80,14 +81,14 @@ impl Cluster {
         Ok(cluster.clone())
     }
 
-    /// A cluster of one's own, for a test that breaks it.
+    /// A private cluster, for a test that breaks it.
     pub async fn private() -> Result<Arc<Self>> {
         let cluster = Self::start()?;
         cluster.install_crds().await?;
         Ok(Arc::new(cluster))
     }
 
-    /// A cluster of one's own with nothing in it.
+    /// A private, empty cluster.
     pub fn start() -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("whatsapp-cluster-").tempdir()?;
         let mut supervisor = Command::new(tool("control-plane")?)
@@ -101,7 +102,7 @@ impl Cluster {
         let stdout = supervisor.stdout.take().context("the control plane's output")?;
         std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut ready)?;
         if ready.is_empty() {
-            bail!("the control plane did not start: see its own error above");
+            bail!("the control plane did not start: see its error above");
         }
         let kubeconfig = dir.path().join("kubeconfig");
         Ok(Self { kubeconfig, own: Some(OwnControlPlane { dir, supervisor }) })
@@ -129,7 +130,7 @@ impl Cluster {
         self.kubectl(&[&wait[..], &names.each_ref().map(String::as_str)[..]].concat()).await.map(drop)
     }
 
-    /// Stops the API server alone; etcd and the controllers stay.
+    /// Stops only the API server; etcd and the controllers keep running.
     pub async fn stop_api_server(&self) -> Result<()> {
         self.api_server("stop").await
     }
@@ -140,20 +141,21 @@ impl Cluster {
     }
 
     async fn api_server(&self, what: &str) -> Result<()> {
-        let own = self.own.as_ref().context("only a cluster that we started may be stopped: unset KUBECONFIG")?;
+        let own =
+            self.own.as_ref().context("only a cluster that the tests started may be stopped: unset KUBECONFIG")?;
         let mut command = Command::new(tool("control-plane")?);
         command.args(["apiserver", what, "--dir"]).arg(own.dir.path());
         output(command).await.map(drop)
     }
 
-    /// Everything that was changed in the cluster so far, oldest first; `None` for a cluster that is not ours.
+    /// Every change in the cluster so far, oldest first; `None` for a cluster that is not ours.
     pub fn audit(&self) -> Result<Option<Vec<AuditEntry>>> {
         let Some(own) = &self.own else { return Ok(None) };
         let text = std::fs::read_to_string(own.dir.path().join("audit.log"))?;
         text.lines().map(|line| serde_json::from_str(line).context("an audit entry")).collect::<Result<_>>().map(Some)
     }
 
-    /// A namespace with a name that no other test has: `<prefix>-<random>`.
+    /// A namespace with a unique name: `<prefix>-<random>`.
     pub async fn namespace(&self, prefix: &str) -> Result<String> {
         let namespace = Namespace {
             metadata: kube::core::ObjectMeta { generate_name: Some(format!("{prefix}-")), ..Default::default() },
@@ -163,7 +165,7 @@ impl Cluster {
         Ok(created.name_any())
     }
 
-    /// Applies objects as the administrator, server-side. `namespace` is for those that name none.
+    /// Applies objects server-side as the administrator. `namespace` is the default.
     pub async fn apply(&self, objects: &[DynamicObject], namespace: Option<&str>) -> Result<()> {
         let client = self.admin().await?;
         for object in objects {
@@ -177,7 +179,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Creates an object as the administrator, or puts it in the place of the one of its name.
+    /// Creates an object as the administrator, or replaces the one of its name.
     pub async fn put(&self, mut object: DynamicObject) -> Result<()> {
         let api = api_of(&self.admin().await?, &object, None).await?;
         let name = object.name_any();
@@ -196,15 +198,15 @@ impl Cluster {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.admin().await?, namespace);
         let spec = TokenRequestSpec { audiences: audience.map(|a| vec![a.to_owned()]), ..Default::default() };
         let request = TokenRequest { spec: Some(spec), ..Default::default() };
-        // The ServiceAccount may have been created a moment ago by a controller.
-        let granted = eventually("the ServiceAccount gives a token", async || {
+        // A controller may only just have created the ServiceAccount.
+        let granted = eventually("the ServiceAccount's token is issued", async || {
             accounts.create_token_request(account, &PostParams::default(), &request).await
         })
         .await?;
         granted.status.and_then(|s| s.token).context("a token request that was not granted")
     }
 
-    /// A kubeconfig that has a ServiceAccount's rights and no more, written to `path`.
+    /// Writes a kubeconfig to `path` that has only a ServiceAccount's rights.
     pub async fn kubeconfig_of(&self, namespace: &str, account: &str, path: &Path) -> Result<()> {
         let token = self.token(namespace, account, None).await?;
         let admin: Value = serde_yaml::from_str(&std::fs::read_to_string(&self.kubeconfig)?)?;
@@ -244,7 +246,7 @@ pub fn documents(yaml: &str) -> Result<Vec<DynamicObject>> {
         .collect()
 }
 
-/// The API that an object belongs to. `namespace` is for those that name none.
+/// The API that an object belongs to. `namespace` is the default.
 async fn api_of(client: &Client, object: &DynamicObject, namespace: Option<&str>) -> Result<Api<DynamicObject>> {
     let types = object.types.as_ref().context("an object without apiVersion and kind")?;
     let gvk = kube::core::GroupVersionKind::try_from(types)?;

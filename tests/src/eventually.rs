@@ -1,15 +1,15 @@
-//! Waiting for something to become true, with a deadline and a reason. Nothing here waits for time to pass.
+//! Waits for something to become true, with a deadline and a reason. Nothing here waits for time to pass.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-/// How long anything may take before a test gives up. Generous, because a loaded two-core machine is slow; a test that
-/// passes never waits this long.
+/// How long anything may take before a test gives up. It is generous, because a busy two-core machine is slow. A test
+/// that passes never waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Polls until `probe` gives a value, and says what was last seen when it does not.
+/// Polls until `probe` returns a value. The error says what was last seen.
 pub async fn eventually<T, E: Debug>(
     what: &str,
     mut probe: impl AsyncFnMut() -> std::result::Result<T, E>,
@@ -28,6 +28,6 @@ pub async fn eventually<T, E: Debug>(
     };
     match tokio::time::timeout(PATIENCE, polling).await {
         Ok(value) => Ok(value),
-        Err(_) => bail!("after {} s still not so: {what}; last seen: {last:?}", PATIENCE.as_secs()),
+        Err(_) => bail!("not so after {} s: {what}; last seen: {last:?}", PATIENCE.as_secs()),
     }
 }

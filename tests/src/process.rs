@@ -1,4 +1,4 @@
-//! A child process whose output is kept, and which does not outlive the test.
+//! A child process that does not outlive the test, and whose output is kept.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// A program that the workspace builds, beside the one that is running.
+/// A program of the workspace, in the folder of the running one.
 pub fn binary(name: &str) -> Result<PathBuf> {
-    let mut dir = std::env::current_exe().context("where this program is")?;
+    let mut dir = std::env::current_exe().context("finding this program's folder")?;
     while dir.pop() {
         let candidate = dir.join(name);
         if candidate.is_file() {
@@ -25,16 +25,16 @@ pub fn binary(name: &str) -> Result<PathBuf> {
             break;
         }
     }
-    bail!("{name} is not built: run `cargo build --workspace --bins` (`make test` and `make demo` do it)")
+    bail!("{name} is not built: run `cargo build --workspace --bins`, as `make test` and `make demo` do")
 }
 
-/// A program that `tests/cluster/build` makes.
+/// A program that `tests/cluster/build` builds.
 pub fn tool(name: &str) -> Result<PathBuf> {
     let path = root().join("target/tools").join(name);
     if path.exists() { Ok(path) } else { bail!("{} is missing: run tests/cluster/build", path.display()) }
 }
 
-/// Runs a program to its end and gives its standard output; its standard error is in the error when it fails.
+/// Runs a program and returns its standard output. If it fails, the error has its standard error.
 pub async fn output(command: Command) -> Result<String> {
     let mut command = tokio::process::Command::from(command);
     let output = command.kill_on_drop(true).output().await.with_context(|| format!("running {command:?}"))?;
@@ -69,16 +69,16 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
-    /// Starts a program in the place of the one that has ended; its output follows the earlier one's.
+    /// Starts a program in place of the one that has ended, and appends its output to the earlier one's.
     pub fn start_again(&mut self, command: &mut Command) -> Result<()> {
         if self.child.try_wait()?.is_none() {
-            bail!("{} still runs", self.name);
+            bail!("{} is still running", self.name);
         }
         self.child = spawn(&self.name, &self.log, command)?;
         Ok(())
     }
 
-    /// Where its output is.
+    /// The path of its output.
     pub fn log_path(&self) -> &Path {
         &self.log
     }
@@ -98,7 +98,7 @@ impl Process {
         self.child.wait().map(drop).with_context(|| format!("waiting for {}", self.name))
     }
 
-    /// SIGSTOP: the process does nothing until it is told to go on, as on a machine that hangs.
+    /// SIGSTOP: the process pauses until [`Process::thaw`], as on a machine that hangs.
     pub fn freeze(&self) -> Result<()> {
         self.signal(Signal::SIGSTOP)
     }
@@ -108,13 +108,13 @@ impl Process {
         self.signal(Signal::SIGCONT)
     }
 
-    /// SIGTERM, and how it ended.
+    /// SIGTERM. Waits for the end and returns the status.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
         self.child.wait().with_context(|| format!("waiting for {}", self.name))
     }
 
-    /// An error with the end of its output when it has ended by itself.
+    /// Fails with the end of its output if it has ended by itself.
     pub fn still_running(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -129,7 +129,7 @@ impl Process {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
-    /// Resident memory in MiB, as the kernel tells it.
+    /// Resident memory in MiB, as reported by the kernel.
     pub fn resident_mib(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let kib = status
@@ -147,7 +147,7 @@ impl Drop for Process {
         if matches!(self.child.try_wait(), Ok(None)) {
             drop(self.kill());
         }
-        // Under the test harness, which shows what a test printed only when it failed; a test's thread has its name.
+        // Only under the test harness, which shows what a test printed only if it failed. A test's thread has its name.
         if std::thread::current().name() != Some("main") {
             eprintln!("--- the end of {}'s output:\n{}", self.name, self.log_tail());
         }

@@ -1,4 +1,4 @@
-//! One replica of the data plane: a process that may die and come back under its name and on its ports.
+//! One replica of the data plane: a process that may die and restart with the same name and ports.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use crate::eventually::eventually;
 use crate::process::{Process, binary};
 
-/// A replica, whether it runs or not.
+/// A replica, running or not.
 #[derive(Debug)]
 pub struct Replica {
     /// The name of its pod.
@@ -21,10 +21,10 @@ pub struct Replica {
     pub admin: u16,
 }
 
-/// What all replicas are started with.
+/// What all replicas share.
 #[derive(Debug, Clone, Copy)]
 pub struct Shared<'a> {
-    /// Where logs and copies of the config go, and where the kubeconfig with the data plane's rights is.
+    /// The folder of the logs, of the config's copies, and of the kubeconfig with the data plane's rights.
     pub dir: &'a Path,
     pub store: &'a str,
     /// The namespace of the compiled configs.
@@ -47,7 +47,7 @@ impl Replica {
 
     /// Starts it, with further arguments. It is not ready yet.
     pub fn spawn(&mut self, shared: Shared<'_>, arguments: &[&str]) -> Result<()> {
-        ensure!(self.process.is_none(), "{} runs already", self.name);
+        ensure!(self.process.is_none(), "{} is already running", self.name);
         let at = |port: u16| format!("127.0.0.1:{port}");
         let mut command = Command::new(binary("whatsapp-dataplane")?);
         command
@@ -89,7 +89,7 @@ impl Replica {
         self.running()?.kill()
     }
 
-    /// SIGTERM; it drains, and its Lease goes.
+    /// SIGTERM: it drains and deletes its Lease.
     pub fn terminate(&mut self) -> Result<()> {
         let name = self.name.clone();
         let ended = self.running()?.terminate()?;
@@ -98,7 +98,7 @@ impl Replica {
     }
 
     fn running(&mut self) -> Result<Process> {
-        self.process.take().with_context(|| format!("{} does not run", self.name))
+        self.process.take().with_context(|| format!("{} is not running", self.name))
     }
 
     /// The value of a metric, summed over its labels that contain all of `labels`.

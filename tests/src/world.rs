@@ -1,4 +1,4 @@
-//! The whole house for one test: a cluster, the sandbox, the operator, the data plane's replicas, and tenants.
+//! The whole system for one test: a cluster, the sandbox, the operator, the data plane's replicas, and tenants.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -26,26 +26,26 @@ use crate::eventually::eventually;
 use crate::process::{Process, binary};
 use crate::replica::{Replica, Shared};
 
-/// The audience that tenants' tokens are issued for.
+/// The audience of tenants' tokens.
 pub const AUDIENCE: &str = "whatsapp-operator.dev";
 
-/// How a world differs from the usual one.
+/// The settings of a world.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The delays of the sandbox; absent: short ones.
+    /// The sandbox's delays; absent: short ones.
     pub delays: Option<Delays>,
-    /// What the sandbox begins with.
+    /// The sandbox's seed.
     pub seed: Seed,
     pub store: Store,
 }
 
-/// Where the data plane keeps everything, and so how many replicas it may have.
+/// The data plane's store, which decides how many replicas it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Store {
-    /// A file of one replica.
+    /// A file, for one replica.
     #[default]
     Sqlite,
-    /// A PostgreSQL database that so many replicas share, behind a load balancer.
+    /// A PostgreSQL database that this many replicas share, behind a load balancer.
     Postgres { replicas: usize },
 }
 
@@ -55,13 +55,13 @@ pub struct World {
     // Dropped in this order: the processes first, the provider and the cluster last.
     pub operator: Process,
     pub replicas: Vec<Replica>,
-    /// In front of several replicas: for webhooks, and for the tenants' API.
+    /// In front of several replicas: one for webhooks, one for the tenants' API.
     _balancers: Option<(Balancer, Balancer)>,
     pub control: SandboxControl,
     pub cluster: Arc<Cluster>,
     /// The namespace that the chart would be installed in.
     pub system: String,
-    /// The tenants' namespaces, in the order that they were asked for.
+    /// The tenants' namespaces, in the requested order.
     pub namespaces: Vec<String>,
     pub accounts: ServiceAccounts,
     pub ports: Ports,
@@ -71,7 +71,7 @@ pub struct World {
     pub sandbox: Running,
 }
 
-/// Where the system is reached on loopback; kept over restarts.
+/// The system's ports on loopback, which survive restarts.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
     pub webhooks: u16,
@@ -81,7 +81,7 @@ pub struct Ports {
     pub operator: u16,
 }
 
-/// Free ports. All are held until the last is found, so that no two are the same.
+/// Free ports. All are held until the last is found, so that no two are equal.
 fn free_ports(count: usize) -> Result<Vec<u16>> {
     let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
     held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
@@ -91,7 +91,7 @@ fn free_ports(count: usize) -> Result<Vec<u16>> {
 #[derive(Debug)]
 pub struct Tenant {
     pub namespace: String,
-    /// Its sender's number. A number belongs to one tenant only.
+    /// Its sender's number. No two tenants share one.
     pub number: String,
     pub account: CreatedAccount,
     pub app: App,
@@ -99,7 +99,7 @@ pub struct Tenant {
 }
 
 impl World {
-    /// A world in the shared cluster with these tenants' namespaces. With none, the operator watches all of the cluster.
+    /// A world in the shared cluster with these tenants' namespaces. With none, the operator watches the whole cluster.
     pub async fn start(tenants: &[&str]) -> Result<Self> {
         Self::start_in(Cluster::shared().await?, tenants, Options::default()).await
     }
@@ -108,14 +108,14 @@ impl World {
         let mut dir = tempfile::Builder::new().prefix("whatsapp-world-").tempdir()?;
         if std::env::var_os("KEEP_LOGS").is_some() {
             dir.disable_cleanup(true);
-            eprintln!("the processes' logs stay in {}", dir.path().display());
+            eprintln!("the processes' logs are kept in {}", dir.path().display());
         }
         let system = cluster.namespace("whatsapp-system").await?;
         let mut namespaces = Vec::new();
         for tenant in tenants {
             namespaces.push(cluster.namespace(tenant).await?);
         }
-        // The release is named after its namespace, because the names of cluster roles are shared by all tests.
+        // The release is named after its namespace, because all tests share the names of cluster roles.
         let accounts = chart::install_rbac(&cluster, &system, &system, &namespaces).await?;
         cluster.kubeconfig_of(&system, &accounts.operator, &dir.path().join("operator.kubeconfig")).await?;
         cluster.kubeconfig_of(&system, &accounts.data_plane, &dir.path().join("data-plane.kubeconfig")).await?;
@@ -201,7 +201,7 @@ impl World {
         self.replicas.iter_mut().try_for_each(Replica::kill)
     }
 
-    /// Starts another operator in the place of one that has ended.
+    /// Starts another operator in place of one that has ended.
     pub fn start_operator(&mut self) -> Result<()> {
         self.operator = start_operator(&self.dir, &self.system, self.ports, self.sandbox.base_url(), &self.namespaces)?;
         Ok(())
@@ -252,12 +252,12 @@ impl World {
         Ok(Tenant { namespace, number, account, app, api })
     }
 
-    /// Waits until an object is `Ready`, and gives it.
+    /// Waits until an object is `Ready`, and returns it.
     pub async fn ready(&self, kind: &str, namespace: &str, name: &str) -> Result<Value> {
         self.condition(kind, namespace, name, "Ready", "True").await
     }
 
-    /// Waits until a condition of an object's current generation has this status, and gives the object.
+    /// Waits until a condition of an object's current generation has this status, and returns the object.
     pub async fn condition(
         &self,
         kind: &str,
@@ -278,14 +278,14 @@ impl World {
         .await
     }
 
-    /// An object as it is now.
+    /// The current object.
     pub async fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Value> {
         let json = self.cluster.kubectl(&["get", kind, name, "--namespace", namespace, "--output", "json"]).await?;
         serde_json::from_str(&json).context("kubectl's JSON")
     }
 
-    /// Waits until every replica runs the current config of this object. One that was killed counts until its Lease
-    /// ends, so there may be more than run.
+    /// Waits until every replica runs the current config of this object. A killed replica counts until its Lease ends,
+    /// so the count may exceed the running ones.
     pub async fn in_data_plane(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
         let running = self.replicas.iter().filter(|replica| replica.process.is_some()).count() as u64;
         eventually(&format!("the data plane runs the config of {kind} {name}"), async || {
@@ -297,21 +297,21 @@ impl World {
         .await
     }
 
-    /// The customer says something, which opens the 24-hour window, and the tenant's application has heard of it.
+    /// The customer writes, which opens the 24-hour window. Returns once the tenant's application has the event.
     pub async fn hear(&self, tenant: &Tenant, customer: &str, words: &str) -> Result<()> {
         self.control.reply(customer, &Reply { body: words.to_owned(), ..Reply::default() }).await?;
         let heard = |r: &Received| r.event["data"]["content"]["body"] == words && r.event["data"]["from"] == customer;
         tenant.app.event("the customer's words", heard).await.map(drop)
     }
 
-    /// How often the provider was asked to create a message, whatever it answered.
+    /// The number of calls to create a message, whatever the answers.
     pub async fn creates(&self) -> Result<usize> {
         let method = Some("POST".to_owned());
         let filter = RequestFilter { method, path: Some(CREATE.to_owned()), ..RequestFilter::default() };
         Ok(self.control.requests(&filter).await?.len())
     }
 
-    /// What the provider sent to this customer, in its own view.
+    /// The messages to this customer in the provider's records.
     pub async fn provider_messages(&self, tenant: &Tenant, to: &str) -> Result<Vec<MessageRecord>> {
         let filter =
             MessageFilter { to: Some(to.to_owned()), from: None, account: Some(tenant.account.account_sid.clone()) };
@@ -323,7 +323,7 @@ impl World {
 /// The path of a call to create a message, as a regular expression.
 const CREATE: &str = "/Messages.json$";
 
-/// What goes wrong with the next calls to create a message.
+/// A fault for the next calls to create a message.
 pub fn on_create(effect: RequestEffect, count: u64) -> RequestFault {
     let method = Some("POST".to_owned());
     RequestFault { method, path: Some(CREATE.to_owned()), count: Some(count), ..RequestFault::new(effect) }
@@ -352,14 +352,14 @@ fn start_operator(
         .args(["--template-poll", "200ms", "--poll-interval", "2s"])
         .env("KUBECONFIG", dir.path().join("operator.kubeconfig"))
         .env("POD_NAME", "operator-0");
-    // One tenant twice would be one too many for the operator's arguments.
+    // The operator refuses a namespace that is named twice.
     for namespace in namespaces.iter().collect::<BTreeSet<_>>() {
         command.args(["--watch-namespace", namespace]);
     }
     Process::start("operator", dir.path(), &mut command)
 }
 
-/// The tenant's Secrets: the provider's credentials, and what events are signed with.
+/// The tenant's Secrets: the provider's credentials, and the secret that signs events.
 fn secrets(namespace: &str, account: &CreatedAccount) -> Result<Vec<DynamicObject>> {
     let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": data});
     [secret("twilio", json!({"authToken": account.auth_token})), secret("events", json!({"secret": SIGNING_SECRET}))]

@@ -1,5 +1,5 @@
-// What an application usually does with an inbound message: check the signature with the official SDK, remember the
-// message's id in Redis so that it is taken once, answer. Nothing of the message itself is kept.
+// What an application usually does with an inbound message: check the signature with the official SDK, record the
+// message's id in Redis so that it is handled once, and answer. The message itself is not kept.
 //
 //   PORT, REDIS_SOCKET, TWILIO_AUTH_TOKEN, PUBLIC_BASE_URL, PROCESSES
 

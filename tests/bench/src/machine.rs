@@ -1,4 +1,4 @@
-//! What the figures were measured on: machine, versions and date.
+//! Describes what the figures were measured on: machine, versions and date.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use messaging::clock::Clock;
 
 use crate::results::Results;
 
-/// Records all of it. What cannot be found out is recorded as unknown.
+/// Records the description. What cannot be determined is recorded as unknown.
 pub(crate) fn describe(results: &mut Results) {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

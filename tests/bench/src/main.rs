@@ -45,7 +45,7 @@ struct Cli {
     databases: Vec<Kind>,
 }
 
-/// Runs in a process of its own, so that its processor time and memory can be told apart.
+/// Runs in a separate process, so that its processor time and memory can be measured.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve webhooks as the data plane does, and store nothing.

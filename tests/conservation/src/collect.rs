@@ -1,4 +1,4 @@
-//! Gathers what each side wrote down.
+//! Gathers the records of each side.
 
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ fn received(application: &str, Event { id, event }: Event) -> Received {
 
 /// A tenant's client of some replica. All replicas have the same state.
 pub fn api(world: &World, tenant: &Tenant) -> Result<TenantApi> {
-    let replica = world.replicas.iter().find(|replica| replica.runs()).context("no replica runs")?;
+    let replica = world.replicas.iter().find(|replica| replica.runs()).context("no replica is running")?;
     Ok(TenantApi::new(format!("http://{}", replica.api), &tenant.api_key))
 }
 

@@ -178,7 +178,7 @@ impl Wish {
     fn draw(tenant: &Tenant, n: usize, chance: &mut StdRng) -> Self {
         let mut wish = Self::plain(tenant, n);
         if chance.random_bool(0.25) {
-            // Customers who opt out and in: for them it matters when a message is sent.
+            // For customers who keep opting out and in, it matters when a message is sent.
             let fickle = tenant.fickle();
             wish.is_to(&fickle[chance.random_range(0..fickle.len())]);
         }

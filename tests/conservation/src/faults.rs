@@ -22,7 +22,7 @@ pub fn bad_day() -> FaultRules {
         probability: Some(probability),
         ..RequestFault::new(effect)
     };
-    let tell =
+    let webhooks =
         |kind, probability, effect| WebhookFault { kind, probability: Some(probability), ..WebhookFault::new(effect) };
     FaultRules {
         requests: vec![
@@ -37,11 +37,11 @@ pub fn bad_day() -> FaultRules {
             look(0.05, RequestEffect::Refuse),
         ],
         webhooks: vec![
-            tell(Some(WebhookKind::Status), 0.05, WebhookEffect::Lose),
-            tell(Some(WebhookKind::Inbound), 0.02, WebhookEffect::Lose),
-            tell(None, 0.10, WebhookEffect::Duplicate { times: 2 }),
-            tell(None, 0.10, WebhookEffect::Delay { ms: 1500 }),
-            tell(Some(WebhookKind::Status), 0.10, WebhookEffect::Reorder),
+            webhooks(Some(WebhookKind::Status), 0.05, WebhookEffect::Lose),
+            webhooks(Some(WebhookKind::Inbound), 0.02, WebhookEffect::Lose),
+            webhooks(None, 0.10, WebhookEffect::Duplicate { times: 2 }),
+            webhooks(None, 0.10, WebhookEffect::Delay { ms: 1500 }),
+            webhooks(Some(WebhookKind::Status), 0.10, WebhookEffect::Reorder),
         ],
     }
 }

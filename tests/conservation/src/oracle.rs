@@ -1,5 +1,5 @@
-//! What must hold between the logs when everything has settled: a pure function from the records of each side to the
-//! violations.
+//! Checks what must hold between the logs when everything has settled: a pure function from the records of each side to
+//! the violations.
 
 mod opt_out;
 mod publication;

@@ -64,10 +64,10 @@ impl Plan {
             chaos: Chaos::All,
             by_itself: Duration::from_secs(45),
         };
-        plan.told_by_the_environment()
+        plan.with_environment()
     }
 
-    fn told_by_the_environment(mut self) -> Result<Self> {
+    fn with_environment(mut self) -> Result<Self> {
         if let Ok(seed) = std::env::var(SEED) {
             self.seed = seed.parse().with_context(|| format!("{SEED} is {seed:?}: expected a whole number"))?;
         }

@@ -103,7 +103,7 @@ impl Replica {
         self.process.as_mut().map_or(Ok(()), Process::kill)
     }
 
-    /// SIGTERM: it drains.
+    /// SIGTERM, after which it drains.
     pub fn terminate(&mut self) -> Result<()> {
         self.runs = false;
         if let Some(process) = &mut self.process {

@@ -58,8 +58,8 @@ async fn attempt(plan: &Plan) -> Result<Summary> {
     }
     let mut chance = plan.chance("chaos");
     let done = chaos::act(&mut world, plan.chaos, plan.load, &mut chance).await?;
-    eprintln!("what was done: {done}");
-    eprintln!("what the provider did: {}", provider_faults(&world).await?);
+    eprintln!("faults injected on our side: {done}");
+    eprintln!("faults of the provider: {}", provider_faults(&world).await?);
     stop.cancel();
     world.control.clear_faults().await?;
     world.tenants.iter().for_each(|tenant| tenant.app.stumble(false));
@@ -140,9 +140,9 @@ pub fn report(world: &World, verdict: &Verdict) -> Result<Summary> {
         return Ok(summary);
     }
     for violation in violations.iter().take(STORIES) {
-        let told = story::of(logs, violation);
-        eprintln!("{told}");
-        for line in said_by_replicas(world, &told) {
+        let text = story::of(logs, violation);
+        eprintln!("{text}");
+        for line in said_by_replicas(world, &text) {
             eprintln!("    {line}");
         }
     }
@@ -164,9 +164,9 @@ fn ends(logs: &Logs) -> BTreeMap<String, usize> {
 }
 
 /// The replicas' own log lines about the ids in a story.
-fn said_by_replicas(world: &World, told: &str) -> Vec<String> {
+fn said_by_replicas(world: &World, text: &str) -> Vec<String> {
     let is_id = |word: &&str| ["msg_", "att-", "evt_"].iter().any(|prefix| word.starts_with(prefix));
-    let words = told.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
     let names: BTreeSet<String> = words.filter(is_id).map(str::to_owned).collect();
     let names: Vec<String> = names.into_iter().collect();
     world.replicas.iter().flat_map(|replica| replica.lines_about(&names)).collect()

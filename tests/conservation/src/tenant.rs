@@ -31,7 +31,7 @@ pub struct Tenant {
     pub number: String,
     pub api_key: String,
     pub app: App,
-    /// Customers whom the sandbox simulates.
+    /// Customers that the sandbox simulates.
     pub customers: Vec<String>,
     pub templates: Vec<Template>,
 }

@@ -20,7 +20,7 @@ use crate::plan::Plan;
 use crate::replica::Replica;
 use crate::tenant::Tenant;
 
-/// How many records of each kind the sandbox keeps: more than the longest run makes.
+/// How many records of each kind the sandbox keeps: more than the longest run creates.
 const KEEP: usize = 2_000_000;
 
 /// A running system. Everything ends when it is dropped.
@@ -41,7 +41,7 @@ pub fn run_folder(prefix: &str) -> Result<TempDir> {
     let mut folder = tempfile::Builder::new().prefix(prefix).tempdir()?;
     if std::env::var_os("KEEP_LOGS").is_some() {
         folder.disable_cleanup(true);
-        eprintln!("the processes' logs stay in {}", folder.path().display());
+        eprintln!("the processes' logs are kept in {}", folder.path().display());
     }
     Ok(folder)
 }
@@ -112,7 +112,7 @@ impl World {
             }
         }
         for tenant in self.tenants.iter() {
-            eventually(&format!("{} has heard of its customers", tenant.name), async || {
+            eventually(&format!("{} has its customers' events", tenant.name), async || {
                 let heard = tenant.app.distinct("dev.whatsapp-operator.message.received").len();
                 if heard == tenant.customers.len() { Ok(()) } else { Err(heard) }
             })

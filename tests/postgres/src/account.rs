@@ -1,4 +1,4 @@
-//! The account that the server's programs run under. PostgreSQL refuses to be run by root.
+//! The account that the server's programs run under. PostgreSQL refuses to run as root.
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -20,11 +20,11 @@ impl Account {
             return Ok(Self { other: None });
         }
         for name in ["postgres", "nobody"] {
-            if let Some(user) = User::from_name(name).with_context(|| format!("looking the account {name} up"))? {
+            if let Some(user) = User::from_name(name).with_context(|| format!("looking up the account {name}"))? {
                 return Ok(Self { other: Some((user.uid.as_raw(), user.gid.as_raw())) });
             }
         }
-        bail!("postgres refuses to be run by root, and there is neither an account postgres nor an account nobody")
+        bail!("postgres refuses to run as root, and there is neither an account postgres nor an account nobody")
     }
 
     pub(crate) fn give(self, path: &Path) -> Result<()> {

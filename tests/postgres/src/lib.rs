@@ -1,8 +1,8 @@
 //! Real PostgreSQL servers for tests and benchmarks: started, crashed, started again, replicated and promoted.
 //!
-//! [`Server::launch`] makes a database cluster in a directory of its own and runs it as a child of this process, as
-//! durable as in production. [`shared`] is one such server for all tests of a process; each takes a database of its
-//! own. Nothing is left behind, however this process ends.
+//! [`Server::launch`] creates a database cluster in a new directory and runs it as a child of this process, as durable
+//! as in production. [`shared`] is one such server for all tests of a process; each test has its own database. Nothing
+//! is left behind, however this process ends.
 //!
 //! There is no database driver here: every query goes through `psql`.
 

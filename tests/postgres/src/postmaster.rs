@@ -24,11 +24,11 @@ impl Postmaster {
     /// Runs `command`, which is `postgres` itself.
     pub(crate) fn start(mut command: Command, log: &Path, watchdog: &mut Watchdog) -> Result<Self> {
         let log = File::options().create(true).append(true).open(log).context("opening the server's log")?;
-        // In a process group of its own, so that an interrupt typed at this process does not reach the server. It ends
-        // with this process.
+        // In its own process group, so that an interrupt typed at this process does not reach the server. It ends with
+        // this process.
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let child = command.spawn().context("starting postgres")?;
-        let id = Pid::from_raw(i32::try_from(child.id()).context("the number of postgres' process")?);
+        let id = Pid::from_raw(i32::try_from(child.id()).context("the number of postgres's process")?);
         let postmaster = Self { child, id };
         watchdog.guard(id)?;
         Ok(postmaster)
@@ -38,7 +38,7 @@ impl Postmaster {
         self.id
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has ended.
     pub(crate) fn ended(&mut self, watchdog: &mut Watchdog) -> Result<Option<ExitStatus>> {
         if self.is_running()? {
             return Ok(None);
@@ -47,7 +47,7 @@ impl Postmaster {
         self.child.try_wait().context("waiting for postgres")
     }
 
-    /// Asks without reaping it.
+    /// Checks without reaping it.
     fn is_running(&self) -> Result<bool> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         match waitid(Id::Pid(self.id), flags) {
@@ -65,7 +65,7 @@ impl Postmaster {
 impl Drop for Postmaster {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            // Immediate shutdown: PostgreSQL kills by itself, after five seconds, what does not end.
+            // Immediate shutdown: after five seconds, PostgreSQL itself kills what has not ended.
             drop(self.signal(Signal::SIGQUIT));
             drop(self.child.wait());
         }

@@ -45,7 +45,7 @@ fn all() -> Result<impl Iterator<Item = Pid>> {
 pub(crate) fn time_of_family(parent: Pid) -> Result<Duration> {
     loop {
         let before = Stat::read(parent)?;
-        // A process that ended since it was listed is not ours, or the next round counts it.
+        // A process that has ended since it was listed is not ours, or is counted in the next round.
         let children: Vec<Stat> =
             all()?.filter_map(|pid| Stat::read(pid).ok()).filter(|stat| stat.parent == parent.as_raw()).collect();
         let after = Stat::read(parent)?;

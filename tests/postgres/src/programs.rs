@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are.
+//! Finds PostgreSQL's programs.
 
 use std::env;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Takes `PG_BIN` if it is set, else the newest version that Debian's packages installed, else `PATH`.
+    /// In `PG_BIN` if it is set, else in the newest version that Debian's packages installed, else in `PATH`.
     pub fn find() -> Result<Self> {
         Self::find_in(env::var_os("PG_BIN").as_deref(), Path::new(DEBIAN), env::var_os("PATH").as_deref())
     }
@@ -55,7 +55,7 @@ impl Programs {
 
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.program(program));
-        // A developer's own PGHOST or PGPASSWORD must not reach another server than ours.
+        // With a developer's own PGHOST or PGPASSWORD, a program could reach another server than ours.
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
             command.env_remove(name);
         }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_was_named_is_never_replaced_by_another() {
+    fn a_folder_in_pg_bin_is_never_replaced_by_another() {
         let dir = tempfile::tempdir().unwrap();
         let (named, debian) = (dir.path().join("named"), dir.path().join("debian"));
         install(&named, &["initdb", "postgres", "psql"]);

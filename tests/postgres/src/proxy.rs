@@ -97,7 +97,7 @@ async fn accept(
                 }
                 Err(error) => {
                     // The kernel refuses connections from now on, and the test fails at its next one.
-                    eprintln!("the proxy to {target} takes no more connections: {error}");
+                    eprintln!("the proxy to {target} can accept no further connections: {error}");
                     return;
                 }
             },
@@ -105,7 +105,7 @@ async fn accept(
                 while connections.try_join_next().is_some() {}
                 let mut cut = connections.len();
                 while let Ok((client, _)) = direct.accept() {
-                    // An error means that the client has gone already.
+                    // An error means that the client is already gone.
                     if let Ok(client) = client.set_nonblocking(true).and_then(|()| TcpStream::from_std(client)) {
                         reset(&client);
                     }

@@ -21,11 +21,11 @@ pub(crate) struct Remains {
 }
 
 impl Remains {
-    /// Call it while the processes run.
+    /// Call this while the processes run.
     pub(crate) fn of(processes: &[Pid]) -> Self {
         let mut remains = Self::default();
         for process in processes {
-            // A process that has ended since maps nothing.
+            // A process that has ended meanwhile maps nothing.
             remains.add(&fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default());
         }
         remains
@@ -45,7 +45,7 @@ impl Remains {
         }
     }
 
-    /// Call it when no process is left.
+    /// Call this when no process is left.
     pub(crate) async fn remove(self) -> Result<()> {
         for file in self.files {
             match fs::remove_file(&file) {

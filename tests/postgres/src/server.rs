@@ -21,15 +21,15 @@ use crate::wait::until;
 use crate::watchdog::Watchdog;
 use crate::{processor, wait};
 
-/// On a disk everywhere, unlike /tmp: where syncing costs nothing, a benchmark measures nothing.
+/// Unlike /tmp, it is always on a disk. A benchmark would measure nothing where syncing costs nothing.
 const PARENT: &str = "/var/tmp";
 /// The longest path of a Unix socket, in bytes.
 const LONGEST_SOCKET: usize = 107;
 const SUPERUSER: &str = "postgres";
 
-/// A PostgreSQL server with a folder, a port and a Unix socket of its own. Every connection is a superuser's.
+/// A PostgreSQL server with its own folder, port and Unix socket. Every connection is a superuser's.
 ///
-/// Dropping it stops the server and removes its folder. So does the end of this process, however it comes.
+/// Dropping it stops the server and removes its folder. So does any end of this process.
 #[derive(Debug)]
 pub struct Server {
     // Dropped in this order: the server, then its watchdog, then the folder.
@@ -42,15 +42,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a cluster and starts it, with `settings` added to its `postgresql.conf`. Nothing is switched off that
-    /// keeps a commit safe: `fsync`, `synchronous_commit` and `full_page_writes` are on unless `settings` says
-    /// otherwise.
+    /// Creates a cluster and starts it, with `settings` added to its `postgresql.conf`. Commits are durable: `fsync`,
+    /// `synchronous_commit` and `full_page_writes` are on unless `settings` says otherwise.
     pub async fn launch(settings: &[(&str, &str)]) -> Result<Self> {
         Self::launch_in(Path::new(PARENT), settings).await
     }
 
-    /// Like [`Server::launch`], with the server's folder in `parent`. The path must be short, for the socket is there,
-    /// and open to the account that runs the server.
+    /// Like [`Server::launch`], with the server's folder in `parent`. The path must be short, because it is part of the
+    /// socket's, and accessible to the account that runs the server.
     pub async fn launch_in(parent: &Path, settings: &[(&str, &str)]) -> Result<Self> {
         let mut server = Self::prepare(parent)?;
         let mut initdb = server.command("initdb");
@@ -71,20 +70,20 @@ impl Server {
         let folder = tempfile::Builder::new()
             .prefix("pg-")
             .tempdir_in(parent)
-            .with_context(|| format!("making a folder in {}", parent.display()))?;
+            .with_context(|| format!("creating a folder in {}", parent.display()))?;
         account.give(folder.path())?;
         let socket = folder.path().join(format!(".s.PGSQL.{port}"));
         let length = socket.as_os_str().len();
         ensure!(
             length <= LONGEST_SOCKET,
-            "{}: a Unix socket's path has at most {LONGEST_SOCKET} bytes, not {length}; take a shorter folder",
+            "{}: a Unix socket's path has at most {LONGEST_SOCKET} bytes, not {length}; choose a shorter folder",
             socket.display()
         );
         let watchdog = Watchdog::start(folder.path())?;
         Ok(Self { postmaster: None, watchdog, programs, account, port, folder })
     }
 
-    /// A program of PostgreSQL, under the server's account.
+    /// A PostgreSQL program, under the server's account.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = self.programs.command(program);
         self.account.apply(&mut command);
@@ -99,10 +98,10 @@ impl Server {
         file.write_all(lines.as_bytes()).with_context(|| path.display().to_string())
     }
 
-    /// Starts it on the same data and the same addresses as before, and waits until it takes connections. After a
+    /// Starts it on the same data and at the same addresses as before, and waits until it accepts connections. After a
     /// crash it recovers first.
     pub async fn start(&mut self) -> Result<()> {
-        ensure!(!self.is_running()?, "this server runs already");
+        ensure!(!self.is_running()?, "this server is already running");
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data_directory());
         // On the command line, because a standby has its primary's postgresql.conf.
@@ -111,11 +110,11 @@ impl Server {
         let postmaster = self.postmaster.insert(Postmaster::start(command, &self.log(), &mut self.watchdog)?);
         let id = postmaster.id().to_string();
         let status = self.data_directory().join("postmaster.pid");
-        until("the server takes connections", async || {
+        until("the server accepts connections", async || {
             if !self.is_running()? {
                 bail!("postgres ended while it was starting:\n{}", self.log_tail());
             }
-            // As pg_ctl does: the first line says whose file it is, the eighth what it does.
+            // As pg_ctl does: the first line is the server's process, the eighth its state.
             let text = fs::read_to_string(&status).unwrap_or_default();
             let mut lines = text.lines().map(str::trim);
             Ok((lines.next() == Some(&id) && lines.nth(6) == Some("ready")).then_some(()))
@@ -124,7 +123,7 @@ impl Server {
         .with_context(|| format!("starting a server; the end of its log:\n{}", self.log_tail()))
     }
 
-    /// Whether its first process runs.
+    /// Whether its first process is running.
     pub fn is_running(&mut self) -> Result<bool> {
         if let Some(postmaster) = &mut self.postmaster
             && postmaster.ended(&mut self.watchdog)?.is_some()
@@ -134,19 +133,19 @@ impl Server {
         Ok(self.postmaster.is_some())
     }
 
-    /// Stops it in order: what is being done is rolled back, and the next start has nothing to recover.
+    /// Stops it cleanly: open transactions are rolled back, and the next start has nothing to recover.
     pub async fn stop(&mut self) -> Result<()> {
         self.end(Signal::SIGINT).await
     }
 
-    /// A crash of PostgreSQL's own kind, immediate shutdown: its processes leave at once and write nothing more.
+    /// PostgreSQL's immediate shutdown: its processes end at once and write nothing further.
     pub async fn stop_immediately(&mut self) -> Result<()> {
         self.end(Signal::SIGQUIT).await
     }
 
-    /// A crash without warning: SIGKILL to every one of its processes.
+    /// A crash without warning: SIGKILL to each of its processes.
     pub async fn kill(&mut self) -> Result<()> {
-        let data = fs::canonicalize(self.data_directory()).context("where the server's data is")?;
+        let data = fs::canonicalize(self.data_directory()).context("finding the server's data")?;
         let remains = Remains::of(&processor::working_in(&data)?);
         self.end(Signal::SIGKILL).await?;
         // Its children end when they notice that their parent is gone. No client may be served until then.
@@ -167,7 +166,7 @@ impl Server {
     async fn end(&mut self, signal: Signal) -> Result<()> {
         match (self.is_running()?, &self.postmaster) {
             (true, Some(postmaster)) => postmaster.signal(signal)?,
-            _ => bail!("this server does not run"),
+            _ => bail!("this server is not running"),
         }
         until("the server has stopped", async || Ok((!self.is_running()?).then_some(()))).await
     }
@@ -195,18 +194,18 @@ impl Server {
         self.folder.path()
     }
 
-    /// Where its data is.
+    /// The folder with its data.
     pub fn data_directory(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Makes an empty database, without anything that others left in the usual template.
+    /// Creates an empty database, without anything that was added to the usual template.
     pub async fn create_database(&self, name: &str) -> Result<()> {
         let name = name.replace('"', "\"\"");
         self.query("postgres", &format!("CREATE DATABASE \"{name}\" TEMPLATE template0")).await.map(drop)
     }
 
-    /// Runs SQL through `psql` and gives the rows as lines, their columns separated by `|`.
+    /// Runs SQL through `psql` and returns the rows as lines, their columns separated by `|`.
     pub async fn query(&self, database: &str, sql: &str) -> Result<String> {
         let mut psql = self.programs.command("psql");
         psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"]);
@@ -214,10 +213,10 @@ impl Server {
         Ok(wait::output(psql).await?.trim_end().to_owned())
     }
 
-    /// The processor time, user and system, that all of its processes used since it was last started. The kernel
-    /// counts in ticks of 10 ms.
+    /// The processor time, user and system, that all of its processes have used since its last start. The kernel counts
+    /// in ticks of 10 ms.
     pub fn cpu_time(&self) -> Result<Duration> {
-        let postmaster = self.postmaster.as_ref().context("this server does not run")?;
+        let postmaster = self.postmaster.as_ref().context("this server is not running")?;
         processor::time_of_family(postmaster.id())
     }
 
@@ -230,7 +229,7 @@ impl Server {
         self.folder.path().join("log")
     }
 
-    /// The last lines that it wrote to its log.
+    /// The last lines of its log.
     pub fn log_tail(&self) -> String {
         let text = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
@@ -238,8 +237,8 @@ impl Server {
     }
 }
 
-/// A free port that no other process gets by chance. While the server is down, the kernel must not give it to an
-/// outgoing connection, so it comes from below the range that the kernel hands out.
+/// A free port that no other process gets by chance. It is below the range that the kernel gives to outgoing
+/// connections, so that it stays free while the server is down.
 fn free_port() -> Result<u16> {
     let first = RandomState::new().hash_one(()) % 10_000;
     for step in 0..10_000 {
@@ -272,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_setting_or_a_name_contains_stays_its_own() {
+    fn special_characters_in_settings_and_names_are_escaped() {
         assert_eq!(escaped(r"it's \n"), r"it''s \\n");
         assert_eq!(encoded("/var/tmp/pg-a b"), "%2Fvar%2Ftmp%2Fpg-a%20b");
     }

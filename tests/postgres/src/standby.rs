@@ -8,8 +8,8 @@ use crate::server::Server;
 use crate::wait::{self, until};
 
 impl Server {
-    /// Copies `primary` into a second server that follows it, and makes the primary's commits wait for this one. It
-    /// returns when that holds: from then on, what the primary acknowledged is on both.
+    /// Copies `primary` into a second server that follows it, and makes the primary's commits wait for the copy. It
+    /// returns once they do: from then on, what the primary acknowledges is on both.
     pub async fn standby_of(primary: &Self) -> Result<Self> {
         let parent = primary.folder().parent().unwrap_or_else(|| Path::new("/"));
         let mut standby = Self::prepare(parent)?;
@@ -21,7 +21,7 @@ impl Server {
             .args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync", "--pgdata"])
             .arg(standby.data_directory());
         wait::output(backup).await?;
-        // The copy has the primary's settings, where an older standby may be named: it would wait for that one.
+        // The copy has the primary's settings. They may name an older standby, which the copy would wait for.
         standby.append("postgresql.auto.conf", &[("synchronous_standby_names", "")])?;
         standby.start().await?;
         primary.query("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'")).await?;
@@ -39,7 +39,7 @@ impl Server {
     pub async fn promote(&self) -> Result<()> {
         let promoted = self.query("postgres", "SELECT pg_promote(wait => true, wait_seconds => 30)").await?;
         ensure!(promoted == "t", "the standby is not promoted after 30 s; the end of its log:\n{}", self.log_tail());
-        until("the promoted standby takes writes", async || {
+        until("the promoted standby accepts writes", async || {
             Ok((self.query("postgres", "SHOW transaction_read_only").await? == "off").then_some(()))
         })
         .await

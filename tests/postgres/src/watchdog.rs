@@ -1,4 +1,4 @@
-//! Cleans up if this process cannot: a shell that outlives it.
+//! A shell that outlives this process and cleans up if it cannot.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
-/// Reads which process to stop (an empty line: none) until its input ends, which happens however we end. Then it stops
-/// that process and removes the folder ($1). A process that ended and that nobody reaps still has its number, so the
-/// waiting is bounded.
+/// Reads the number of the process to stop (an empty line: none) until its input ends, which happens however this
+/// process ends. Then it stops that process and removes the folder ($1). A process that has ended and is never reaped
+/// keeps its number, so the wait is bounded.
 const SCRIPT: &str = r#"
 server=
 while read -r line; do server=$line; done
@@ -22,7 +22,7 @@ fi
 rm -rf -- "$1"
 "#;
 
-/// Stops a server and removes its folder if this process ends before it is dropped, were it by SIGKILL.
+/// Stops a server and removes its folder if this process ends before it is dropped, even by SIGKILL.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     shell: Child,
@@ -48,7 +48,7 @@ impl Watchdog {
         self.tell(&server.to_string())
     }
 
-    /// Call it before the server is reaped: afterwards its number may belong to another process.
+    /// Call this before the server is reaped: afterwards its number may belong to another process.
     pub(crate) fn release(&mut self) -> Result<()> {
         self.tell("")
     }
@@ -61,7 +61,7 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        // Errors mean that it has ended already.
+        // Errors mean that it has already ended.
         drop(self.shell.kill());
         drop(self.shell.wait());
     }

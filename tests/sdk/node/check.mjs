@@ -1,7 +1,7 @@
-// Uses the official Node SDK, unmodified, as an application would, against a sandbox.
+// Uses the official, unmodified Node SDK against a sandbox, as an application would.
 //
-// SANDBOX_URL, ACCOUNT_SID, AUTH_TOKEN, SENDER (+1…), SENDER_SID and SERVICE_SID say which. The account is new, and
-// the customer has not written yet.
+// SANDBOX_URL, ACCOUNT_SID, AUTH_TOKEN, SENDER (+1…), SENDER_SID and SERVICE_SID name the account. It is new, and the
+// customer has not written yet.
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -34,7 +34,7 @@ const until = async (what, look) => {
   assert.fail(`not in time: ${what}`);
 };
 
-// A receiver that keeps what arrives.
+// A receiver that records what arrives.
 const arrived = [];
 const receiver = http.createServer((request, response) => {
   const chunks = [];

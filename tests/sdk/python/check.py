@@ -38,7 +38,7 @@ arrived = []
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Keeps what arrives."""
+    """Records what arrives."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"])).decode()

@@ -1,8 +1,8 @@
-//! The main job, told as it happens: from YAML to a delivered message and a reply, on real parts.
+//! The main use case, step by step: from YAML to a delivered message and a reply, with real components.
 //!
-//! `KEEP=1` stays up at the end and prints the commands to play with.
+//! With `KEEP=1` everything stays up at the end, and the demo prints commands to try.
 
-#![expect(clippy::print_stdout, reason = "it tells a story")]
+#![expect(clippy::print_stdout, reason = "printing is its purpose")]
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ async fn main() -> Result<()> {
     chapter("A cluster, the sandbox, the operator and one data-plane replica");
     let cluster = Cluster::private().await?;
     println!("kube-apiserver and etcd: up, with the three kinds installed");
-    // Slow enough to be seen, quick enough to be watched.
+    // Slow enough to be seen, fast enough to watch.
     let delays = Delays {
         status: Duration::from_millis(150),
         review: Duration::from_secs(4),
@@ -33,7 +33,7 @@ async fn main() -> Result<()> {
     };
     let options = Options { delays: Some(delays), seed: Seed::example(), ..Options::default() };
     let world = World::start_in(cluster, &[], options).await?;
-    println!("sandbox, in Twilio's place: {}", world.sandbox.base_url());
+    println!("sandbox, in place of Twilio: {}", world.sandbox.base_url());
     println!("operator and data plane: up, each under the ServiceAccount and RBAC rules that the chart installs");
     let app = App::listen("127.0.0.1:8090").await?;
     println!("the shop's application: listening for events on {}", app.url());
@@ -48,7 +48,7 @@ async fn main() -> Result<()> {
         world.ready(kind, "shop", name).await?;
         world.in_data_plane(kind, "shop", name).await?;
     }
-    println!("\nReview is over, and the data plane runs the new config:");
+    println!("\nThe review is over, and the data plane runs the new config:");
     kubectl(&world, &["get", "whatsapp", "--namespace", "shop"]).await?;
 
     chapter("The application sends a template message, and follows it until it is read");
@@ -59,7 +59,7 @@ async fn main() -> Result<()> {
     let id = send(&api, "order-18473", &json!({"to": CUSTOMER, "template": template})).await?;
     timeline(&api.until(&id, "read").await?);
 
-    chapter("The customer answers; the application hears of it as a signed event");
+    chapter("The customer replies; the application receives a signed event");
     let reply = Reply { body: "Thank you! When will it be here?".into(), ..Reply::default() };
     let accepted = world.control.reply(CUSTOMER, &reply).await?;
     let received = |r: &Received| r.kind() == "dev.whatsapp-operator.message.received";
@@ -67,27 +67,27 @@ async fn main() -> Result<()> {
     println!("{:#}", event.event);
     println!("signature verified; webhook-id {}", event.id);
 
-    chapter("The 24-hour window is open now, so a free-form answer may go");
+    chapter("The 24-hour window is open now, so a free-form reply may be sent");
     let text = json!({"to": CUSTOMER, "from": "support", "text": {"body": "Tomorrow before noon."}});
     let id = send(&api, "answer-18473", &text).await?;
     timeline(&api.until(&id, "read").await?);
-    println!("\nTo somebody who never wrote, it may not:");
+    println!("\nTo a customer who never wrote, it may not:");
     let refused =
         api.try_send("cold-call", &json!({"to": "+447700900999", "from": "support", "text": {"body": "Hi"}})).await?;
     println!("{} {:#}", refused.status, refused.body);
 
-    chapter("The provider delivers the same webhook once more");
+    chapter("The provider redelivers the webhook");
     let webhook = accepted.webhook.context("the reply caused no webhook")?;
     world.control.redeliver(webhook, 1, false).await?;
     let duplicates = world.metric("whatsapp_webhooks_total", &["kind=\"inbound\"", "result=\"duplicate\""]).await?;
     println!("whatsapp_webhooks_total{{kind=\"inbound\",result=\"duplicate\"}} {duplicates}");
     ensure!(duplicates == 1.0, "the duplicate was not counted");
     ensure!(app.distinct("dev.whatsapp-operator.message.received").len() == 1, "the reply was published twice");
-    println!("the application has heard of the reply once");
+    println!("the application has received the reply once");
 
     let memory = |p: Option<&tests::process::Process>| p.map_or(Ok(0), tests::process::Process::resident_mib);
     println!(
-        "\nThe whole story took {:.1} s. Resident memory: operator {} MiB, data plane {} MiB.",
+        "\nAll of this took {:.1} s. Resident memory: operator {} MiB, data plane {} MiB.",
         began.elapsed().as_secs_f64(),
         memory(Some(&world.operator))?,
         memory(world.replicas[0].process.as_ref())?
@@ -104,7 +104,7 @@ fn chapter(title: &str) {
 
 async fn kubectl(world: &World, args: &[&str]) -> Result<()> {
     println!("$ kubectl {}", args.join(" "));
-    // Paths in what is shown are relative to the repository.
+    // The printed paths are relative to the repository.
     let absolute: Vec<String> = args
         .iter()
         .map(|a| if a.starts_with("examples/") { root().join(a).display().to_string() } else { (*a).to_owned() })
@@ -128,7 +128,7 @@ fn timeline(message: &Value) {
     }
 }
 
-/// Leaves everything up until Ctrl-C.
+/// Keeps everything up until Ctrl-C.
 async fn stay(world: &World) -> Result<()> {
     let token = world.cluster.token("shop", "default", Some(AUDIENCE)).await?;
     let sandbox = world.sandbox.base_url();
@@ -147,7 +147,7 @@ curl -s http://127.0.0.1:{api}/v1/messages -H "authorization: Bearer $TOKEN" -H 
 curl -s http://127.0.0.1:{api}/v1/messages -H "authorization: Bearer $TOKEN"
 curl -s http://127.0.0.1:{api}/v1/contacts/{CUSTOMER}?sender=support -H "authorization: Bearer $TOKEN"
 
-# Play the customer, and look at what the provider saw.
+# Write as the customer, and see what the provider received.
 curl -s {sandbox}/sandbox/customers/{CUSTOMER}/reply -H 'content-type: application/json' -d '{{"body":"STOP"}}'
 curl -s {sandbox}/sandbox/messages
 curl -s http://127.0.0.1:{admin}/metrics"#,

@@ -26,7 +26,7 @@ pub(crate) struct Provider {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct AcceptedMessages {
     pub(crate) count: usize,
-    /// Messages to a recipient who had already got one. Each recipient is sent exactly one.
+    /// Messages to a recipient who already had one. Each recipient is sent exactly one.
     pub(crate) repeated: usize,
     /// The time from the first message to the last.
     pub(crate) seconds: f64,
@@ -79,5 +79,5 @@ async fn create_template(base_url: &str) -> Result<String> {
     let text = answer.text().await?;
     ensure!(status.is_success(), "the sandbox refused a new content with {status}: {text}");
     let content: Value = serde_json::from_str(&text)?;
-    content["sid"].as_str().map(str::to_owned).context("the sandbox made a content without a sid")
+    content["sid"].as_str().map(str::to_owned).context("a content has a sid")
 }

@@ -1,8 +1,8 @@
 package workdir
 
-// Who wrote what, for tests that claim a controller at rest writes nothing.
-// Reads would drown it. So would the API server renewing its own lease, which
-// it does every ten seconds for as long as it runs.
+// Records who wrote what, for tests that a controller at rest writes nothing.
+// It leaves out reads, which are too many, and the API server's renewals of
+// its own lease, which happen every ten seconds.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]

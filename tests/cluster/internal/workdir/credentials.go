@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Users with every permission. They have names of their own so that the audit
-// log tells a person's or a test's writes from the controllers'.
+// Users with every permission. They have separate names, so that the audit log
+// distinguishes a person's or a test's writes from the controllers'.
 const (
 	AdminUser       = "admin"
 	ControllersUser = "system:kube-controller-manager"
@@ -24,10 +24,10 @@ const (
 
 const validity = 10 * 365 * 24 * time.Hour
 
-// EnsureCredentials makes the certificates, keys and tokens unless the
-// directory has them already.
+// EnsureCredentials creates the certificates, keys and tokens unless the
+// directory already has them.
 func (d Dir) EnsureCredentials() error {
-	// The tokens are written last, so they stand for all of them.
+	// The tokens are written last, so if they exist, everything does.
 	if exists(d.Tokens()) {
 		return nil
 	}
@@ -63,8 +63,8 @@ func (d Dir) Token(user string) (string, error) {
 	return "", fmt.Errorf("%s has no token for %s", d.Tokens(), user)
 }
 
-// writeCertificates makes a CA and the API server's certificate. The CA's key
-// is not kept: it has nothing else to sign.
+// writeCertificates creates a CA and the API server's certificate. The CA's
+// key is not kept, because it has nothing else to sign.
 func (d Dir) writeCertificates() error {
 	caKey, err := newKey()
 	if err != nil {

@@ -29,8 +29,8 @@ current-context: control-plane
 // Server is the API server's address.
 func (p Ports) Server() string { return fmt.Sprintf("https://127.0.0.1:%d", p.APIServer) }
 
-// WriteKubeconfig lets a user in at the API server's address. The file holds
-// all that it needs, so it may be copied anywhere.
+// WriteKubeconfig writes a user's kubeconfig for the API server's address. The
+// file is self-contained, so it may be copied anywhere.
 func (d Dir) WriteKubeconfig(path string, ports Ports, user string) error {
 	ca, err := os.ReadFile(d.CACertificate())
 	if err != nil {

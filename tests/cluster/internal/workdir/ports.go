@@ -16,10 +16,10 @@ type Ports struct {
 }
 
 // ReservePorts returns the directory's ports, choosing free ones the first
-// time. From then on nobody else gets them while the calling process lives,
-// not even while the API server is down: each is held by a socket that is
-// bound, but does not listen. The components, and nobody else, set SO_REUSEPORT and
-// bind beside it.
+// time. From then on no other process gets them while the calling process
+// lives, not even while the API server is down: each is held by a socket that
+// is bound, but does not listen. Only the components set SO_REUSEPORT and bind
+// beside it.
 func (d Dir) ReservePorts() (Ports, error) {
 	file := d.File("ports.json")
 	var ports Ports
@@ -57,10 +57,10 @@ func reserve(port int) (int, error) {
 	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 		return 0, fmt.Errorf("SO_REUSEPORT: %w", err)
 	}
-	// Not SO_REUSEADDR: it would let in everybody who sets it too, and nearly
-	// everybody does.
+	// Not SO_REUSEADDR: any process that also sets it could bind here, and nearly
+	// all do.
 	if err := unix.Bind(socket, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		return 0, fmt.Errorf("port %d, which this control plane's kubeconfig names, is taken: %w", port, err)
+		return 0, fmt.Errorf("port %d of this control plane's kubeconfig is in use: %w", port, err)
 	}
 	address, err := unix.Getsockname(socket)
 	if err != nil {

@@ -5,12 +5,12 @@ import (
 	"path/filepath"
 )
 
-// The kernel takes no socket with a longer path (104 on macOS, 108 on Linux,
-// with the terminating zero).
+// The kernel accepts no socket with a longer path (104 on macOS, 108 on Linux,
+// including the terminating zero).
 const longestSocket = 100
 
-// NewSocket returns a path to listen at. Where the directory's own is too
-// long, that is a link to a short one.
+// NewSocket returns a path to listen at. If the directory's own path is too
+// long, it becomes a link to a short one.
 func (d Dir) NewSocket() (string, error) {
 	link := d.socketLink()
 	d.RemoveSocket()
@@ -34,7 +34,7 @@ func (d Dir) Socket() string {
 	return link
 }
 
-// RemoveSocket clears away what NewSocket made, also in a run that was killed.
+// RemoveSocket removes what NewSocket created, even in a run that was killed.
 func (d Dir) RemoveSocket() {
 	if target, err := os.Readlink(d.socketLink()); err == nil {
 		_ = os.Remove(target)

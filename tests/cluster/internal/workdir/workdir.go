@@ -3,7 +3,7 @@
 // is readable by its owner alone, and all but the logs outlives a restart, so
 // that the same directory always means the same cluster at the same address.
 //
-// It knows nothing of Kubernetes' own code, which keeps its tests quick.
+// It does not depend on Kubernetes' own code, which keeps its tests quick.
 package workdir
 
 import (
@@ -18,8 +18,8 @@ import (
 // Dir is the absolute path of a control plane's directory.
 type Dir string
 
-// At names a control plane's directory. Its path is made absolute, because the
-// components do not all run where the user typed it.
+// At names a control plane's directory. It makes the path absolute, because
+// not all components run in the caller's directory.
 func At(path string) (Dir, error) {
 	if path == "" {
 		return "", errors.New("--dir is missing: name the control plane's directory")
@@ -28,7 +28,7 @@ func At(path string) (Dir, error) {
 	return Dir(absolute), err
 }
 
-// Create makes the directory unless it is there.
+// Create creates the directory unless it exists.
 func (d Dir) Create() error { return os.MkdirAll(string(d), 0o700) }
 
 // File is the path of a file in the directory.
@@ -37,7 +37,7 @@ func (d Dir) File(name string) string { return filepath.Join(string(d), name) }
 // Log is the path of a component's log.
 func (d Dir) Log(component string) string { return d.File(component + ".log") }
 
-// The files that more than one place names.
+// The files that are used in more than one place.
 func (d Dir) Kubeconfig() string            { return d.File("kubeconfig") }
 func (d Dir) ControllersKubeconfig() string { return d.File("kube-controller-manager.kubeconfig") }
 func (d Dir) CACertificate() string         { return d.File("ca.crt") }
@@ -50,7 +50,7 @@ func (d Dir) AuditLog() string              { return d.File("audit.log") }
 func (d Dir) EtcdData() string              { return d.File("etcd") }
 
 // Lock makes the caller the directory's only supervisor for as long as its
-// process lives; the kernel lets go of the lock however the process ends.
+// process lives; the kernel releases the lock however the process ends.
 func (d Dir) Lock() error {
 	fd, err := unix.Open(d.File("lock"), unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {

@@ -53,7 +53,7 @@ func TestPortsAreTheSameForTheLifeOfADirectory(t *testing.T) {
 	}
 }
 
-func TestNobodyElseGetsAReservedPort(t *testing.T) {
+func TestNoOtherProcessGetsAReservedPort(t *testing.T) {
 	ports, err := newDir(t).ReservePorts()
 	must(t, err)
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(ports.APIServer))
@@ -63,7 +63,7 @@ func TestNobodyElseGetsAReservedPort(t *testing.T) {
 	}
 	if connection, err := net.Dial("tcp", address); err == nil {
 		connection.Close()
-		t.Errorf("%s took a connection, though nothing serves there", address)
+		t.Errorf("%s accepted a connection, though nothing serves there", address)
 	}
 }
 

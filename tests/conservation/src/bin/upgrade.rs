@@ -67,14 +67,16 @@ async fn rollout(older: PathBuf, folder: &Path) -> Result<()> {
     ensure!(accepted.status == StatusCode::ACCEPTED, "{never} never opted out: {accepted:?}");
     new.terminate()?;
     old.terminate()?;
-    eprintln!("upgrade: opt-outs that the old replica took before and after the migration hold at the new one");
+    eprintln!(
+        "upgrade: opt-outs that the old replica received before and after the migration are in force at the new one"
+    );
     Ok(())
 }
 
-/// The customers of one tenant, whom both replicas serve.
+/// The customers of one tenant, served by both replicas.
 struct Customers<'a> {
     tenant: &'a Tenant,
-    /// Where the old replica takes webhooks.
+    /// The old replica's webhook listener.
     old: String,
     /// The new replica's API.
     new: String,
@@ -98,7 +100,7 @@ impl Customers<'_> {
         Ok(())
     }
 
-    /// Waits until the new replica knows of the opt-out, and then asks once.
+    /// Waits until the new replica knows the opt-out, and then asks once.
     async fn is_refused_at_the_new_replica(&self, customer: &str) -> Result<()> {
         let path = format!("/v1/contacts/{customer}?sender={SENDER}");
         eventually(&format!("the new replica knows that {customer} opted out"), async || {

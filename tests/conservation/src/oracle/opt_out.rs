@@ -98,12 +98,12 @@ fn spans<'a>(keywords: &[&'a Keyword], change: OptChange) -> Vec<Span<'a>> {
 /// Whether applications received each change under one id, and nothing else.
 fn events(logs: &Logs) -> Vec<Violation> {
     let written = by(&logs.keywords, |keyword| (keyword.tenant.as_str(), keyword.sid.as_str()));
-    let told = logs.received.iter().filter(|event| matches!(event.kind.as_str(), "opted-out" | "opted-in"));
-    let told: Vec<_> = told.collect();
-    let told =
-        by(&told, |event| (event.application.as_str(), event.provider_message_id.as_deref().unwrap_or_default()));
+    let published = logs.received.iter().filter(|event| matches!(event.kind.as_str(), "opted-out" | "opted-in"));
+    let published: Vec<_> = published.collect();
+    let published =
+        by(&published, |event| (event.application.as_str(), event.provider_message_id.as_deref().unwrap_or_default()));
     let mut violations = Vec::new();
-    for ((application, sid), events) in told {
+    for ((application, sid), events) in published {
         let violation = |broken, detail| Violation::new(broken, application, About::Sid(sid.to_owned()), detail);
         let ids: BTreeSet<_> = events.iter().map(|event| event.id.as_str()).collect();
         if ids.len() > 1 {

@@ -33,27 +33,27 @@ fn events(logs: &Logs) -> Vec<Violation> {
 
 /// Whether a status is published. Applications know that they queued a message, and an attempt without an outcome is
 /// not news.
-fn is_told(status: MessageStatus) -> bool {
+fn is_published(status: MessageStatus) -> bool {
     !matches!(status, MessageStatus::Queued | MessageStatus::Submitted)
 }
 
 /// Whether each message's statuses arrived in the order in which they happened.
 fn statuses(logs: &Logs) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let told = by(&logs.received, |r| (r.application.as_str(), r.subject.as_str()));
+    let published = by(&logs.received, |r| (r.application.as_str(), r.subject.as_str()));
     let mut known = BTreeSet::new();
     for message in &logs.stored {
         let place = (message.tenant.as_str(), message.id.as_str());
         known.insert(place);
         let violation =
             |broken, detail| Violation::new(broken, &message.tenant, About::Message(message.id.clone()), detail);
-        let arrived = first_arrivals(told.get(&place).map_or(&[], Vec::as_slice));
+        let arrived = first_arrivals(published.get(&place).map_or(&[], Vec::as_slice));
         let order: Vec<MessageStatus> = arrived.iter().map(|(status, _)| *status).collect();
         if !order.is_sorted() {
             violations.push(violation(Broken::StatusOutOfOrder, format!("its application got {order:?}")));
         }
         let reached: BTreeSet<_> = message.timeline.iter().map(|line| line.status).collect();
-        for status in reached.iter().filter(|status| is_told(**status)) {
+        for status in reached.iter().filter(|status| is_published(**status)) {
             let ids: BTreeSet<_> = arrived.iter().filter(|(s, _)| s == status).map(|(_, id)| id).collect();
             match ids.len() {
                 0 => {
@@ -61,9 +61,9 @@ fn statuses(logs: &Logs) -> Vec<Violation> {
                     violations.push(violation(Broken::StatusNotPublished, detail));
                 }
                 // A message that is sent again may reach a status again, and each time is published.
-                told if told <= message.timeline.iter().filter(|line| line.status == *status).count() => {}
+                published if published <= message.timeline.iter().filter(|line| line.status == *status).count() => {}
                 _ => {
-                    let detail = format!("{status} came as {ids:?}");
+                    let detail = format!("{status} was published as {ids:?}");
                     violations.push(violation(Broken::PublishedUnderSeveralIds, detail));
                 }
             }
@@ -73,7 +73,7 @@ fn statuses(logs: &Logs) -> Vec<Violation> {
             violations.push(violation(Broken::PublishedButNeverHappened, detail));
         }
     }
-    for ((application, subject), events) in told {
+    for ((application, subject), events) in published {
         if !known.contains(&(application, subject)) && !first_arrivals(&events).is_empty() {
             let detail = "its application received an event about a message that does not exist";
             let about = About::Message(subject.to_owned());

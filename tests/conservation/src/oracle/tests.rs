@@ -1,4 +1,4 @@
-//! The oracle finds each broken promise by itself, in logs in which everything else is well.
+//! The oracle finds each broken promise on its own, in logs that are otherwise in order.
 
 mod asked;
 
@@ -87,7 +87,7 @@ fn well() -> Logs {
     }
 }
 
-/// The oracle's verdict on logs with this fault.
+/// The violations in logs with this fault.
 fn broken_by(harm: impl FnOnce(&mut Logs)) -> Vec<Broken> {
     let mut logs = well();
     harm(&mut logs);
@@ -97,7 +97,7 @@ fn broken_by(harm: impl FnOnce(&mut Logs)) -> Vec<Broken> {
 }
 
 #[test]
-fn nothing_is_said_of_a_story_in_which_all_is_well() {
+fn logs_that_are_in_order_have_no_violations() {
     assert_eq!(judge(&well()), []);
     assert_eq!(judge(&Logs::default()), []);
 }
@@ -119,11 +119,11 @@ fn an_acknowledged_webhook_that_is_not_stored_exactly_once_is_found() {
 }
 
 #[test]
-fn a_webhook_that_nobody_acknowledged_may_be_missing_or_not_but_not_told_twice() {
-    let told = |id| event(id, "received", "msg_8", "SM8");
-    assert_eq!(broken_by(|logs| logs.received.push(told("evt_8"))), []);
+fn an_unacknowledged_webhook_may_be_missing_or_published_but_not_twice() {
+    let received = |id| event(id, "received", "msg_8", "SM8");
+    assert_eq!(broken_by(|logs| logs.received.push(received("evt_8"))), []);
     assert_eq!(
-        broken_by(|logs| logs.received.extend([told("evt_8"), told("evt_7")])),
+        broken_by(|logs| logs.received.extend([received("evt_8"), received("evt_7")])),
         [Broken::PublishedUnderSeveralIds]
     );
 }
@@ -142,7 +142,7 @@ fn an_acknowledged_status_without_effect_is_found() {
 }
 
 #[test]
-fn what_was_told_and_never_happened_is_found() {
+fn an_event_that_never_happened_is_found() {
     assert_eq!(
         broken_by(|logs| logs.received.push(event("evt_5", "received", "msg_5", "SM5"))),
         [Broken::PublishedButNeverHappened]
@@ -176,7 +176,7 @@ fn statuses_in_the_wrong_order_are_found_and_redeliveries_are_not_mistaken_for_t
 }
 
 #[test]
-fn a_status_that_was_not_told_or_told_under_two_ids_is_found() {
+fn a_status_that_was_not_published_or_published_under_two_ids_is_found() {
     assert_eq!(broken_by(|logs| drop(logs.received.remove(2))), [Broken::StatusNotPublished]);
     assert_eq!(
         broken_by(|logs| logs.received.push(event("evt_4", "delivered", "msg_1", "SM1"))),
@@ -214,7 +214,7 @@ fn a_key_with_two_messages_is_found() {
 }
 
 #[test]
-fn a_message_that_nobody_asked_for_is_found() {
+fn a_message_that_was_never_requested_is_found() {
     let broken = broken_by(|logs| logs.asked.clear());
     assert_eq!(broken, [Broken::StoredButNeverAsked, Broken::SentWithoutAcceptance]);
 }

@@ -61,10 +61,10 @@ fn statuses(logs: &Logs) -> Vec<Violation> {
     });
     let mut violations = Vec::new();
     for webhook in acknowledged {
-        let Some(told) = meaning(&webhook.reports) else { continue };
+        let Some(reported) = meaning(&webhook.reports) else { continue };
         let messages = stored.get(&(webhook.tenant.as_str(), webhook.sid.as_str()));
         let shown = messages.into_iter().flatten().map(|message| message.status).max();
-        if shown.is_none_or(|shown| shown < told) {
+        if shown.is_none_or(|shown| shown < reported) {
             let shown = shown.map_or("no message has its id".to_owned(), |shown| format!("its message shows {shown}"));
             violations.push(Violation::new(
                 Broken::AcknowledgedStatusWithoutEffect,
@@ -77,7 +77,7 @@ fn statuses(logs: &Logs) -> Vec<Violation> {
     violations
 }
 
-/// The provider's messages that a resend has replaced. Their fate is not the fate of the message.
+/// The provider's messages that a resend has replaced. Their outcome is not the message's.
 fn replaced(logs: &Logs) -> BTreeSet<(&str, &str)> {
     let resent = logs.asked.iter().filter(|asked| asked.resends);
     let texts: BTreeSet<_> = resent.map(|asked| (asked.tenant.as_str(), asked.text.as_str())).collect();

@@ -115,8 +115,8 @@ async fn serve_the_others(plan: &Plan, world: &World, diary: &Diary, which: Rang
     for tenant in WELL {
         let app = &world.tenants[tenant].app;
         eventually("the other tenants' messages are delivered and published", async || {
-            let told = app.distinct("dev.whatsapp-operator.message.delivered").len();
-            if told == which.end { Ok(()) } else { Err(told) }
+            let delivered = app.distinct("dev.whatsapp-operator.message.delivered").len();
+            if delivered == which.end { Ok(()) } else { Err(delivered) }
         })
         .await?;
     }

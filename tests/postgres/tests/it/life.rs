@@ -41,13 +41,13 @@ async fn a_committed_row_survives_every_kind_of_crash() {
     server.stop_immediately().await.unwrap();
     assert!(!server.is_running().unwrap());
     assert!(server.query("postgres", "SELECT 1").await.is_err(), "a stopped server answers nothing");
-    assert!(server.stop().await.is_err(), "what does not run cannot be stopped");
+    assert!(server.stop().await.is_err(), "a server that is not running cannot be stopped");
     server.start().await.unwrap();
-    assert!(server.start().await.is_err(), "what runs cannot be started");
+    assert!(server.start().await.is_err(), "a running server cannot be started");
 
     server.query("postgres", "INSERT INTO kept VALUES (2)").await.unwrap();
     server.kill().await.unwrap();
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "a killed server takes no connection");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "a killed server accepts no connection");
     server.start().await.unwrap();
 
     server.query("postgres", "INSERT INTO kept VALUES (3)").await.unwrap();
@@ -61,7 +61,7 @@ async fn a_committed_row_survives_every_kind_of_crash() {
 #[tokio::test]
 async fn once_a_server_is_killed_none_of_its_processes_is_left() {
     let mut server = Server::launch(&[]).await.unwrap();
-    // A process that is busy computing does not check whether its parent is gone.
+    // A process that is busy computing does not check whether its parent has ended.
     let mut psql = tokio::process::Command::new(Programs::find().unwrap().program("psql"))
         .args(["-XAtc", "SELECT sum(sqrt(n)) FROM generate_series(1, 1000000000) n", "-d", &server.url("postgres")])
         .stderr(Stdio::null())
@@ -85,7 +85,7 @@ async fn once_a_server_is_killed_none_of_its_processes_is_left() {
 }
 
 #[tokio::test]
-async fn a_setting_that_is_wrong_is_told_in_the_servers_own_words() {
+async fn a_wrong_setting_is_reported_in_the_servers_own_words() {
     let error = Server::launch(&[("max_connections", "many")]).await.unwrap_err();
     assert!(format!("{error:#}").contains("invalid value for parameter \"max_connections\""), "{error:#}");
 }
@@ -103,7 +103,7 @@ async fn processor_time_counts_processes_that_have_ended() {
 }
 
 #[tokio::test]
-async fn what_shares_a_server_has_databases_of_its_own() {
+async fn tests_that_share_a_server_have_their_own_databases() {
     let (one, other) = (shared().await.unwrap(), shared().await.unwrap());
     assert_eq!(one.url("a"), other.url("a"));
     one.create_database("mine").await.unwrap();
@@ -124,7 +124,7 @@ async fn dropping_a_server_stops_it_and_removes_its_folder() {
 
 const ROLE: &str = "POSTGRES_CLUSTER_TEST_TO_BE_KILLED";
 
-/// Not a test of its own: the process that the next test kills.
+/// Not a test by itself, but the process that the next test kills.
 #[tokio::test]
 async fn to_be_killed() {
     if std::env::var_os(ROLE).is_some() {
@@ -162,7 +162,7 @@ async fn a_process_that_is_killed_leaves_neither_a_server_nor_a_folder() {
     eventually(async || fs::read_link(&cwd).is_err() && !folders.iter().any(|folder| folder.exists())).await;
 }
 
-/// What processes map that could outlive them.
+/// The memory mapped by processes that could outlive them.
 fn shared_memory(cwds: &[String]) -> Vec<PathBuf> {
     let maps = cwds.iter().map(|cwd| fs::read_to_string(cwd.replace("cwd", "maps")).unwrap()).collect::<String>();
     maps.split_whitespace().filter(|path| path.starts_with("/dev/shm/")).map(PathBuf::from).collect()
@@ -171,7 +171,7 @@ fn shared_memory(cwds: &[String]) -> Vec<PathBuf> {
 async fn eventually(mut so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !so().await {
-        assert!(Instant::now() < deadline, "still not so after 30 s");
+        assert!(Instant::now() < deadline, "not so after 30 s");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Servers that are really started, crashed and promoted, and connections that are really broken.
+//! Really starts, crashes and promotes servers, and really breaks connections.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what must not happen may panic")]
 

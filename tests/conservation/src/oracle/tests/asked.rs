@@ -1,4 +1,4 @@
-//! The same for what clients and customers may request: another attempt, a template, an opt-out.
+//! Broken promises about what clients and customers may request: another attempt, a template, an opt-out.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn resent(logs: &mut Logs) {
 }
 
 #[test]
-fn a_message_may_be_at_the_provider_twice_only_where_that_was_asked_for_and_needed() {
+fn a_message_may_be_at_the_provider_twice_only_if_that_was_requested_and_necessary() {
     assert_eq!(broken_by(resent), []);
     let unasked = broken_by(|logs| {
         resent(logs);
@@ -49,8 +49,8 @@ fn a_message_may_be_at_the_provider_twice_only_where_that_was_asked_for_and_need
 }
 
 #[test]
-fn a_status_that_a_message_goes_through_again_is_told_again() {
-    let told = |times: usize| {
+fn a_status_that_a_message_reaches_again_is_published_again() {
+    let published = |times: usize| {
         broken_by(|logs| {
             resent(logs);
             let again = logs.stored[0].timeline[1..4].to_vec();
@@ -59,8 +59,8 @@ fn a_status_that_a_message_goes_through_again_is_told_again() {
             logs.received.splice(2..2, (1..times).map(event));
         })
     };
-    assert_eq!(told(2), []);
-    assert_eq!(told(3), [Broken::PublishedUnderSeveralIds]);
+    assert_eq!(published(2), []);
+    assert_eq!(published(3), [Broken::PublishedUnderSeveralIds]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_message_that_was_given_up_instead_of_sent_again_is_found() {
 }
 
 #[test]
-fn a_message_with_another_template_than_was_asked_for_is_found() {
+fn a_message_with_another_template_than_requested_is_found() {
     let with = |asked: Option<&str>, sent: Option<&str>| {
         broken_by(|logs| {
             logs.asked[0].template = asked.map(str::to_owned);
@@ -114,7 +114,7 @@ fn keywords(story: &[(OptChange, i64, Option<i64>)]) -> Vec<Keyword> {
 }
 
 #[test]
-fn a_message_to_somebody_who_had_opted_out_is_found() {
+fn a_message_to_a_customer_who_had_opted_out_is_found() {
     use OptChange::{Start, Stop};
     // It was requested at 100 and accepted at 101.
     let with = |story: &[(OptChange, i64, Option<i64>)]| broken_by(|logs| logs.keywords = keywords(story));
@@ -139,7 +139,7 @@ fn a_message_to_somebody_who_had_opted_out_is_found() {
 }
 
 #[test]
-fn a_message_that_was_asked_for_before_an_opt_out_and_left_long_after_it_is_found() {
+fn a_message_that_was_requested_before_an_opt_out_and_left_long_after_it_is_found() {
     let taken_at = |second| {
         broken_by(|logs| {
             logs.keywords = keywords(&[(OptChange::Stop, 101, Some(102))]);
@@ -151,7 +151,7 @@ fn a_message_that_was_asked_for_before_an_opt_out_and_left_long_after_it_is_foun
 }
 
 #[test]
-fn a_message_that_was_refused_because_of_an_opt_out_that_was_taken_back_is_found() {
+fn a_message_that_was_refused_because_of_a_reversed_opt_out_is_found() {
     use OptChange::{Start, Stop};
     let refused = |story: &[(OptChange, i64, Option<i64>)], code: &str| {
         let mut logs = Logs { asked: well().asked, keywords: keywords(story), ..Logs::default() };
@@ -173,16 +173,16 @@ fn a_message_that_was_refused_because_of_an_opt_out_that_was_taken_back_is_found
 }
 
 #[test]
-fn a_change_that_nobody_asked_for_or_that_is_told_twice_is_found() {
-    let told = |kinds: &[(&str, &str)]| {
+fn a_change_that_was_never_requested_or_is_published_twice_is_found() {
+    let published = |kinds: &[(&str, &str)]| {
         broken_by(|logs| {
             logs.keywords = keywords(&[(OptChange::Stop, 200, Some(201))]);
             logs.received.extend(kinds.iter().map(|(id, kind)| event(id, kind, CUSTOMER, "SMk0")));
         })
     };
-    assert_eq!(told(&[("evt_7", "opted-out"), ("evt_7", "opted-out")]), []);
-    assert_eq!(told(&[("evt_7", "opted-out"), ("evt_8", "opted-out")]), [Broken::PublishedUnderSeveralIds]);
-    assert_eq!(told(&[("evt_7", "opted-in")]), [Broken::PublishedButNeverHappened]);
+    assert_eq!(published(&[("evt_7", "opted-out"), ("evt_7", "opted-out")]), []);
+    assert_eq!(published(&[("evt_7", "opted-out"), ("evt_8", "opted-out")]), [Broken::PublishedUnderSeveralIds]);
+    assert_eq!(published(&[("evt_7", "opted-in")]), [Broken::PublishedButNeverHappened]);
     let nobody = broken_by(|logs| logs.received.push(event("evt_7", "opted-out", CUSTOMER, "SM9")));
     assert_eq!(nobody, [Broken::PublishedButNeverHappened]);
 }
