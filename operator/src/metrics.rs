@@ -67,6 +67,22 @@ impl Published {
     }
 }
 
+/// The values of the label `operation` of provider calls.
+pub const OPERATIONS: [&str; 12] = [
+    "check_credentials",
+    "find_sender",
+    "find_messaging_service",
+    "configure_webhooks",
+    "list_templates",
+    "create_template",
+    "submit_template",
+    "delete_template",
+    "mint_key",
+    "list_keys",
+    "verify_key",
+    "revoke_key",
+];
+
 /// How a call to a provider ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
@@ -187,14 +203,14 @@ impl Metrics {
         for outcome in Published::ALL {
             self.publishes.with_label_values(&[outcome.as_str()]);
         }
-        for operation in crate::accounts::OPERATIONS {
+        for operation in OPERATIONS {
             for outcome in CallOutcome::ALL {
                 self.provider_calls.with_label_values(&[operation, outcome.as_str()]);
             }
         }
     }
 
-    /// `operation` is one of [`crate::accounts::OPERATIONS`].
+    /// `operation` is one of [`OPERATIONS`].
     pub fn provider_call(&self, operation: &'static str, outcome: CallOutcome, took: Duration) {
         self.provider_calls.with_label_values(&[operation, outcome.as_str()]).inc();
         if outcome != CallOutcome::OverBudget {

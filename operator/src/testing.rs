@@ -155,7 +155,7 @@ impl SenderAdmin for FakeAdmin {
         targets: &WebhookTargets,
     ) -> Result<(), ProviderError> {
         let mut state = self.begin("configure_webhooks")?;
-        match service.filter(|service| service.decides_webhooks_of(sender)) {
+        match service.filter(|service| service.decides_webhooks_of(&sender.handle)) {
             Some(service) => {
                 if let Some(service) = state.services.get_mut(service.id.as_str()) {
                     service.webhooks = targets.clone();

@@ -352,7 +352,7 @@ fn start_operator(
         .args(["--template-poll", "200ms", "--poll-interval", "2s"])
         .env("KUBECONFIG", dir.path().join("operator.kubeconfig"))
         .env("POD_NAME", "operator-0");
-    // The operator refuses a namespace that is named twice.
+    // Each namespace once, even if a test names it twice.
     for namespace in namespaces.iter().collect::<BTreeSet<_>>() {
         command.args(["--watch-namespace", namespace]);
     }

@@ -20,22 +20,6 @@ use tokio::time::Instant;
 use super::budget::Budget;
 use crate::metrics::{CallOutcome, Metrics};
 
-/// The values of the label `operation` of provider calls.
-pub const OPERATIONS: [&str; 12] = [
-    "check_credentials",
-    "find_sender",
-    "find_messaging_service",
-    "configure_webhooks",
-    "list_templates",
-    "create_template",
-    "submit_template",
-    "delete_template",
-    "mint_key",
-    "list_keys",
-    "verify_key",
-    "revoke_key",
-];
-
 /// How long a call may wait for its turn. A call that would wait longer is not made.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a failed list answers the objects that ask next.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-pub use account::{Account, OPERATIONS};
+pub use account::Account;
 
 use crate::metrics::Metrics;
 

@@ -10,10 +10,8 @@ use kube::{Api, Client, ResourceExt};
 use messaging::secret::Secret;
 
 use super::provider::SpecProvider;
+use super::secret::Contents;
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
-
-/// The contents of a Secret, as text. Values that are not text are left out.
-pub type Contents = BTreeMap<String, Secret>;
 
 /// Everything that a sender refers to.
 #[derive(Debug, Clone, Default)]

@@ -12,11 +12,13 @@ pub mod apply;
 pub mod credentials;
 pub mod dereference;
 pub mod directory;
+pub mod invalid;
 pub mod observe;
 pub mod plan;
 pub mod provider;
 pub mod report;
 pub mod rival;
+pub mod secret;
 pub mod validate;
 
 use std::sync::Arc;

@@ -102,7 +102,7 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     let Some(sender) = &observed.sender else {
         return Plan { trouble: Some(Trouble::SenderNotFound), ..Plan::default() };
     };
-    let deciding = observed.service.as_ref().filter(|service| service.decides_webhooks_of(sender));
+    let deciding = observed.service.as_ref().filter(|service| service.decides_webhooks_of(&sender.handle));
     let (found, target) = match deciding {
         Some(service) => (&service.webhooks, &wanted.of_service),
         None => (&sender.webhooks, &wanted.own),

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use crds::condition::{CREDENTIALS_VALID, reason};
 use crds::duration;
 use crds::{HttpSink, WhatsAppSender};
 use kube::ResourceExt;
@@ -16,8 +15,8 @@ use messaging::id::{PoolId, SenderName, TenantId};
 
 use super::SenderSettings;
 use super::dereference::Found;
+use super::invalid::Invalid;
 use super::provider::SpecProvider;
-use crate::reconcile::error::{Advice, Explain};
 use crate::reconcile::kind::tenant_of;
 
 /// What a sender should be.
@@ -31,35 +30,6 @@ pub struct Desired {
     /// The name of the Secret with the credentials.
     pub secret: String,
     pub config: SenderConfig,
-}
-
-/// A fault in a sender, or in a Secret that it names.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    #[error("{path}: {what}")]
-    Spec { path: String, what: String },
-    #[error("the secret {secret:?} {what}")]
-    Credentials { secret: String, what: String },
-    #[error("{path}: the secret {secret:?} {what}")]
-    Signing { path: String, secret: String, what: String },
-}
-
-impl Explain for Invalid {
-    fn advice(&self) -> Advice {
-        Advice::Stalled
-    }
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Spec { .. } | Self::Signing { .. } => reason::INVALID_SPEC,
-            Self::Credentials { .. } => reason::CREDENTIALS_REFUSED,
-        }
-    }
-    fn condition(&self) -> Option<&'static str> {
-        match self {
-            Self::Credentials { .. } => Some(CREDENTIALS_VALID),
-            Self::Spec { .. } | Self::Signing { .. } => None,
-        }
-    }
 }
 
 /// The API server has already checked the spec. This refuses what its rules let through and the data plane can't use.

@@ -141,7 +141,7 @@ impl SenderAdmin for Twilio {
         pool: Option<&PoolObservation>,
         targets: &WebhookTargets,
     ) -> Result<(), ProviderError> {
-        match pool.filter(|pool| pool.decides_webhooks_of(sender)) {
+        match pool.filter(|pool| pool.decides_webhooks_of(&sender.handle)) {
             Some(pool) => pools::configure_webhooks(&self.client, &pool.id, targets).await,
             None => senders::configure_webhooks(&self.client, &sender.handle, targets).await,
         }

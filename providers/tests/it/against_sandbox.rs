@@ -350,7 +350,7 @@ async fn configured_webhooks_are_observed_as_configured() {
     let sender = twilio.find_sender(&number).await.expect("an answer").expect("the sender");
     let service = twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("the service");
     assert_eq!(service.senders, [sender.handle.as_str()]);
-    assert!(service.decides_webhooks_of(&sender));
+    assert!(service.decides_webhooks_of(&sender.handle));
 
     let targets = targets(twilio, "https://hooks.example.com");
     assert!(!service.webhooks.same_as(&targets) && !sender.webhooks.same_as(&targets));

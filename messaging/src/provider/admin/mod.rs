@@ -5,13 +5,15 @@ pub mod keys;
 pub mod pools;
 pub mod senders;
 pub mod templates;
+pub mod webhook_targets;
 
 use async_trait::async_trait;
 
 pub use keys::{KeyAdmin, KeyObservation, MintedKey};
 pub use pools::{PoolAdmin, PoolObservation};
-pub use senders::{SenderAdmin, SenderObservation, WebhookTargets};
+pub use senders::{SenderAdmin, SenderObservation};
 pub use templates::{ReviewBegins, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision};
+pub use webhook_targets::WebhookTargets;
 
 use super::ProviderError;
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::senders::{SenderObservation, WebhookTargets};
+use super::webhook_targets::WebhookTargets;
 use crate::id::PoolId;
 use crate::provider::ProviderError;
 
@@ -25,8 +25,8 @@ pub struct PoolObservation {
 }
 
 impl PoolObservation {
-    /// Whether the pool, rather than the sender, decides where inbound messages to this sender go.
-    pub fn decides_webhooks_of(&self, sender: &SenderObservation) -> bool {
-        !self.defers_to_sender && self.senders.contains(&sender.handle)
+    /// Whether the pool, rather than the sender with this handle, decides where inbound messages to it go.
+    pub fn decides_webhooks_of(&self, sender: &str) -> bool {
+        !self.defers_to_sender && self.senders.iter().any(|handle| handle == sender)
     }
 }

@@ -1,9 +1,9 @@
 //! Finds senders at the provider, and points their webhooks at the data plane.
 
 use async_trait::async_trait;
-use url::Url;
 
 use super::pools::PoolObservation;
+use super::webhook_targets::WebhookTargets;
 use crate::address::PhoneNumber;
 use crate::provider::ProviderError;
 use crate::provider::webhook::WebhookHome;
@@ -41,21 +41,4 @@ pub struct SenderObservation {
     /// Why it is offline, one sentence each.
     pub offline_reasons: Vec<String>,
     pub webhooks: WebhookTargets,
-}
-
-/// Where webhooks go. Compare with [`WebhookTargets::same_as`], because providers normalise URLs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WebhookTargets {
-    pub inbound: Option<String>,
-    pub status: Option<String>,
-}
-
-impl WebhookTargets {
-    /// Whether both are the same once URLs are normalised (case of scheme and host, default port, the trailing slash of
-    /// an empty path). The fragment counts: it carries Twilio's connection overrides.
-    pub fn same_as(&self, other: &Self) -> bool {
-        let normal =
-            |url: &Option<String>| url.as_deref().map(|u| Url::parse(u).map_or_else(|_| u.to_owned(), Into::into));
-        normal(&self.inbound) == normal(&other.inbound) && normal(&self.status) == normal(&other.status)
-    }
 }

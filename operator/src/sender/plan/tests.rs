@@ -117,7 +117,7 @@ impl World {
     fn write(&mut self, target: &WebhookTargets) {
         self.writes += 1;
         let Some(sender) = &mut self.now.sender else { return };
-        match self.now.service.as_mut().filter(|service| service.decides_webhooks_of(sender)) {
+        match self.now.service.as_mut().filter(|service| service.decides_webhooks_of(&sender.handle)) {
             Some(service) => service.webhooks = target.clone(),
             None => sender.webhooks = target.clone(),
         }

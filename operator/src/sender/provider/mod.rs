@@ -9,8 +9,8 @@ use messaging::config::ProviderAccount;
 use messaging::id::PoolId;
 use url::Url;
 
-use super::dereference::Contents;
-use super::validate::Invalid;
+use super::invalid::Invalid;
+use super::secret::Contents;
 
 /// The URL to call instead of a provider's hosts, by provider: for an egress proxy, or the sandbox.
 #[derive(Debug, Clone, Default)]

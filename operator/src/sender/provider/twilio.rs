@@ -5,8 +5,8 @@ use messaging::config::TwilioAccount;
 use messaging::secret::Secret;
 use url::Url;
 
-use crate::sender::dereference::Contents;
-use crate::sender::validate::Invalid;
+use crate::sender::invalid::Invalid;
+use crate::sender::secret::Contents;
 
 /// The Secret's keys, in words for the person who creates it.
 pub(super) const CREDENTIALS: &str = "the key authToken";

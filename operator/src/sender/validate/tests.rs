@@ -4,7 +4,7 @@ use messaging::config::ProviderAccount;
 use messaging::secret::Secret;
 
 use super::*;
-use crate::sender::dereference::Contents;
+use crate::sender::secret::Contents;
 
 pub(crate) fn settings() -> SenderSettings {
     SenderSettings {

@@ -10,8 +10,8 @@ use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::changes::Route;
 use super::fields::{Fields, Text};
+use super::route::Route;
 use crate::meta::codes;
 
 /// The events of a change; at least one.

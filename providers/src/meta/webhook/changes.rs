@@ -4,7 +4,6 @@
 //! goes into the part's route. Without it, the second change would look like a redelivery of the first.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use messaging::provider::webhook::{Addressee, Part};
 use serde::Deserialize;
@@ -12,31 +11,7 @@ use serde_json::value::RawValue;
 
 use super::change;
 use super::fields::Text;
-
-const CHANGES: &str = "changes";
-
-/// The route by which a change came.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Route {
-    /// The time of the change's entry, in seconds; an entry with messages has none.
-    pub(super) entry_time: Option<i64>,
-}
-
-impl Route {
-    pub(super) fn parse(route: &str) -> Self {
-        let time = route.strip_prefix(CHANGES).and_then(|rest| rest.strip_prefix('/'));
-        Self { entry_time: time.and_then(|time| time.parse().ok()) }
-    }
-}
-
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.entry_time {
-            Some(time) => write!(f, "{CHANGES}/{time}"),
-            None => f.write_str(CHANGES),
-        }
-    }
-}
+use super::route::Route;
 
 #[derive(Deserialize)]
 struct Notification<'a> {

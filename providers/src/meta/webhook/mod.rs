@@ -4,6 +4,7 @@
 mod change;
 mod changes;
 mod fields;
+mod route;
 mod signature;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use messaging::secret::Secret;
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::PROVIDER;
-use changes::Route;
+use route::Route;
 use signature::SigningKey;
 
 /// Meta's own limit on a webhook's body.
