@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messaging::clock::after;
-use messaging::rate::{Bucket, Pace, Rate};
+use messaging::rate::{Bucket, Rate};
 use parking_lot::Mutex;
 
 /// Queries to one account: per second in the long run, and at once. Twilio serves hundreds of calls at a time, and does
@@ -62,18 +62,17 @@ impl Budget {
             accounts.retain(|_, account| account.is_busy(now));
         }
         let state = accounts.entry(account.to_owned()).or_default();
-        match self.rate.check(state.bucket, now) {
-            Pace::Go(bucket) => {
-                state.bucket = Some(bucket);
-                Ok(())
-            }
-            Pace::RetryAt(earliest) => {
-                let behind = state.turned_away_until.map(|last| after(last, self.spacing));
-                let again_at = behind.map_or(earliest, |behind| behind.max(earliest));
-                state.turned_away_until = Some(again_at);
-                Err(Exhausted { again_at })
-            }
+        let taken = self.rate.take(state.bucket, 1, now);
+        state.bucket = Some(taken.bucket);
+        if taken.is_mended {
+            // It comes from the clock that was ahead.
+            state.turned_away_until = None;
         }
+        let Some(earliest) = taken.retry_at else { return Ok(()) };
+        let behind = state.turned_away_until.map(|last| after(last, self.spacing));
+        let again_at = behind.map_or(earliest, |behind| behind.max(earliest));
+        state.turned_away_until = Some(again_at);
+        Err(Exhausted { again_at })
     }
 }
 
@@ -114,6 +113,16 @@ mod tests {
         let times: Vec<Timestamp> = (0..50).map(|_| budget.take("AC1", at(0)).unwrap_err().again_at).collect();
         assert_eq!((times[0], times[1], times[49]), (at(200), at(400), at(10_000)));
         assert!(times.iter().all(|&again_at| budget.take("AC1", again_at).is_ok()), "each has its own time");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_holds_up_no_account_once_it_is_right() {
+        let budget = Budget::new(5, 1);
+        let day = 24 * 60 * 60 * 1000;
+        assert_eq!(budget.take("AC1", at(day)), Ok(()));
+        assert_eq!(budget.take("AC1", at(day)), Err(Exhausted { again_at: at(day + 200) }));
+        assert_eq!(budget.take("AC1", at(0)), Err(Exhausted { again_at: at(200) }));
+        assert_eq!(budget.take("AC1", at(200)), Ok(()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::TOLERATED_SKEW;
 use crate::config::Limits;
 
 /// A rate with its burst.
@@ -36,32 +37,31 @@ impl Rate {
         Duration::from_nanos(self.interval)
     }
 
-    /// Asks for one message at `now`. `bucket` is from the last [`Pace::Go`]; `None` is an unused bucket.
-    pub fn check(self, bucket: Option<Bucket>, now: Timestamp) -> Pace {
-        match self.take(bucket, 1, now) {
-            Taken { retry_at: Some(at), .. } => Pace::RetryAt(at),
-            Taken { bucket, .. } => Pace::Go(bucket),
-        }
-    }
-
     /// Asks for `wanted` messages at `now`, and takes as many as may pass, as if each were asked for in turn. `bucket`
-    /// is from the last answer; `None` is an unused bucket.
+    /// is from the last answer, also from one that granted nothing; `None` is an unused bucket.
     ///
-    /// A clock that is set back cannot block for long: a bucket further ahead than this rate could have filled it
-    /// counts as just full.
+    /// A bucket further ahead than this rate could have filled it was filled by a clock that was ahead. It counts as
+    /// just full from `now` on, so that a clock that is set back blocks for no longer than a burst takes. A bucket that
+    /// is too far ahead by at most [`TOLERATED_SKEW`] may come from another replica and stays as it is: otherwise the
+    /// replica that is behind would take back what the other has counted.
     pub fn take(self, bucket: Option<Bucket>, wanted: u32, now: Timestamp) -> Taken {
         let (at, interval) = (now.as_nanosecond(), i128::from(self.interval));
+        let capacity = interval * i128::from(self.burst);
+        let skew = i128::try_from(TOLERATED_SKEW.as_nanos()).unwrap_or(i128::MAX);
         // The latest time that the bucket may reach.
-        let brim = at + interval * i128::from(self.burst);
-        let arrival = bucket.map_or(at, |bucket| bucket.0.as_nanosecond().clamp(at, brim));
-        let room = u32::try_from((brim - arrival) / interval).unwrap_or(u32::MAX);
+        let brim = at + capacity;
+        let mended = bucket.filter(|bucket| bucket.0.as_nanosecond() > brim + skew).map(|_| Bucket(timestamp(brim)));
+        let known = mended.or(bucket);
+        let arrival = known.map_or(at, |bucket| bucket.0.as_nanosecond().max(at));
+        let room = u32::try_from((brim - arrival).max(0) / interval).unwrap_or(u32::MAX);
         let granted = wanted.min(room);
         let filled = arrival + interval * i128::from(granted);
         Taken {
             granted,
-            // If nothing is taken, nothing changes, even if the clock is wrong for a moment.
-            bucket: bucket.filter(|_| granted == 0).unwrap_or_else(|| Bucket(timestamp(filled))),
-            retry_at: (granted < wanted).then(|| timestamp(at + filled + interval - brim)),
+            // If nothing is taken, nothing changes, even if the clock is ahead for a moment.
+            bucket: known.filter(|_| granted == 0).unwrap_or_else(|| Bucket(timestamp(filled))),
+            is_mended: mended.is_some(),
+            retry_at: (granted < wanted).then(|| timestamp(filled + interval - capacity)),
         }
     }
 }
@@ -104,20 +104,14 @@ impl Bucket {
 pub struct Taken {
     /// How many messages may pass now. They count as passed.
     pub granted: u32,
-    /// The bucket from now on; unchanged if nothing was granted.
+    /// The bucket from now on; unchanged if nothing was granted and it is not mended.
     pub bucket: Bucket,
+    /// Whether the bucket was filled by a clock that was ahead. Its new value must be kept even if nothing was granted:
+    /// the old one would count as just full at every look.
+    pub is_mended: bool,
     /// Present when fewer were granted than wanted: the earliest time for the next message, which passes then if
     /// nothing else does before.
     pub retry_at: Option<Timestamp>,
-}
-
-/// Whether a message may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// It may; this is the bucket from now on.
-    Go(Bucket),
-    /// Not before this time; it passes then if nothing else does before. The bucket is unchanged.
-    RetryAt(Timestamp),
 }
 
 #[cfg(test)]

@@ -70,10 +70,12 @@ impl Pairs {
         }
         let pair = self.pairs.entry(key).or_default();
         let taken = rate.take(pair.bucket, 1, now);
-        let Some(retry_at) = taken.retry_at else {
-            pair.bucket = Some(taken.bucket);
-            return Ok(());
-        };
+        pair.bucket = Some(taken.bucket);
+        if taken.is_mended {
+            // These times come from the clock that was ahead.
+            pair.comes_back = <[_; _]>::default();
+        }
+        let Some(retry_at) = taken.retry_at else { return Ok(()) };
         let rank = priority as usize;
         let after_others = pair.comes_back[..=rank].iter().flatten().max().map(|at| after(*at, rate.interval()));
         let again_at = after_others.map_or(retry_at, |then| then.max(retry_at));
@@ -187,6 +189,19 @@ mod tests {
             assert!(pairs.pairs.len() <= 1000);
         }
         assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(0)), Err(at(6)));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_holds_up_no_pair_once_it_is_right() {
+        let mut pairs = Pairs::default();
+        let mut take = |now| pairs.take(&sender("a"), &recipient(0), NEWS, rate(), now);
+        let day = 24 * 60 * 60;
+        for _ in 0..45 {
+            assert_eq!(take(at(day)), Ok(()));
+        }
+        assert_eq!(take(at(day)), Err(at(day + 6)));
+        assert_eq!(take(at(0)), Err(at(6)));
+        assert_eq!(take(at(6)), Ok(()));
     }
 
     #[test]

@@ -22,14 +22,14 @@ pub(in crate::dispatch) fn all(tenant: &TenantId, sender: &Sender<'_>) -> [RateO
     ]
 }
 
-/// How full each bucket was when it was last claimed from.
+/// How full each bucket was when it was last claimed from, and the rate that it was claimed by.
 #[derive(Debug, Default)]
-pub(in crate::dispatch) struct Buckets(HashMap<(TenantId, String), Bucket>);
+pub(in crate::dispatch) struct Buckets(HashMap<(TenantId, String), (Rate, Bucket)>);
 
 impl Buckets {
     /// How many of the wanted messages may pass now; if none, when the next may. Takes nothing.
     pub(in crate::dispatch) fn room(&self, of: &RateOf, wanted: u32, now: Timestamp) -> Result<u32, Timestamp> {
-        let taken = of.rate.take(self.0.get(&of.key()).copied(), wanted, now);
+        let taken = of.rate.take(self.0.get(&of.key()).map(|(_, bucket)| *bucket), wanted, now);
         match (taken.granted, taken.retry_at) {
             (0, Some(at)) => Err(at),
             (granted, _) => Ok(granted),
@@ -39,14 +39,18 @@ impl Buckets {
     /// Remembers a bucket as a claim left it.
     pub(in crate::dispatch) fn learn(&mut self, of: &RateOf, bucket: Option<Bucket>) {
         match bucket {
-            Some(bucket) => drop(self.0.insert(of.key(), bucket)),
+            Some(bucket) => drop(self.0.insert(of.key(), (of.rate, bucket))),
             None => drop(self.0.remove(&of.key())),
         }
     }
 
-    /// Forgets empty buckets, which are the same as none.
+    /// Forgets empty buckets, which are the same as none, and mends buckets that a clock filled that was ahead. The next
+    /// claim mends the store's.
     pub(in crate::dispatch) fn tidy(&mut self, now: Timestamp) {
-        self.0.retain(|_, bucket| bucket.empty_at() > now);
+        self.0.retain(|_, (rate, bucket)| {
+            *bucket = rate.take(Some(*bucket), 0, now).bucket;
+            bucket.empty_at() > now
+        });
     }
 }
 
@@ -73,5 +77,20 @@ mod tests {
         assert_eq!(buckets.room(&of, 99, at(299)), Ok(2));
         buckets.tidy(at(300));
         assert!(buckets.0.is_empty());
+    }
+
+    #[test]
+    fn a_bucket_that_a_clock_filled_that_was_ahead_has_room_again_when_a_full_one_would() {
+        let mut buckets = Buckets::default();
+        let of = RateOf {
+            tenant: TenantId::new("shop").unwrap(),
+            bucket: "sender/support".into(),
+            rate: Rate::per_second(10, 3),
+        };
+        buckets.learn(&of, Some(of.rate.take(None, 3, at(180_000)).bucket));
+        buckets.tidy(at(0));
+        assert_eq!(buckets.room(&of, 99, at(0)), Err(at(100)));
+        buckets.tidy(at(100));
+        assert_eq!(buckets.room(&of, 99, at(100)), Ok(1));
     }
 }

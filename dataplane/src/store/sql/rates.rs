@@ -53,7 +53,8 @@ impl<'a> Rates<'a> {
         granted
     }
 
-    /// Writes what the shares found, which is not more than they were granted. Answers how full the buckets are now.
+    /// Writes what the shares found, which is not more than they were granted, and the buckets that are mended, also where
+    /// nothing was granted. Answers how full the buckets are now.
     pub(super) async fn write(
         self,
         connection: &mut dyn Connection,
@@ -69,8 +70,11 @@ impl<'a> Rates<'a> {
         }
         let mut buckets = self.buckets.clone();
         let (mut inserts, mut updates) = (Vec::new(), Vec::new());
-        for (index, of) in self.rates.iter().enumerate().filter(|(index, _)| counts[*index] > 0) {
-            let bucket = self.take(&self.buckets, index, counts[index], now).bucket;
+        for (index, of) in self.rates.iter().enumerate() {
+            let Taken { bucket, is_mended, .. } = self.take(&self.buckets, index, counts[index], now);
+            if counts[index] == 0 && !is_mended {
+                continue;
+            }
             let row = BucketRow { empty_at: bucket.as_nanoseconds() }.values(&of.key())?;
             if self.buckets[index].is_some() {
                 updates.push(row);

@@ -89,3 +89,31 @@ async fn replicas_keep_the_rate_of_a_sender_together() {
         world.clock.advance(seconds(1));
     }
 }
+
+/// A replica whose clock was three minutes ahead has filled the sender's bucket, and is started again with a clock that
+/// is right.
+#[tokio::test]
+async fn a_clock_that_was_ahead_stops_nothing_once_it_is_right() {
+    let world = World::new().await;
+    world.tenant("shop", |s| {
+        s["limits"] = serde_json::json!({ "messagesPerSecond": 2, "burst": 2, "maxConcurrency": 50 });
+    });
+    for n in 0..8 {
+        world.accept("shop", |m| m.to = format!("+4477009{n:05}").parse().unwrap()).await;
+    }
+    let provider = world.provider("shop");
+    let right = world.clock.now();
+    world.clock.advance(seconds(180));
+    dispatch(&mut world.dispatcher(), &world.clock).await;
+    assert_eq!(provider.calls(), 2);
+    world.clock.set(right);
+    let mut dispatcher = world.dispatcher();
+    let mut turns = 0;
+    while let Some(next) = dispatch(&mut dispatcher, &world.clock).await {
+        world.clock.set(next);
+        turns += 1;
+        assert!(turns < 20, "it turns in vain: {} were sent", provider.calls());
+    }
+    assert_eq!(provider.calls(), 8);
+    assert_eq!(world.clock.now().duration_since(right), seconds(3));
+}

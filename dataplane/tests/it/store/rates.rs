@@ -3,7 +3,7 @@
 use dataplane::store::Store;
 use dataplane::store::queue::{ClaimDue, Claimed, RateOf, Share};
 use futures::future::join_all;
-use messaging::rate::Rate;
+use messaging::rate::{Bucket, Rate};
 
 use super::*;
 
@@ -13,6 +13,8 @@ promises!(
     shares_that_draw_on_one_rate_keep_it_together,
     only_what_was_claimed_counts,
     the_slowest_of_several_rates_counts,
+    a_bucket_that_a_clock_filled_that_was_ahead_is_mended_by_a_claim_that_gets_nothing,
+    a_bucket_that_a_clock_filled_that_is_a_little_ahead_stays_as_it_is,
 );
 
 const BURST: u32 = 6;
@@ -102,6 +104,26 @@ async fn the_slowest_of_several_rates_counts(store: &Store) {
         "what one let not pass the other did not count"
     );
     assert!(claim(store, 0, both, rates()).await.claims.is_empty());
+}
+
+async fn a_bucket_that_a_clock_filled_that_was_ahead_is_mended_by_a_claim_that_gets_nothing(store: &Store) {
+    queue(store, 30, Priority::Utility).await;
+    assert_eq!(count(store, 180, 6).await, 6);
+    let none = claim(store, 0, vec![share(Priority::Utility, 10, &[0])], vec![slow()]).await;
+    assert!(none.claims.is_empty());
+    assert_eq!(none.buckets[0].map(Bucket::empty_at), Some(at(3)), "full, as of now");
+    assert_eq!(count(store, 1, 10).await, 2);
+    assert_eq!(count(store, 2, 10).await, 2);
+}
+
+async fn a_bucket_that_a_clock_filled_that_is_a_little_ahead_stays_as_it_is(store: &Store) {
+    queue(store, 30, Priority::Utility).await;
+    assert_eq!(count(store, 2, 6).await, 6);
+    let none = claim(store, 0, vec![share(Priority::Utility, 10, &[0])], vec![slow()]).await;
+    assert!(none.claims.is_empty());
+    assert_eq!(none.buckets[0].map(Bucket::empty_at), Some(at(5)));
+    assert_eq!(count(store, 2, 10).await, 0, "whose clock is ahead gains nothing by it");
+    assert_eq!(count(store, 3, 10).await, 2);
 }
 
 #[tokio::test]
