@@ -37,7 +37,7 @@ fn stop_suppresses_and_a_later_start_lifts_it() {
 #[test]
 fn the_last_keyword_counts_in_whatever_order_keywords_are_applied() {
     let repeated = empty().after_message(at(1), STOP, "stop").after_message(at(5), STOP, "stop");
-    assert_eq!(reason(&repeated.clone().after_message(at(3), START, "start"), 9), Some(OptedOut), "a late start");
+    assert_eq!(reason(&repeated.after_message(at(3), START, "start"), 9), Some(OptedOut), "a late start");
     let started = empty().after_message(at(5), START, "start");
     assert_eq!(reason(&started.after_message(at(3), STOP, "stop"), 9), None, "a late stop");
     let together = empty().after_message(at(5), START, "start").after_message(at(5), STOP, "stop");
@@ -170,7 +170,7 @@ proptest! {
     fn what_two_addresses_know_is_what_their_person_said(first in facts(), second in facts()) {
         let (a, b) = (first.iter().fold(empty(), learn), second.iter().fold(empty(), learn));
         let together = first.iter().chain(&second).fold(empty(), learn);
-        prop_assert_eq!(a.clone().join(b.clone()), together.clone());
+        prop_assert_eq!(&a.clone().join(b.clone()), &together);
         prop_assert_eq!(b.join(a), together);
     }
 
