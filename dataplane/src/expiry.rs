@@ -47,9 +47,18 @@ impl Expiry {
         }
     }
 
-    /// Ends up to [`STEP`] messages whose validity is over. Returns how many it found.
+    /// Ends up to [`STEP`] messages whose validity is over. Returns how many it found; none while the clock is unreliable.
     pub async fn turn(&self) -> Result<u32, StoreError> {
-        let over = self.shared.store.expired(self.shared.clock.now(), STEP).await?;
+        let Shared { store, clock, clock_check, .. } = &self.shared;
+        let over = store.expired(clock.now(), STEP).await?;
+        if over.is_empty() {
+            return Ok(0);
+        }
+        // The end of a message is final, and the clock may have been set since the last comparison.
+        clock_check.compare().await?;
+        if !clock_check.is_reliable() {
+            return Ok(0);
+        }
         let ended = try_join_all(over.iter().map(|message| self.expire(message))).await?;
         // Another replica may have been quicker, or a call may have begun meanwhile.
         for _ in ended.into_iter().filter(|ended| *ended) {

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod auth;
 pub mod budget;
 pub mod clock;
+pub mod clock_check;
 pub mod config;
 pub mod dispatch;
 pub mod expiry;

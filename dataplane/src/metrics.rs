@@ -174,6 +174,8 @@ pub struct Metrics {
     senders_stopped: IntGauge,
     outbox: IntGaugeVec,
     outbox_oldest: Gauge,
+    clock_difference: Gauge,
+    clock_unreliable: IntGauge,
 }
 
 impl Metrics {
@@ -271,6 +273,16 @@ impl Metrics {
                 &["state"],
             )?,
             outbox_oldest: gauge(r, "outbox_oldest_age_seconds", "Age of the oldest event in the outbox.")?,
+            clock_difference: gauge(
+                r,
+                "clock_difference_seconds",
+                "How far this replica's clock is ahead of the database's; negative while it is behind.",
+            )?,
+            clock_unreliable: int_gauge(
+                r,
+                "clock_unreliable",
+                "1 while this replica's clock is wrong by more than a minute, so that it sends no scheduled message and expires none.",
+            )?,
             registry,
         };
         metrics.start_at_zero();
@@ -306,6 +318,12 @@ impl Metrics {
     /// A message reached a status that it had not reached before.
     pub fn message_reached(&self, status: MessageStatus) {
         self.messages.with_label_values(&[status.as_str()]).inc();
+    }
+
+    /// How far this replica's clock is ahead of the database's, and whether that makes it unreliable.
+    pub fn clock(&self, ahead_seconds: f64, is_unreliable: bool) {
+        self.clock_difference.set(ahead_seconds);
+        self.clock_unreliable.set(i64::from(is_unreliable));
     }
 
     pub fn attempt(&self, outcome: AttemptOutcome) {

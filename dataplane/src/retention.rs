@@ -29,9 +29,12 @@ const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Runs until `stop`.
 pub async fn run(shared: Shared, stop: CancellationToken) {
-    let Shared { store, configs, clock, .. } = shared;
+    let Shared { store, configs, clock, clock_check, .. } = shared;
     loop {
-        if let Err(error) = turn(&store, &configs, clock.now(), &stop).await {
+        // What is deleted does not come back, so an unreliable clock deletes nothing.
+        if clock_check.is_reliable()
+            && let Err(error) = turn(&store, &configs, clock.now(), &stop).await
+        {
             tracing::warn!(%error, "retention failed and will be tried again; nothing is deleted too early");
         }
         tokio::select! {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use messaging::clock::Clock;
 
+use crate::clock_check::ClockCheck;
 use crate::config::Configs;
 use crate::holds::Holds;
 use crate::metrics::Metrics;
@@ -15,6 +16,7 @@ pub struct Shared {
     pub store: Store,
     pub configs: Arc<Configs>,
     pub clock: Arc<dyn Clock>,
+    pub clock_check: Arc<ClockCheck>,
     pub metrics: Arc<Metrics>,
     pub holds: Arc<Holds>,
 }

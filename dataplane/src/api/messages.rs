@@ -103,6 +103,9 @@ async fn admit(
 ) -> Result<NewMessage, Problem> {
     let SendRequest { to, route: choice, content, reply_to, scheduled_at, valid_for, on_unconfirmed, metadata } =
         request;
+    if (scheduled_at.is_some() || valid_for.is_some()) && !context.shared.clock_check.is_reliable() {
+        return Err(unreliable_clock());
+    }
     let route = route(tenant, &choice, &to).map_err(|error| Problem::invalid(vec![error]))?;
     let sender = sender(tenant, &route).map_err(|error| Problem::invalid(vec![error]))?;
     let tenant_id = &tenant.config.tenant;
@@ -163,6 +166,17 @@ fn draining(drain: &Hold, now: jiff::Timestamp) -> Problem {
     let seconds = drain.until.duration_since(now).as_secs().clamp(1, DRAINING_RETRY);
     let title = "No new messages for now";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", title, detail).after(u32::try_from(seconds).unwrap_or(1))
+}
+
+/// The `Retry-After` while the clock is unreliable, in seconds: another replica may take the request.
+const UNRELIABLE_CLOCK_RETRY: u32 = 5;
+
+fn unreliable_clock() -> Problem {
+    Problem::try_again(
+        "scheduleAt and validFor cannot be kept: this replica's clock differs from the database's by more than a minute; \
+         expected the same request later, or without them",
+    )
+    .after(UNRELIABLE_CLOCK_RETRY)
 }
 
 fn template<'a>(tenant: &'a Tenant, content: &OutboundContent) -> Option<&'a TemplateConfig> {

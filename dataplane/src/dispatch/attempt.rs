@@ -53,7 +53,8 @@ impl Carrier {
     }
 
     async fn try_carry(&self, claim: Claim) -> Result<(), StoreError> {
-        let DispatchContext { shared: Shared { store, configs, clock, metrics, holds }, brakes, .. } = &self.context;
+        let DispatchContext { shared, brakes, .. } = &self.context;
+        let Shared { store, configs, clock, clock_check, metrics, holds } = shared;
         let message = &claim.message;
         let tenant = configs.get(&message.tenant);
         let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(message.sender())?)));
@@ -70,6 +71,10 @@ impl Carrier {
             let now = clock.now();
             let permit = match gate::judge(message, &claim.content, &contact.state, tenant, &sender, now) {
                 Ok(permit) => permit,
+                // It seems to have expired since it was claimed. Whether it has only a reliable clock can tell.
+                Err(forbidden) if forbidden.status == MessageStatus::Expired && !clock_check.is_reliable() => {
+                    return self.defer(&claim, claim.due_at).await;
+                }
                 Err(forbidden) => return self.end(&claim, forbidden, &sender, now).await,
             };
             if let RenderedContent::Template { handle, .. } = &permit.content

@@ -175,7 +175,7 @@ impl Dispatcher {
             call_ended(ended);
         }
         let DispatchContext { shared, brakes, options } = &self.context;
-        let Shared { store, configs, clock, metrics, holds } = shared;
+        let Shared { store, configs, clock, clock_check, metrics, holds } = shared;
         let now = clock.now();
         brakes.tidy(holds, now);
         self.buckets.tidy(now);
@@ -196,6 +196,7 @@ impl Dispatcher {
         if shares.is_empty() {
             return Ok(outlook.next_at.map_or(Next::WhenSomethingHappens, Next::At));
         }
+        let leave_timed = !clock_check.is_reliable();
         let (rates, shares_of_rates) = draw(&shares, &outlook.rates);
         let claim = ClaimDue {
             now,
@@ -203,6 +204,7 @@ impl Dispatcher {
             lease_until: after(now, options.lease),
             shares: shares_of_rates,
             rates: rates.clone(),
+            leave_timed,
         };
         let Claimed { claims, buckets } = store.write(claim).await?;
         for (rate, bucket) in rates.iter().zip(buckets) {
@@ -216,7 +218,7 @@ impl Dispatcher {
         if claims.is_empty() {
             // The remembered lanes may be out of date. If they are fresh, another replica took the work.
             self.lane_cache.forget();
-            let again_at = after(now, TAKEN_BY_ANOTHER);
+            let again_at = after(now, if leave_timed { LOOK_AGAIN } else { TAKEN_BY_ANOTHER });
             return Ok(if just_asked {
                 Next::At(outlook.next_at.map_or(again_at, |at| at.min(again_at)))
             } else {

@@ -141,7 +141,7 @@ impl Inquirer {
 
     async fn settle(&self, unsettled: &Unsettled) -> Result<(), StoreError> {
         let DispatchContext { shared, brakes, options } = &self.context;
-        let Shared { store, configs, clock, metrics, holds } = shared;
+        let Shared { store, configs, clock, clock_check: _, metrics, holds } = shared;
         let tenant = configs.get(&unsettled.message.tenant);
         let configured =
             tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(unsettled.message.sender())?)));

@@ -26,6 +26,7 @@ use crate::auth::Authenticator;
 use crate::auth::service_account::ServiceAccounts;
 use crate::budget::Budget;
 use crate::clock::SystemClock;
+use crate::clock_check::ClockCheck;
 use crate::config::cache::Cache;
 use crate::config::directory::Directory;
 use crate::config::kubernetes::SecretWatch;
@@ -97,10 +98,15 @@ impl Server {
             Arc::clone(&metrics),
         ));
         let holds = Arc::new(Holds::new(store.clone(), Arc::clone(&clock)));
-        let shared = Shared { store, configs, clock, metrics, holds };
+        let clock_check = Arc::new(ClockCheck::new(store.clone(), Arc::clone(&clock), Arc::clone(&metrics)));
+        let shared = Shared { store, configs, clock, clock_check, metrics, holds };
         let service_accounts = follow_config(&settings, &shared, &mut base).await?;
 
-        // Before anything is accepted: a drain applies to the first message, and the first webhook's day exists.
+        // Before anything is accepted: an unreliable clock is known, a drain applies to the first message, and the first
+        // webhook's day exists.
+        let clock_check = Arc::clone(&shared.clock_check);
+        clock_check.compare().await.context("comparing this replica's clock with the database's")?;
+        base.spawn("comparing the clocks", async move |stop| clock_check.run(stop).await);
         let holds = Arc::clone(&shared.holds);
         holds.refresh().await.context("reading the holds")?;
         retention::make_days(&shared.store, shared.clock.now()).await;
@@ -121,7 +127,7 @@ impl Server {
             workers.spawn("applying events", |stop| applier.run(stop));
         }
         if has(Role::Webhooks) {
-            let Shared { store, configs, clock, metrics, holds: _ } = shared.clone();
+            let Shared { store, configs, clock, clock_check: _, metrics, holds: _ } = shared.clone();
             let store = Arc::new(store);
             let router = webhooks::router(Arc::new(WebhookContext { fresh, store, configs, clock, metrics }));
             let (name, at) = ("the webhooks' listener", settings.webhook_listen);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::command::WriteTo;
@@ -158,6 +159,12 @@ impl Store {
         for submit in self.submits() {
             submit.close().await;
         }
+    }
+
+    /// The time by the database's own clock; `None` where it has the clock of this machine.
+    pub async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        let Some(sql) = self.readers.clock() else { return Ok(None) };
+        self.query(sql, Vec::new()).await?.first().map(Row::read).transpose()
     }
 
     /// The same store, seen by a tap.

@@ -39,6 +39,9 @@ pub struct ClaimDue {
     pub shares: Vec<Share>,
     /// What the shares draw on.
     pub rates: Vec<RateOf>,
+    /// Whether scheduled messages, and those that seem to have expired, stay in the queue: the replica's clock is
+    /// unreliable.
+    pub leave_timed: bool,
 }
 
 /// How much of a lane to claim.

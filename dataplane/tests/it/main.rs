@@ -6,6 +6,7 @@ mod admin;
 mod api;
 mod auth;
 mod batch;
+mod clock;
 mod config;
 mod crash;
 mod dispatch;

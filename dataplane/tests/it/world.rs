@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dataplane::apply::{Applier, ApplyContext};
+use dataplane::clock_check::ClockCheck;
 use dataplane::config::{Adapters, Applied, Configs, Connect};
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::dispatch::settle::Settler;
@@ -207,7 +208,8 @@ pub(crate) fn shared(store: Store, connect: Connect, adapters: Adapters) -> (Sha
     let metrics = Arc::new(Metrics::new().unwrap());
     let configs = Arc::new(Configs::new(connect, adapters, open_sink(), Arc::clone(&metrics)));
     let holds = Arc::new(Holds::new(store.clone(), Arc::clone(&clock) as _));
-    (Shared { store, configs, clock: Arc::clone(&clock) as _, metrics, holds }, clock)
+    let clock_check = Arc::new(ClockCheck::new(store.clone(), Arc::clone(&clock) as _, Arc::clone(&metrics)));
+    (Shared { store, configs, clock: Arc::clone(&clock) as _, clock_check, metrics, holds }, clock)
 }
 
 /// Opens sinks that may be on this machine.

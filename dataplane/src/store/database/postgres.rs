@@ -390,6 +390,10 @@ impl Readers for PostgresReaders {
         .await
     }
 
+    fn clock(&self) -> Option<&'static str> {
+        Some("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint")
+    }
+
     async fn close(&self) {
         self.places.close();
         self.idle().clear();

@@ -340,6 +340,10 @@ impl Readers for SqliteReaders {
         read.await.map_err(|error| StoreError::Failed(format!("reading: {error}")))?
     }
 
+    fn clock(&self) -> Option<&'static str> {
+        None
+    }
+
     async fn close(&self) {
         self.places.close();
         self.idle().clear();

@@ -27,6 +27,18 @@ const CLAIM: &str = "UPDATE queue SET fence = fence + 1, owner = $6, available_a
      WHERE tenant = due.of AND message = due.due
      RETURNING tenant, message, fence, due_at";
 
+/// The same, without scheduled messages and those that have expired by `now`. It passes over them row by row, which is
+/// acceptable because it is for a replica with a fault.
+const CLAIM_UNTIMED: &str = "UPDATE queue SET fence = fence + 1, owner = $6, available_at = $7
+     FROM (SELECT q.tenant AS of, q.message AS due FROM queue q
+       WHERE q.tenant = $1 AND q.sender = $2 AND q.priority = $3 AND q.available_at <= $4
+         AND (q.expires_at IS NULL OR q.expires_at > $4)
+         AND NOT EXISTS (SELECT 1 FROM messages m
+           WHERE m.tenant = q.tenant AND m.id = q.message AND m.scheduled_at IS NOT NULL)
+       ORDER BY q.available_at, q.message LIMIT $5) AS due
+     WHERE tenant = due.of AND message = due.due
+     RETURNING tenant, message, fence, due_at";
+
 /// A row of the queue that was claimed.
 type Row = (TenantId, MessageId, Lease);
 
@@ -104,7 +116,8 @@ impl ClaimDue {
         if lists.is_empty() {
             return Ok(lanes);
         }
-        for (index, rows) in indices.into_iter().zip(connection.query(CLAIM, lists).await?) {
+        let sql = if self.leave_timed { CLAIM_UNTIMED } else { CLAIM };
+        for (index, rows) in indices.into_iter().zip(connection.query(sql, lists).await?) {
             let mut lane = Vec::with_capacity(rows.len());
             for row in &rows {
                 let (tenant, id, fence, due_at) = row.read()?;

@@ -57,6 +57,20 @@ async fn an_accepted_message_is_answered_with_202_and_can_be_read() {
 }
 
 #[tokio::test]
+async fn a_message_with_a_time_is_not_accepted_by_an_unreliable_clock() {
+    let shop = shop().await;
+    shop.shared.clock_check.learn(jiff::SignedDuration::from_mins(3));
+    for field in [json!({"scheduleAt": "2026-11-02T09:00:00Z"}), json!({"validFor": "10s"})] {
+        let mut body = hello();
+        body.as_object_mut().unwrap().extend(field.as_object().unwrap().clone());
+        let answer = shop.ask(Method::POST, "/v1/messages", Some(body)).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("clock"), "{answer:?}");
+    }
+    assert_eq!(shop.ask(Method::POST, "/v1/messages", Some(hello())).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
 async fn the_same_key_and_body_is_the_same_answer_and_another_body_is_refused() {
     let shop = shop().await;
     let send = |body: Value| shop.ask_with(Method::POST, "/v1/messages", &[("idempotency-key", "order-1")], Some(body));

@@ -186,14 +186,21 @@ pub(crate) async fn accept(store: &Store, message: NewMessage) -> Message {
 
 pub(crate) async fn claim_some(store: &Store, now: i64, limit: u32) -> Vec<Claim> {
     let shares = Priority::ALL.map(|priority| Share { lane: lane(priority), limit, draws_on: Vec::new() }).to_vec();
-    let claim = ClaimDue { now: at(now), owner: "test".into(), lease_until: at(now + 60), shares, rates: Vec::new() };
+    let claim = ClaimDue {
+        now: at(now),
+        owner: "test".into(),
+        lease_until: at(now + 60),
+        shares,
+        rates: Vec::new(),
+        leave_timed: false,
+    };
     store.write(claim).await.unwrap().claims
 }
 
 /// Claims one message of a lane, whatever its rates.
 pub(crate) fn claim_of(lane: LaneRef, now: Timestamp, lease_until: Timestamp) -> ClaimDue {
     let shares = vec![Share { lane, limit: 1, draws_on: Vec::new() }];
-    ClaimDue { now, owner: "test".into(), lease_until, shares, rates: Vec::new() }
+    ClaimDue { now, owner: "test".into(), lease_until, shares, rates: Vec::new(), leave_timed: false }
 }
 
 pub(crate) async fn claim_one(store: &Store, now: i64) -> Claim {

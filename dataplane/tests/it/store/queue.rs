@@ -21,6 +21,7 @@ promises!(
     an_answer_that_was_asked_for_before_the_provider_took_it_ends_nothing,
     an_attempt_that_is_not_repeated_in_time_ends_as_expired,
     a_renewed_lease_lasts,
+    a_claim_by_an_unreliable_clock_leaves_what_is_scheduled_and_what_seems_to_have_expired,
     each_of_many_claimants_gets_messages_of_its_own,
     lanes_say_what_waits_and_until_when,
     a_deferred_message_waits_and_its_claim_is_void,
@@ -100,6 +101,22 @@ async fn an_attempt_that_is_not_repeated_in_time_ends_as_expired(store: &Store) 
     assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Expired]);
     assert_eq!(store.queue_counts(at(9_000)).await.unwrap(), Default::default());
     assert_eq!(store.outbox_counts().await.unwrap().waiting, 1);
+}
+
+async fn a_claim_by_an_unreliable_clock_leaves_what_is_scheduled_and_what_seems_to_have_expired(store: &Store) {
+    accept(store, NewMessage { scheduled_at: Some(at(60)), ..new_message(0) }).await;
+    accept(store, NewMessage { expires_at: Some(at(60)), ..new_message(0) }).await;
+    let valid = accept(store, NewMessage { expires_at: Some(at(90)), ..new_message(0) }).await;
+    let plain = accept(store, new_message(0)).await;
+    let shares = vec![Share { lane: lane(Priority::Utility), limit: 10, draws_on: Vec::new() }];
+    let claim = ClaimDue { shares, leave_timed: true, ..claim_of(lane(Priority::Utility), at(60), at(120)) };
+    let mut claimed: Vec<_> =
+        store.write(claim).await.unwrap().claims.into_iter().map(|claim| claim.message.id).collect();
+    claimed.sort();
+    let mut expected = vec![valid.id, plain.id];
+    expected.sort();
+    assert_eq!(claimed, expected);
+    assert_eq!(claim_some(store, 60, 10).await.len(), 2, "another replica takes the rest");
 }
 
 async fn a_renewed_lease_lasts(store: &Store) {

@@ -32,7 +32,8 @@ fn share(priority: Priority, limit: u32, draws_on: &[usize]) -> Share {
 }
 
 async fn claim(store: &Store, now: i64, shares: Vec<Share>, rates: Vec<RateOf>) -> Claimed {
-    let claim = ClaimDue { now: at(now), owner: "test".into(), lease_until: at(now + 3600), shares, rates };
+    let claim =
+        ClaimDue { now: at(now), owner: "test".into(), lease_until: at(now + 3600), shares, rates, leave_timed: false };
     store.write(claim).await.unwrap()
 }
 

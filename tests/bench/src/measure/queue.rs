@@ -161,7 +161,7 @@ async fn turn(store: &Store) -> Result<(u32, f64)> {
     let share = PER_TURN.div_ceil(u32::try_from(due.len().max(1))?);
     let shares = due.into_iter().map(|lane| Share { lane, limit: share, draws_on: Vec::new() }).collect();
     let lease_until = after(now, std::time::Duration::from_secs(3600));
-    let claim = ClaimDue { now, owner: "bench".to_owned(), lease_until, shares, rates: Vec::new() };
+    let claim = ClaimDue { now, owner: "bench".to_owned(), lease_until, shares, rates: Vec::new(), leave_timed: false };
     let claims = store.write(claim).await?.claims;
     let micros = began.elapsed().as_secs_f64() * 1e6;
     ensure!(!claims.is_empty(), "the queue is empty: nothing could be claimed");
