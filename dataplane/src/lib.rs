@@ -4,6 +4,7 @@ pub mod admin;
 pub mod api;
 pub mod apply;
 pub mod auth;
+pub mod bounds;
 pub mod budget;
 pub mod clock;
 pub mod clock_check;

@@ -22,6 +22,11 @@ pub fn before(at: Timestamp, pause: Duration) -> Timestamp {
     SignedDuration::try_from(pause).ok().and_then(|pause| at.checked_sub(pause).ok()).unwrap_or(Timestamp::MIN)
 }
 
+/// Whether a time is further ahead than the longest pause that anybody sets: a clock that was ahead has set it.
+pub fn is_overlong(at: Timestamp, longest: Duration, now: Timestamp) -> bool {
+    at > after(after(now, longest), TOLERATED_SKEW)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -37,5 +42,12 @@ pub(crate) mod tests {
         assert_eq!(after(at(0), Duration::MAX), Timestamp::MAX);
         assert_eq!(before(at(5), Duration::from_secs(5)), at(0));
         assert_eq!(before(at(0), Duration::MAX), Timestamp::MIN);
+    }
+
+    #[test]
+    fn a_time_is_overlong_beyond_its_longest_pause_and_what_clocks_may_differ_by() {
+        let longest = Duration::from_secs(60);
+        assert!(!is_overlong(at(62), longest, at(0)) && is_overlong(at(63), longest, at(0)));
+        assert!(!is_overlong(Timestamp::MAX, Duration::MAX, at(0)));
     }
 }

@@ -14,6 +14,9 @@ const SCHEDULE: [u64; 10] =
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
+/// No pause is longer: twice the longest of the schedule, for a receiver that asks for more.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(2 * 24 * HOUR);
+
 /// Attempts before an event becomes a dead letter.
 pub const MAX_ATTEMPTS: usize = SCHEDULE.len();
 
@@ -62,5 +65,9 @@ mod tests {
         assert_eq!(asked(1), Some(at(300)));
         assert_eq!(asked(400), Some(at(400)));
         assert_eq!(asked(86_400), Some(at(600)));
+        for failed in 0..10 {
+            let next = next_attempt_at(failed, Some(Duration::MAX), 1.0, at(0));
+            assert!(next <= Some(after(at(0), LONGEST_PAUSE)), "{next:?}");
+        }
     }
 }

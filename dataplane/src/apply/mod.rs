@@ -39,7 +39,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(500);
 /// An event that cannot be applied is tried again after this, then after twice that, and so on.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
-const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(60 * 60);
+pub(crate) const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(60 * 60);
 
 /// What applying needs of the rest of the process.
 #[derive(Clone)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use messaging::address::Address;
+use messaging::clock::is_overlong;
 use messaging::config::Limits;
 use messaging::content::OutboundContent;
 use messaging::failure::{self, FailureScope, RetryLimits, Stop, handle_to_stop};
@@ -191,14 +192,20 @@ impl Brakes {
 
     /// Forgets stops that are over, and sets the metric of stopped senders.
     pub(super) fn tidy(&self, holds: &Holds, now: Timestamp) {
-        let mut state = self.lock();
-        state.stopped.retain(|_, until| *until > now);
+        self.forget_what_is_over(now);
+        let state = self.lock();
         let mut senders = holds.stopped_senders(now);
         senders.extend(state.stopped.keys().filter_map(|(tenant, scope)| match scope {
             Scope::Sender(sender) => Some((tenant.clone(), sender.clone())),
             Scope::Tenant | Scope::Template(_) | Scope::Sink(..) => None,
         }));
         self.metrics.senders_stopped(senders.len());
+    }
+
+    fn forget_what_is_over(&self, now: Timestamp) {
+        let longest = RetryLimits::default().sender_pause;
+        // A stop that lasts longer was set by a clock that was ahead.
+        self.lock().stopped.retain(|_, until| *until > now && !is_overlong(*until, longest, now));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -263,6 +270,15 @@ mod tests {
         let campaign: Vec<_> = (0..28).map(|_| brakes.take(&key)).collect();
         assert_eq!(brakes.room(&key, &limits, at(0)), Room::For { calls: 4, campaign: 0 });
         drop(campaign);
+    }
+
+    #[test]
+    fn a_stop_by_a_clock_that_was_ahead_is_over_once_the_clock_is_right() {
+        let (brakes, key) = brakes();
+        let scope = Scope::Sender(key.1.clone());
+        brakes.stop_here(&key.0, &scope, at(180_000));
+        brakes.forget_what_is_over(at(0));
+        assert_eq!(brakes.room(&key, &LIMITS, at(0)), ALL_FREE);
     }
 
     #[test]

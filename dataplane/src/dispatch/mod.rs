@@ -30,6 +30,9 @@ use messaging::failure::RetryLimits;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::schedule::pairs::LONGEST_WAIT as LONGEST_DEFERRAL;
+pub(crate) use self::settlement::LONGEST_PAUSE;
+
 use self::attempt::Carrier;
 use self::brakes::Brakes;
 use self::outlook::{Limits, Outlook};

@@ -33,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Questions to providers at once. A provider that does not answer holds up only questions about its own messages.
 const AT_ONCE: usize = 64;
 /// A question may take the provider's whole time-out, and it reads every page of the answer.
-const LEASE: Duration = Duration::from_secs(5 * 60);
+pub(crate) const LEASE: Duration = Duration::from_secs(5 * 60);
 /// How often a question is asked at most when the store fails before the answer is written.
 const TRIES: u32 = 3;
 /// The pause while the sender is not configured. The message waits, as it would in the queue.

@@ -17,7 +17,7 @@ use crate::store::queue::Settlement;
 /// How long after an attempt of unknown outcome the provider's log is first read. Its callback usually comes earlier.
 pub(super) const FIRST_LOOK: Duration = Duration::from_secs(60);
 /// The longest pause between two questions about one message.
-const LONGEST_PAUSE: Duration = Duration::from_secs(12 * 60 * 60);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// A message whose end is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,6 +24,7 @@ use crate::api::{self, ApiContext};
 use crate::apply::{Applier, ApplyContext};
 use crate::auth::Authenticator;
 use crate::auth::service_account::ServiceAccounts;
+use crate::bounds::{Bounds, BoundsOptions};
 use crate::budget::Budget;
 use crate::clock::SystemClock;
 use crate::clock_check::ClockCheck;
@@ -201,6 +202,13 @@ fn start_dispatch(settings: &Settings, shared: &Shared, brakes: Arc<Brakes>, wor
     // The sweeper and the reconciler share each account's budget.
     let budget = Arc::new(Budget::default());
     let options = SweepOptions::new(settings.replica.as_str());
+    let bounds = BoundsOptions {
+        lease: settings.lease,
+        ask_accepted_after: settings.reconcile_after,
+        sweep_every: options.every,
+        sweep_look_back: options.longest_look_back,
+    };
+    let bounds = Bounds { shared: shared.clone(), options: bounds };
     let sweeper = Sweeper::new(SweepContext { shared: shared.clone(), budget: Arc::clone(&budget), options });
     let dispatcher = Dispatcher::new(context.clone());
     let settler = Settler::with_budget(context, budget);
@@ -208,6 +216,7 @@ fn start_dispatch(settings: &Settings, shared: &Shared, brakes: Arc<Brakes>, wor
     workers.spawn("sweeping", |stop| sweeper.run(stop));
     workers.spawn("dispatching", |stop| dispatcher.run(stop));
     workers.spawn("settling", |stop| settler.run(stop));
+    workers.spawn("keeping times within bounds", |stop| bounds.run(stop));
     workers.spawn("expiring", |stop| expiry.run(stop));
     workers.spawn("retention", |stop| retention::run(shared.clone(), stop));
 }

@@ -9,9 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::database::postgres::PostgresConnection;
 use super::group::job::Statements;
 use super::group::operation::Operation;
+use super::overlong::{MendTimes, StoredTime};
 use super::queue::{ClaimUnsettled, Unsettled};
 use super::reads::Due;
-use super::sql::{ForgetUnaddressed, OfTenants, UNADDRESSED_KEPT_FOR, partitions};
+use super::sql::{ForgetUnaddressed, MendOf, OfTenants, UNADDRESSED_KEPT_FOR, partitions};
 use super::webhook::{ClaimUnapplied, DayMade, WaitingEvent};
 use super::{Store, StoreError};
 
@@ -86,6 +87,24 @@ impl Command for ClaimUnsettled {
 impl WriteTo<OfTenantsDue> for ClaimUnsettled {
     async fn write_to(self, store: &Store) -> Result<Vec<Unsettled>, StoreError> {
         of_tenants_due(store, Due::Unsettled, self.now, self.limit, self).await
+    }
+}
+
+impl Command for MendTimes {
+    type Answer = Vec<(StoredTime, u64)>;
+}
+
+impl WriteTo<OfTenantsDue> for MendTimes {
+    async fn write_to(self, store: &Store) -> Result<Self::Answer, StoreError> {
+        let mut mended = Vec::new();
+        for bound in self.0 {
+            let tenants = store.tenants_with_overlong(bound.time, bound.latest).await?;
+            if !tenants.is_empty() {
+                let count = store.changes.statements(MendOf { bound, tenants }).await?;
+                mended.push((bound.time, count));
+            }
+        }
+        Ok(mended)
     }
 }
 

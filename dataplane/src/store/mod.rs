@@ -23,6 +23,7 @@ mod handle;
 pub mod hold;
 pub mod message;
 pub mod outbox;
+pub mod overlong;
 mod postgres_url;
 pub mod queue;
 mod reads;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messaging::clock::after;
+use messaging::clock::{after, is_overlong};
 use messaging::id::TenantId;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
@@ -93,8 +93,9 @@ impl Sweeper {
 
     /// Finds the accounts to try. The one that waited longest goes first.
     fn look(&mut self) {
-        let Shared { configs, clock, .. } = &self.context.shared;
+        let SweepContext { shared: Shared { configs, clock, .. }, options, .. } = &self.context;
         let now = clock.now();
+        let pause = options.every / TRIES;
         let mut accounts: Vec<AccountKey> = Vec::new();
         for tenant in configs.all() {
             let with_log = tenant.senders().filter(|sender| sender.provider.message_log().is_some());
@@ -104,7 +105,9 @@ impl Sweeper {
         accounts.sort();
         accounts.dedup();
         self.next.retain(|key, _| accounts.binary_search(key).is_ok());
-        accounts.retain(|key| self.next.get(key).is_none_or(|at| *at <= now));
+        // A pause that is longer was set by a clock that was ahead.
+        let is_due = |at: &Timestamp| *at <= now || is_overlong(*at, pause, now);
+        accounts.retain(|key| self.next.get(key).is_none_or(is_due));
         accounts.sort_by_key(|key| self.next.get(key).copied().unwrap_or(Timestamp::MIN));
         self.waiting = accounts.into();
     }

@@ -2,7 +2,9 @@
 //! the others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use dataplane::bounds::{Bounds, BoundsOptions};
 use dataplane::clock_check::ClockCheck;
 use dataplane::expiry::Expiry;
 use dataplane::metrics::Metrics;
@@ -78,4 +80,26 @@ async fn no_message_expires_while_the_clock_is_unreliable() {
     world.shared.clock_check.learn(SignedDuration::ZERO);
     assert_eq!(expiry.turn().await.unwrap(), 1);
     assert_eq!(world.status("shop", id).await, Expired);
+}
+
+#[tokio::test]
+async fn what_a_clock_wrote_that_was_ahead_is_due_once_a_reliable_clock_looks() {
+    let world = World::with_shop().await;
+    let right = world.clock.now();
+    world.clock.advance(minutes(180));
+    let id = world.accept("shop", |_| ()).await;
+    world.clock.set(right);
+    let options = BoundsOptions {
+        lease: Duration::from_secs(30),
+        ask_accepted_after: Duration::from_secs(600),
+        sweep_every: Duration::from_secs(900),
+        sweep_look_back: Duration::from_secs(86_400),
+    };
+    let bounds = Bounds { shared: world.shared.clone(), options };
+    for (ahead, expected) in [(minutes(-180), Queued), (SignedDuration::ZERO, Accepted)] {
+        world.shared.clock_check.learn(ahead);
+        bounds.turn().await.unwrap();
+        dispatch(&mut world.dispatcher(), &world.clock).await;
+        assert_eq!(world.status("shop", id).await, expected);
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use messaging::address::Address;
@@ -17,6 +18,9 @@ use crate::store::message::Priority;
 /// How many pairs are remembered at most, in some 5 MB. A pair is forgotten when its bucket is empty: 6 seconds after a
 /// single message.
 const CAPACITY: usize = 64 * 1024;
+
+/// Nobody is told to come back later than this: whoever waits behind that many is turned away once more.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// The buckets of all pairs that wrote lately.
 #[derive(Debug)]
@@ -78,7 +82,7 @@ impl Pairs {
         let Some(retry_at) = taken.retry_at else { return Ok(()) };
         let rank = priority as usize;
         let after_others = pair.comes_back[..=rank].iter().flatten().max().map(|at| after(*at, rate.interval()));
-        let again_at = after_others.map_or(retry_at, |then| then.max(retry_at));
+        let again_at = after_others.map_or(retry_at, |then| then.min(after(now, LONGEST_WAIT)).max(retry_at));
         pair.comes_back[rank] = Some(again_at);
         Err(again_at)
     }

@@ -5,7 +5,9 @@ use messaging::id::TenantId;
 
 use super::COUNTED;
 use crate::store::hold::Hold;
+use crate::store::overlong::StoredTime;
 use crate::store::queue::{DueLane, ExpiredRef, LaneRef, QueueCounts};
+use crate::store::sql::find_overlong;
 use crate::store::sweep::SweepCursor;
 use crate::store::tables::Record;
 use crate::store::tables::holds::HoldRow;
@@ -104,6 +106,16 @@ impl Store {
         let sql = "SELECT available_at FROM sweeps WHERE tenant = $1 AND account = $2";
         let rows = self.query(sql, values![tenant, account]).await?;
         rows.first().map_or(Ok(true), |row| Ok(row.read::<Timestamp>()? <= now))
+    }
+
+    /// Tenants that have times beyond their bound.
+    pub(crate) async fn tenants_with_overlong(
+        &self,
+        time: StoredTime,
+        latest: Timestamp,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        let rows = self.readers.query(&find_overlong(time), values![latest]).await?;
+        rows.iter().map(Row::read).collect()
     }
 
     /// Tenants of which something is due in a table that has a time for it.

@@ -6,6 +6,7 @@ mod claim_events;
 mod claim_unsettled;
 mod claim_waiting;
 mod forget;
+mod mend_times;
 mod of_tenants;
 pub(super) mod outbox;
 pub(super) mod partitions;
@@ -15,6 +16,7 @@ mod unaddressed;
 
 use messaging::id::TenantId;
 
+pub(super) use mend_times::{MendOf, find as find_overlong};
 pub(super) use of_tenants::OfTenants;
 pub use record::RecordReplayed;
 pub(super) use record::record;

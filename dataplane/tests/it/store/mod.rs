@@ -4,6 +4,7 @@ mod contacts;
 mod holds;
 mod messages;
 mod outbox;
+mod overlong;
 mod partitions;
 mod queue;
 mod rates;
