@@ -4,8 +4,8 @@
 //! time and randomness come in as arguments, so that a test can replay a bad day in milliseconds.
 //!
 //! Reading order:
-//! - the words: [`id`], [`address`], [`content`], [`secret`], [`clock`], [`duration`], [`retry_after`], [`finding`],
-//!   [`error`];
+//! - the words: [`id`], [`address`] and its spellings, [`content`], [`secret`], [`clock`], [`duration`],
+//!   [`retry_after`], [`finding`], [`error`];
 //! - what a customer's message does: [`window`], [`opt_out`], [`contact`];
 //! - what may be sent, as what, and through which sender: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
 //! - what happens to it afterwards: [`lifecycle`], [`failure`], and how fast: [`rate`];
@@ -35,5 +35,6 @@ pub mod refusal;
 pub mod retry_after;
 pub mod routing;
 pub mod secret;
+mod spelling;
 pub mod template;
 pub mod window;

@@ -121,7 +121,9 @@ impl Trace {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => true,
         };
-        if message.direction != Direction::Outbound || message.to.as_ref() != Some(&self.to) || !from_fits || !in_time {
+        // The provider may spell the recipient's number in its own way.
+        let to_fits = message.to.as_ref().is_some_and(|to| to.canonical() == self.to.canonical());
+        if message.direction != Direction::Outbound || !to_fits || !from_fits || !in_time {
             return Fit::Foreign;
         }
         self.said.fit(message.body.as_deref(), message.files)

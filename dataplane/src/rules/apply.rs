@@ -13,6 +13,7 @@ use super::lifecycle::{self, Adopted, Evidence, publish};
 use super::{Operation, accept, contact};
 use crate::store::Command;
 use crate::store::adopted::Adopting;
+use crate::store::contact::{Contact, ContactKey};
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::message::{NewMessage, SinkId};
@@ -122,11 +123,11 @@ impl ApplyEvent {
         let (tenant, sender) = (&self.event.tenant, &self.event.sender);
         let keys: Vec<_> =
             received.contacts.iter().map(|address| (tenant.clone(), sender.clone(), address.clone())).collect();
-        let known: Vec<_> = keys.iter().map(|key| contact::known(rows, key)).collect();
+        let before = person(rows, &keys);
         if !waits? {
             return Ok(Applied::Before);
         }
-        let known: Vec<_> = known.into_iter().collect::<Result<_, _>>()?;
+        let before = before?;
 
         let inbound = InboundRow {
             sender: sender.clone(),
@@ -138,12 +139,13 @@ impl ApplyEvent {
         publish(rows, sender, &received.event, &self.sinks)?;
         let change = received.keyword.as_ref().map(|k| k.change);
         let text = received.keyword.as_ref().map_or("", |k| k.text.as_str());
-        let mut opted = false;
-        for (key, contact) in keys.iter().zip(&known) {
+        for key in &keys {
+            let contact = contact::known(rows, key)?;
             let after = contact.state.clone().after_message(self.received_at, change, text);
-            opted |= changed_by_keyword(change, &contact.state, &after, self.now);
-            contact::save(rows, key, contact, after, self.now);
+            contact::save(rows, key, &contact, after, self.now);
         }
+        let after = person(rows, &keys)?;
+        let opted = changed_by_keyword(change, &before, &after, self.now);
         if let Some(keyword) = received.keyword.as_ref().filter(|_| opted) {
             publish(rows, sender, &keyword.event, &self.sinks)?;
             if let Some(reply) = &keyword.reply {
@@ -215,6 +217,13 @@ impl ApplyEvent {
         let answer = Applied::Now { reached, message: Some(known.row.message.id) };
         Ok(Adopting { answer, failures: adopted.failures })
     }
+}
+
+/// What is known under all addresses of a customer together.
+fn person(rows: &mut Rows, keys: &[ContactKey]) -> Result<ContactState, Halt> {
+    let found: Vec<_> = keys.iter().map(|key| contact::person(rows, key)).collect();
+    let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(Contact::of_person(found).state)
 }
 
 /// Whether the contact may be written to before and not after, or the other way round.

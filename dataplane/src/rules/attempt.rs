@@ -38,7 +38,7 @@ impl Operation for BeginAttempt {
         if known.status() != MessageStatus::Queued {
             return Ok(Began::LeaseLost);
         }
-        if contact::known(rows, &contact_key(&known.row))?.version != *contact_version {
+        if contact::person(rows, &contact_key(&known.row))?.version != *contact_version {
             return Ok(Began::ContactChanged);
         }
         let begun = AttemptRow {

@@ -1,21 +1,25 @@
 //! Contacts of senders, changed one version at a time.
 
-use messaging::address::Address;
 use messaging::contact::{ContactState, Suppression};
-use messaging::id::{SenderName, TenantId};
+use messaging::id::TenantId;
 
 use super::Operation;
 use crate::store::Command;
-use crate::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
+use crate::store::contact::{Contact, ContactKey, LiftSuppression, PutConsent, PutSuppression, rows_of_person};
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::tables::consent_records::ConsentRow;
 
-pub(super) type ContactKey = (TenantId, SenderName, Address);
-
-/// What is known of a contact; the default when nothing is.
+/// What is known under one address; the default when nothing is.
 pub(super) fn known(rows: &mut Rows, key: &ContactKey) -> Result<Contact, Halt> {
     Ok(rows.contacts.get(key)?.cloned().unwrap_or_default())
+}
+
+/// What is known of the person behind an address.
+pub(super) fn person(rows: &mut Rows, key: &ContactKey) -> Result<Contact, Halt> {
+    // All of them are asked for at once.
+    let found: Vec<_> = rows_of_person(key).iter().map(|key| known(rows, key)).collect();
+    Ok(Contact::of_person(found.into_iter().collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Writes the next version.
@@ -32,13 +36,13 @@ pub(super) fn save(
 }
 
 /// Suppresses a contact, for one reason more where it is suppressed already.
-pub(super) fn suppress(rows: &mut Rows, key: &ContactKey, suppression: &Suppression) -> Result<Contact, Halt> {
+pub(super) fn suppress(rows: &mut Rows, key: &ContactKey, suppression: &Suppression) -> Result<(), Halt> {
     let contact = known(rows, key)?;
     let state = contact.state.clone().suppressed(suppression.clone());
-    if state == contact.state {
-        return Ok(contact);
+    if state != contact.state {
+        save(rows, key, &contact, state, suppression.at);
     }
-    Ok(save(rows, key, &contact, state, suppression.at))
+    Ok(())
 }
 
 impl Command for PutConsent {
@@ -53,15 +57,15 @@ impl Operation for PutConsent {
     fn run(&self, rows: &mut Rows) -> Result<Contact, Halt> {
         let Self { tenant, sender, contact, consent } = self;
         let key = (tenant.clone(), sender.clone(), contact.clone());
+        person(rows, &key)?;
         let before = known(rows, &key)?;
         let state = before.state.clone().consented(consent.clone());
         let saved = save(rows, &key, &before, state, consent.recorded_at);
-        let (tenant, sender, contact) = key;
         rows.record_consent(
-            (tenant, sender, contact, saved.version),
+            (tenant.clone(), sender.clone(), contact.clone(), saved.version),
             ConsentRow { recorded_at: consent.recorded_at, record: consent.clone() },
         );
-        Ok(saved)
+        person(rows, &key)
     }
 }
 
@@ -75,7 +79,10 @@ impl Operation for PutSuppression {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Contact, Halt> {
-        suppress(rows, &(self.tenant.clone(), self.sender.clone(), self.contact.clone()), &self.suppression)
+        let key = (self.tenant.clone(), self.sender.clone(), self.contact.clone());
+        person(rows, &key)?;
+        suppress(rows, &key, &self.suppression)?;
+        person(rows, &key)
     }
 }
 
@@ -91,11 +98,13 @@ impl Operation for LiftSuppression {
     fn run(&self, rows: &mut Rows) -> Result<Contact, Halt> {
         let Self { tenant, sender, contact, now } = self;
         let key = (tenant.clone(), sender.clone(), contact.clone());
-        let before = known(rows, &key)?;
+        let before = person(rows, &key)?;
         if before.state.suppression(*now).is_none() {
             return Ok(before);
         }
-        let state = before.state.clone().lifted(*now);
-        Ok(save(rows, &key, &before, state, *now))
+        let row = known(rows, &key)?;
+        let state = row.state.clone().lifted(*now);
+        save(rows, &key, &row, state, *now);
+        person(rows, &key)
     }
 }

@@ -202,7 +202,7 @@ impl Loaded {
 
     /// Suppresses the contact.
     pub(super) fn suppress(&self, rows: &mut Rows, suppression: &Suppression) -> Result<(), Halt> {
-        super::contact::suppress(rows, &contact_key(&self.row), suppression).map(drop)
+        super::contact::suppress(rows, &contact_key(&self.row), suppression)
     }
 
     /// It is not to be handed over again.

@@ -1,11 +1,33 @@
 //! What is kept of the contacts of a sender.
+//!
+//! A row is what is known under one address. A person may have several, so nothing is decided on a row: what is known of a
+//! person is the join of their rows, and what is learned is written to the row of the address that it was learned of.
 
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::contact::{ConsentRecord, Suppression};
 use messaging::id::{SenderName, TenantId};
 
+use super::tables::Record;
 pub use super::tables::contacts::Contact;
+
+pub(crate) type ContactKey = <Contact as Record>::Key;
+
+/// The rows of the person whom a row is about.
+pub(crate) fn rows_of_person((tenant, sender, address): &ContactKey) -> Vec<ContactKey> {
+    address.spellings().into_iter().map(|spelling| (tenant.clone(), sender.clone(), spelling)).collect()
+}
+
+impl Contact {
+    /// What is known of a person, of all their rows. A change of any row gives another version, because each only grows.
+    pub(crate) fn of_person(rows: impl IntoIterator<Item = Self>) -> Self {
+        rows.into_iter().fold(Self::default(), |person, Self { version, updated_at, state }| Self {
+            version: person.version.saturating_add(version),
+            updated_at: person.updated_at.max(updated_at),
+            state: person.state.join(state),
+        })
+    }
+}
 
 /// Records what a contact agreed to.
 #[derive(Debug, Clone)]

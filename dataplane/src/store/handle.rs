@@ -13,7 +13,7 @@ use super::command::WriteTo;
 use super::database::migrations::{self, Dialect};
 use super::database::postgres::{PostgresConnection, PostgresReaders, Target};
 use super::database::sqlite::{Options, SqliteConnection, SqliteReaders};
-use super::database::{Connection, Readers};
+use super::database::{Connection, Lookup, Readers};
 use super::group::committer::{self, Committer, Submit};
 use super::sql::Nothing;
 use super::tables::value::{Row, Value};
@@ -176,6 +176,11 @@ impl Store {
     /// Reads what is committed, and waits for no writer.
     pub(super) async fn query(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         self.tapped(self.readers.query(sql, parameters)).await
+    }
+
+    /// Finds rows among what is committed, and waits for no writer.
+    pub(super) async fn find(&self, lookups: Vec<Lookup>) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.tapped(self.readers.find(lookups)).await
     }
 
     async fn tapped<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {

@@ -97,7 +97,7 @@ pub struct Claim {
     pub due_at: Timestamp,
     pub message: Message,
     pub content: OutboundContent,
-    /// The contact as it was when the message was claimed.
+    /// The person whom it is to, as they were known when the message was claimed.
     pub contact: Contact,
     /// An attempt that was begun under an earlier claim and never finished: whether the provider was called is unknown.
     /// Finish it as [`AttemptResult::Unconfirmed`]; another must not be begun.

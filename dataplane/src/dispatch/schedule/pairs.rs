@@ -68,7 +68,7 @@ impl Pairs {
         rate: Rate,
         now: Timestamp,
     ) -> Result<(), Timestamp> {
-        let key = self.hasher.hash_one((sender, to));
+        let key = self.hasher.hash_one((sender, to.canonical()));
         if !self.pairs.contains_key(&key) {
             self.make_room(now);
         }
@@ -152,6 +152,16 @@ mod tests {
         assert_eq!(pairs.take(&sender("a"), &recipient(1), NEWS, rate(), at(0)), Ok(()));
         assert_eq!(pairs.take(&sender("b"), &recipient(0), NEWS, rate(), at(0)), Ok(()));
         assert_eq!(pairs.take(&sender("a"), &recipient(0), NEWS, rate(), at(6)), Ok(()));
+    }
+
+    #[test]
+    fn one_subscriber_is_one_pair_in_every_spelling() {
+        let mut pairs = Pairs::default();
+        let [dialled, reported]: [Address; 2] = ["+5531980000001", "+553180000001"].map(|n| n.parse().unwrap());
+        for _ in 0..45 {
+            assert_eq!(pairs.take(&sender("a"), &dialled, NEWS, rate(), at(0)), Ok(()));
+        }
+        assert_eq!(pairs.take(&sender("a"), &reported, NEWS, rate(), at(0)), Err(at(6)));
     }
 
     #[test]

@@ -94,6 +94,9 @@ pub(crate) trait Connection: Send {
 pub(crate) trait Readers: Send + Sync + std::fmt::Debug {
     async fn query(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError>;
 
+    /// As [`Connection::find`].
+    async fn find(&self, lookups: Vec<Lookup>) -> Result<Vec<Vec<Row>>, StoreError>;
+
     /// A statement that returns the database's time; `None` where the database has the clock of this machine.
     fn clock(&self) -> Option<&'static str>;
 

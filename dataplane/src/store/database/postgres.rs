@@ -166,6 +166,22 @@ fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| -> &(dyn ToSql + Sync) { value }).collect()
 }
 
+/// Every lookup is one statement, and all of them are one round trip.
+async fn find(link: &mut Link, lookups: &[Lookup]) -> Result<Vec<Vec<Row>>, StoreError> {
+    let mut prepared = Vec::with_capacity(lookups.len());
+    for lookup in lookups {
+        let arrays = columns(&lookup.finder.columns(), &lookup.keys);
+        prepared.push((link.prepare(&select(lookup.finder)).await?, arrays));
+    }
+    let client = &link.client;
+    let found = try_join_all(prepared.iter().map(|(statement, arrays)| async move {
+        let parameters: Vec<_> = arrays.iter().map(arrays::Column::as_parameter).collect();
+        client.query(statement, &parameters).await.map_err(failed)
+    }))
+    .await?;
+    found.iter().map(|rows| rows.iter().map(read).collect()).collect()
+}
+
 #[async_trait]
 impl Connection for PostgresConnection {
     async fn begin(&mut self, tenants: &BTreeSet<TenantId>) -> Result<(), StoreError> {
@@ -205,22 +221,7 @@ impl Connection for PostgresConnection {
     }
 
     async fn find(&mut self, lookups: Vec<Lookup>) -> Result<Vec<Vec<Row>>, StoreError> {
-        within(async {
-            let link = self.open_link()?;
-            let mut prepared = Vec::with_capacity(lookups.len());
-            for lookup in &lookups {
-                let arrays = columns(&lookup.finder.columns(), &lookup.keys);
-                prepared.push((link.prepare(&select(lookup.finder)).await?, arrays));
-            }
-            let client = &link.client;
-            let found = try_join_all(prepared.iter().map(|(statement, arrays)| async move {
-                let parameters: Vec<_> = arrays.iter().map(arrays::Column::as_parameter).collect();
-                client.query(statement, &parameters).await.map_err(failed)
-            }))
-            .await?;
-            found.iter().map(|rows| rows.iter().map(read).collect()).collect()
-        })
-        .await
+        within(async { find(self.open_link()?, &lookups).await }).await
     }
 
     async fn change(&mut self, changes: Vec<Change>) -> Result<(), StoreError> {
@@ -369,6 +370,14 @@ impl PostgresReaders {
     fn idle(&self) -> MutexGuard<'_, Vec<Link>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    async fn idle_or_new(&self) -> Result<Link, StoreError> {
+        let idle = self.idle().pop().filter(|link| !link.client.is_closed());
+        match idle {
+            Some(link) => Ok(link),
+            None => self.target.connect().await,
+        }
+    }
 }
 
 #[async_trait]
@@ -376,16 +385,23 @@ impl Readers for PostgresReaders {
     async fn query(&self, sql: &str, list: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         let _place = self.places.acquire().await.map_err(|_| StoreError::Closed)?;
         within(async {
-            let idle = self.idle().pop().filter(|link| !link.client.is_closed());
-            let mut link = match idle {
-                Some(link) => link,
-                None => self.target.connect().await?,
-            };
+            let mut link = self.idle_or_new().await?;
             let statement = link.prepare(sql).await?;
             let rows = link.client.query(&statement, &parameters(&list)).await.map_err(failed)?;
             // One that failed is not kept.
             self.idle().push(link);
             rows.iter().map(read).collect()
+        })
+        .await
+    }
+
+    async fn find(&self, lookups: Vec<Lookup>) -> Result<Vec<Vec<Row>>, StoreError> {
+        let _place = self.places.acquire().await.map_err(|_| StoreError::Closed)?;
+        within(async {
+            let mut link = self.idle_or_new().await?;
+            let found = find(&mut link, &lookups).await?;
+            self.idle().push(link);
+            Ok(found)
         })
         .await
     }

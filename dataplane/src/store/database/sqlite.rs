@@ -139,6 +139,11 @@ fn found(finder: &Finder) -> String {
     conditions.join(" AND ")
 }
 
+fn select(finder: &Finder) -> String {
+    let names: Vec<_> = finder.table.names().collect();
+    format!("SELECT {} FROM {} WHERE {}", names.join(", "), finder.table.name, found(finder))
+}
+
 fn collect(statement: &mut CachedStatement<'_>, parameters: &[Value], into: &mut Vec<Row>) -> Result<(), StoreError> {
     let columns = statement.column_count();
     let mut rows = statement.query(params_from_iter(parameters))?;
@@ -196,12 +201,7 @@ impl Connection for SqliteConnection {
     async fn find(&mut self, lookups: Vec<Lookup>) -> Result<Vec<Vec<Row>>, StoreError> {
         let mut all = Vec::with_capacity(lookups.len());
         for Lookup { finder, keys } in lookups {
-            let table = finder.table;
-            let text = || {
-                let names: Vec<_> = table.names().collect();
-                format!("SELECT {} FROM {} WHERE {}", names.join(", "), table.name, found(finder))
-            };
-            let mut statement = self.statement(table.name, Verb::Find(finder.by), text)?;
+            let mut statement = self.statement(finder.table.name, Verb::Find(finder.by), || select(finder))?;
             let mut rows = Vec::with_capacity(keys.len());
             for key in &keys {
                 collect(&mut statement, key, &mut rows)?;
@@ -317,27 +317,50 @@ impl SqliteReaders {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, StoreError> {
-        let idle = self.idle().pop();
-        let database = idle.map_or_else(|| Self::open(&self.options.file), Ok)?;
-        let mut rows = Vec::new();
-        collect(&mut database.prepare_cached(&own(sql))?, parameters, &mut rows)?;
-        self.idle().push(database);
-        Ok(rows)
+    /// Reads on an idle connection, away from the threads that must not wait.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let readers = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let idle = readers.idle().pop();
+            let database = idle.map_or_else(|| Self::open(&readers.options.file), Ok)?;
+            let found = read(&database)?;
+            readers.idle().push(database);
+            drop(place);
+            Ok(found)
+        });
+        reading.await.map_err(|error| StoreError::Failed(format!("reading: {error}")))?
     }
 }
 
 #[async_trait]
 impl Readers for SqliteReaders {
     async fn query(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let (readers, sql) = (self.clone(), sql.to_owned());
-        let read = tokio::task::spawn_blocking(move || {
-            let rows = readers.run(&sql, &parameters);
-            drop(place);
-            rows
-        });
-        read.await.map_err(|error| StoreError::Failed(format!("reading: {error}")))?
+        let sql = own(sql);
+        self.read(move |database| {
+            let mut rows = Vec::new();
+            collect(&mut database.prepare_cached(&sql)?, &parameters, &mut rows)?;
+            Ok(rows)
+        })
+        .await
+    }
+
+    async fn find(&self, lookups: Vec<Lookup>) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.read(move |database| {
+            let find = |Lookup { finder, keys }: &Lookup| {
+                let mut statement = database.prepare_cached(&select(finder))?;
+                let mut rows = Vec::with_capacity(keys.len());
+                for key in keys {
+                    collect(&mut statement, key, &mut rows)?;
+                }
+                Ok(rows)
+            };
+            lookups.iter().map(find).collect()
+        })
+        .await
     }
 
     fn clock(&self) -> Option<&'static str> {

@@ -6,9 +6,11 @@ use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 
 use super::Conditions;
+use crate::store::contact::{Contact, rows_of_person};
+use crate::store::database::Lookup;
 use crate::store::message::{Acceptance, Idempotency, Message, MessageFilter, MessageRecord, Page, TimelineEntry};
 use crate::store::tables::Record;
-use crate::store::tables::contacts::{self, Contact};
+use crate::store::tables::contacts;
 use crate::store::tables::messages::{self, MessageRow};
 use crate::store::tables::value::{Row, Value, values};
 use crate::store::{Store, StoreError};
@@ -113,18 +115,17 @@ impl Store {
         rows.iter().map(Row::read).collect()
     }
 
-    /// What is known of a contact of a sender; the default when nothing is.
+    /// What is known of the person behind an address, as one sender knows them; the default when nothing is.
     pub async fn contact(
         &self,
         tenant: &TenantId,
         sender: &SenderName,
         contact: &Address,
     ) -> Result<Contact, StoreError> {
-        let sql = format!(
-            "SELECT {} FROM contacts c WHERE c.tenant = $1 AND c.sender = $2 AND c.contact = $3",
-            contacts::TABLE.select_as("c")
-        );
-        let rows = self.query(&sql, values![tenant, sender, contact]).await?;
-        Ok(rows.first().map(Contact::read).transpose()?.map(|(_, contact)| contact).unwrap_or_default())
+        let rows = rows_of_person(&(tenant.clone(), sender.clone(), contact.clone()));
+        let lookup = Lookup { finder: &contacts::BY_KEY, keys: rows.iter().map(Contact::key).collect() };
+        let found = self.find(vec![lookup]).await?;
+        let rows = found.iter().flatten().map(|row| Ok(Contact::read(row)?.1));
+        Ok(Contact::of_person(rows.collect::<Result<Vec<_>, StoreError>>()?))
     }
 }

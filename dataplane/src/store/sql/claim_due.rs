@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use messaging::id::{AttemptId, MessageId, TenantId};
 
 use super::rates::Rates;
+use crate::store::contact::{Contact, ContactKey, rows_of_person};
 use crate::store::database::{Connection, Lookup};
 use crate::store::group::job::{BoxFuture, Statements};
 use crate::store::message::Message;
@@ -13,7 +14,7 @@ use crate::store::queue::{Claim, ClaimDue, Claimed, LaneRef, Share};
 use crate::store::signals::Bells;
 use crate::store::tables::Record;
 use crate::store::tables::attempts::{self, AttemptRow};
-use crate::store::tables::contacts::{self, Contact};
+use crate::store::tables::contacts;
 use crate::store::tables::messages::{self, MessageRow};
 use crate::store::tables::stored::corrupt;
 use crate::store::tables::value::values;
@@ -98,7 +99,7 @@ impl Statements for ClaimDue {
     }
 }
 
-type Contacts = HashMap<<Contact as Record>::Key, Contact>;
+type Contacts = HashMap<ContactKey, Contact>;
 type Open = HashMap<<AttemptRow as Record>::Key, AttemptRow>;
 
 impl ClaimDue {
@@ -139,7 +140,7 @@ impl ClaimDue {
             fence: lease.fence,
             lease_until: self.lease_until,
             due_at: lease.due_at,
-            contact: contacts.get(&key).cloned().unwrap_or_default(),
+            contact: Contact::of_person(rows_of_person(&key).iter().filter_map(|key| contacts.get(key)).cloned()),
             open_attempt: message.attempt.filter(is_open),
             content,
             message,
@@ -147,14 +148,15 @@ impl ClaimDue {
     }
 }
 
-/// The contacts of messages, and their newest attempts.
+/// The contacts of the people whom messages are to, and the newest attempts.
 async fn surroundings(
     connection: &mut dyn Connection,
     messages: impl Iterator<Item = &Message>,
 ) -> Result<(Contacts, Open), StoreError> {
     let (mut contacts, mut attempts) = (Vec::new(), Vec::new());
     for message in messages {
-        contacts.push(values![&message.tenant, message.sender(), &message.to]);
+        let key = (message.tenant.clone(), message.sender().clone(), message.to.clone());
+        contacts.extend(rows_of_person(&key).iter().map(Contact::key));
         attempts.extend(message.attempt.map(|attempt| values![&message.tenant, attempt]));
     }
     contacts.sort_unstable();

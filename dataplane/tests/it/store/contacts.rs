@@ -1,8 +1,10 @@
-//! Contacts: each change is a new version, and no change loses another.
+//! Contacts: each change is a new version, no change loses another, and one person is one person in every spelling.
 
+use dataplane::rules::apply::Keyword;
 use dataplane::store::Store;
-use dataplane::store::contact::{LiftSuppression, PutConsent, PutSuppression};
+use dataplane::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
 use messaging::contact::{ConsentRecord, ConsentStatus, Evidence, Suppression, SuppressionReason};
+use messaging::opt_out::OptChange;
 
 use super::*;
 
@@ -11,6 +13,9 @@ promises!(
     consent_and_suppression_and_window_are_kept_side_by_side,
     a_suppression_lasts_until_it_is_lifted,
     each_sender_has_contacts_of_its_own,
+    what_a_person_said_in_one_spelling_holds_in_the_other,
+    what_a_tenant_records_in_one_spelling_holds_in_the_other,
+    a_stop_in_another_spelling_makes_a_sender_judge_again,
 );
 
 async fn nothing_is_known_of_a_stranger(store: &Store) {
@@ -55,4 +60,77 @@ async fn each_sender_has_contacts_of_its_own(store: &Store) {
     store.write(suppress("here")).await.unwrap();
     let elsewhere = store.contact(&tenant(), &SenderName::new("sales").unwrap(), &customer()).await.unwrap();
     assert_eq!(elsewhere.version, 0);
+}
+
+/// One subscriber: as WhatsApp reports them, and as they are dialled.
+const REPORTED: &str = "+553180000001";
+const DIALLED: &str = "+5531980000001";
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
+/// A message from an address, applied.
+async fn wrote(store: &Store, id: &str, from: &str, now: i64, change: Option<OptChange>) {
+    let WebhookEvent::Inbound(message) = inbound(id) else { unreachable!() };
+    let message = InboundMessage { from: address(from), ..message };
+    record(store, now, WebhookEvent::Inbound(message.clone())).await;
+    for logged in unapplied(store).await {
+        let mut apply = consequence(&logged);
+        if let Consequence::Received(received) = &mut apply.consequence {
+            let keyword = |change| Keyword {
+                change,
+                text: "a word".into(),
+                event: event::keyword(&tenant(), &sender(), change, &message, at(now)),
+                reply: None,
+            };
+            received.keyword = change.map(keyword);
+        }
+        store.write(apply).await.unwrap();
+    }
+}
+
+async fn known_as(store: &Store, address: &str) -> Contact {
+    store.contact(&tenant(), &sender(), &address.parse().unwrap()).await.unwrap()
+}
+
+async fn what_a_person_said_in_one_spelling_holds_in_the_other(store: &Store) {
+    wrote(store, "SM1", REPORTED, 1, Some(OptChange::Stop)).await;
+    for spelling in [REPORTED, DIALLED] {
+        let contact = known_as(store, spelling).await;
+        assert_eq!(contact.state.last_inbound_at, Some(at(1)), "{spelling}: the window");
+        assert!(contact.state.suppression(at(1)).is_some(), "{spelling}: the stop");
+    }
+    accept(store, NewMessage { to: address(DIALLED), ..new_message(2) }).await;
+    let claim = claim_one(store, 2).await;
+    assert_eq!(claim.message.to, address(DIALLED), "what is sent keeps the caller's spelling");
+    assert!(claim.contact.state.suppression(at(2)).is_some());
+
+    wrote(store, "SM2", DIALLED, 3, Some(OptChange::Start)).await;
+    for spelling in [REPORTED, DIALLED] {
+        assert_eq!(known_as(store, spelling).await.state.suppression(at(3)), None, "{spelling}: the start");
+    }
+}
+
+async fn what_a_tenant_records_in_one_spelling_holds_in_the_other(store: &Store) {
+    let suppressed =
+        store.write(PutSuppression { contact: address(DIALLED), ..suppress("asked by phone") }).await.unwrap();
+    assert!(known_as(store, REPORTED).await.state.suppression(at(2)).is_some());
+    let consent = PutConsent { contact: address(REPORTED), ..consent(ConsentStatus::Granted, 3) };
+    let consented = store.write(consent).await.unwrap();
+    assert!(consented.state.consent.is_some() && consented.state.suppression(at(3)).is_some());
+    assert!(consented.version > suppressed.version, "another version of the same person");
+    assert_eq!(known_as(store, DIALLED).await, consented);
+    let lift = LiftSuppression { tenant: tenant(), sender: sender(), contact: address(REPORTED), now: at(5) };
+    assert_eq!(store.write(lift).await.unwrap().state.suppression(at(5)), None);
+    assert_eq!(known_as(store, DIALLED).await.state.suppression(at(5)), None);
+}
+
+async fn a_stop_in_another_spelling_makes_a_sender_judge_again(store: &Store) {
+    accept(store, NewMessage { to: address(DIALLED), ..new_message(1) }).await;
+    let claim = claim_one(store, 1).await;
+    wrote(store, "SM1", REPORTED, 2, Some(OptChange::Stop)).await;
+    assert_eq!(begin(store, &claim, attempt(3), 3).await, Began::ContactChanged);
+    let contact = known_as(store, DIALLED).await;
+    assert_eq!(begin(store, &Claim { contact, ..claim }, attempt(4), 4).await, Began::Begun);
 }
