@@ -172,13 +172,13 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
         consequence::of(&logged, sender.map(|sender| sender.config), now, after(now, *ask_after), &mut || {
             rand::random()
         });
-    let reported = consequence::failure(&logged).map(|scope| AdoptedFailure { scope, told_at: logged.received_at });
+    let reported = consequence::failure(&logged).map(|scope| AdoptedFailure { scope, reported_at: logged.received_at });
     let apply =
         ApplyEvent { event: logged.reference.clone(), now, received_at: logged.received_at, consequence, sinks };
     let Adopting { answer, failures } = store.write(apply).await?;
     if let Applied::Now { reached, message } = answer {
         let failures = reported.into_iter().chain(failures);
-        for stop in failures.filter_map(|failure| stop_reported(failure.scope, failure.told_at, now)) {
+        for stop in failures.filter_map(|failure| stop_reported(failure.scope, failure.reported_at, now)) {
             stop_what_failed(context, stop, tenant.as_deref(), &logged, message).await;
         }
         reached.into_iter().for_each(|status| metrics.message_reached(status));

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_a_clock_that_was_ahead_is_not_believed_once_the_clock_is_right() {
+    fn an_entry_of_a_clock_that_was_ahead_does_not_count_once_the_clock_is_right() {
         let at = |s: i64| Timestamp::from_second(s).unwrap();
         let mut map = Bounded::new(2);
         map.insert([1; 32], "a", at(260), at(200));

@@ -137,8 +137,8 @@ impl Brakes {
         sender: &Sender<'_>,
         now: Timestamp,
     ) {
-        for AdoptedFailure { scope, told_at } in failures {
-            let stop = stop_reported(*scope, *told_at, now);
+        for AdoptedFailure { scope, reported_at } in failures {
+            let stop = stop_reported(*scope, *reported_at, now);
             if let Some((scope, until)) = stop.and_then(|stop| scope_of(stop, content, tenant, sender)) {
                 self.stop(holds, &tenant.config.tenant, scope, until, WHY_REPORTED).await;
             }

@@ -184,9 +184,9 @@ impl Loaded {
         }
         for parked in std::mem::take(&mut self.parked) {
             let failure = parked.status_update.failure.as_ref();
-            adopted
-                .failures
-                .extend(failure.map(|failure| AdoptedFailure { scope: failure.scope(), told_at: parked.received_at }));
+            adopted.failures.extend(
+                failure.map(|failure| AdoptedFailure { scope: failure.scope(), reported_at: parked.received_at }),
+            );
             adopted.reached.extend(self.advance(
                 rows,
                 &Evidence::reported(&parked.status_update, parked.received_at),

@@ -15,7 +15,7 @@ pub struct Adopting<T> {
 pub struct AdoptedFailure {
     pub scope: FailureScope,
     /// When its status was received.
-    pub told_at: Timestamp,
+    pub reported_at: Timestamp,
 }
 
 impl<T> From<T> for Adopting<T> {

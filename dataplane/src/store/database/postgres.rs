@@ -10,12 +10,13 @@ mod connect;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use messaging::id::TenantId;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_postgres::types::ToSql;
 
@@ -367,12 +368,8 @@ impl PostgresReaders {
         Self { target: Arc::new(target), places: Arc::new(Semaphore::new(READERS)), idle: Arc::default() }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Link>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn idle_or_new(&self) -> Result<Link, StoreError> {
-        let idle = self.idle().pop().filter(|link| !link.client.is_closed());
+        let idle = self.idle.lock().pop().filter(|link| !link.client.is_closed());
         match idle {
             Some(link) => Ok(link),
             None => self.target.connect().await,
@@ -389,7 +386,7 @@ impl Readers for PostgresReaders {
             let statement = link.prepare(sql).await?;
             let rows = link.client.query(&statement, &parameters(&list)).await.map_err(failed)?;
             // One that failed is not kept.
-            self.idle().push(link);
+            self.idle.lock().push(link);
             rows.iter().map(read).collect()
         })
         .await
@@ -400,7 +397,7 @@ impl Readers for PostgresReaders {
         within(async {
             let mut link = self.idle_or_new().await?;
             let found = find(&mut link, &lookups).await?;
-            self.idle().push(link);
+            self.idle.lock().push(link);
             Ok(found)
         })
         .await
@@ -412,7 +409,7 @@ impl Readers for PostgresReaders {
 
     async fn close(&self) {
         self.places.close();
-        self.idle().clear();
+        self.idle.lock().clear();
     }
 }
 

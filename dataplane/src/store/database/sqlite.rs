@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::id::TenantId;
+use parking_lot::Mutex;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection as Database, OpenFlags, ToSql, params_from_iter};
 use tokio::sync::Semaphore;
@@ -313,10 +314,6 @@ impl SqliteReaders {
         Ok(database)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Database>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Reads on an idle connection, away from the threads that must not wait.
     async fn read<T: Send + 'static>(
         &self,
@@ -325,10 +322,10 @@ impl SqliteReaders {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let readers = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
-            let idle = readers.idle().pop();
+            let idle = readers.idle.lock().pop();
             let database = idle.map_or_else(|| Self::open(&readers.options.file), Ok)?;
             let found = read(&database)?;
-            readers.idle().push(database);
+            readers.idle.lock().push(database);
             drop(place);
             Ok(found)
         });
@@ -369,6 +366,6 @@ impl Readers for SqliteReaders {
 
     async fn close(&self) {
         self.places.close();
-        self.idle().clear();
+        self.idle.lock().clear();
     }
 }

@@ -227,6 +227,8 @@ macro_rules! parameters {
 }
 
 parameters! {
+    i64: number => Self::Int(*number);
+    u32: number => Self::Int(i64::from(*number));
     u64: number => Self::Int(i64::try_from(*number).unwrap_or(i64::MAX));
     Timestamp: at => Self::Int(at.as_microsecond());
     Priority: priority => Self::Int(priority_code(*priority));
@@ -242,5 +244,6 @@ parameters! {
     OnUnconfirmed: choice => Self::Text(choice.as_str().to_owned());
     Purpose: purpose => Self::Text(purpose_code(*purpose).to_owned());
     WebhookRoute: route => Self::Text(route.as_str().to_owned());
+    Bytes: bytes => Self::Blob(bytes.clone());
     [u8; 32]: digest => Self::Blob(Bytes::copy_from_slice(digest));
 }

@@ -70,26 +70,6 @@ impl Value {
     }
 }
 
-impl From<i64> for Value {
-    fn from(value: i64) -> Self {
-        Self::Int(value)
-    }
-}
-impl From<&i64> for Value {
-    fn from(value: &i64) -> Self {
-        Self::Int(*value)
-    }
-}
-impl From<u32> for Value {
-    fn from(value: u32) -> Self {
-        Self::Int(i64::from(value))
-    }
-}
-impl From<&u32> for Value {
-    fn from(value: &u32) -> Self {
-        Self::Int(i64::from(*value))
-    }
-}
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
         Self::Text(value.to_owned())
@@ -103,16 +83,6 @@ impl From<String> for Value {
 impl From<&String> for Value {
     fn from(value: &String) -> Self {
         Self::Text(value.clone())
-    }
-}
-impl From<Bytes> for Value {
-    fn from(value: Bytes) -> Self {
-        Self::Blob(value)
-    }
-}
-impl From<&Bytes> for Value {
-    fn from(value: &Bytes) -> Self {
-        Self::Blob(value.clone())
     }
 }
 impl<T: Into<Value>> From<Option<T>> for Value {
