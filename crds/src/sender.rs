@@ -158,7 +158,9 @@ impl Default for Limits {
     }
 }
 
-/// The words with which customers opt out and back in. Case and surrounding spaces are ignored.
+/// The words with which customers opt out and back in. A message counts when all of it is such a word, in any case and any
+/// Unicode composition; spaces, and punctuation and pictures around it, are ignored. A quick reply counts by its title or its
+/// payload, and media by its caption. A verdict of the provider's own opt-out management comes first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new(
         "self.stopKeywords.all(stop, !self.startKeywords.exists(start, start.trim().lowerAscii() == stop.trim().lowerAscii()))"
@@ -173,7 +175,8 @@ pub struct OptOut {
     #[serde(default = "OptOut::default_start_keywords")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 64)))]
     pub start_keywords: Vec<String>,
-    /// The reply to a customer who opts out. Absent: no reply.
+    /// The reply to a customer who opts out. Absent: no reply. There is none either where the provider judged and answered
+    /// the keyword itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub stop_reply: Option<String>,

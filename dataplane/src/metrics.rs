@@ -40,6 +40,8 @@ label!(
         RejectedSignature => "rejected_signature",
         /// Signed but not understood; kept, without effect.
         Unreadable => "unreadable",
+        /// Signed, and about a message of another channel, such as SMS; kept, without effect.
+        OtherChannel => "other_channel",
         /// Signed, but a part is not for any configured sender; kept outside every tenant.
         Unaddressed => "unaddressed",
         /// Not recorded because too many were waiting; the provider is asked to try again.

@@ -75,13 +75,15 @@ pub enum InboundContent {
 }
 
 impl InboundContent {
-    /// The words that the customer wrote or tapped. Opt-out keywords are recognised in these.
-    pub fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text { body } | Self::Button { text: body, .. } => Some(body),
-            Self::Media { body, .. } | Self::Other { body, .. } => body.as_deref(),
-            Self::Location { .. } => None,
-        }
+    /// What the customer wrote or tapped: the words in which opt-out keywords are recognised.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        let (said, payload) = match self {
+            Self::Text { body } => (Some(body), None),
+            Self::Button { text, payload } => (Some(text), payload.as_ref()),
+            Self::Media { body, .. } | Self::Other { body, .. } => (body.as_ref(), None),
+            Self::Location { .. } => (None, None),
+        };
+        said.into_iter().chain(payload).map(String::as_str)
     }
 }
 

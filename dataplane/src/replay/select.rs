@@ -34,7 +34,7 @@ impl Selection {
         let kind = match event {
             WebhookEvent::Inbound(_) => Some(Kind::Inbound),
             WebhookEvent::Status(_) => Some(Kind::Status),
-            WebhookEvent::Unreadable { .. } => match came_as {
+            WebhookEvent::OtherChannel { .. } | WebhookEvent::Unreadable { .. } => match came_as {
                 Traffic::Inbound => Some(Kind::Inbound),
                 Traffic::Statuses { .. } => Some(Kind::Status),
                 Traffic::Mixed => None,
@@ -51,6 +51,7 @@ impl About {
         let (provider_id, attempt) = match event {
             WebhookEvent::Inbound(message) => (Some(&message.provider_message_id), None),
             WebhookEvent::Status(update) => (Some(&update.provider_message_id), update.attempt),
+            WebhookEvent::OtherChannel { provider_message_id, .. } => (Some(provider_message_id), None),
             WebhookEvent::Unreadable { .. } => match came_as {
                 Traffic::Statuses { of } => (None, of),
                 Traffic::Inbound | Traffic::Mixed => (None, None),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use messaging::address::Address;
 use messaging::clock::after;
 use messaging::config::SenderConfig;
 use messaging::content::OutboundContent;
@@ -40,6 +41,9 @@ pub(crate) fn of(
             suppress: update.failure.as_ref().and_then(|failure| failure.suppression(logged.received_at)),
             ask_at,
         },
+        WebhookEvent::OtherChannel { channel, .. } => {
+            Consequence::Nothing { reason: format!("it belongs to the channel {channel:?}, not to WhatsApp") }
+        }
         WebhookEvent::Unreadable { reason, .. } => Consequence::Nothing { reason: reason.clone() },
     }
 }
@@ -49,7 +53,7 @@ pub(crate) fn of(
 pub(crate) fn failure(logged: &LoggedEvent) -> Option<FailureScope> {
     match &logged.event {
         WebhookEvent::Status(StatusUpdate { failure, .. }) => failure.as_ref().map(|failure| failure.scope()),
-        WebhookEvent::Inbound(_) | WebhookEvent::Unreadable { .. } => None,
+        WebhookEvent::Inbound(_) | WebhookEvent::OtherChannel { .. } | WebhookEvent::Unreadable { .. } => None,
     }
 }
 
@@ -62,19 +66,35 @@ fn received(
 ) -> Received {
     let (tenant, name, at) = (&logged.reference.tenant, &logged.reference.sender, logged.received_at);
     let id = event::received_id(tenant, name, &message.provider_message_id, at);
-    let mut contacts = vec![message.from.clone()];
-    contacts.extend(message.from_user_id.iter().filter(|id| **id != message.from).cloned());
-    let keyword = sender.and_then(|sender| {
-        let text = message.content.text()?;
-        let change = opt_out::recognise(&sender.opt_out, text)?;
-        Some(Keyword {
-            change,
-            text: text.to_owned(),
-            event: event::keyword(tenant, name, change, message, at),
-            reply: reply(logged, message, sender, change, id, now, randomness),
-        })
+    let contacts = contacts(message);
+    let keyword = opt_change(message, sender).map(|(change, text)| Keyword {
+        change,
+        text: text.to_owned(),
+        event: event::keyword(tenant, name, change, text, message, at),
+        // The provider that judged the keyword has answered it, too.
+        reply: sender
+            .filter(|_| message.opt_change.is_none())
+            .and_then(|sender| reply(logged, message, sender, change, id, now, randomness)),
     });
     Received { id, message: message.clone(), contacts, event: event::received(tenant, name, id, message, at), keyword }
+}
+
+/// Every address that the provider knows a message's author by.
+pub(crate) fn contacts(message: &InboundMessage) -> Vec<Address> {
+    let mut contacts = vec![message.from.clone()];
+    contacts.extend(message.from_user_id.iter().filter(|id| **id != message.from).cloned());
+    contacts
+}
+
+/// Whether a message opts out or in, and by which words: the provider's verdict, else a keyword of the sender.
+pub(crate) fn opt_change<'m>(
+    message: &'m InboundMessage,
+    sender: Option<&SenderConfig>,
+) -> Option<(OptChange, &'m str)> {
+    match message.opt_change {
+        Some(change) => Some((change, message.content.words().next().unwrap_or_default())),
+        None => opt_out::recognise(&sender?.opt_out, message.content.words()),
+    }
 }
 
 /// The sender's answer to a keyword, where it has one and it would arrive while anybody expects it.
@@ -114,7 +134,6 @@ fn reply(
 
 #[cfg(test)]
 mod tests {
-    use messaging::address::Address;
     use messaging::content::InboundContent;
     use messaging::failure::{Failure, FailureClass};
     use messaging::id::{SenderName, TenantId};
@@ -159,6 +178,7 @@ mod tests {
             to: None,
             profile_name: None,
             content: InboundContent::Text { body: text.into() },
+            opt_change: None,
             in_reply_to: None,
             extra: BTreeMap::new(),
         }))

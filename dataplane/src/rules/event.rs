@@ -62,6 +62,7 @@ pub fn keyword(
     tenant: &TenantId,
     sender: &SenderName,
     change: OptChange,
+    keyword: &str,
     message: &InboundMessage,
     at: Timestamp,
 ) -> CloudEvent {
@@ -72,7 +73,7 @@ pub fn keyword(
     let data = json!({
         "sender": sender,
         "contact": message.from,
-        "keyword": message.content.text(),
+        "keyword": keyword,
         "providerMessageId": message.provider_message_id,
     });
     let about = format!("{}/{}", message.from, message.provider_message_id);

@@ -84,7 +84,10 @@ pub fn dedupe_key(event: &WebhookEvent) -> String {
         WebhookEvent::Status(StatusUpdate { attempt: Some(attempt), .. }) => {
             format!("{}:{attempt}", event.dedupe_key())
         }
-        WebhookEvent::Inbound(_) | WebhookEvent::Status(_) | WebhookEvent::Unreadable { .. } => event.dedupe_key(),
+        WebhookEvent::Inbound(_)
+        | WebhookEvent::Status(_)
+        | WebhookEvent::OtherChannel { .. }
+        | WebhookEvent::Unreadable { .. } => event.dedupe_key(),
     }
 }
 

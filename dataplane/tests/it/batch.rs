@@ -86,6 +86,7 @@ impl WebhookAdapter for BatchWebhooks {
             to: None,
             profile_name: None,
             content: InboundContent::Text { body: text },
+            opt_change: None,
             in_reply_to: None,
             extra: [].into(),
         })]

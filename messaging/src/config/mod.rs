@@ -179,7 +179,7 @@ impl Default for OptOutConfig {
     fn default() -> Self {
         let words = |words: &[&str]| words.iter().map(|&w| w.to_owned()).collect();
         Self {
-            stop_keywords: words(&["STOP", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"]),
+            stop_keywords: words(&["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"]),
             start_keywords: words(&["START", "UNSTOP", "SUBSCRIBE"]),
             stop_reply: None,
             start_reply: None,

@@ -9,6 +9,7 @@ use crate::content::InboundContent;
 use crate::failure::Failure;
 use crate::id::AttemptId;
 use crate::lifecycle::MessageStatus;
+use crate::opt_out::OptChange;
 
 /// What a webhook says, in this project's terms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,16 @@ use crate::lifecycle::MessageStatus;
 pub enum WebhookEvent {
     Inbound(InboundMessage),
     Status(StatusUpdate),
+    /// A message or a status of another channel than WhatsApp, such as an SMS to the same number. It is kept and counted,
+    /// and has no effect: an SMS opens no WhatsApp window and is not a WhatsApp opt-out.
+    #[serde(rename_all = "camelCase")]
+    OtherChannel {
+        /// The channel's name, such as `sms`.
+        channel: String,
+        provider_message_id: String,
+        /// Identifies this event, so that it is stored once.
+        dedupe_key: String,
+    },
     /// A part that could not be read. It is kept and counted, and has no effect.
     #[serde(rename_all = "camelCase")]
     Unreadable {
@@ -34,6 +45,7 @@ impl WebhookEvent {
                 Some(f) => format!("st:{}:{}:{}", s.provider_message_id, s.status, f.code.as_deref().unwrap_or("")),
                 None => format!("st:{}:{}", s.provider_message_id, s.status),
             },
+            Self::OtherChannel { dedupe_key, .. } => format!("oc:{dedupe_key}"),
             Self::Unreadable { dedupe_key, .. } => format!("un:{dedupe_key}"),
         }
     }
@@ -55,6 +67,9 @@ pub struct InboundMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_name: Option<String>,
     pub content: InboundContent,
+    /// The provider's own verdict that this message opts out or in. It counts whatever the words were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opt_change: Option<OptChange>,
     /// The provider's id of the message that this one replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,

@@ -146,6 +146,7 @@ fn translate(body: &[u8]) -> Result<InboundMessage, String> {
         to: to.as_deref().and_then(address::parse),
         profile_name: None,
         content,
+        opt_change: None,
         in_reply_to: None,
         extra,
     })

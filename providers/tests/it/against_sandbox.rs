@@ -187,7 +187,7 @@ async fn a_customers_message_is_verified_and_understood() {
     match understand(&record, "inbound") {
         WebhookEvent::Inbound(message) => {
             assert_eq!((message.provider_message_id, message.from.as_str()), (sid, CUSTOMER));
-            assert_eq!(message.content.text(), Some("hello"));
+            assert_eq!(message.content.words().collect::<Vec<_>>(), ["hello"]);
             assert_eq!(message.profile_name.as_deref(), Some("Ava"));
         }
         other => panic!("{other:?}"),

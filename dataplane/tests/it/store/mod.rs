@@ -264,6 +264,7 @@ pub(crate) fn inbound(provider_message_id: &str) -> WebhookEvent {
         to: None,
         profile_name: None,
         content: InboundContent::Text { body: "hello".into() },
+        opt_change: None,
         in_reply_to: None,
         extra: BTreeMap::new(),
     })
@@ -306,6 +307,7 @@ pub(crate) fn consequence(logged: &WaitingEvent) -> ApplyEvent {
         WebhookEvent::Status(update) => {
             Consequence::Status { update: Box::new(update), suppress: None, ask_at: at(10_000) }
         }
+        WebhookEvent::OtherChannel { channel, .. } => Consequence::Nothing { reason: channel },
         WebhookEvent::Unreadable { reason, .. } => Consequence::Nothing { reason },
     };
     ApplyEvent {

@@ -145,7 +145,7 @@ async fn say(store: &Store, seconds: i64, id: &str, change: OptChange) {
     let mut apply = consequence(&logged[0]);
     let Consequence::Received(received) = &mut apply.consequence else { panic!("{apply:?}") };
     let reply = new_message(seconds);
-    let event = event::keyword(&tenant(), &sender(), change, &received.message, at(seconds));
+    let event = event::keyword(&tenant(), &sender(), change, "STOP", &received.message, at(seconds));
     received.keyword = Some(Keyword { change, text: "stop".into(), event, reply: Some(reply) });
     store.write(apply).await.unwrap();
 }

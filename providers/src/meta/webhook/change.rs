@@ -111,6 +111,7 @@ fn message(item: &RawValue, contacts: &[Contact<'_>], to: Option<&Address>) -> R
         to: to.cloned(),
         profile_name: contact.and_then(|contact| contact.name.clone()),
         content,
+        opt_change: None,
         in_reply_to,
         extra,
     })

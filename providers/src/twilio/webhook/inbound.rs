@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use messaging::address::Address;
 use messaging::content::{InboundContent, MediaItem};
+use messaging::opt_out::OptChange;
 use messaging::provider::InboundMessage;
 
 use super::fields::Fields;
@@ -25,6 +26,7 @@ pub(crate) fn translate(mut fields: Fields) -> Result<InboundMessage, String> {
     // Twilio repeats the id in From where it knows no number. There is something to link only where both are known.
     let from_user_id = user_id.filter(|id| *id != from);
     let to = take_address(&mut fields, "To");
+    let opt_change = opt_change(&mut fields);
     let content = content(&mut fields);
     Ok(InboundMessage {
         provider_message_id,
@@ -33,6 +35,7 @@ pub(crate) fn translate(mut fields: Fields) -> Result<InboundMessage, String> {
         to,
         profile_name: fields.take("ProfileName"),
         content,
+        opt_change,
         in_reply_to: fields.take("OriginalRepliedMessageSid"),
         extra: fields.rest(),
     })
@@ -43,6 +46,18 @@ fn take_address(fields: &mut Fields, key: &str) -> Option<Address> {
     let address = address::parse(&fields.peek(key)?)?;
     fields.take(key);
     Some(address)
+}
+
+/// The verdict of a Messaging Service that manages opt-outs itself; its third value, `HELP`, changes nothing. (Twilio docs,
+/// Advanced Opt-Out: the `OptOutType` of an inbound webhook.)
+fn opt_change(fields: &mut Fields) -> Option<OptChange> {
+    let change = match fields.peek("OptOutType")?.trim() {
+        verdict if verdict.eq_ignore_ascii_case("STOP") => OptChange::Stop,
+        verdict if verdict.eq_ignore_ascii_case("START") => OptChange::Start,
+        _ => return None,
+    };
+    fields.take("OptOutType");
+    Some(change)
 }
 
 /// The most specific content that the fields describe.

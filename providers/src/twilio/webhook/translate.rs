@@ -7,6 +7,7 @@ use super::fields::Fields;
 use super::form::{Form, SortedForm};
 use super::urls::Route;
 use super::{inbound, status};
+use crate::twilio::address;
 
 /// The one event of a body: Twilio sends one per request. A body that cannot be read is [`WebhookEvent::Unreadable`],
 /// with the reason.
@@ -20,12 +21,29 @@ pub(crate) fn event(route: Route, body: &[u8], form: Option<SortedForm>) -> Webh
         Some(form) => Ok(Fields::of(form)),
         None => Form::parse(body).map(|form| Fields::of(form.sorted())).map_err(|error| error.to_string()),
     };
-    match route {
-        Route::Inbound => received(fields().and_then(inbound::translate), body),
-        Route::Status { attempt } => fields()
-            .and_then(|fields| status::translate(fields, attempt))
-            .map_or_else(|reason| unreadable(reason, body), WebhookEvent::Status),
+    let event = fields().and_then(|fields| match (other_channel(&fields), route) {
+        (Some(event), _) => Ok(event),
+        (None, Route::Inbound) => inbound::translate(fields).map(WebhookEvent::Inbound),
+        (None, Route::Status { attempt }) => status::translate(fields, attempt).map(WebhookEvent::Status),
+    });
+    event.unwrap_or_else(|reason| unreadable(reason, body))
+}
+
+/// The event of a message that is not a WhatsApp message: neither of its ends has a WhatsApp address. Numbers and Messaging
+/// Services carry SMS too, and may have the same webhook.
+fn other_channel(fields: &Fields) -> Option<WebhookEvent> {
+    let (from, to) = (fields.peek("From"), fields.peek("To"));
+    let channel = address::other_channel(from.as_deref()?)?;
+    if to.as_deref().is_some_and(|to| !to.is_empty() && address::other_channel(to).is_none()) {
+        return None;
     }
+    let id = fields.peek("MessageSid").or_else(|| fields.peek("SmsSid"))?;
+    let status = fields.peek("MessageStatus").or_else(|| fields.peek("SmsStatus")).unwrap_or_default();
+    Some(WebhookEvent::OtherChannel {
+        channel: channel.to_owned(),
+        dedupe_key: format!("{id}:{status}"),
+        provider_message_id: id.into_owned(),
+    })
 }
 
 /// The event of a customer's message from a webhook or the log.

@@ -2,6 +2,7 @@ use messaging::content::{InboundContent, MediaItem};
 use messaging::failure::FailureClass;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
+use messaging::opt_out::OptChange;
 use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
 
 use super::{Route, translate};
@@ -120,6 +121,31 @@ fn every_kind_of_content_is_recognised() {
 }
 
 #[test]
+fn a_message_of_another_channel_is_not_a_whatsapp_message() {
+    let channel = |route, fields: &[(&str, &str)]| match event(route, fields) {
+        WebhookEvent::OtherChannel { channel, .. } => Some(channel),
+        _ => None,
+    };
+    let sms = [("MessageSid", "SM1"), ("From", "+447700988002"), ("To", "+14155238886"), ("Body", "STOP")];
+    assert_eq!(channel(Route::Inbound, &sms).as_deref(), Some("sms"));
+    let messenger = [("MessageSid", "SM1"), ("From", "messenger:12"), ("To", "messenger:34")];
+    assert_eq!(channel(Route::Inbound, &messenger).as_deref(), Some("messenger"));
+    let status = [("MessageSid", "SM1"), ("From", "+14155238886"), ("To", "+447700988002"), ("MessageStatus", "sent")];
+    assert_eq!(channel(Route::Status { attempt: None }, &status).as_deref(), Some("sms"));
+    let mixed = [("MessageSid", "SM1"), ("From", "ACME"), ("To", "whatsapp:+447700988002"), ("MessageStatus", "sent")];
+    assert_eq!(channel(Route::Status { attempt: None }, &mixed), None, "either end shows the channel");
+}
+
+#[test]
+fn the_providers_verdict_on_an_opt_out_is_read() {
+    for (word, change) in [("STOP", Some(OptChange::Stop)), ("start", Some(OptChange::Start)), ("HELP", None)] {
+        let message = inbound(&[("Body", "hallo"), ("OptOutType", word)]);
+        assert_eq!(message.opt_change, change, "{word}");
+        assert_eq!(message.extra.contains_key("OptOutType"), change.is_none(), "what has no field is kept");
+    }
+}
+
+#[test]
 fn impossible_coordinates_are_not_a_location_and_are_kept() {
     for (latitude, longitude) in [("91", "0"), ("NaN", "0"), ("0", "inf"), ("north", "0"), ("0", "")] {
         let message = inbound(&[("Latitude", latitude), ("Longitude", longitude), ("Body", "here")]);
@@ -204,7 +230,8 @@ fn what_cannot_be_understood_says_why_and_keeps_its_key() {
     assert!(unreadable(status, &[("MessageStatus", "sent")]).contains("neither MessageSid nor SmsSid"));
     assert!(unreadable(status, &[("MessageSid", "SM1")]).contains("no MessageStatus"));
     assert!(
-        unreadable(Route::Inbound, &[("MessageSid", "SM1"), ("From", "INFO")]).contains("no WhatsApp address in From")
+        unreadable(Route::Inbound, &[("MessageSid", "SM1"), ("From", "whatsapp:INFO")])
+            .contains("no WhatsApp address in From")
     );
     assert!(
         unreadable(
