@@ -30,6 +30,8 @@ pub struct ContactState {
     started_at: Option<Timestamp>,
     /// When the tenant last lifted every suppression.
     lifted_at: Option<Timestamp>,
+    /// The latest stop keyword that is recorded and has not taken effect yet. It suppresses already.
+    heard: Option<Cause>,
 }
 
 /// Why the contact was suppressed, and when.
@@ -56,12 +58,14 @@ struct Kept {
     started_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lifted_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heard: Option<Cause>,
 }
 
 impl From<Kept> for ContactState {
     fn from(kept: Kept) -> Self {
-        let Kept { last_inbound_at, consent, suppression, causes, started_at, lifted_at } = kept;
-        let mut state = Self { last_inbound_at, consent, causes, started_at, lifted_at };
+        let Kept { last_inbound_at, consent, suppression, causes, started_at, lifted_at, heard } = kept;
+        let mut state = Self { last_inbound_at, consent, causes, started_at, lifted_at, heard };
         if let Some(suppression) = suppression {
             state.add(suppression);
         }
@@ -72,8 +76,8 @@ impl From<Kept> for ContactState {
 impl From<ContactState> for Kept {
     fn from(state: ContactState) -> Self {
         let suppression = state.unlapsed();
-        let ContactState { last_inbound_at, consent, causes, started_at, lifted_at } = state;
-        Self { last_inbound_at, consent, suppression, causes, started_at, lifted_at }
+        let ContactState { last_inbound_at, consent, causes, started_at, lifted_at, heard } = state;
+        Self { last_inbound_at, consent, suppression, causes, started_at, lifted_at, heard }
     }
 }
 
@@ -176,13 +180,28 @@ impl ContactState {
         self.last_inbound_at = self.last_inbound_at.max(Some(at));
         match change {
             Some(OptChange::Start) => self.started_at = self.started_at.max(Some(at)),
-            Some(OptChange::Stop) => self.add(Suppression {
-                reason: SuppressionReason::OptedOut,
-                at,
-                detail: format!("the contact sent {:?}", keyword.trim()),
-            }),
+            Some(OptChange::Stop) => {
+                self.add(Suppression { reason: SuppressionReason::OptedOut, at, detail: stop_detail(keyword) })
+            }
             None => {}
         }
+        // A stop makes up for those heard before it. Whatever else the message was, it has taken effect now.
+        let took_effect = |heard: &Cause| heard.at == at || (heard.at < at && change == Some(OptChange::Stop));
+        self.heard = self.heard.filter(|heard| !took_effect(heard));
+        self
+    }
+
+    /// The contact after a stop keyword was recorded, until [`ContactState::after_message`] lets it take effect.
+    #[must_use]
+    pub fn heard_stop(mut self, at: Timestamp, keyword: &str) -> Self {
+        self.heard = self.heard.max(Some(Cause { at, detail: stop_detail(keyword) }));
+        self
+    }
+
+    /// The contact as if no stop keyword waited to take effect.
+    #[must_use]
+    pub fn without_heard(mut self) -> Self {
+        self.heard = None;
         self
     }
 
@@ -209,7 +228,7 @@ impl ContactState {
     /// Everything that either state knows: the state of a person whom both are about.
     #[must_use]
     pub fn join(mut self, other: Self) -> Self {
-        let Self { last_inbound_at, consent, causes, started_at, lifted_at } = other;
+        let Self { last_inbound_at, consent, causes, started_at, lifted_at, heard } = other;
         self.last_inbound_at = self.last_inbound_at.max(last_inbound_at);
         self.consent = self.consent.into_iter().chain(consent).max_by_key(ConsentRecord::rank);
         for (reason, Cause { at, detail }) in causes {
@@ -217,16 +236,29 @@ impl ContactState {
         }
         self.started_at = self.started_at.max(started_at);
         self.lifted_at = self.lifted_at.max(lifted_at);
+        self.heard = self.heard.max(heard);
         self
     }
 
     /// Why nothing may be sent to the contact now, if anything.
     pub fn suppression(&self, now: Timestamp) -> Option<Suppression> {
-        self.first(|reason, cause| {
+        let heard = self.heard.as_ref().filter(|heard| self.holds(SuppressionReason::OptedOut, heard));
+        let heard = heard.map(|Cause { at, detail }| Suppression {
+            reason: SuppressionReason::OptedOut,
+            at: *at,
+            detail: detail.clone(),
+        });
+        let in_force = self.first(|reason, cause| {
             reason.lapses_after().is_none_or(|lapses| now.duration_since(cause.at) < lapses)
                 // A cause from the future was written by a clock that was ahead.
                 && (reason.lapses_after().is_none() || cause.at.duration_since(now) < SignedDuration::from_hours(1))
-        })
+        });
+        match in_force {
+            Some(suppression) if heard.is_none() || suppression.reason == SuppressionReason::OptedOut => {
+                Some(suppression)
+            }
+            _ => heard,
+        }
     }
 
     fn unlapsed(&self) -> Option<Suppression> {
@@ -265,6 +297,10 @@ impl ContactState {
             *kept = cause;
         }
     }
+}
+
+fn stop_detail(keyword: &str) -> String {
+    format!("the contact sent {:?}", keyword.trim())
 }
 
 #[cfg(test)]

@@ -228,7 +228,7 @@ fn person(rows: &mut Rows, keys: &[ContactKey]) -> Result<ContactState, Halt> {
 
 /// Whether the contact may be written to before and not after, or the other way round.
 fn changed_by_keyword(change: Option<OptChange>, before: &ContactState, after: &ContactState, now: Timestamp) -> bool {
-    let reason = |state: &ContactState| state.suppression(now).map(|s| s.reason);
+    let reason = |state: &ContactState| state.clone().without_heard().suppression(now).map(|s| s.reason);
     change.is_some() && reason(before) != reason(after)
 }
 

@@ -1,7 +1,7 @@
 //! The rules of messaging over the rows that the store keeps. All of it is pure: rows in, rows out.
 //!
 //! A message is accepted ([`accept`]), claimed and handed over ([`queue`], [`attempt`]), and settled ([`settle`]); what
-//! providers report takes effect ([`consequence`], [`apply`]) on it ([`lifecycle`]) and on contacts ([`contact`]); tenants
+//! providers report is heard at once where it must be ([`hear`]) and takes effect ([`consequence`], [`apply`]) on it ([`lifecycle`]) and on contacts ([`contact`]); tenants
 //! learn of it ([`event`], [`outbox`]). [`hold`] and [`sweep`] are what replicas share with each other.
 //!
 //! An operation that looks at all the rows it needs before it changes any runs again less often.
@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod consequence;
 pub mod contact;
 pub mod event;
+pub mod hear;
 pub mod hold;
 pub(crate) mod lifecycle;
 pub mod outbox;

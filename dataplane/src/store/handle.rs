@@ -19,6 +19,7 @@ use super::sql::Nothing;
 use super::tables::value::{Row, Value};
 use super::webhook::{RecordRequest, RecordWebhook, Recorded};
 use super::{PostgresUrl, Signals, StoreError};
+use crate::rules::hear::HearStop;
 
 /// Connections that add to the log, on PostgreSQL.
 const LOGS: usize = 2;
@@ -232,6 +233,9 @@ pub trait WebhookLog: Send + Sync {
     /// when this returns `Ok`, and none of it after an error. Answers for each of [`RecordRequest::webhooks`].
     async fn record(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError>;
 
+    /// Lets a recorded stop keyword count from now on.
+    async fn hear_stop(&self, stop: HearStop) -> Result<(), StoreError>;
+
     /// As [`WebhookLog::record`], for a request of one part.
     async fn record_webhook(&self, webhook: RecordWebhook) -> Result<Recorded, StoreError> {
         let recorded = self.record(webhook.into()).await?;
@@ -243,6 +247,10 @@ pub trait WebhookLog: Send + Sync {
 impl WebhookLog for Store {
     async fn record(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError> {
         self.tapped(self.log.webhook(request)).await
+    }
+
+    async fn hear_stop(&self, stop: HearStop) -> Result<(), StoreError> {
+        self.write(stop).await
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use futures::future::join_all;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use messaging::clock::after;
@@ -23,6 +24,7 @@ use crate::apply::RecordedWebhook;
 use crate::config::Endpoint;
 use crate::metrics::{WebhookLabel, WebhookResult};
 use crate::requests::body::{self, Unread};
+use crate::rules::hear::HearStop;
 use crate::store::StoreError;
 use crate::store::webhook::{
     APPLIED_WITHIN, RecordRequest, RecordWebhook, Recorded, UnaddressedPart, dedupe_keys, webhook_id,
@@ -81,24 +83,34 @@ async fn record(
         Traffic::Statuses { .. } => WebhookLabel::Status,
         Traffic::Mixed => WebhookLabel::Mixed,
     };
-    let Verified { request, fresh, unreadable } = match verify(context, endpoint, &location, &parts, &body) {
-        Ok(verified) => verified,
-        Err(rejected) => {
-            // Neither the body nor the signature is logged: nothing vouches for either.
-            tracing::info!(endpoint = location.endpoint.as_str(), reason = %rejected, "webhook rejected");
-            context.metrics.webhook(label, WebhookResult::RejectedSignature);
-            return StatusCode::FORBIDDEN.into_response();
-        }
-    };
+    let Verified { request, fresh, stops, unreadable, other_channel } =
+        match verify(context, endpoint, &location, &parts, &body) {
+            Ok(verified) => verified,
+            Err(rejected) => {
+                // Neither the body nor the signature is logged: nothing vouches for either.
+                tracing::info!(endpoint = location.endpoint.as_str(), reason = %rejected, "webhook rejected");
+                context.metrics.webhook(label, WebhookResult::RejectedSignature);
+                return StatusCode::FORBIDDEN.into_response();
+            }
+        };
     // Free the memory before the wait below, in which many requests may be at once.
     drop((parts, body));
     let unaddressed = !request.unaddressed.is_empty();
-    match context.store.record(request).await {
+    let recorded = match context.store.record(request).await {
+        // The answer says that the customer's stop is in force, and its other effects come later.
+        Ok(recorded) => join_all(stops.into_iter().map(|stop| context.store.hear_stop(stop)))
+            .await
+            .into_iter()
+            .collect::<Result<(), _>>()
+            .map(|()| recorded),
+        Err(error) => Err(error),
+    };
+    match recorded {
         Ok(recorded) => {
             if let Some(handle) = &context.fresh {
                 fresh.into_iter().zip(&recorded).for_each(|(webhook, recorded)| handle.hand_over(webhook, recorded));
             }
-            context.metrics.webhook(label, result(&recorded, unreadable, unaddressed));
+            context.metrics.webhook(label, result(&recorded, other_channel, unreadable, unaddressed));
             response(adapter.answer(&location.route))
         }
         Err(error) => {
@@ -113,11 +125,14 @@ async fn record(
 }
 
 /// A request that the provider signed, as it is to be recorded.
+#[derive(Default)]
 struct Verified {
     request: RecordRequest,
     /// For the applier in this process: one for each of the request's webhooks, and none without an applier.
     fresh: Vec<RecordedWebhook>,
+    stops: Vec<HearStop>,
     unreadable: bool,
+    other_channel: bool,
 }
 
 fn verify(
@@ -136,9 +151,10 @@ fn verify(
     let now = context.clock.now();
     let left_to_others_at = if context.fresh.is_some() { after(now, APPLIED_WITHIN) } else { now };
 
-    let mut verified = Verified { request: RecordRequest::default(), fresh: Vec::new(), unreadable: false };
+    let mut verified = Verified::default();
     for Part { addressee, route, body, events } in received {
         let route = WebhookRoute::request(endpoint.adapter.provider(), method, &route);
+        verified.other_channel |= events.iter().any(|event| matches!(event, WebhookEvent::OtherChannel { .. }));
         verified.unreadable |= events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
         // A copy, so that the connection can reuse its buffer for the next request.
         let body = Bytes::copy_from_slice(body);
@@ -159,6 +175,12 @@ fn verify(
         for (index, speaker) in addressees.iter().enumerate() {
             let is_last = index + 1 == addressees.len();
             let events = if is_last { events.take() } else { events.clone() }.unwrap_or_default();
+            if let Some(tenant) = context.configs.get(&speaker.tenant)
+                && let Some(sender) = tenant.config.senders.get(&speaker.sender)
+            {
+                let stop = |event| HearStop::of(event, &speaker.tenant, (&speaker.sender, sender), now);
+                verified.stops.extend(events.iter().filter_map(stop));
+            }
             let webhook = RecordWebhook {
                 tenant: speaker.tenant.clone(),
                 sender: speaker.sender.clone(),
@@ -186,13 +208,15 @@ fn url_of(endpoint: &Endpoint, parts: &Parts) -> String {
     [&endpoint.base_url, path].concat()
 }
 
-fn result(recorded: &[Recorded], unreadable: bool, unaddressed: bool) -> WebhookResult {
+fn result(recorded: &[Recorded], other_channel: bool, unreadable: bool, unaddressed: bool) -> WebhookResult {
     if unaddressed {
         WebhookResult::Unaddressed
     } else if !recorded.is_empty() && recorded.iter().all(Recorded::is_duplicate) {
         WebhookResult::Duplicate
     } else if unreadable {
         WebhookResult::Unreadable
+    } else if other_channel {
+        WebhookResult::OtherChannel
     } else {
         WebhookResult::Accepted
     }

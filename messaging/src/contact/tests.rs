@@ -55,6 +55,21 @@ fn a_message_shows_that_the_contact_is_reachable_and_does_not_block() {
 }
 
 #[test]
+fn a_stop_that_is_heard_suppresses_until_it_takes_effect_and_leaves_no_trace() {
+    let heard = empty().heard_stop(at(2), "Stop");
+    assert_eq!(heard.suppression(at(2)), empty().after_message(at(2), STOP, "Stop").suppression(at(2)));
+    assert_eq!(heard.clone().after_message(at(2), STOP, "Stop"), empty().after_message(at(2), STOP, "Stop"));
+    assert_eq!(reason(&heard.clone().after_message(at(1), None, ""), 3), Some(OptedOut), "an older message");
+    assert_eq!(reason(&heard.clone().after_message(at(3), None, ""), 3), Some(OptedOut), "a newer one");
+    assert_eq!(reason(&heard.clone().after_message(at(3), START, "START"), 3), None);
+    assert_eq!(reason(&heard.clone().lifted(at(3)), 3), None);
+    assert_eq!(reason(&heard.clone().without_heard(), 3), None);
+    let again = heard.heard_stop(at(5), "stop").after_message(at(2), STOP, "Stop").after_message(at(3), START, "START");
+    assert_eq!(reason(&again, 6), Some(OptedOut), "the second stop has still to take effect");
+    assert_eq!(reason(&empty().join(again), 6), Some(OptedOut));
+}
+
+#[test]
 fn no_keyword_undoes_what_the_tenant_did() {
     let by_hand = empty().suppressed(cause(Manual, 0));
     let after = by_hand.after_message(at(1), STOP, "STOP").after_message(at(2), START, "START");

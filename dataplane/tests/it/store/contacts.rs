@@ -81,7 +81,7 @@ async fn wrote(store: &Store, id: &str, from: &str, now: i64, change: Option<Opt
             let keyword = |change| Keyword {
                 change,
                 text: "a word".into(),
-                event: event::keyword(&tenant(), &sender(), change, &message, at(now)),
+                event: event::keyword(&tenant(), &sender(), change, "STOP", &message, at(now)),
                 reply: None,
             };
             received.keyword = change.map(keyword);

@@ -41,16 +41,27 @@ fn signed(path: &str, key: &str, fields: &[(&str, &str)]) -> Request<Body> {
 }
 
 fn says(id: &str, words: &str) -> Request<Body> {
+    received(id, &[("Body", words)])
+}
+
+/// A message from the customer, with these fields in addition to the usual ones or instead of them.
+fn received(id: &str, fields: &[(&str, &str)]) -> Request<Body> {
     let from = format!("whatsapp:{CUSTOMER}");
-    let fields = [
+    let mut all = vec![
         ("MessageSid", id),
         ("AccountSid", "AC00000000000000000000000000000001"),
         ("From", from.as_str()),
         ("To", "whatsapp:+14155238886"),
-        ("Body", words),
         ("NumMedia", "0"),
     ];
-    signed(INBOUND, "token", &fields)
+    all.retain(|(key, _)| fields.iter().all(|(other, _)| other != key));
+    all.extend_from_slice(fields);
+    signed(INBOUND, "token", &all)
+}
+
+async fn suppression(listeners: &Listeners) -> Value {
+    let contact = listeners.ask(Method::GET, "/v1/contacts/+447700900123", None).await.json();
+    contact["suppression"]["reason"].clone()
 }
 
 const SM1: &str = "SM00000000000000000000000000000001";
@@ -168,22 +179,81 @@ async fn stop_suppresses_and_is_answered_once_and_start_takes_it_back() {
     listeners.tenant("shop", |config| {
         config["senders"]["support"]["optOut"] = json!({"stopReply": "You will hear nothing more."});
     });
-    let suppression = async || {
-        let contact = listeners.ask(Method::GET, "/v1/contacts/+447700900123", None).await.json();
-        contact["suppression"]["reason"].clone()
-    };
     for (n, words) in ["  sToP ", "STOP"].into_iter().enumerate() {
         deliver(&listeners, says(&format!("SM{n:032}"), words)).await;
         listeners.apply().await;
     }
-    assert_eq!(suppression().await, "optedOut");
+    assert_eq!(suppression(&listeners).await, "optedOut");
     let queued = listeners.ask(Method::GET, "/v1/messages", None).await.json();
     assert_eq!(queued["items"].as_array().unwrap().len(), 1, "{queued}");
     assert_eq!(queued["items"][0]["text"]["body"], "You will hear nothing more.");
     listeners.clock.advance(jiff::SignedDuration::from_secs(1));
     deliver(&listeners, says("SM00000000000000000000000000000009", "start")).await;
     listeners.apply().await;
-    assert_eq!(suppression().await, Value::Null);
+    assert_eq!(suppression(&listeners).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_stop_is_in_force_when_it_is_answered_and_takes_effect_once() {
+    let shop = shop().await;
+    deliver(&shop, says(SM1, "Hello")).await;
+    shop.apply().await;
+    shop.clock.advance(jiff::SignedDuration::from_secs(1));
+    let stop = || says("SM00000000000000000000000000000002", "Stop");
+    assert_eq!(deliver(&shop, stop()).await.status, StatusCode::OK);
+    assert_eq!(suppression(&shop).await, "optedOut", "nothing has applied it yet");
+    let text = || Some(json!({"to": CUSTOMER, "text": {"body": "Hello yourself"}}));
+    let refused = shop.ask(Method::POST, "/v1/messages", text()).await;
+    let error = refused.json()["errors"][0]["code"].clone();
+    assert_eq!((refused.status, error), (StatusCode::UNPROCESSABLE_ENTITY, json!("suppressed")));
+    let events = async || shop.database.store().outbox_counts().await.unwrap().waiting;
+    assert_eq!(events().await, 1);
+    deliver(&shop, stop()).await;
+    shop.apply().await;
+    assert_eq!(events().await, 3, "the message, the stop, and that the contact opted out");
+
+    // A delivery that is repeated after the customer has come back changes nothing.
+    shop.clock.advance(jiff::SignedDuration::from_secs(1));
+    deliver(&shop, says("SM00000000000000000000000000000003", "start")).await;
+    shop.apply().await;
+    shop.clock.advance(jiff::SignedDuration::from_secs(1));
+    deliver(&shop, stop()).await;
+    assert_eq!(suppression(&shop).await, Value::Null);
+    assert_eq!(shop.ask(Method::POST, "/v1/messages", text()).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn the_provider_and_a_payload_opt_out_whatever_the_words_are() {
+    for (fields, reason) in [
+        (&[("Body", "lass mich in Ruhe"), ("OptOutType", "STOP")][..], json!("optedOut")),
+        (&[("Body", "lass mich in Ruhe"), ("OptOutType", "HELP")], Value::Null),
+        (&[("Body", "Nie wieder"), ("ButtonText", "Nie wieder"), ("ButtonPayload", "STOP")], json!("optedOut")),
+        (&[("Body", "stop"), ("MediaUrl0", "https://m/0"), ("NumMedia", "1")], json!("optedOut")),
+        (
+            &[("Latitude", "1"), ("Longitude", "2"), ("Label", "Stop"), ("Address", "Stop"), ("Body", "Stop")],
+            Value::Null,
+        ),
+        (&[("Body", "STOP"), ("OptOutType", "START")], Value::Null),
+    ] {
+        let shop = shop().await;
+        deliver(&shop, received(SM1, fields)).await;
+        shop.apply().await;
+        assert_eq!(suppression(&shop).await, reason, "{fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_sms_opens_no_window_and_changes_no_suppression() {
+    let shop = shop().await;
+    for (id, words) in [(SM1, "Hello"), ("SM00000000000000000000000000000002", "STOP")] {
+        let sms = received(id, &[("From", CUSTOMER), ("To", "+14155238886"), ("Body", words)]);
+        assert_eq!(deliver(&shop, sms).await.status, StatusCode::OK);
+    }
+    shop.apply().await;
+    let contact = shop.ask(Method::GET, "/v1/contacts/+447700900123", None).await.json();
+    assert_eq!((&contact["window"]["open"], &contact["suppression"]), (&json!(false), &Value::Null));
+    assert_eq!(counted(&shop, "other_channel"), 2);
+    assert_eq!(shop.database.store().outbox_counts().await.unwrap().waiting, 0);
 }
 
 #[tokio::test]

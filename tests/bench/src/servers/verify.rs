@@ -13,6 +13,7 @@ use dataplane::clock::SystemClock;
 use dataplane::config::{Applied, Configs};
 use dataplane::metrics::Metrics;
 use dataplane::publish::sinks;
+use dataplane::rules::hear::HearStop;
 use dataplane::serve::listen::{Ends, on_every_core};
 use dataplane::store::webhook::{RecordRequest, Recorded};
 use dataplane::store::{StoreError, WebhookLog};
@@ -88,5 +89,9 @@ impl WebhookLog for Nowhere {
     async fn record(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError> {
         let all_new = |keys: usize| Recorded { new: vec![true; keys] };
         Ok(request.webhooks.iter().map(|webhook| all_new(webhook.dedupe_keys.len())).collect())
+    }
+
+    async fn hear_stop(&self, _: HearStop) -> Result<(), StoreError> {
+        Ok(())
     }
 }

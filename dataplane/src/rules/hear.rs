@@ -1,0 +1,75 @@
+//! A stop keyword counts from its webhook's answer on, although its other effects come later.
+
+use jiff::Timestamp;
+use messaging::address::Address;
+use messaging::config::SenderConfig;
+use messaging::id::{SenderName, TenantId};
+use messaging::opt_out::OptChange;
+use messaging::provider::WebhookEvent;
+
+use super::{Operation, consequence, contact};
+use crate::store::Command;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
+use crate::store::webhook::dedupe_key;
+
+/// Suppresses the author of a recorded stop keyword, unless it has taken effect already.
+#[derive(Debug, Clone)]
+pub struct HearStop {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    pub dedupe_key: String,
+    /// When its webhook came.
+    pub received_at: Timestamp,
+    /// Every address that the provider knows the author by.
+    pub contacts: Vec<Address>,
+    pub keyword: String,
+}
+
+impl HearStop {
+    /// What is to be heard in an event, if it is a stop keyword.
+    pub fn of(
+        event: &WebhookEvent,
+        tenant: &TenantId,
+        sender: (&SenderName, &SenderConfig),
+        received_at: Timestamp,
+    ) -> Option<Self> {
+        let WebhookEvent::Inbound(message) = event else { return None };
+        let (OptChange::Stop, keyword) = consequence::opt_change(message, Some(sender.1))? else { return None };
+        Some(Self {
+            tenant: tenant.clone(),
+            sender: sender.0.clone(),
+            dedupe_key: dedupe_key(event),
+            received_at,
+            contacts: consequence::contacts(message),
+            keyword: keyword.to_owned(),
+        })
+    }
+}
+
+impl Command for HearStop {
+    type Answer = ();
+}
+
+impl Operation for HearStop {
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
+        let Self { tenant, sender, dedupe_key, received_at, contacts, keyword } = self;
+        let logged = rows.logged.get(&(tenant.clone(), sender.clone(), dedupe_key.clone()));
+        let waits = logged.map(|row| row.is_some_and(|row| row.available_at.is_some()));
+        let keys: Vec<_> = contacts.iter().map(|address| (tenant.clone(), sender.clone(), address.clone())).collect();
+        let known: Vec<_> = keys.iter().map(|key| contact::known(rows, key)).collect();
+        if !waits? {
+            return Ok(());
+        }
+        for (key, known) in keys.iter().zip(known) {
+            let known = known?;
+            let state = known.state.clone().heard_stop(*received_at, keyword);
+            contact::save(rows, key, &known, state, *received_at);
+        }
+        Ok(())
+    }
+}
