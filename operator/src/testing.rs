@@ -134,6 +134,10 @@ impl PoolAdmin for FakeAdmin {
     async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
         Ok(self.begin("find_messaging_service")?.services.get(id.as_str()).cloned())
     }
+
+    async fn list_pools(&self) -> Result<Vec<PoolObservation>, ProviderError> {
+        Ok(self.begin("list_messaging_services")?.services.values().cloned().collect())
+    }
 }
 
 #[async_trait]

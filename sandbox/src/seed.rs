@@ -41,14 +41,19 @@ pub const EXAMPLE_SERVICE_SID: &str = "MG0123456789abcdef0123456789abcdef";
 pub const EXAMPLE_SENDER: &str = "+14155238886";
 
 impl Seed {
-    /// One account with one sender that is in one messaging service, under well-known ids.
+    /// One account with one sender that is in one messaging service, under well-known ids. Inbound messages go to the
+    /// sender's own webhook.
     pub fn example() -> Self {
         Self::one_account(EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, &[EXAMPLE_SENDER.to_owned()])
     }
 
     /// One account; its senders are all in one messaging service.
     pub fn one_account(account_sid: &str, auth_token: &str, senders: &[String]) -> Self {
-        let service = NewService { sid: Some(EXAMPLE_SERVICE_SID.to_owned()), ..NewService::default() };
+        let service = NewService {
+            sid: Some(EXAMPLE_SERVICE_SID.to_owned()),
+            use_inbound_webhook_on_number: true,
+            ..NewService::default()
+        };
         let account = NewAccount {
             account_sid: Some(account_sid.to_owned()),
             auth_token: Some(auth_token.to_owned()),

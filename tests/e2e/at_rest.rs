@@ -66,10 +66,17 @@ async fn webhooks_that_drifted_are_repaired() -> Result<()> {
     let shop = world.tenant_without_sender(0).await?;
     let service = shop.account.services[0].clone();
     let through_service = json!({"provider": {"twilio": {"messagingServiceSid": service}}});
-    world.cluster.apply(&[shop.sender(&through_service)?], None).await?;
-    world.ready("whatsappsender", &shop.namespace, "support").await?;
     let url = format!("{}/v1/Services/{service}", world.sandbox.base_url());
     let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+    let change = async |form: &[(&str, &str)]| -> Result<()> {
+        let request = http.post(&url).basic_auth(&shop.account.account_sid, Some(&shop.account.auth_token));
+        let answer = request.form(form).send().await?;
+        ensure!(answer.status().is_success(), "{answer:?}");
+        Ok(())
+    };
+    change(&[("UseInboundWebhookOnNumber", "false")]).await?;
+    world.cluster.apply(&[shop.sender(&through_service)?], None).await?;
+    world.ready("whatsappsender", &shop.namespace, "support").await?;
     let get = async || -> Result<serde_json::Value> {
         let answer =
             http.get(&url).basic_auth(&shop.account.account_sid, Some(&shop.account.auth_token)).send().await?;
@@ -77,14 +84,7 @@ async fn webhooks_that_drifted_are_repaired() -> Result<()> {
     };
     let wanted = get().await?["inbound_request_url"].clone();
     ensure!(wanted.as_str().is_some_and(|u| u.contains(&shop.namespace) && u.ends_with("#rc=5&rp=all")), "{wanted}");
-    let form = [("InboundRequestUrl", "https://elsewhere.example.com/hook")];
-    let answer = http
-        .post(&url)
-        .basic_auth(&shop.account.account_sid, Some(&shop.account.auth_token))
-        .form(&form)
-        .send()
-        .await?;
-    ensure!(answer.status().is_success(), "{answer:?}");
+    change(&[("InboundRequestUrl", "https://elsewhere.example.com/hook")]).await?;
     eventually("the webhook is repaired", async || {
         let now = get().await.map_err(|e| format!("{e:#}"))?["inbound_request_url"].clone();
         if now == wanted { Ok(()) } else { Err(now) }

@@ -241,7 +241,7 @@ impl World {
         let number = format!("+1415523{:04}", 8886 + index);
         let new = NewAccount {
             senders: vec![number.as_str().into()],
-            services: vec![NewService::default()],
+            services: vec![NewService { use_inbound_webhook_on_number: true, ..NewService::default() }],
             ..NewAccount::default()
         };
         let account = self.control.create_account(&new).await?;

@@ -7,14 +7,14 @@
 
 mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::address::PhoneNumber;
-use crate::id::{PolicyName, SenderName, TemplateName, TenantId};
+use crate::id::{PolicyName, PoolId, SenderName, TemplateName, TenantId};
 use crate::routing::RoutingConfig;
 use crate::secret::Secret;
 use crate::template::TemplateConfig;
@@ -70,8 +70,20 @@ pub struct TenantConfig {
     /// The policy for messages that name neither a sender nor a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_policy: Option<PolicyName>,
+    /// The pools that the tenant's senders are in or its policies route through. Absent when there are none, so that
+    /// the config of a tenant without pools stays readable by versions that do not know them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pools: BTreeMap<PoolId, PoolConfig>,
     #[serde(default)]
     pub api_keys: Vec<ApiKeyConfig>,
+}
+
+/// A pool as it was observed at the provider. Its senders are those of the tenant's that have one of its numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolConfig {
+    /// The number of every sender in the pool, also of those that no object declares.
+    pub numbers: BTreeSet<PhoneNumber>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +124,12 @@ impl ProviderAccount {
     pub fn provider(&self) -> &'static str {
         match self {
             Self::Twilio(_) => "twilio",
+        }
+    }
+    /// The pool that the sender is declared to be in.
+    pub fn pool(&self) -> Option<PoolId> {
+        match self {
+            Self::Twilio(account) => account.messaging_service_sid.as_deref().map(PoolId::new),
         }
     }
     /// Everything that identifies the caller to the provider: two configs with the same values make the same calls.
@@ -274,6 +292,13 @@ impl TenantConfig {
             return Err(InvalidConfig::WrongTenant { expected: expected.clone(), found: config.tenant });
         }
         Ok(config)
+    }
+
+    /// The tenant's senders in a pool.
+    pub fn senders_in(&self, pool: &PoolId) -> impl Iterator<Item = &SenderName> {
+        let numbers = self.pools.get(pool).map(|pool| &pool.numbers);
+        let is_in_it = move |sender: &SenderConfig| numbers.is_some_and(|held| held.contains(&sender.phone_number));
+        self.senders.iter().filter(move |(_, sender)| is_in_it(sender)).map(|(name, _)| name)
     }
 
     /// Canonical JSON: the same config is always the same bytes, so that an unchanged tenant is never rewritten.

@@ -81,6 +81,10 @@ fn full() -> TenantConfig {
         templates: BTreeMap::from([(TemplateName::new("order-shipped").expect("a name"), template)]),
         policies: BTreeMap::from([(PolicyName::new("default").expect("a name"), policy)]),
         default_policy: Some(PolicyName::new("default").expect("a name")),
+        pools: BTreeMap::from([(
+            PoolId::new(SERVICE),
+            PoolConfig { numbers: ["+14155238886", "+447700900999"].map(|n| n.parse().expect("a number")).into() },
+        )]),
         api_keys: vec![ApiKeyConfig { name: "shop-app".into(), sha256: "0".repeat(64) }],
     }
 }
@@ -94,6 +98,19 @@ fn the_format_on_disk_changes_only_on_purpose() {
 fn a_config_reads_back_as_it_was_written() {
     let config = full();
     assert_eq!(TenantConfig::from_json(&config.tenant, &config.to_json()), Ok(config));
+}
+
+#[test]
+fn the_config_of_a_tenant_without_pools_is_the_same_as_before_there_were_any() {
+    let without = TenantConfig { pools: BTreeMap::new(), ..full() };
+    assert!(!String::from_utf8(without.to_json()).expect("UTF-8").contains("pools"));
+}
+
+#[test]
+fn the_senders_of_a_pool_are_those_that_have_one_of_its_numbers() {
+    let config = full();
+    let names = |pool: &str| config.senders_in(&PoolId::new(pool)).map(SenderName::as_str).collect::<Vec<_>>();
+    assert_eq!((names(SERVICE), names("MG2")), (vec!["support"], vec![]));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! One provider account. Every call is counted, timed and kept within the account's budget, and all callers share one
-//! list of templates.
+//! One provider account. Every call is counted, timed and kept within the account's budget, and all callers share its
+//! lists.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,26 +18,21 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::budget::Budget;
+use super::shared::SharedList;
 use crate::metrics::{CallOutcome, Metrics};
 
 /// How long a call may wait for its turn. A call that would wait longer is not made.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a failed list answers the objects that ask next.
-const FAILURE_AGE: Duration = Duration::from_secs(2);
 
-/// One account at a provider. It implements [`AccountAdmin`]; read its templates through [`Account::templates`].
+/// One account at a provider. It implements [`AccountAdmin`]; read its lists through
+/// [`Account::templates`] and [`Account::every_pool`].
 pub struct Account {
     key: String,
     admin: Arc<dyn AccountAdmin>,
     metrics: Arc<Metrics>,
     budget: Mutex<Budget>,
-    listed: tokio::sync::Mutex<Option<Listed>>,
-}
-
-struct Listed {
-    /// When the call that fetched it began.
-    at: Instant,
-    templates: Result<Arc<Vec<TemplateObservation>>, ProviderError>,
+    templates: SharedList<TemplateObservation>,
+    pools: SharedList<PoolObservation>,
 }
 
 impl std::fmt::Debug for Account {
@@ -49,7 +44,14 @@ impl std::fmt::Debug for Account {
 impl Account {
     /// `key` is [`messaging::config::ProviderAccount::account_key`].
     pub fn new(key: String, admin: Arc<dyn AccountAdmin>, metrics: Arc<Metrics>) -> Self {
-        Self { key, admin, metrics, budget: Mutex::default(), listed: tokio::sync::Mutex::default() }
+        Self {
+            key,
+            admin,
+            metrics,
+            budget: Mutex::default(),
+            templates: SharedList::default(),
+            pools: SharedList::default(),
+        }
     }
 
     /// The key under which template handles and routes are stored.
@@ -57,27 +59,16 @@ impl Account {
         &self.key
     }
 
-    /// Every template of the account, as it was at most `max_age` ago. A caller that asks while a list is under way
-    /// gets that one, so the number of calls depends on the age and not on how many objects ask.
+    /// Every template of the account, as it was at most `max_age` ago.
     pub async fn templates(&self, max_age: Duration) -> Result<Arc<Vec<TemplateObservation>>, ProviderError> {
-        let asked = Instant::now();
-        let mut listed = self.listed.lock().await;
-        if let Some(known) = &*listed {
-            let max_age = if known.templates.is_ok() { max_age } else { FAILURE_AGE };
-            // A call that began after we asked is as new as one of our own.
-            if known.at >= asked || asked.saturating_duration_since(known.at) < max_age {
-                return known.templates.clone();
-            }
-        }
-        let at = Instant::now();
-        let templates = self.call("list_templates", self.admin.list_templates()).await.map(Arc::new);
-        *listed = Some(Listed { at, templates: templates.clone() });
-        templates
+        self.templates.get(max_age, self.call("list_templates", self.admin.list_templates())).await
     }
 
-    /// Drops the list, because we changed a template.
-    async fn forget_templates(&self) {
-        *self.listed.lock().await = None;
+    /// Every pool of the account with its senders, as it was at most `max_age` ago; none where the provider has no
+    /// pools.
+    pub async fn every_pool(&self, max_age: Duration) -> Result<Arc<Vec<PoolObservation>>, ProviderError> {
+        let Some(pools) = self.admin.pools() else { return Ok(Arc::default()) };
+        self.pools.get(max_age, self.call("list_messaging_services", pools.list_pools())).await
     }
 
     async fn call<T: Send>(
@@ -174,6 +165,10 @@ impl PoolAdmin for Account {
         let Some(pools) = self.admin.pools() else { return Ok(None) };
         self.call("find_messaging_service", pools.find_pool(id)).await
     }
+
+    async fn list_pools(&self) -> Result<Vec<PoolObservation>, ProviderError> {
+        self.every_pool(Duration::ZERO).await.map(|pools| (*pools).clone())
+    }
 }
 
 /// Handed out only where the provider can mint keys.
@@ -209,19 +204,19 @@ impl TemplateAdmin for Account {
     async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
         let created = self.call("create_template", self.admin.create_template(revision)).await;
         // Also after an error: the template may exist although its answer was lost.
-        self.forget_templates().await;
+        self.templates.forget().await;
         created
     }
 
     async fn submit_template(&self, handle: &TemplateHandle, revision: &TemplateRevision) -> Result<(), ProviderError> {
         let submitted = self.call("submit_template", self.admin.submit_template(handle, revision)).await;
-        self.forget_templates().await;
+        self.templates.forget().await;
         submitted
     }
 
     async fn delete_template(&self, handle: &TemplateHandle) -> Result<(), ProviderError> {
         let deleted = self.call("delete_template", self.admin.delete_template(handle)).await;
-        self.forget_templates().await;
+        self.templates.forget().await;
         deleted
     }
 }

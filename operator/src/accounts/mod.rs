@@ -1,8 +1,9 @@
-//! Access to provider accounts: one adapter, one budget and one list of templates for everything that uses the same
+//! Access to provider accounts: one adapter, one budget and one copy of each list for everything that uses the same
 //! credentials, so that calls grow with the accounts and not with the objects.
 
 pub mod account;
 pub mod budget;
+mod shared;
 
 use std::collections::HashMap;
 use std::sync::Arc;

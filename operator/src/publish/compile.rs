@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messaging::config::{ApiKeyConfig, FORMAT, SenderConfig, TenantConfig};
-use messaging::id::{PolicyName, SenderName, TemplateName, TenantId};
+use messaging::config::{ApiKeyConfig, FORMAT, PoolConfig, SenderConfig, TenantConfig};
+use messaging::id::{PolicyName, PoolId, SenderName, TemplateName, TenantId};
+use messaging::routing::RoutingConfig;
 use url::Url;
 
-use super::contributions::TenantContributions;
+use super::contributions::{Observer, TenantContributions};
 
 /// The objects that a tenant has, whatever their state, including those that are being deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +66,7 @@ pub fn compile(input: Input<'_>) -> Option<TenantConfig> {
     if senders.is_empty() && templates.is_empty() && policies.is_empty() {
         return None;
     }
+    let pools = pools(present, contributed, previous, &senders, &policies);
     let default_policy = present.policies.iter().find(|name| policies.contains_key(*name)).cloned();
     Some(TenantConfig {
         format: FORMAT,
@@ -75,8 +77,45 @@ pub fn compile(input: Input<'_>) -> Option<TenantConfig> {
         templates,
         policies,
         default_policy,
+        pools,
         api_keys,
     })
+}
+
+/// The pools that the objects saw. What an object saw before this process started stays until it has looked again.
+fn pools(
+    present: &Present,
+    contributed: &TenantContributions,
+    previous: Option<&TenantConfig>,
+    senders: &BTreeMap<SenderName, SenderConfig>,
+    policies: &BTreeMap<PolicyName, RoutingConfig>,
+) -> BTreeMap<PoolId, PoolConfig> {
+    let has_looked = |observer| contributed.pools.contains_key(&observer);
+    let awaited_senders: Vec<_> =
+        senders.iter().filter(|(name, _)| !has_looked(Observer::Sender((*name).clone()))).map(|(_, s)| s).collect();
+    let awaited_routes: Vec<_> = policies
+        .iter()
+        .filter(|(name, _)| !has_looked(Observer::Policy((*name).clone())))
+        .flat_map(|(_, policy)| std::iter::once(&policy.default).chain(policy.by_country.values()))
+        .collect();
+    let stays = |id: &PoolId, pool: &PoolConfig| {
+        awaited_senders
+            .iter()
+            .any(|sender| sender.provider.pool().as_ref() == Some(id) || pool.numbers.contains(&sender.phone_number))
+            || awaited_routes.iter().any(|route| route.via.as_ref() == Some(id))
+    };
+    let known = previous.iter().flat_map(|previous| &previous.pools).filter(|(id, pool)| stays(id, pool));
+    let is_present = |observer: &Observer| match observer {
+        Observer::Sender(name) => present.senders.contains(name),
+        Observer::Policy(name) => present.policies.contains(name),
+    };
+    let observed = contributed.pools.iter().filter(|(observer, _)| is_present(observer)).flat_map(|(_, pools)| pools);
+    let mut pools: BTreeMap<PoolId, PoolConfig> = BTreeMap::new();
+    // Two objects may have seen a pool at different times. A number that one of them saw counts.
+    for (id, pool) in known.chain(observed) {
+        pools.entry(id.clone()).or_default().numbers.extend(pool.numbers.iter().cloned());
+    }
+    pools
 }
 
 fn senders(
@@ -103,7 +142,7 @@ fn senders(
 #[cfg(test)]
 mod tests {
     use messaging::config::{ProviderAccount, TwilioAccount};
-    use messaging::routing::{Route, RoutingConfig};
+    use messaging::routing::Route;
     use messaging::secret::Secret;
     use messaging::template::{TemplateCategory, TemplateConfig};
 
@@ -163,6 +202,7 @@ mod tests {
                     senders: [(support, sender("good"))].into(),
                     templates: [("hello".parse().unwrap(), Some(template()))].into(),
                     policies: [("default".parse().unwrap(), Some(policy))].into(),
+                    pools: BTreeMap::new(),
                 },
                 published: None,
             }
@@ -204,6 +244,28 @@ mod tests {
         let before = world.publish();
         world.contributed = TenantContributions::default();
         assert_eq!(world.publish(), before);
+    }
+
+    #[test]
+    fn a_pool_is_published_as_every_object_that_uses_it_saw_it_and_outlives_a_restart() {
+        let pool = |numbers: &[&str]| PoolConfig { numbers: numbers.iter().map(|n| n.parse().unwrap()).collect() };
+        let of = |numbers: &[&str]| BTreeMap::from([(PoolId::new("MG1"), pool(numbers))]);
+        let (support, default) =
+            (Observer::Sender("support".parse().unwrap()), Observer::Policy("default".parse().unwrap()));
+        let mut world = World::whole();
+        let undeclared = "+447700900999";
+        world.contributed.pools =
+            [(support.clone(), of(&["+14155238886"])), (default.clone(), of(&["+14155238886", undeclared]))].into();
+        let published = world.publish().unwrap();
+        assert_eq!(published.pools, of(&["+14155238886", undeclared]));
+        assert_eq!(published.senders_in(&PoolId::new("MG1")).map(SenderName::as_str).collect::<Vec<_>>(), ["support"]);
+
+        let seen = std::mem::take(&mut world.contributed.pools);
+        assert_eq!(world.publish().unwrap().pools, published.pools, "nothing was looked up since the restart");
+
+        world.contributed.pools = [(support, BTreeMap::new()), (default.clone(), seen[&default].clone())].into();
+        world.present.policies.clear();
+        assert_eq!(world.publish().unwrap().pools, BTreeMap::new(), "the sender left it, and the policy is gone");
     }
 
     #[test]

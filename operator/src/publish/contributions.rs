@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 
-use messaging::config::SenderConfig;
-use messaging::id::{PolicyName, SenderName, TemplateName, TenantId};
+use messaging::config::{PoolConfig, SenderConfig};
+use messaging::id::{PolicyName, PoolId, SenderName, TemplateName, TenantId};
 use messaging::routing::RoutingConfig;
 use messaging::template::TemplateConfig;
 use parking_lot::{Mutex, MutexGuard};
@@ -19,6 +19,15 @@ pub struct TenantContributions {
     pub senders: BTreeMap<SenderName, SenderConfig>,
     pub templates: BTreeMap<TemplateName, Option<TemplateConfig>>,
     pub policies: BTreeMap<PolicyName, Option<RoutingConfig>>,
+    /// The pools that each object saw at the provider.
+    pub pools: BTreeMap<Observer, BTreeMap<PoolId, PoolConfig>>,
+}
+
+/// An object that looks pools up at the provider.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Observer {
+    Sender(SenderName),
+    Policy(PolicyName),
 }
 
 /// What was contributed for every tenant, and which tenants must be published again.
@@ -66,14 +75,25 @@ impl Contributions {
         self.change(tenant, |contributed| replace(&mut contributed.policies, name, contribution))
     }
 
+    /// The pools that an object depends on, as they were observed. Returns whether they changed.
+    pub fn set_pools(&self, tenant: &TenantId, observer: Observer, pools: BTreeMap<PoolId, PoolConfig>) -> bool {
+        self.change(tenant, |contributed| replace(&mut contributed.pools, &observer, pools))
+    }
+
     pub fn forget_sender(&self, tenant: &TenantId, name: &SenderName) {
-        self.change(tenant, |contributed| contributed.senders.remove(name).is_some());
+        self.change(tenant, |contributed| {
+            let pools = contributed.pools.remove(&Observer::Sender(name.clone()));
+            contributed.senders.remove(name).is_some() || pools.is_some()
+        });
     }
     pub fn forget_template(&self, tenant: &TenantId, name: &TemplateName) {
         self.change(tenant, |contributed| contributed.templates.remove(name).is_some());
     }
     pub fn forget_policy(&self, tenant: &TenantId, name: &PolicyName) {
-        self.change(tenant, |contributed| contributed.policies.remove(name).is_some());
+        self.change(tenant, |contributed| {
+            let pools = contributed.pools.remove(&Observer::Policy(name.clone()));
+            contributed.policies.remove(name).is_some() || pools.is_some()
+        });
     }
 
     pub fn sender(&self, tenant: &TenantId, name: &SenderName) -> Option<SenderConfig> {

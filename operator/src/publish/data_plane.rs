@@ -129,6 +129,7 @@ mod tests {
             templates: templates.iter().map(|name| (name.parse().unwrap(), template.clone())).collect(),
             policies: policies.iter().map(|(name, policy)| (name.parse().unwrap(), policy.clone())).collect(),
             default_policy: None,
+            pools: BTreeMap::new(),
             api_keys: vec![],
         }
     }

@@ -16,7 +16,7 @@ pub mod publisher;
 pub mod replicas;
 pub mod report;
 
-pub use contributions::{Contributions, TenantContributions};
+pub use contributions::{Contributions, Observer, TenantContributions};
 pub use data_plane::DataPlane;
 pub use publisher::publish_forever;
 

@@ -16,10 +16,11 @@ use crds::{RoutingPolicy, RoutingPolicyStatus, ServiceSender, WhatsAppSender};
 use messaging::id::{PolicyName, TenantId};
 use messaging::routing::RoutingConfig;
 
+use self::resolve::Resolved;
 use self::validate::Validated;
 use crate::metrics::KindName;
 use crate::publish::published::PublishedConfigs;
-use crate::publish::{Contributions, precedence};
+use crate::publish::{Contributions, Observer, precedence};
 use crate::reconcile::error::Failure;
 use crate::reconcile::kind::{Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
@@ -60,11 +61,14 @@ impl Kind for RoutingPolicy {
         let resolved = resolve::resolve(context, &tenant, &desired, &progress.status).await;
         describe(&mut progress.status, &desired);
         // An unresolved reference leaves the published policy unchanged.
-        let services = resolved?;
+        let Resolved { services, pools } = resolved?;
         progress.status.services = services
             .iter()
             .map(|(sid, sender)| ServiceSender { messaging_service_sid: sid.clone(), sender: sender.to_string() })
             .collect();
+        if let Some(pools) = pools {
+            context.contributions.set_pools(&tenant, Observer::Policy(name.clone()), pools);
+        }
         context.contributions.set_policy(&tenant, &name, compile::compile(&desired, &services));
         progress.ready_message(&precedence::message(&context.policies.stores.of(&tenant), &name));
         Ok(Next::Poll)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crds::condition::reason;
 use crds::{RoutingPolicyStatus, WhatsAppSender};
 use kube::ResourceExt;
+use messaging::config::PoolConfig;
 use messaging::id::{PoolId, SenderName, TenantId};
 use messaging::provider::admin::PoolObservation;
 use messaging::provider::{AccountAdmin as _, ProviderError};
@@ -60,6 +61,16 @@ impl Explain for NoService {
     }
 }
 
+/// What a policy's references to Messaging Services mean.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    /// The sender of each Messaging Service.
+    pub(super) services: BTreeMap<String, SenderName>,
+    /// Those that were looked up here. `None` when one could not be, and what was seen of it earlier still counts. A
+    /// service that a sender names is that sender's to look up.
+    pub(super) pools: Option<BTreeMap<PoolId, PoolConfig>>,
+}
+
 /// Checks every sender, and finds the sender of every Messaging Service.
 ///
 /// # Errors
@@ -69,21 +80,36 @@ pub(super) async fn resolve(
     tenant: &TenantId,
     policy: &Validated,
     status: &RoutingPolicyStatus,
-) -> Result<BTreeMap<String, SenderName>, Failure> {
+) -> Result<Resolved, Failure> {
     let mut references: Vec<&Reference> = policy.references().collect();
     references.sort_by_key(|reference| position(reference));
     let mut services = BTreeMap::new();
+    let mut pools = Some(BTreeMap::new());
     for Reference { path, target } in references {
         let found = match target {
             Target::Sender(name) => context.directory.usable(tenant, name).await.map(drop).map_err(Failure::from),
             Target::Service(sid) if services.contains_key(sid) => Ok(()),
-            Target::Service(sid) => find_service(context, tenant, sid, status).await.map(|sender| {
+            Target::Service(sid) => find_service(context, tenant, sid, status).await.map(|(sender, seen)| {
                 services.insert(sid.clone(), sender);
+                match (seen, &mut pools) {
+                    (Seen::Here(pool), Some(pools)) => {
+                        pools.insert(pool.id.clone(), PoolConfig { numbers: pool.numbers().cloned().collect() });
+                    }
+                    (Seen::Earlier, _) => pools = None,
+                    (Seen::BySender, _) | (Seen::Here(_), None) => {}
+                }
             }),
         };
         found.map_err(|source| Unresolved { path: path.clone(), source })?;
     }
-    Ok(services)
+    Ok(Resolved { services, pools })
+}
+
+/// Who saw a Messaging Service at the provider, and when.
+enum Seen {
+    BySender,
+    Here(PoolObservation),
+    Earlier,
 }
 
 /// `spec.default` before `spec.byCountry[2]` before `spec.byCountry[10]`.
@@ -98,10 +124,10 @@ async fn find_service(
     tenant: &TenantId,
     sid: &str,
     status: &RoutingPolicyStatus,
-) -> Result<SenderName, Failure> {
+) -> Result<(SenderName, Seen), Failure> {
     let known = usable_senders(context, tenant).await;
     if let Some((name, ..)) = known.iter().find(|(_, sender, _)| names_service(sender, sid)) {
-        return Ok(name.clone());
+        return Ok((name.clone(), Seen::BySender));
     }
     let mut failure = None;
     let mut asked: Vec<&str> = Vec::new();
@@ -113,7 +139,10 @@ async fn find_service(
         asked.push(account);
         let Some(pools) = sender.account.pools() else { continue };
         match pools.find_pool(&PoolId::new(sid)).await {
-            Ok(Some(service)) => return Ok(sender_of(&known, account, &service).unwrap_or(name).clone()),
+            Ok(Some(service)) => {
+                let sender = sender_of(&known, account, &service).unwrap_or(name).clone();
+                return Ok((sender, Seen::Here(service)));
+            }
             Ok(None) => {}
             Err(error) => drop(failure.get_or_insert(error)),
         }
@@ -122,14 +151,16 @@ async fn find_service(
     // The recorded sender still counts while the provider can't be asked.
     let recorded = status.services.iter().find(|service| service.messaging_service_sid == sid);
     let recorded = recorded.and_then(|service| known.iter().find(|(name, ..)| name.as_str() == service.sender));
-    recorded.map(|(name, ..)| name.clone()).ok_or_else(|| NoService::Unknown(sid.to_owned(), error).into())
+    recorded
+        .map(|(name, ..)| (name.clone(), Seen::Earlier))
+        .ok_or_else(|| NoService::Unknown(sid.to_owned(), error).into())
 }
 
 /// The first sender of an account by name that is in a service's pool.
 fn sender_of<'a>(known: &'a [UsableSender], account: &str, service: &PoolObservation) -> Option<&'a SenderName> {
     let is_in_pool = |sender: &WhatsAppSender| {
         let handle = sender.status.as_ref().and_then(|status| status.handle.as_ref());
-        handle.is_some_and(|handle| service.senders.contains(handle))
+        handle.is_some_and(|handle| service.holds(handle))
     };
     let here = known.iter().filter(|(.., sender)| sender.account.key() == account);
     here.filter(|(_, object, _)| is_in_pool(object)).map(|(name, ..)| name).next()

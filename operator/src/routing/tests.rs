@@ -55,7 +55,8 @@ fn faults_that_the_schema_lets_through_are_reported_with_their_fields() {
     let error = validate(&policy.spec).unwrap_err().to_string();
     assert_eq!(
         error,
-        "spec.byCountry[0].countries[1]: \"UK\" is not a country; expected its ISO 3166-1 alpha-2 code, GB; \
+        "spec.byCountry[0].countries[1]: \"UK\" is not a country code; expected two capital letters from ISO 3166-1, \
+         GB for the United Kingdom; \
          spec.byCountry[1].to.senderRef.name: \"Berlin\" is not a sender name: expected at most 253 lower-case letters, \
          digits, '-' or '.', each part beginning and ending with a letter or digit; \
          spec.byCountry[1].countries[0]: IE already has a route, in spec.byCountry[0].countries[0]"

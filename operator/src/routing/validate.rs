@@ -75,8 +75,9 @@ pub(super) fn validate(spec: &RoutingPolicySpec) -> Result<Validated, Invalid> {
         for (at, code) in route.countries.iter().enumerate() {
             let path = format!("spec.byCountry[{index}].countries[{at}]");
             let Some(country) = Country::new(code).filter(Country::has_numbers) else {
-                let hint = if code == "UK" { "GB" } else { "such as GB" };
-                let message = format!("{code:?} is not a country; expected its ISO 3166-1 alpha-2 code, {hint}");
+                let hint = if code == "UK" { "GB for the United Kingdom" } else { "such as GB" };
+                let message =
+                    format!("{code:?} is not a country code; expected two capital letters from ISO 3166-1, {hint}");
                 findings.push(Finding::new(path, message));
                 continue;
             };

@@ -39,7 +39,7 @@ use validate::Desired;
 
 use crate::accounts::Accounts;
 use crate::metrics::KindName;
-use crate::publish::Contributions;
+use crate::publish::{Contributions, Observer};
 use crate::reconcile::error::Failure;
 use crate::reconcile::kind::{Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
@@ -102,7 +102,8 @@ impl Kind for WhatsAppSender {
         let desired = validate::validate(self, &found, &context.settings)?;
         // Needs the provider.
         let account = context.accounts.get(&desired.config.provider);
-        let observed = observe::observe(&desired, &*account, progress).await?;
+        let max_age = context.settings.poll_interval / 2;
+        let observed = observe::observe(&desired, &account, max_age, progress).await?;
         // Needs nothing.
         let wanted = wanted(self, &desired, &*account, context, progress.paused);
         let Plan { webhooks, publish, trouble } = plan::plan(&wanted, &observed);
@@ -110,8 +111,12 @@ impl Kind for WhatsAppSender {
         let applied = apply::apply(&webhooks, &observed, &*account, progress).await;
         // Needs nothing.
         report::report(desired.config.provider.provider(), &observed, &webhooks, applied.is_ok(), progress);
-        if publish && context.contributions.set_sender(&desired.tenant, &desired.name, desired.config) {
-            context.ask_dependants(&desired.tenant);
+        if publish {
+            let observer = Observer::Sender(desired.name.clone());
+            context.contributions.set_pools(&desired.tenant, observer, observed.pools());
+            if context.contributions.set_sender(&desired.tenant, &desired.name, desired.config) {
+                context.ask_dependants(&desired.tenant);
+            }
         }
         applied?;
         trouble.map_or(Ok(()), Err)?;

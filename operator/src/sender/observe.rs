@@ -1,11 +1,17 @@
 //! Observes a sender at the provider.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use crds::WhatsAppSenderStatus;
 use crds::condition::{CREDENTIALS_VALID, reason};
-use messaging::provider::admin::{PoolObservation, SenderObservation};
-use messaging::provider::{AccountAdmin, ProviderError};
+use messaging::config::PoolConfig;
+use messaging::id::PoolId;
+use messaging::provider::admin::{PoolObservation, SenderAdmin as _, SenderObservation};
+use messaging::provider::{AccountAdmin as _, ProviderError};
 
 use super::validate::Desired;
+use crate::accounts::Account;
 use crate::reconcile::conditions::State;
 use crate::reconcile::error::{Advice, Explain, advice_of};
 use crate::reconcile::progress::Progress;
@@ -16,6 +22,16 @@ pub struct Observed {
     pub sender: Option<SenderObservation>,
     /// Looked up only if the spec names one.
     pub service: Option<PoolObservation>,
+    /// The Messaging Service that holds the sender although the spec does not name it.
+    pub unnamed_service: Option<PoolObservation>,
+}
+
+impl Observed {
+    /// The pools that this sender's own config depends on.
+    pub fn pools(&self) -> BTreeMap<PoolId, PoolConfig> {
+        let both = self.service.iter().chain(&self.unnamed_service);
+        both.map(|pool| (pool.id.clone(), PoolConfig { numbers: pool.numbers().cloned().collect() })).collect()
+    }
 }
 
 /// The provider refused, or did not answer.
@@ -63,10 +79,12 @@ fn failed(what: &'static str) -> impl FnOnce(ProviderError) -> NotObserved {
     }
 }
 
-/// Asks the provider. Records whether the credentials work as soon as that is known.
+/// Asks the provider. Records whether the credentials work as soon as that is known. `max_age` is how old a list that
+/// the account's senders share may be.
 pub async fn observe(
     desired: &Desired,
-    account: &dyn AccountAdmin,
+    account: &Account,
+    max_age: Duration,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<Observed, NotObserved> {
     if let Err(source) = account.check_credentials().await {
@@ -83,5 +101,13 @@ pub async fn observe(
         (Some(pool), Some(pools)) => pools.find_pool(pool).await.map_err(failed("find the Messaging Service"))?,
         _ => None,
     };
-    Ok(Observed { sender, service })
+    let unnamed_service = match &sender {
+        // A sender is in one service at most, so only one that is in no service that we know needs the whole list.
+        Some(sender) if !service.as_ref().is_some_and(|service| service.holds(&sender.handle)) => {
+            let all = account.every_pool(max_age).await.map_err(failed("list the Messaging Services"))?;
+            all.iter().find(|pool| pool.holds(&sender.handle)).cloned()
+        }
+        _ => None,
+    };
+    Ok(Observed { sender, service, unnamed_service })
 }

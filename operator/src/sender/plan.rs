@@ -1,6 +1,6 @@
 //! Decides what to do about a sender, from what was observed: pure.
 
-use crds::condition::{ONLINE, reason};
+use crds::condition::{ONLINE, WEBHOOKS_CONFIGURED, reason};
 use messaging::id::PoolId;
 use messaging::provider::admin::WebhookTargets;
 
@@ -61,6 +61,10 @@ pub enum Trouble {
         "the sender is not in the Messaging Service {0}; add it to the service's sender pool, or leave messagingServiceSid out"
     )]
     NotInService(PoolId),
+    #[error(
+        "the sender is in the Messaging Service {0}, which decides where its inbound messages go, and the spec does not name it; set spec.provider.twilio.messagingServiceSid to {0}, or remove the sender from the service's sender pool"
+    )]
+    InUnnamedService(PoolId),
     #[error("the provider reports the sender as {status}{}", because(reasons))]
     Offline { status: String, reasons: Vec<String> },
     #[error("{0} already manages this number; delete one of the two")]
@@ -76,13 +80,14 @@ impl Explain for Trouble {
         match self {
             // A person resolves it at the provider, which reports nothing: look again in the usual interval.
             Self::SenderNotFound | Self::NotInService(_) | Self::Offline { .. } => Advice::Waiting { after: None },
-            Self::ServiceNotFound(_) | Self::Taken(_) => Advice::Stalled,
+            Self::ServiceNotFound(_) | Self::InUnnamedService(_) | Self::Taken(_) => Advice::Stalled,
         }
     }
     fn reason(&self) -> &'static str {
         match self {
             Self::SenderNotFound => reason::SENDER_NOT_FOUND,
             Self::ServiceNotFound(_) | Self::NotInService(_) => reason::REFERENCE_NOT_FOUND,
+            Self::InUnnamedService(_) => reason::WEBHOOKS_DRIFTED,
             Self::Offline { .. } => reason::SENDER_OFFLINE,
             Self::Taken(_) => reason::CONFLICT,
         }
@@ -90,6 +95,7 @@ impl Explain for Trouble {
     fn condition(&self) -> Option<&'static str> {
         match self {
             Self::SenderNotFound | Self::Offline { .. } => Some(ONLINE),
+            Self::InUnnamedService(_) => Some(WEBHOOKS_CONFIGURED),
             Self::ServiceNotFound(_) | Self::NotInService(_) | Self::Taken(_) => None,
         }
     }
@@ -114,15 +120,18 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     } else {
         Webhooks::Configure(target.clone())
     };
+    let unnamed_service =
+        observed.unnamed_service.as_ref().filter(|service| service.decides_webhooks_of(&sender.handle));
+    let unheard = unnamed_service.map(|service| Trouble::InUnnamedService(service.id.clone()));
     let service_trouble = wanted.pool.as_ref().and_then(|sid| match &observed.service {
         None => Some(Trouble::ServiceNotFound(sid.clone())),
-        Some(service) if !service.senders.contains(&sender.handle) => Some(Trouble::NotInService(sid.clone())),
+        Some(service) if !service.holds(&sender.handle) => Some(Trouble::NotInService(sid.clone())),
         Some(_) => None,
     });
     let offline = (!sender.online)
         .then(|| Trouble::Offline { status: sender.status.clone(), reasons: sender.offline_reasons.clone() });
     // An offline sender is published, because it may still receive.
-    Plan { webhooks, publish: true, trouble: service_trouble.or(offline) }
+    Plan { webhooks, publish: true, trouble: unheard.or(service_trouble).or(offline) }
 }
 
 #[cfg(test)]

@@ -154,6 +154,10 @@ impl PoolAdmin for Twilio {
     async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
         pools::find(&self.client, id).await
     }
+
+    async fn list_pools(&self) -> Result<Vec<PoolObservation>, ProviderError> {
+        pools::list(&self.client).await
+    }
 }
 
 #[async_trait]

@@ -1,11 +1,13 @@
 //! Messaging Services v1, which are Twilio's pools: their senders, and where their webhooks go.
 
+use messaging::address::Address;
 use messaging::id::PoolId;
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{PoolObservation, WebhookTargets};
+use messaging::provider::admin::{PoolMember, PoolObservation, WebhookTargets};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::address;
 use super::client::Client;
 use super::hosts::{Host, Segment};
 
@@ -19,21 +21,52 @@ struct ServiceResource {
 
 /// Two calls: the service, and its WhatsApp senders.
 pub(crate) async fn find(client: &Client, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
-    let path = format!("/v1/Services/{}", Segment(id.as_str()));
-    let Some(service) = client.get::<ServiceResource>(Host::Messaging, &path).await? else {
-        return Ok(None);
-    };
-    let senders = client.list(Host::Messaging, format!("{path}/ChannelSenders?PageSize=100"), "senders").await?;
+    match client.get::<ServiceResource>(Host::Messaging, &path(id)).await? {
+        Some(service) => observe(client, id.clone(), service).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The services, and then the senders of each.
+pub(crate) async fn list(client: &Client) -> Result<Vec<PoolObservation>, ProviderError> {
+    let rows = client.list(Host::Messaging, "/v1/Services?PageSize=100".to_owned(), "services").await?;
+    let mut pools = Vec::with_capacity(rows.len());
+    for row in rows {
+        // A service that cannot be read is not a missing one.
+        let service: ServiceResource =
+            serde_json::from_value(row).map_err(|error| client.unreadable_read(&format!("a service: {error}")))?;
+        let id = service.sid.clone().ok_or_else(|| client.unreadable_read("a service has no sid"))?;
+        pools.push(observe(client, PoolId::new(id), service).await?);
+    }
+    Ok(pools)
+}
+
+fn path(id: &PoolId) -> String {
+    format!("/v1/Services/{}", Segment(id.as_str()))
+}
+
+async fn observe(client: &Client, id: PoolId, service: ServiceResource) -> Result<PoolObservation, ProviderError> {
     let ServiceResource { sid: own_sid, inbound_request_url, status_callback, use_inbound_webhook_on_number } = service;
-    Ok(Some(PoolObservation {
-        id: own_sid.map_or_else(|| id.clone(), PoolId::new),
-        senders: senders.iter().filter_map(|row| row.get("sid").and_then(Value::as_str).map(str::to_owned)).collect(),
+    let members = format!("{}/ChannelSenders?PageSize=100", path(&id));
+    let senders = client.list(Host::Messaging, members, "senders").await?;
+    Ok(PoolObservation {
+        id: own_sid.map_or(id, PoolId::new),
+        senders: senders.iter().filter_map(member).collect(),
         defers_to_sender: use_inbound_webhook_on_number.unwrap_or(false),
         webhooks: WebhookTargets {
             inbound: inbound_request_url.filter(|url| !url.is_empty()),
             status: status_callback.filter(|url| !url.is_empty()),
         },
-    }))
+    })
+}
+
+fn member(row: &Value) -> Option<PoolMember> {
+    let text = |key| row.get(key).and_then(Value::as_str);
+    let number = match text("sender").and_then(address::parse) {
+        Some(Address::Phone(number)) => Some(number),
+        Some(Address::User(_)) | None => None,
+    };
+    Some(PoolMember { handle: text("sid")?.to_owned(), number })
 }
 
 /// An absent target stays as it is. Above all, the inbound URL is never emptied, because Twilio would then neither
@@ -49,5 +82,5 @@ pub(crate) async fn configure_webhooks(
         form.extend([("InboundRequestUrl", url.clone()), ("InboundMethod", "POST".to_owned())]);
     }
     form.extend(status.clone().map(|url| ("StatusCallback", url)));
-    client.post_form(Host::Messaging, &format!("/v1/Services/{}", Segment(id.as_str())), &form).await.map(drop)
+    client.post_form(Host::Messaging, &path(id), &form).await.map(drop)
 }

@@ -3,8 +3,8 @@
 use messaging::failure::FailureClass;
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    AccountAdmin as _, PoolAdmin as _, PoolObservation, SenderAdmin as _, SenderObservation, TemplateAdmin as _,
-    TemplateHandle, TemplateRevision, WebhookTargets,
+    AccountAdmin as _, PoolAdmin as _, PoolMember, PoolObservation, SenderAdmin as _, SenderObservation,
+    TemplateAdmin as _, TemplateHandle, TemplateRevision, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{MessageFilter, MessageLog as _};
@@ -140,7 +140,7 @@ async fn webhooks_are_set_where_they_take_effect_and_an_absent_one_stays() {
     };
     let service = |senders: &[&str], defers_to_sender| PoolObservation {
         id: PoolId::new("MG1"),
-        senders: senders.iter().map(|&sid| sid.to_owned()).collect(),
+        senders: senders.iter().map(|&sid| PoolMember { handle: sid.to_owned(), number: None }).collect(),
         defers_to_sender,
         webhooks: WebhookTargets::default(),
     };

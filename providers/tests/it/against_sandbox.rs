@@ -9,8 +9,8 @@ use messaging::failure::FailureClass;
 use messaging::id::{AttemptId, PoolId};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::admin::{
-    AccountAdmin as _, KeyAdmin as _, PoolAdmin as _, SenderAdmin as _, TemplateAdmin as _, TemplateRevision,
-    WebhookTargets,
+    AccountAdmin as _, KeyAdmin as _, PoolAdmin as _, PoolMember, SenderAdmin as _, TemplateAdmin as _,
+    TemplateRevision, WebhookTargets,
 };
 use messaging::provider::webhook::{WebhookHome, WebhookRejected, WebhookRequest};
 use messaging::provider::{
@@ -344,12 +344,15 @@ async fn a_sender_is_found_on_any_page() {
 
 #[tokio::test]
 async fn configured_webhooks_are_observed_as_configured() {
-    let world = World::new(Seed::example()).await;
+    let mut seed = Seed::example();
+    seed.accounts[0].services[0].use_inbound_webhook_on_number = false;
+    let world = World::new(seed).await;
     let twilio = &world.twilio;
     let number = EXAMPLE_SENDER.parse().expect("a number");
     let sender = twilio.find_sender(&number).await.expect("an answer").expect("the sender");
     let service = twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("the service");
-    assert_eq!(service.senders, [sender.handle.as_str()]);
+    assert_eq!(service.senders, [PoolMember { handle: sender.handle.clone(), number: Some(number.clone()) }]);
+    assert_eq!(twilio.list_pools().await.as_deref(), Ok([service.clone()].as_slice()));
     assert!(service.decides_webhooks_of(&sender.handle));
 
     let targets = targets(twilio, "https://hooks.example.com");

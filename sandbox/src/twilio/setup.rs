@@ -97,6 +97,7 @@ fn new_service(
     let mut service = Service::new(sid, account.to_owned(), name, now);
     service.inbound_request_url = new.inbound_request_url;
     service.status_callback = new.status_callback;
+    service.use_webhook_on_number(new.use_inbound_webhook_on_number);
     let wanted = new.senders.unwrap_or_else(|| senders.iter().map(|sender| sender.phone_number.clone()).collect());
     for number in wanted {
         let found = senders.iter().find(|sender| sender.phone_number == address::bare(&number));

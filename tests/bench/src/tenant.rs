@@ -94,6 +94,7 @@ fn config(tenant: &str, handle: &str) -> Result<TenantConfig> {
         templates: BTreeMap::from([(TemplateName::new(TEMPLATE)?, template)]),
         policies: BTreeMap::new(),
         default_policy: None,
+        pools: BTreeMap::new(),
         api_keys: vec![key],
     })
 }

@@ -97,6 +97,7 @@ impl Tenant {
             templates,
             policies: BTreeMap::new(),
             default_policy: None,
+            pools: BTreeMap::new(),
             api_keys: vec![key],
         })
     }

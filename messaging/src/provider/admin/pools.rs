@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::webhook_targets::WebhookTargets;
+use crate::address::PhoneNumber;
 use crate::id::PoolId;
 use crate::provider::ProviderError;
 
@@ -11,22 +12,42 @@ use crate::provider::ProviderError;
 pub trait PoolAdmin: Send + Sync {
     /// The pool with its senders; `None` when the account has no such pool.
     async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError>;
+
+    /// Every pool of the account with its senders: one call and one more for each pool.
+    async fn list_pools(&self) -> Result<Vec<PoolObservation>, ProviderError>;
 }
 
 /// A pool as the provider reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolObservation {
     pub id: PoolId,
-    /// Handles of the senders in the pool.
-    pub senders: Vec<String>,
+    pub senders: Vec<PoolMember>,
     /// Inbound messages go to each sender's own webhook, not to the pool's.
     pub defers_to_sender: bool,
     pub webhooks: WebhookTargets,
 }
 
+/// A sender in a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolMember {
+    pub handle: String,
+    /// Absent where it is not a WhatsApp number.
+    pub number: Option<PhoneNumber>,
+}
+
 impl PoolObservation {
+    /// Whether the sender with this handle is in the pool.
+    pub fn holds(&self, sender: &str) -> bool {
+        self.senders.iter().any(|member| member.handle == sender)
+    }
+
     /// Whether the pool, rather than the sender with this handle, decides where inbound messages to it go.
     pub fn decides_webhooks_of(&self, sender: &str) -> bool {
-        !self.defers_to_sender && self.senders.iter().any(|handle| handle == sender)
+        !self.defers_to_sender && self.holds(sender)
+    }
+
+    /// The numbers of the senders in the pool.
+    pub fn numbers(&self) -> impl Iterator<Item = &PhoneNumber> {
+        self.senders.iter().filter_map(|member| member.number.as_ref())
     }
 }

@@ -1,5 +1,5 @@
 use messaging::id::PoolId;
-use messaging::provider::admin::{PoolObservation, SenderObservation};
+use messaging::provider::admin::{PoolMember, PoolObservation, SenderObservation};
 use proptest::prelude::*;
 
 use super::*;
@@ -28,7 +28,7 @@ fn sender(webhooks: WebhookTargets) -> SenderObservation {
 fn service(senders: &[&str], defers_to_sender: bool, webhooks: WebhookTargets) -> PoolObservation {
     PoolObservation {
         id: PoolId::new("MG1"),
-        senders: senders.iter().map(|&sender| sender.into()).collect(),
+        senders: senders.iter().map(|&sender| PoolMember { handle: sender.into(), number: None }).collect(),
         defers_to_sender,
         webhooks,
     }
@@ -37,12 +37,14 @@ fn service(senders: &[&str], defers_to_sender: bool, webhooks: WebhookTargets) -
 #[test]
 fn each_situation_has_its_plan() {
     let (ours, theirs) = (targets("ours"), targets("theirs"));
-    let alone = |webhooks: &WebhookTargets| Observed { sender: Some(sender(webhooks.clone())), service: None };
-    let with = |service| Observed { sender: Some(sender(theirs.clone())), service: Some(service) };
+    let alone = |webhooks: &WebhookTargets| Observed { sender: Some(sender(webhooks.clone())), ..Observed::default() };
+    let with =
+        |service| Observed { sender: Some(sender(theirs.clone())), service: Some(service), unnamed_service: None };
+    let unnamed = |service| Observed { unnamed_service: Some(service), ..alone(&ours) };
     let in_service = Wanted { pool: Some(PoolId::new("MG1")), ..wanted() };
     let offline = Observed {
         sender: Some(SenderObservation { online: false, status: "OFFLINE".into(), ..sender(ours.clone()) }),
-        service: None,
+        ..Observed::default()
     };
     for (why, wanted, observed, webhooks, trouble) in [
         ("all is well", wanted(), alone(&ours), Webhooks::InPlace(ours.clone()), None),
@@ -83,6 +85,20 @@ fn each_situation_has_its_plan() {
             with(service(&["XE2"], false, ours.clone())),
             Webhooks::Configure(ours.clone()),
             Some("ReferenceNotFound"),
+        ),
+        (
+            "a service that the spec does not name decides where its messages go",
+            wanted(),
+            unnamed(service(&["XE1"], false, theirs.clone())),
+            Webhooks::InPlace(ours.clone()),
+            Some("WebhooksDrifted"),
+        ),
+        (
+            "a service that the spec does not name defers to the sender",
+            wanted(),
+            unnamed(service(&["XE1"], true, theirs.clone())),
+            Webhooks::InPlace(ours.clone()),
+            None,
         ),
         (
             "the service does not exist",
@@ -162,6 +178,7 @@ proptest! {
         let begin = Observed {
             sender: Some(sender(WebhookTargets::default())),
             service: in_service.then(|| service(&["XE1"], false, WebhookTargets::default())),
+            unnamed_service: None,
         };
         let mut world = World { now: begin.clone(), shown: begin, writes: 0 };
         for happening in happenings {

@@ -66,6 +66,10 @@ impl Service {
         }
     }
 
+    pub(crate) fn use_webhook_on_number(&mut self, wanted: bool) {
+        self.flags.insert("use_inbound_webhook_on_number".to_owned(), json!(wanted));
+    }
+
     pub(crate) fn uses_webhook_on_number(&self) -> bool {
         self.flags["use_inbound_webhook_on_number"] == true
     }

@@ -68,6 +68,8 @@ pub struct NewService {
     pub senders: Option<Vec<String>>,
     pub inbound_request_url: Option<String>,
     pub status_callback: Option<String>,
+    /// Whether inbound messages go to each sender's own webhook instead of the service's.
+    pub use_inbound_webhook_on_number: bool,
 }
 
 /// The account that was created from a [`NewAccount`].
