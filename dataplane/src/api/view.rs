@@ -61,6 +61,11 @@ pub(super) struct MessageView {
     attempts: u32,
     created_at: Timestamp,
     updated_at: Timestamp,
+    /// The status that it had ended with before later proof corrected it, such as `failed` of a message that was delivered
+    /// after all; absent in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::schema::Status>)]
+    corrected_from: Option<MessageStatus>,
     /// Every status that it reached, oldest first; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<TimelineEntry>>,
@@ -106,6 +111,7 @@ impl From<Message> for MessageView {
             attempts,
             created_at,
             updated_at,
+            corrected_from: None,
             timeline: None,
         }
     }
@@ -113,7 +119,10 @@ impl From<Message> for MessageView {
 
 impl From<MessageRecord> for MessageView {
     fn from(record: MessageRecord) -> Self {
-        Self { timeline: Some(record.timeline), ..record.message.into() }
+        let statuses = || record.timeline.iter().map(|entry| entry.status);
+        let steps = statuses().zip(statuses().skip(1));
+        let corrected_from = steps.filter(|(ended, then)| ended.is_corrected_by(*then)).map(|(ended, _)| ended).last();
+        Self { corrected_from, timeline: Some(record.timeline), ..record.message.into() }
     }
 }
 

@@ -19,14 +19,15 @@ pub fn is_published(status: MessageStatus) -> bool {
     !matches!(status, MessageStatus::Queued | MessageStatus::Submitted)
 }
 
-/// A message of the tenant's reached the status that it has.
-pub fn status(message: &Message, at: Timestamp) -> CloudEvent {
+/// A message of the tenant's reached the status that it has. `before` is the status that it had.
+pub fn status(message: &Message, before: MessageStatus, at: Timestamp) -> CloudEvent {
     let kind = EventKind::MessageStatus(message.status);
     let data = json!({
         "id": message.id,
         "sender": message.sender(),
         "to": message.to,
         "status": message.status,
+        "correctedFrom": before.is_corrected_by(message.status).then_some(before),
         "reason": message.reason,
         "attempt": message.attempt,
         "providerMessageId": message.provider_message_id,

@@ -154,7 +154,7 @@ impl Loaded {
         };
         rows.add_step(&message.tenant, message.id, self.row.steps, step);
         if event::is_published(message.status) {
-            publish(rows, message.sender(), &event::status(message, evidence.at), sinks)?;
+            publish(rows, message.sender(), &event::status(message, before.status, evidence.at), sinks)?;
         }
         if message.status.is_terminal() {
             rows.queue.remove(&key);

@@ -73,6 +73,12 @@ impl MessageStatus {
         self >= Self::Canceled
     }
 
+    /// Whether a message that had ended with this status, and now has `proven`, has been corrected: it had ended without
+    /// arriving, and proof of something else came later. That a delivered message is read corrects nothing.
+    pub fn is_corrected_by(self, proven: Self) -> bool {
+        self.is_terminal() && self < Self::Delivered && proven > self
+    }
+
     /// Merges evidence: the join of the lattice.
     #[must_use]
     pub fn merge(self, evidence: Self) -> Self {
@@ -93,5 +99,25 @@ impl FromStr for MessageStatus {
             let known: Vec<_> = Self::ALL.iter().map(|s| s.as_str()).collect();
             format!("{value:?} is not a message status: expected one of {}", known.join(", "))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MessageStatus::{Canceled, Delivered, Expired, Failed, Read, Sent, Unconfirmed};
+
+    #[test]
+    fn only_an_end_without_arrival_can_be_corrected() {
+        for (before, after, corrected) in [
+            (Failed, Delivered, true),
+            (Expired, Read, true),
+            (Canceled, Failed, true),
+            (Delivered, Read, false),
+            (Unconfirmed, Failed, false),
+            (Sent, Delivered, false),
+            (Failed, Failed, false),
+        ] {
+            assert_eq!(before.is_corrected_by(after), corrected, "{before} {after}");
+        }
     }
 }

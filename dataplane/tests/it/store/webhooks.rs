@@ -12,7 +12,6 @@ use futures::future::join_all;
 use jiff::SignedDuration;
 use messaging::event::CloudEvent;
 use messaging::id::{SenderName, TenantId};
-use messaging::lifecycle::MessageStatus;
 use messaging::lifecycle::MessageStatus::{Accepted, Delivered, Failed, Queued, Read, Sent, Submitted, Unconfirmed};
 use messaging::opt_out::OptChange;
 
@@ -247,18 +246,11 @@ async fn a_status_of_nobody_is_parked_and_harms_nobody(store: &Store) {
     assert_eq!(status(store, claim.message.id).await, Accepted);
 }
 
-#[tokio::test]
-async fn a_sink_hears_of_a_message_once_for_each_status() {
-    let database = Sqlite::new().await;
-    let store = database.store();
-    let (claim, attempt) = submitted(store, 0).await;
-    finished(store, &claim, attempt, 1, accepted("SM1")).await;
-    for _ in 0..2 {
-        report(store, 2, update("SM1", None, Delivered)).await;
-    }
-    let mut told: Vec<MessageStatus> = Vec::new();
+/// The events that wait for the sink, taken one by one.
+async fn published(store: &Store) -> Vec<CloudEvent> {
+    let mut events: Vec<CloudEvent> = Vec::new();
     loop {
-        let now = at(100) + SignedDuration::from_secs(i64::try_from(told.len()).unwrap());
+        let now = at(100) + SignedDuration::from_secs(i64::try_from(events.len()).unwrap());
         let claim = ClaimEvents {
             tenant: tenant(),
             sender: sender(),
@@ -271,15 +263,44 @@ async fn a_sink_hears_of_a_message_once_for_each_status() {
         let claims = store.write(claim).await.unwrap();
         let [claim] = claims.as_slice() else {
             assert!(claims.is_empty(), "one at a time: {claims:?}");
-            break;
+            return events;
         };
-        let event: CloudEvent = serde_json::from_slice(&claim.body).unwrap();
-        told.push(event.data["status"].as_str().unwrap().parse().unwrap());
-        assert_eq!(event.data["metadata"]["order"], "1");
-        assert_eq!(
-            store.write(EventDelivered { event: claim.reference.clone(), at: now }).await.unwrap(),
-            Fenced::Done
-        );
+        events.push(serde_json::from_slice(&claim.body).unwrap());
+        let delivered = EventDelivered { event: claim.reference.clone(), at: now };
+        assert_eq!(store.write(delivered).await.unwrap(), Fenced::Done);
     }
-    assert_eq!(told, [Accepted, Delivered]);
+}
+
+#[tokio::test]
+async fn a_sink_hears_of_a_message_once_for_each_status() {
+    let database = Sqlite::new().await;
+    let store = database.store();
+    let (claim, attempt) = submitted(store, 0).await;
+    finished(store, &claim, attempt, 1, accepted("SM1")).await;
+    for _ in 0..2 {
+        report(store, 2, update("SM1", None, Delivered)).await;
+    }
+    let events = published(store).await;
+    let statuses: Vec<_> = events.iter().map(|event| event.data["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["accepted", "delivered"]);
+    assert!(events.iter().all(|event| event.data["metadata"]["order"] == "1"));
+}
+
+#[tokio::test]
+async fn an_end_that_proof_corrects_is_named_and_a_reading_corrects_nothing() {
+    let database = Sqlite::new().await;
+    let store = database.store();
+    let (claim, attempt) = submitted(store, 0).await;
+    finished(store, &claim, attempt, 1, accepted("SM1")).await;
+    for (seconds, status) in [(2, Failed), (3, Delivered), (4, Read)] {
+        report(store, seconds, update("SM1", None, status)).await;
+    }
+    let told: Vec<_> = published(store)
+        .await
+        .iter()
+        .map(|event| (event.data["status"].clone(), event.data.get("correctedFrom").cloned()))
+        .collect();
+    let expected: [(&str, Option<&str>); 4] =
+        [("accepted", None), ("failed", None), ("delivered", Some("failed")), ("read", None)];
+    assert_eq!(told, expected.map(|(status, corrected)| (status.into(), corrected.map(Into::into))));
 }
