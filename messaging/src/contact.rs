@@ -240,6 +240,39 @@ impl ContactState {
         self
     }
 
+    /// What an address knows of whoever had it in a period. What permits a message or lifts a suppression counts when it is
+    /// from the period; a suppression counts in any case, unless it was lifted before. So who gets an address inherits what
+    /// is suppressed, and no consent and no window.
+    #[must_use]
+    pub fn of_period(mut self, since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
+        if let Some(since) = since {
+            let before = self.clone().permitting(|at| at < since);
+            self.causes.retain(|reason, cause| before.holds(*reason, cause));
+        }
+        // A cause from after the period may have replaced one from within: a suppression too many is better than one too few.
+        self.permitting(|at| since.is_none_or(|since| at >= since) && until.is_none_or(|until| at < until))
+    }
+
+    /// What somebody leaves to the next holder of their number: what suppressed them then.
+    #[must_use]
+    pub fn passed_on(mut self, at: Timestamp) -> Self {
+        let then = self.clone().permitting(|fact| fact < at);
+        self.causes.retain(|reason, cause| cause.at < at && then.holds(*reason, cause));
+        let heard = self.heard.filter(|heard| heard.at < at);
+        Self { causes: self.causes, heard, ..Self::default() }
+    }
+
+    /// Without what permits a message or lifts a suppression, except from these times.
+    fn permitting(mut self, counts: impl Fn(Timestamp) -> bool) -> Self {
+        let counted = |at: &Timestamp| counts(*at);
+        self.last_inbound_at = self.last_inbound_at.filter(counted);
+        self.started_at = self.started_at.filter(counted);
+        self.lifted_at = self.lifted_at.filter(counted);
+        let is_revoked = |consent: &ConsentRecord| consent.status == ConsentStatus::Revoked;
+        self.consent = self.consent.filter(|consent| is_revoked(consent) || counts(consent.given_at()));
+        self
+    }
+
     /// Why nothing may be sent to the contact now, if anything.
     pub fn suppression(&self, now: Timestamp) -> Option<Suppression> {
         let heard = self.heard.as_ref().filter(|heard| self.holds(SuppressionReason::OptedOut, heard));

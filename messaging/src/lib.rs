@@ -6,7 +6,7 @@
 //! Reading order:
 //! - the words: [`id`], [`address`] and its spellings, [`content`], [`secret`], [`clock`], [`duration`],
 //!   [`retry_after`], [`finding`], [`error`];
-//! - what a customer's message does: [`window`], [`opt_out`], [`contact`];
+//! - what a customer's message does: [`window`], [`opt_out`], [`contact`], and whose it is: [`link`];
 //! - what may be sent, as what, and through which sender: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
 //! - what happens to it afterwards: [`lifecycle`], [`failure`], and how fast: [`rate`];
 //! - what tenants receive, and when a delivery is retried: [`event`], [`publication`];
@@ -25,6 +25,7 @@ pub mod failure;
 pub mod finding;
 pub mod id;
 pub mod lifecycle;
+pub mod link;
 mod numbering;
 pub mod opt_out;
 pub mod policy;

@@ -17,6 +17,7 @@ use crate::store::contact::{Contact, ContactKey};
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::message::{NewMessage, SinkId};
+use crate::store::person;
 use crate::store::tables::inbound_messages::InboundRow;
 use crate::store::tables::parked_statuses::ParkedRow;
 use crate::store::tables::webhook_events::EventRow;
@@ -53,6 +54,8 @@ pub struct Received {
     pub message: InboundMessage,
     /// The contacts whose window opens: every address that the provider knows the customer by.
     pub contacts: Vec<Address>,
+    /// The provider account whose ids the customer's are; `None` while the sender has no config.
+    pub account: Option<String>,
     pub event: CloudEvent,
     pub keyword: Option<Keyword>,
 }
@@ -144,6 +147,11 @@ impl ApplyEvent {
             let after = contact.state.clone().after_message(self.received_at, change, text);
             contact::save(rows, key, &contact, after, self.now);
         }
+        if let (Some(account), from @ Address::Phone(_), Some(user @ Address::User(_))) =
+            (&received.account, &received.message.from, &received.message.from_user_id)
+        {
+            contact::link(rows, tenant, account, from, user, self.received_at)?;
+        }
         let after = person(rows, &keys)?;
         let opted = changed_by_keyword(change, &before, &after, self.now);
         if let Some(keyword) = received.keyword.as_ref().filter(|_| opted) {
@@ -221,7 +229,7 @@ impl ApplyEvent {
 
 /// What is known under all addresses of a customer together.
 fn person(rows: &mut Rows, keys: &[ContactKey]) -> Result<ContactState, Halt> {
-    let found: Vec<_> = keys.iter().map(|key| contact::person(rows, key)).collect();
+    let found: Vec<_> = keys.iter().map(|key| person::person(rows, key)).collect();
     let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(Contact::of_person(found).state)
 }

@@ -4,14 +4,15 @@ use messaging::failure::AfterFailure;
 use messaging::id::TenantId;
 use messaging::lifecycle::{LifecycleEvent, MessageStatus};
 
+use super::Operation;
 use super::lifecycle::{self, Evidence, contact_key};
 use super::queue::{given_back, held};
-use super::{Operation, contact};
 use crate::store::Command;
 use crate::store::adopted::Adopting;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::message::Reason;
+use crate::store::person::person;
 use crate::store::queue::{AttemptResult, Began, BeginAttempt, Fenced, FinishAttempt};
 use crate::store::tables::attempts::AttemptRow;
 use crate::store::tables::queue::QueueRow;
@@ -38,7 +39,7 @@ impl Operation for BeginAttempt {
         if known.status() != MessageStatus::Queued {
             return Ok(Began::LeaseLost);
         }
-        if contact::person(rows, &contact_key(&known.row))?.version != *contact_version {
+        if person(rows, &contact_key(&known.row))?.version != *contact_version {
             return Ok(Began::ContactChanged);
         }
         let begun = AttemptRow {

@@ -76,7 +76,14 @@ fn received(
             .filter(|_| message.opt_change.is_none())
             .and_then(|sender| reply(logged, message, sender, change, id, now, randomness)),
     });
-    Received { id, message: message.clone(), contacts, event: event::received(tenant, name, id, message, at), keyword }
+    Received {
+        id,
+        message: message.clone(),
+        contacts,
+        account: sender.map(|sender| sender.provider.account_key().to_owned()),
+        event: event::received(tenant, name, id, message, at),
+        keyword,
+    }
 }
 
 /// Every address that the provider knows a message's author by.

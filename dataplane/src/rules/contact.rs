@@ -1,25 +1,49 @@
 //! Contacts of senders, changed one version at a time.
 
+use jiff::Timestamp;
+use messaging::address::Address;
 use messaging::contact::{ContactState, Suppression};
 use messaging::id::TenantId;
 
 use super::Operation;
 use crate::store::Command;
-use crate::store::contact::{Contact, ContactKey, LiftSuppression, PutConsent, PutSuppression, rows_of_person};
+use crate::store::contact::{Contact, ContactKey, LiftSuppression, PutConsent, PutSuppression};
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
+use crate::store::person::person;
 use crate::store::tables::consent_records::ConsentRow;
+use crate::store::tables::contact_links::LinkRow;
 
 /// What is known under one address; the default when nothing is.
 pub(super) fn known(rows: &mut Rows, key: &ContactKey) -> Result<Contact, Halt> {
     Ok(rows.contacts.get(key)?.cloned().unwrap_or_default())
 }
 
-/// What is known of the person behind an address.
-pub(super) fn person(rows: &mut Rows, key: &ContactKey) -> Result<Contact, Halt> {
-    // All of them are asked for at once.
-    let found: Vec<_> = rows_of_person(key).iter().map(|key| known(rows, key)).collect();
-    Ok(Contact::of_person(found.into_iter().collect::<Result<Vec<_>, _>>()?))
+/// Remembers that a number and an id were one person's at a time.
+pub(super) fn link(
+    rows: &mut Rows,
+    tenant: &TenantId,
+    account: &str,
+    phone: &Address,
+    user: &Address,
+    at: Timestamp,
+) -> Result<(), Halt> {
+    let key = (tenant.clone(), phone.canonical(), account.to_owned(), user.clone());
+    let (of_phone, of_user) = (rows.links_of(tenant, &key.1), rows.links_of(tenant, user).map(drop));
+    of_user?;
+    let before = of_phone?.into_iter().find(|(linked, _)| *linked == key).map(|(_, row)| row);
+    let row = match before {
+        None => LinkRow { version: 1, first_seen: at, last_seen: at, revoked_at: None },
+        Some(row) if row.first_seen <= at && at <= row.last_seen => return Ok(()),
+        Some(row) => LinkRow {
+            version: row.version.saturating_add(1),
+            first_seen: row.first_seen.min(at),
+            last_seen: row.last_seen.max(at),
+            revoked_at: row.revoked_at,
+        },
+    };
+    rows.put_link(key, row);
+    Ok(())
 }
 
 /// Writes the next version.
@@ -28,7 +52,7 @@ pub(super) fn save(
     key: &ContactKey,
     before: &Contact,
     state: ContactState,
-    now: jiff::Timestamp,
+    now: Timestamp,
 ) -> Contact {
     let contact = Contact { state, version: before.version.saturating_add(1), updated_at: now };
     rows.contacts.put(key.clone(), contact.clone());

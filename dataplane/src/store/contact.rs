@@ -1,7 +1,7 @@
 //! What is kept of the contacts of a sender.
 //!
 //! A row is what is known under one address. A person may have several, so nothing is decided on a row: what is known of a
-//! person is the join of their rows, and what is learned is written to the row of the address that it was learned of.
+//! person is the join of their rows ([`super::person`]), and what is learned is written to the row of the address that it was learned of.
 
 use jiff::Timestamp;
 use messaging::address::Address;
@@ -12,11 +12,6 @@ use super::tables::Record;
 pub use super::tables::contacts::Contact;
 
 pub(crate) type ContactKey = <Contact as Record>::Key;
-
-/// The rows of the person whom a row is about.
-pub(crate) fn rows_of_person((tenant, sender, address): &ContactKey) -> Vec<ContactKey> {
-    address.spellings().into_iter().map(|spelling| (tenant.clone(), sender.clone(), spelling)).collect()
-}
 
 impl Contact {
     /// What is known of a person, of all their rows. A change of any row gives another version, because each only grows.

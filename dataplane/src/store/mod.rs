@@ -24,6 +24,7 @@ pub mod hold;
 pub mod message;
 pub mod outbox;
 pub mod overlong;
+pub(crate) mod person;
 mod postgres_url;
 pub mod queue;
 mod reads;

@@ -114,6 +114,31 @@ fn a_message_that_is_applied_late_does_not_close_the_window() {
 }
 
 #[test]
+fn who_gets_a_number_inherits_suppression_and_neither_consent_nor_window() {
+    let granted = consent(ConsentStatus::Granted, 2);
+    let before = empty().after_message(at(1), None, "").consented(granted).suppressed(cause(Manual, 3));
+    let next = before.clone().after_message(at(12), STOP, "stop").of_period(Some(at(10)), None);
+    assert_eq!((next.consent.is_none(), next.last_inbound_at), (true, Some(at(12))));
+    assert_eq!(reason(&before.clone().of_period(Some(at(10)), None), 11), Some(Manual));
+    assert_eq!(reason(&next.after_message(at(13), START, "start").lifted(at(14)), 15), None);
+    let owner = before.after_message(at(12), None, "").of_period(None, Some(at(10)));
+    assert!(owner.consent.is_some(), "what the former holder permitted stays theirs");
+    assert_eq!(owner.last_inbound_at, None, "and nobody else's window is");
+}
+
+#[test]
+fn a_start_frees_only_who_sent_it() {
+    let stopped = empty().after_message(at(1), STOP, "stop");
+    let number = stopped.clone().after_message(at(12), START, "start");
+    assert_eq!(reason(&number.clone().of_period(Some(at(10)), None), 13), None);
+    assert_eq!(reason(&number.of_period(None, Some(at(10))), 13), Some(OptedOut));
+    assert_eq!(reason(&stopped.clone().passed_on(at(10)), 13), Some(OptedOut));
+    let lifted = stopped.after_message(at(2), START, "start");
+    assert_eq!(reason(&lifted.clone().passed_on(at(10)), 13), None, "what was lifted before stays lifted");
+    assert_eq!(reason(&lifted.of_period(Some(at(10)), None), 13), None);
+}
+
+#[test]
 fn a_state_that_the_version_before_wrote_is_read_and_the_other_way_round() {
     let before = r#"{"lastInboundAt":"2026-09-21T14:13:21Z","suppression":{"reason":"optedOut","at":"2026-09-21T14:13:21Z","detail":"the contact sent \"Stop\""}}"#;
     let state: ContactState = serde_json::from_str(before).unwrap();

@@ -6,11 +6,11 @@ use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 
 use super::Conditions;
-use crate::store::contact::{Contact, rows_of_person};
-use crate::store::database::Lookup;
+use crate::store::contact::Contact;
+use crate::store::group::Halt;
+use crate::store::group::rows::Rows;
 use crate::store::message::{Acceptance, Idempotency, Message, MessageFilter, MessageRecord, Page, TimelineEntry};
-use crate::store::tables::Record;
-use crate::store::tables::contacts;
+use crate::store::person::person;
 use crate::store::tables::messages::{self, MessageRow};
 use crate::store::tables::value::{Row, Value, values};
 use crate::store::{Store, StoreError};
@@ -122,10 +122,17 @@ impl Store {
         sender: &SenderName,
         contact: &Address,
     ) -> Result<Contact, StoreError> {
-        let rows = rows_of_person(&(tenant.clone(), sender.clone(), contact.clone()));
-        let lookup = Lookup { finder: &contacts::BY_KEY, keys: rows.iter().map(Contact::key).collect() };
-        let found = self.find(vec![lookup]).await?;
-        let rows = found.iter().flatten().map(|row| Ok(Contact::read(row)?.1));
-        Ok(Contact::of_person(rows.collect::<Result<Vec<_>, StoreError>>()?))
+        let key = (tenant.clone(), sender.clone(), contact.clone());
+        let mut rows = Rows::default();
+        loop {
+            match person(&mut rows, &key) {
+                Ok(contact) => return Ok(contact),
+                Err(Halt::Failed(error)) => return Err(error),
+                Err(Halt::Missing) => {}
+            }
+            let mut missing = rows.missing();
+            let found = self.find(std::mem::take(&mut missing.lookups)).await?;
+            missing.take(&mut rows, &found)?;
+        }
     }
 }

@@ -1,20 +1,22 @@
 //! Claims due messages, lane by lane and no more than the rates allow, with everything that is needed to send them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use messaging::id::{AttemptId, MessageId, TenantId};
 
 use super::rates::Rates;
-use crate::store::contact::{Contact, ContactKey, rows_of_person};
+use crate::store::contact::{Contact, ContactKey};
 use crate::store::database::{Connection, Lookup};
+use crate::store::group::Halt;
 use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::rows::Rows;
 use crate::store::message::Message;
+use crate::store::person::person;
 use crate::store::queue::{Claim, ClaimDue, Claimed, LaneRef, Share};
 use crate::store::signals::Bells;
 use crate::store::tables::Record;
-use crate::store::tables::attempts::{self, AttemptRow};
-use crate::store::tables::contacts;
+use crate::store::tables::attempts::AttemptRow;
 use crate::store::tables::messages::{self, MessageRow};
 use crate::store::tables::stored::corrupt;
 use crate::store::tables::value::values;
@@ -140,7 +142,7 @@ impl ClaimDue {
             fence: lease.fence,
             lease_until: self.lease_until,
             due_at: lease.due_at,
-            contact: Contact::of_person(rows_of_person(&key).iter().filter_map(|key| contacts.get(key)).cloned()),
+            contact: contacts.get(&key).cloned().unwrap_or_default(),
             open_attempt: message.attempt.filter(is_open),
             content,
             message,
@@ -153,21 +155,25 @@ async fn surroundings(
     connection: &mut dyn Connection,
     messages: impl Iterator<Item = &Message>,
 ) -> Result<(Contacts, Open), StoreError> {
-    let (mut contacts, mut attempts) = (Vec::new(), Vec::new());
+    let (mut people, mut attempts) = (HashSet::new(), HashSet::new());
     for message in messages {
-        let key = (message.tenant.clone(), message.sender().clone(), message.to.clone());
-        contacts.extend(rows_of_person(&key).iter().map(Contact::key));
-        attempts.extend(message.attempt.map(|attempt| values![&message.tenant, attempt]));
+        people.insert((message.tenant.clone(), message.sender().clone(), message.to.clone()));
+        attempts.extend(message.attempt.map(|attempt| (message.tenant.clone(), attempt)));
     }
-    contacts.sort_unstable();
-    contacts.dedup();
-    let lookups = vec![
-        Lookup { finder: &contacts::BY_KEY, keys: contacts },
-        Lookup { finder: &attempts::BY_KEY, keys: attempts },
-    ];
-    let found = connection.find(lookups).await?;
-    let mut found = found.into_iter();
-    let contacts = found.next().unwrap_or_default().iter().map(Contact::read).collect::<Result<_, _>>()?;
-    let attempts = found.next().unwrap_or_default().iter().map(AttemptRow::read).collect::<Result<_, _>>()?;
-    Ok((contacts, attempts))
+    let mut rows = Rows::default();
+    loop {
+        let contacts: Vec<_> = people.iter().map(|key| person(&mut rows, key).map(|row| (key.clone(), row))).collect();
+        let open: Vec<_> =
+            attempts.iter().map(|key| rows.attempts.get(key).map(|row| Some((key.clone(), row?.clone())))).collect();
+        let contacts: Result<Contacts, Halt> = contacts.into_iter().collect();
+        let open: Result<Vec<_>, Halt> = open.into_iter().collect();
+        match contacts.and_then(|contacts| Ok((contacts, open?))) {
+            Ok((contacts, open)) => return Ok((contacts, open.into_iter().flatten().collect())),
+            Err(Halt::Failed(error)) => return Err(error),
+            Err(Halt::Missing) => {}
+        }
+        let mut missing = rows.missing();
+        let found = connection.find(std::mem::take(&mut missing.lookups)).await?;
+        missing.take(&mut rows, &found)?;
+    }
 }

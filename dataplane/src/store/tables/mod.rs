@@ -9,6 +9,7 @@ mod macros;
 
 pub(crate) mod attempts;
 pub(crate) mod consent_records;
+pub(crate) mod contact_links;
 pub(crate) mod contacts;
 pub(crate) mod holds;
 pub(crate) mod idempotency_keys;

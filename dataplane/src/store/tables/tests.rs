@@ -2,9 +2,10 @@ use super::table::Table;
 use super::*;
 use crate::store::Store;
 
-static ALL: [&Table; 19] = [
+static ALL: [&Table; 20] = [
     &attempts::TABLE,
     &consent_records::TABLE,
+    &contact_links::TABLE,
     &contacts::TABLE,
     &holds::TABLE,
     &idempotency_keys::TABLE,

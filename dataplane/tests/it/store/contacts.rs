@@ -16,6 +16,10 @@ promises!(
     what_a_person_said_in_one_spelling_holds_in_the_other,
     what_a_tenant_records_in_one_spelling_holds_in_the_other,
     a_stop_in_another_spelling_makes_a_sender_judge_again,
+    a_stop_from_a_hidden_number_holds_for_the_number_and_all_its_spellings,
+    a_number_that_comes_with_a_new_id_is_another_persons,
+    links_are_the_same_in_whatever_order_webhooks_are_applied,
+    a_new_holder_of_a_number_makes_a_sender_judge_again,
 );
 
 async fn nothing_is_known_of_a_stranger(store: &Store) {
@@ -72,8 +76,13 @@ fn address(text: &str) -> Address {
 
 /// A message from an address, applied.
 async fn wrote(store: &Store, id: &str, from: &str, now: i64, change: Option<OptChange>) {
+    wrote_as(store, id, from, None, now, change).await;
+}
+
+/// The same, from an address that comes with a business-scoped id.
+async fn wrote_as(store: &Store, id: &str, from: &str, user: Option<&str>, now: i64, change: Option<OptChange>) {
     let WebhookEvent::Inbound(message) = inbound(id) else { unreachable!() };
-    let message = InboundMessage { from: address(from), ..message };
+    let message = InboundMessage { from: address(from), from_user_id: user.map(address), ..message };
     record(store, now, WebhookEvent::Inbound(message.clone())).await;
     for logged in unapplied(store).await {
         let mut apply = consequence(&logged);
@@ -133,4 +142,62 @@ async fn a_stop_in_another_spelling_makes_a_sender_judge_again(store: &Store) {
     assert_eq!(begin(store, &claim, attempt(3), 3).await, Began::ContactChanged);
     let contact = known_as(store, DIALLED).await;
     assert_eq!(begin(store, &Claim { contact, ..claim }, attempt(4), 4).await, Began::Begun);
+}
+
+async fn a_stop_from_a_hidden_number_holds_for_the_number_and_all_its_spellings(store: &Store) {
+    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
+    wrote(store, "SM2", "BR.1", 2, Some(OptChange::Stop)).await;
+    for known in [REPORTED, DIALLED, "BR.1"] {
+        let contact = known_as(store, known).await;
+        assert_eq!(contact.state.last_inbound_at, Some(at(2)), "{known}: the window");
+        assert!(contact.state.suppression(at(2)).is_some(), "{known}: the stop");
+    }
+    accept(store, NewMessage { to: address(DIALLED), ..new_message(3) }).await;
+    assert!(claim_one(store, 3).await.contact.state.suppression(at(3)).is_some());
+    wrote(store, "SM3", REPORTED, 4, Some(OptChange::Start)).await;
+    assert_eq!(known_as(store, "BR.1").await.state.suppression(at(4)), None, "the start");
+}
+
+async fn a_number_that_comes_with_a_new_id_is_another_persons(store: &Store) {
+    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
+    let granted = PutConsent { contact: address(DIALLED), ..consent(ConsentStatus::Granted, 2) };
+    store.write(granted).await.unwrap();
+    wrote(store, "SM2", "BR.1", 3, Some(OptChange::Stop)).await;
+    wrote_as(store, "SM3", REPORTED, Some("BR.2"), 10, None).await;
+    for known in [DIALLED, "BR.2"] {
+        let contact = known_as(store, known).await;
+        assert!(contact.state.suppression(at(10)).is_some(), "{known} inherits the suppression");
+        assert_eq!(contact.state.consent, None, "{known} does not inherit the consent");
+        assert_eq!(contact.state.last_inbound_at, Some(at(10)), "{known} has a window of their own");
+    }
+    assert!(known_as(store, "BR.1").await.state.consent.is_some(), "the former holder keeps their consent");
+
+    wrote_as(store, "SM4", REPORTED, Some("BR.2"), 11, Some(OptChange::Start)).await;
+    assert_eq!(known_as(store, DIALLED).await.state.suppression(at(11)), None, "their start frees them");
+    let former = known_as(store, "BR.1").await;
+    assert!(former.state.suppression(at(11)).is_some(), "and nobody else");
+    assert_eq!(former.state.last_inbound_at, Some(at(3)));
+}
+
+async fn links_are_the_same_in_whatever_order_webhooks_are_applied(store: &Store) {
+    wrote_as(store, "SM3", REPORTED, Some("BR.2"), 10, None).await;
+    wrote_as(store, "SM2", REPORTED, Some("BR.1"), 5, Some(OptChange::Stop)).await;
+    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
+    let number = known_as(store, REPORTED).await;
+    assert_eq!(number.state.last_inbound_at, Some(at(10)));
+    assert!(number.state.suppression(at(10)).is_some(), "what came late is inherited all the same");
+    assert_eq!(known_as(store, "BR.1").await.state.last_inbound_at, Some(at(5)));
+    wrote(store, "SM4", "BR.1", 12, None).await;
+    assert_eq!(known_as(store, REPORTED).await.state.last_inbound_at, Some(at(10)), "the number is not theirs now");
+}
+
+async fn a_new_holder_of_a_number_makes_a_sender_judge_again(store: &Store) {
+    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
+    accept(store, NewMessage { to: address(REPORTED), ..new_message(2) }).await;
+    let claim = claim_one(store, 2).await;
+    wrote_as(store, "SM2", REPORTED, Some("BR.2"), 3, None).await;
+    assert_eq!(begin(store, &claim, attempt(4), 4).await, Began::ContactChanged);
+    let contact = known_as(store, REPORTED).await;
+    assert!(contact.version > claim.contact.version);
+    assert_eq!(begin(store, &Claim { contact, ..claim }, attempt(5), 5).await, Began::Begun);
 }

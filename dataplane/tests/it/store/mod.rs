@@ -298,7 +298,8 @@ pub(crate) fn consequence(logged: &WaitingEvent) -> ApplyEvent {
             let id = event::received_id(&tenant(), &sender(), &message.provider_message_id, logged.received_at);
             Consequence::Received(Box::new(Received {
                 id,
-                contacts: vec![message.from.clone()],
+                contacts: [Some(message.from.clone()), message.from_user_id.clone()].into_iter().flatten().collect(),
+                account: Some("AC1".into()),
                 event: event::received(&tenant(), &sender(), id, &message, logged.received_at),
                 message,
                 keyword: None,

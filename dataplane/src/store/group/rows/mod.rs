@@ -3,6 +3,8 @@
 mod journal;
 mod set;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::id::{AttemptId, EventId, MessageId, SenderName, TenantId};
@@ -16,6 +18,7 @@ use crate::store::message::{Priority, SinkId};
 use crate::store::signals::Bells;
 use crate::store::tables::attempts::{self, AttemptRow};
 use crate::store::tables::consent_records::ConsentRow;
+use crate::store::tables::contact_links::{self, LinkRow};
 use crate::store::tables::contacts::Contact;
 use crate::store::tables::holds::HoldRow;
 use crate::store::tables::idempotency_keys::UsedKeyRow;
@@ -47,6 +50,9 @@ pub(crate) struct NewEvent {
 /// The events of one subject reach a sink one after the other.
 pub(crate) type SubjectKey = (TenantId, SenderName, SinkId, String);
 
+/// A link with its key.
+pub(crate) type Linked = (<LinkRow as Record>::Key, LinkRow);
+
 /// Everything that a group looked at and changed.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
@@ -62,6 +68,10 @@ pub(crate) struct Rows {
     pub(crate) buckets: Set<BucketRow>,
     pub(crate) sweeps: Set<SweepRow>,
     pub(crate) parked: Set<ParkedRow>,
+    links: Set<LinkRow>,
+    /// The links of an address, which is a number or an id.
+    links_of: Journal<(TenantId, Address), Vec<<LinkRow as Record>::Key>>,
+    missing_links: Vec<(TenantId, Address)>,
     attempts_by_provider_id: Journal<(TenantId, String), Option<AttemptId>>,
     missing_provider_ids: Vec<(TenantId, String)>,
     parked_by_provider_id: Journal<(TenantId, String), Vec<<ParkedRow as Record>::Key>>,
@@ -91,7 +101,7 @@ struct Begun {
 macro_rules! each_set {
     ($rows:ident.$method:ident($($argument:expr),*)) => {
         each_set!($rows, $method, ($($argument),*), [
-            messages idempotency attempts queue unsettled contacts logged parked outbox holds buckets sweeps
+            messages idempotency attempts queue unsettled contacts links logged parked outbox holds buckets sweeps
         ])
     };
     ($rows:ident, $method:ident, $arguments:tt, [$($set:ident)*]) => {
@@ -118,6 +128,33 @@ impl Rows {
             self.undo();
         }
         outcome
+    }
+
+    /// The links of a number in its canonical spelling, or of an id.
+    pub(crate) fn links_of(&mut self, tenant: &TenantId, address: &Address) -> Result<Vec<Linked>, Halt> {
+        let key = (tenant.clone(), address.clone());
+        let Some(links) = self.links_of.get(&key) else {
+            self.missing_links.push(key);
+            return Err(Halt::Missing);
+        };
+        let mut rows = Vec::new();
+        for key in links {
+            rows.extend(self.links.get(key)?.map(|row| (key.clone(), row.clone())));
+        }
+        Ok(rows)
+    }
+
+    /// Writes a link; the links of both its addresses were looked at before.
+    pub(crate) fn put_link(&mut self, key: <LinkRow as Record>::Key, row: LinkRow) {
+        for address in [&key.1, &key.3] {
+            let by = (key.0.clone(), address.clone());
+            let mut links = self.links_of.get(&by).cloned().unwrap_or_default();
+            if !links.contains(&key) {
+                links.push(key.clone());
+                self.links_of.set(by, links);
+            }
+        }
+        self.links.put(key, row);
     }
 
     /// The attempt that the provider knows by this id.
@@ -204,6 +241,7 @@ impl Rows {
 
     fn keep(&mut self) {
         each_set!(self.keep());
+        self.links_of.keep();
         self.attempts_by_provider_id.keep();
         self.parked_by_provider_id.keep();
         self.released.keep();
@@ -212,6 +250,7 @@ impl Rows {
 
     fn undo(&mut self) {
         each_set!(self.undo());
+        self.links_of.undo();
         self.attempts_by_provider_id.undo();
         self.parked_by_provider_id.undo();
         self.released.undo();
@@ -225,7 +264,7 @@ impl Rows {
     }
 
     /// What was looked at and is not here yet.
-    pub(super) fn missing(&mut self) -> Missing {
+    pub(in crate::store) fn missing(&mut self) -> Missing {
         let mut missing = Missing::default();
         macro_rules! sets {
             ($($set:ident),*) => {
@@ -242,6 +281,7 @@ impl Rows {
             queue,
             unsettled,
             contacts,
+            links,
             logged,
             outbox,
             holds,
@@ -249,6 +289,7 @@ impl Rows {
             sweeps,
             parked
         );
+        self.missing_links(&mut missing);
         let by_provider_id = |keys: Vec<(TenantId, String)>, known: &dyn Fn(&(TenantId, String)) -> bool| {
             let mut keys: Vec<_> = keys.into_iter().filter(|key| !known(key)).collect();
             keys.sort_unstable();
@@ -269,6 +310,40 @@ impl Rows {
             missing.takers.push(Box::new(move |rows, found| rows.found_parked(keys, found)));
         }
         missing
+    }
+
+    fn missing_links(&mut self, missing: &mut Missing) {
+        let mut keys = std::mem::take(&mut self.missing_links);
+        keys.retain(|key| self.links_of.get(key).is_none());
+        keys.sort_unstable();
+        keys.dedup();
+        let (phones, users): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|(_, address)| matches!(address, Address::Phone(_)));
+        for (finder, keys) in [(&contact_links::BY_PHONE, phones), (&contact_links::BY_USER, users)] {
+            if keys.is_empty() {
+                continue;
+            }
+            let values = keys.iter().map(|(tenant, address)| values![tenant, address]).collect();
+            missing.lookups.push(Lookup { finder, keys: values });
+            missing.takers.push(Box::new(move |rows, found| rows.found_links(keys, found)));
+        }
+    }
+
+    fn found_links(&mut self, keys: Vec<(TenantId, Address)>, found: &[Row]) -> Result<(), StoreError> {
+        let mut of: BTreeMap<_, Vec<_>> = keys.into_iter().map(|key| (key, Vec::new())).collect();
+        for row in found {
+            let (key, link) = LinkRow::read(row)?;
+            for address in [&key.1, &key.3] {
+                if let Some(links) = of.get_mut(&(key.0.clone(), address.clone())) {
+                    links.push(key.clone());
+                }
+            }
+            self.links.learn(key, link);
+        }
+        for (address, links) in of {
+            *self.links_of.learn(address) = links;
+        }
+        Ok(())
     }
 
     fn found_attempts(&mut self, keys: Vec<(TenantId, String)>, found: &[Row]) -> Result<(), StoreError> {
@@ -310,6 +385,7 @@ impl Rows {
             queue,
             unsettled,
             contacts,
+            links,
             logged,
             parked,
             outbox,
@@ -366,13 +442,13 @@ type Taker = Box<dyn FnOnce(&mut Rows, &[Row]) -> Result<(), StoreError> + Send>
 
 /// Rows to read, and where each goes.
 #[derive(Default)]
-pub(super) struct Missing {
-    pub(super) lookups: Vec<Lookup>,
+pub(in crate::store) struct Missing {
+    pub(in crate::store) lookups: Vec<Lookup>,
     takers: Vec<Taker>,
 }
 
 impl Missing {
-    pub(super) fn take(self, rows: &mut Rows, found: &[Vec<Row>]) -> Result<(), StoreError> {
+    pub(in crate::store) fn take(self, rows: &mut Rows, found: &[Vec<Row>]) -> Result<(), StoreError> {
         for (taker, found) in self.takers.into_iter().zip(found) {
             taker(rows, found)?;
         }

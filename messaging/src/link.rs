@@ -1,0 +1,102 @@
+//! What webhooks proved of whose a phone number is.
+//!
+//! A webhook that names both a number and a business-scoped id proves that they were one person's at that time. A number
+//! that passes to somebody else comes with another id. So of the ids that a number was seen with, the one seen last has
+//! it now, and each had it for a period of its own.
+//!
+//! A link is registers that only grow, so any order and repetition of the same webhooks leaves the same links.
+
+use jiff::Timestamp;
+
+use crate::address::UserId;
+
+/// So many of an address's links count: the newest.
+pub const MOST_LINKS: usize = 8;
+
+/// A number and an id that were seen together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The provider account whose id it is. Another account may know the same person by another id.
+    pub account: String,
+    pub user: UserId,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    /// The tenant said then that they are not one person's.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Whom a number belonged to, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    pub account: String,
+    pub user: UserId,
+    /// When the number came from another holder; `None`: none is known.
+    pub since: Option<Timestamp>,
+    /// When it passed to the next; `None`: it is theirs now.
+    pub until: Option<Timestamp>,
+}
+
+/// The holders of a number by its links, oldest first. For each account the last of them has the number now.
+pub fn holders(links: &[Link]) -> Vec<Holder> {
+    let mut counted: Vec<&Link> = links.iter().filter(|link| !link.is_revoked()).collect();
+    counted.sort_by_key(|link| (&link.account, link.last_seen, &link.user));
+    let mut holders: Vec<Holder> = Vec::with_capacity(counted.len());
+    let mut before: Option<&Link> = None;
+    for link in counted {
+        // What permits a message and dates from between the two counts for neither.
+        let since = before.filter(|before| before.account == link.account).map(|b| link.first_seen.max(b.last_seen));
+        if let (Some(since), Some(holder)) = (since, holders.last_mut()) {
+            holder.until = Some(since);
+        }
+        holders.push(Holder { account: link.account.clone(), user: link.user.clone(), since, until: None });
+        before = Some(link);
+    }
+    holders
+}
+
+impl Link {
+    /// Whether it was revoked and not seen since.
+    pub fn is_revoked(&self) -> bool {
+        self.revoked_at.is_some_and(|revoked_at| self.last_seen <= revoked_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::tests::at;
+
+    fn link(account: &str, user: &str, first: i64, last: i64) -> Link {
+        let user = user.parse().expect("an id");
+        Link { account: account.into(), user, first_seen: at(first), last_seen: at(last), revoked_at: None }
+    }
+
+    /// Ids with their periods.
+    fn periods(links: &[Link]) -> Vec<(String, Option<Timestamp>, Option<Timestamp>)> {
+        holders(links).into_iter().map(|holder| (holder.user.to_string(), holder.since, holder.until)).collect()
+    }
+
+    #[test]
+    fn the_first_known_holder_had_the_number_before_too() {
+        assert_eq!(periods(&[link("AC1", "BR.1", 5, 9)]), [("BR.1".to_owned(), None, None)]);
+    }
+
+    #[test]
+    fn a_number_that_comes_with_a_new_id_has_passed_to_another_person() {
+        let periods = periods(&[link("AC1", "BR.2", 7, 8), link("AC1", "BR.1", 1, 5)]);
+        assert_eq!(periods, [("BR.1".to_owned(), None, Some(at(7))), ("BR.2".to_owned(), Some(at(7)), None)]);
+    }
+
+    #[test]
+    fn the_ids_of_two_accounts_do_not_end_each_other() {
+        let holders = holders(&[link("AC1", "BR.1", 1, 5), link("AC2", "BR.2", 7, 8)]);
+        assert!(holders.iter().all(|holder| holder.since.is_none() && holder.until.is_none()), "{holders:?}");
+    }
+
+    #[test]
+    fn a_link_that_was_revoked_counts_again_once_it_is_seen_again() {
+        let revoked = Link { revoked_at: Some(at(6)), ..link("AC1", "BR.1", 1, 5) };
+        assert_eq!(holders(std::slice::from_ref(&revoked)), []);
+        assert_eq!(holders(&[Link { last_seen: at(7), ..revoked }]).len(), 1);
+    }
+}
