@@ -181,7 +181,7 @@ impl ContactState {
         match change {
             Some(OptChange::Start) => self.started_at = self.started_at.max(Some(at)),
             Some(OptChange::Stop) => {
-                self.add(Suppression { reason: SuppressionReason::OptedOut, at, detail: stop_detail(keyword) })
+                self.add(Suppression { reason: SuppressionReason::OptedOut, at, detail: stop_detail(keyword) });
             }
             None => {}
         }
@@ -260,6 +260,16 @@ impl ContactState {
         self.causes.retain(|reason, cause| cause.at < at && then.holds(*reason, cause));
         let heard = self.heard.filter(|heard| heard.at < at);
         Self { causes: self.causes, heard, ..Self::default() }
+    }
+
+    /// What counts for a message through another sender of the same pool: what suppresses the person, and that they revoked
+    /// consent or said START. What permits a message counts for the sender that it was given to.
+    #[must_use]
+    pub fn for_the_pool(mut self) -> Self {
+        let known = self.clone();
+        self.causes.retain(|reason, cause| known.holds(*reason, cause));
+        let consent = self.consent.filter(|consent| consent.status == ConsentStatus::Revoked);
+        Self { causes: self.causes, started_at: self.started_at, heard: self.heard, consent, ..Self::default() }
     }
 
     /// Without what permits a message or lifts a suppression, except from these times.

@@ -65,7 +65,9 @@ impl Carrier {
             return self.outcome_is_unknown(&claim, attempt, &sender).await;
         }
 
-        let mut contact = claim.contact.clone();
+        let others_in_pool = tenant.config.others_in_pool(&message.route);
+        let read = || store.contact_in_pool(&message.tenant, message.sender(), &others_in_pool, &message.to);
+        let mut contact = if others_in_pool.is_empty() { claim.contact.clone() } else { read().await? };
         let mut is_counted = false;
         let (attempt, permit, now) = loop {
             let now = clock.now();
@@ -96,13 +98,12 @@ impl Carrier {
             }
             let attempt = AttemptId::new(now, &rand::random());
             let contact_version = contact.version;
-            let begin = BeginAttempt { claim: claim.reference(), attempt, now, contact_version };
+            let others_in_pool = others_in_pool.clone();
+            let begin = BeginAttempt { claim: claim.reference(), attempt, now, contact_version, others_in_pool };
             match store.write(begin).await? {
                 Began::Begun => break (attempt, permit, now),
                 // An opt-out or a withdrawn consent may have come in between: check again.
-                Began::ContactChanged => {
-                    contact = store.contact(&message.tenant, message.sender(), &message.to).await?;
-                }
+                Began::ContactChanged => contact = read().await?,
                 Began::LeaseLost => return Ok(()),
             }
         };

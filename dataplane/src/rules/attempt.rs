@@ -12,7 +12,7 @@ use crate::store::adopted::Adopting;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::message::Reason;
-use crate::store::person::person;
+use crate::store::person::person_in_pool;
 use crate::store::queue::{AttemptResult, Began, BeginAttempt, Fenced, FinishAttempt};
 use crate::store::tables::attempts::AttemptRow;
 use crate::store::tables::queue::QueueRow;
@@ -27,7 +27,7 @@ impl Operation for BeginAttempt {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Began, Halt> {
-        let Self { claim, attempt, now, contact_version } = self;
+        let Self { claim, attempt, now, contact_version, others_in_pool } = self;
         let place = held(rows, claim);
         let known = lifecycle::look(rows, &claim.tenant, claim.message, None);
         let (Some(_), Some(mut known)) = (place?, known?) else { return Ok(Began::LeaseLost) };
@@ -39,7 +39,7 @@ impl Operation for BeginAttempt {
         if known.status() != MessageStatus::Queued {
             return Ok(Began::LeaseLost);
         }
-        if person(rows, &contact_key(&known.row))?.version != *contact_version {
+        if person_in_pool(rows, &contact_key(&known.row), others_in_pool)?.version != *contact_version {
             return Ok(Began::ContactChanged);
         }
         let begun = AttemptRow {

@@ -9,6 +9,7 @@
 
 use messaging::address::Address;
 use messaging::contact::ContactState;
+use messaging::id::SenderName;
 use messaging::link::{Holder, Link, MOST_LINKS, holders};
 
 use super::contact::{Contact, ContactKey};
@@ -21,6 +22,17 @@ pub(crate) fn person(rows: &mut Rows, key: &ContactKey) -> Result<Contact, Halt>
         Address::Phone(_) => of_phone(rows, key),
         Address::User(_) => of_user(rows, key),
     }
+}
+
+/// As [`person`], for a message through a pool: with what counts of what the pool's other senders know.
+pub(crate) fn person_in_pool(rows: &mut Rows, key: &ContactKey, others: &[SenderName]) -> Result<Contact, Halt> {
+    let (own, (tenant, _, address)) = (person(rows, key), key);
+    let others = others.iter().map(|sender| {
+        let known = person(rows, &(tenant.clone(), sender.clone(), address.clone()))?;
+        Ok(Contact { state: known.state.for_the_pool(), ..known })
+    });
+    let others = all(others.collect());
+    Ok(Contact::of_person([vec![own?], others?].concat()))
 }
 
 fn of_phone(rows: &mut Rows, key: &ContactKey) -> Result<Contact, Halt> {

@@ -132,8 +132,10 @@ pub struct BeginAttempt {
     pub claim: ClaimRef,
     pub attempt: AttemptId,
     pub now: Timestamp,
-    /// The version of the contact that policy was judged on.
+    /// The version of the person that policy was judged on.
     pub contact_version: u64,
+    /// The other senders of the pool that it leaves through, which the person was read at too.
+    pub others_in_pool: Vec<SenderName>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 mod held;
 mod pace;
+mod pool;
 mod stopped;
 mod unsettled;
 

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::address::PhoneNumber;
 use crate::id::{PolicyName, PoolId, SenderName, TemplateName, TenantId};
-use crate::routing::RoutingConfig;
+use crate::routing::{Route, RoutingConfig};
 use crate::secret::Secret;
 use crate::template::TemplateConfig;
 
@@ -299,6 +299,16 @@ impl TenantConfig {
         let numbers = self.pools.get(pool).map(|pool| &pool.numbers);
         let is_in_it = move |sender: &SenderConfig| numbers.is_some_and(|held| held.contains(&sender.phone_number));
         self.senders.iter().filter(move |(_, sender)| is_in_it(sender)).map(|(name, _)| name)
+    }
+
+    /// The other senders of the pool that a route goes through, as observed or declared; none where it goes through no pool.
+    /// What a person told any of them counts for all.
+    pub fn others_in_pool(&self, route: &Route) -> Vec<SenderName> {
+        let Some(pool) = &route.via else { return Vec::new() };
+        let declared = self.senders.iter().filter(|(_, sender)| sender.provider.pool().as_ref() == Some(pool));
+        let all = self.senders_in(pool).chain(declared.map(|(name, _)| name));
+        let others: BTreeSet<_> = all.filter(|name| **name != route.sender).collect();
+        others.into_iter().cloned().collect()
     }
 
     /// Canonical JSON: the same config is always the same bytes, so that an unchanged tenant is never rewritten.

@@ -127,6 +127,20 @@ fn who_gets_a_number_inherits_suppression_and_neither_consent_nor_window() {
 }
 
 #[test]
+fn a_pool_knows_what_any_of_its_senders_was_refused_and_nothing_that_another_was_permitted() {
+    let own = empty().after_message(at(1), None, "");
+    let with = |other: ContactState| own.clone().join(other.for_the_pool());
+    assert_eq!(reason(&with(empty().after_message(at(2), STOP, "stop")), 9), Some(OptedOut));
+    assert_eq!(reason(&with(empty().suppressed(cause(Blocked, 2))), 9), Some(Blocked));
+    let other = empty().after_message(at(5), None, "").consented(consent(ConsentStatus::Granted, 5));
+    assert_eq!(with(other.clone()), own, "neither window nor consent");
+    assert!(with(other.consented(consent(ConsentStatus::Revoked, 6))).consent.is_some(), "a revocation");
+    let stopped = own.clone().after_message(at(2), STOP, "stop");
+    let freed = stopped.join(empty().after_message(at(3), START, "start").for_the_pool());
+    assert_eq!(reason(&freed, 9), None, "a start");
+}
+
+#[test]
 fn a_start_frees_only_who_sent_it() {
     let stopped = empty().after_message(at(1), STOP, "stop");
     let number = stopped.clone().after_message(at(12), START, "start");

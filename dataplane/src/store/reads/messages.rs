@@ -10,7 +10,7 @@ use crate::store::contact::Contact;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::message::{Acceptance, Idempotency, Message, MessageFilter, MessageRecord, Page, TimelineEntry};
-use crate::store::person::person;
+use crate::store::person::person_in_pool;
 use crate::store::tables::messages::{self, MessageRow};
 use crate::store::tables::value::{Row, Value, values};
 use crate::store::{Store, StoreError};
@@ -122,10 +122,21 @@ impl Store {
         sender: &SenderName,
         contact: &Address,
     ) -> Result<Contact, StoreError> {
+        self.contact_in_pool(tenant, sender, &[], contact).await
+    }
+
+    /// As [`Store::contact`], for a message through a pool that has these other senders.
+    pub async fn contact_in_pool(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        others: &[SenderName],
+        contact: &Address,
+    ) -> Result<Contact, StoreError> {
         let key = (tenant.clone(), sender.clone(), contact.clone());
         let mut rows = Rows::default();
         loop {
-            match person(&mut rows, &key) {
+            match person_in_pool(&mut rows, &key, others) {
                 Ok(contact) => return Ok(contact),
                 Err(Halt::Failed(error)) => return Err(error),
                 Err(Halt::Missing) => {}

@@ -168,7 +168,8 @@ async fn a_purge_cancels_what_is_queued_and_leaves_alone_what_is_being_handed_ov
     let claim = crate::store::claim_of(lane, now, lease_until);
     let claim = store.write(claim).await.unwrap().claims.remove(0);
     let attempt = AttemptId::new(now, &rand::random());
-    let begin = BeginAttempt { claim: claim.reference(), attempt, now, contact_version: claim.contact.version };
+    let (contact_version, others_in_pool) = (claim.contact.version, Vec::new());
+    let begin = BeginAttempt { claim: claim.reference(), attempt, now, contact_version, others_in_pool };
     assert_eq!(store.write(begin).await.unwrap(), Began::Begun);
 
     let mut queued = Vec::new();

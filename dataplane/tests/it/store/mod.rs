@@ -211,8 +211,9 @@ pub(crate) async fn claim_one(store: &Store, now: i64) -> Claim {
 }
 
 pub(crate) async fn begin(store: &Store, claim: &Claim, attempt: AttemptId, now: i64) -> Began {
-    let contact_version = claim.contact.version;
-    store.write(BeginAttempt { claim: claim.reference(), attempt, now: at(now), contact_version }).await.unwrap()
+    let (claim, contact_version) = (claim.reference(), claim.contact.version);
+    let begin = BeginAttempt { claim, attempt, now: at(now), contact_version, others_in_pool: Vec::new() };
+    store.write(begin).await.unwrap()
 }
 
 pub(crate) async fn finish(

@@ -41,13 +41,23 @@ fn a_text_goes_from_the_number_and_reports_to_the_attempts_url() {
 
 #[test]
 fn a_service_replaces_the_senders_number_and_a_user_id_the_recipients() {
-    let mut text = message(RenderedContent::Text { body: "hello".into() });
-    text.via = Some(messaging::id::PoolId::new("MG1"));
-    text.to = "GB.1a2b".parse().expect("an address");
-    let form = form(&text);
+    let content = RenderedContent::Template { handle: "HX1".into(), language: "en".into(), values: BTreeMap::new() };
+    let mut template = message(content);
+    template.via = Some(messaging::id::PoolId::new("MG1"));
+    template.to = "GB.1a2b".parse().expect("an address");
+    let form = form(&template);
     assert_eq!(form.get("MessagingServiceSid").map(String::as_str), Some("MG1"));
     assert_eq!(form.get("To").map(String::as_str), Some("whatsapp:GB.1a2b"));
     assert!(!form.contains_key("From"));
+}
+
+#[test]
+fn a_free_form_message_through_a_service_leaves_from_the_number_whose_window_is_open() {
+    let mut text = message(RenderedContent::Text { body: "hello".into() });
+    text.via = Some(messaging::id::PoolId::new("MG1"));
+    let form = form(&text);
+    assert_eq!(form.get("MessagingServiceSid").map(String::as_str), Some("MG1"));
+    assert_eq!(form.get("From").map(String::as_str), Some("whatsapp:+14155238886"));
 }
 
 #[test]
