@@ -121,7 +121,8 @@ impl From<MessageRecord> for MessageView {
     fn from(record: MessageRecord) -> Self {
         let statuses = || record.timeline.iter().map(|entry| entry.status);
         let steps = statuses().zip(statuses().skip(1));
-        let corrected_from = steps.filter(|(ended, then)| ended.is_corrected_by(*then)).map(|(ended, _)| ended).last();
+        let corrected_from =
+            steps.filter(|(ended, then)| ended.is_corrected_by(*then)).map(|(ended, _)| ended).next_back();
         Self { corrected_from, timeline: Some(record.timeline), ..record.message.into() }
     }
 }
