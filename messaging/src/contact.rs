@@ -31,7 +31,7 @@ pub struct ContactState {
     /// When the tenant last lifted every suppression.
     lifted_at: Option<Timestamp>,
     /// The latest stop keyword that is recorded and has not taken effect yet. It suppresses already.
-    heard: Option<Cause>,
+    heard: Option<Heard>,
 }
 
 /// Why the contact was suppressed, and when.
@@ -39,6 +39,16 @@ pub struct ContactState {
 struct Cause {
     at: Timestamp,
     detail: String,
+}
+
+/// A stop keyword that was heard and has not taken effect.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Heard {
+    /// What it will be the cause of.
+    cause: Cause,
+    /// When its webhook was received, by the clock of the replica that received it.
+    received_at: Timestamp,
 }
 
 /// A state as the store keeps it.
@@ -59,7 +69,7 @@ struct Kept {
     #[serde(skip_serializing_if = "Option::is_none")]
     lifted_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    heard: Option<Cause>,
+    heard: Option<Heard>,
 }
 
 impl From<Kept> for ContactState {
@@ -181,20 +191,25 @@ impl ContactState {
         match change {
             Some(OptChange::Start) => self.started_at = self.started_at.max(Some(at)),
             Some(OptChange::Stop) => {
+                let heard = self.heard.as_ref().filter(|heard| heard.received_at == at);
+                let at = heard.map_or(at, |heard| heard.cause.at);
                 self.add(Suppression { reason: SuppressionReason::OptedOut, at, detail: stop_detail(keyword) });
             }
             None => {}
         }
         // A stop makes up for those heard before it. Whatever else the message was, it has taken effect now.
-        let took_effect = |heard: &Cause| heard.at == at || (heard.at < at && change == Some(OptChange::Stop));
+        let took_effect =
+            |heard: &Heard| heard.received_at == at || (heard.received_at < at && change == Some(OptChange::Stop));
         self.heard = self.heard.filter(|heard| !took_effect(heard));
         self
     }
 
-    /// The contact after a stop keyword was recorded, until [`ContactState::after_message`] lets it take effect.
+    /// The contact after a stop keyword was recorded, until [`ContactState::after_message`] lets it take effect. It is newer
+    /// than a start that has taken effect before it came, whatever the clocks of the replicas that received them say.
     #[must_use]
-    pub fn heard_stop(mut self, at: Timestamp, keyword: &str) -> Self {
-        self.heard = self.heard.max(Some(Cause { at, detail: stop_detail(keyword) }));
+    pub fn heard_stop(mut self, received_at: Timestamp, keyword: &str) -> Self {
+        let at = self.started_at.map_or(received_at, |started| started.max(received_at));
+        self.heard = self.heard.max(Some(Heard { cause: Cause { at, detail: stop_detail(keyword) }, received_at }));
         self
     }
 
@@ -258,7 +273,7 @@ impl ContactState {
     pub fn passed_on(mut self, at: Timestamp) -> Self {
         let then = self.clone().permitting(|fact| fact < at);
         self.causes.retain(|reason, cause| cause.at < at && then.holds(*reason, cause));
-        let heard = self.heard.filter(|heard| heard.at < at);
+        let heard = self.heard.filter(|heard| heard.cause.at < at);
         Self { causes: self.causes, heard, ..Self::default() }
     }
 
@@ -285,11 +300,9 @@ impl ContactState {
 
     /// Why nothing may be sent to the contact now, if anything.
     pub fn suppression(&self, now: Timestamp) -> Option<Suppression> {
-        let heard = self.heard.as_ref().filter(|heard| self.holds(SuppressionReason::OptedOut, heard));
-        let heard = heard.map(|Cause { at, detail }| Suppression {
-            reason: SuppressionReason::OptedOut,
-            at: *at,
-            detail: detail.clone(),
+        let heard = self.heard.as_ref().map(|heard| &heard.cause);
+        let heard = heard.filter(|cause| self.holds(SuppressionReason::OptedOut, cause)).map(|Cause { at, detail }| {
+            Suppression { reason: SuppressionReason::OptedOut, at: *at, detail: detail.clone() }
         });
         let in_force = self.first(|reason, cause| {
             reason.lapses_after().is_none_or(|lapses| now.duration_since(cause.at) < lapses)

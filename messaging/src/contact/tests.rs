@@ -70,6 +70,16 @@ fn a_stop_that_is_heard_suppresses_until_it_takes_effect_and_leaves_no_trace() {
 }
 
 #[test]
+fn a_stop_that_comes_after_a_start_counts_although_its_clock_was_behind() {
+    let started = empty().after_message(at(5), START, "start");
+    let heard = started.heard_stop(at(2), "Stop");
+    assert_eq!(reason(&heard, 6), Some(OptedOut));
+    let applied = heard.after_message(at(2), STOP, "Stop");
+    assert_eq!((reason(&applied, 6), applied.heard.is_none()), (Some(OptedOut), true));
+    assert_eq!(reason(&applied.after_message(at(7), START, "start"), 8), None);
+}
+
+#[test]
 fn no_keyword_undoes_what_the_tenant_did() {
     let by_hand = empty().suppressed(cause(Manual, 0));
     let after = by_hand.after_message(at(1), STOP, "STOP").after_message(at(2), START, "START");
