@@ -76,8 +76,8 @@ impl Contributions {
     }
 
     /// The pools that an object depends on, as they were observed. Returns whether they changed.
-    pub fn set_pools(&self, tenant: &TenantId, observer: Observer, pools: BTreeMap<PoolId, PoolConfig>) -> bool {
-        self.change(tenant, |contributed| replace(&mut contributed.pools, &observer, pools))
+    pub fn set_pools(&self, tenant: &TenantId, observer: &Observer, pools: BTreeMap<PoolId, PoolConfig>) -> bool {
+        self.change(tenant, |contributed| replace(&mut contributed.pools, observer, pools))
     }
 
     pub fn forget_sender(&self, tenant: &TenantId, name: &SenderName) {

@@ -67,7 +67,7 @@ impl Kind for RoutingPolicy {
             .map(|(sid, sender)| ServiceSender { messaging_service_sid: sid.clone(), sender: sender.to_string() })
             .collect();
         if let Some(pools) = pools {
-            context.contributions.set_pools(&tenant, Observer::Policy(name.clone()), pools);
+            context.contributions.set_pools(&tenant, &Observer::Policy(name.clone()), pools);
         }
         context.contributions.set_policy(&tenant, &name, compile::compile(&desired, &services));
         progress.ready_message(&precedence::message(&context.policies.stores.of(&tenant), &name));

@@ -113,7 +113,7 @@ impl Kind for WhatsAppSender {
         report::report(desired.config.provider.provider(), &observed, &webhooks, applied.is_ok(), progress);
         if publish {
             let observer = Observer::Sender(desired.name.clone());
-            context.contributions.set_pools(&desired.tenant, observer, observed.pools());
+            context.contributions.set_pools(&desired.tenant, &observer, observed.pools());
             if context.contributions.set_sender(&desired.tenant, &desired.name, desired.config) {
                 context.ask_dependants(&desired.tenant);
             }
