@@ -70,23 +70,25 @@ pub struct InvalidName {
     pub expected: &'static str,
 }
 
+/// The characters of an RFC 1123 label.
+fn is_label(value: &str) -> bool {
+    let edges = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let inner = value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    inner && edges(value.chars().next()) && edges(value.chars().last())
+}
+
 /// RFC 1123 label, as Kubernetes requires of namespaces.
 fn dns_label(value: &str) -> Result<(), &'static str> {
     const EXPECTED: &str = "1 to 63 lower-case letters, digits or '-', beginning and ending with a letter or digit";
-    let edges = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    let inner = value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if value.len() <= 63 && inner && edges(value.chars().next()) && edges(value.chars().last()) {
-        Ok(())
-    } else {
-        Err(EXPECTED)
-    }
+    if value.len() <= 63 && is_label(value) { Ok(()) } else { Err(EXPECTED) }
 }
 
-/// RFC 1123 subdomain, as Kubernetes requires of most objects.
+/// RFC 1123 subdomain, as Kubernetes requires of most objects: it bounds the whole, and not each part.
+/// (`IsDNS1123Subdomain` in k8s.io/apimachinery.)
 fn dns_subdomain(value: &str) -> Result<(), &'static str> {
     const EXPECTED: &str =
         "at most 253 lower-case letters, digits, '-' or '.', each part beginning and ending with a letter or digit";
-    if value.len() <= 253 && value.split('.').all(|label| dns_label(label).is_ok()) { Ok(()) } else { Err(EXPECTED) }
+    if value.len() <= 253 && value.split('.').all(is_label) { Ok(()) } else { Err(EXPECTED) }
 }
 
 name!(
@@ -216,6 +218,17 @@ mod tests {
         }
         assert!(SenderName::new("support.eu").is_ok());
         assert!(SenderName::new("support..eu").is_err());
+    }
+
+    #[test]
+    fn a_name_that_kubernetes_admits_is_admitted() {
+        let (label, whole) = ("a".repeat(64), format!("{}.{}", "a".repeat(126), "b".repeat(126)));
+        for good in ["a", "7", "order-shipped.v2", &label, &whole, &"a".repeat(253)] {
+            assert!(TemplateName::new(good).is_ok() && PolicyName::new(good).is_ok() && SenderName::new(good).is_ok());
+        }
+        for bad in ["", ".", "a.", "a..b", "a.-b", &"a".repeat(254)] {
+            assert!(TemplateName::new(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::reconcile::backoff::{delay, jittered};
 use crate::reconcile::conditions::{Assessments, State};
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 use crate::reconcile::events::{Note, reason as event};
-use crate::reconcile::kind::{Kind, tenant_of};
+use crate::reconcile::kind::{Kind, id_of, tenant_of};
 use crate::reconcile::machinery::{Driver, Machinery};
 use crate::reconcile::progress::{Next, Progress};
 use crate::reconcile::status::{Frame, compose, difference};
@@ -94,7 +94,7 @@ async fn run<K: Kind>(object: &K, driver: &Driver<K>, progress: &mut Progress<K:
         if held {
             // The current deletion policy counts, not the one at the time when the finalizer was added.
             if object.needs_cleanup() {
-                object.cleanup(&driver.context, progress).await?;
+                object.cleanup(&id_of(object)?, &driver.context, progress).await?;
             }
             set_finalizer(object, &driver.machinery, false).await?;
         }
@@ -104,7 +104,7 @@ async fn run<K: Kind>(object: &K, driver: &Driver<K>, progress: &mut Progress<K:
         set_finalizer(object, &driver.machinery, !held).await?;
         return Ok(Done::ReadAgain);
     }
-    object.reconcile(&driver.context, progress).await.map(Done::Look)
+    object.reconcile(&id_of(object)?, &driver.context, progress).await.map(Done::Look)
 }
 
 /// Adds or removes our finalizer. Fails if the object changed since it was read.

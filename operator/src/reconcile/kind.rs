@@ -1,16 +1,18 @@
 //! What the driver needs of a kind to reconcile its objects.
 
 use std::fmt::Debug;
+use std::str::FromStr;
 
+use crds::condition::reason;
 use kube::core::NamespaceResourceScope;
 use kube::core::object::HasStatus;
 use kube::{Resource, ResourceExt};
-use messaging::id::TenantId;
+use messaging::id::{InvalidName, TenantId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::metrics::KindName;
-use crate::reconcile::error::Failure;
+use crate::reconcile::error::{Advice, Explain, Failure};
 use crate::reconcile::progress::{Next, Progress};
 
 /// A kind that is reconciled. [`super::drive`] does everything that is the same for all kinds: finalizers, conditions,
@@ -26,6 +28,8 @@ pub trait Kind:
     + Sync
     + 'static
 {
+    /// The type of its objects' names.
+    type Name: FromStr<Err = InvalidName> + Send + Sync;
     /// What a reconcile of this kind needs.
     type Context: Send + Sync + 'static;
 
@@ -41,9 +45,10 @@ pub trait Kind:
 
     /// Observes, decides, acts, and records its findings. It may be cancelled at any await (a provider took too long)
     /// and repeated at any time, so every step must be idempotent. While [`Progress::paused`] is set it must not write
-    /// at the provider.
+    /// at the provider. The object is ready only if it calls [`Progress::ready`].
     fn reconcile(
         &self,
+        id: &Id<Self::Name>,
         context: &Self::Context,
         progress: &mut Progress<Self::Status>,
     ) -> impl Future<Output = Result<Next, Failure>> + Send;
@@ -53,6 +58,7 @@ pub trait Kind:
     /// [`crate::sender::directory::SenderDirectory::find`].
     fn cleanup(
         &self,
+        id: &Id<Self::Name>,
         context: &Self::Context,
         progress: &mut Progress<Self::Status>,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
@@ -62,6 +68,38 @@ pub trait Kind:
 
     /// The object is gone: forgets what this process keeps about it.
     fn forget(&self, context: &Self::Context);
+}
+
+/// Which object it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Id<N> {
+    pub tenant: TenantId,
+    pub name: N,
+}
+
+/// The tenant's or the object's name is not one of ours. The API server admits only names that are.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}")]
+pub struct Unnamed {
+    path: &'static str,
+    source: InvalidName,
+}
+
+impl Explain for Unnamed {
+    fn advice(&self) -> Advice {
+        Advice::Stalled
+    }
+    fn reason(&self) -> &'static str {
+        reason::INVALID_SPEC
+    }
+}
+
+pub fn id_of<K: Kind>(object: &K) -> Result<Id<K::Name>, Unnamed> {
+    let at = |path| move |source| Unnamed { path, source };
+    Ok(Id {
+        tenant: TenantId::new(object.namespace().unwrap_or_default()).map_err(at("metadata.namespace"))?,
+        name: object.name_any().parse().map_err(at("metadata.name"))?,
+    })
 }
 
 /// The tenant of an object: its namespace. The API server admits only namespaces that are valid tenant names.

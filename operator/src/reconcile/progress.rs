@@ -28,23 +28,15 @@ pub struct Progress<S> {
     /// Nothing may be written at the provider, because of the annotation `paused`. Observing and publishing continue.
     pub paused: bool,
     assessed: Assessments,
-    not_ready: Option<Assessment>,
-    ready_message: String,
+    /// Absent until the kind's steps have decided. Only they can say that an object is ready.
+    verdict: Option<Assessment>,
     changed: bool,
     notes: Vec<Note>,
 }
 
 impl<S> Progress<S> {
     pub fn new(status: S, paused: bool) -> Self {
-        Self {
-            status,
-            paused,
-            assessed: Assessments::new(),
-            not_ready: None,
-            ready_message: String::new(),
-            changed: false,
-            notes: Vec::new(),
-        }
+        Self { status, paused, assessed: Assessments::new(), verdict: None, changed: false, notes: Vec::new() }
     }
 
     /// Sets one of the kind's own conditions.
@@ -52,14 +44,14 @@ impl<S> Progress<S> {
         self.assessed.insert(condition, Assessment::new(state, reason, message));
     }
 
-    /// Nothing failed, and the object is not ready yet.
-    pub fn not_ready(&mut self, reason: &'static str, message: &str) {
-        self.not_ready = Some(Assessment::new(State::False, reason, message));
+    /// Everything that the object asks for is done. `message` is that of `Ready`.
+    pub fn ready(&mut self, message: &str) {
+        self.verdict = Some(Assessment::new(State::True, reason::READY, message));
     }
 
-    /// Sets the message of `Ready` for when the object is ready.
-    pub fn ready_message(&mut self, message: &str) {
-        message.clone_into(&mut self.ready_message);
+    /// Nothing failed, and the object is not ready yet.
+    pub fn not_ready(&mut self, reason: &'static str, message: &str) {
+        self.verdict = Some(Assessment::new(State::False, reason, message));
     }
 
     /// Something was written at the provider; an Event reports it.
@@ -80,15 +72,17 @@ impl<S> Progress<S> {
     /// The conditions that follow from how the reconcile ended. `owned` are the kind's own.
     pub fn assess(&self, outcome: Result<(), &Failure>, owned: &[&'static str]) -> Assessments {
         let mut all = self.assessed.clone();
-        match (outcome, &self.not_ready) {
-            (Ok(()), None) => {
-                all.insert(READY, Assessment::new(State::True, reason::READY, &self.ready_message));
+        match outcome {
+            Ok(()) => {
+                let undecided =
+                    || Assessment::new(State::Unknown, NOT_OBSERVED, "nothing was done for this object yet");
+                let verdict = self.verdict.clone().unwrap_or_else(undecided);
+                if verdict.state != State::True {
+                    all.insert(RECONCILING, Assessment { state: State::True, ..verdict.clone() });
+                }
+                all.insert(READY, verdict);
             }
-            (Ok(()), Some(why)) => {
-                all.insert(READY, why.clone());
-                all.insert(RECONCILING, Assessment { state: State::True, ..why.clone() });
-            }
-            (Err(failure), _) => {
+            Err(failure) => {
                 let message = failure.message();
                 let assess = |state| Assessment::new(state, failure.reason(), &message);
                 all.insert(READY, assess(State::False));
@@ -151,7 +145,9 @@ mod tests {
     fn each_outcome_reads_as_kstatus_expects() {
         let fresh = || Progress::new((), false);
         let failure = |advice| Err(Failure::from(Broken(advice)));
-        assert_eq!(summary(&fresh(), &Ok(())), ["Ready=True Ready"]);
+        let mut done = fresh();
+        done.ready("");
+        assert_eq!(summary(&done, &Ok(())), ["Ready=True Ready"]);
 
         let mut under_way = fresh();
         under_way.not_ready("UnderReview", "WhatsApp has not decided");
@@ -174,8 +170,15 @@ mod tests {
     }
 
     #[test]
+    fn an_object_for_which_nothing_was_done_is_not_ready() {
+        let undecided = summary(&Progress::new((), false), &Ok(()));
+        assert_eq!(undecided, ["Ready=Unknown NotObserved", "Reconciling=True NotObserved"]);
+    }
+
+    #[test]
     fn a_pause_shows_whatever_the_outcome() {
-        let paused = Progress::new((), true);
+        let mut paused = Progress::new((), true);
+        paused.ready("");
         assert_eq!(summary(&paused, &Ok(())), ["Ready=True Ready", "Reconciling=True Paused"]);
         let stalled = summary(&paused, &Err(Failure::from(Broken(Advice::Stalled))));
         assert!(

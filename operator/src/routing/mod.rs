@@ -22,7 +22,7 @@ use crate::metrics::KindName;
 use crate::publish::published::PublishedConfigs;
 use crate::publish::{Contributions, Observer, precedence};
 use crate::reconcile::error::Failure;
-use crate::reconcile::kind::{Kind, name_of, tenant_of};
+use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
 use crate::sender::directory::SenderDirectory;
 use crate::watch::Objects;
@@ -37,6 +37,7 @@ pub struct RoutingContext {
 }
 
 impl Kind for RoutingPolicy {
+    type Name = PolicyName;
     type Context = RoutingContext;
 
     const NAME: KindName = KindName::Policy;
@@ -50,15 +51,15 @@ impl Kind for RoutingPolicy {
 
     async fn reconcile(
         &self,
+        Id { tenant, name }: &Id<PolicyName>,
         context: &RoutingContext,
         progress: &mut Progress<RoutingPolicyStatus>,
     ) -> Result<Next, Failure> {
-        let (Some(tenant), Some(name)) = (tenant_of(self), name_of(self)) else { return Ok(Next::Poll) };
-        withdraw_if_dangling(context, &tenant, &name).await?;
-        ask_others_about_a_new_one(context, &tenant, self, &progress.status);
+        withdraw_if_dangling(context, tenant, name).await?;
+        ask_others_about_a_new_one(context, tenant, self, &progress.status);
 
         let desired = validate::validate(&self.spec)?;
-        let resolved = resolve::resolve(context, &tenant, &desired, &progress.status).await;
+        let resolved = resolve::resolve(context, tenant, &desired, &progress.status).await;
         describe(&mut progress.status, &desired);
         // An unresolved reference leaves the published policy unchanged.
         let Resolved { services, pools } = resolved?;
@@ -67,14 +68,19 @@ impl Kind for RoutingPolicy {
             .map(|(sid, sender)| ServiceSender { messaging_service_sid: sid.clone(), sender: sender.to_string() })
             .collect();
         if let Some(pools) = pools {
-            context.contributions.set_pools(&tenant, &Observer::Policy(name.clone()), pools);
+            context.contributions.set_pools(tenant, &Observer::Policy(name.clone()), pools);
         }
-        context.contributions.set_policy(&tenant, &name, compile::compile(&desired, &services));
-        progress.ready_message(&precedence::message(&context.policies.stores.of(&tenant), &name));
+        context.contributions.set_policy(tenant, name, compile::compile(&desired, &services));
+        progress.ready(&precedence::message(&context.policies.stores.of(tenant), name));
         Ok(Next::Poll)
     }
 
-    async fn cleanup(&self, _: &RoutingContext, _: &mut Progress<RoutingPolicyStatus>) -> Result<(), Failure> {
+    async fn cleanup(
+        &self,
+        _: &Id<PolicyName>,
+        _: &RoutingContext,
+        _: &mut Progress<RoutingPolicyStatus>,
+    ) -> Result<(), Failure> {
         Ok(())
     }
 

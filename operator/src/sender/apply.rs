@@ -1,8 +1,7 @@
 //! The writes at the provider: pointing webhooks at the data plane, and undoing that.
 
+use crds::WhatsAppSenderStatus;
 use crds::condition::{WEBHOOKS_CONFIGURED, reason};
-use crds::{WhatsAppSender, WhatsAppSenderStatus};
-use kube::ResourceExt;
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::admin::WebhookTargets;
 use messaging::provider::webhook::WebhookHome;
@@ -13,7 +12,7 @@ use super::plan::Webhooks;
 use super::{SenderContext, SenderSettings};
 use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
 use crate::reconcile::events;
-use crate::reconcile::kind::{name_of, tenant_of};
+use crate::reconcile::kind::Id;
 use crate::reconcile::progress::Progress;
 
 /// Webhooks could not be written.
@@ -68,22 +67,21 @@ pub fn targets(
 
 /// Unsets those of the sender's webhooks that point at the data plane.
 pub async fn clean_up(
-    sender: &WhatsAppSender,
+    Id { tenant, name }: &Id<SenderName>,
     context: &SenderContext,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<(), Failure> {
-    let (Some(tenant), Some(name)) = (tenant_of(sender), name_of::<_, SenderName>(sender)) else { return Ok(()) };
     // Without accepted credentials no webhook was ever pointed at the data plane.
-    let Some(known) = context.directory.find(&tenant, &name).await? else { return Ok(()) };
+    let Some(known) = context.directory.find(tenant, name).await? else { return Ok(()) };
     let account = &*known.account;
-    let ours = targets(account, &context.settings, &tenant, &name);
+    let ours = targets(account, &context.settings, tenant, name);
     match unset(account, &known.config.phone_number, &ours).await {
         Ok(true) => progress.changed(events::reason::WEBHOOKS_REMOVED, "webhooks no longer point at the data plane"),
         Ok(false) => {}
         // The account is closed, or its credentials were revoked. No retry could succeed, and the namespace could
         // never be deleted.
         Err(error) if error.is_unauthorized() => {
-            tracing::warn!(%tenant, sender = sender.name_any(), %error, "webhooks are left as they are: the provider refuses the last known credentials");
+            tracing::warn!(%tenant, sender = %name, %error, "webhooks are left as they are: the provider refuses the last known credentials");
         }
         Err(source) => return Err(NotWritten { what: "removed", source }.into()),
     }

@@ -41,7 +41,7 @@ use crate::accounts::Accounts;
 use crate::metrics::KindName;
 use crate::publish::{Contributions, Observer};
 use crate::reconcile::error::Failure;
-use crate::reconcile::kind::{Kind, name_of, tenant_of};
+use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
 
 /// How soon to look again after a change: some providers accept a change at once and show it later.
@@ -80,6 +80,7 @@ impl SenderContext {
 }
 
 impl Kind for WhatsAppSender {
+    type Name = SenderName;
     type Context = SenderContext;
 
     const NAME: KindName = KindName::Sender;
@@ -93,13 +94,14 @@ impl Kind for WhatsAppSender {
 
     async fn reconcile(
         &self,
+        id: &Id<SenderName>,
         context: &SenderContext,
         progress: &mut Progress<WhatsAppSenderStatus>,
     ) -> Result<Next, Failure> {
         // Needs the cluster.
         let found = dereference::dereference(self, &*context.secrets).await?;
         // Needs nothing.
-        let desired = validate::validate(self, &found, &context.settings)?;
+        let desired = validate::validate(self, id, &found, &context.settings)?;
         // Needs the provider.
         let account = context.accounts.get(&desired.config.provider);
         let max_age = context.settings.poll_interval / 2;
@@ -130,10 +132,11 @@ impl Kind for WhatsAppSender {
     /// to any sender of the service, and does not even log it.
     async fn cleanup(
         &self,
+        id: &Id<SenderName>,
         context: &SenderContext,
         progress: &mut Progress<WhatsAppSenderStatus>,
     ) -> Result<(), Failure> {
-        apply::clean_up(self, context, progress).await
+        apply::clean_up(id, context, progress).await
     }
 
     /// Objects that refer to a sender depend on its existence.

@@ -34,10 +34,12 @@ pub fn report(
         Webhooks::InPlace(targets) => {
             progress.status.webhooks = known(targets);
             progress.set(WEBHOOKS_CONFIGURED, State::True, reason::WEBHOOKS_IN_PLACE, "");
+            progress.ready("");
         }
         Webhooks::Configure(targets) if written => {
             progress.status.webhooks = known(targets);
             progress.set(WEBHOOKS_CONFIGURED, State::True, reason::WEBHOOKS_IN_PLACE, "");
+            progress.ready("");
         }
         // The error reports it.
         Webhooks::Configure(_) => {}

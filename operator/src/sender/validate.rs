@@ -17,7 +17,7 @@ use super::SenderSettings;
 use super::dereference::Found;
 use super::invalid::Invalid;
 use super::provider::SpecProvider;
-use crate::reconcile::kind::tenant_of;
+use crate::reconcile::kind::Id;
 
 /// What a sender should be.
 #[derive(Debug, Clone)]
@@ -33,11 +33,15 @@ pub struct Desired {
 }
 
 /// The API server has already checked the spec. This refuses what its rules let through and the data plane can't use.
-pub fn validate(sender: &WhatsAppSender, found: &Found, settings: &SenderSettings) -> Result<Desired, Invalid> {
+pub fn validate(
+    sender: &WhatsAppSender,
+    id: &Id<SenderName>,
+    found: &Found,
+    settings: &SenderSettings,
+) -> Result<Desired, Invalid> {
     let spec = &sender.spec;
     let invalid = |path: &str, what: String| Invalid::Spec { path: path.to_owned(), what };
-    let tenant = tenant_of(sender).ok_or_else(|| invalid("metadata.namespace", "is not a tenant's name".into()))?;
-    let name = sender.name_any().parse::<SenderName>().map_err(|e| invalid("metadata.name", e.to_string()))?;
+    let Id { tenant, name } = id.clone();
     let number = spec.phone_number.parse::<PhoneNumber>().map_err(|e| invalid("spec.phoneNumber", e.to_string()))?;
     let provider = SpecProvider::of(sender);
     let provider = provider.ok_or_else(|| invalid("spec.provider", "must name the provider: twilio".into()))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crds::condition::reason;
 use crds::{MessageTemplate, MessageTemplateStatus};
 use jiff::{SignedDuration, Timestamp};
-use messaging::id::{SenderName, TenantId};
+use messaging::id::{SenderName, TemplateName, TenantId};
 use messaging::provider::admin::TemplateAdmin as _;
 
 use super::TemplateContext;
@@ -78,10 +78,11 @@ impl Explain for NotCleanedUp {
 pub(super) async fn cleanup(
     context: &TemplateContext,
     tenant: &TenantId,
+    name: &TemplateName,
     template: &MessageTemplate,
     progress: &mut Progress<MessageTemplateStatus>,
 ) -> Result<(), Failure> {
-    if may_be_in_use(context, tenant, template) {
+    if may_be_in_use(context, tenant, name, template) {
         return Err(NotYet::InUse.into());
     }
     let accounts = accounts(context, tenant, template, progress).await?;
@@ -138,10 +139,14 @@ async fn clean_up_account(
 }
 
 /// Whether replicas may still send with the template. Messages under way would fail once it is deleted at the provider.
-fn may_be_in_use(context: &TemplateContext, tenant: &TenantId, template: &MessageTemplate) -> bool {
+fn may_be_in_use(
+    context: &TemplateContext,
+    tenant: &TenantId,
+    name: &TemplateName,
+    template: &MessageTemplate,
+) -> bool {
     let began = template.metadata.deletion_timestamp.as_ref().map_or(Timestamp::MIN, |began| began.0);
-    let Some(name) = crate::reconcile::kind::name_of(template) else { return false };
-    context.clock.now().duration_since(began) < LET_GO_WITHIN && !context.data_plane.has_let_go_of(tenant, &name)
+    context.clock.now().duration_since(began) < LET_GO_WITHIN && !context.data_plane.has_let_go_of(tenant, name)
 }
 
 /// The accounts that hold revisions, or may.

@@ -27,12 +27,13 @@ use std::time::Duration;
 use crds::condition::{APPROVED, SYNCED};
 use crds::{DeletionPolicy, MessageTemplate, MessageTemplateStatus};
 use messaging::clock::Clock;
+use messaging::id::TemplateName;
 
 use self::hands::{RealHands, RecordIntents};
 use crate::metrics::KindName;
 use crate::publish::{Contributions, DataPlane};
 use crate::reconcile::error::Failure;
-use crate::reconcile::kind::{Kind, name_of, tenant_of};
+use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
 use crate::sender::directory::SenderDirectory;
 
@@ -53,6 +54,7 @@ pub struct TemplateContext {
 }
 
 impl Kind for MessageTemplate {
+    type Name = TemplateName;
     type Context = TemplateContext;
 
     const NAME: KindName = KindName::Template;
@@ -65,22 +67,22 @@ impl Kind for MessageTemplate {
 
     async fn reconcile(
         &self,
+        Id { tenant, name }: &Id<TemplateName>,
         context: &TemplateContext,
         progress: &mut Progress<MessageTemplateStatus>,
     ) -> Result<Next, Failure> {
-        let (Some(tenant), Some(name)) = (tenant_of(self), name_of(self)) else { return Ok(Next::Poll) };
         // The recorded revisions can be sent, whatever the rest of this reconcile does.
-        context.contributions.set_template(&tenant, &name, compile::compile(&self.spec, &progress.status));
+        context.contributions.set_template(tenant, name, compile::compile(&self.spec, &progress.status));
 
-        let found = dereference::dereference(&context.directory, &tenant, self).await;
+        let found = dereference::dereference(&context.directory, tenant, self).await;
         let desired = validate::validate(self)?;
-        let (seen, trouble) = observe::observe(context, &tenant, self, &desired.names, &found).await;
+        let (seen, trouble) = observe::observe(context, tenant, name, self, &desired.names, &found).await;
         let plan = plan::plan(&desired, &progress.status.locations, &seen);
         let look_again_at = plan.look_again_at;
         let hands = RealHands { intents: &*context.intents, template: self, accounts: &found.accounts };
         let applied = apply::apply(&hands, &desired, plan, progress, seen.now).await;
         let verdict = report::assess(progress, &desired);
-        context.contributions.set_template(&tenant, &name, compile::compile(&self.spec, &progress.status));
+        context.contributions.set_template(tenant, name, compile::compile(&self.spec, &progress.status));
 
         // What needs a person is reported first, then what is missing, then what is transient.
         verdict?;
@@ -95,13 +97,13 @@ impl Kind for MessageTemplate {
 
     async fn cleanup(
         &self,
+        Id { tenant, name }: &Id<TemplateName>,
         context: &TemplateContext,
         progress: &mut Progress<MessageTemplateStatus>,
     ) -> Result<(), Failure> {
-        let (Some(tenant), Some(name)) = (tenant_of(self), name_of(self)) else { return Ok(()) };
         // Nothing may be sent with a template that is about to be deleted.
-        context.contributions.set_template(&tenant, &name, None);
-        cleanup::cleanup(context, &tenant, self, progress).await
+        context.contributions.set_template(tenant, name, None);
+        cleanup::cleanup(context, tenant, name, self, progress).await
     }
 
     fn forget(&self, context: &TemplateContext) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crds::{MessageTemplate, MessageTemplateStatus, TemplateLocationStatus};
 use jiff::{SignedDuration, Timestamp};
-use messaging::id::TenantId;
+use messaging::id::{TemplateName, TenantId};
 use messaging::provider::admin::TemplateObservation;
 
 use super::TemplateContext;
@@ -26,6 +26,7 @@ use crate::reconcile::error::Failure;
 pub(super) async fn observe(
     context: &TemplateContext,
     tenant: &TenantId,
+    name: &TemplateName,
     template: &MessageTemplate,
     names: &Names,
     found: &Dereferenced,
@@ -51,7 +52,7 @@ pub(super) async fn observe(
         let view = if found.unresolved.is_some() { AccountView::Unavailable } else { AccountView::Lost };
         accounts.insert(key.clone(), view);
     }
-    let data_plane_follows = data_plane_follows(context, tenant, template, &status);
+    let data_plane_follows = data_plane_follows(context, tenant, name, template, &status);
     let wanted = found.wanted.clone();
     (Observation { wanted, accounts, data_plane_follows, now: context.clock.now() }, trouble)
 }
@@ -102,15 +103,14 @@ fn earlier(at: Timestamp, by: Duration) -> Timestamp {
 fn data_plane_follows(
     context: &TemplateContext,
     tenant: &TenantId,
+    name: &TemplateName,
     template: &MessageTemplate,
     status: &MessageTemplateStatus,
 ) -> bool {
-    let Some(name) = crate::reconcile::kind::name_of(template) else { return false };
     let contributed = TenantContributions {
-        templates: [(name, compile(&template.spec, status))].into(),
+        templates: [(name.clone(), compile(&template.spec, status))].into(),
         ..TenantContributions::default()
     };
-    let object = kube::ResourceExt::name_any(template);
-    let run = context.data_plane.status_of(KindName::Template, tenant, &object, &contributed);
+    let run = context.data_plane.status_of(KindName::Template, tenant, name.as_str(), &contributed);
     run.is_some_and(|run| run.ready == run.total)
 }

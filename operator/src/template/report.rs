@@ -105,7 +105,7 @@ pub(super) fn assess(progress: &mut Progress<MessageTemplateStatus>, desired: &V
     }
     if synced && languages == total {
         progress.set(APPROVED, State::True, reason::APPROVED, "WhatsApp approved every language");
-        progress.ready_message(&format!("approved in {}", count(total, "language")));
+        progress.ready(&format!("approved in {}", count(total, "language")));
         return Ok(());
     }
     let (state, why, message) = if !paused.is_empty() {
@@ -121,7 +121,7 @@ pub(super) fn assess(progress: &mut Progress<MessageTemplateStatus>, desired: &V
     if !synced {
         progress.not_ready(reason::PROGRESSING, &format!("to be submitted: {unsynced}"));
     } else if desired.ready_when == ReadyWhen::Submitted && paused.is_empty() {
-        progress.ready_message(&format!("submitted; {message}"));
+        progress.ready(&format!("submitted; {message}"));
     } else {
         progress.not_ready(why, &message);
     }

@@ -20,6 +20,10 @@ pub(crate) fn sender() -> WhatsAppSender {
     serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+fn id() -> Id<SenderName> {
+    Id { tenant: "shop".parse().unwrap(), name: "support".parse().unwrap() }
+}
+
 fn contents(values: &[(&str, &str)]) -> Contents {
     values.iter().map(|(key, value)| ((*key).to_owned(), Secret::new(*value))).collect()
 }
@@ -34,12 +38,12 @@ pub(crate) fn found() -> Found {
 }
 
 fn refused(sender: &WhatsAppSender, found: &Found) -> String {
-    validate(sender, found, &settings()).unwrap_err().to_string()
+    validate(sender, &id(), found, &settings()).unwrap_err().to_string()
 }
 
 #[test]
 fn the_quickstart_is_valid_and_its_auth_token_both_calls_and_verifies() {
-    let desired = validate(&sender(), &found(), &settings()).unwrap();
+    let desired = validate(&sender(), &id(), &found(), &settings()).unwrap();
     let ProviderAccount::Twilio(account) = &desired.config.provider;
     assert_eq!(account.username, account.account_sid);
     assert_eq!((account.password.expose(), account.webhook_keys[0].expose()), (TOKEN, TOKEN));
@@ -53,7 +57,7 @@ fn an_api_key_calls_and_the_auth_token_still_verifies() {
     found
         .credentials
         .extend(contents(&[("apiKeySid", "SK11111111111111111111111111111111"), ("apiKeySecret", "secret")]));
-    let desired = validate(&sender(), &found, &settings()).unwrap();
+    let desired = validate(&sender(), &id(), &found, &settings()).unwrap();
     let ProviderAccount::Twilio(account) = &desired.config.provider;
     assert_eq!(
         (account.username.as_str(), account.password.expose()),
@@ -108,5 +112,5 @@ fn a_url_that_would_receive_each_event_twice_is_refused() {
 fn a_paused_sender_sends_nothing() {
     let mut sender = sender();
     sender.annotations_mut().insert(crds::annotation::PAUSED.into(), "true".into());
-    assert!(validate(&sender, &found(), &settings()).unwrap().config.paused);
+    assert!(validate(&sender, &id(), &found(), &settings()).unwrap().config.paused);
 }
