@@ -123,6 +123,16 @@ impl Problem {
         }
     }
 
+    /// The request was taken up and not finished in time.
+    pub fn outcome_unknown() -> Self {
+        let detail = "the store did not answer in time: if this request writes, it may have taken effect or may still do \
+                      so; asking again with the same Idempotency-Key is safe";
+        Self {
+            retry_after_seconds: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome-unknown", "The outcome is unknown", detail)
+        }
+    }
+
     /// The same request may succeed after so many seconds.
     #[must_use]
     pub fn after(self, seconds: u32) -> Self {
@@ -156,9 +166,13 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Overloaded | StoreError::Closed => Self::try_again(error.to_string()),
             // The database's own error is for operators only.
-            StoreError::Failed(_) => {
+            StoreError::Failed(_) | StoreError::Unsuitable(_) => {
                 tracing::error!(%error, "a request failed because the store did");
                 Self::try_again("the store cannot be used at the moment")
+            }
+            StoreError::Unanswered(_) => {
+                tracing::error!(%error, "a request ends with an unknown outcome because the store did not answer");
+                Self::outcome_unknown()
             }
             StoreError::Corrupt { .. } => {
                 tracing::error!(%error, "a request failed because the store holds something unreadable");

@@ -27,9 +27,9 @@ pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::R
             loop {
                 match Store::postgres(&url).await {
                     // It may still be starting or failing over.
-                    Err(StoreError::Failed(reason)) if tries < CONNECT_TRIES => {
+                    Err(error @ (StoreError::Failed(_) | StoreError::Unanswered(_))) if tries < CONNECT_TRIES => {
                         tries += 1;
-                        tracing::warn!(reason, "the database cannot be opened yet; trying again");
+                        tracing::warn!(%error, "the database cannot be opened yet; trying again");
                         tokio::time::sleep(CONNECT_PAUSE).await;
                     }
                     opened => return opened.with_context(|| format!("opening the database on {url}")),

@@ -8,10 +8,16 @@ pub enum StoreError {
     Overloaded,
     #[error("the store is closed")]
     Closed,
-    /// The database answered with an error. A write whose *commit* failed may or may not be on disk; every write here
-    /// may be made again.
+    /// The database refused, or cannot be reached. Nothing was written.
     #[error("the store failed: {0}")]
     Failed(String),
+    /// The database did not answer. What was to be written may be on disk or not, now or later; every write here may be
+    /// made again.
+    #[error("the store did not answer: {0}")]
+    Unanswered(String),
+    /// The database is not one that this can work with, and trying again would not change that.
+    #[error("the database cannot be used: {0}")]
+    Unsuitable(String),
     /// A row does not read as what it should be; written by another version, or by hand.
     #[error("the store holds {what} that cannot be read: {reason}")]
     Corrupt { what: &'static str, reason: String },

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::command::WriteTo;
 use super::database::migrations::{self, Dialect};
-use super::database::postgres::{PostgresConnection, PostgresReaders, Target};
+use super::database::postgres::{PostgresConnection, PostgresReaders, Target, check_is_suitable};
 use super::database::sqlite::{Options, SqliteConnection, SqliteReaders};
 use super::database::{Connection, Lookup, Readers};
 use super::group::committer::{self, Committer, Submit};
@@ -113,15 +113,17 @@ impl Store {
     pub async fn postgres(url: &PostgresUrl) -> Result<(Self, Writers), StoreError> {
         let target = Target::new(url.config.clone(), url.tls.clone());
         let mut connection = PostgresConnection::open(target.clone()).await?;
+        let mut of_log = Vec::new();
+        for _ in 0..LOGS {
+            of_log.push(PostgresConnection::open(target.clone()).await?);
+        }
+        check_is_suitable(&mut connection, &mut of_log).await?;
         warn_of_narrowed_promises(&mut connection).await?;
         migrations::run(&mut connection, Dialect::Postgres).await?;
         let signals = Arc::new(Signals::default());
         let (changes, mut committers) = committer::new(vec![Box::new(connection)], &signals);
-        let mut connections: Vec<Box<dyn Connection>> = Vec::new();
-        for _ in 0..LOGS {
-            connections.push(Box::new(PostgresConnection::open(target.clone()).await?));
-        }
-        let (log, of_log) = committer::new(connections, &signals);
+        let of_log = of_log.into_iter().map(|connection| -> Box<dyn Connection> { Box::new(connection) }).collect();
+        let (log, of_log) = committer::new(of_log, &signals);
         committers.extend(of_log);
         let readers = Arc::new(PostgresReaders::new(target.clone()));
         let (log, changes) = (Arc::new(log), Arc::new(changes));

@@ -6,31 +6,32 @@
 
 mod arrays;
 mod connect;
+mod readers;
+mod suitable;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use messaging::id::TenantId;
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::ToSql;
 
 use self::arrays::{columns, read, unnest};
 pub(crate) use self::connect::{Durability, Target};
 use self::connect::{Link, failed};
-use super::{Change, Connection, LogEntries, Lookup, Readers};
+pub(crate) use self::readers::PostgresReaders;
+pub(crate) use self::suitable::check_is_suitable;
+use super::{Change, Connection, LogEntries, Lookup};
 use crate::store::StoreError;
 use crate::store::tables::table::{Column, Finder, Table};
 use crate::store::tables::value::{Kind, Lent, Row, Value};
 use crate::store::tables::{webhook_events, webhooks};
 
-/// Connections that read at once.
-const READERS: usize = 4;
 /// No step of a transaction takes so long; a connection on which one does is given up.
 const STEP_WITHIN: Duration = Duration::from_secs(30);
 /// A writer locks one of this many numbers for each tenant whose rows it changes; the tenant's name gives the number. Few
@@ -54,12 +55,12 @@ impl fmt::Debug for PostgresConnection {
 
 impl PostgresConnection {
     pub(crate) async fn open(target: Target) -> Result<Self, StoreError> {
-        let link = target.connect().await?;
+        let link = Box::pin(within(target.connect())).await?;
         Ok(Self { target, link: Some(link), in_transaction: false })
     }
 
     pub(crate) async fn durability(&mut self) -> Result<Durability, StoreError> {
-        self.link().await?.durability().await
+        within(async { self.link().await?.durability().await }).await
     }
 
     async fn link(&mut self) -> Result<&mut Link, StoreError> {
@@ -74,14 +75,22 @@ impl PostgresConnection {
 
     /// The connection of the transaction that is open.
     fn open_link(&mut self) -> Result<&mut Link, StoreError> {
-        self.link.as_mut().ok_or_else(|| StoreError::Failed("the connection to the database was lost".into()))
+        self.link.as_mut().ok_or_else(|| StoreError::Unanswered("the connection to the database was lost".into()))
+    }
+
+    /// Gives the connection up if a step on it was not answered. The server may still be at it, so nothing else may follow.
+    fn stepped<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(result, Err(StoreError::Unanswered(_))) {
+            self.link = None;
+        }
+        result
     }
 }
 
 async fn within<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     match tokio::time::timeout(STEP_WITHIN, step).await {
         Ok(result) => result,
-        Err(_) => Err(StoreError::Failed(format!("the database did not answer within {STEP_WITHIN:?}"))),
+        Err(_) => Err(StoreError::Unanswered(format!("the database did not answer within {STEP_WITHIN:?}"))),
     }
 }
 
@@ -189,7 +198,7 @@ impl Connection for PostgresConnection {
         let locks: BTreeSet<i32> = tenants.iter().map(lock_of).collect();
         let locks: Vec<i32> = locks.into_iter().collect();
         self.in_transaction = true;
-        within(async {
+        let begun = within(async {
             let link = self.link().await?;
             if locks.is_empty() {
                 return link.client.batch_execute("BEGIN").await.map_err(failed);
@@ -202,19 +211,25 @@ impl Connection for PostgresConnection {
             begun.map_err(failed)?;
             locked.map_err(failed)?;
             Ok(())
-        })
-        .await
+        });
+        let begun = begun.await;
+        self.stepped(begun)
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
         self.in_transaction = false;
-        within(async { self.open_link()?.client.batch_execute("COMMIT").await.map_err(failed) }).await
+        self.script("COMMIT").await
     }
 
     async fn rollback(&mut self) -> bool {
         self.in_transaction = false;
-        let rolled_back = within(async { self.open_link()?.client.batch_execute("ROLLBACK").await.map_err(failed) });
-        if rolled_back.await.is_ok() && !self.is_read_only().await {
+        let rolled_back = self.script("ROLLBACK").await;
+        if rolled_back.is_ok()
+            && !self.is_read_only().await
+            && let Some(link) = &mut self.link
+        {
+            // What failed may have been prepared for tables that have changed since, or be forgotten by the server.
+            link.forget_statements();
             return true;
         }
         self.link = None;
@@ -222,11 +237,12 @@ impl Connection for PostgresConnection {
     }
 
     async fn find(&mut self, lookups: Vec<Lookup>) -> Result<Vec<Vec<Row>>, StoreError> {
-        within(async { find(self.open_link()?, &lookups).await }).await
+        let found = within(async { find(self.open_link()?, &lookups).await }).await;
+        self.stepped(found)
     }
 
     async fn change(&mut self, changes: Vec<Change>) -> Result<(), StoreError> {
-        within(async {
+        let changed = within(async {
             let link = self.open_link()?;
             let mut prepared = Vec::with_capacity(changes.len());
             for change in &changes {
@@ -253,8 +269,9 @@ impl Connection for PostgresConnection {
             }))
             .await?;
             Ok(())
-        })
-        .await
+        });
+        let changed = changed.await;
+        self.stepped(changed)
     }
 
     fn logs_alone(&self) -> bool {
@@ -263,7 +280,7 @@ impl Connection for PostgresConnection {
 
     async fn log(&mut self, entries: LogEntries<'_>) -> Result<Vec<bool>, StoreError> {
         let LogEntries { events, webhooks } = entries;
-        within(async {
+        let logged = within(async {
             let link = if self.in_transaction { self.open_link()? } else { self.link().await? };
             let statement = link.prepare(&LOG).await?;
             let mut arrays = columns(webhook_events::TABLE.columns, &events);
@@ -278,12 +295,13 @@ impl Connection for PostgresConnection {
                     _ => false,
                 };
             Ok(events.iter().map(|row| !is_known(row)).collect())
-        })
-        .await
+        });
+        let logged = logged.await;
+        self.stepped(logged)
     }
 
     async fn query(&mut self, sql: &'static str, lists: Vec<Vec<Value>>) -> Result<Vec<Vec<Row>>, StoreError> {
-        within(async {
+        let found = within(async {
             let link = self.open_link()?;
             let statement = link.prepare(sql).await?;
             let (client, statement) = (&link.client, &statement);
@@ -294,21 +312,24 @@ impl Connection for PostgresConnection {
             )
             .await?;
             found.iter().map(|rows| rows.iter().map(read).collect()).collect()
-        })
-        .await
+        });
+        let found = found.await;
+        self.stepped(found)
     }
 
     async fn execute(&mut self, sql: &str, list: Vec<Value>) -> Result<u64, StoreError> {
-        within(async {
+        let changed = within(async {
             let link = self.open_link()?;
             let statement = link.prepare(sql).await?;
             link.client.execute(&statement, &parameters(&list)).await.map_err(failed)
-        })
-        .await
+        });
+        let changed = changed.await;
+        self.stepped(changed)
     }
 
     async fn script(&mut self, sql: &str) -> Result<(), StoreError> {
-        within(async { self.open_link()?.client.batch_execute(sql).await.map_err(failed) }).await
+        let run = within(async { self.open_link()?.client.batch_execute(sql).await.map_err(failed) }).await;
+        self.stepped(run)
     }
 
     async fn close(&mut self) {
@@ -319,14 +340,17 @@ impl Connection for PostgresConnection {
 impl PostgresConnection {
     /// A server that was demoted keeps its connections, and refuses to write.
     async fn is_read_only(&mut self) -> bool {
-        let Ok(link) = self.open_link() else { return true };
-        let asked = within(async { link.client.simple_query("SHOW transaction_read_only").await.map_err(failed) });
-        match asked.await {
-            Ok(answer) => answer.iter().any(
-                |message| matches!(message, tokio_postgres::SimpleQueryMessage::Row(row) if row.get(0) == Some("on")),
-            ),
-            Err(_) => true,
-        }
+        self.ask("SHOW transaction_read_only").await.map_or(true, |answer| answer != "off")
+    }
+
+    /// The one value that a statement without parameters answers with.
+    async fn ask(&mut self, sql: &str) -> Result<String, StoreError> {
+        let asked = within(async { self.open_link()?.client.simple_query(sql).await.map_err(failed) }).await;
+        let value = self.stepped(asked)?.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        value.ok_or_else(|| StoreError::Failed(format!("{sql}: the database answered without a row")))
     }
 }
 
@@ -346,70 +370,6 @@ impl<'a> Parameters<'a> {
             Self::Arrays(arrays) => arrays.iter().map(arrays::Column::as_parameter).collect(),
             Self::Row(row) => parameters(row),
         }
-    }
-}
-
-/// Reading connections, made as they are needed.
-#[derive(Clone)]
-pub(crate) struct PostgresReaders {
-    target: Arc<Target>,
-    places: Arc<Semaphore>,
-    idle: Arc<Mutex<Vec<Link>>>,
-}
-
-impl fmt::Debug for PostgresReaders {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresReaders").field("target", &self.target).finish_non_exhaustive()
-    }
-}
-
-impl PostgresReaders {
-    pub(crate) fn new(target: Target) -> Self {
-        Self { target: Arc::new(target), places: Arc::new(Semaphore::new(READERS)), idle: Arc::default() }
-    }
-
-    async fn idle_or_new(&self) -> Result<Link, StoreError> {
-        let idle = self.idle.lock().pop().filter(|link| !link.client.is_closed());
-        match idle {
-            Some(link) => Ok(link),
-            None => self.target.connect().await,
-        }
-    }
-}
-
-#[async_trait]
-impl Readers for PostgresReaders {
-    async fn query(&self, sql: &str, list: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let _place = self.places.acquire().await.map_err(|_| StoreError::Closed)?;
-        within(async {
-            let mut link = self.idle_or_new().await?;
-            let statement = link.prepare(sql).await?;
-            let rows = link.client.query(&statement, &parameters(&list)).await.map_err(failed)?;
-            // One that failed is not kept.
-            self.idle.lock().push(link);
-            rows.iter().map(read).collect()
-        })
-        .await
-    }
-
-    async fn find(&self, lookups: Vec<Lookup>) -> Result<Vec<Vec<Row>>, StoreError> {
-        let _place = self.places.acquire().await.map_err(|_| StoreError::Closed)?;
-        within(async {
-            let mut link = self.idle_or_new().await?;
-            let found = find(&mut link, &lookups).await?;
-            self.idle.lock().push(link);
-            Ok(found)
-        })
-        .await
-    }
-
-    fn clock(&self) -> Option<&'static str> {
-        Some("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint")
-    }
-
-    async fn close(&self) {
-        self.places.close();
-        self.idle.lock().clear();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Group commit: a task takes every write that waits, makes them in one transaction, commits, and answers them all.
 //!
 //! There is no timer. An idle store answers in one commit. A busy one shares each commit among the writes that waited for
-//! the one before. A write that fails harms only itself: its group is rolled back and each of the group is then made alone.
+//! the one before. A write that fails harms only itself: its group is rolled back and each of the group is then made again, alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -85,17 +85,19 @@ impl Committer {
         let Err(error) = self.commit(&mut group).await.map(|bells| self.succeed(&mut group, bells)) else { return };
         // Failure policy: fail closed. A write whose commit was not confirmed is answered with an error.
         let reachable = self.connection.rollback().await;
-        if !reachable || group.len() == 1 {
+        if !reachable {
             tracing::warn!(%error, writes = group.len(), "writes failed");
             group.into_iter().for_each(|job| job.answer(Err(error.clone())));
             return;
         }
-        tracing::warn!(%error, writes = group.len(), "a group of writes failed; each is made alone");
+        // Nothing of it was written. One that was alone may succeed now that the connection is mended.
+        tracing::warn!(%error, writes = group.len(), "a group of writes failed; each is made again, alone");
         for job in group {
             let mut alone = vec![job];
             match self.commit(&mut alone).await {
                 Ok(bells) => self.succeed(&mut alone, bells),
                 Err(error) => {
+                    tracing::warn!(%error, "a write failed");
                     self.connection.rollback().await;
                     alone.into_iter().for_each(|job| job.answer(Err(error.clone())));
                 }

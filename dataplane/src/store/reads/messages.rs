@@ -7,12 +7,15 @@ use messaging::id::{MessageId, SenderName, TenantId};
 
 use super::Conditions;
 use crate::store::contact::Contact;
+use crate::store::database::Lookup;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::message::{Acceptance, Idempotency, Message, MessageFilter, MessageRecord, Page, TimelineEntry};
 use crate::store::person::person_in_pool;
+use crate::store::tables::Record;
+use crate::store::tables::attempts::{self, AttemptRow};
 use crate::store::tables::messages::{self, MessageRow};
-use crate::store::tables::value::{Row, Value, values};
+use crate::store::tables::value::{Row, values};
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -101,18 +104,10 @@ impl Store {
         tenant: &TenantId,
         ids: &[String],
     ) -> Result<Vec<String>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let places: Vec<_> = (2..).take(ids.len()).map(|n| format!("${n}")).collect();
-        let sql = format!(
-            "SELECT provider_message_id FROM attempts WHERE tenant = $1 AND provider_message_id IN ({})",
-            places.join(", ")
-        );
-        let mut list = values![tenant];
-        list.extend(ids.iter().map(|id| Value::from(id.as_str())));
-        let rows = self.query(&sql, list).await?;
-        rows.iter().map(Row::read).collect()
+        let keys = ids.iter().map(|id| values![tenant, id]).collect();
+        let found = self.find(vec![Lookup { finder: &attempts::BY_PROVIDER_ID, keys }]).await?;
+        let id = |row: &Row| Ok(AttemptRow::read(row)?.1.provider_message_id);
+        found.iter().flatten().filter_map(|row| id(row).transpose()).collect()
     }
 
     /// What is known of the person behind an address, as one sender knows them; the default when nothing is.

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use messaging::id::{SenderName, TenantId};
 
 use super::Conditions;
-use crate::store::tables::value::{Row, Value, values};
+use crate::store::database::Lookup;
+use crate::store::tables::Record;
+use crate::store::tables::value::{Row, values};
+use crate::store::tables::webhook_events::{self, EventRow};
 use crate::store::webhook::{ReplayFilter, StoredWebhook};
 use crate::store::{Store, StoreError};
-
-/// Keys in one statement; both databases allow many more parameters.
-const KEYS: usize = 500;
 
 impl Store {
     /// Which of these [`RecordWebhook::dedupe_keys`](super::webhook::RecordWebhook::dedupe_keys) are known of a sender.
@@ -20,20 +20,13 @@ impl Store {
         sender: &SenderName,
         keys: &[String],
     ) -> Result<HashSet<String>, StoreError> {
-        let mut known = HashSet::new();
-        for keys in keys.chunks(KEYS) {
-            let places: Vec<_> = (3..).take(keys.len()).map(|n| format!("${n}")).collect();
-            let sql = format!(
-                "SELECT dedupe_key FROM webhook_events WHERE tenant = $1 AND sender = $2 AND dedupe_key IN ({})",
-                places.join(", ")
-            );
-            let mut list = values![tenant, sender];
-            list.extend(keys.iter().map(|key| Value::from(key.as_str())));
-            for row in self.query(&sql, list).await? {
-                known.insert(row.read()?);
-            }
-        }
-        Ok(known)
+        let keys = keys.iter().map(|key| values![tenant, sender, key]).collect();
+        let found = self.find(vec![Lookup { finder: &webhook_events::BY_KEY, keys }]).await?;
+        let key = |row: &Row| {
+            let ((_, _, dedupe_key), _) = EventRow::read(row)?;
+            Ok(dedupe_key)
+        };
+        found.iter().flatten().map(key).collect()
     }
 
     /// Webhooks of the log, oldest first, as far as retention keeps them.

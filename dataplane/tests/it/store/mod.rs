@@ -1,6 +1,7 @@
 //! What every store promises, as functions over any [`Store`], and each run on each database.
 
 mod contacts;
+mod healing;
 mod holds;
 mod messages;
 mod outbox;

@@ -16,9 +16,13 @@ use crate::store::StoreError;
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// What is sent and not acknowledged for so long went into a broken network.
 const UNACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
+/// Prepared statements of one connection. There are fewer; the bound is for texts that depend on what is asked.
+const STATEMENTS: usize = 256;
 
-/// The settings of every connection. They bound how long a replica that freezes in a transaction holds its locks.
+/// The settings of every connection, whatever the database's own are. They bound how long a replica that freezes in a
+/// transaction holds its locks. A writer that has waited for a lock must see what the one before it wrote.
 const SESSION: &str = "SET application_name = 'whatsapp-dataplane';
+    SET default_transaction_isolation = 'read committed';
     SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '20s'; SET statement_timeout = '30s';
     SET plan_cache_mode = force_generic_plan; SET jit = off;
     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
@@ -95,17 +99,17 @@ impl Target {
         let client = match &self.tls {
             Some(tls) if self.config.get_ssl_mode() != SslMode::Disable && !self.is_local() => {
                 let tls = MakeRustlsConnect::new(rustls::ClientConfig::clone(tls));
-                let (client, connection) = self.config.connect(tls).await.map_err(failed)?;
+                let (client, connection) = self.config.connect(tls).await.map_err(unreachable)?;
                 driver.spawn(async move { ended(connection.await) });
                 client
             }
             _ => {
-                let (client, connection) = self.config.connect(tokio_postgres::NoTls).await.map_err(failed)?;
+                let (client, connection) = self.config.connect(tokio_postgres::NoTls).await.map_err(unreachable)?;
                 driver.spawn(async move { ended(connection.await) });
                 client
             }
         };
-        client.batch_execute(SESSION).await.map_err(failed)?;
+        client.batch_execute(SESSION).await.map_err(unreachable)?;
         Ok(Link { client, statements: HashMap::new(), _driver: driver })
     }
 }
@@ -130,8 +134,15 @@ impl Link {
             return Ok(statement.clone());
         }
         let statement = self.client.prepare(sql).await.map_err(failed)?;
+        if self.statements.len() >= STATEMENTS {
+            self.forget_statements();
+        }
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
+    }
+
+    pub(super) fn forget_statements(&mut self) {
+        self.statements.clear();
     }
 
     pub(crate) async fn durability(&self) -> Result<Durability, StoreError> {
@@ -145,16 +156,32 @@ impl Link {
     }
 }
 
-/// With what the server said, which the driver's own words leave out.
+/// What a step on a connection ended with.
 #[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
 pub(super) fn failed(error: tokio_postgres::Error) -> StoreError {
-    StoreError::Failed(match error.as_db_error() {
+    // Only an error of the server itself is an answer.
+    if error.as_db_error().is_some() {
+        StoreError::Failed(described(&error))
+    } else {
+        StoreError::Unanswered(described(&error))
+    }
+}
+
+/// There was no connection, so nothing has begun.
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
+fn unreachable(error: tokio_postgres::Error) -> StoreError {
+    StoreError::Failed(described(&error))
+}
+
+/// With what the server said, which the driver's own words leave out.
+fn described(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
         Some(database) => format!("{} ({})", database.message(), database.code().code()),
         None => {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
             format!("{error}{cause}")
         }
-    })
+    }
 }
 
 #[cfg(test)]
