@@ -8,12 +8,13 @@
 //!   [`retry_after`], [`finding`], [`error`];
 //! - what a customer's message does: [`window`], [`opt_out`], [`contact`], and whose it is: [`link`];
 //! - what may be sent, as what, and through which sender: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
-//! - what happens to it afterwards: [`lifecycle`], [`failure`], and how fast: [`rate`];
+//! - what happens to it afterwards: [`lifecycle`], [`failure`], how fast: [`rate`], and whether its provider is there: [`breaker`];
 //! - what tenants receive, and when a delivery is retried: [`event`], [`publication`];
 //! - what passes between the operator and the data plane: [`config`];
 //! - the seam that the providers' adapters implement: [`provider`].
 
 pub mod address;
+pub mod breaker;
 pub mod clock;
 pub mod config;
 pub mod contact;

@@ -1,0 +1,208 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::tests::at;
+
+/// A call that fails.
+fn fails(breaker: &mut Breaker, has_left: bool, now: i64) {
+    breaker.begins();
+    breaker.failed(has_left, at(now));
+}
+
+fn open() -> Breaker {
+    let mut breaker = Breaker::default();
+    for _ in 0..5 {
+        fails(&mut breaker, true, 0);
+    }
+    breaker
+}
+
+#[test]
+fn no_more_than_ten_calls_begin_before_one_is_answered() {
+    let mut breaker = Breaker::default();
+    for begun in 0..10 {
+        assert_eq!(breaker.passage(true, at(0)), Passage::Calls(10 - begun));
+        breaker.begins();
+    }
+    assert_eq!(
+        breaker.passage(true, at(0)),
+        Passage::Calls(0),
+        "also without any failure: silence is the worst of them"
+    );
+    breaker.answered();
+    assert_eq!(breaker.passage(true, at(0)), Passage::Calls(10));
+    assert!(breaker.is_new());
+}
+
+#[test]
+fn a_call_that_does_not_begin_after_all_takes_no_place() {
+    let mut breaker = Breaker::default();
+    breaker.begins();
+    breaker.withdrawn();
+    assert!(breaker.is_new());
+}
+
+#[test]
+fn five_failures_in_a_row_open_it_and_fewer_or_scattered_ones_do_not() {
+    for has_left in [true, false] {
+        let mut breaker = Breaker::default();
+        for _ in 0..100 {
+            for _ in 0..4 {
+                fails(&mut breaker, has_left, 0);
+            }
+            assert_eq!((breaker.open_until(at(0)), breaker.away_since()), (None, None));
+            breaker.begins();
+            breaker.answered();
+        }
+        for _ in 0..5 {
+            fails(&mut breaker, has_left, 7);
+        }
+        assert_eq!(breaker.passage(true, at(7)), Passage::Nothing { again_at: at(8) });
+        assert_eq!(breaker.away_since(), Some(at(7)));
+    }
+}
+
+#[test]
+fn an_outage_costs_a_few_probes_a_minute_and_no_message() {
+    let mut breaker = open();
+    let mut probes = 0;
+    for second in 0..600 {
+        if breaker.passage(true, at(second)) == Passage::Probe {
+            breaker.probe_begins(at(second));
+            probes += 1;
+        }
+    }
+    assert!((55..=65).contains(&probes), "{probes}");
+}
+
+#[test]
+fn after_a_probe_is_answered_one_message_shows_whether_all_may_follow() {
+    let mut breaker = open();
+    assert_eq!(breaker.passage(true, at(1)), Passage::Probe);
+    breaker.probe_begins(at(1));
+    assert_eq!(breaker.passage(true, at(2)), Passage::Nothing { again_at: at(3) }, "one probe at a time");
+    breaker.probe_answered();
+    assert_eq!(breaker.passage(true, at(2)), Passage::Calls(1));
+    breaker.begins();
+    assert_eq!(breaker.passage(true, at(2)), Passage::Calls(0));
+    assert_eq!(breaker.away_since(), Some(at(0)));
+    breaker.answered();
+    assert_eq!((breaker.passage(true, at(2)), breaker.away_since()), (Passage::Calls(10), None));
+}
+
+#[test]
+fn a_trial_that_is_withdrawn_leaves_its_place_to_the_next_message() {
+    let mut breaker = open();
+    breaker.probe_begins(at(1));
+    breaker.probe_answered();
+    breaker.begins();
+    breaker.withdrawn();
+    assert_eq!(breaker.passage(true, at(2)), Passage::Calls(1));
+}
+
+#[test]
+fn without_a_probe_a_message_takes_its_place() {
+    let mut breaker = open();
+    assert_eq!(breaker.passage(false, at(0)), Passage::Nothing { again_at: at(1) });
+    assert_eq!(breaker.passage(false, at(1)), Passage::Calls(1));
+    breaker.begins();
+    assert_eq!(breaker.passage(false, at(1)), Passage::Calls(0));
+    breaker.failed(false, at(1));
+    assert_eq!(breaker.passage(false, at(1)), Passage::Nothing { again_at: at(11) });
+}
+
+#[test]
+fn where_messages_stay_unanswered_although_probes_are_answered_they_are_tried_ever_more_rarely() {
+    let mut breaker = open();
+    let mut unconfirmed = 0;
+    for second in 0..3600 {
+        match breaker.passage(true, at(second)) {
+            Passage::Probe => {
+                breaker.probe_begins(at(second));
+                breaker.probe_answered();
+            }
+            Passage::Calls(calls) => {
+                assert_eq!(calls, 1);
+                fails(&mut breaker, true, second);
+                unconfirmed += 1;
+            }
+            Passage::Nothing { .. } => {}
+        }
+    }
+    assert!(unconfirmed <= 16, "{unconfirmed}");
+}
+
+#[test]
+fn what_nothing_has_asked_for_in_an_hour_is_stale() {
+    let breaker = open();
+    assert!(!breaker.is_stale(at(3600)) && breaker.is_stale(at(3601)));
+    assert!(!Breaker::default().is_stale(at(86_400)));
+}
+
+#[test]
+fn a_pause_by_a_clock_that_was_ahead_is_over_once_the_clock_is_right() {
+    let mut breaker = Breaker::default();
+    for _ in 0..5 {
+        fails(&mut breaker, true, 86_400);
+    }
+    assert_eq!(breaker.passage(true, at(0)), Passage::Probe);
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Begin,
+    Withdraw,
+    Answer,
+    Fail(bool),
+    Pass(i64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        Just(Step::Begin),
+        Just(Step::Withdraw),
+        Just(Step::Answer),
+        any::<bool>().prop_map(Step::Fail),
+        (0i64..400).prop_map(Step::Pass)
+    ];
+    prop::collection::vec(step, 0..200)
+}
+
+proptest! {
+    /// Whatever happened: once the provider answers again, all calls may begin within the longest pause.
+    #[test]
+    fn it_never_stays_open_once_the_provider_is_back(steps in steps(), has_probe: bool) {
+        let (mut breaker, mut now, mut under_way) = (Breaker::default(), 0, 0u32);
+        for step in steps {
+            match step {
+                Step::Begin => if let Passage::Calls(1..) = breaker.passage(has_probe, at(now)) {
+                    breaker.begins();
+                    under_way += 1;
+                }
+                Step::Withdraw if under_way > 0 => { breaker.withdrawn(); under_way -= 1; }
+                Step::Answer if under_way > 0 => { breaker.answered(); under_way -= 1; }
+                Step::Fail(has_left) if under_way > 0 => { breaker.failed(has_left, at(now)); under_way -= 1; }
+                Step::Withdraw | Step::Answer | Step::Fail(_) => {}
+                Step::Pass(seconds) => {
+                    now += seconds;
+                    if breaker.passage(has_probe, at(now)) == Passage::Probe {
+                        breaker.probe_begins(at(now));
+                    }
+                }
+            }
+        }
+        // What was under way ends, and time passes.
+        for _ in 0..under_way {
+            breaker.failed(true, at(now));
+        }
+        now += 300;
+        if breaker.passage(has_probe, at(now)) == Passage::Probe {
+            breaker.probe_begins(at(now));
+            breaker.probe_answered();
+        }
+        let Passage::Calls(1..) = breaker.passage(has_probe, at(now)) else { panic!("{breaker:?}") };
+        breaker.begins();
+        breaker.answered();
+        prop_assert!(breaker.is_new());
+    }
+}
