@@ -9,6 +9,13 @@ use messaging::duration::{self, Unit};
 pub(crate) const RULE: &str = "self.matches('^[1-9][0-9]{0,5}[smhd]$')";
 pub(crate) const MESSAGE: &str = "must be a duration: a whole number and one unit of s, m, h or d, such as 30d";
 
+/// The same for how long a message may be valid, with the bounds of [`messaging::config::Validity::BOUNDS`].
+pub(crate) const VALIDITY_RULE: &str = "self.matches('^[1-9][0-9]{0,5}[smhd]$') && \
+    int(self.substring(0, self.size() - 1)) * (self.endsWith('s') ? 1 : self.endsWith('m') ? 60 : self.endsWith('h') ? 3600 : 86400) >= 10 && \
+    int(self.substring(0, self.size() - 1)) * (self.endsWith('s') ? 1 : self.endsWith('m') ? 60 : self.endsWith('h') ? 3600 : 86400) <= 2592000";
+pub(crate) const VALIDITY_MESSAGE: &str =
+    "must be a duration from 10s to 30d: a whole number and one unit of s, m, h or d, such as 24h";
+
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a duration: expected a whole number from 1 to 999999 and one unit of s, m, h or d, such as 30d")]

@@ -23,8 +23,8 @@ mod template;
 pub use reference::{SecretKeyRef, SecretRef, SenderRef};
 pub use routing::{CountryRoute, RouteTarget, RoutingPolicy, RoutingPolicySpec, RoutingPolicyStatus, ServiceSender};
 pub use sender::{
-    Consent, EventSink, HttpSink, Limits, OptOut, Provider, Retention, TwilioProvider, WebhooksStatus, WhatsAppSender,
-    WhatsAppSenderSpec, WhatsAppSenderStatus,
+    Consent, EventSink, HttpSink, Limits, OptOut, Provider, Retention, TwilioProvider, Validity, WebhooksStatus,
+    WhatsAppSender, WhatsAppSenderSpec, WhatsAppSenderStatus,
 };
 pub use status::{DataPlaneStatus, DeletionPolicy};
 pub use template::{

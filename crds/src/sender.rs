@@ -81,6 +81,10 @@ pub struct WhatsAppSenderSpec {
     /// How long messages and their metadata are kept.
     #[serde(default)]
     pub retention: Retention,
+    /// How long a message is worth sending where its request has no `validFor`. While the provider or the network is away,
+    /// what was surely not sent is tried until then, and ends as `expired` after it.
+    #[serde(default)]
+    pub validity: Validity,
     /// Receivers of events: messages that arrive, and every status of messages that were sent.
     #[serde(default)]
     #[schemars(length(max = 4))]
@@ -244,6 +248,49 @@ impl Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self { bodies: Self::default_bodies(), metadata: Self::default_metadata() }
+    }
+}
+
+/// How long a message of each category is worth sending, counted from when it is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Validity {
+    /// Templates of the category AUTHENTICATION.
+    #[serde(default = "Validity::default_authentication")]
+    #[schemars(length(max = 7))]
+    #[x_kube(validation = Rule::new(duration::VALIDITY_RULE).message(duration::VALIDITY_MESSAGE))]
+    pub authentication: String,
+    /// Templates of the category UTILITY, and free-form answers.
+    #[serde(default = "Validity::default_utility")]
+    #[schemars(length(max = 7))]
+    #[x_kube(validation = Rule::new(duration::VALIDITY_RULE).message(duration::VALIDITY_MESSAGE))]
+    pub utility: String,
+    /// Templates of the category MARKETING.
+    #[serde(default = "Validity::default_marketing")]
+    #[schemars(length(max = 7))]
+    #[x_kube(validation = Rule::new(duration::VALIDITY_RULE).message(duration::VALIDITY_MESSAGE))]
+    pub marketing: String,
+}
+
+impl Validity {
+    fn default_authentication() -> String {
+        "10m".into()
+    }
+    fn default_utility() -> String {
+        "24h".into()
+    }
+    fn default_marketing() -> String {
+        "24h".into()
+    }
+}
+
+impl Default for Validity {
+    fn default() -> Self {
+        Self {
+            authentication: Self::default_authentication(),
+            utility: Self::default_utility(),
+            marketing: Self::default_marketing(),
+        }
     }
 }
 

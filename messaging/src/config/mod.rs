@@ -17,7 +17,7 @@ use crate::address::PhoneNumber;
 use crate::id::{PolicyName, PoolId, SenderName, TemplateName, TenantId};
 use crate::routing::{Route, RoutingConfig};
 use crate::secret::Secret;
-use crate::template::TemplateConfig;
+use crate::template::{TemplateCategory, TemplateConfig};
 
 /// How a compiled config is stored and acknowledged in Kubernetes: the names that both sides must agree on.
 pub mod kubernetes {
@@ -99,6 +99,9 @@ pub struct SenderConfig {
     pub consent: ConsentConfig,
     #[serde(default)]
     pub retention: Retention,
+    /// Left out where it is the default, so that a data plane of an earlier version reads the config.
+    #[serde(default, skip_serializing_if = "Validity::is_default")]
+    pub validity: Validity,
     #[serde(default)]
     pub events: Vec<SinkConfig>,
     /// While true, nothing is dispatched through this sender; webhooks are still accepted.
@@ -130,6 +133,13 @@ impl ProviderAccount {
     pub fn pool(&self) -> Option<PoolId> {
         match self {
             Self::Twilio(account) => account.messaging_service_sid.as_deref().map(PoolId::new),
+        }
+    }
+    /// What its calls go to: the account, and the address that replaces the provider's own. Calls to the same fail together
+    /// while the provider, or the way to it, is away.
+    pub fn destination(&self) -> (&str, Option<&Url>) {
+        match self {
+            Self::Twilio(account) => (&account.account_sid, account.base_url.as_ref()),
         }
     }
     /// Everything that identifies the caller to the provider: two configs with the same values make the same calls.
@@ -234,6 +244,41 @@ impl Default for Retention {
 impl Retention {
     pub fn bodies(&self) -> Duration {
         Duration::from_secs(self.bodies_seconds)
+    }
+}
+
+/// How long a message of each category is worth sending where its request does not say so, counted from when it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Validity {
+    pub authentication_seconds: u64,
+    /// Also free-form answers.
+    pub utility_seconds: u64,
+    pub marketing_seconds: u64,
+}
+
+impl Validity {
+    /// The shortest and the longest validity that a message may have, in seconds.
+    pub const BOUNDS: std::ops::RangeInclusive<u64> = 10..=30 * 86_400;
+
+    /// The validity of a message by its template's category; `None` is free-form content.
+    pub fn of(&self, category: Option<TemplateCategory>) -> Duration {
+        Duration::from_secs(match category {
+            Some(TemplateCategory::Authentication) => self.authentication_seconds,
+            Some(TemplateCategory::Utility) | None => self.utility_seconds,
+            Some(TemplateCategory::Marketing) => self.marketing_seconds,
+        })
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Validity {
+    fn default() -> Self {
+        const DAY: u64 = 86_400;
+        Self { authentication_seconds: 10 * 60, utility_seconds: DAY, marketing_seconds: DAY }
     }
 }
 

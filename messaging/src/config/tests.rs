@@ -31,6 +31,7 @@ fn full() -> TenantConfig {
         },
         consent: ConsentConfig { required: true, max_age_seconds: Some(31_536_000) },
         retention: Retention::default(),
+        validity: Validity { authentication_seconds: 300, ..Validity::default() },
         events: vec![SinkConfig::Http(HttpSink {
             url: url("https://shop.example/events"),
             signing_secrets: vec![Secret::new("whsec_aHVzaC1zaWduaW5nLXNlY3JldC0wMDAx")],
@@ -114,6 +115,24 @@ fn the_senders_of_a_pool_are_those_that_have_one_of_its_numbers() {
 }
 
 #[test]
+fn a_config_with_the_default_validity_reads_in_a_data_plane_that_does_not_know_the_field() {
+    let mut config = full();
+    config.senders.values_mut().for_each(|sender| sender.validity = Validity::default());
+    let written = String::from_utf8(config.to_json()).expect("UTF-8");
+    assert!(!written.contains("validity"), "{written}");
+    assert_eq!(TenantConfig::from_json(&config.tenant, written.as_bytes()), Ok(config));
+}
+
+#[test]
+fn each_category_has_a_validity_and_free_form_text_has_that_of_utility() {
+    let validity = Validity { authentication_seconds: 1, utility_seconds: 2, marketing_seconds: 3 };
+    let seconds = |category| validity.of(category).as_secs();
+    assert_eq!(seconds(Some(TemplateCategory::Authentication)), 1);
+    assert_eq!((seconds(Some(TemplateCategory::Utility)), seconds(None)), (2, 2));
+    assert_eq!(seconds(Some(TemplateCategory::Marketing)), 3);
+}
+
+#[test]
 fn no_debug_output_of_a_config_shows_a_secret() {
     let config = full();
     for shown in [format!("{config:?}"), format!("{config:#?}")] {
@@ -153,6 +172,7 @@ fn what_a_config_cannot_mean_is_found_with_its_path() {
     let (name, mut sender) = config.senders.pop_first().expect("one sender");
     config.senders.insert(SenderName::new("again").expect("a name"), sender.clone());
     sender.limits.burst = 0;
+    sender.validity.marketing_seconds = 9;
     let SinkConfig::Http(sink) = &mut sender.events[0];
     sink.signing_secrets = vec![Secret::new("whsec_short")];
     sink.url = Url::parse("ftp://shop.example").expect("a URL");
@@ -170,6 +190,7 @@ fn what_a_config_cannot_mean_is_found_with_its_path() {
     senders.support.provider.twilio.webhookKeys: has no key, or an empty one; expected the account's auth token, or no webhook can be verified
     senders.support.provider.twilio.messagingServiceSid: "MG1" is not a SID of this kind; expected MG and 32 hexadecimal digits
     senders.support.limits.burst: is 0; expected at least 1, or paused: true to send nothing
+    senders.support.validity.marketingSeconds: is 9; expected 10 to 2592000
     senders.support.events[0].http.url: "ftp" is not the scheme of a web URL; expected https://…
     senders.support.events[0].http.signingSecrets[0]: is not a Standard Webhooks secret; expected whsec_ and the base64 of 24 to 64 bytes
     senders.support.phoneNumber: is already the number of senders.again at the same account

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{
     ApiKeyConfig, HttpSink, ProviderAccount, SenderConfig, SinkConfig, TemplateConfig, TenantConfig, TwilioAccount,
+    Validity,
 };
 use crate::address::Country;
 use crate::finding::Finding;
@@ -83,6 +84,18 @@ fn check_sender(path: &str, sender: &SenderConfig, findings: &mut Vec<Finding>) 
         if value == 0 {
             let message = "is 0; expected at least 1, or paused: true to send nothing";
             findings.push(Finding::new(format!("{path}.limits.{field}"), message));
+        }
+    }
+    let Validity { authentication_seconds, utility_seconds, marketing_seconds } = sender.validity;
+    for (field, seconds) in [
+        ("authenticationSeconds", authentication_seconds),
+        ("utilitySeconds", utility_seconds),
+        ("marketingSeconds", marketing_seconds),
+    ] {
+        if !Validity::BOUNDS.contains(&seconds) {
+            let (shortest, longest) = (Validity::BOUNDS.start(), Validity::BOUNDS.end());
+            let message = format!("is {seconds}; expected {shortest} to {longest}");
+            findings.push(Finding::new(format!("{path}.validity.{field}"), message));
         }
     }
     for (index, sink) in sender.events.iter().enumerate() {

@@ -31,6 +31,7 @@ fn sender() -> SenderConfig {
         opt_out: Default::default(),
         consent: Default::default(),
         retention: Default::default(),
+        validity: Default::default(),
         events: vec![],
         paused: false,
     }

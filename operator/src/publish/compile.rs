@@ -163,6 +163,7 @@ mod tests {
             opt_out: Default::default(),
             consent: Default::default(),
             retention: Default::default(),
+            validity: Default::default(),
             events: vec![],
             paused: false,
         }

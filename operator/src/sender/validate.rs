@@ -9,7 +9,7 @@ use crds::{HttpSink, WhatsAppSender};
 use kube::ResourceExt;
 use messaging::address::PhoneNumber;
 use messaging::config::{
-    ConsentConfig, HttpSink as HttpSinkConfig, Limits, OptOutConfig, Retention, SenderConfig, SinkConfig,
+    ConsentConfig, HttpSink as HttpSinkConfig, Limits, OptOutConfig, Retention, SenderConfig, SinkConfig, Validity,
 };
 use messaging::id::{PoolId, SenderName, TenantId};
 
@@ -75,6 +75,11 @@ pub fn validate(
         retention: Retention {
             bodies_seconds: seconds("spec.retention.bodies", &spec.retention.bodies)?,
             metadata_seconds: seconds("spec.retention.metadata", &spec.retention.metadata)?,
+        },
+        validity: Validity {
+            authentication_seconds: seconds("spec.validity.authentication", &spec.validity.authentication)?,
+            utility_seconds: seconds("spec.validity.utility", &spec.validity.utility)?,
+            marketing_seconds: seconds("spec.validity.marketing", &spec.validity.marketing)?,
         },
         events: sinks,
         paused: sender.annotations().get(crds::annotation::PAUSED).is_some_and(|paused| paused == "true"),

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use messaging::config::{
     ApiKeyConfig, ConsentConfig, FORMAT, Limits, OptOutConfig, ProviderAccount, Retention, SenderConfig, TenantConfig,
-    TwilioAccount,
+    TwilioAccount, Validity,
 };
 use messaging::id::{SenderName, TemplateName, TenantId};
 use messaging::secret::Secret;
@@ -67,6 +67,7 @@ fn config(tenant: &str, handle: &str) -> Result<TenantConfig> {
             opt_out: OptOutConfig::default(),
             consent: ConsentConfig::default(),
             retention: Retention::default(),
+            validity: Validity::default(),
             events: Vec::new(),
             paused: false,
         };

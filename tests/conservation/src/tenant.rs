@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use messaging::config::{
     ApiKeyConfig, ConsentConfig, FORMAT, HttpSink, Limits, OptOutConfig, ProviderAccount, Retention, SenderConfig,
-    SinkConfig, TenantConfig, TwilioAccount,
+    SinkConfig, TenantConfig, TwilioAccount, Validity,
 };
 use messaging::id::{SenderName, TemplateName, TenantId};
 use messaging::secret::Secret;
@@ -81,6 +81,7 @@ impl Tenant {
             opt_out: OptOutConfig::default(),
             consent: ConsentConfig::default(),
             retention: Retention::default(),
+            validity: Validity::default(),
             events: vec![SinkConfig::Http(sink)],
             paused: false,
         };
