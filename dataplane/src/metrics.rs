@@ -60,8 +60,8 @@ label!(
         Suppressed => "suppressed",
         /// The provider refused, and would refuse again.
         Rejected => "rejected",
-        /// All safe attempts were used up, or the provider gave up.
-        Failed => "failed",
+        /// Nothing was sent, and the message's validity ends before it could be tried again.
+        Expired => "expired",
         /// The sender cannot send; it is stopped, and the message waits.
         SenderStopped => "sender_stopped",
         /// The attempt ended after its claim had passed to another replica, so its result was discarded.
@@ -81,6 +81,8 @@ label!(
         Paused => "paused",
         SenderStopped => "sender_stopped",
         TemplateStopped => "template_stopped",
+        /// The provider does not answer this replica.
+        ProviderAway => "provider_away",
         NoConfig => "no_config",
     }
 );
@@ -174,6 +176,7 @@ pub struct Metrics {
     holds: IntGaugeVec,
     store_waiting: IntGauge,
     senders_stopped: IntGauge,
+    providers_away: IntGauge,
     outbox: IntGaugeVec,
     outbox_oldest: Gauge,
     clock_difference: Gauge,
@@ -267,6 +270,11 @@ impl Metrics {
                 r,
                 "senders_stopped",
                 "Senders that are stopped because their account cannot send.",
+            )?,
+            providers_away: int_gauge(
+                r,
+                "providers_away",
+                "Provider accounts that do not answer this replica; their messages wait.",
             )?,
             outbox: gauges(
                 r,
@@ -401,6 +409,10 @@ impl Metrics {
 
     pub fn senders_stopped(&self, n: usize) {
         self.senders_stopped.set(i64::try_from(n).unwrap_or(i64::MAX));
+    }
+
+    pub fn providers_away(&self, n: usize) {
+        self.providers_away.set(i64::try_from(n).unwrap_or(i64::MAX));
     }
 
     pub fn outbox(&self, gauges: OutboxGauges) {

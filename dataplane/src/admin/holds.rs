@@ -150,7 +150,20 @@ impl HoldRequest {
 }
 
 pub(super) async fn list(State(context): State<Arc<AdminContext>>) -> Result<Json<HoldList>, Problem> {
-    let mut holds = context.shared.store.holds(context.shared.clock.now()).await?;
+    let now = context.shared.clock.now();
+    let mut holds = context.shared.store.holds(now).await?;
+    holds.extend(context.brakes.away(&context.shared.configs, now).into_iter().map(|away| {
+        Hold {
+            tenant: away.tenant,
+            scope: Scope::Sender(away.sender),
+            kind: HoldKind::Breaker,
+            until: away.until,
+            reason:
+                "its provider does not answer this replica; it is asked again then, and messages leave once it answers"
+                    .into(),
+            created_at: away.since,
+        }
+    }));
     holds.sort_by(|a, b| (&a.tenant, &a.scope, a.kind).cmp(&(&b.tenant, &b.scope, b.kind)));
     Ok(Json(HoldList { items: holds.iter().map(HoldView::from).collect() }))
 }

@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::net::TcpStream;
 
+use crate::dispatch::brakes::Brakes;
 use crate::metrics::{OutboxGauges, QueueGauges};
 use crate::requests::problem::Problem;
 use crate::shared::Shared;
@@ -35,6 +36,8 @@ const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// What operators' requests need of the rest of the process.
 pub struct AdminContext {
     pub shared: Shared,
+    /// Those of this replica's dispatch.
+    pub brakes: Arc<Brakes>,
     /// Set when the process begins to shut down.
     pub draining: Arc<AtomicBool>,
 }

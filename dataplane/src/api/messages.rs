@@ -124,11 +124,12 @@ async fn admit(
         },
     };
     let not_before = scheduled_at.filter(|at| *at > now);
-    let expires_at = valid_for.map(|validity| after(not_before.unwrap_or(now), validity));
+    let template = template(tenant, &content);
+    let validity = valid_for.unwrap_or_else(|| sender.config.validity.of(template.map(|template| template.category)));
+    let expires_at = Some(after(not_before.unwrap_or(now), validity));
     let others = tenant.config.others_in_pool(&route);
     let contact = context.shared.store.contact_in_pool(tenant_id, sender.name, &others, &to).await?;
     let intent = SendIntent { to: &to, content: &content, purpose: Purpose::Message, not_before, expires_at };
-    let template = template(tenant, &content);
     let permit = policy::check(&intent, &contact.state, sender.config, sender.provider.limits(), template, now)
         .map_err(Problem::refused)?;
     Ok(NewMessage {

@@ -29,7 +29,8 @@ pub(super) struct SendBody {
     /// Not before this time; at most 366 days ahead.
     #[schema(rename = "scheduleAt")]
     schedule_at: Option<Timestamp>,
-    /// From 10s to 30d, counted from `scheduleAt` or from now: a whole number and one of s, m, h, d.
+    /// From 10s to 30d, counted from `scheduleAt` or from now: a whole number and one of s, m, h, d. Absent: the sender's
+    /// default for the category, which is 10m for authentication and 24h for everything else unless the sender sets another.
     #[schema(rename = "validFor")]
     valid_for: Option<String>,
     /// What happens if the outcome of an attempt stays unknown: `fail`, the default, ends the message; `resend` sends

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messaging::address::Address;
+use messaging::config::Validity;
 use messaging::content::OutboundContent;
 use messaging::duration::Unit;
 use messaging::id::{MessageId, PolicyName, SenderName, TemplateName};
@@ -24,8 +25,6 @@ const METADATA_VALUE: usize = 512;
 const TEMPLATE_VALUES: usize = 100;
 /// How far ahead a message may be scheduled.
 const SCHEDULE_AHEAD: Duration = Duration::from_secs(366 * DAY);
-/// How long a message may stay valid.
-const VALIDITY: std::ops::RangeInclusive<u64> = 10..=30 * DAY;
 const DAY: u64 = 24 * 60 * 60;
 
 /// A well-formed request to send. Policy has not checked it yet.
@@ -221,7 +220,7 @@ fn strings(pointer: &str, value: Value, limits: &Limits, errors: &mut Errors) ->
 
 fn duration(text: &str) -> Option<Duration> {
     messaging::duration::parse(text, &[Unit::Seconds, Unit::Minutes, Unit::Hours, Unit::Days])
-        .filter(|duration| VALIDITY.contains(&duration.as_secs()))
+        .filter(|duration| Validity::BOUNDS.contains(&duration.as_secs()))
 }
 
 #[cfg(test)]

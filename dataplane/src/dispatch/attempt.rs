@@ -15,6 +15,7 @@ use super::{DispatchContext, gate, settlement};
 use crate::config::{Sender, Tenant};
 use crate::metrics::{AttemptOutcome, DeferReason};
 use crate::rules::queue::RenewClaim;
+use crate::rules::validity;
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::adopted::{AdoptedFailure, Adopting};
@@ -42,9 +43,9 @@ impl Carrier {
     }
 
     /// Carries a claimed message as far as it can go now. `in_flight` is its place among the sender's calls.
-    pub(super) async fn carry(&self, claim: Claim, in_flight: InFlight) {
+    pub(super) async fn carry(&self, claim: Claim, mut in_flight: InFlight) {
         let message = claim.message.id;
-        if let Err(error) = self.try_carry(claim).await {
+        if let Err(error) = self.try_carry(claim, &mut in_flight).await {
             // Failure policy: fail closed. No call is made before its attempt is on disk, and an attempt without a
             // written outcome becomes unconfirmed when the lease ends.
             tracing::error!(%message, %error, "a message could not be carried on; it comes back when its lease ends");
@@ -52,7 +53,7 @@ impl Carrier {
         drop(in_flight);
     }
 
-    async fn try_carry(&self, claim: Claim) -> Result<(), StoreError> {
+    async fn try_carry(&self, claim: Claim, in_flight: &mut InFlight) -> Result<(), StoreError> {
         let DispatchContext { shared, brakes, .. } = &self.context;
         let Shared { store, configs, clock, clock_check, metrics, holds } = shared;
         let message = &claim.message;
@@ -87,6 +88,10 @@ impl Carrier {
                 metrics.deferred(DeferReason::TemplateStopped);
                 return self.defer(&claim, until).await;
             }
+            if let Err(until) = in_flight.may_begin(now) {
+                metrics.deferred(DeferReason::ProviderAway);
+                return self.defer(&claim, until).await;
+            }
             if !is_counted {
                 let key = (message.tenant.clone(), message.sender().clone());
                 if let Err(until) = brakes.pair(&key, &message.to, message.priority, sender.provider.limits().pair, now)
@@ -111,6 +116,7 @@ impl Carrier {
 
         let outbound = gate::compose(message, permit, attempt, tenant, &sender, now);
         let outcome = self.call(&claim, &sender, &outbound).await;
+        in_flight.ended(&outcome, clock.now());
         self.write(&claim, &outbound, &outcome, tenant, &sender).await
     }
 
@@ -153,7 +159,7 @@ impl Carrier {
         let attempted = Attempted {
             outcome,
             attempt_no: claim.message.attempts + 1,
-            expires_at: claim.message.expires_at,
+            expires_at: validity::ends_at(&claim.message, &sender.config.validity),
             jitter: rand::random(),
             now,
         };

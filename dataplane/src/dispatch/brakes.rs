@@ -1,7 +1,8 @@
-//! What slows a sender down besides its rates: its calls in flight, stops after failures, and how often it may write to
-//! one recipient.
+//! What slows a sender down besides its rates: its calls in flight, stops after failures, a provider that is away, and how
+//! often it may write to one recipient.
 //!
-//! All of it is in this replica's memory. Each stop is also put into [`Holds`], where the other replicas and this one's
+//! All of it is in this replica's memory. Whether a provider is away stays there: each replica has its own way to it, and
+//! finds its end within seconds. Each stop is also put into [`Holds`], where the other replicas and this one's
 //! successor find it. From then on only the hold counts, so when an operator lifts it, sending goes on here too.
 
 use std::collections::HashMap;
@@ -9,17 +10,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use messaging::address::Address;
+use messaging::breaker::{Breaker, MOST_UNANSWERED, Passage};
 use messaging::clock::is_overlong;
-use messaging::config::Limits;
+use messaging::config::{Limits, ProviderAccount};
 use messaging::content::OutboundContent;
 use messaging::failure::{self, FailureScope, RetryLimits, Stop, handle_to_stop};
-use messaging::id::TenantId;
+use messaging::id::{SenderName, TenantId};
+use messaging::provider::SendOutcome;
 use messaging::rate::Rate;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::schedule::SenderKey;
 use super::schedule::pairs::Pairs;
-use crate::config::{Sender, Tenant};
+use crate::config::{Configs, Sender, Tenant};
 use crate::holds::Holds;
 use crate::metrics::{DeferReason, Metrics};
 use crate::store::adopted::AdoptedFailure;
@@ -47,6 +50,22 @@ struct State {
     /// What is stopped until when, while its hold is not stored yet.
     stopped: HashMap<(TenantId, Scope), Timestamp>,
     pairs: Pairs,
+    /// A destination whose calls are all answered has no entry.
+    breakers: HashMap<Destination, Breaker>,
+}
+
+/// A provider account, and the address that replaces its provider's own: see [`ProviderAccount::destination`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Destination {
+    account: String,
+    base_url: Option<String>,
+}
+
+impl Destination {
+    pub(super) fn of(account: &ProviderAccount) -> Self {
+        let (account, base_url) = account.destination();
+        Self { account: account.to_owned(), base_url: base_url.map(ToString::to_string) }
+    }
 }
 
 impl State {
@@ -81,6 +100,16 @@ pub(crate) fn scope_of(
             Some((Scope::Template(handle.to_owned()), until))
         }
     }
+}
+
+/// A sender whose provider is away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Away {
+    pub(crate) tenant: TenantId,
+    pub(crate) sender: SenderName,
+    pub(crate) since: Timestamp,
+    /// When it is asked again.
+    pub(crate) until: Timestamp,
 }
 
 /// How many calls of a sender may begin now.
@@ -176,9 +205,70 @@ impl Brakes {
     }
 
     /// Counts one call until the returned value is dropped.
-    pub(super) fn take(self: &Arc<Self>, key: &SenderKey) -> InFlight {
-        *self.lock().in_flight.entry(key.clone()).or_default() += 1;
-        InFlight { brakes: Arc::clone(self), key: key.clone() }
+    pub(super) fn take(self: &Arc<Self>, key: &SenderKey, to: &Destination) -> InFlight {
+        let mut state = self.lock();
+        *state.in_flight.entry(key.clone()).or_default() += 1;
+        state.breakers.entry(to.clone()).or_default().begins();
+        drop(state);
+        InFlight { brakes: Arc::clone(self), key: key.clone(), to: to.clone(), has_ended: false }
+    }
+
+    /// What may begin now at a destination.
+    pub(super) fn passage(&self, to: &Destination, has_probe: bool, now: Timestamp) -> Passage {
+        let state = self.lock();
+        state.breakers.get(to).map_or(Passage::Calls(MOST_UNANSWERED), |breaker| breaker.passage(has_probe, now))
+    }
+
+    /// Until when no call to a destination may begin, if none may.
+    pub(super) fn away_until(&self, to: &Destination, now: Timestamp) -> Option<Timestamp> {
+        self.lock().breakers.get(to)?.open_until(now)
+    }
+
+    /// A probe of a destination is about to begin.
+    pub(super) fn probe_begins(&self, to: &Destination, now: Timestamp) {
+        self.with_breaker(to, now, |breaker| breaker.probe_begins(now));
+    }
+
+    /// A probe of a destination was answered.
+    pub(super) fn probe_answered(&self, to: &Destination, now: Timestamp) {
+        self.with_breaker(to, now, Breaker::probe_answered);
+    }
+
+    fn with_breaker(&self, to: &Destination, now: Timestamp, change: impl FnOnce(&mut Breaker)) {
+        let mut state = self.lock();
+        let mut breaker = state.breakers.remove(to).unwrap_or_default();
+        let was_away = breaker.away_since().is_some();
+        change(&mut breaker);
+        match (was_away, breaker.away_since()) {
+            (false, Some(_)) => {
+                let account = &to.account;
+                tracing::warn!(%account, "the provider does not answer; messages wait, and it is asked again every few seconds");
+            }
+            (true, None) => tracing::info!(account = %to.account, %now, "the provider answers again"),
+            (true, Some(_)) | (false, None) => {}
+        }
+        if !breaker.is_new() {
+            state.breakers.insert(to.clone(), breaker);
+        }
+    }
+
+    /// The senders whose provider is away from this replica, since when, and until when no call begins.
+    pub(crate) fn away(&self, configs: &Configs, now: Timestamp) -> Vec<Away> {
+        let state = self.lock();
+        if state.breakers.is_empty() {
+            return Vec::new();
+        }
+        let mut away = Vec::new();
+        for tenant in configs.all() {
+            for sender in tenant.senders() {
+                let breaker = state.breakers.get(&Destination::of(&sender.config.provider));
+                if let Some((breaker, since)) = breaker.and_then(|breaker| Some((breaker, breaker.away_since()?))) {
+                    let (tenant, sender) = (tenant.config.tenant.clone(), sender.name.clone());
+                    away.push(Away { tenant, sender, since, until: breaker.open_until(now).unwrap_or(now) });
+                }
+            }
+        }
+        away
     }
 
     /// Each tenant's calls in flight.
@@ -193,7 +283,10 @@ impl Brakes {
     /// Forgets stops that are over, and sets the metric of stopped senders.
     pub(super) fn tidy(&self, holds: &Holds, now: Timestamp) {
         self.forget_what_is_over(now);
-        let state = self.lock();
+        let mut state = self.lock();
+        state.breakers.retain(|_, breaker| !breaker.is_stale(now));
+        let away = state.breakers.values().filter(|breaker| breaker.away_since().is_some()).count();
+        self.metrics.providers_away(away);
         let mut senders = holds.stopped_senders(now);
         senders.extend(state.stopped.keys().filter_map(|(tenant, scope)| match scope {
             Scope::Sender(sender) => Some((tenant.clone(), sender.clone())),
@@ -218,11 +311,39 @@ impl Brakes {
 pub(super) struct InFlight {
     brakes: Arc<Brakes>,
     key: SenderKey,
+    to: Destination,
+    /// Whether the call was made and has ended.
+    has_ended: bool,
+}
+
+impl InFlight {
+    /// Whether the call may be made now, or when to try again: the provider may be away since the message was claimed.
+    pub(super) fn may_begin(&self, now: Timestamp) -> Result<(), Timestamp> {
+        self.brakes.away_until(&self.to, now).map_or(Ok(()), Err)
+    }
+
+    /// The call has ended.
+    pub(super) fn ended(&mut self, outcome: &SendOutcome, now: Timestamp) {
+        self.has_ended = true;
+        self.brakes.with_breaker(&self.to, now, |breaker| match outcome {
+            SendOutcome::Accepted { .. } | SendOutcome::Refused(_) => breaker.answered(),
+            SendOutcome::NotSent { .. } => breaker.failed(false, now),
+            SendOutcome::Ambiguous { .. } => breaker.failed(true, now),
+        });
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         let mut state = self.brakes.lock();
+        if !self.has_ended
+            && let Some(breaker) = state.breakers.get_mut(&self.to)
+        {
+            breaker.withdrawn();
+            if breaker.is_new() {
+                state.breakers.remove(&self.to);
+            }
+        }
         if let Some(in_flight) = state.in_flight.get_mut(&self.key) {
             *in_flight = in_flight.saturating_sub(1);
             if *in_flight == 0 {
@@ -234,8 +355,6 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
-    use messaging::id::SenderName;
-
     use super::*;
 
     fn at(millis: i64) -> Timestamp {
@@ -247,6 +366,10 @@ mod tests {
         (Arc::new(Brakes::new(Arc::new(Metrics::new().unwrap()))), key)
     }
 
+    fn destination() -> Destination {
+        Destination { account: "AC1".into(), base_url: None }
+    }
+
     const LIMITS: Limits = Limits { messages_per_second: 10, burst: 3, max_concurrency: 4 };
     const ALL_FREE: Room = Room::For { calls: 4, campaign: 4 };
     const FULL: Room = Room::None { why: DeferReason::Concurrency, again_at: None };
@@ -254,7 +377,7 @@ mod tests {
     #[test]
     fn no_more_calls_are_in_flight_than_the_sender_allows() {
         let (brakes, key) = brakes();
-        let calls: Vec<_> = (0..4).map(|_| brakes.take(&key)).collect();
+        let calls: Vec<_> = (0..4).map(|_| brakes.take(&key, &destination())).collect();
         assert_eq!(brakes.room(&key, &LIMITS, at(0)), FULL);
         assert_eq!(brakes.in_flight(), HashMap::from([(key.0.clone(), 4)]));
         drop(calls);
@@ -267,7 +390,7 @@ mod tests {
         let (brakes, key) = brakes();
         let limits = Limits { max_concurrency: 32, ..LIMITS };
         assert_eq!(brakes.room(&key, &limits, at(0)), Room::For { calls: 32, campaign: 28 });
-        let campaign: Vec<_> = (0..28).map(|_| brakes.take(&key)).collect();
+        let campaign: Vec<_> = (0..28).map(|_| brakes.take(&key, &destination())).collect();
         assert_eq!(brakes.room(&key, &limits, at(0)), Room::For { calls: 4, campaign: 0 });
         drop(campaign);
     }

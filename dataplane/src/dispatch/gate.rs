@@ -11,6 +11,7 @@ use messaging::provider::OutboundMessage;
 use messaging::provider::webhook::WebhookHome;
 
 use crate::config::{Sender, Tenant};
+use crate::rules::validity;
 use crate::store::message::{Message, Reason};
 
 /// The status and reason of a message that may not be sent.
@@ -39,7 +40,7 @@ pub(super) fn judge(
         purpose: message.purpose,
         // Its time has come, or it would not have been claimed.
         not_before: None,
-        expires_at: message.expires_at,
+        expires_at: Some(validity::ends_at(message, &sender.config.validity)),
     };
     policy::check(&intent, contact, sender.config, sender.provider.limits(), template, now).map_err(|refusal| {
         Forbidden { status: refusal.status(), reason: Reason::new(Some(refusal.code.as_str()), refusal.to_string()) }
@@ -64,7 +65,7 @@ pub(super) fn compose(
         to: message.to.clone(),
         content: permit.content,
         status_callback: sender.provider.status_callback(&home, attempt),
-        validity: message.expires_at.and_then(|at| at.duration_since(now).try_into().ok()),
+        validity: validity::ends_at(message, &sender.config.validity).duration_since(now).try_into().ok(),
         reply_to: message.reply_to.as_ref().map(|(_, provider_message_id)| provider_message_id.clone()),
     }
 }

@@ -25,8 +25,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use messaging::clock::after;
+use messaging::clock::{Clock, after};
 use messaging::failure::RetryLimits;
+use messaging::provider::MessagingProvider;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +35,7 @@ pub(crate) use self::schedule::pairs::LONGEST_WAIT as LONGEST_DEFERRAL;
 pub(crate) use self::settlement::LONGEST_PAUSE;
 
 use self::attempt::Carrier;
-use self::brakes::Brakes;
+use self::brakes::{Brakes, Destination};
 use self::outlook::{Limits, Outlook};
 use self::schedule::lane_cache::LaneCache;
 use self::schedule::rates::Buckets;
@@ -52,6 +53,8 @@ const TAKEN_BY_ANOTHER: Duration = Duration::from_millis(100);
 /// A busy dispatcher claims many at once: it waits until one place in so many is free, but no longer than this.
 const GATHER_ONE_IN: u32 = 4;
 const GATHER_FOR: Duration = Duration::from_millis(5);
+/// A probe that takes longer counts as not answered.
+const PROBE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How to dispatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,9 @@ pub struct DispatchOptions {
     /// Calls in flight at once, over all senders.
     pub max_in_flight: u32,
     pub retry: RetryLimits,
+    /// After so many attempts a message of unknown outcome is not sent again, even where its tenant prefers that: each may
+    /// have reached the recipient.
+    pub most_attempts_to_resend: u32,
     /// When the provider is first asked about a message that it accepted and that no callback has brought to an end.
     pub ask_accepted_after: Duration,
     /// How long after an attempt of unknown outcome its absence from the provider's log means that it was not sent.
@@ -79,6 +85,7 @@ impl DispatchOptions {
             lease: Duration::from_secs(30),
             max_in_flight: 256,
             retry: RetryLimits::default(),
+            most_attempts_to_resend: 8,
             ask_accepted_after: Duration::from_secs(10 * 60),
             unconfirmed_grace: Duration::from_secs(15 * 60),
             give_up_after: Duration::from_secs(7 * 24 * 60 * 60),
@@ -194,8 +201,16 @@ impl Dispatcher {
             None => (self.lane_cache.learn(store.lanes().await?, now), true),
         };
         let limits = Limits { configs, brakes, holds, buckets: &self.buckets, metrics, now };
-        let outlook = Outlook::new(lanes, places, &limits);
+        let mut outlook = Outlook::new(lanes, places, &limits);
+        let has_probed = !outlook.probes.is_empty();
+        for (destination, provider) in outlook.probes.drain() {
+            brakes.probe_begins(&destination, now);
+            self.calls.spawn(probe(Arc::clone(brakes), destination, provider, Arc::clone(clock)));
+        }
         let shares = self.scheduler.share(outlook.turn);
+        if shares.is_empty() && has_probed {
+            return Ok(Next::AfterSomeCalls);
+        }
         if shares.is_empty() {
             return Ok(outlook.next_at.map_or(Next::WhenSomethingHappens, Next::At));
         }
@@ -231,7 +246,8 @@ impl Dispatcher {
         let left = places.saturating_sub(u32::try_from(claims.len()).unwrap_or(u32::MAX));
         for claim in claims {
             let key = (claim.message.tenant.clone(), claim.message.sender().clone());
-            let in_flight = brakes.take(&key);
+            let Some(destination) = outlook.destinations.get(&key) else { continue };
+            let in_flight = brakes.take(&key, destination);
             let carrier = Arc::clone(&self.carrier);
             self.calls.spawn(async move { carrier.carry(claim, in_flight).await });
         }
@@ -252,6 +268,19 @@ impl Dispatcher {
                 },
             }
         }
+    }
+}
+
+/// Asks a provider that is away whether it is back. Messages follow once it is.
+async fn probe(
+    brakes: Arc<Brakes>,
+    destination: Destination,
+    provider: Arc<dyn MessagingProvider>,
+    clock: Arc<dyn Clock>,
+) {
+    let Some(probe) = provider.probe() else { return };
+    if tokio::time::timeout(PROBE_WITHIN, probe.is_answered()).await == Ok(true) {
+        brakes.probe_answered(&destination, clock.now());
     }
 }
 

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use messaging::clock::after;
 use messaging::contact::Suppression;
 use messaging::failure::{AfterFailure, Failed, FailureClass, RetryLimits, Stop, next_step};
-use messaging::lifecycle::MessageStatus;
 use messaging::provider::SendOutcome;
+use messaging::refusal::RefusalCode;
 
 use crate::metrics::AttemptOutcome;
+use crate::rules::validity;
 use crate::store::message::Reason;
 use crate::store::queue::AttemptResult;
 
@@ -19,7 +20,7 @@ pub(super) struct Attempted<'a> {
     pub(super) outcome: &'a SendOutcome,
     /// The first is 1.
     pub(super) attempt_no: u32,
-    pub(super) expires_at: Option<Timestamp>,
+    pub(super) expires_at: Timestamp,
     /// Random, at least 0 and below 1.
     pub(super) jitter: f64,
     pub(super) now: Timestamp,
@@ -68,20 +69,17 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
             Reason::new(None, format!("it is not known whether the provider accepted it: {reason}")),
         ),
     };
-    let failed =
-        Failed { class, attempt_no: attempted.attempt_no, retry_after: error.and_then(|error| error.retry_after) };
+    let failed = Failed {
+        class,
+        attempt_no: attempted.attempt_no,
+        retry_after: error.and_then(|error| error.retry_after),
+        expires_at: attempted.expires_at,
+    };
     let step = next_step(failed, limits, attempted.jitter, attempted.now);
     let end = |status, reason| AttemptResult::Ended { status, reason };
-    let again = |at: Timestamp, reason: Reason| match attempted.expires_at {
-        Some(expires_at) if expires_at <= at => {
-            let text = format!("its validity ends at {expires_at}, before it may be tried again: {}", reason.text);
-            end(MessageStatus::Expired, Reason { text, ..reason })
-        }
-        _ => AttemptResult::Retry { at, reason },
-    };
     let stop_until = after(attempted.now, limits.sender_pause);
     let (result, suppress, stop, counted) = match step {
-        AfterFailure::RetryAt(at) => (again(at, reason), None, None, AttemptOutcome::Retry),
+        AfterFailure::RetryAt(at) => (AttemptResult::Retry { at, reason }, None, None, AttemptOutcome::Retry),
         AfterFailure::AwaitConfirmation { until } => {
             let ask_at = after(attempted.now, ask_after.unconfirmed).min(until);
             (AttemptResult::Unconfirmed { reason, ask_at }, None, None, AttemptOutcome::Unconfirmed)
@@ -95,15 +93,16 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
             (end(step.status(), reason), None, Some(stop), AttemptOutcome::Rejected)
         }
         AfterFailure::StopSender { until } => {
-            (again(until, reason), None, Some(Stop::Sender { until }), AttemptOutcome::SenderStopped)
+            let result = AttemptResult::Retry { at: until, reason };
+            (result, None, Some(Stop::Sender { until }), AttemptOutcome::SenderStopped)
         }
         AfterFailure::Reject => (end(step.status(), reason), None, None, AttemptOutcome::Rejected),
-        AfterFailure::Fail => {
-            // A sender that cannot send stays stopped when one of its messages runs out of attempts.
+        AfterFailure::Expire => {
+            // A sender that cannot send stays stopped when the validity of one of its messages ends.
             let stop = (class == FailureClass::Sender).then_some(Stop::Sender { until: stop_until });
-            let text = format!("given up after {} attempts: {}", attempted.attempt_no, reason.text);
-            let text = if attempted.attempt_no > 1 { text } else { reason.text };
-            (end(step.status(), Reason { text, code: reason.code }), None, stop, AttemptOutcome::Failed)
+            let text = format!("validFor: its validity ends at {}, before it may be tried again", attempted.expires_at);
+            let late = validity::expired(Reason::new(Some(RefusalCode::Expired.as_str()), text), Some(&reason));
+            (end(step.status(), late), None, stop, AttemptOutcome::Expired)
         }
     };
     Resolution { result, suppress, stop, counted }
@@ -112,6 +111,7 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
 #[cfg(test)]
 mod tests {
     use messaging::failure::Failure;
+    use messaging::lifecycle::MessageStatus;
     use messaging::provider::ProviderError;
 
     use super::*;
@@ -123,6 +123,7 @@ mod tests {
     const ASK_AFTER: AskAfter = AskAfter { accepted: Duration::from_secs(600), unconfirmed: Duration::from_secs(60) };
 
     fn of(outcome: &SendOutcome, attempt_no: u32, expires_at: Option<Timestamp>) -> Resolution {
+        let expires_at = expires_at.unwrap_or(at(86_400));
         let attempted = Attempted { outcome, attempt_no, expires_at, jitter: 0.5, now: at(0) };
         resolve(attempted, &RetryLimits::default(), ASK_AFTER)
     }
@@ -140,7 +141,7 @@ mod tests {
         use FailureClass::{Ambiguous, Fallback, Request, Retry, RetryLater, Sender, Suppress, Template};
         let not_sent = SendOutcome::NotSent { reason: "connection refused".into() };
         assert!(matches!(of(&not_sent, 1, None).result, AttemptResult::Retry { .. }));
-        for class in [Retry, Sender] {
+        for class in [Retry, RetryLater, Sender] {
             assert!(matches!(of(&refused(class), 1, None).result, AttemptResult::Retry { .. }), "{class:?}");
         }
         let lost = SendOutcome::Ambiguous { reason: "timed out".into() };
@@ -153,7 +154,6 @@ mod tests {
             (Request, MessageStatus::Rejected),
             (Fallback, MessageStatus::Rejected),
             (Template, MessageStatus::Rejected),
-            (RetryLater, MessageStatus::Failed),
         ] {
             let AttemptResult::Ended { status: ended, reason } = of(&refused(class), 1, None).result else {
                 panic!("{class:?}")
@@ -167,21 +167,14 @@ mod tests {
         let result = of(&refused(FailureClass::Sender), 1, Some(at(10))).result;
         let AttemptResult::Ended { status, reason } = result else { panic!("{result:?}") };
         assert_eq!(status, MessageStatus::Expired);
-        assert!(reason.text.ends_with("invalid recipient"), "{}", reason.text);
-    }
-
-    #[test]
-    fn attempts_are_used_up_with_a_reason() {
-        let result = of(&refused(FailureClass::Retry), 8, None).result;
-        let AttemptResult::Ended { status, reason } = result else { panic!("{result:?}") };
-        assert_eq!(status, MessageStatus::Failed);
-        assert_eq!(reason.text, "given up after 8 attempts: invalid recipient");
+        assert_eq!(reason.code.as_deref(), Some("expired"));
+        assert!(reason.text.ends_with("the last attempt failed: 63024: invalid recipient"), "{}", reason.text);
     }
 
     #[test]
     fn a_failure_stops_what_it_affects_and_nothing_else() {
         assert_eq!(of(&refused(FailureClass::Sender), 1, None).stop, Some(Stop::Sender { until: at(60) }));
-        assert_eq!(of(&refused(FailureClass::Sender), 8, None).stop, Some(Stop::Sender { until: at(60) }));
+        assert_eq!(of(&refused(FailureClass::Sender), 8, Some(at(1))).stop, Some(Stop::Sender { until: at(60) }));
         assert_eq!(of(&refused(FailureClass::Template), 1, None).stop, Some(Stop::Template { until: at(60) }));
         let suppressed = of(&refused(FailureClass::Suppress), 1, None);
         assert_eq!((suppressed.stop, suppressed.suppress.is_some()), (None, true));

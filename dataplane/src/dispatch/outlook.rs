@@ -1,11 +1,14 @@
 //! The scheduler's input: which lanes wait and what limits them, from configs, holds, brakes and rates.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use messaging::breaker::Passage;
 use messaging::id::TenantId;
+use messaging::provider::MessagingProvider;
 
-use super::brakes::{Brakes, Room};
+use super::brakes::{Brakes, Destination, Room};
 use super::schedule::rates::{self, Buckets};
 use super::schedule::{SenderKey, Turn, Waiting};
 use crate::config::Configs;
@@ -15,11 +18,15 @@ use crate::store::message::Priority;
 use crate::store::queue::{DueLane, RateOf};
 
 /// What one turn decides from.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outlook {
     pub(super) turn: Turn,
     /// The rates that each waiting sender's messages count against.
     pub(super) rates: HashMap<SenderKey, [RateOf; 2]>,
+    /// Where each waiting sender's calls go.
+    pub(super) destinations: HashMap<SenderKey, Destination>,
+    /// Providers that are away and have work waiting, which are to be asked whether they are back.
+    pub(super) probes: HashMap<Destination, Arc<dyn MessagingProvider>>,
     /// When the next lane becomes due or gets room; `None` when no time is known.
     pub(super) next_at: Option<Timestamp>,
 }
@@ -40,6 +47,7 @@ struct SenderPools {
     calls: usize,
     campaign: usize,
     rates: [usize; 2],
+    destination: usize,
 }
 
 /// The pools found so far.
@@ -48,6 +56,7 @@ struct Found {
     /// `None` when the sender takes no part.
     senders: HashMap<SenderKey, Option<SenderPools>>,
     buckets: HashMap<(TenantId, String), usize>,
+    destinations: HashMap<Destination, usize>,
 }
 
 impl Outlook {
@@ -65,13 +74,13 @@ impl Outlook {
             let pools = match found.senders.get(&key) {
                 Some(pools) => *pools,
                 None => {
-                    let pools = outlook.sender(&key, limits, &mut found.buckets);
+                    let pools = outlook.sender(&key, limits, &mut found.buckets, &mut found.destinations);
                     found.senders.insert(key, pools);
                     pools
                 }
             };
-            let Some(SenderPools { calls, campaign, rates: [account, own] }) = pools else { continue };
-            let mut draws_on = vec![calls, account, own];
+            let Some(SenderPools { calls, campaign, rates: [account, own], destination }) = pools else { continue };
+            let mut draws_on = vec![calls, account, own, destination];
             if lane.priority == Priority::Marketing {
                 draws_on.push(campaign);
             }
@@ -87,6 +96,7 @@ impl Outlook {
         key: &SenderKey,
         limits: &Limits<'_>,
         buckets: &mut HashMap<(TenantId, String), usize>,
+        destinations: &mut HashMap<Destination, usize>,
     ) -> Option<SenderPools> {
         let tenant = limits.configs.get(&key.0);
         let Some(sender) = tenant.as_ref().and_then(|tenant| tenant.sender(&key.1)) else {
@@ -102,6 +112,22 @@ impl Outlook {
             let why = if hold.kind.is_of_a_person() { DeferReason::Paused } else { DeferReason::SenderStopped };
             self.no_room(why, Some(hold.until), limits);
             return None;
+        }
+        let destination = Destination::of(&sender.config.provider);
+        let passing = match limits.brakes.passage(&destination, sender.provider.probe().is_some(), limits.now) {
+            Passage::Calls(calls) => calls,
+            Passage::Probe => {
+                self.probes.insert(destination, Arc::clone(sender.provider));
+                self.no_room(DeferReason::ProviderAway, None, limits);
+                return None;
+            }
+            Passage::Nothing { again_at } => {
+                self.no_room(DeferReason::ProviderAway, Some(again_at), limits);
+                return None;
+            }
+        };
+        if passing == 0 {
+            self.no_room(DeferReason::Concurrency, None, limits);
         }
         let (calls, campaign) = match limits.brakes.room(key, &sender.config.limits, limits.now) {
             Room::For { calls, campaign } => (calls, campaign),
@@ -120,7 +146,9 @@ impl Outlook {
             *buckets.entry(rate.key()).or_insert_with(|| self.turn.pool(room))
         });
         self.rates.insert(key.clone(), of);
-        Some(SenderPools { calls: self.turn.pool(calls), campaign: self.turn.pool(campaign), rates })
+        self.destinations.insert(key.clone(), destination.clone());
+        let destination = *destinations.entry(destination).or_insert_with(|| self.turn.pool(passing));
+        Some(SenderPools { calls: self.turn.pool(calls), campaign: self.turn.pool(campaign), rates, destination })
     }
 
     fn no_room(&mut self, why: DeferReason, again_at: Option<Timestamp>, limits: &Limits<'_>) {

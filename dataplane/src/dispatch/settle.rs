@@ -17,11 +17,12 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::DispatchContext;
-use super::brakes::scope_of;
+use super::brakes::{Destination, scope_of};
 use super::evidence::{Said, Trace, Unclear, Verdict, judge};
 use super::settlement::{Answer, Awaited, Decision, decide};
 use crate::budget::{Budget, Exhausted};
 use crate::config::{Sender, Tenant};
+use crate::rules::validity;
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::adopted::Adopting;
@@ -147,7 +148,7 @@ impl Inquirer {
             tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(unsettled.message.sender())?)));
         let (decision, sinks) = match configured {
             None => {
-                let settlement = Settlement::AskAgain { at: after(clock.now(), WITHOUT_CONFIG) };
+                let settlement = Settlement::NotAsked { again_at: after(clock.now(), WITHOUT_CONFIG) };
                 (Decision { settlement, repair: None, stop: None }, Vec::new())
             }
             Some((tenant, sender)) => {
@@ -158,7 +159,7 @@ impl Inquirer {
                     asked: unsettled.asked,
                     on_unconfirmed: unsettled.message.on_unconfirmed,
                     attempts: unsettled.message.attempts,
-                    expires_at: unsettled.message.expires_at,
+                    expires_at: validity::ends_at(&unsettled.message, &sender.config.validity),
                 };
                 (decide(awaited, &asked.answer(), options, clock.now()), sender.sinks())
             }
@@ -192,6 +193,10 @@ impl Inquirer {
     async fn ask(&self, unsettled: &Unsettled, tenant: &Tenant, sender: &Sender<'_>) -> Result<Asked, StoreError> {
         let Some(provider_log) = sender.provider.message_log() else { return Ok(Asked::NoLog) };
         let account = sender.config.provider.account_key();
+        let (destination, now) = (Destination::of(&sender.config.provider), self.context.shared.clock.now());
+        if let Some(again_at) = self.context.brakes.away_until(&destination, now) {
+            return Ok(Asked::Not { again_at });
+        }
         if let Err(Exhausted { again_at }) = self.budget.take(account, self.context.shared.clock.now()) {
             return Ok(Asked::Not { again_at });
         }
@@ -322,6 +327,7 @@ fn reached(settlement: &Settlement, before: MessageStatus) -> Option<MessageStat
     match settlement {
         Settlement::Found { status, .. } | Settlement::Ended { status, .. } if *status > before => Some(*status),
         Settlement::Resend { .. } => Some(MessageStatus::Queued),
-        Settlement::Found { .. } | Settlement::Ended { .. } | Settlement::AskAgain { .. } => None,
+        Settlement::Found { .. } | Settlement::Ended { .. } => None,
+        Settlement::AskAgain { .. } | Settlement::NotAsked { .. } => None,
     }
 }

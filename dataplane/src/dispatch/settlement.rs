@@ -30,15 +30,15 @@ pub(super) struct Awaited {
     pub(super) on_unconfirmed: OnUnconfirmed,
     /// How many attempts were started.
     pub(super) attempts: u32,
-    pub(super) expires_at: Option<Timestamp>,
+    pub(super) expires_at: Timestamp,
 }
 
 impl Awaited {
     /// Whether it may be sent once more instead of ending as failed.
     fn may_be_sent_again(&self, options: &DispatchOptions, now: Timestamp) -> bool {
         self.on_unconfirmed == OnUnconfirmed::Resend
-            && self.attempts < options.retry.max_attempts
-            && self.expires_at.is_none_or(|expires_at| now < expires_at)
+            && self.attempts < options.most_attempts_to_resend
+            && now < self.expires_at
     }
 }
 
@@ -163,7 +163,9 @@ pub(super) fn decide(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
         ),
         Answer::HasNot | Answer::Unclear(_) | Answer::Silent(_) | Answer::HasNoLog => again(ask_again_at()),
         // Also after the deadline: without a question there is no answer.
-        Answer::NotAsked { again_at } => again(*again_at),
+        Answer::NotAsked { again_at } => {
+            Decision { settlement: Settlement::NotAsked { again_at: *again_at }, repair: None, stop: None }
+        }
     }
 }
 
@@ -210,7 +212,7 @@ mod tests {
             asked: 0,
             on_unconfirmed: OnUnconfirmed::Fail,
             attempts: 1,
-            expires_at: None,
+            expires_at: at(86_400),
         }
     }
 
@@ -280,8 +282,8 @@ mod tests {
 
             let ends = [
                 ("by default", awaited(UNCONFIRMED)),
-                ("every attempt is used up", Awaited { attempts: 8, ..resend }),
-                ("its validity is over", Awaited { expires_at: Some(at(then)), ..resend }),
+                ("it has had enough attempts", Awaited { attempts: 8, ..resend }),
+                ("its validity is over", Awaited { expires_at: at(then), ..resend }),
             ];
             for (why, awaited) in ends {
                 let settlement = of(awaited, answer, then).settlement;
@@ -290,7 +292,7 @@ mod tests {
                 };
                 assert!(reason.text.starts_with("unconfirmed: "), "{why}: {}", reason.text);
             }
-            let last = Awaited { attempts: 7, expires_at: Some(at(then + 1)), ..resend };
+            let last = Awaited { attempts: 7, expires_at: at(then + 1), ..resend };
             assert!(matches!(of(last, answer, then).settlement, Settlement::Resend { .. }));
         }
     }
@@ -331,11 +333,11 @@ mod tests {
     }
 
     #[test]
-    fn a_question_without_budget_is_asked_later_and_no_deadline_ends_its_message() {
+    fn a_question_that_is_put_off_is_asked_later_and_no_deadline_ends_its_message() {
         for (status, now) in [(UNCONFIRMED, 60), (UNCONFIRMED, 90_000), (MessageStatus::Sent, 9_000_000)] {
             let again_at = at(now + 3);
             let answer = Answer::NotAsked { again_at };
-            assert_eq!(of(status, &answer, now), (Settlement::AskAgain { at: again_at }, None));
+            assert_eq!(of(status, &answer, now), (Settlement::NotAsked { again_at }, None));
         }
     }
 

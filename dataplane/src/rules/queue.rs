@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use messaging::id::TenantId;
 use messaging::lifecycle::MessageStatus;
 
-use super::Operation;
 use super::lifecycle::{self, Evidence};
+use super::{Operation, validity};
 use crate::store::Command;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
@@ -82,7 +82,11 @@ impl Operation for EndMessage {
         if known.status() != MessageStatus::Queued {
             return Ok(Fenced::LeaseLost);
         }
-        known.advance(rows, &Evidence::end(*status, reason.clone(), *now), sinks)?;
+        let reason = match status {
+            MessageStatus::Expired => validity::expired(reason.clone(), known.row.message.reason.as_ref()),
+            _ => reason.clone(),
+        };
+        known.advance(rows, &Evidence::end(*status, reason, *now), sinks)?;
         Ok(Fenced::Done)
     }
 }
@@ -104,7 +108,8 @@ impl Operation for ExpireMessage {
             return Ok(false);
         }
         // A claim on it can no longer begin an attempt, because its row in the queue is gone.
-        known.advance(rows, &Evidence::end(MessageStatus::Expired, reason.clone(), *now), sinks)?;
+        let reason = validity::expired(reason.clone(), known.row.message.reason.as_ref());
+        known.advance(rows, &Evidence::end(MessageStatus::Expired, reason, *now), sinks)?;
         Ok(true)
     }
 }

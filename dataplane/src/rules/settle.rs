@@ -31,7 +31,8 @@ impl Operation for Settle {
         let key = (claim.tenant.clone(), claim.message);
         let learned = match settlement {
             Settlement::Found { provider_message_id, .. } => Some(provider_message_id.as_str()),
-            Settlement::Ended { .. } | Settlement::Resend { .. } | Settlement::AskAgain { .. } => None,
+            Settlement::Ended { .. } | Settlement::Resend { .. } => None,
+            Settlement::AskAgain { .. } | Settlement::NotAsked { .. } => None,
         };
         let waiting = rows.unsettled.get(&key).map(|waiting| waiting.cloned());
         let known = lifecycle::look(rows, &claim.tenant, claim.message, learned);
@@ -50,7 +51,7 @@ impl Operation for Settle {
         };
         let mut failures = Vec::new();
         let ask_at = match settlement {
-            Settlement::AskAgain { at } => Some(*at),
+            Settlement::AskAgain { at } | Settlement::NotAsked { again_at: at } => Some(*at),
             Settlement::Ended { status, reason } => {
                 known.advance(rows, &Evidence::end(*status, reason.clone(), *now), sinks)?;
                 None
@@ -76,8 +77,9 @@ impl Operation for Settle {
             }
         };
         if let Some(ask_at) = ask_at.filter(|_| !known.status().is_terminal()) {
-            let again =
-                UnsettledRow { available_at: ask_at, fence: waiting.fence + 1, owner: None, asked: waiting.asked + 1 };
+            let was_asked = !matches!(settlement, Settlement::NotAsked { .. });
+            let asked = waiting.asked + u32::from(was_asked);
+            let again = UnsettledRow { available_at: ask_at, fence: waiting.fence + 1, owner: None, asked };
             rows.unsettled.put(key, again);
         }
         Ok(Adopting { answer: Fenced::Done, failures })

@@ -113,12 +113,16 @@ impl Server {
         retention::make_days(&shared.store, shared.clock.now()).await;
         base.spawn("following the holds", async move |stop| holds.run(stop).await);
 
-        let admin = admin::router(Arc::new(AdminContext { shared: shared.clone(), draining: Arc::clone(&draining) }));
+        let brakes = Arc::new(Brakes::new(Arc::clone(&shared.metrics)));
+        let admin = admin::router(Arc::new(AdminContext {
+            shared: shared.clone(),
+            brakes: Arc::clone(&brakes),
+            draining: Arc::clone(&draining),
+        }));
         let (name, at, stop) = ("the operators' listener", settings.admin_listen, base.stop.clone());
         let admin = listen::here(&mut base.running, name, at, admin, &stop).await?;
         let mut addresses = Addresses { webhooks: None, api: None, admin };
 
-        let brakes = Arc::new(Brakes::new(Arc::clone(&shared.metrics)));
         let has = |role| settings.roles.contains(&role);
         let mut fresh = None;
         if has(Role::Apply) {

@@ -47,6 +47,15 @@ impl Priority {
             Some(TemplateCategory::Marketing) => Self::Marketing,
         }
     }
+
+    /// A category with this priority.
+    pub fn category(self) -> Option<TemplateCategory> {
+        match self {
+            Self::Authentication => Some(TemplateCategory::Authentication),
+            Self::Utility => None,
+            Self::Marketing => Some(TemplateCategory::Marketing),
+        }
+    }
 }
 
 /// What to do with a message of which it cannot be learned whether it was sent.

@@ -258,6 +258,8 @@ pub enum Settlement {
     Resend { at: Timestamp, reason: Reason },
     /// Nothing yet.
     AskAgain { at: Timestamp },
+    /// The provider was not asked. The pause before the next question does not grow.
+    NotAsked { again_at: Timestamp },
 }
 
 /// The contents of the queue. Each is counted up to a bound; at the bound it means "at least".

@@ -1,6 +1,7 @@
 //! Fakes that a test drives: a clock, and a provider that records its calls and gives prepared answers.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use messaging::provider::webhook::{
 };
 use messaging::provider::{
     Direction, InboundEntry, InboundPage, InboundQuery, MessageFilter, MessageLog, MessagingProvider, OutboundMessage,
-    ProviderError, ProviderLimits, ProviderMessage, SendOutcome, WebhookAdapter, WebhookEvent,
+    Probe, ProviderError, ProviderLimits, ProviderMessage, SendOutcome, WebhookAdapter, WebhookEvent,
 };
 use messaging::rate::Rate;
 use messaging::secret::Secret;
@@ -59,6 +60,10 @@ pub(crate) struct FakeProvider {
     /// What the provider's own log holds.
     pub(crate) log: Mutex<Vec<ProviderMessage>>,
     called: Notify,
+    /// While set, the provider is away: every call ends so, and probes are not answered.
+    pub(crate) away: Mutex<Option<SendOutcome>>,
+    pub(crate) has_probe: AtomicBool,
+    pub(crate) probes: AtomicUsize,
     /// While set, calls to send wait here after they were recorded.
     pub(crate) held: Mutex<Option<Arc<Notify>>>,
 }
@@ -71,6 +76,9 @@ impl Default for FakeProvider {
             answers: Mutex::default(),
             keeps_log: Mutex::default(),
             log: Mutex::default(),
+            away: Mutex::default(),
+            has_probe: AtomicBool::new(true),
+            probes: AtomicUsize::new(0),
             called: Notify::default(),
             held: Mutex::default(),
         }
@@ -128,6 +136,9 @@ impl MessagingProvider for FakeProvider {
         if let Some(release) = held {
             release.notified().await;
         }
+        if let Some(outcome) = self.away.lock().unwrap().clone() {
+            return outcome;
+        }
         let scripted = self.answers.lock().unwrap().pop_front();
         scripted.unwrap_or_else(|| {
             let provider_message_id = format!("SM{n:032}");
@@ -150,6 +161,18 @@ impl MessagingProvider for FakeProvider {
 
     fn message_log(&self) -> Option<&dyn MessageLog> {
         self.has_log.then_some(self)
+    }
+
+    fn probe(&self) -> Option<&dyn Probe> {
+        self.has_probe.load(Ordering::Relaxed).then_some(self)
+    }
+}
+
+#[async_trait]
+impl Probe for FakeProvider {
+    async fn is_answered(&self) -> bool {
+        self.probes.fetch_add(1, Ordering::Relaxed);
+        self.away.lock().unwrap().is_none()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What to do after a failed attempt: try again, wait, stop something, or give up.
+//! What to do after a failed attempt: try again while the message is valid, wait, stop something, or end it.
 
 use std::time::Duration;
 
@@ -8,11 +8,9 @@ use super::FailureClass;
 use crate::clock::after;
 use crate::lifecycle::MessageStatus;
 
-/// How often and how long to try.
+/// How to space attempts. How long they go on is the message's own validity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryLimits {
-    /// Calls for one message, including the first.
-    pub max_attempts: u32,
     /// The longest pause after the first attempt; it doubles with each.
     pub base: Duration,
     /// The longest pause, whatever `Retry-After` says.
@@ -26,7 +24,6 @@ pub struct RetryLimits {
 impl Default for RetryLimits {
     fn default() -> Self {
         Self {
-            max_attempts: 8,
             base: Duration::from_secs(1),
             cap: Duration::from_secs(5 * 60),
             confirm_within: Duration::from_secs(60 * 60),
@@ -43,6 +40,8 @@ pub struct Failed {
     pub attempt_no: u32,
     /// The value of the provider's `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// When the message's validity ends.
+    pub expires_at: Timestamp,
 }
 
 /// What follows for a message whose attempt failed.
@@ -60,8 +59,8 @@ pub enum AfterFailure {
     StopSender { until: Timestamp },
     /// The message ends: the provider will not accept it.
     Reject,
-    /// The message ends: every safe attempt is used up.
-    Fail,
+    /// The message ends: its validity is over before it may be tried again.
+    Expire,
 }
 
 impl AfterFailure {
@@ -72,7 +71,7 @@ impl AfterFailure {
             Self::AwaitConfirmation { .. } => MessageStatus::Unconfirmed,
             Self::Suppress => MessageStatus::Suppressed,
             Self::StopTemplate | Self::Reject => MessageStatus::Rejected,
-            Self::Fail => MessageStatus::Failed,
+            Self::Expire => MessageStatus::Expired,
         }
     }
 }
@@ -80,24 +79,32 @@ impl AfterFailure {
 /// Decides what follows an attempt that was refused, never left, or is ambiguous. A failure that a *status* reports ends the
 /// message, so only its scope matters: see [`super::stop`].
 ///
-/// `jitter` is random, at least 0 and below 1. Pauses are exponential with full jitter, so that messages that failed
-/// together are not retried together. `Retry-After` is the shortest pause, and `limits.cap` the longest.
+/// What was surely not sent is tried until its validity ends, so an outage of the provider or of the network costs time and
+/// no messages. `jitter` is random, at least 0 and below 1. Pauses are exponential with full jitter, so that messages that
+/// failed together are not retried together. `Retry-After` is the shortest pause, and `limits.cap` the longest; a pause of
+/// our own never leads beyond the validity, except in its last moments.
 pub fn next_step(failed: Failed, limits: &RetryLimits, jitter: f64, now: Timestamp) -> AfterFailure {
-    let may_try_again = failed.attempt_no < limits.max_attempts;
     match failed.class {
         FailureClass::Ambiguous => AfterFailure::AwaitConfirmation { until: after(now, limits.confirm_within) },
-        FailureClass::Retry if may_try_again => AfterFailure::RetryAt(after(now, pause(failed, limits, jitter))),
-        FailureClass::Sender if may_try_again => AfterFailure::StopSender { until: after(now, limits.sender_pause) },
-        FailureClass::Retry | FailureClass::Sender | FailureClass::RetryLater => AfterFailure::Fail,
+        FailureClass::Retry | FailureClass::RetryLater => {
+            let at = after(now, pause(failed, limits, jitter, now));
+            if at < failed.expires_at { AfterFailure::RetryAt(at) } else { AfterFailure::Expire }
+        }
+        FailureClass::Sender => {
+            let until = after(now, limits.sender_pause);
+            if until < failed.expires_at { AfterFailure::StopSender { until } } else { AfterFailure::Expire }
+        }
         FailureClass::Suppress => AfterFailure::Suppress,
         FailureClass::Template => AfterFailure::StopTemplate,
         FailureClass::Request | FailureClass::Fallback => AfterFailure::Reject,
     }
 }
 
-fn pause(failed: Failed, limits: &RetryLimits, jitter: f64) -> Duration {
+fn pause(failed: Failed, limits: &RetryLimits, jitter: f64, now: Timestamp) -> Duration {
     let doublings = failed.attempt_no.saturating_sub(1).min(31);
-    let ceiling = limits.base.saturating_mul(1 << doublings).min(limits.cap);
+    let remains = failed.expires_at.duration_since(now).try_into().unwrap_or(Duration::ZERO);
+    // The base is the least: otherwise attempts would become ever more frequent towards the end.
+    let ceiling = limits.base.saturating_mul(1 << doublings).min(limits.cap).min(remains).max(limits.base);
     let backoff = ceiling.mul_f64(jitter.clamp(0.0, 1.0));
     // The jitter on top spreads messages that got the same Retry-After.
     failed.retry_after.map_or(backoff, |least| least.saturating_add(backoff)).min(limits.cap)
@@ -115,7 +122,6 @@ mod tests {
 
     fn limits() -> RetryLimits {
         RetryLimits {
-            max_attempts: 4,
             base: Duration::from_secs(2),
             cap: Duration::from_secs(10),
             confirm_within: Duration::from_secs(600),
@@ -124,8 +130,13 @@ mod tests {
     }
 
     fn step(class: FailureClass, attempt_no: u32, retry_after: Option<u64>, jitter: f64) -> AfterFailure {
+        within(86_400, class, attempt_no, retry_after, jitter)
+    }
+
+    /// The step of a message that is valid for so many seconds more.
+    fn within(valid: i64, class: FailureClass, attempt_no: u32, retry_after: Option<u64>, jitter: f64) -> AfterFailure {
         let retry_after = retry_after.map(Duration::from_secs);
-        next_step(Failed { class, attempt_no, retry_after }, &limits(), jitter, at(0))
+        next_step(Failed { class, attempt_no, retry_after, expires_at: at(valid) }, &limits(), jitter, at(0))
     }
 
     #[test]
@@ -134,7 +145,7 @@ mod tests {
         assert_eq!(step(Retry, 2, None, 0.5), AfterFailure::RetryAt(at(2)));
         assert_eq!(step(Retry, 3, None, 0.5), AfterFailure::RetryAt(at(4)));
         assert_eq!(step(Retry, 3, None, 0.0), AfterFailure::RetryAt(at(0)));
-        assert_eq!(step(Retry, 4, None, 0.5), AfterFailure::Fail);
+        assert_eq!(step(Retry, 4000, None, 0.5), AfterFailure::RetryAt(at(5)));
     }
 
     #[test]
@@ -145,11 +156,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_sent_is_tried_until_its_validity_ends_however_often_it_was_tried() {
+        for class in [Retry, RetryLater, Sender] {
+            assert_eq!(within(61, class, 1_000_000, None, 0.5).status(), MessageStatus::Queued, "{class:?}");
+            assert_eq!(within(0, class, 1, None, 0.5), AfterFailure::Expire, "{class:?}");
+        }
+        assert_eq!(within(60, Sender, 1, None, 0.5), AfterFailure::Expire, "its sender rests for longer");
+        assert_eq!(within(5, Retry, 1, Some(5), 0.0), AfterFailure::Expire, "the provider asks for a longer pause");
+    }
+
+    #[test]
+    fn a_pause_does_not_pass_over_the_rest_of_the_validity() {
+        assert_eq!(within(4, Retry, 9, None, 0.99), AfterFailure::RetryAt(at(0) + Duration::from_millis(3960)));
+        assert_eq!(within(2, Retry, 9, None, 0.5), AfterFailure::RetryAt(at(1)));
+        assert_eq!(
+            within(1, Retry, 9, None, 0.75),
+            AfterFailure::Expire,
+            "the last moments are not filled with attempts"
+        );
+    }
+
+    #[test]
     fn each_class_has_its_own_end() {
         assert_eq!(step(Ambiguous, 9, None, 0.5), AfterFailure::AwaitConfirmation { until: at(600) });
         assert_eq!(step(Sender, 1, None, 0.5), AfterFailure::StopSender { until: at(60) });
-        assert_eq!(step(Sender, 4, None, 0.5), AfterFailure::Fail);
-        assert_eq!(step(RetryLater, 1, None, 0.5), AfterFailure::Fail);
+        assert_eq!(step(RetryLater, 1, None, 0.5), AfterFailure::RetryAt(at(1)));
         assert_eq!(step(Suppress, 1, None, 0.5), AfterFailure::Suppress);
         assert_eq!(step(Template, 1, None, 0.5), AfterFailure::StopTemplate);
         assert_eq!(step(Request, 1, None, 0.5), AfterFailure::Reject);
@@ -165,7 +196,7 @@ mod tests {
             jitter in 0.0f64..1.0,
         ) {
             let then = step(class, attempt_no, retry_after, jitter);
-            prop_assert_eq!(then.status() == MessageStatus::Queued, matches!(class, Retry | Sender) && attempt_no < 4);
+            prop_assert_eq!(then.status() == MessageStatus::Queued, matches!(class, Retry | RetryLater | Sender));
             prop_assert_eq!(then.status() == MessageStatus::Unconfirmed, class == Ambiguous);
             if let AfterFailure::RetryAt(due) = then {
                 prop_assert!(at(0) <= due && due <= at(10));

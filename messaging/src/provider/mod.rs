@@ -48,6 +48,16 @@ pub trait MessagingProvider: Send + Sync {
     /// The account's message log; `None` where the provider keeps none, so that "no log" is never mistaken for "not
     /// sent".
     fn message_log(&self) -> Option<&dyn MessageLog>;
+
+    /// A harmless read, which shows whether the provider is there; `None` where it has none.
+    fn probe(&self) -> Option<&dyn Probe>;
+}
+
+/// A harmless read that every credential for messaging may make.
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// Whether the provider answers, whatever it answers. An error of its own (5xx) is no answer.
+    async fn is_answered(&self) -> bool;
 }
 
 /// An unsuccessful answer of the provider, or no answer at all.

@@ -31,7 +31,7 @@ use messaging::provider::admin::{
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{
-    InboundEntry, InboundPage, InboundQuery, MessageFilter, MessageLog, MessagingProvider, OutboundMessage,
+    InboundEntry, InboundPage, InboundQuery, MessageFilter, MessageLog, MessagingProvider, OutboundMessage, Probe,
     ProviderError, ProviderLimits, ProviderMessage, SendOutcome, WebhookEvent,
 };
 use messaging::rate::Rate;
@@ -84,6 +84,20 @@ impl MessagingProvider for Twilio {
 
     fn message_log(&self) -> Option<&dyn MessageLog> {
         Some(self)
+    }
+
+    fn probe(&self) -> Option<&dyn Probe> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Probe for Twilio {
+    async fn is_answered(&self) -> bool {
+        match messages::probe(&self.client).await {
+            Ok(()) => true,
+            Err(error) => error.http_status.is_some_and(|status| status < 500),
+        }
     }
 }
 

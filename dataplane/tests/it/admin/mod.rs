@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use axum::extract::connect_info::MockConnectInfo;
 use dataplane::admin::{self, AdminContext, ReceivedAt};
+use dataplane::dispatch::brakes::Brakes;
 use dataplane::store::hold::{Hold, HoldKind, PutHold, Scope};
 use dataplane::store::message::SinkId;
 use dataplane::store::queue::{Began, BeginAttempt};
@@ -49,7 +50,8 @@ impl Operators {
         });
         listeners.tenant("bakery", |_| ());
         let draining = Arc::new(AtomicBool::new(false));
-        let context = Arc::new(AdminContext { shared: listeners.shared.clone(), draining });
+        let brakes = Arc::new(Brakes::new(Arc::clone(&listeners.shared.metrics)));
+        let context = Arc::new(AdminContext { shared: listeners.shared.clone(), brakes, draining });
         Self { admin: admin::router(context).layer(MockConnectInfo(address)), listeners }
     }
 

@@ -57,6 +57,25 @@ async fn an_accepted_message_is_answered_with_202_and_can_be_read() {
 }
 
 #[tokio::test]
+async fn a_message_without_a_validity_gets_its_senders_for_its_category_from_when_it_is_due() {
+    let listeners = Listeners::new().await;
+    listeners.tenant("shop", |config| {
+        config["senders"]["support"]["validity"] = json!({"utilitySeconds": 3600});
+    });
+    let expires_at = async |body: Value| {
+        let answer = listeners.ask(Method::POST, "/v1/messages", Some(body)).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
+        answer.json()["expiresAt"].clone()
+    };
+    assert_eq!(expires_at(hello()).await, "2026-11-01T13:00:00Z");
+    let mut scheduled = hello();
+    scheduled["scheduleAt"] = json!("2026-11-02T09:00:00Z");
+    assert_eq!(expires_at(scheduled.clone()).await, "2026-11-02T10:00:00Z");
+    scheduled["validFor"] = json!("10s");
+    assert_eq!(expires_at(scheduled).await, "2026-11-02T09:00:10Z");
+}
+
+#[tokio::test]
 async fn a_message_with_a_time_is_not_accepted_by_an_unreliable_clock() {
     let shop = shop().await;
     shop.shared.clock_check.learn(jiff::SignedDuration::from_mins(3));

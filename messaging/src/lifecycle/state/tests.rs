@@ -105,7 +105,7 @@ fn a_refusal_for_good_ends_the_message_with_its_reason() {
         (AfterFailure::Suppress, Suppressed),
         (AfterFailure::StopTemplate, Rejected),
         (AfterFailure::Reject, Rejected),
-        (AfterFailure::Fail, Failed),
+        (AfterFailure::Expire, MessageStatus::Expired),
     ] {
         let (state, entry) = run(&[claimed(1)]).apply(&failed(1, then), at(2));
         assert_eq!(state.status, end);
