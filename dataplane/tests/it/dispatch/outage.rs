@@ -1,5 +1,7 @@
 //! Promises about outages: what was surely not sent is tried until its validity ends.
 
+use futures::StreamExt;
+
 use super::*;
 
 fn not_sent() -> SendOutcome {
@@ -39,10 +41,8 @@ async fn a_message_that_can_not_be_sent_within_its_validity_expires_and_says_wha
             world.clock.set(next);
         }
         let age = world.clock.now().duration_since(accepted_at);
-        assert!(
-            age < seconds(600),
-            "an earlier version accepted it without an end: its category's default counts, {age}"
-        );
+        // It was accepted without an end, as by an earlier version: its category's default counts, at the next look.
+        assert!(age < seconds(620), "{age}");
     }
     assert_eq!(world.status("shop", id).await, MessageStatus::Expired);
     let reason = world.reason("shop", id).await;
@@ -76,7 +76,8 @@ async fn a_full_queue() -> (World, Vec<MessageId>) {
         sender["limits"] = json!({ "messagesPerSecond": 1000, "burst": 1000, "maxConcurrency": 32 });
     });
     let accept = |n: u32| world.accept("shop", move |m| m.to = format!("+4477{n:08}").parse().unwrap());
-    let ids = futures::future::join_all((0..QUEUED).map(accept)).await;
+    // No more at once than wait for a commit.
+    let ids = futures::stream::iter((0..QUEUED).map(accept)).buffered(256).collect().await;
     (world, ids)
 }
 
@@ -124,13 +125,14 @@ async fn ten_minutes_without_a_provider_cost_a_few_calls_and_no_message_in_each_
 
         *provider.away.lock().unwrap() = None;
         let before = world.clock.now();
-        while count(&world, &ids, MessageStatus::Accepted).await < ids.len() - unconfirmed {
+        while provider.calls() - calls < ids.len() - unconfirmed {
             dispatch_for(&world, &mut dispatcher, seconds(10)).await;
             let late = world.clock.now().duration_since(before);
             assert!(late < seconds(60), "{way}: its end is noticed within seconds, not {late}");
         }
-        let accepted = provider.calls() - calls;
-        assert_eq!(accepted, ids.len() - unconfirmed, "{way}: each is handed over once");
+        let accepted = count(&world, &ids, MessageStatus::Accepted).await;
+        assert_eq!(accepted, ids.len() - unconfirmed, "{way}: all that were not tried leave");
+        assert_eq!(provider.calls() - calls, accepted, "{way}: and each is handed over once");
         dispatch(&mut dispatcher, &world.clock).await;
         world.metric("whatsapp_providers_away 0");
     }
