@@ -28,8 +28,8 @@ pub struct ContactState {
     causes: BTreeMap<SuppressionReason, Cause>,
     /// When the contact last sent a start keyword.
     started_at: Option<Timestamp>,
-    /// When the tenant last lifted every suppression.
-    lifted_at: Option<Timestamp>,
+    /// The tenant's latest word that the contact may be written to again. It does not undo an opt-out.
+    lifted: Option<Lift>,
     /// The latest stop keyword that is recorded and has not taken effect yet. It suppresses already.
     heard: Option<Heard>,
 }
@@ -66,16 +66,20 @@ struct Kept {
     causes: BTreeMap<SuppressionReason, Cause>,
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<Timestamp>,
+    /// What replicas of the version before read and write of `lifted`.
     #[serde(skip_serializing_if = "Option::is_none")]
     lifted_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifted: Option<Lift>,
     #[serde(skip_serializing_if = "Option::is_none")]
     heard: Option<Heard>,
 }
 
 impl From<Kept> for ContactState {
     fn from(kept: Kept) -> Self {
-        let Kept { last_inbound_at, consent, suppression, causes, started_at, lifted_at, heard } = kept;
-        let mut state = Self { last_inbound_at, consent, causes, started_at, lifted_at, heard };
+        let Kept { last_inbound_at, consent, suppression, causes, started_at, lifted_at, lifted, heard } = kept;
+        let lifted = lifted.or_else(|| lifted_at.map(Lift::of_unknown_origin));
+        let mut state = Self { last_inbound_at, consent, causes, started_at, lifted, heard };
         if let Some(suppression) = suppression {
             state.add(suppression);
         }
@@ -86,8 +90,25 @@ impl From<Kept> for ContactState {
 impl From<ContactState> for Kept {
     fn from(state: ContactState) -> Self {
         let suppression = state.unlapsed();
-        let ContactState { last_inbound_at, consent, causes, started_at, lifted_at, heard } = state;
-        Self { last_inbound_at, consent, suppression, causes, started_at, lifted_at, heard }
+        let ContactState { last_inbound_at, consent, causes, started_at, lifted, heard } = state;
+        let lifted_at = lifted.as_ref().map(|lift| lift.at);
+        Self { last_inbound_at, consent, suppression, causes, started_at, lifted_at, lifted, heard }
+    }
+}
+
+/// The tenant's decision that a contact may be written to again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lift {
+    pub at: Timestamp,
+    /// The person or program that decided.
+    pub by: String,
+    pub reason: String,
+}
+
+impl Lift {
+    fn of_unknown_origin(at: Timestamp) -> Self {
+        Self { at, by: String::new(), reason: String::new() }
     }
 }
 
@@ -233,24 +254,30 @@ impl ContactState {
         self
     }
 
-    /// The contact after the tenant lifted every suppression up to `at`.
+    /// The contact after the tenant lifted every suppression up to then, except an opt-out: only the contact takes that
+    /// back, with a start keyword or with consent.
     #[must_use]
-    pub fn lifted(mut self, at: Timestamp) -> Self {
-        self.lifted_at = self.lifted_at.max(Some(at));
+    pub fn lifted(mut self, lift: Lift) -> Self {
+        self.lifted = self.lifted.max(Some(lift));
         self
+    }
+
+    /// The tenant's latest word that the contact may be written to again.
+    pub fn lift(&self) -> Option<&Lift> {
+        self.lifted.as_ref()
     }
 
     /// Everything that either state knows: the state of a person whom both are about.
     #[must_use]
     pub fn join(mut self, other: Self) -> Self {
-        let Self { last_inbound_at, consent, causes, started_at, lifted_at, heard } = other;
+        let Self { last_inbound_at, consent, causes, started_at, lifted, heard } = other;
         self.last_inbound_at = self.last_inbound_at.max(last_inbound_at);
         self.consent = self.consent.into_iter().chain(consent).max_by_key(ConsentRecord::rank);
         for (reason, Cause { at, detail }) in causes {
             self.add(Suppression { reason, at, detail });
         }
         self.started_at = self.started_at.max(started_at);
-        self.lifted_at = self.lifted_at.max(lifted_at);
+        self.lifted = self.lifted.max(lifted);
         self.heard = self.heard.max(heard);
         self
     }
@@ -292,7 +319,7 @@ impl ContactState {
         let counted = |at: &Timestamp| counts(*at);
         self.last_inbound_at = self.last_inbound_at.filter(counted);
         self.started_at = self.started_at.filter(counted);
-        self.lifted_at = self.lifted_at.filter(counted);
+        self.lifted = self.lifted.filter(|lift| counts(lift.at));
         let is_revoked = |consent: &ConsentRecord| consent.status == ConsentStatus::Revoked;
         self.consent = self.consent.filter(|consent| is_revoked(consent) || counts(consent.given_at()));
         self
@@ -330,18 +357,16 @@ impl ContactState {
 
     /// Whether nothing lifted a cause since. Of a stop and a start from the same moment the stop counts.
     fn holds(&self, reason: SuppressionReason, cause: &Cause) -> bool {
-        if self.lifted_at.is_some_and(|lifted| lifted >= cause.at) {
-            return false;
-        }
+        let is_lifted = self.lifted.as_ref().is_some_and(|lift| lift.at >= cause.at);
         match reason {
-            SuppressionReason::Manual => true,
+            SuppressionReason::Manual => !is_lifted,
             SuppressionReason::OptedOut => {
                 let granted = self.consent.as_ref().filter(|consent| consent.status == ConsentStatus::Granted);
                 self.started_at.is_none_or(|started| started <= cause.at)
                     && granted.is_none_or(|consent| consent.given_at() <= cause.at)
             }
             SuppressionReason::Blocked | SuppressionReason::Unreachable => {
-                self.last_inbound_at.is_none_or(|wrote| wrote < cause.at)
+                !is_lifted && self.last_inbound_at.is_none_or(|wrote| wrote < cause.at)
             }
         }
     }

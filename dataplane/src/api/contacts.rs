@@ -1,14 +1,14 @@
-//! Reads a contact's window, consent and suppression, and records consent.
+//! Reads a contact's window, consent and suppression, records consent, and suppresses a contact or lifts that.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use messaging::address::Address;
-use messaging::contact::{ConsentRecord, ConsentStatus, Evidence};
+use messaging::contact::{ConsentRecord, ConsentStatus, Evidence, Lift, Suppression, SuppressionReason};
 use messaging::id::SenderName;
 use serde_json::Value;
 use url::form_urlencoded;
@@ -20,10 +20,13 @@ use crate::config::Tenant;
 use crate::requests::body;
 use crate::requests::fields::{Errors, Fields};
 use crate::requests::problem::{FieldError, Problem};
-use crate::store::contact::PutConsent;
+use crate::store::contact::{LiftSuppression, PutConsent, PutSuppression};
 
-/// Characters of each text of the evidence.
-const EVIDENCE: usize = 1024;
+/// Characters of each text that says why something was recorded.
+const TEXT: usize = 1024;
+/// What says who decided, and why.
+const BY: (&str, &str) = ("by", "the person or program that decides, such as ann@example.com");
+const REASON: (&str, &str) = ("reason", "why, such as a ticket's number or a sentence");
 
 pub(super) async fn read(
     caller: Caller,
@@ -32,7 +35,7 @@ pub(super) async fn read(
     RawQuery(query): RawQuery,
 ) -> Result<Json<ContactView>, Problem> {
     let tenant = context.tenant_of(&caller)?;
-    let (address, sender) = which(&tenant, &address, query.as_deref())?;
+    let (address, sender, []) = which(&tenant, &address, query.as_deref(), [])?;
     let contact = context.shared.store.contact(&caller.tenant, &sender, &address).await?;
     Ok(Json(ContactView::new(address, sender, contact, context.shared.clock.now())))
 }
@@ -47,7 +50,7 @@ pub(super) async fn put_consent(
 ) -> Result<Json<ContactView>, Problem> {
     body::check_is_json(&headers)?;
     let tenant = context.tenant_of(&caller)?;
-    let (contact, sender) = which(&tenant, &address, query.as_deref())?;
+    let (contact, sender, []) = which(&tenant, &address, query.as_deref(), [])?;
     let now = context.shared.clock.now();
     let body = body::json(&body::read(body, body::LIMIT).await?)?;
     let consent = read_consent(body, now).map_err(Problem::invalid)?;
@@ -56,8 +59,61 @@ pub(super) async fn put_consent(
     Ok(Json(ContactView::new(contact, sender, saved, now)))
 }
 
-/// The contact's address and sender. The sender may be left out if the tenant has only one.
-fn which(tenant: &Tenant, address: &str, query: Option<&str>) -> Result<(Address, SenderName), Problem> {
+pub(super) async fn put_suppression(
+    caller: Caller,
+    State(context): State<Arc<ApiContext>>,
+    Path(address): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<ContactView>, Problem> {
+    body::check_is_json(&headers)?;
+    let tenant = context.tenant_of(&caller)?;
+    let (contact, sender, []) = which(&tenant, &address, query.as_deref(), [])?;
+    let now = context.shared.clock.now();
+    let body = body::json(&body::read(body, body::LIMIT).await?)?;
+    let suppression = read_suppression(body, now).map_err(Problem::invalid)?;
+    let put =
+        PutSuppression { tenant: caller.tenant.clone(), sender: sender.clone(), contact: contact.clone(), suppression };
+    let saved = context.shared.store.write(put).await?;
+    Ok(Json(ContactView::new(contact, sender, saved, now)))
+}
+
+pub(super) async fn lift_suppression(
+    caller: Caller,
+    State(context): State<Arc<ApiContext>>,
+    Path(address): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<ContactView>, Problem> {
+    let tenant = context.tenant_of(&caller)?;
+    let (contact, sender, [by, reason]) = which(&tenant, &address, query.as_deref(), [BY, REASON])?;
+    let now = context.shared.clock.now();
+    let lift = LiftSuppression {
+        tenant: caller.tenant.clone(),
+        sender: sender.clone(),
+        contact: contact.clone(),
+        lift: Lift { at: now, by, reason },
+    };
+    let saved = context.shared.store.write(lift).await?;
+    if let Some(suppression) = saved.state.suppression(now) {
+        let detail = format!(
+            "{contact} opted out at {}: {}; only they take that back, with a start keyword, or with a consent that they \
+             give later and you record",
+            suppression.at, suppression.detail
+        );
+        return Err(Problem::new(StatusCode::CONFLICT, "opted-out", "The contact opted out", detail));
+    }
+    Ok(Json(ContactView::new(contact, sender, saved, now)))
+}
+
+/// The contact's address and sender, and the required parameters, which are given with what is expected of each. The sender
+/// may be left out if the tenant has only one.
+fn which<const N: usize>(
+    tenant: &Tenant,
+    address: &str,
+    query: Option<&str>,
+    required: [(&'static str, &'static str); N],
+) -> Result<(Address, SenderName, [String; N]), Problem> {
     let mut errors = Vec::new();
     let address: Option<Address> = address.parse().ok();
     if address.is_none() {
@@ -65,12 +121,23 @@ fn which(tenant: &Tenant, address: &str, query: Option<&str>) -> Result<(Address
         errors.push(FieldError::parameter("address", "the address in the path is not valid", expected));
     }
     let mut named = None;
+    let mut given = required.map(|_| None);
     for (name, value) in form_urlencoded::parse(query.unwrap_or("").as_bytes()) {
         if name == "sender" {
             named = Some(value.into_owned());
+        } else if let Some(at) = required.iter().position(|(known, _)| *known == name) {
+            given[at] = Some(value.into_owned());
         } else {
             let detail = format!("{name:?} is not a parameter here");
-            errors.push(FieldError::parameter(&name, detail, "sender"));
+            let known: Vec<_> = ["sender"].into_iter().chain(required.map(|(name, _)| name)).collect();
+            errors.push(FieldError::parameter(&name, detail, known.join(", ")));
+        }
+    }
+    for ((name, expected), value) in required.iter().zip(&given) {
+        let length = value.as_ref().map_or(0, |text| text.trim().chars().count());
+        if !(1..=TEXT).contains(&length) {
+            let expected = format!("1 to {TEXT} characters: {expected}");
+            errors.push(FieldError::parameter(name, format!("{name} has {length} characters"), expected));
         }
     }
     let senders = &tenant.config.senders;
@@ -89,7 +156,9 @@ fn which(tenant: &Tenant, address: &str, query: Option<&str>) -> Result<(Address
         errors.push(FieldError::parameter("sender", detail, format!("one of: {}", known.join(", "))));
     }
     match (address, sender) {
-        (Some(address), Some(sender)) if errors.is_empty() => Ok((address, sender.clone())),
+        (Some(address), Some(sender)) if errors.is_empty() => {
+            Ok((address, sender.clone(), given.map(|text| text.unwrap_or_default().trim().to_owned())))
+        }
         _ => Err(Problem::bad_parameters(errors)),
     }
 }
@@ -121,6 +190,32 @@ fn read_consent(body: Value, now: Timestamp) -> Result<ConsentRecord, Errors> {
     }
 }
 
+/// A suppression by the tenant: who decided it, and why.
+fn read_suppression(body: Value, now: Timestamp) -> Result<Suppression, Errors> {
+    let mut errors = Errors::new();
+    let Some(mut fields) = Fields::of("", body, &mut errors) else { return Err(errors) };
+    let [by, reason] = [BY, REASON].map(|(name, expected)| {
+        let text = fields.required_string(name, expected, &mut errors)?.trim().to_owned();
+        check_length(&fields.pointer(name), name, &text, &mut errors);
+        Some(text)
+    });
+    fields.finish(&mut errors);
+    match (by, reason) {
+        (Some(by), Some(reason)) if errors.is_empty() => {
+            Ok(Suppression { reason: SuppressionReason::Manual, at: now, detail: format!("{by}: {reason}") })
+        }
+        _ => Err(errors),
+    }
+}
+
+fn check_length(pointer: &str, name: &str, text: &str, errors: &mut Errors) {
+    let length = text.trim().chars().count();
+    if !(1..=TEXT).contains(&length) {
+        let expected = format!("1 to {TEXT} characters");
+        errors.push(FieldError::body(pointer, "invalid", format!("{name} has {length}"), expected));
+    }
+}
+
 fn read_evidence(mut fields: Fields, now: Timestamp, errors: &mut Errors) -> Option<Evidence> {
     let source = fields.required_string("source", "where the consent was given, such as checkout-form", errors);
     let reference = fields.string("reference", errors);
@@ -132,10 +227,8 @@ fn read_evidence(mut fields: Fields, now: Timestamp, errors: &mut Errors) -> Opt
     );
     let note = fields.string("note", errors);
     for (name, text) in [("source", &source), ("reference", &reference), ("note", &note)] {
-        let length = text.as_ref().map_or(1, |text| text.trim().chars().count());
-        if !(1..=EVIDENCE).contains(&length) {
-            let expected = format!("1 to {EVIDENCE} characters");
-            errors.push(FieldError::body(fields.pointer(name), "invalid", format!("{name} has {length}"), expected));
+        if let Some(text) = text {
+            check_length(&fields.pointer(name), name, text, errors);
         }
     }
     fields.finish(errors);

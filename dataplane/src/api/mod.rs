@@ -48,6 +48,7 @@ pub fn router(context: Arc<ApiContext>) -> Router {
         .route("/v1/messages/{id}/cancel", post(messages::cancel))
         .route("/v1/contacts/{address}", get(contacts::read))
         .route("/v1/contacts/{address}/consent", put(contacts::put_consent))
+        .route("/v1/contacts/{address}/suppression", put(contacts::put_suppression).delete(contacts::lift_suppression))
         .route("/v1/events/dead", get(events::list))
         .route("/v1/events/redrive", post(events::redrive_many))
         .route("/v1/events/{id}/redrive", post(events::redrive))

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::events::{DeadEventList, Redriven};
-use super::schema::{ConsentBody, RedriveBody, SendBody, Status};
+use super::schema::{ConsentBody, RedriveBody, SendBody, Status, SuppressionBody};
 use super::view::{ContactView, MessageList, MessageView};
 use crate::requests::problem::Problem;
 
@@ -20,14 +20,14 @@ pub(super) async fn serve() -> Json<utoipa::openapi::OpenApi> {
 }
 
 const DESCRIPTION: &str = "Sends, reads and cancels WhatsApp messages of one tenant, reads \
-its contacts and records their consent, and lists and redrives its dead letters. Every request carries \
+its contacts, records their consent, suppresses them, and lists and redrives its dead letters. Every request carries \
 `Authorization: Bearer` and an API key of the tenant, or a token of one of its Kubernetes ServiceAccounts for this \
 service's audience. The namespace is the tenant. Errors are problem documents (RFC 9457).";
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "whatsapp-operator data plane", description = DESCRIPTION),
-    paths(send, list, read, cancel, contact, consent, dead_events, redrive_event, redrive_events),
+    paths(send, list, read, cancel, contact, consent, suppress, lift, dead_events, redrive_event, redrive_events),
     components(schemas(Problem)),
     modifiers(&Bearer),
     security(("bearer" = []))
@@ -140,6 +140,45 @@ fn contact() {}
 )]
 #[expect(dead_code, reason = "carries the description of a path")]
 fn consent() {}
+
+/// Suppress a contact
+///
+/// Nothing is sent to the contact until `DELETE` lifts it.
+#[utoipa::path(
+    put, path = "/v1/contacts/{address}/suppression", operation_id = "putSuppression", request_body = SuppressionBody,
+    params(
+        ("address" = String, Path, description = "Such as +447700900123."),
+        ("sender" = Option<String>, Query, description = "The sender whose contact it is; may be left out if the tenant has only one."),
+    ),
+    responses(
+        (status = 200, description = "Suppressed.", body = ContactView),
+        (status = 400, description = "The address or a parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Fields are wrong.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn suppress() {}
+
+/// Lift a contact's suppression
+///
+/// Lifts every suppression of the contact but an opt-out: that ends with a start keyword from the contact, or with a
+/// recorded consent that they gave after it. A contact that is not suppressed stays as it is.
+#[utoipa::path(
+    delete, path = "/v1/contacts/{address}/suppression", operation_id = "liftSuppression",
+    params(
+        ("address" = String, Path, description = "Such as +447700900123."),
+        ("sender" = Option<String>, Query, description = "The sender whose contact it is; may be left out if the tenant has only one."),
+        ("by" = String, Query, description = "The person or program that decides; 1 to 1024 characters.", min_length = 1, max_length = 1024),
+        ("reason" = String, Query, description = "Why; 1 to 1024 characters.", min_length = 1, max_length = 1024),
+    ),
+    responses(
+        (status = 200, description = "Nothing keeps messages from the contact.", body = ContactView),
+        (status = 400, description = "The address or a parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The contact opted out; nothing changes.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn lift() {}
 
 /// List dead letters
 ///

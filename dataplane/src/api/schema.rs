@@ -105,6 +105,19 @@ pub(super) struct EvidenceBody {
     note: Option<String>,
 }
 
+/// The body of a suppression.
+#[derive(ToSchema)]
+#[schema(as = SuppressionRequest)]
+#[expect(dead_code, reason = "only a schema: the body is read field by field, so that every fault is reported")]
+pub(super) struct SuppressionBody {
+    /// The person or program that decides.
+    #[schema(min_length = 1, max_length = 1024)]
+    by: String,
+    /// Why, such as a ticket's number.
+    #[schema(min_length = 1, max_length = 1024)]
+    reason: String,
+}
+
 /// Which dead letters to redrive: all of them, unless a field narrows it down.
 #[derive(ToSchema)]
 #[schema(as = RedriveEvents)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use messaging::address::Address;
-use messaging::contact::ConsentRecord;
+use messaging::contact::{ConsentRecord, Lift};
 use messaging::content::OutboundContent;
 use messaging::id::{MessageId, SenderName};
 use messaging::lifecycle::MessageStatus;
@@ -152,6 +152,9 @@ pub(super) struct ContactView {
     /// While present, nothing is sent to the contact.
     #[serde(skip_serializing_if = "Option::is_none")]
     suppression: Option<SuppressionView>,
+    /// The latest decision of the tenant to lift suppressions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifted: Option<LiftView>,
 }
 
 /// The 24-hour window, in which free-form messages may be sent.
@@ -200,11 +203,24 @@ struct SuppressionView {
     detail: String,
 }
 
+/// A decision that a contact may be written to again.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Lift)]
+struct LiftView {
+    at: Timestamp,
+    /// The person or program that decided.
+    by: String,
+    reason: String,
+}
+
 impl ContactView {
     pub(super) fn new(address: Address, sender: SenderName, contact: Contact, now: Timestamp) -> Self {
         let state = contact.state;
         let window = Window::at(state.last_inbound_at, now);
         let suppression = state.suppression(now);
+        let lifted =
+            state.lift().map(|Lift { at, by, reason }| LiftView { at: *at, by: by.clone(), reason: reason.clone() });
         Self {
             address,
             sender,
@@ -215,6 +231,7 @@ impl ContactView {
             },
             consent: state.consent.map(ConsentView::from),
             suppression: suppression.map(|s| SuppressionView { reason: s.reason, at: s.at, detail: s.detail }),
+            lifted,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use messaging::address::Address;
-use messaging::contact::{ContactState, Suppression};
+use messaging::contact::{ContactState, Suppression, SuppressionReason};
 use messaging::id::TenantId;
 
 use super::Operation;
@@ -120,15 +120,16 @@ impl Operation for LiftSuppression {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Contact, Halt> {
-        let Self { tenant, sender, contact, now } = self;
+        let Self { tenant, sender, contact, lift } = self;
         let key = (tenant.clone(), sender.clone(), contact.clone());
         let before = person(rows, &key)?;
-        if before.state.suppression(*now).is_none() {
-            return Ok(before);
+        match before.state.suppression(lift.at).map(|suppression| suppression.reason) {
+            None | Some(SuppressionReason::OptedOut) => return Ok(before),
+            Some(SuppressionReason::Manual | SuppressionReason::Blocked | SuppressionReason::Unreachable) => {}
         }
         let row = known(rows, &key)?;
-        let state = row.state.clone().lifted(*now);
-        save(rows, &key, &row, state, *now);
+        let state = row.state.clone().lifted(lift.clone());
+        save(rows, &key, &row, state, lift.at);
         person(rows, &key)
     }
 }

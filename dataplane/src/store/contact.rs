@@ -3,9 +3,8 @@
 //! A row is what is known under one address. A person may have several, so nothing is decided on a row: what is known of a
 //! person is the join of their rows ([`super::person`]), and what is learned is written to the row of the address that it was learned of.
 
-use jiff::Timestamp;
 use messaging::address::Address;
-use messaging::contact::{ConsentRecord, Suppression};
+use messaging::contact::{ConsentRecord, Lift, Suppression};
 use messaging::id::{SenderName, TenantId};
 
 use super::tables::Record;
@@ -42,11 +41,11 @@ pub struct PutSuppression {
     pub suppression: Suppression,
 }
 
-/// Lets messages go to a contact again.
+/// Lets messages go to a contact again, unless they opted out: then nothing changes.
 #[derive(Debug, Clone)]
 pub struct LiftSuppression {
     pub tenant: TenantId,
     pub sender: SenderName,
     pub contact: Address,
-    pub now: Timestamp,
+    pub lift: Lift,
 }

@@ -19,6 +19,10 @@ fn reason(state: &ContactState, seconds: i64) -> Option<SuppressionReason> {
     state.suppression(at(seconds)).map(|suppression| suppression.reason)
 }
 
+fn lift(seconds: i64) -> Lift {
+    Lift { at: at(seconds), by: "ann".into(), reason: "they asked for it".into() }
+}
+
 fn consent(status: ConsentStatus, seconds: i64) -> ConsentRecord {
     let evidence = Evidence { source: "form".into(), reference: None, at: None, note: None };
     ConsentRecord { status, recorded_at: at(seconds), evidence }
@@ -62,7 +66,7 @@ fn a_stop_that_is_heard_suppresses_until_it_takes_effect_and_leaves_no_trace() {
     assert_eq!(reason(&heard.clone().after_message(at(1), None, ""), 3), Some(OptedOut), "an older message");
     assert_eq!(reason(&heard.clone().after_message(at(3), None, ""), 3), Some(OptedOut), "a newer one");
     assert_eq!(reason(&heard.clone().after_message(at(3), START, "START"), 3), None);
-    assert_eq!(reason(&heard.clone().lifted(at(3)), 3), None);
+    assert_eq!(reason(&heard.clone().lifted(lift(3)), 3), Some(OptedOut), "only the contact takes it back");
     assert_eq!(reason(&heard.clone().without_heard(), 3), None);
     let again = heard.heard_stop(at(5), "stop").after_message(at(2), STOP, "Stop").after_message(at(3), START, "START");
     assert_eq!(reason(&again, 6), Some(OptedOut), "the second stop has still to take effect");
@@ -84,7 +88,27 @@ fn no_keyword_undoes_what_the_tenant_did() {
     let by_hand = empty().suppressed(cause(Manual, 0));
     let after = by_hand.after_message(at(1), STOP, "STOP").after_message(at(2), START, "START");
     assert_eq!(reason(&after, 2), Some(Manual));
-    assert_eq!(reason(&after.lifted(at(3)), 3), None);
+    assert_eq!(reason(&after.lifted(lift(3)), 3), None);
+}
+
+#[test]
+fn the_tenant_lifts_every_suppression_but_an_opt_out() {
+    for (cause_of, lifted) in [(Manual, true), (Blocked, true), (Unreachable, true), (OptedOut, false)] {
+        let state = empty().suppressed(cause(cause_of, 3)).lifted(lift(3));
+        assert_eq!(reason(&state, 4).is_none(), lifted, "{cause_of:?}");
+        assert_eq!(reason(&state.suppressed(cause(cause_of, 5)), 6), Some(cause_of), "a later cause");
+    }
+    let stopped_before = empty().lifted(lift(5)).after_message(at(4), STOP, "stop");
+    assert_eq!(reason(&stopped_before, 6), Some(OptedOut), "a stop that is applied late");
+}
+
+#[test]
+fn a_lift_is_kept_with_who_decided_and_why_and_in_the_form_that_the_version_before_reads() {
+    let kept = serde_json::to_value(empty().lifted(lift(3))).expect("writes");
+    let (by, reason) = ("ann", "they asked for it");
+    assert_eq!(kept, serde_json::json!({ "liftedAt": at(3), "lifted": { "at": at(3), "by": by, "reason": reason } }));
+    let before: ContactState = serde_json::from_value(serde_json::json!({ "liftedAt": at(3) })).expect("reads");
+    assert_eq!(before.lift().map(|lift| lift.at), Some(at(3)));
 }
 
 #[test]
@@ -130,7 +154,7 @@ fn who_gets_a_number_inherits_suppression_and_neither_consent_nor_window() {
     let next = before.clone().after_message(at(12), STOP, "stop").of_period(Some(at(10)), None);
     assert_eq!((next.consent.is_none(), next.last_inbound_at), (true, Some(at(12))));
     assert_eq!(reason(&before.clone().of_period(Some(at(10)), None), 11), Some(Manual));
-    assert_eq!(reason(&next.after_message(at(13), START, "start").lifted(at(14)), 15), None);
+    assert_eq!(reason(&next.after_message(at(13), START, "start").lifted(lift(14)), 15), None);
     let owner = before.after_message(at(12), None, "").of_period(None, Some(at(10)));
     assert!(owner.consent.is_some(), "what the former holder permitted stays theirs");
     assert_eq!(owner.last_inbound_at, None, "and nobody else's window is");
@@ -199,7 +223,7 @@ fn learn(state: ContactState, fact: &Fact) -> ContactState {
         Fact::Wrote(seconds, change) => state.after_message(at(*seconds), *change, "word"),
         Fact::Suppressed(reason, seconds) => state.suppressed(cause(*reason, *seconds)),
         Fact::Consented(status, seconds) => state.consented(consent(*status, *seconds)),
-        Fact::Lifted(seconds) => state.lifted(at(*seconds)),
+        Fact::Lifted(seconds) => state.lifted(lift(*seconds)),
     }
 }
 

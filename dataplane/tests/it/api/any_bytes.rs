@@ -39,6 +39,8 @@ fn every_request_is_answered_and_none_panics() {
     let paths = [
         ("POST", "/v1/messages"),
         ("PUT", "/v1/contacts/+447700900123/consent"),
+        ("PUT", "/v1/contacts/+447700900123/suppression"),
+        ("DELETE", "/v1/contacts/+447700900123/suppression"),
         ("POST", "/v1/messages/msg_0192d3b8c7a97c3e8f1e2d3c4b5a6978/cancel"),
         ("POST", "/webhooks/shop/support/twilio/inbound"),
         ("POST", "/webhooks/shop/support/twilio/status/att-0192d3b8c7a97c3e8f1e2d3c4b5a6978"),

@@ -3,7 +3,7 @@
 use dataplane::rules::apply::Keyword;
 use dataplane::store::Store;
 use dataplane::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
-use messaging::contact::{ConsentRecord, ConsentStatus, Evidence, Suppression, SuppressionReason};
+use messaging::contact::{ConsentRecord, ConsentStatus, Evidence, Lift, Suppression, SuppressionReason};
 use messaging::opt_out::OptChange;
 
 use super::*;
@@ -12,6 +12,7 @@ promises!(
     nothing_is_known_of_a_stranger,
     consent_and_suppression_and_window_are_kept_side_by_side,
     a_suppression_lasts_until_it_is_lifted,
+    a_tenant_does_not_lift_an_opt_out,
     each_sender_has_contacts_of_its_own,
     what_a_person_said_in_one_spelling_holds_in_the_other,
     what_a_tenant_records_in_one_spelling_holds_in_the_other,
@@ -51,13 +52,25 @@ async fn consent_and_suppression_and_window_are_kept_side_by_side(store: &Store)
     assert_eq!(store.contact(&tenant(), &sender(), &customer()).await.unwrap(), revoked);
 }
 
+fn lift() -> LiftSuppression {
+    let lift = Lift { at: at(5), by: "ann".into(), reason: "they asked for it".into() };
+    LiftSuppression { tenant: tenant(), sender: sender(), contact: customer(), lift }
+}
+
 async fn a_suppression_lasts_until_it_is_lifted(store: &Store) {
     let first = store.write(suppress("first")).await.unwrap();
     assert_eq!(store.write(suppress("first")).await.unwrap(), first, "it changes nothing");
-    let lift = LiftSuppression { tenant: tenant(), sender: sender(), contact: customer(), now: at(5) };
-    let lifted = store.write(lift.clone()).await.unwrap();
+    let lifted = store.write(lift()).await.unwrap();
     assert_eq!((lifted.version, lifted.state.suppression(at(5))), (2, None));
-    assert_eq!(store.write(lift).await.unwrap(), lifted);
+    assert_eq!(lifted.state.lift(), Some(&lift().lift), "who decided, and why");
+    assert_eq!(store.write(lift()).await.unwrap(), lifted, "again, it changes nothing");
+}
+
+async fn a_tenant_does_not_lift_an_opt_out(store: &Store) {
+    wrote(store, "SM1", REPORTED, 1, Some(OptChange::Stop)).await;
+    let before = known_as(store, REPORTED).await;
+    let lift = LiftSuppression { contact: address(REPORTED), ..lift() };
+    assert_eq!(store.write(lift).await.unwrap(), before);
 }
 
 async fn each_sender_has_contacts_of_its_own(store: &Store) {
@@ -130,7 +143,7 @@ async fn what_a_tenant_records_in_one_spelling_holds_in_the_other(store: &Store)
     assert!(consented.state.consent.is_some() && consented.state.suppression(at(3)).is_some());
     assert!(consented.version > suppressed.version, "another version of the same person");
     assert_eq!(known_as(store, DIALLED).await, consented);
-    let lift = LiftSuppression { tenant: tenant(), sender: sender(), contact: address(REPORTED), now: at(5) };
+    let lift = LiftSuppression { contact: address(REPORTED), ..lift() };
     assert_eq!(store.write(lift).await.unwrap().state.suppression(at(5)), None);
     assert_eq!(known_as(store, DIALLED).await.state.suppression(at(5)), None);
 }
