@@ -111,10 +111,10 @@ fn a_url_that_would_receive_each_event_twice_is_refused() {
 #[test]
 fn how_long_messages_are_valid_is_compiled_for_each_category() {
     let mut sender = sender();
-    assert_eq!(validate(&sender, &found(), &settings()).unwrap().config.validity, Validity::default());
+    assert_eq!(validate(&sender, &id(), &found(), &settings()).unwrap().config.validity, Validity::default());
     sender.spec.validity.authentication = "2m".into();
     sender.spec.validity.marketing = "3d".into();
-    let validity = validate(&sender, &found(), &settings()).unwrap().config.validity;
+    let validity = validate(&sender, &id(), &found(), &settings()).unwrap().config.validity;
     let expected = Validity { authentication_seconds: 120, utility_seconds: 86_400, marketing_seconds: 3 * 86_400 };
     assert_eq!(validity, expected);
     sender.spec.validity.utility = "soon".into();
