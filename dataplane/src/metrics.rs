@@ -3,6 +3,7 @@
 //! Labels are bounded: never a phone number, a message's id, or the name of a tenant or an object. A counter of drops
 //! says whether the drop was intended, so that an alert can select the unintended ones.
 
+use listener::Closed;
 use messaging::lifecycle::MessageStatus;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -134,6 +135,33 @@ label!(
     AuthResult { Accepted => "accepted", Unauthenticated => "unauthenticated", Forbidden => "forbidden", Unavailable => "unavailable" }
 );
 
+label!(
+    /// Whose listener it is.
+    ListenerLabel { Webhooks => "webhooks", Api => "api", Admin => "admin" }
+);
+label!(
+    /// Why a listener closed a connection that its client may still have wanted.
+    ClosedLabel {
+        Full => "full",
+        PeerLimit => "peer_limit",
+        MadeRoom => "made_room",
+        Slow => "slow",
+        Idle => "idle",
+    }
+);
+
+impl From<Closed> for ClosedLabel {
+    fn from(why: Closed) -> Self {
+        match why {
+            Closed::Full => Self::Full,
+            Closed::PeerLimit => Self::PeerLimit,
+            Closed::MadeRoom => Self::MadeRoom,
+            Closed::Slow => Self::Slow,
+            Closed::Idle => Self::Idle,
+        }
+    }
+}
+
 /// The messages in the queue, as the store counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct QueueGauges {
@@ -170,6 +198,8 @@ pub struct Metrics {
     config_tenants: IntGaugeVec,
     config_source_errors: IntCounterVec,
     auth: IntCounterVec,
+    connections: IntGaugeVec,
+    connections_closed: IntCounterVec,
     queue: IntGaugeVec,
     queue_oldest: Gauge,
     webhooks_unapplied: IntGauge,
@@ -247,6 +277,13 @@ impl Metrics {
                 "Calls of the tenants' API, by authentication method and result.",
                 &["method", "result"],
             )?,
+            connections: gauges(r, "connections", "Open connections of clients, by listener.", &["listener"])?,
+            connections_closed: counters(
+                r,
+                "connections_closed_total",
+                "Connections that a listener refused or closed, by reason; full and made_room mean that all its places were taken.",
+                &["listener", "reason"],
+            )?,
             queue: gauges(
                 r,
                 "queue_messages",
@@ -314,6 +351,12 @@ impl Metrics {
         start(&self.repairs, &mut Repair::ALL.iter().map(|v| v.as_str()));
         start(&self.publish, &mut PublishResult::ALL.iter().map(|v| v.as_str()));
         start(&self.config, &mut ConfigResult::ALL.iter().map(|v| v.as_str()));
+        for listener in ListenerLabel::ALL {
+            self.connections.with_label_values(&[listener.as_str()]).set(0);
+            for reason in ClosedLabel::ALL {
+                self.connections_closed.with_label_values(&[listener.as_str(), reason.as_str()]).inc_by(0);
+            }
+        }
         for method in AuthMethod::ALL {
             for result in AuthResult::ALL {
                 self.auth.with_label_values(&[method.as_str(), result.as_str()]).inc_by(0);
@@ -386,6 +429,15 @@ impl Metrics {
 
     pub fn authentication(&self, method: AuthMethod, result: AuthResult) {
         self.auth.with_label_values(&[method.as_str(), result.as_str()]).inc();
+    }
+
+    /// This many more connections of a listener are open.
+    pub fn connections(&self, listener: ListenerLabel, by: i64) {
+        self.connections.with_label_values(&[listener.as_str()]).add(by);
+    }
+
+    pub fn connection_closed(&self, listener: ListenerLabel, why: Closed) {
+        self.connections_closed.with_label_values(&[listener.as_str(), ClosedLabel::from(why).as_str()]).inc();
     }
 
     pub fn queue(&self, gauges: QueueGauges) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use listener::Limits;
 use messaging::duration::Unit;
 use url::Url;
 
@@ -24,6 +25,9 @@ pub struct Settings {
     /// Where /metrics, /healthz and /readyz are served.
     #[arg(long, env = "WHATSAPP_ADMIN_LISTEN", default_value = "0.0.0.0:9090", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,
+
+    #[command(flatten)]
+    pub connections: ConnectionSettings,
 
     /// The database: sqlite:///absolute/path/file.db, sqlite:relative/file.db, or
     /// postgres://user:password@host:5432/database, with several hosts separated by commas.
@@ -99,6 +103,47 @@ pub struct Settings {
     /// The uid of this replica's pod, so that its Lease is garbage collected with it.
     #[arg(long, env = "POD_UID", value_name = "UID")]
     pub replica_uid: Option<String>,
+}
+
+/// What clients may use of the listeners.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ConnectionSettings {
+    /// The most connections at once on the webhooks' and on the tenants' listener, each. When all are taken, those that
+    /// have waited longest for a request make room; without any, the excess is refused. No listener uses more than a
+    /// quarter of the process's file descriptors.
+    #[arg(long, env = "WHATSAPP_MAX_CONNECTIONS", default_value_t = 2048, value_name = "NUMBER")]
+    pub max_connections: usize,
+
+    /// The most connections at once from one address, or from one /64 of IPv6, on each of these listeners. By default
+    /// unlimited, because behind a gateway every client has the gateway's address.
+    #[arg(long, env = "WHATSAPP_MAX_CONNECTIONS_PER_PEER", value_name = "NUMBER")]
+    pub max_connections_per_peer: Option<usize>,
+
+    /// How long a client may take to send the header of a request, which may have 32 KiB.
+    #[arg(long, env = "WHATSAPP_HEADER_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "DURATION")]
+    pub header_timeout: Duration,
+
+    /// How long a client may take to send the body of a request after its header.
+    #[arg(long, env = "WHATSAPP_BODY_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "DURATION")]
+    pub body_timeout: Duration,
+
+    /// How long a connection stays open without a request. Longer than a gateway keeps its own idle connections, so
+    /// that it sends no request into one that is being closed.
+    #[arg(long, env = "WHATSAPP_IDLE_TIMEOUT", default_value = "2m", value_parser = duration, value_name = "DURATION")]
+    pub idle_timeout: Duration,
+}
+
+impl ConnectionSettings {
+    pub fn limits(&self) -> Limits {
+        Limits {
+            header_within: self.header_timeout,
+            body_within: self.body_timeout,
+            idle: self.idle_timeout,
+            connections: self.max_connections,
+            per_peer: self.max_connections_per_peer,
+            ..Limits::default()
+        }
+    }
 }
 
 /// Where the tenants' configs come from.

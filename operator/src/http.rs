@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use listener::{Limits, Listener};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -58,13 +59,13 @@ impl Health {
 }
 
 /// Answers until `stop`.
-pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(socket: TcpListener, health: Health, stop: CancellationToken) {
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(health);
-    axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await
+    Listener::new(Limits::default(), Arc::new(())).serve(socket, router, stop).await;
 }
 
 async fn ready(State(health): State<Health>) -> Response {

@@ -9,7 +9,6 @@
 mod holds;
 mod purge;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,8 +21,8 @@ use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use http::{StatusCode, header};
 use jiff::Timestamp;
+use listener::ReceivedAt;
 use serde_json::json;
-use tokio::net::TcpStream;
 
 use crate::dispatch::brakes::Brakes;
 use crate::metrics::{OutboxGauges, QueueGauges};
@@ -57,16 +56,6 @@ pub fn router(context: Arc<AdminContext>) -> Router {
         .route("/metrics", get(metrics))
         .merge(stopping)
         .with_state(context)
-}
-
-/// The local address of a connection; `None` where it is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReceivedAt(pub Option<IpAddr>);
-
-impl ReceivedAt {
-    pub fn of(connection: &TcpStream) -> Self {
-        Self(connection.local_addr().ok().map(|address| address.ip().to_canonical()))
-    }
 }
 
 /// Failure policy: fail closed. A request from elsewhere, or from an unknown address, stops nothing. The local address

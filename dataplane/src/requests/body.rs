@@ -1,8 +1,11 @@
 //! Bodies: bounded, and JSON only when they say so.
 
+use std::error::Error;
+
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use listener::TooSlow;
 use serde_json::Value;
 
 use super::problem::Problem;
@@ -14,6 +17,7 @@ pub(crate) const LIMIT: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unread {
     TooLarge,
+    TooSlow,
     /// The connection ended before the body did.
     Broken,
 }
@@ -22,9 +26,13 @@ pub(crate) enum Unread {
 pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Unread> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Unread::TooLarge),
-        Err(_) => Err(Unread::Broken),
+        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
+        Err(error) => Err(if is_too_slow(error.as_ref()) { Unread::TooSlow } else { Unread::Broken }),
     }
+}
+
+fn is_too_slow(error: &(dyn Error + 'static)) -> bool {
+    error.is::<TooSlow>() || error.source().is_some_and(is_too_slow)
 }
 
 impl From<Unread> for Problem {
@@ -36,6 +44,10 @@ impl From<Unread> for Problem {
                 "The body is too large",
                 format!("the body is larger than {LIMIT} bytes"),
             ),
+            Unread::TooSlow => {
+                let detail = "the body did not arrive in time";
+                Self::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "The body is too slow", detail)
+            }
             Unread::Broken => {
                 Self::new(StatusCode::BAD_REQUEST, "broken-body", "The body is incomplete", "the body ended too early")
             }

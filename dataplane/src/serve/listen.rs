@@ -1,22 +1,24 @@
-//! Listeners: the operators' on the process's own runtime, the others with a thread and a small runtime for each core.
+//! Sockets: the operators' on the process's own runtime, the others with a thread and a small runtime for each core.
 //!
 //! A request that is read, answered and written on one thread wakes no other one. That takes about a third less CPU
 //! time than a runtime whose threads share all connections. The kernel spreads connections over the threads.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use anyhow::Context;
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener, ListenerExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use listener::{Closed, Limits, Listener, Witness};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::ReceivedAt;
+use crate::metrics::{ListenerLabel, Metrics};
 
 /// Connections that wait to be accepted, for each thread.
 const BACKLOG: u32 = 1024;
+/// The most connections of operators, probes and Prometheus at once.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// How listeners are stopped.
 #[derive(Debug, Clone, Default)]
@@ -27,27 +29,60 @@ pub struct Ends {
     pub at_once: CancellationToken,
 }
 
+/// A listener within its limits.
+#[derive(Clone)]
+pub struct Serve {
+    pub name: &'static str,
+    pub listener: Arc<Listener>,
+    pub router: axum::Router,
+    pub ends: Ends,
+}
+
+/// The limits of a listener, of those that are configured for the webhooks' and the tenants' ones.
+pub(super) fn limits(of: ListenerLabel, configured: &Limits, descriptors: usize) -> Limits {
+    let limits = match of {
+        ListenerLabel::Webhooks | ListenerLabel::Api => configured.clone(),
+        ListenerLabel::Admin => Limits { connections: ADMIN_CONNECTIONS, per_peer: None, ..configured.clone() },
+    };
+    Limits { connections: listener::descriptors::share(limits.connections, descriptors), ..limits }
+}
+
+/// Counts a listener's connections.
+pub(super) struct Counted {
+    pub(super) label: ListenerLabel,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Witness for Counted {
+    fn opened(&self, by: i64) {
+        self.metrics.connections(self.label, by);
+    }
+
+    fn closed(&self, why: Closed) {
+        self.metrics.connection_closed(self.label, why);
+    }
+}
+
 /// Serves on one thread for each core. Returns the bound address.
 pub fn on_every_core(
     tasks: &mut JoinSet<&'static str>,
-    name: &'static str,
     address: SocketAddr,
-    router: &axum::Router,
-    ends: &Ends,
+    serve: &Serve,
 ) -> anyhow::Result<SocketAddr> {
+    let name = serve.name;
     let threads = available_parallelism().map_or(1, usize::from);
     let first = shared(address).with_context(|| format!("{name} at {address}"))?;
     let bound = first.local_addr()?;
     // All are bound before any serves, so that none can fail later.
-    let mut listeners = vec![first];
+    let mut sockets = vec![first];
     for _ in 1..threads {
-        listeners.push(shared(bound).with_context(|| format!("{name} at {bound}"))?);
+        sockets.push(shared(bound).with_context(|| format!("{name} at {bound}"))?);
     }
-    for listener in listeners {
-        let (router, ends) = (router.clone(), ends.clone());
-        let listener = listener.into_std()?;
+    for socket in sockets {
+        let serve = serve.clone();
+        let socket = socket.into_std()?;
         tasks.spawn_blocking(move || {
-            if let Err(error) = serve_on_this_thread(listener, router, ends) {
+            if let Err(error) = serve_on_this_thread(socket, serve) {
                 tracing::error!(%error, name, "the listener failed");
             }
             name
@@ -56,7 +91,7 @@ pub fn on_every_core(
     Ok(bound)
 }
 
-/// A listener on an address that it shares with the other threads.
+/// A socket on an address that it shares with the other threads.
 fn shared(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
@@ -65,64 +100,34 @@ fn shared(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn serve_on_this_thread(listener: std::net::TcpListener, router: axum::Router, ends: Ends) -> std::io::Result<()> {
+fn serve_on_this_thread(socket: std::net::TcpListener, serve: Serve) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Answers are small, and clients wait for them.
-        let listener = TcpListener::from_std(listener)?.tap_io(|connection| drop(connection.set_nodelay(true)));
-        let Ends { gently, at_once } = ends;
-        let served = axum::serve(listener, router).with_graceful_shutdown(gently.cancelled_owned());
-        tokio::select! {
-            served = served => served,
-            () = at_once.cancelled() => Ok(()),
-        }
+        until_it_ends(TcpListener::from_std(socket)?, serve).await;
+        Ok(())
     })
 }
 
-/// Serves on the current runtime, and passes each connection's local address to the handlers.
+async fn until_it_ends(socket: TcpListener, serve: Serve) {
+    let Serve { name: _, listener, router, ends: Ends { gently, at_once } } = serve;
+    tokio::select! {
+        () = listener.serve(socket, router, gently) => {}
+        () = at_once.cancelled() => {}
+    }
+}
+
+/// Serves on the current runtime.
 pub(super) async fn here(
     tasks: &mut JoinSet<&'static str>,
-    name: &'static str,
     address: SocketAddr,
-    router: axum::Router,
-    stop: &CancellationToken,
+    serve: Serve,
 ) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("{name} at {address}"))?;
-    let bound = listener.local_addr()?;
-    let stop = stop.clone();
-    let service = router.into_make_service_with_connect_info::<ReceivedAt>();
+    let name = serve.name;
+    let socket = TcpListener::bind(address).await.with_context(|| format!("{name} at {address}"))?;
+    let bound = socket.local_addr()?;
     tasks.spawn(async move {
-        let served = axum::serve(Sockets(listener), service).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, name, "the listener failed");
-        }
+        until_it_ends(socket, serve).await;
         name
     });
     Ok(bound)
-}
-
-/// Accepts connections with their local addresses.
-#[derive(Debug)]
-struct Sockets(TcpListener);
-
-impl Listener for Sockets {
-    type Io = TcpStream;
-    type Addr = ReceivedAt;
-
-    async fn accept(&mut self) -> (TcpStream, ReceivedAt) {
-        let (connection, _) = Listener::accept(&mut self.0).await;
-        drop(connection.set_nodelay(true));
-        let received_at = ReceivedAt::of(&connection);
-        (connection, received_at)
-    }
-
-    fn local_addr(&self) -> std::io::Result<ReceivedAt> {
-        self.0.local_addr().map(|address| ReceivedAt(Some(address.ip())))
-    }
-}
-
-impl Connected<IncomingStream<'_, Sockets>> for ReceivedAt {
-    fn connect_info(stream: IncomingStream<'_, Sockets>) -> Self {
-        *stream.remote_addr()
-    }
 }

@@ -11,12 +11,14 @@ mod tasks;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use listener::Listener;
 use messaging::clock::Clock;
 use messaging::config::ProviderAccount;
 use providers::HttpSettings;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use crate::admin::{self, AdminContext};
@@ -38,7 +40,7 @@ use crate::dispatch::settle::Settler;
 use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
 use crate::holds::Holds;
-use crate::metrics::Metrics;
+use crate::metrics::{ListenerLabel, Metrics};
 use crate::publish::{PublishContext, Publisher, sinks};
 use crate::retention;
 use crate::settings::{ConfigSource, Role, Settings};
@@ -47,9 +49,12 @@ use crate::store::Store;
 use crate::sweep::{SweepContext, SweepOptions, Sweeper};
 use crate::webhooks::{self, WebhookContext};
 
-use self::listen::Ends;
+use self::listen::{Counted, Ends, Serve};
 pub use self::open::open_store;
 use self::tasks::TaskSet;
+
+/// How long the operators' listener and what else stops last may take.
+const LAST_WITHIN: Duration = Duration::from_secs(5);
 
 /// The process, with its listeners bound.
 pub struct Server {
@@ -59,7 +64,7 @@ pub struct Server {
     /// The listeners and workers. They stop first.
     workers: TaskSet,
     /// Cuts off requests that are still in flight after the drain timeout.
-    cut_off: CancellationToken,
+    cut_off: DropGuard,
     draining: Arc<AtomicBool>,
     store: Store,
     addresses: Addresses,
@@ -85,6 +90,9 @@ impl Server {
         drop(rustls::crypto::ring::default_provider().install_default());
         let (mut base, mut workers) = (TaskSet::default(), TaskSet::default());
         let ends = Ends { gently: workers.stop.clone(), at_once: CancellationToken::new() };
+        // Also if the start fails: nobody would end the listeners that serve already.
+        let cut_off = ends.at_once.clone().drop_guard();
+        let descriptors = listener::descriptors::raised();
         let draining = Arc::new(AtomicBool::new(false));
 
         let (store, writers) = open_store(&settings.store, settings.store_ca.as_deref()).await?;
@@ -119,8 +127,16 @@ impl Server {
             brakes: Arc::clone(&brakes),
             draining: Arc::clone(&draining),
         }));
-        let (name, at, stop) = ("the operators' listener", settings.admin_listen, base.stop.clone());
-        let admin = listen::here(&mut base.running, name, at, admin, &stop).await?;
+        let limits = settings.connections.limits();
+        let metrics = Arc::clone(&shared.metrics);
+        let serve = |label, name, router, ends| {
+            let counted = Counted { label, metrics: Arc::clone(&metrics) };
+            let listener = Listener::new(listen::limits(label, &limits, descriptors), Arc::new(counted));
+            Serve { name, listener, router, ends }
+        };
+        let base_ends = Ends { gently: base.stop.clone(), ..Ends::default() };
+        let admin = serve(ListenerLabel::Admin, "the operators' listener", admin, base_ends);
+        let admin = listen::here(&mut base.running, settings.admin_listen, admin).await?;
         let mut addresses = Addresses { webhooks: None, api: None, admin };
 
         let has = |role| settings.roles.contains(&role);
@@ -135,15 +151,16 @@ impl Server {
             let Shared { store, configs, clock, clock_check: _, metrics, holds: _ } = shared.clone();
             let store = Arc::new(store);
             let router = webhooks::router(Arc::new(WebhookContext { fresh, store, configs, clock, metrics }));
-            let (name, at) = ("the webhooks' listener", settings.webhook_listen);
-            addresses.webhooks = Some(listen::on_every_core(&mut workers.running, name, at, &router, &ends)?);
+            let serve = serve(ListenerLabel::Webhooks, "the webhooks' listener", router, ends.clone());
+            let bound = listen::on_every_core(&mut workers.running, settings.webhook_listen, &serve)?;
+            addresses.webhooks = Some(bound);
         }
         if has(Role::Api) {
             let Shared { configs, metrics, .. } = shared.clone();
             let authenticator = Authenticator::new(configs, service_accounts, metrics);
             let router = api::router(Arc::new(ApiContext { shared: shared.clone(), authenticator }));
-            let (name, at) = ("the tenants' listener", settings.api_listen);
-            addresses.api = Some(listen::on_every_core(&mut workers.running, name, at, &router, &ends)?);
+            let serve = serve(ListenerLabel::Api, "the tenants' listener", router, ends);
+            addresses.api = Some(listen::on_every_core(&mut workers.running, settings.api_listen, &serve)?);
         }
         if has(Role::Dispatch) {
             start_dispatch(&settings, &shared, brakes, &mut workers);
@@ -157,7 +174,7 @@ impl Server {
             workers.spawn("publishing", |stop| publisher.run(stop));
         }
         tracing::info!(?addresses, roles = ?settings.roles, store = %settings.store, "serving");
-        Ok(Self { settings, base, workers, cut_off: ends.at_once, draining, store: shared.store, addresses })
+        Ok(Self { settings, base, workers, cut_off, draining, store: shared.store, addresses })
     }
 
     pub fn addresses(&self) -> Addresses {
@@ -181,11 +198,15 @@ impl Server {
             // The store is consistent either way: what was cut off was committed or was not.
             Err(_) => tracing::warn!("not everything in flight finished in time; it is cut off"),
         }
-        self.cut_off.cancel();
+        drop(self.cut_off);
         self.workers.running.shutdown().await;
         self.store.close().await;
         self.base.stop.cancel();
-        self.base.finish().await?;
+        match tokio::time::timeout(LAST_WITHIN, self.base.finish()).await {
+            Ok(finished) => finished?,
+            Err(_) => tracing::warn!("not everything has ended in time; the rest is cut off"),
+        }
+        self.base.running.shutdown().await;
         tracing::info!("drained");
         Ok(())
     }

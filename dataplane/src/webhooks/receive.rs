@@ -76,6 +76,7 @@ async fn record(
     let body = match body::read(body, adapter.largest_body()).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(Unread::TooSlow) => return StatusCode::REQUEST_TIMEOUT.into_response(),
         Err(Unread::Broken) => return StatusCode::BAD_REQUEST.into_response(),
     };
     let label = match adapter.carries(&location.route) {

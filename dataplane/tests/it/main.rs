@@ -18,6 +18,7 @@ mod publish;
 mod replay;
 mod serve;
 mod sink;
+mod sockets;
 mod store;
 mod sweep;
 mod webhooks;

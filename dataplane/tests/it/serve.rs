@@ -19,7 +19,7 @@ struct Cli {
     settings: Settings,
 }
 
-fn settings(directory: &std::path::Path, more: &[&str]) -> Settings {
+pub(crate) fn settings(directory: &std::path::Path, more: &[&str]) -> Settings {
     let (store, config) = (format!("sqlite://{}/store.db", directory.display()), directory.display().to_string());
     let mut arguments = vec!["serve", "--store", &store, "--config-dir", &config, "--drain-delay", "0s"];
     for listen in ["--webhook-listen", "--api-listen", "--admin-listen"] {

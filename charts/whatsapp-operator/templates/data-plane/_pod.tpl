@@ -23,6 +23,11 @@ spec:
         - --api-audience={{ .Values.dataPlane.apiAudience }}
         - --drain-delay={{ .Values.dataPlane.drainDelay }}
         - --drain-timeout={{ .Values.dataPlane.drainTimeout }}
+        - --max-connections={{ .Values.dataPlane.connections.max }}
+        {{- with .Values.dataPlane.connections.maxPerPeer }}
+        - --max-connections-per-peer={{ . }}
+        {{- end }}
+        - --idle-timeout={{ .Values.dataPlane.connections.idleTimeout }}
         - --log-format={{ .Values.dataPlane.logFormat }}
         {{- with .Values.twilioBaseUrl }}
         - --twilio-base-url={{ . }}

@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicBool;
 
 use axum::extract::connect_info::MockConnectInfo;
-use dataplane::admin::{self, AdminContext, ReceivedAt};
+use dataplane::admin::{self, AdminContext};
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::store::hold::{Hold, HoldKind, PutHold, Scope};
 use dataplane::store::message::SinkId;
 use dataplane::store::queue::{Began, BeginAttempt};
 use jiff::{SignedDuration, Timestamp};
+use listener::ReceivedAt;
 use messaging::clock::Clock;
 use messaging::id::{AttemptId, MessageId};
 

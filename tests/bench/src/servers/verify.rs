@@ -14,10 +14,11 @@ use dataplane::config::{Applied, Configs};
 use dataplane::metrics::Metrics;
 use dataplane::publish::sinks;
 use dataplane::rules::hear::HearStop;
-use dataplane::serve::listen::{Ends, on_every_core};
+use dataplane::serve::listen::{Ends, Serve, on_every_core};
 use dataplane::store::webhook::{RecordRequest, Recorded};
 use dataplane::store::{StoreError, WebhookLog};
 use dataplane::webhooks::{self, WebhookContext};
+use listener::{Limits, Listener};
 use messaging::id::TenantId;
 use providers::HttpSettings;
 use tests::process::Process;
@@ -73,7 +74,11 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
         WebhookContext { fresh: None, store: Arc::new(Nowhere), configs, clock: Arc::new(SystemClock), metrics };
     // As the data plane listens.
     let mut parts = JoinSet::new();
-    on_every_core(&mut parts, "webhooks", listen, &webhooks::router(Arc::new(context)), &Ends::default())?;
+    let limits = Limits { connections: 2048, ..Limits::default() };
+    let listener = Listener::new(limits, Arc::new(()));
+    let router = webhooks::router(Arc::new(context));
+    let serve = Serve { name: "webhooks", listener, router, ends: Ends::default() };
+    on_every_core(&mut parts, listen, &serve)?;
     while let Some(ended) = parts.join_next().await {
         ended?;
     }
