@@ -35,6 +35,7 @@ use crate::sender::{SenderContext, SenderSettings};
 use crate::settings::Settings;
 use crate::template::TemplateContext;
 use crate::template::hands::ClusterIntents;
+use crate::watch::edges::Awaited;
 use crate::watch::stores::{Scope, Stores};
 use crate::watch::{self, Objects, Watched};
 
@@ -127,9 +128,7 @@ impl Controllers {
             accounts,
             contributions: Arc::clone(&contributions),
             directory: Arc::clone(&directory),
-            senders: Arc::clone(&watched.senders),
-            templates: Arc::clone(&watched.templates),
-            policies: Arc::clone(&watched.policies),
+            watched: watched.clone(),
         };
         let templates = TemplateContext {
             clock: Arc::clone(&clock),
@@ -153,6 +152,7 @@ impl Controllers {
             permits: Semaphore::new(RECONCILES),
             poll_interval: settings.poll_interval,
             publication: Arc::clone(&publisher) as _,
+            watched: watched.clone(),
             client,
             clock,
             metrics,
@@ -235,7 +235,7 @@ fn spawn(
     });
 }
 
-fn spawn_kind<K: Kind>(
+fn spawn_kind<K: Awaited>(
     tasks: &mut JoinSet<&'static str>,
     machinery: &Arc<Machinery>,
     (context, writers): (K::Context, Writers<K>),
@@ -274,5 +274,35 @@ fn spawn_kind<K: Kind>(
             .await;
             K::PLURAL
         });
+    }
+}
+
+/// The drivers of the three kinds, with the writers of their stores, for tests that play the API server.
+#[cfg(test)]
+pub(crate) struct Drivers {
+    pub(crate) watched: Watched,
+    pub(crate) senders: (Driver<WhatsAppSender>, Writer<WhatsAppSender>),
+    pub(crate) templates: (Driver<MessageTemplate>, Writer<MessageTemplate>),
+    pub(crate) policies: (Driver<RoutingPolicy>, Writer<RoutingPolicy>),
+}
+
+#[cfg(test)]
+impl Drivers {
+    pub(crate) fn new(dependencies: Dependencies) -> Self {
+        fn driver<K: Kind>(
+            machinery: &Arc<Machinery>,
+            (context, mut writers): (K::Context, Writers<K>),
+        ) -> (Driver<K>, Writer<K>) {
+            let (_, writer) = writers.remove(0);
+            (Driver { machinery: Arc::clone(machinery), context }, writer)
+        }
+        let Controllers { watched, publisher: _, machinery, senders, templates, policies } =
+            Controllers::new(dependencies);
+        Self {
+            watched,
+            senders: driver(&machinery, senders),
+            templates: driver(&machinery, templates),
+            policies: driver(&machinery, policies),
+        }
     }
 }

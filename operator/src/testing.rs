@@ -2,6 +2,7 @@
 //! to fail.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,11 @@ use messaging::provider::{AccountAdmin, ProviderError};
 use messaging::secret::Secret;
 use messaging::template::Approval;
 use parking_lot::{Mutex, MutexGuard};
+
+use crate::Settings;
+use crate::clock::SystemClock;
+use crate::controllers::Dependencies;
+use crate::metrics::Metrics;
 
 #[derive(Debug)]
 pub(crate) struct FakeAdmin {
@@ -216,5 +222,27 @@ impl TemplateAdmin for FakeAdmin {
     async fn delete_template(&self, handle: &TemplateHandle) -> Result<(), ProviderError> {
         self.begin("delete_template")?.templates.retain(|template| template.handle != *handle);
         Ok(())
+    }
+}
+
+/// What the controllers need, with an API server that never answers and a provider in memory.
+pub(crate) fn dependencies() -> Dependencies {
+    #[derive(Debug, clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        settings: Settings,
+    }
+    let arguments = ["operator", "--public-base-url", "https://wa.example.com", "--config-namespace", "system"];
+    let unavailable = tower::service_fn(async |_: http::Request<kube::client::Body>| {
+        let answer = http::Response::builder().status(http::StatusCode::SERVICE_UNAVAILABLE);
+        answer.body(kube::client::Body::empty())
+    });
+    let admin = Arc::new(FakeAdmin::default());
+    Dependencies {
+        client: kube::Client::new(unavailable, "default"),
+        settings: Arc::new(<Cli as clap::Parser>::parse_from(arguments).settings),
+        clock: Arc::new(SystemClock),
+        metrics: Arc::new(Metrics::new().unwrap()),
+        connect: Arc::new(move |_| Arc::clone(&admin) as _),
     }
 }

@@ -63,9 +63,6 @@ pub trait Kind:
         progress: &mut Progress<Self::Status>,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// The object is new, or its spec or annotations changed.
-    fn noticed(&self, _context: &Self::Context) {}
-
     /// The object is gone: forgets what this process keeps about it.
     fn forget(&self, context: &Self::Context);
 }

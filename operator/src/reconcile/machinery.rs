@@ -15,6 +15,7 @@ use super::freshness::Freshness;
 use super::kind::Kind;
 use super::listings::Listings;
 use crate::metrics::{KindName, Metrics};
+use crate::watch::Watched;
 
 /// One per term of leadership, shared by all kinds.
 pub struct Machinery {
@@ -30,6 +31,7 @@ pub struct Machinery {
     /// How often an object is reconciled although nothing changed.
     pub poll_interval: Duration,
     pub publication: Arc<dyn Publication>,
+    pub watched: Watched,
 }
 
 /// What the machinery needs from the publisher of tenant configs.

@@ -56,7 +56,6 @@ impl Kind for RoutingPolicy {
         progress: &mut Progress<RoutingPolicyStatus>,
     ) -> Result<Next, Failure> {
         withdraw_if_dangling(context, tenant, name).await?;
-        ask_others_about_a_new_one(context, tenant, self, &progress.status);
 
         let desired = validate::validate(&self.spec)?;
         let resolved = resolve::resolve(context, tenant, &desired, &progress.status).await;
@@ -87,7 +86,6 @@ impl Kind for RoutingPolicy {
     fn forget(&self, context: &RoutingContext) {
         if let (Some(tenant), Some(name)) = (tenant_of(self), name_of(self)) {
             context.contributions.forget_policy(&tenant, &name);
-            context.policies.ask_all(&tenant);
         }
     }
 }
@@ -120,18 +118,4 @@ async fn withdraw_if_dangling(context: &RoutingContext, tenant: &TenantId, name:
 
 fn senders_of(policy: &RoutingConfig) -> impl Iterator<Item = &str> {
     std::iter::once(&policy.default).chain(policy.by_country.values()).map(|route| route.sender.as_str())
-}
-
-/// A new policy may change the `Ready` messages of the namespace's other policies.
-fn ask_others_about_a_new_one(
-    context: &RoutingContext,
-    tenant: &TenantId,
-    policy: &RoutingPolicy,
-    status: &RoutingPolicyStatus,
-) {
-    if status.conditions.is_empty() {
-        let others = context.policies.stores.of(tenant);
-        let others = others.iter().filter(|other| other.metadata.name != policy.metadata.name);
-        others.for_each(|other| context.policies.trigger.ask(other));
-    }
 }

@@ -1,7 +1,7 @@
 //! The writes at the provider: pointing webhooks at the data plane, and undoing that.
 
-use crds::WhatsAppSenderStatus;
 use crds::condition::{WEBHOOKS_CONFIGURED, reason};
+use crds::{WhatsAppSender, WhatsAppSenderStatus};
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::admin::WebhookTargets;
 use messaging::provider::webhook::WebhookHome;
@@ -9,7 +9,7 @@ use messaging::provider::{AccountAdmin, ProviderError};
 
 use super::observe::Observed;
 use super::plan::Webhooks;
-use super::{SenderContext, SenderSettings};
+use super::{SenderContext, SenderSettings, rival};
 use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
 use crate::reconcile::events;
 use crate::reconcile::kind::Id;
@@ -67,10 +67,15 @@ pub fn targets(
 
 /// Unsets those of the sender's webhooks that point at the data plane.
 pub async fn clean_up(
+    sender: &WhatsAppSender,
     Id { tenant, name }: &Id<SenderName>,
     context: &SenderContext,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<(), Failure> {
+    // Another sender of this number takes the webhooks over. Unsetting them might undo what it has just written.
+    if rival::has_successor(sender, &context.watched.senders.stores.all()) {
+        return Ok(());
+    }
     // Without accepted credentials no webhook was ever pointed at the data plane.
     let Some(known) = context.directory.find(tenant, name).await? else { return Ok(()) };
     let account = &*known.account;

@@ -27,9 +27,10 @@ use std::time::Duration;
 use self::dereference::ReadSecrets;
 use self::directory::SenderDirectory;
 use self::provider::BaseUrls;
-use crate::watch::Objects;
+use crate::watch::Watched;
+use crate::watch::edges::Awaited as _;
 use crds::condition::{CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED};
-use crds::{DeletionPolicy, MessageTemplate, RoutingPolicy, WhatsAppSender, WhatsAppSenderStatus};
+use crds::{DeletionPolicy, WhatsAppSender, WhatsAppSenderStatus};
 use kube::ResourceExt;
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::AccountAdmin;
@@ -54,11 +55,7 @@ pub struct SenderContext {
     pub accounts: Arc<Accounts>,
     pub contributions: Arc<Contributions>,
     pub directory: Arc<SenderDirectory>,
-    /// Other senders that may claim the same number.
-    pub senders: Arc<Objects<WhatsAppSender>>,
-    /// Kinds that refer to senders.
-    pub templates: Arc<Objects<MessageTemplate>>,
-    pub policies: Arc<Objects<RoutingPolicy>>,
+    pub watched: Watched,
 }
 
 /// The settings that a sender depends on.
@@ -69,14 +66,6 @@ pub struct SenderSettings {
     pub provider_base_urls: BaseUrls,
     /// How often a sender is compared with its provider although nothing changed.
     pub poll_interval: Duration,
-}
-
-impl SenderContext {
-    /// Requests a reconcile of every object of the tenant that may depend on its senders.
-    fn ask_dependants(&self, tenant: &TenantId) {
-        self.templates.ask_all(tenant);
-        self.policies.ask_all(tenant);
-    }
 }
 
 impl Kind for WhatsAppSender {
@@ -117,7 +106,7 @@ impl Kind for WhatsAppSender {
             let observer = Observer::Sender(desired.name.clone());
             context.contributions.set_pools(&desired.tenant, &observer, observed.pools());
             if context.contributions.set_sender(&desired.tenant, &desired.name, desired.config) {
-                context.ask_dependants(&desired.tenant);
+                self.wake_waiting(&context.watched);
             }
         }
         applied?;
@@ -136,20 +125,12 @@ impl Kind for WhatsAppSender {
         context: &SenderContext,
         progress: &mut Progress<WhatsAppSenderStatus>,
     ) -> Result<(), Failure> {
-        apply::clean_up(id, context, progress).await
-    }
-
-    /// Objects that refer to a sender depend on its existence.
-    fn noticed(&self, context: &SenderContext) {
-        if let Some(tenant) = tenant_of(self) {
-            context.ask_dependants(&tenant);
-        }
+        apply::clean_up(self, id, context, progress).await
     }
 
     fn forget(&self, context: &SenderContext) {
         if let (Some(tenant), Some(name)) = (tenant_of(self), name_of::<_, SenderName>(self)) {
             context.contributions.forget_sender(&tenant, &name);
-            context.ask_dependants(&tenant);
         }
     }
 }
@@ -162,7 +143,7 @@ fn wanted(
     context: &SenderContext,
     paused: bool,
 ) -> Wanted {
-    let all = context.senders.stores.all();
+    let all = context.watched.senders.stores.all();
     let targets = |of: &SenderName| apply::targets(account, &context.settings, &desired.tenant, of);
     let bearer = rival::bearer(sender, &all).parse().unwrap_or_else(|_| desired.name.clone());
     let taken_by = rival::first(sender, &all).map(|first| {

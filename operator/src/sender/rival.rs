@@ -31,13 +31,34 @@ fn is_same_account(one: &WhatsAppSender, other: &WhatsAppSender) -> bool {
     SpecProvider::of(one).map(SpecProvider::account) == SpecProvider::of(other).map(SpecProvider::account)
 }
 
+fn is_same_number(one: &WhatsAppSender, other: &WhatsAppSender) -> bool {
+    one.spec.phone_number == other.spec.phone_number && is_same_account(one, other)
+}
+
+fn is_same_pool(one: &WhatsAppSender, other: &WhatsAppSender) -> bool {
+    let pool = |sender: &WhatsAppSender| SpecProvider::of(sender).and_then(SpecProvider::pool);
+    pool(one).is_some() && pool(one) == pool(other) && is_same_account(one, other)
+}
+
+/// Whether two senders may claim the same thing at the provider: a number, or the webhooks of a pool.
+pub fn compete(one: &WhatsAppSender, other: &WhatsAppSender) -> bool {
+    is_same_number(one, other) || is_same_pool(one, other)
+}
+
+/// Whether another sender with this number remains when this one is deleted, and may use it.
+pub fn has_successor(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> bool {
+    all.iter()
+        .filter(|other| other.uid() != sender.uid() && other.metadata.deletion_timestamp.is_none())
+        .any(|other| is_same_number(other, sender) && is_true(other, CREDENTIALS_VALID))
+}
+
 /// The other sender that takes precedence over this one, if any.
 ///
 /// Only senders with accepted credentials count, so a tenant cannot keep a number from its owner by claiming it.
 pub fn first(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> Option<Arc<WhatsAppSender>> {
     all.iter()
         .filter(|other| other.uid() != sender.uid() && other.metadata.deletion_timestamp.is_none())
-        .filter(|other| other.spec.phone_number == sender.spec.phone_number && is_same_account(other, sender))
+        .filter(|other| is_same_number(other, sender))
         .filter(|other| is_true(other, CREDENTIALS_VALID))
         .filter(|other| rank(other) < rank(sender))
         .min_by_key(|other| rank(other))
@@ -47,7 +68,6 @@ pub fn first(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> Option<Arc
 /// The sender whose URLs a pool carries when the pool decides the webhooks of all its senders: the oldest of this
 /// tenant's senders whose spec names the pool.
 pub fn bearer(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> String {
-    let pool = |sender: &WhatsAppSender| SpecProvider::of(sender).and_then(SpecProvider::pool);
     let age = |sender: &WhatsAppSender| {
         (sender.metadata.creation_timestamp.as_ref().map(|created| created.0), sender.name_any())
     };
@@ -55,7 +75,7 @@ pub fn bearer(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> String {
         .iter()
         .map(|other| &**other)
         .filter(|other| other.namespace() == sender.namespace() && other.metadata.deletion_timestamp.is_none())
-        .filter(|other| pool(sender).is_some() && pool(other) == pool(sender) && is_same_account(other, sender))
+        .filter(|other| is_same_pool(other, sender))
         .filter(|other| is_true(other, CREDENTIALS_VALID));
     others.chain([sender]).min_by_key(|sender| age(sender)).map_or_else(|| sender.name_any(), |first| first.name_any())
 }
@@ -102,6 +122,13 @@ mod tests {
     fn a_number_cannot_be_kept_from_its_owner_by_claiming_it() {
         let (squatter, owner) = (sender("a", 1, &[]), sender("b", 2, &[CREDENTIALS_VALID]));
         assert!(first(&owner, &[squatter, Arc::clone(&owner)]).is_none());
+    }
+
+    #[test]
+    fn webhooks_are_left_to_another_sender_of_the_number_that_may_use_it() {
+        let (old, new) = (sender("a", 1, &[CREDENTIALS_VALID]), sender("b", 2, &[CREDENTIALS_VALID]));
+        assert!(has_successor(&old, &[Arc::clone(&old), new]));
+        assert!(!has_successor(&old, &[Arc::clone(&old), sender("b", 2, &[])]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Watches turn changes in the cluster into stores and reconcile requests.
 
+pub mod edges;
 pub mod objects;
 pub mod stores;
 pub mod triggers;
@@ -12,7 +13,6 @@ use futures::{Stream, StreamExt};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
-use messaging::id::TenantId;
 pub use objects::objects;
 use serde::de::DeserializeOwned;
 use stores::Stores;
@@ -34,9 +34,9 @@ impl<K: Kind> Objects<K> {
         Self { stores, trigger: Trigger::default() }
     }
 
-    /// Requests a reconcile of every object of a tenant.
-    pub fn ask_all(&self, tenant: &TenantId) {
-        self.stores.of(tenant).iter().for_each(|object| self.trigger.ask(object));
+    /// Requests a reconcile of every object that is picked.
+    pub fn ask_where(&self, picked: impl Fn(&K) -> bool) {
+        self.stores.all().iter().filter(|object| picked(object)).for_each(|object| self.trigger.ask(object));
     }
 }
 

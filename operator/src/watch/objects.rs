@@ -15,13 +15,15 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::endless;
 use crate::clock::sleep_until;
 use crate::reconcile::events::{Note, reason};
-use crate::reconcile::kind::{Kind, tenant_of};
+use crate::reconcile::kind::tenant_of;
 use crate::reconcile::machinery::Driver;
+use crate::watch::edges::Awaited;
 use crate::watch::stores::{Scope, Stores};
 
 /// How long until everything is listed again when something could not be read. During an upgrade of the definitions
@@ -29,7 +31,7 @@ use crate::watch::stores::{Scope, Stores};
 const LIST_AGAIN: Duration = Duration::from_secs(30);
 
 /// The objects to reconcile, as the watch reports them.
-pub fn objects<'a, K: Kind>(
+pub fn objects<'a, K: Awaited>(
     driver: &'a Driver<K>,
     stores: &'a Stores<K>,
     scope: &Scope,
@@ -37,15 +39,7 @@ pub fn objects<'a, K: Kind>(
 ) -> impl Stream<Item = ObjectRef<K>> + Send + 'a {
     let api = scope.api::<DeserializeGuard<K>>(&driver.machinery.client);
     let watch = move || endless(api.clone(), watcher::Config::default(), K::PLURAL, &driver.machinery.metrics).boxed();
-    let follower = Follower {
-        driver,
-        stores,
-        store: writer.as_reader(),
-        writer,
-        seen: HashMap::new(),
-        listed: false,
-        list_again_at: None,
-    };
+    let follower = Follower::new(driver, stores, writer);
     stream::unfold((watch(), watch, follower), |(mut events, watch, mut follower)| async move {
         loop {
             tokio::select! {
@@ -63,7 +57,7 @@ pub fn objects<'a, K: Kind>(
     .flatten()
 }
 
-struct Follower<'a, K: Kind> {
+struct Follower<'a, K: Awaited> {
     driver: &'a Driver<K>,
     stores: &'a Stores<K>,
     store: Store<K>,
@@ -75,12 +69,19 @@ struct Follower<'a, K: Kind> {
 }
 
 struct Seen<K> {
-    /// A hash of what a reconcile depends on, without the status and our own finalizer.
+    /// A hash of what a reconcile depends on, without the status.
     fingerprint: u64,
+    /// What others read of its status.
+    read_by_others: Value,
     object: Arc<K>,
 }
 
-impl<K: Kind> Follower<'_, K> {
+impl<'a, K: Awaited> Follower<'a, K> {
+    fn new(driver: &'a Driver<K>, stores: &'a Stores<K>, writer: Writer<K>) -> Self {
+        let store = writer.as_reader();
+        Self { driver, stores, store, writer, seen: HashMap::new(), listed: false, list_again_at: None }
+    }
+
     /// Handles one event, and returns the objects that must be reconciled because of it.
     async fn handle(&mut self, event: Event<DeserializeGuard<K>>) -> Vec<ObjectRef<K>> {
         let listed = matches!(event, Event::InitDone);
@@ -114,14 +115,15 @@ impl<K: Kind> Follower<'_, K> {
 
     fn is_news(&mut self, object_ref: &ObjectRef<K>) -> bool {
         let Some(object) = self.store.get(object_ref) else { return false };
-        let fingerprint = fingerprint(&*object);
-        let seen = self.seen.insert(object_ref.clone(), Seen { fingerprint, object: Arc::clone(&object) });
-        let news = seen.is_none_or(|seen| seen.fingerprint != fingerprint);
-        if news {
-            object.noticed(&self.driver.context);
-            if let Some(tenant) = tenant_of(&*object) {
-                self.driver.machinery.publication.touch(&tenant);
-            }
+        let (fingerprint, read_by_others) = (fingerprint(&*object), object.read_by_others());
+        let seen = Seen { fingerprint, read_by_others: read_by_others.clone(), object: Arc::clone(&object) };
+        let before = self.seen.insert(object_ref.clone(), seen);
+        let news = before.as_ref().is_none_or(|before| before.fingerprint != fingerprint);
+        if news || before.is_none_or(|before| before.read_by_others != read_by_others) {
+            object.wake_waiting(&self.driver.machinery.watched);
+        }
+        if news && let Some(tenant) = tenant_of(&*object) {
+            self.driver.machinery.publication.touch(&tenant);
         }
         news
     }
@@ -133,6 +135,7 @@ impl<K: Kind> Follower<'_, K> {
             self.driver.machinery.freshness.forget(&uid);
         }
         object.forget(&self.driver.context);
+        object.wake_waiting(&self.driver.machinery.watched);
         if let Some(tenant) = tenant_of(&*object) {
             self.driver.machinery.publication.touch(&tenant);
         }
@@ -189,14 +192,19 @@ impl<K: Kind> Follower<'_, K> {
     }
 }
 
-fn fingerprint<K: Kind>(object: &K) -> u64 {
+fn fingerprint<K: Awaited>(object: &K) -> u64 {
     let meta = object.meta();
     let mut hasher = DefaultHasher::new();
     meta.uid.hash(&mut hasher);
     meta.generation.hash(&mut hasher);
     meta.deletion_timestamp.is_some().hash(&mut hasher);
+    // Whoever removes it gets it back at once.
+    object.finalizers().iter().any(|finalizer| finalizer == crds::annotation::FINALIZER).hash(&mut hasher);
     for annotation in [crds::annotation::PAUSED, crds::annotation::RECONCILE_REQUESTED_AT] {
         object.annotations().get(annotation).hash(&mut hasher);
     }
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! Which objects wait for which: every dependency between objects, in one place.
+//!
+//! Whenever an object appears, changes, changes in what others read of its status, or goes, everything that waits for
+//! it is reconciled at once. What a reconcile reads of another object and is not here is noticed only at the next poll.
+//! Objects that name a Secret are woken by [`crate::sender::credentials`].
+
+use crds::condition::{CREDENTIALS_VALID, WEBHOOKS_CONFIGURED};
+use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use super::Watched;
+use crate::reconcile::kind::Kind;
+use crate::sender::rival;
+
+/// A kind whose objects others may wait for.
+pub trait Awaited: Kind {
+    /// Requests a reconcile of everything that waits for this object.
+    fn wake_waiting(&self, watched: &Watched);
+
+    /// What others read of the object's status.
+    fn read_by_others(&self) -> Value {
+        Value::Null
+    }
+}
+
+impl Awaited for WhatsAppSender {
+    fn wake_waiting(&self, watched: &Watched) {
+        // A template is submitted to the accounts of its senders, and cleaned up with the credentials of any sender.
+        watched.templates.ask_where(|template| is_same_tenant(template, self));
+        // A policy names senders, and finds the sender of a Messaging Service by the accounts of all.
+        watched.policies.ask_where(|policy| is_same_tenant(policy, self));
+        // Of several senders with one number, one takes precedence, and the senders of a pool agree on its URLs.
+        watched.senders.ask_where(|sender| rival::compete(sender, self) && sender.uid() != self.uid());
+    }
+
+    fn read_by_others(&self) -> Value {
+        let Some(status) = &self.status else { return Value::Null };
+        let state = |name: &str| status.conditions.iter().find(|c| c.type_ == name).map(|c| c.status.as_str());
+        json!([state(CREDENTIALS_VALID), state(WEBHOOKS_CONFIGURED), status.handle])
+    }
+}
+
+impl Awaited for MessageTemplate {
+    /// Nothing waits for a template.
+    fn wake_waiting(&self, _: &Watched) {}
+}
+
+impl Awaited for RoutingPolicy {
+    fn wake_waiting(&self, watched: &Watched) {
+        // Of a tenant's policies, one takes precedence.
+        watched.policies.ask_where(|policy| is_same_tenant(policy, self) && policy.uid() != self.uid());
+    }
+}
+
+fn is_same_tenant(one: &impl ResourceExt, other: &impl ResourceExt) -> bool {
+    one.namespace() == other.namespace()
+}

@@ -1,0 +1,173 @@
+//! Walks every dependency between objects: whoever waits for an object is woken when it appears, changes, changes in
+//! what others read of its status, and goes.
+
+use std::collections::BTreeMap;
+
+use crds::condition::CREDENTIALS_VALID;
+use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::*;
+use crate::controllers::Drivers;
+use crate::reconcile::kind::Kind;
+use crate::testing::dependencies;
+
+/// Two tenants. `shop` has two senders of one number, one that shares a pool with the first, and one that shares
+/// nothing; `bank` has a sender of the same number.
+fn cluster() -> Vec<Value> {
+    let sender = |tenant: &str, name: &str, number: &str, pool: Option<&str>| {
+        let twilio = json!({
+            "accountSid": "AC0123456789abcdef0123456789abcdef",
+            "messagingServiceSid": pool,
+            "credentialsSecretRef": { "name": "twilio" },
+        });
+        object(tenant, "WhatsAppSender", name, &json!({ "phoneNumber": number, "provider": { "twilio": twilio } }))
+    };
+    let template = |tenant: &str, name: &str| {
+        let spec = json!({
+            "senderRefs": [{ "name": "first" }], "category": "UTILITY", "fallbackLanguage": "en",
+            "localizations": [{ "language": "en", "body": "Hello" }],
+        });
+        object(tenant, "MessageTemplate", name, &spec)
+    };
+    let policy = |tenant: &str, name: &str| {
+        object(tenant, "RoutingPolicy", name, &json!({ "default": { "senderRef": { "name": "first" } } }))
+    };
+    let service = Some("MG0123456789abcdef0123456789abcdef");
+    vec![
+        sender("shop", "first", "+14155238886", service),
+        sender("shop", "renamed", "+14155238886", None),
+        sender("shop", "pooled", "+14155238887", service),
+        sender("shop", "alone", "+14155238888", None),
+        sender("bank", "claims", "+14155238886", None),
+        template("shop", "hello"),
+        template("bank", "hello"),
+        policy("shop", "default"),
+        policy("shop", "night"),
+        policy("bank", "default"),
+    ]
+}
+
+fn object(tenant: &str, kind: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": kind, "spec": spec,
+        "metadata": { "namespace": tenant, "name": name, "uid": format!("{kind}/{tenant}/{name}"), "generation": 1 },
+    })
+}
+
+/// The requests of one kind that were not taken yet.
+struct Woken<K: Kind>(UnboundedReceiver<ObjectRef<K>>);
+
+impl<K: Kind> Woken<K> {
+    fn take(&mut self) -> Vec<String> {
+        let of =
+            |object: ObjectRef<K>| format!("{}/{}/{}", K::kind(&()), object.namespace.unwrap_or_default(), object.name);
+        std::iter::from_fn(|| self.0.try_recv().ok()).map(of).collect()
+    }
+}
+
+/// Who waits for whom.
+fn expected() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let of_shop = ["MessageTemplate/shop/hello", "RoutingPolicy/shop/default", "RoutingPolicy/shop/night"];
+    let and = |more: &[&'static str]| of_shop.iter().chain(more).copied().collect::<Vec<_>>();
+    BTreeMap::from([
+        (
+            "WhatsAppSender/shop/first",
+            and(&["WhatsAppSender/bank/claims", "WhatsAppSender/shop/pooled", "WhatsAppSender/shop/renamed"]),
+        ),
+        ("WhatsAppSender/shop/renamed", and(&["WhatsAppSender/bank/claims", "WhatsAppSender/shop/first"])),
+        ("WhatsAppSender/shop/pooled", and(&["WhatsAppSender/shop/first"])),
+        ("WhatsAppSender/shop/alone", and(&[])),
+        (
+            "WhatsAppSender/bank/claims",
+            vec![
+                "MessageTemplate/bank/hello",
+                "RoutingPolicy/bank/default",
+                "WhatsAppSender/shop/first",
+                "WhatsAppSender/shop/renamed",
+            ],
+        ),
+        ("MessageTemplate/shop/hello", vec![]),
+        ("MessageTemplate/bank/hello", vec![]),
+        ("RoutingPolicy/shop/default", vec!["RoutingPolicy/shop/night"]),
+        ("RoutingPolicy/shop/night", vec!["RoutingPolicy/shop/default"]),
+        ("RoutingPolicy/bank/default", vec![]),
+    ])
+}
+
+#[tokio::test]
+async fn whoever_waits_for_an_object_is_woken_when_it_appears_changes_or_goes() {
+    let Drivers { watched, senders, templates, policies } = Drivers::new(dependencies());
+    let mut woken = (
+        Woken::<WhatsAppSender>(watched.senders.trigger.listen(Scope::Cluster)),
+        Woken::<MessageTemplate>(watched.templates.trigger.listen(Scope::Cluster)),
+        Woken::<RoutingPolicy>(watched.policies.trigger.listen(Scope::Cluster)),
+    );
+    let mut take = || {
+        let mut all = [woken.0.take(), woken.1.take(), woken.2.take()].concat();
+        all.sort();
+        all.dedup();
+        all
+    };
+    let mut followers = (
+        Follower::new(&senders.0, &watched.senders.stores, senders.1),
+        Follower::new(&templates.0, &watched.templates.stores, templates.1),
+        Follower::new(&policies.0, &watched.policies.stores, policies.1),
+    );
+    macro_rules! tell {
+        ($event:ident, $object:expr) => {{
+            let object: Value = $object;
+            match object["kind"].as_str() {
+                Some("WhatsAppSender") => drop(followers.0.handle(Event::$event(read(&object))).await),
+                Some("MessageTemplate") => drop(followers.1.handle(Event::$event(read(&object))).await),
+                _ => drop(followers.2.handle(Event::$event(read(&object))).await),
+            }
+            take()
+        }};
+    }
+    for object in cluster() {
+        tell!(Apply, object);
+    }
+    for object in cluster() {
+        let metadata = &object["metadata"];
+        let id = format!("{}/{}/{}", text(&object["kind"]), text(&metadata["namespace"]), text(&metadata["name"]));
+        let waiting = &expected()[id.as_str()];
+        assert_eq!(tell!(Apply, object.clone()), Vec::<String>::new(), "{id} did not change");
+        let mut changed = object.clone();
+        changed["metadata"]["generation"] = json!(2);
+        assert_eq!(&tell!(Apply, changed.clone()), waiting, "{id} changed");
+        if object["kind"] == "WhatsAppSender" {
+            let accepted = json!([{
+                "type": CREDENTIALS_VALID, "status": "True", "reason": "CredentialsAccepted", "message": "",
+                "lastTransitionTime": "2026-11-01T00:00:00Z",
+            }]);
+            changed["status"] = json!({ "conditions": accepted, "observedGeneration": 2 });
+            assert_eq!(&tell!(Apply, changed.clone()), waiting, "the credentials of {id} were accepted");
+            changed["status"]["quality"] = json!("HIGH");
+            assert_eq!(tell!(Apply, changed.clone()), Vec::<String>::new(), "nobody reads the quality of {id}");
+        }
+        assert_eq!(&tell!(Delete, changed), waiting, "{id} is gone");
+        assert_eq!(&tell!(Apply, object), waiting, "{id} is back");
+    }
+}
+
+#[tokio::test]
+async fn a_finalizer_that_somebody_removed_is_noticed() {
+    let Drivers { watched, senders, .. } = Drivers::new(dependencies());
+    let mut follower = Follower::new(&senders.0, &watched.senders.stores, senders.1);
+    let mut object = cluster().remove(0);
+    object["metadata"]["finalizers"] = json!([crds::annotation::FINALIZER]);
+    assert_eq!(follower.handle(Event::Apply(read(&object))).await.len(), 1);
+    assert_eq!(follower.handle(Event::Apply(read(&object))).await.len(), 0);
+    object["metadata"]["finalizers"] = json!([]);
+    assert_eq!(follower.handle(Event::Apply(read(&object))).await.len(), 1);
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+fn read<K: Kind>(object: &Value) -> DeserializeGuard<K> {
+    DeserializeGuard(Ok(serde_json::from_value(object.clone()).unwrap()))
+}
