@@ -68,10 +68,12 @@ impl Published {
 }
 
 /// The values of the label `operation` of provider calls.
-pub const OPERATIONS: [&str; 12] = [
+pub const OPERATIONS: [&str; 14] = [
     "check_credentials",
+    "check_webhook_key",
     "find_sender",
     "find_messaging_service",
+    "list_messaging_services",
     "configure_webhooks",
     "list_templates",
     "create_template",

@@ -103,6 +103,10 @@ impl AccountAdmin for FakeAdmin {
         self.begin("check_credentials").map(drop)
     }
 
+    async fn check_webhook_key(&self, _: &Secret) -> Result<(), ProviderError> {
+        self.begin("check_webhook_key").map(drop)
+    }
+
     fn pools(&self) -> Option<&dyn PoolAdmin> {
         Some(self)
     }

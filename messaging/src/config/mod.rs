@@ -129,6 +129,12 @@ impl ProviderAccount {
             Self::Twilio(_) => "twilio",
         }
     }
+    /// The key that the provider signs webhooks with now.
+    pub fn webhook_key(&self) -> Option<&Secret> {
+        match self {
+            Self::Twilio(account) => account.webhook_keys.first(),
+        }
+    }
     /// The pool that the sender is declared to be in.
     pub fn pool(&self) -> Option<PoolId> {
         match self {

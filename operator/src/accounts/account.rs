@@ -14,6 +14,7 @@ use messaging::provider::admin::{
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
+use messaging::secret::Secret;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -127,6 +128,10 @@ fn outcome<T>(answer: &Result<T, ProviderError>) -> CallOutcome {
 impl AccountAdmin for Account {
     async fn check_credentials(&self) -> Result<(), ProviderError> {
         self.call("check_credentials", self.admin.check_credentials()).await
+    }
+
+    async fn check_webhook_key(&self, key: &Secret) -> Result<(), ProviderError> {
+        self.call("check_webhook_key", self.admin.check_webhook_key(key)).await
     }
 
     fn pools(&self) -> Option<&dyn PoolAdmin> {

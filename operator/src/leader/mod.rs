@@ -45,12 +45,14 @@ pub struct Candidate<'a> {
     /// The version that the next write is based on.
     version: Option<String>,
     leading: bool,
+    /// When the holder took the Lease, by its clock.
+    acquired: Option<MicroTime>,
 }
 
 impl<'a> Candidate<'a> {
     /// `me` must be unique among all processes that ever compete, including successive processes of one pod.
     pub fn new(leases: Api<Lease>, name: String, me: String, times: Times, clock: &'a dyn Clock) -> Self {
-        Self { leases, name, me, times, clock, observed: None, version: None, leading: false }
+        Self { leases, name, me, times, clock, observed: None, version: None, leading: false, acquired: None }
     }
 
     /// Returns when this process leads. Calls `looked` each time the server has answered.
@@ -107,6 +109,7 @@ impl<'a> Candidate<'a> {
         let lease = self.leases.get_opt(&self.name).await?;
         let now = Instant::now();
         self.version = lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+        self.acquired = lease.as_ref().and_then(|lease| lease.spec.as_ref()?.acquire_time.clone());
         self.observed = lease.map(|lease| observe(self.observed.take(), record(lease.spec), now));
         let decision = evaluate(self.observed.as_ref(), &self.me, self.leading, now);
         match decision {
@@ -126,6 +129,7 @@ impl<'a> Candidate<'a> {
         let taking_over = holder.is_some() && before.is_none_or(|before| before.holder != holder);
         let transitions = before.map_or(0, |before| before.transitions).saturating_add(i32::from(taking_over));
         let now = MicroTime(self.clock.now());
+        let acquired = self.acquired.clone().filter(|_| !taking_over).unwrap_or_else(|| now.clone());
         let seconds = i32::try_from(self.times.lease_duration.as_secs()).unwrap_or(i32::MAX).max(1);
         let lease = Lease {
             metadata: ObjectMeta {
@@ -136,7 +140,7 @@ impl<'a> Candidate<'a> {
             spec: Some(LeaseSpec {
                 holder_identity: holder,
                 lease_duration_seconds: Some(seconds),
-                acquire_time: Some(now.clone()),
+                acquire_time: Some(acquired.clone()),
                 renew_time: Some(now),
                 lease_transitions: Some(transitions),
                 ..LeaseSpec::default()
@@ -150,6 +154,7 @@ impl<'a> Candidate<'a> {
             None => self.leases.create(&params, &lease).await?,
         };
         self.version = written.metadata.resource_version;
+        self.acquired = Some(acquired);
         self.observed = Some(observe(self.observed.take(), record(written.spec), Instant::now()));
         Ok(())
     }

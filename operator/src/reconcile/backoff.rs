@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
@@ -25,6 +26,16 @@ pub fn jittered(interval: Duration, random: f64) -> Duration {
 struct Failing {
     generation: i64,
     attempts: u32,
+    since: Instant,
+}
+
+/// How an object fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failures {
+    /// How often in a row at this generation.
+    pub attempts: u32,
+    /// For how long.
+    pub lasting: Duration,
 }
 
 /// How often each object failed in a row, by uid.
@@ -32,16 +43,17 @@ struct Failing {
 pub struct Attempts(Mutex<HashMap<String, Failing>>);
 
 impl Attempts {
-    /// Counts a failure, and returns how many there were in a row at this generation.
-    pub fn failed(&self, uid: &str, generation: i64) -> u32 {
+    /// Counts a failure.
+    pub fn failed(&self, uid: &str, generation: i64, now: Instant) -> Failures {
         let mut objects = self.0.lock();
-        let failing = objects.entry(uid.to_owned()).or_insert(Failing { generation, attempts: 0 });
+        let anew = Failing { generation, attempts: 0, since: now };
+        let failing = objects.entry(uid.to_owned()).or_insert(anew);
         if failing.generation != generation {
             // The spec changed, so the old failures say nothing about it.
-            *failing = Failing { generation, attempts: 0 };
+            *failing = anew;
         }
         failing.attempts = failing.attempts.saturating_add(1);
-        failing.attempts
+        Failures { attempts: failing.attempts, lasting: now.saturating_duration_since(failing.since) }
     }
 
     pub fn forget(&self, uid: &str) {
@@ -65,10 +77,15 @@ mod tests {
 
     #[test]
     fn a_changed_spec_or_a_success_starts_anew() {
-        let attempts = Attempts::default();
-        assert_eq!([attempts.failed("a", 1), attempts.failed("a", 1), attempts.failed("b", 1)], [1, 2, 1]);
-        assert_eq!(attempts.failed("a", 2), 1);
+        let (attempts, start) = (Attempts::default(), Instant::now());
+        let later = start + Duration::from_secs(90);
+        let failed = |uid, generation, now| {
+            let Failures { attempts, lasting } = attempts.failed(uid, generation, now);
+            (attempts, lasting.as_secs())
+        };
+        assert_eq!([failed("a", 1, start), failed("a", 1, later), failed("b", 1, later)], [(1, 0), (2, 90), (1, 0)]);
+        assert_eq!(failed("a", 2, later), (1, 0));
         attempts.forget("b");
-        assert_eq!(attempts.failed("b", 1), 1);
+        assert_eq!(failed("b", 1, later), (1, 0));
     }
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::metrics::Reconciled;
-use crate::reconcile::backoff::{delay, jittered};
+use crate::reconcile::backoff::{Failures, delay, jittered};
 use crate::reconcile::conditions::{Assessments, State};
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 use crate::reconcile::events::{Note, reason as event};
@@ -35,9 +35,9 @@ const FIND_AND_ACT: Duration = Duration::from_secs(75);
 const REPORT: Duration = Duration::from_secs(15);
 /// How soon to try again when the watch lags behind our own write.
 const STALE: Duration = Duration::from_millis(100);
-/// How many transient failures in a row are not reported on an object that was ready. A provider's bad minute is not an
+/// For how long transient failures are not reported on an object that was ready. A provider's bad minutes are not an
 /// outage, because the data plane does not need the operator.
-const TOLERATED: u32 = 3;
+const TOLERATED: Duration = Duration::from_secs(300);
 
 /// The kind's steps took too long.
 #[derive(Debug, thiserror::Error)]
@@ -142,24 +142,24 @@ async fn conclude<K: Kind>(
     };
     let generation = object.meta().generation.unwrap_or(0);
     let poll = || jittered(machinery.poll_interval, rand::random());
-    let (again, attempts) = match next {
+    let (again, lasting) = match next {
         Ok(next) => {
             machinery.attempts.forget(uid);
             let again = match next {
                 Next::Poll => poll(),
                 Next::After(after) => jittered(*after, rand::random()),
             };
-            (again, 0)
+            (again, Duration::ZERO)
         }
         Err(failure) => {
-            let attempts = machinery.attempts.failed(uid, generation);
+            let Failures { attempts, lasting } = machinery.attempts.failed(uid, generation, Instant::now());
             let again = match failure.advice() {
                 Advice::Stalled => poll(),
                 Advice::Waiting { after } => after.unwrap_or_else(poll),
                 Advice::Transient { not_before } => delay(attempts, rand::random()).max(not_before.unwrap_or_default()),
             };
             log(object, failure, attempts, again);
-            (again, attempts)
+            (again, lasting)
         }
     };
     let before = object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_else(|| json!({}));
@@ -168,9 +168,10 @@ async fn conclude<K: Kind>(
         Ok(_) if progress.has_changed() => Reconciled::Changed,
         Ok(_) => Reconciled::Unchanged,
     };
-    if tolerated(next.err(), attempts, &before, generation) {
+    if tolerated(next.err(), lasting, &before, generation) {
         publish_all(object, machinery, progress.take_notes()).await;
-        return (ended, Action::requeue(again));
+        // Looks again when it is no longer tolerated, at the latest.
+        return (ended, Action::requeue(again.min(TOLERATED.saturating_sub(lasting))));
     }
 
     let assessed = progress.assess(next.map(|_| ()), K::CONDITIONS);
@@ -198,18 +199,18 @@ async fn conclude<K: Kind>(
                 error,
                 "the status can't be written; trying again"
             );
-            let attempts = machinery.attempts.failed(uid, generation);
+            let attempts = machinery.attempts.failed(uid, generation, Instant::now()).attempts;
             (Reconciled::Error, Action::requeue(delay(attempts, rand::random())))
         }
     }
 }
 
 /// Whether a failure is not reported on the object yet.
-fn tolerated(failure: Option<&Failure>, attempts: u32, before: &Value, generation: i64) -> bool {
+fn tolerated(failure: Option<&Failure>, lasting: Duration, before: &Value, generation: i64) -> bool {
     let transient = failure.is_some_and(|failure| matches!(failure.advice(), Advice::Transient { .. }));
     let was_ready = condition(before, READY)
         .is_some_and(|ready| ready["status"] == "True" && ready["observedGeneration"] == generation);
-    transient && was_ready && attempts <= TOLERATED
+    transient && was_ready && lasting < TOLERATED
 }
 
 fn condition<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
@@ -316,19 +317,20 @@ mod tests {
     }
 
     #[test]
-    fn a_providers_bad_minute_does_not_show_on_an_object_that_was_ready() {
+    fn a_providers_bad_five_minutes_do_not_show_on_an_object_that_was_ready() {
         let (well, busy) = (status("True", "Ready", "", 2), status("False", "UnderReview", "", 2));
         let (passing, lasting): (Failure, Failure) = (TookTooLong.into(), Refused.into());
-        for (why, failure, attempts, before, expected) in [
-            ("it was ready, and the failure is transient", Some(&passing), 1, &well, true),
-            ("it lasts", Some(&passing), TOLERATED + 1, &well, false),
-            ("it was not ready anyway", Some(&passing), 1, &busy, false),
-            ("a person must act", Some(&lasting), 1, &well, false),
+        for (why, failure, seconds, before, expected) in [
+            ("it was ready, and the failure is transient", Some(&passing), 0, &well, true),
+            ("it lasts for less than five minutes", Some(&passing), 299, &well, true),
+            ("it lasts", Some(&passing), 300, &well, false),
+            ("it was not ready anyway", Some(&passing), 0, &busy, false),
+            ("a person must act", Some(&lasting), 0, &well, false),
             ("nothing failed", None, 0, &well, false),
         ] {
-            assert_eq!(tolerated(failure, attempts, before, 2), expected, "{why}");
+            assert_eq!(tolerated(failure, Duration::from_secs(seconds), before, 2), expected, "{why}");
         }
-        assert!(!tolerated(Some(&passing), 1, &well, 3), "this generation was never ready");
+        assert!(!tolerated(Some(&passing), Duration::ZERO, &well, 3), "this generation was never ready");
     }
 
     #[test]

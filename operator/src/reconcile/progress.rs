@@ -91,7 +91,7 @@ impl<S> Progress<S> {
                 }
                 let stalled = failure.advice() == Advice::Stalled;
                 all.insert(if stalled { STALLED } else { RECONCILING }, assess(State::True));
-                if stalled {
+                if !matches!(failure.advice(), Advice::Transient { .. }) {
                     // What was true before may have changed, and the next look is a whole interval away.
                     let unseen = format!("not checked: {message}");
                     for condition in owned {
@@ -160,6 +160,15 @@ mod tests {
                 "Online=Unknown NotObserved",
                 "Ready=False Broken",
                 "Stalled=True Broken"
+            ],
+        );
+        assert_eq!(
+            summary(&fresh(), &failure(Advice::Waiting { after: None })),
+            [
+                "CredentialsValid=False Broken",
+                "Online=Unknown NotObserved",
+                "Ready=False Broken",
+                "Reconciling=True Broken"
             ],
         );
         // Conditions that were not checked stay unchanged, so that a transient failure does not make them all flap.

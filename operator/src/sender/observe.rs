@@ -42,6 +42,10 @@ pub enum NotObserved {
     )]
     Credentials { secret: String, source: ProviderError },
     #[error(
+        "the provider refused the key that signs webhooks, so that none could be verified; put the account's current authToken into the secret {secret:?}"
+    )]
+    WebhookKey { secret: String, source: ProviderError },
+    #[error(
         "the provider refused to {what}; if the secret holds an API key, give it the permission to read WhatsApp senders and Messaging Services"
     )]
     Refused { what: &'static str, source: ProviderError },
@@ -52,21 +56,22 @@ pub enum NotObserved {
 impl Explain for NotObserved {
     fn advice(&self) -> Advice {
         match self {
-            Self::Credentials { source, .. } | Self::Refused { source, .. } | Self::Unavailable { source, .. } => {
-                advice_of(source)
-            }
+            Self::Credentials { source, .. }
+            | Self::WebhookKey { source, .. }
+            | Self::Refused { source, .. }
+            | Self::Unavailable { source, .. } => advice_of(source),
         }
     }
     fn reason(&self) -> &'static str {
         match self {
-            Self::Credentials { .. } => reason::CREDENTIALS_REFUSED,
+            Self::Credentials { .. } | Self::WebhookKey { .. } => reason::CREDENTIALS_REFUSED,
             Self::Refused { .. } => reason::PROVIDER_REFUSED,
             Self::Unavailable { .. } => reason::PROVIDER_UNAVAILABLE,
         }
     }
     fn condition(&self) -> Option<&'static str> {
         match self {
-            Self::Credentials { .. } => Some(CREDENTIALS_VALID),
+            Self::Credentials { .. } | Self::WebhookKey { .. } => Some(CREDENTIALS_VALID),
             Self::Refused { .. } | Self::Unavailable { .. } => None,
         }
     }
@@ -79,6 +84,20 @@ fn failed(what: &'static str) -> impl FnOnce(ProviderError) -> NotObserved {
     }
 }
 
+/// The error of a check of credentials: `refused` when the provider refuses them.
+fn refused_or(
+    source: ProviderError,
+    what: &'static str,
+    progress: &mut Progress<WhatsAppSenderStatus>,
+    refused: impl FnOnce(ProviderError) -> NotObserved,
+) -> NotObserved {
+    if source.is_unauthorized() {
+        return refused(source);
+    }
+    progress.set(CREDENTIALS_VALID, State::Unknown, reason::PROVIDER_UNAVAILABLE, &source.to_string());
+    failed(what)(source)
+}
+
 /// Asks the provider. Records whether the credentials work as soon as that is known. `max_age` is how old a list that
 /// the account's senders share may be.
 pub async fn observe(
@@ -88,12 +107,20 @@ pub async fn observe(
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<Observed, NotObserved> {
     if let Err(source) = account.check_credentials().await {
-        return Err(if source.is_unauthorized() {
-            NotObserved::Credentials { secret: desired.secret.clone(), source }
-        } else {
-            progress.set(CREDENTIALS_VALID, State::Unknown, reason::PROVIDER_UNAVAILABLE, &source.to_string());
-            failed("check the credentials")(source)
-        });
+        let secret = desired.secret.clone();
+        return Err(refused_or(source, "check the credentials", progress, |source| NotObserved::Credentials {
+            secret,
+            source,
+        }));
+    }
+    if let Some(key) = desired.config.provider.webhook_key()
+        && let Err(source) = account.check_webhook_key(key).await
+    {
+        let secret = desired.secret.clone();
+        return Err(refused_or(source, "check the key of webhooks", progress, |source| NotObserved::WebhookKey {
+            secret,
+            source,
+        }));
     }
     progress.set(CREDENTIALS_VALID, State::True, reason::CREDENTIALS_ACCEPTED, "");
     let sender = account.find_sender(&desired.number).await.map_err(failed("find the sender"))?;

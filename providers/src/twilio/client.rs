@@ -60,6 +60,12 @@ impl Client {
         }
     }
 
+    /// The same account with an auth token; `None` when that makes the calls already.
+    pub(crate) fn with_auth_token(&self, token: &Secret) -> Option<Self> {
+        let makes_the_calls = self.username == self.account_sid && self.password == *token;
+        (!makes_the_calls).then(|| self.signed_in_as(&self.account_sid, token))
+    }
+
     /// A path of the 2010 API below the account.
     pub(crate) fn account_path(&self, rest: &str) -> String {
         format!("/2010-04-01/Accounts/{}/{rest}", Segment(&self.account_sid))

@@ -35,6 +35,7 @@ use messaging::provider::{
     ProviderError, ProviderLimits, ProviderMessage, SendOutcome, WebhookEvent,
 };
 use messaging::rate::Rate;
+use messaging::secret::Secret;
 use url::Url;
 
 use client::Client;
@@ -128,6 +129,14 @@ impl MessageLog for Twilio {
 impl AccountAdmin for Twilio {
     async fn check_credentials(&self) -> Result<(), ProviderError> {
         messages::probe(&self.client).await
+    }
+
+    /// The auth token signs webhooks, also where an API key makes the calls.
+    async fn check_webhook_key(&self, key: &Secret) -> Result<(), ProviderError> {
+        match self.client.with_auth_token(key) {
+            Some(client) => messages::probe(&client).await,
+            None => Ok(()),
+        }
     }
 
     fn pools(&self) -> Option<&dyn PoolAdmin> {

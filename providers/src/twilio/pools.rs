@@ -10,11 +10,13 @@ use serde_json::Value;
 use super::address;
 use super::client::Client;
 use super::hosts::{Host, Segment};
+use super::webhook::urls;
 
 #[derive(Debug, Deserialize)]
 struct ServiceResource {
     sid: Option<String>,
     inbound_request_url: Option<String>,
+    inbound_method: Option<String>,
     status_callback: Option<String>,
     use_inbound_webhook_on_number: Option<bool>,
 }
@@ -46,7 +48,13 @@ fn path(id: &PoolId) -> String {
 }
 
 async fn observe(client: &Client, id: PoolId, service: ServiceResource) -> Result<PoolObservation, ProviderError> {
-    let ServiceResource { sid: own_sid, inbound_request_url, status_callback, use_inbound_webhook_on_number } = service;
+    let ServiceResource {
+        sid: own_sid,
+        inbound_request_url,
+        inbound_method,
+        status_callback,
+        use_inbound_webhook_on_number,
+    } = service;
     let members = format!("{}/ChannelSenders?PageSize=100", path(&id));
     let senders = client.list(Host::Messaging, members, "senders").await?;
     Ok(PoolObservation {
@@ -54,8 +62,9 @@ async fn observe(client: &Client, id: PoolId, service: ServiceResource) -> Resul
         senders: senders.iter().filter_map(member).collect(),
         defers_to_sender: use_inbound_webhook_on_number.unwrap_or(false),
         webhooks: WebhookTargets {
-            inbound: inbound_request_url.filter(|url| !url.is_empty()),
-            status: status_callback.filter(|url| !url.is_empty()),
+            inbound: urls::observed(inbound_request_url, inbound_method),
+            // A service has no method for it.
+            status: urls::observed(status_callback, None),
         },
     })
 }

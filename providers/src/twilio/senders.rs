@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::address::channel_address;
 use super::client::Client;
 use super::hosts::{Host, Segment};
+use super::webhook::urls;
 
 /// The channel is required; 20 a page is Twilio's own default for WhatsApp. (Twilio's OpenAPI document of Senders v2.)
 const LIST: &str = "/v2/Channels/Senders?Channel=whatsapp&PageSize=20";
@@ -25,7 +26,9 @@ struct SenderResource {
 #[derive(Debug, Default, Deserialize)]
 struct Webhook {
     callback_url: Option<String>,
+    callback_method: Option<String>,
     status_callback_url: Option<String>,
+    status_callback_method: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,7 +59,8 @@ pub(crate) async fn find(client: &Client, number: &PhoneNumber) -> Result<Option
 fn observation(resource: SenderResource) -> Option<SenderObservation> {
     let SenderResource { sid, status, webhook, properties, offline_reasons } = resource;
     let status = status.unwrap_or_else(|| "UNKNOWN".to_owned());
-    let Webhook { callback_url, status_callback_url } = webhook.unwrap_or_default();
+    let Webhook { callback_url, callback_method, status_callback_url, status_callback_method } =
+        webhook.unwrap_or_default();
     let Properties { quality_rating, messaging_limit } = properties.unwrap_or_default();
     Some(SenderObservation {
         handle: sid?,
@@ -66,7 +70,10 @@ fn observation(resource: SenderResource) -> Option<SenderObservation> {
         quality: quality_rating,
         messaging_limit,
         offline_reasons: offline_reasons.into_iter().flatten().flatten().map(sentence).collect(),
-        webhooks: WebhookTargets { inbound: filled(callback_url), status: filled(status_callback_url) },
+        webhooks: WebhookTargets {
+            inbound: urls::observed(callback_url, callback_method),
+            status: urls::observed(status_callback_url, status_callback_method),
+        },
     })
 }
 
@@ -81,11 +88,6 @@ fn sentence(reason: OfflineReason) -> String {
         (Some(code), None) => code,
         (None, message) => message.unwrap_or_else(|| "Twilio gave no reason".to_owned()),
     }
-}
-
-/// Twilio shows an unset URL as null or as an empty string.
-fn filled(url: Option<String>) -> Option<String> {
-    url.filter(|url| !url.is_empty())
 }
 
 /// Twilio answers 202, so later reads may show the old URLs for a while. An absent target stays as it is.
@@ -135,5 +137,20 @@ mod tests {
             (Some("HIGH"), Some("10K Customers/24hr"))
         );
         assert_eq!(sender.webhooks, WebhookTargets::default());
+    }
+
+    #[test]
+    fn a_webhook_that_is_not_posted_is_not_where_it_should_be() {
+        let of = |method: &str| {
+            let webhook = json!({
+                "callback_url": "https://h/in", "callback_method": method,
+                "status_callback_url": "https://h/st", "status_callback_method": "POST",
+            });
+            of(json!({"sid": "XE1", "status": "ONLINE", "webhook": webhook})).webhooks
+        };
+        let wanted = WebhookTargets { inbound: Some("https://h/in".into()), status: Some("https://h/st".into()) };
+        assert!(of("POST").same_as(&wanted) && of("post").same_as(&wanted));
+        assert_eq!(of("PUT").inbound.as_deref(), Some("PUT https://h/in"));
+        assert!(!of("PUT").same_as(&wanted));
     }
 }

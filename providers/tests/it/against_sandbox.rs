@@ -456,6 +456,9 @@ async fn a_key_is_minted_found_used_and_revoked_and_a_standard_key_cannot_do_tha
     let account =
         TwilioAccount { username: key.id.clone(), password: key.secret.clone(), ..account_of(&world.sandbox) };
     let with_key = Twilio::new(&account, &world.http);
+    assert_eq!(with_key.check_webhook_key(&Secret::new(EXAMPLE_AUTH_TOKEN)).await, Ok(()));
+    let typo = with_key.check_webhook_key(&Secret::new("ffffffffffffffffffffffffffffffff")).await;
+    assert!(typo.is_err_and(|error| error.is_unauthorized()), "the key works, and no webhook could be verified");
     let refused = with_key.mint_key("another").await.expect_err("a standard key manages no keys");
     assert_eq!((refused.http_status, refused.failure.code.as_deref()), (Some(401), Some("20003")));
 

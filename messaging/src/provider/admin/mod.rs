@@ -16,12 +16,17 @@ pub use templates::{ReviewBegins, TemplateAdmin, TemplateHandle, TemplateObserva
 pub use webhook_targets::WebhookTargets;
 
 use super::ProviderError;
+use crate::secret::Secret;
 
 /// One account.
 #[async_trait]
 pub trait AccountAdmin: SenderAdmin + TemplateAdmin {
     /// Makes a harmless call that succeeds only with valid credentials.
     async fn check_credentials(&self) -> Result<(), ProviderError>;
+
+    /// Makes a harmless call that succeeds only if the provider signs the account's webhooks with this key. Makes none
+    /// where [`AccountAdmin::check_credentials`] shows that already.
+    async fn check_webhook_key(&self, key: &Secret) -> Result<(), ProviderError>;
 
     /// The account's pools; `None` where the provider has none.
     fn pools(&self) -> Option<&dyn PoolAdmin>;

@@ -2,7 +2,8 @@
 
 use url::Url;
 
-/// Where webhooks go. Compare with [`WebhookTargets::same_as`], because providers normalise URLs.
+/// Where webhooks go. Compare with [`WebhookTargets::same_as`], because providers normalise URLs. What is called with
+/// another method than POST is observed with that method before the URL, and is never the same as a URL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebhookTargets {
     pub inbound: Option<String>,

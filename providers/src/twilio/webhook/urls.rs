@@ -77,6 +77,15 @@ pub fn with_connection_overrides(url: &str) -> String {
     format!("{}#{CONNECTION_OVERRIDES}", url.split('#').next().unwrap_or(url))
 }
 
+/// A URL as Twilio shows it, with its method in front unless that is POST. An unset URL is null or empty.
+pub(crate) fn observed(url: Option<String>, method: Option<String>) -> Option<String> {
+    let url = url.filter(|url| !url.is_empty())?;
+    match method {
+        Some(method) if !method.is_empty() && !method.eq_ignore_ascii_case("POST") => Some(format!("{method} {url}")),
+        _ => Some(url),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
