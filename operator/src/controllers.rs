@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
 use futures::{StreamExt, stream};
-use kube::Client;
 use kube::runtime::controller::{Action, Config, Error, ReconcileRequest, applier};
 use kube::runtime::reflector::store::{Writer, store};
+use kube::{Api, Client};
 use messaging::clock::Clock;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -30,6 +30,7 @@ use crate::routing::RoutingContext;
 use crate::sender::credentials::follow_credentials;
 use crate::sender::dereference::ClusterSecrets;
 use crate::sender::directory::SenderDirectory;
+use crate::sender::owner::{OwnerLeases, PoolOwners};
 use crate::sender::provider::BaseUrls;
 use crate::sender::{SenderContext, SenderSettings};
 use crate::settings::Settings;
@@ -118,6 +119,8 @@ impl Controllers {
             published: Arc::clone(&published),
             accounts: Arc::clone(&accounts),
         });
+        let owners: Arc<dyn PoolOwners> =
+            Arc::new(OwnerLeases(Api::namespaced(client.clone(), &settings.config_namespace)));
         let senders = SenderContext {
             settings: SenderSettings {
                 public_base_url: settings.public_base_url.clone(),
@@ -129,6 +132,8 @@ impl Controllers {
             contributions: Arc::clone(&contributions),
             directory: Arc::clone(&directory),
             watched: watched.clone(),
+            owners: Arc::clone(&owners),
+            clock: Arc::clone(&clock),
         };
         let templates = TemplateContext {
             clock: Arc::clone(&clock),
@@ -145,6 +150,8 @@ impl Controllers {
             contributions,
             senders: Arc::clone(&watched.senders),
             policies: Arc::clone(&watched.policies),
+            owners,
+            clock: Arc::clone(&clock),
         };
         let machinery = Arc::new(Machinery {
             events: Events::new(client.clone(), &settings.pod_name),

@@ -8,6 +8,7 @@ mod lost_response;
 mod manifests;
 mod opt_out;
 mod outage;
+mod pools;
 mod replicas;
 mod story;
 mod templates;

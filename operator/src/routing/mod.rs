@@ -13,6 +13,7 @@ mod validate;
 use std::sync::Arc;
 
 use crds::{RoutingPolicy, RoutingPolicyStatus, ServiceSender, WhatsAppSender};
+use messaging::clock::Clock;
 use messaging::id::{PolicyName, TenantId};
 use messaging::routing::RoutingConfig;
 
@@ -25,6 +26,7 @@ use crate::reconcile::error::Failure;
 use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
 use crate::sender::directory::SenderDirectory;
+use crate::sender::owner::PoolOwners;
 use crate::watch::Objects;
 
 /// What a policy's reconcile needs.
@@ -34,6 +36,8 @@ pub struct RoutingContext {
     pub contributions: Arc<Contributions>,
     pub senders: Arc<Objects<WhatsAppSender>>,
     pub policies: Arc<Objects<RoutingPolicy>>,
+    pub owners: Arc<dyn PoolOwners>,
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Kind for RoutingPolicy {
@@ -58,8 +62,12 @@ impl Kind for RoutingPolicy {
         withdraw_if_dangling(context, tenant, name).await?;
 
         let desired = validate::validate(&self.spec)?;
-        let resolved = resolve::resolve(context, tenant, &desired, &progress.status).await;
         describe(&mut progress.status, &desired);
+        if let Some(taken) = resolve::find_taken(context, tenant, &desired).await? {
+            context.contributions.set_policy(tenant, name, None);
+            return Err(taken.into());
+        }
+        let resolved = resolve::resolve(context, tenant, &desired, &progress.status).await;
         // An unresolved reference leaves the published policy unchanged.
         let Resolved { services, pools } = resolved?;
         progress.status.services = services

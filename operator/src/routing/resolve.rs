@@ -1,7 +1,7 @@
 //! Resolves references to senders. Reads from the API server and, for Messaging Services that no sender names, from the
 //! provider. Writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::condition::reason;
@@ -14,8 +14,9 @@ use messaging::provider::{AccountAdmin as _, ProviderError};
 
 use super::RoutingContext;
 use super::validate::{Reference, Target, Validated};
-use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
+use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure, advice_of};
 use crate::sender::directory::AcceptedSender;
+use crate::sender::owner::other_owner;
 use crate::sender::provider::SpecProvider;
 
 /// A reference, and why it can't be resolved.
@@ -33,6 +34,46 @@ impl Explain for Unresolved {
     fn reason(&self) -> &'static str {
         self.source.reason()
     }
+}
+
+/// A Messaging Service belongs to another namespace.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{path}: the Messaging Service {pool} belongs to the namespace {owner}, whose sender named it first; nothing is sent through it from here, because a STOP would be heard there; name a service or a sender of this namespace"
+)]
+pub(super) struct Taken {
+    path: String,
+    pool: PoolId,
+    owner: TenantId,
+}
+
+impl Explain for Taken {
+    fn advice(&self) -> Advice {
+        Advice::Stalled
+    }
+    fn reason(&self) -> &'static str {
+        reason::CONFLICT
+    }
+}
+
+/// The first Messaging Service that belongs to another namespace.
+pub(super) async fn find_taken(
+    context: &RoutingContext,
+    tenant: &TenantId,
+    policy: &Validated,
+) -> Result<Option<Taken>, KubernetesFailure> {
+    let mut asked = BTreeSet::new();
+    for Reference { path, target } in policy.references() {
+        let Target::Service(sid) = target else { continue };
+        let pool = PoolId::new(sid);
+        if !asked.insert(sid) {
+            continue;
+        }
+        if let Some(owner) = other_owner(&*context.owners, &pool, tenant, context.clock.now()).await? {
+            return Ok(Some(Taken { path: path.clone(), pool, owner }));
+        }
+    }
+    Ok(None)
 }
 
 #[derive(Debug, thiserror::Error)]

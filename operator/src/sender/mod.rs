@@ -14,6 +14,7 @@ pub mod dereference;
 pub mod directory;
 pub mod invalid;
 pub mod observe;
+pub mod owner;
 pub mod plan;
 pub mod provider;
 pub mod report;
@@ -26,15 +27,19 @@ use std::time::Duration;
 
 use self::dereference::ReadSecrets;
 use self::directory::SenderDirectory;
+use self::owner::PoolOwners;
 use self::provider::BaseUrls;
 use crate::watch::Watched;
 use crate::watch::edges::Awaited as _;
 use crds::condition::{CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED};
 use crds::{DeletionPolicy, WhatsAppSender, WhatsAppSenderStatus};
 use kube::ResourceExt;
+use messaging::clock::Clock;
+use messaging::config::SenderConfig;
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::AccountAdmin;
-use plan::{Plan, Wanted};
+use observe::Observed;
+use plan::{Plan, Publish, Wanted};
 use url::Url;
 use validate::Desired;
 
@@ -56,6 +61,8 @@ pub struct SenderContext {
     pub contributions: Arc<Contributions>,
     pub directory: Arc<SenderDirectory>,
     pub watched: Watched,
+    pub owners: Arc<dyn PoolOwners>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The settings that a sender depends on.
@@ -95,17 +102,21 @@ impl Kind for WhatsAppSender {
         let account = context.accounts.get(&desired.config.provider);
         let max_age = context.settings.poll_interval / 2;
         let observed = observe::observe(&desired, &account, max_age, progress).await?;
+        // Needs the cluster.
+        let pool_owner = claim_pool(self, &desired, &observed, context).await?;
         // Needs nothing.
-        let wanted = wanted(self, &desired, &*account, context, progress.paused);
+        let wanted = wanted(self, &desired, &*account, context, pool_owner, progress.paused);
         let Plan { webhooks, publish, trouble } = plan::plan(&wanted, &observed);
         // Needs the provider.
         let applied = apply::apply(&webhooks, &observed, &*account, progress).await;
         // Needs nothing.
         report::report(desired.config.provider.provider(), &observed, &webhooks, applied.is_ok(), progress);
-        if publish {
+        if publish != Publish::No {
+            let paused = desired.config.paused || publish == Publish::Stopped;
+            let config = SenderConfig { paused, ..desired.config };
             let observer = Observer::Sender(desired.name.clone());
             context.contributions.set_pools(&desired.tenant, &observer, observed.pools());
-            if context.contributions.set_sender(&desired.tenant, &desired.name, desired.config) {
+            if context.contributions.set_sender(&desired.tenant, &desired.name, config) {
                 self.wake_waiting(&context.watched);
             }
         }
@@ -135,12 +146,26 @@ impl Kind for WhatsAppSender {
     }
 }
 
+/// The other namespace that owns the pool of a sender, if any.
+async fn claim_pool(
+    sender: &WhatsAppSender,
+    desired: &Desired,
+    observed: &Observed,
+    context: &SenderContext,
+) -> Result<Option<TenantId>, Failure> {
+    let Some(service) = &observed.service else { return Ok(None) };
+    let older = rival::older_elsewhere(sender, &context.watched.senders.stores.all());
+    let now = context.clock.now();
+    Ok(owner::claim(&*context.owners, &service.id, &desired.tenant, older.as_ref(), now).await?)
+}
+
 /// What a sender's plan depends on besides the observation.
 fn wanted(
     sender: &WhatsAppSender,
     desired: &Desired,
     account: &dyn AccountAdmin,
     context: &SenderContext,
+    pool_owner: Option<TenantId>,
     paused: bool,
 ) -> Wanted {
     let all = context.watched.senders.stores.all();
@@ -154,5 +179,12 @@ fn wanted(
             "a WhatsAppSender of another namespace".to_owned()
         }
     });
-    Wanted { own: targets(&desired.name), of_service: targets(&bearer), pool: desired.pool.clone(), paused, taken_by }
+    Wanted {
+        own: targets(&desired.name),
+        of_service: targets(&bearer),
+        pool: desired.pool.clone(),
+        pool_owner,
+        paused,
+        taken_by,
+    }
 }

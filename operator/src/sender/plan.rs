@@ -1,7 +1,7 @@
 //! Decides what to do about a sender, from what was observed: pure.
 
 use crds::condition::{ONLINE, WEBHOOKS_CONFIGURED, reason};
-use messaging::id::PoolId;
+use messaging::id::{PoolId, TenantId};
 use messaging::provider::admin::WebhookTargets;
 
 use super::observe::Observed;
@@ -16,6 +16,8 @@ pub struct Wanted {
     pub of_service: WebhookTargets,
     /// The pool that the spec names.
     pub pool: Option<PoolId>,
+    /// The other namespace that owns that pool.
+    pub pool_owner: Option<TenantId>,
     /// Nothing may be written at the provider.
     pub paused: bool,
     /// The other sender that has this number, in words that this tenant may read. This one then changes nothing.
@@ -26,10 +28,20 @@ pub struct Wanted {
 #[derive(Debug, Default)]
 pub struct Plan {
     pub webhooks: Webhooks,
-    /// Whether the data plane should use this sender.
-    pub publish: bool,
+    pub publish: Publish,
     /// Why the sender is not ready even when the plan succeeds.
     pub trouble: Option<Trouble>,
+}
+
+/// How the data plane should use a sender.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Publish {
+    /// Not at all; what is published of it stays.
+    #[default]
+    No,
+    AsDeclared,
+    /// It sends nothing.
+    Stopped,
 }
 
 /// What to do about the webhooks.
@@ -67,6 +79,10 @@ pub enum Trouble {
     InUnnamedService(PoolId),
     #[error("the provider reports the sender as {status}{}", because(reasons))]
     Offline { status: String, reasons: Vec<String> },
+    #[error(
+        "the Messaging Service {pool} belongs to the namespace {owner}, whose sender named it first, and what customers write goes there; this sender sends nothing, because it could not hear a STOP; move it to a service of its own, or have {owner} give the service up, which takes effect 24 hours after its last sender that names it is gone"
+    )]
+    PoolTaken { pool: PoolId, owner: TenantId },
     #[error("{0} already manages this number; delete one of the two")]
     Taken(String),
 }
@@ -80,7 +96,9 @@ impl Explain for Trouble {
         match self {
             // A person resolves it at the provider, which reports nothing: look again in the usual interval.
             Self::SenderNotFound | Self::NotInService(_) | Self::Offline { .. } => Advice::Waiting { after: None },
-            Self::ServiceNotFound(_) | Self::InUnnamedService(_) | Self::Taken(_) => Advice::Stalled,
+            Self::ServiceNotFound(_) | Self::InUnnamedService(_) | Self::PoolTaken { .. } | Self::Taken(_) => {
+                Advice::Stalled
+            }
         }
     }
     fn reason(&self) -> &'static str {
@@ -89,13 +107,13 @@ impl Explain for Trouble {
             Self::ServiceNotFound(_) | Self::NotInService(_) => reason::REFERENCE_NOT_FOUND,
             Self::InUnnamedService(_) => reason::WEBHOOKS_DRIFTED,
             Self::Offline { .. } => reason::SENDER_OFFLINE,
-            Self::Taken(_) => reason::CONFLICT,
+            Self::PoolTaken { .. } | Self::Taken(_) => reason::CONFLICT,
         }
     }
     fn condition(&self) -> Option<&'static str> {
         match self {
             Self::SenderNotFound | Self::Offline { .. } => Some(ONLINE),
-            Self::InUnnamedService(_) => Some(WEBHOOKS_CONFIGURED),
+            Self::InUnnamedService(_) | Self::PoolTaken { .. } => Some(WEBHOOKS_CONFIGURED),
             Self::ServiceNotFound(_) | Self::NotInService(_) | Self::Taken(_) => None,
         }
     }
@@ -109,6 +127,10 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
         return Plan { trouble: Some(Trouble::SenderNotFound), ..Plan::default() };
     };
     let deciding = observed.service.as_ref().filter(|service| service.decides_webhooks_of(&sender.handle));
+    if let (Some(service), Some(owner)) = (deciding, &wanted.pool_owner) {
+        let trouble = Trouble::PoolTaken { pool: service.id.clone(), owner: owner.clone() };
+        return Plan { webhooks: Webhooks::NotOurs, publish: Publish::Stopped, trouble: Some(trouble) };
+    }
     let (found, target) = match deciding {
         Some(service) => (&service.webhooks, &wanted.of_service),
         None => (&sender.webhooks, &wanted.own),
@@ -131,7 +153,7 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     let offline = (!sender.online)
         .then(|| Trouble::Offline { status: sender.status.clone(), reasons: sender.offline_reasons.clone() });
     // An offline sender is published, because it may still receive.
-    Plan { webhooks, publish: true, trouble: unheard.or(service_trouble).or(offline) }
+    Plan { webhooks, publish: Publish::AsDeclared, trouble: unheard.or(service_trouble).or(offline) }
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use crds::WhatsAppSender;
 use crds::condition::{CREDENTIALS_VALID, WEBHOOKS_CONFIGURED};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use messaging::id::TenantId;
 
 use super::provider::SpecProvider;
+use crate::reconcile::kind::tenant_of;
 
 /// The order of rivals: the sender that already has the webhooks, then the older one, then the first by name.
 type Rank = (bool, Option<Timestamp>, String, String);
@@ -43,6 +45,19 @@ fn is_same_pool(one: &WhatsAppSender, other: &WhatsAppSender) -> bool {
 /// Whether two senders may claim the same thing at the provider: a number, or the webhooks of a pool.
 pub fn compete(one: &WhatsAppSender, other: &WhatsAppSender) -> bool {
     is_same_number(one, other) || is_same_pool(one, other)
+}
+
+/// The namespace of the oldest sender elsewhere that names the same pool, if that is older than this sender.
+pub fn older_elsewhere(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> Option<TenantId> {
+    let age = |sender: &WhatsAppSender| {
+        (sender.metadata.creation_timestamp.as_ref().map(|created| created.0), sender.namespace(), sender.name_any())
+    };
+    all.iter()
+        .filter(|other| other.namespace() != sender.namespace() && other.metadata.deletion_timestamp.is_none())
+        .filter(|other| is_same_pool(other, sender) && is_true(other, CREDENTIALS_VALID))
+        .filter(|other| age(other) < age(sender))
+        .min_by_key(|other| age(other))
+        .and_then(|other| tenant_of(&**other))
 }
 
 /// Whether another sender with this number remains when this one is deleted, and may use it.
@@ -122,6 +137,20 @@ mod tests {
     fn a_number_cannot_be_kept_from_its_owner_by_claiming_it() {
         let (squatter, owner) = (sender("a", 1, &[]), sender("b", 2, &[CREDENTIALS_VALID]));
         assert!(first(&owner, &[squatter, Arc::clone(&owner)]).is_none());
+    }
+
+    #[test]
+    fn the_older_sender_of_another_namespace_comes_first_for_a_pool() {
+        let of = |namespace: &str, created, conditions| {
+            let mut sender = (*sender(namespace, created, conditions)).clone();
+            sender.metadata.namespace = Some(namespace.into());
+            sender.spec.provider.twilio.as_mut().unwrap().messaging_service_sid = Some("MG1".into());
+            Arc::new(sender)
+        };
+        let (bank, shop) = (of("bank", 1, &[CREDENTIALS_VALID]), of("shop", 2, &[CREDENTIALS_VALID]));
+        let all = [Arc::clone(&bank), Arc::clone(&shop), of("squatter", 0, &[])];
+        assert_eq!(older_elsewhere(&shop, &all), Some("bank".parse().unwrap()));
+        assert_eq!(older_elsewhere(&bank, &all), None);
     }
 
     #[test]

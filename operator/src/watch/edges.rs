@@ -7,10 +7,12 @@
 use crds::condition::{CREDENTIALS_VALID, WEBHOOKS_CONFIGURED};
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
 use kube::ResourceExt;
+use messaging::id::PoolId;
 use serde_json::{Value, json};
 
 use super::Watched;
 use crate::reconcile::kind::Kind;
+use crate::sender::provider::SpecProvider;
 use crate::sender::rival;
 
 /// A kind whose objects others may wait for.
@@ -30,6 +32,9 @@ impl Awaited for WhatsAppSender {
         watched.templates.ask_where(|template| is_same_tenant(template, self));
         // A policy names senders, and finds the sender of a Messaging Service by the accounts of all.
         watched.policies.ask_where(|policy| is_same_tenant(policy, self));
+        // A Messaging Service belongs to one namespace, and no other may route through it.
+        let pool = SpecProvider::of(self).and_then(SpecProvider::pool);
+        watched.policies.ask_where(|policy| pool.as_ref().is_some_and(|pool| routes_through(policy, pool)));
         // Of several senders with one number, one takes precedence, and the senders of a pool agree on its URLs.
         watched.senders.ask_where(|sender| rival::compete(sender, self) && sender.uid() != self.uid());
     }
@@ -51,6 +56,11 @@ impl Awaited for RoutingPolicy {
         // Of a tenant's policies, one takes precedence.
         watched.policies.ask_where(|policy| is_same_tenant(policy, self) && policy.uid() != self.uid());
     }
+}
+
+fn routes_through(policy: &RoutingPolicy, pool: &PoolId) -> bool {
+    let targets = policy.spec.by_country.iter().map(|route| &route.to).chain([&policy.spec.default]);
+    targets.into_iter().any(|target| target.messaging_service_sid.as_deref() == Some(pool.as_str()))
 }
 
 fn is_same_tenant(one: &impl ResourceExt, other: &impl ResourceExt) -> bool {

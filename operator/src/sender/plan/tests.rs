@@ -10,7 +10,14 @@ fn targets(to: &str) -> WebhookTargets {
 }
 
 fn wanted() -> Wanted {
-    Wanted { own: targets("ours"), of_service: targets("ours"), pool: None, paused: false, taken_by: None }
+    Wanted {
+        own: targets("ours"),
+        of_service: targets("ours"),
+        pool: None,
+        pool_owner: None,
+        paused: false,
+        taken_by: None,
+    }
 }
 
 fn sender(webhooks: WebhookTargets) -> SenderObservation {
@@ -102,10 +109,24 @@ fn each_situation_has_its_plan() {
         ),
         (
             "the service does not exist",
-            in_service,
+            in_service.clone(),
             alone(&ours),
             Webhooks::InPlace(ours.clone()),
             Some("ReferenceNotFound"),
+        ),
+        (
+            "the service is another namespace's, so the sender sends nothing",
+            Wanted { pool_owner: Some("bank".parse().unwrap()), ..in_service.clone() },
+            with(service(&["XE1"], false, theirs.clone())),
+            Webhooks::NotOurs,
+            Some("Conflict"),
+        ),
+        (
+            "the service is another namespace's, and defers to the sender",
+            Wanted { pool_owner: Some("bank".parse().unwrap()), ..in_service },
+            with(service(&["XE1"], true, theirs.clone())),
+            Webhooks::Configure(ours.clone()),
+            None,
         ),
         (
             "another sender has the number",
@@ -117,6 +138,8 @@ fn each_situation_has_its_plan() {
     ] {
         let plan = plan(&wanted, &observed);
         assert_eq!(plan.webhooks, webhooks, "{why}");
+        let stopped = why.contains("sends nothing");
+        assert_eq!(plan.publish == Publish::Stopped, stopped, "{why}");
         assert_eq!(plan.trouble.as_ref().map(Explain::reason), trouble, "{why}");
     }
 }

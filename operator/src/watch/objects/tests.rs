@@ -46,6 +46,7 @@ fn cluster() -> Vec<Value> {
         policy("shop", "default"),
         policy("shop", "night"),
         policy("bank", "default"),
+        object("bank", "RoutingPolicy", "pooled", &json!({ "default": { "messagingServiceSid": service } })),
     ]
 }
 
@@ -71,19 +72,25 @@ impl<K: Kind> Woken<K> {
 fn expected() -> BTreeMap<&'static str, Vec<&'static str>> {
     let of_shop = ["MessageTemplate/shop/hello", "RoutingPolicy/shop/default", "RoutingPolicy/shop/night"];
     let and = |more: &[&'static str]| of_shop.iter().chain(more).copied().collect::<Vec<_>>();
+    let with_pool = |more: &[&'static str]| {
+        let mut all = and(more);
+        all.insert(1, "RoutingPolicy/bank/pooled");
+        all
+    };
     BTreeMap::from([
         (
             "WhatsAppSender/shop/first",
-            and(&["WhatsAppSender/bank/claims", "WhatsAppSender/shop/pooled", "WhatsAppSender/shop/renamed"]),
+            with_pool(&["WhatsAppSender/bank/claims", "WhatsAppSender/shop/pooled", "WhatsAppSender/shop/renamed"]),
         ),
         ("WhatsAppSender/shop/renamed", and(&["WhatsAppSender/bank/claims", "WhatsAppSender/shop/first"])),
-        ("WhatsAppSender/shop/pooled", and(&["WhatsAppSender/shop/first"])),
+        ("WhatsAppSender/shop/pooled", with_pool(&["WhatsAppSender/shop/first"])),
         ("WhatsAppSender/shop/alone", and(&[])),
         (
             "WhatsAppSender/bank/claims",
             vec![
                 "MessageTemplate/bank/hello",
                 "RoutingPolicy/bank/default",
+                "RoutingPolicy/bank/pooled",
                 "WhatsAppSender/shop/first",
                 "WhatsAppSender/shop/renamed",
             ],
@@ -92,7 +99,8 @@ fn expected() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("MessageTemplate/bank/hello", vec![]),
         ("RoutingPolicy/shop/default", vec!["RoutingPolicy/shop/night"]),
         ("RoutingPolicy/shop/night", vec!["RoutingPolicy/shop/default"]),
-        ("RoutingPolicy/bank/default", vec![]),
+        ("RoutingPolicy/bank/default", vec!["RoutingPolicy/bank/pooled"]),
+        ("RoutingPolicy/bank/pooled", vec!["RoutingPolicy/bank/default"]),
     ])
 }
 
