@@ -1,6 +1,7 @@
 //! The settings of the process: flags, each also an environment variable.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -117,7 +118,7 @@ pub struct ConnectionSettings {
     /// The most connections at once from one address, or from one /64 of IPv6, on each of these listeners. By default
     /// unlimited, because behind a gateway every client has the gateway's address.
     #[arg(long, env = "WHATSAPP_MAX_CONNECTIONS_PER_PEER", value_name = "NUMBER")]
-    pub max_connections_per_peer: Option<usize>,
+    pub max_connections_per_peer: Option<NonZeroUsize>,
 
     /// How long a client may take to send the header of a request, which may have 32 KiB.
     #[arg(long, env = "WHATSAPP_HEADER_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "DURATION")]
@@ -140,7 +141,7 @@ impl ConnectionSettings {
             body_within: self.body_timeout,
             idle: self.idle_timeout,
             connections: self.max_connections,
-            per_peer: self.max_connections_per_peer,
+            per_peer: self.max_connections_per_peer.map(NonZeroUsize::get),
             ..Limits::default()
         }
     }

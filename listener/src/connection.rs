@@ -34,7 +34,9 @@ const LINGERING_BYTES: usize = 1024 * 1024;
 const LINGERING: Duration = Duration::from_secs(1);
 
 pub(crate) struct Connection {
-    place: Place,
+    header_within: Duration,
+    body_within: Duration,
+    idle: Duration,
     waiting: Mutex<Waiting>,
     cut: CancellationToken,
     /// Whether it ends before its client has sent everything.
@@ -54,20 +56,18 @@ struct Waiting {
 }
 
 impl Connection {
-    pub(crate) fn new(place: Place) -> Arc<Self> {
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+        let Limits { header_within, body_within, idle, .. } = *limits;
         let since = Instant::now();
-        let until = Some(since + place.listener.limits.header_within);
-        let waiting = Waiting { now: true, since, until, begun: true };
+        let waiting = Waiting { now: true, since, until: Some(since + header_within), begun: true };
         Arc::new(Self {
-            place,
+            header_within,
+            body_within,
+            idle,
             waiting: Mutex::new(waiting),
             cut: CancellationToken::new(),
             ends_early: AtomicBool::new(false),
         })
-    }
-
-    fn limits(&self) -> &Limits {
-        &self.place.listener.limits
     }
 
     /// A byte of a request has arrived.
@@ -75,7 +75,7 @@ impl Connection {
         let mut waiting = self.waiting.lock();
         if waiting.now && !waiting.begun {
             waiting.begun = true;
-            waiting.until = Some(Instant::now() + self.limits().header_within);
+            waiting.until = Some(Instant::now() + self.header_within);
         }
     }
 
@@ -83,7 +83,7 @@ impl Connection {
     fn works(&self) -> Instant {
         let since = Instant::now();
         *self.waiting.lock() = Waiting { now: false, since, until: None, begun: true };
-        since + self.limits().body_within
+        since + self.body_within
     }
 
     /// The handler needs more of the body than has arrived.
@@ -99,7 +99,7 @@ impl Connection {
     /// A request is answered.
     fn rests(&self) {
         let since = Instant::now();
-        *self.waiting.lock() = Waiting { now: true, since, until: Some(since + self.limits().idle), begun: false };
+        *self.waiting.lock() = Waiting { now: true, since, until: Some(since + self.idle), begun: false };
     }
 
     /// Since when it waits.
@@ -120,56 +120,8 @@ impl Connection {
         self.waits_since().is_some_and(|since| since + STOPPED_WITHIN <= now)
     }
 
-    /// Closes it. Its place is free at once.
-    pub(crate) fn cut(&self, why: Option<Closed>) {
-        if self.cut.is_cancelled() {
-            return;
-        }
-        self.place.release();
+    pub(crate) fn cut(&self) {
         self.cut.cancel();
-        if let Some(why) = why {
-            self.place.listener.witness.closed(why);
-        }
-    }
-
-    pub(crate) fn is_cut(&self) -> bool {
-        self.cut.is_cancelled()
-    }
-
-    /// Serves it until it ends, is cut, or has answered its last request after `stop`.
-    pub(crate) async fn run(self: Arc<Self>, tcp: TcpStream, router: Router, stop: CancellationToken) {
-        let received_at = ReceivedAt::of(&tcp);
-        // Answers are small, and clients wait for them.
-        drop(tcp.set_nodelay(true));
-        let stream = TokioIo::new(Stream { tcp, connection: Arc::clone(&self) });
-        let connection = Arc::clone(&self);
-        let service =
-            service_fn(move |request| Box::pin(Arc::clone(&connection).answer(router.clone(), received_at, request)));
-        let mut http = http1::Builder::new()
-            // Its timer does not tell an idle connection from a slow header.
-            .header_read_timeout(None)
-            .max_buf_size(self.limits().header_bytes)
-            .max_header_size(self.limits().header_bytes)
-            .serve_connection(stream, service);
-        let mut stopping = false;
-        let ended = loop {
-            tokio::select! {
-                ended = poll_fn(|cx| http.poll_without_shutdown(cx)) => break ended,
-                () = self.cut.cancelled() => return,
-                () = stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    Pin::new(&mut http).graceful_shutdown();
-                }
-            }
-        };
-        if self.ends_early.load(Ordering::Relaxed) || ended.is_err_and(|error| error.is_parse()) {
-            let tcp = http.into_parts().io.into_inner().tcp;
-            self.rests();
-            tokio::select! {
-                () = linger(tcp) => {}
-                () = self.cut.cancelled() => {}
-            }
-        }
     }
 
     async fn answer(
@@ -196,6 +148,43 @@ impl Connection {
         }
         self.rests();
         Ok(response)
+    }
+}
+
+/// Serves it until it ends, is cut, or has answered its last request after `stop`.
+pub(crate) async fn run(place: Place, tcp: TcpStream, router: Router, stop: CancellationToken) {
+    let connection = &place.connection;
+    let received_at = ReceivedAt::of(&tcp);
+    // Answers are small, and clients wait for them.
+    drop(tcp.set_nodelay(true));
+    let stream = TokioIo::new(Stream { tcp, connection: Arc::clone(connection) });
+    let answering = Arc::clone(connection);
+    let service =
+        service_fn(move |request| Box::pin(Arc::clone(&answering).answer(router.clone(), received_at, request)));
+    let mut http = http1::Builder::new()
+        // Its timer does not tell an idle connection from a slow header.
+        .header_read_timeout(None)
+        .max_buf_size(place.header_bytes())
+        .max_header_size(place.header_bytes())
+        .serve_connection(stream, service);
+    let mut stopping = false;
+    let ended = loop {
+        tokio::select! {
+            ended = poll_fn(|cx| http.poll_without_shutdown(cx)) => break ended,
+            () = connection.cut.cancelled() => return,
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                Pin::new(&mut http).graceful_shutdown();
+            }
+        }
+    };
+    if connection.ends_early.load(Ordering::Relaxed) || ended.is_err_and(|error| error.is_parse()) {
+        let tcp = http.into_parts().io.into_inner().tcp;
+        connection.rests();
+        tokio::select! {
+            () = linger(tcp) => {}
+            () = connection.cut.cancelled() => {}
+        }
     }
 }
 

@@ -88,8 +88,7 @@ pub struct Listener {
 
 impl Listener {
     pub fn new(limits: Limits, witness: Arc<dyn Witness>) -> Arc<Self> {
-        let places = Places::new(limits.connections, limits.per_peer);
-        Arc::new(Self { limits, places, witness })
+        Arc::new(Self { limits, places: Places::default(), witness })
     }
 }
 
