@@ -9,13 +9,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// A sink is not called because of its address.
+/// A sink is not called because its URL has a private address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{host} is a private address or resolves to private addresses only: expected a public one (or --allow-private-sinks)"
-)]
+#[error("{host} is a private address: expected a public one (or --allow-private-sinks)")]
 pub(super) struct PrivateAddress {
     pub(super) host: String,
+}
+
+/// A sink is not called because its name leads nowhere that it may. Whether the name is unknown or a private one is not
+/// told: a tenant could otherwise find out which names the cluster's network has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{host} does not resolve to a public address: expected one (or --allow-private-sinks)")]
+pub(super) struct NoPublicAddress {
+    host: String,
 }
 
 /// Resolves names to their public addresses only.
@@ -25,11 +31,10 @@ pub(super) struct PublicResolver;
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let known = !found.is_empty();
-            let public: Vec<_> = found.into_iter().filter(|address| is_public(address.ip())).collect();
-            if public.is_empty() && known {
-                return Err(PrivateAddress { host: name.as_str().to_owned() }.into());
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.into_iter().flatten();
+            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
+            if public.is_empty() {
+                return Err(NoPublicAddress { host: name.as_str().to_owned() }.into());
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
@@ -46,7 +51,28 @@ pub(super) fn check_literal(url: &Url) -> Result<(), PrivateAddress> {
     if is_public(address) { Ok(()) } else { Err(PrivateAddress { host: address.to_string() }) }
 }
 
-/// Whether an address belongs to the public internet, by the IANA special-purpose registries.
+/// Public by the registries, and yet answered from inside a cloud: the network that a machine there is in.
+const CLOUD_INTERNAL_V4: [(Ipv4Addr, u32); 5] = [
+    // Azure's host node: machine configuration (WireServer), DNS and health probes.
+    // https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+    (Ipv4Addr::new(168, 63, 129, 16), 32),
+    // Google's APIs under the identity of a network: restricted.googleapis.com and private.googleapis.com.
+    // https://cloud.google.com/vpc/docs/configure-private-google-access-hybrid
+    (Ipv4Addr::new(199, 36, 153, 4), 30),
+    (Ipv4Addr::new(199, 36, 153, 8), 30),
+    // IBM's endpoints of infrastructure and of cloud services.
+    // https://cloud.ibm.com/docs/vpc?topic=vpc-service-endpoints-for-vpc
+    (Ipv4Addr::new(161, 26, 0, 0), 16),
+    (Ipv4Addr::new(166, 8, 0, 0), 14),
+];
+
+/// As [`CLOUD_INTERNAL_V4`]: restricted.googleapis.com and private.googleapis.com.
+const CLOUD_INTERNAL_V6: [(Ipv6Addr, u32); 2] = [
+    (Ipv6Addr::new(0x2600, 0x2d00, 2, 0x1000, 0, 0, 0, 0), 64),
+    (Ipv6Addr::new(0x2600, 0x2d00, 2, 0x2000, 0, 0, 0, 0), 64),
+];
+
+/// Whether an address belongs to the public internet, by the IANA special-purpose registries and the clouds' documents.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -60,6 +86,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let protocol_assignments = (a, b, c) == (192, 0, 0);
     let benchmarking = a == 198 && (b == 18 || b == 19);
     let reserved = a == 0 || a >= 240;
+    let cloud = |(network, prefix): (Ipv4Addr, u32)| (address.to_bits() ^ network.to_bits()) >> (32 - prefix) == 0;
     !(address.is_private()
         || address.is_loopback()
         || address.is_link_local()
@@ -68,7 +95,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || shared
         || protocol_assignments
         || benchmarking
-        || reserved)
+        || reserved
+        || CLOUD_INTERNAL_V4.into_iter().any(cloud))
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -78,6 +106,10 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         let [c, d] = low.to_be_bytes();
         Ipv4Addr::new(a, b, c, d)
     };
+    let cloud = |(network, prefix): (Ipv6Addr, u32)| (address.to_bits() ^ network.to_bits()) >> (128 - prefix) == 0;
+    if CLOUD_INTERNAL_V6.into_iter().any(cloud) {
+        return false;
+    }
     match s {
         // Embedded IPv4: mapped, NAT64 and 6to4.
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
@@ -116,11 +148,31 @@ mod tests {
             "fd00::1",
             "fe80::1",
             "ff02::1",
+            // Metadata of AWS, Google, Azure, Oracle and others (above), of Alibaba, and of AWS and Google over IPv6.
+            "100.100.100.200",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "168.63.129.16",
+            "64:ff9b::168.63.129.16",
+            "199.36.153.5",
+            "199.36.153.11",
+            "2600:2d00:2:1000::1",
+            "161.26.0.10",
+            "166.11.255.255",
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
         }
-        for public in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
-        {
+        for public in [
+            "8.8.8.8",
+            "168.63.129.17",
+            "199.36.153.12",
+            "166.12.0.0",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+        ] {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
     }

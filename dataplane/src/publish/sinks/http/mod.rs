@@ -15,7 +15,7 @@ use messaging::error::with_causes;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use self::guard::{PrivateAddress, PublicResolver, check_literal};
+use self::guard::{NoPublicAddress, PublicResolver, check_literal};
 use self::signature::{SigningKey, signatures};
 use crate::metrics::PublishResult;
 use crate::sink::{Delivery, InvalidSink, OutgoingEvent, Sink};
@@ -100,7 +100,7 @@ impl Sink for Target {
         if !self.client.allow_private
             && let Err(private) = check_literal(&self.url)
         {
-            return refused(&private);
+            return Delivery::Refused { reason: private.to_string(), counted: PublishResult::PrivateAddress };
         }
         let OutgoingEvent { id, body } = event;
         let request = self
@@ -125,16 +125,9 @@ impl Sink for Target {
                 }
                 verdict(status, retry_after)
             }
-            Err(error) => match private(&error) {
-                Some(private) => refused(private),
-                None => Delivery::Later { reason: describe(error), retry_after: None },
-            },
+            Err(error) => Delivery::Later { reason: describe(error), retry_after: None },
         }
     }
-}
-
-fn refused(private: &PrivateAddress) -> Delivery {
-    Delivery::Refused { reason: private.to_string(), counted: PublishResult::PrivateAddress }
 }
 
 /// A digest over the whole config. It reveals nothing about the secrets, which have at least 192 bits. Stored holds
@@ -162,19 +155,15 @@ fn describe(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("the sink did not answer within {} s", TIMEOUT.as_secs());
     }
+    if let Some(guarded) = no_public_address(&error) {
+        return guarded.to_string();
+    }
     with_causes(&error.without_url())
 }
 
 /// The guard's refusal, wherever the client put it in the chain.
-fn private(error: &reqwest::Error) -> Option<&PrivateAddress> {
-    let mut cause: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(inner) = cause {
-        if let Some(private) = inner.downcast_ref::<PrivateAddress>() {
-            return Some(private);
-        }
-        cause = inner.source();
-    }
-    None
+fn no_public_address<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a NoPublicAddress> {
+    error.downcast_ref().or_else(|| no_public_address(error.source()?))
 }
 
 /// `Retry-After` in either of its forms: seconds, or a date.
