@@ -39,6 +39,8 @@ label!(
         Duplicate => "duplicate",
         /// Not signed by the provider; answered with 403, and not stored.
         RejectedSignature => "rejected_signature",
+        /// For a tenant or a sender that is not configured; answered with 403, and not stored.
+        UnknownEndpoint => "unknown_endpoint",
         /// Signed but not understood; kept, without effect.
         Unreadable => "unreadable",
         /// Signed, and about a message of another channel, such as SMS; kept, without effect.

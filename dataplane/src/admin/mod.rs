@@ -3,9 +3,10 @@
 //!
 //! Health, readiness and metrics are open to everything that reaches the listener, and show nothing secret. Requests
 //! that name or stop tenants are accepted only from the process's own network namespace. `kubectl port-forward` and
-//! `kubectl exec` reach it, other pods do not. So Kubernetes' RBAC decides who may stop a tenant, and no tenant can
+//! `kubectl exec` reach it, other pods and web pages do not. So Kubernetes' RBAC decides who may stop a tenant, and no tenant can
 //! stop another.
 
+mod access;
 mod holds;
 mod purge;
 
@@ -13,20 +14,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::rejection::ExtensionRejection;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::State;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use http::{StatusCode, header};
 use jiff::Timestamp;
-use listener::ReceivedAt;
 use serde_json::json;
 
 use crate::dispatch::brakes::Brakes;
 use crate::metrics::{OutboxGauges, QueueGauges};
-use crate::requests::problem::Problem;
 use crate::shared::Shared;
 
 /// The process is not ready while the store takes longer than this to answer.
@@ -49,32 +47,13 @@ pub fn router(context: Arc<AdminContext>) -> Router {
         .route("/admin/v1/tenants/{tenant}/senders/{sender}/{kind}", put(holds::put).delete(holds::lift))
         .route("/admin/v1/tenants/{tenant}/senders/{sender}/purge", post(purge::purge))
         .route("/admin/v1/tenants/{tenant}/holds/{kind}/{*scope}", delete(holds::lift_any))
-        .layer(middleware::from_fn(from_within));
+        .layer(middleware::from_fn(access::from_within));
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .merge(stopping)
         .with_state(context)
-}
-
-/// Failure policy: fail closed. A request from elsewhere, or from an unknown address, stops nothing. The local address
-/// decides and not the peer's, because the peer may be a proxy in the pod.
-async fn from_within(
-    received_at: Result<ConnectInfo<ReceivedAt>, ExtensionRejection>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match received_at {
-        Ok(ConnectInfo(ReceivedAt(Some(address)))) if address.is_loopback() => next.run(request).await,
-        Ok(_) | Err(_) => Problem::new(
-            StatusCode::FORBIDDEN,
-            "not-from-within",
-            "Only from within the pod",
-            "operators' requests are accepted on a loopback address only; expected kubectl port-forward to this listener",
-        )
-        .into_response(),
-    }
 }
 
 /// Ready when every part is. Each is listed, to show which one is not.

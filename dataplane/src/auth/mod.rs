@@ -16,6 +16,10 @@ use messaging::id::TenantId;
 use self::service_account::ServiceAccounts;
 use crate::config::Configs;
 use crate::metrics::{AuthMethod, AuthResult, Metrics};
+use crate::requests::seldom::Seldom;
+
+/// Lines about refused callers.
+static REFUSED: Seldom = Seldom::new();
 
 /// The header in which a caller may name its tenant.
 pub const TENANT_HEADER: &str = "whatsapp-tenant";
@@ -91,6 +95,11 @@ impl Authenticator {
             },
         };
         self.metrics.authentication(method, result);
+        if let Err(error) = &outcome
+            && let Some(left_out) = REFUSED.turn()
+        {
+            tracing::info!(%error, ?method, left_out, "a caller of the tenants' API was refused");
+        }
         outcome
     }
 

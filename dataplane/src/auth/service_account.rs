@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::AuthError;
 use super::api_key::digest;
 use super::bounded::Bounded;
+use crate::requests::seldom::Seldom;
 
 /// How long a token counts as valid after a check: the longest that a deleted ServiceAccount keeps access.
 const CACHE_VALID: SignedDuration = SignedDuration::from_secs(60);
@@ -27,6 +28,8 @@ const CACHE_WITHOUT_API_SERVER: SignedDuration = SignedDuration::from_hours(1);
 const CAPACITY: usize = 8192;
 /// Calls to the API server at once; further requests wait for their turn.
 const REVIEWS_AT_ONCE: usize = 16;
+/// Lines about tokens that cannot be checked.
+static UNCHECKED: Seldom = Seldom::new();
 const REVIEW_WITHIN: Duration = Duration::from_secs(5);
 
 /// The ServiceAccount that a token belongs to.
@@ -118,7 +121,10 @@ impl ServiceAccounts {
                 // Failure policy: fail static. While the API server is away nobody can delete a ServiceAccount either,
                 // so a token that it called valid before is accepted until the token expires; any other is refused.
                 let vouched = self.vouched.lock().get(&key, now).cloned();
-                tracing::warn!(error = %failed, let_in = vouched.is_some(), "a ServiceAccount token cannot be checked");
+                if let Some(left_out) = UNCHECKED.turn() {
+                    let let_in = vouched.is_some();
+                    tracing::warn!(error = %failed, let_in, left_out, "a ServiceAccount token cannot be checked");
+                }
                 vouched.ok_or(AuthError::Unavailable)
             }
         }

@@ -104,6 +104,8 @@ struct Contribution {
 /// The index of all endpoints.
 pub(super) struct Endpoints {
     adapters: Adapters,
+    /// By provider: what verifies requests to endpoints that do not exist.
+    nobodys: HashMap<&'static str, Arc<Endpoint>>,
     index: RwLock<Index>,
 }
 
@@ -116,7 +118,8 @@ struct Index {
 
 impl Endpoints {
     pub(super) fn new(adapters: Adapters) -> Self {
-        Self { adapters, index: RwLock::default() }
+        let nobodys = adapters.iter().map(|adapter| (adapter.provider(), Arc::new(nobodys(adapter)))).collect();
+        Self { adapters, nobodys, index: RwLock::default() }
     }
 
     pub(super) fn adapters(&self) -> &Adapters {
@@ -125,6 +128,10 @@ impl Endpoints {
 
     pub(super) fn get(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
         self.index.read().built.get(id).cloned()
+    }
+
+    pub(super) fn nobodys(&self, provider: &str) -> Option<Arc<Endpoint>> {
+        self.nobodys.get(provider).cloned()
     }
 
     /// Replaces a tenant's contributions; a `config` of `None` removes them.
@@ -220,6 +227,19 @@ fn build(contributions: &BTreeMap<TenantId, Contribution>) -> Option<Endpoint> {
         own,
         speakers: contributions.values().map(|contribution| Arc::clone(&contribution.speakers)).collect(),
     })
+}
+
+/// An endpoint that is like any other, except that nobody has its keys.
+fn nobodys(adapter: &Arc<dyn WebhookAdapter>) -> Endpoint {
+    let key = || vec![Secret::new(hex::encode(rand::random::<[u8; 32]>()))];
+    Endpoint {
+        adapter: Arc::clone(adapter),
+        verifier: adapter.endpoint(&key(), &key()),
+        base_url: "https://nobody.invalid".to_owned(),
+        keys: Vec::new(),
+        own: None,
+        speakers: Vec::new(),
+    }
 }
 
 /// Removes repetitions and keeps the order.

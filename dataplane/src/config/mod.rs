@@ -129,6 +129,12 @@ impl Configs {
         self.endpoints.get(id)
     }
 
+    /// What stands in for an endpoint that does not exist: whoever calls it cannot tell it from one whose keys they do
+    /// not have.
+    pub fn nobodys_endpoint(&self, provider: &str) -> Option<Arc<Endpoint>> {
+        self.endpoints.nobodys(provider)
+    }
+
     pub fn webhook_adapters(&self) -> &Adapters {
         self.endpoints.adapters()
     }

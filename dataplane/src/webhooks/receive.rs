@@ -2,7 +2,7 @@
 //! the log, in [`crate::apply`].
 //!
 //! A 2xx means that every part of the request is on disk. A request whose signature does not match gets a 403 and
-//! leaves only a count.
+//! leaves only a count. So does one to an unknown tenant or sender, by the same steps: nobody can find out which exist.
 
 use std::sync::Arc;
 
@@ -24,11 +24,15 @@ use crate::apply::RecordedWebhook;
 use crate::config::Endpoint;
 use crate::metrics::{WebhookLabel, WebhookResult};
 use crate::requests::body::{self, Unread};
+use crate::requests::seldom::Seldom;
 use crate::rules::hear::HearStop;
 use crate::store::StoreError;
 use crate::store::webhook::{
     APPLIED_WITHIN, RecordRequest, RecordWebhook, Recorded, UnaddressedPart, dedupe_keys, webhook_id,
 };
+
+/// Lines about forged requests.
+static REJECTED: Seldom = Seldom::new();
 
 /// Handles a request to a path below `/webhooks/`.
 pub(super) async fn receive(
@@ -42,14 +46,16 @@ pub(super) async fn receive(
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, location.methods.join(","))]).into_response();
     }
     // A paused sender still receives webhooks: its customers do not know that it is paused.
-    let Some(endpoint) = context.configs.endpoint(&location.endpoint) else {
+    let known = context.configs.endpoint(&location.endpoint);
+    let forged = if known.is_some() { WebhookResult::RejectedSignature } else { WebhookResult::UnknownEndpoint };
+    let Some(endpoint) = known.or_else(|| context.configs.nobodys_endpoint(adapter.provider())) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let (parts, body) = request.into_parts();
     if parts.method == Method::GET {
         return challenge(&endpoint, &location, &parts);
     }
-    record(&context, adapter.as_ref(), &endpoint, location, parts, body).await
+    record(&context, adapter.as_ref(), &endpoint, forged, location, parts, body).await
 }
 
 /// Answers the provider's check that this endpoint is ours.
@@ -69,6 +75,7 @@ async fn record(
     context: &WebhookContext,
     adapter: &dyn WebhookAdapter,
     endpoint: &Endpoint,
+    forged: WebhookResult,
     location: Location,
     parts: Parts,
     body: Body,
@@ -89,8 +96,11 @@ async fn record(
             Ok(verified) => verified,
             Err(rejected) => {
                 // Neither the body nor the signature is logged: nothing vouches for either.
-                tracing::info!(endpoint = location.endpoint.as_str(), reason = %rejected, "webhook rejected");
-                context.metrics.webhook(label, WebhookResult::RejectedSignature);
+                if let Some(left_out) = REJECTED.turn() {
+                    let endpoint = location.endpoint.as_str();
+                    tracing::info!(endpoint, reason = %rejected, result = ?forged, left_out, "webhook rejected");
+                }
+                context.metrics.webhook(label, forged);
                 return StatusCode::FORBIDDEN.into_response();
             }
         };

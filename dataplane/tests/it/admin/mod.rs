@@ -57,7 +57,14 @@ impl Operators {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        self.ask_with(method, path, &[("host", "127.0.0.1:9090")], body).await
+    }
+
+    async fn ask_with(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         Answer::of(self.admin.clone().oneshot(request.body(body).unwrap()).await.unwrap()).await
     }
@@ -262,6 +269,23 @@ async fn only_requests_from_within_the_pod_stop_anything() {
         let metrics = operators.ask(Method::GET, "/metrics", None).await;
         assert_eq!(metrics.status, StatusCode::OK, "metrics are open to everybody");
     }
+}
+
+#[tokio::test]
+async fn no_web_page_reads_or_stops_anything_through_an_operators_port_forward() {
+    let operators = Operators::new().await;
+    for headers in [
+        &[("host", "rebound.example:9090")][..],
+        &[],
+        &[("host", "localhost:9090"), ("origin", "https://page.example")],
+        &[("host", "localhost:9090"), ("origin", "null")],
+    ] {
+        for (method, path) in [(Method::GET, "/admin/v1/holds"), (Method::PUT, "/admin/v1/tenants/shop/pause")] {
+            let answer = operators.ask_with(method, path, headers, None).await;
+            assert_eq!(answer.problem(StatusCode::FORBIDDEN), [], "{headers:?}");
+        }
+    }
+    assert_eq!(operators.held().await, json!([]));
 }
 
 #[tokio::test]

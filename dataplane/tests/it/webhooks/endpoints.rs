@@ -156,7 +156,7 @@ async fn a_challenge_is_answered_for_the_token_of_any_tenant_of_the_app_and_for_
     for (path, status) in [
         (format!("{APP}?token=token-of-rogue"), StatusCode::FORBIDDEN),
         (APP.to_owned(), StatusCode::FORBIDDEN),
-        ("/webhooks/batch/other?token=token-of-shop".to_owned(), StatusCode::NOT_FOUND),
+        ("/webhooks/batch/other?token=token-of-shop".to_owned(), StatusCode::FORBIDDEN),
         (INBOUND.to_owned(), StatusCode::METHOD_NOT_ALLOWED),
     ] {
         let answer = ask(&path).await;
@@ -191,7 +191,7 @@ async fn a_namespace_may_be_called_as_a_provider_is() {
         let fields = [("MessageSid", SM1), ("From", &from), ("To", "whatsapp:+14155238886"), ("Body", "Hello")];
         assert_eq!(deliver(&listeners, signed(&path, "token", &fields)).await.status, StatusCode::OK, "{path}");
         let app = format!("/webhooks/{name}/support");
-        assert_eq!(deliver(&listeners, signed(&app, "token", &fields)).await.status, StatusCode::NOT_FOUND, "{app}");
+        assert_eq!(deliver(&listeners, signed(&app, "token", &fields)).await.status, StatusCode::FORBIDDEN, "{app}");
     }
     listeners.apply().await;
     assert!(has_window(&listeners, "meta").await && has_window(&listeners, "batch").await);
@@ -279,5 +279,5 @@ async fn a_tenant_that_goes_takes_its_own_key_and_nothing_of_the_others() {
     assert_eq!(statuses().await, [StatusCode::FORBIDDEN, StatusCode::OK]);
     assert!(unaddressed(&listeners).is_empty());
     listeners.shared.configs.remove(&tenant("bakery"));
-    assert_eq!(statuses().await, [StatusCode::NOT_FOUND, StatusCode::NOT_FOUND]);
+    assert_eq!(statuses().await, [StatusCode::FORBIDDEN, StatusCode::FORBIDDEN]);
 }

@@ -261,16 +261,32 @@ async fn a_paused_sender_still_takes_webhooks_and_an_unknown_one_takes_none() {
     let listeners = Listeners::new().await;
     listeners.tenant("shop", |config| config["senders"]["support"]["paused"] = json!(true));
     assert_eq!(deliver(&listeners, says(SM1, "Hello")).await.status, StatusCode::OK);
-    for path in [
-        "/webhooks/shop/sales/twilio/inbound",
-        "/webhooks/bakery/support/twilio/inbound",
-        "/webhooks/S/s/twilio/inbound",
-        "/v1/messages",
-    ] {
+    for path in ["/webhooks/S/s/twilio/inbound", "/v1/messages"] {
         assert_eq!(deliver(&listeners, signed(path, "token", &[])).await.status, StatusCode::NOT_FOUND, "{path}");
     }
-    let large = Request::post(INBOUND).body(Body::from(vec![b'a'; 65_537])).unwrap();
-    assert_eq!(deliver(&listeners, large).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn nobody_without_a_key_learns_which_tenants_and_senders_exist() {
+    let shop = shop().await;
+    let (unknown_sender, unknown_tenant) =
+        ("/webhooks/shop/sales/twilio/inbound", "/webhooks/bakery/support/twilio/inbound");
+    let mut answers = Vec::new();
+    for path in [INBOUND, unknown_sender, unknown_tenant] {
+        let large = Request::post(path).body(Body::from(vec![b'a'; 65_537])).unwrap();
+        let unsigned = Request::post(path).body(Body::from("Body=Hi")).unwrap();
+        let get = Request::get(path).body(Body::empty()).unwrap();
+        for request in [large, unsigned, get, signed(path, "another token", &[("Body", "Hi")])] {
+            let answer = deliver(&shop, request).await;
+            answers.push((answer.status, format!("{:?}", answer.headers), answer.text));
+        }
+    }
+    let (known, unknown) = answers.split_at(4);
+    let statuses =
+        [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::FORBIDDEN, StatusCode::METHOD_NOT_ALLOWED, StatusCode::FORBIDDEN];
+    assert_eq!(known.iter().map(|answer| answer.0).collect::<Vec<_>>(), statuses);
+    assert_eq!(unknown, [known, known].concat());
+    assert_eq!((counted(&shop, "rejected_signature"), counted(&shop, "unknown_endpoint")), (2, 4));
 }
 
 #[tokio::test]
