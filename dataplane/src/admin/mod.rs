@@ -27,8 +27,8 @@ use crate::dispatch::brakes::Brakes;
 use crate::metrics::{OutboxGauges, QueueGauges};
 use crate::shared::Shared;
 
-/// The process is not ready while the store takes longer than this to answer.
-const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// What is counted in the store is left out of a scrape when it takes longer than this.
+const COUNTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What operators' requests need of the rest of the process.
 pub struct AdminContext {
@@ -59,7 +59,7 @@ pub fn router(context: Arc<AdminContext>) -> Router {
 /// Ready when every part is. Each is listed, to show which one is not.
 async fn readyz(State(context): State<Arc<AdminContext>>) -> Response {
     let config = context.shared.configs.is_ready();
-    let store = matches!(tokio::time::timeout(STORE_ANSWERS_WITHIN, context.shared.store.check()).await, Ok(Ok(())));
+    let store = context.shared.store.works().await;
     let serving = !context.draining.load(Ordering::Acquire);
     let ready = config && store && serving;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -69,8 +69,13 @@ async fn readyz(State(context): State<Arc<AdminContext>>) -> Response {
 
 async fn metrics(State(context): State<Arc<AdminContext>>) -> Response {
     let now = context.shared.clock.now();
-    // The store's gauges are read on each scrape. While the store fails, they keep their last values.
-    if let Ok(counts) = context.shared.store.queue_counts(now).await {
+    // The store's gauges are read on each scrape. While the store fails or hangs, they keep their last values.
+    let store = &context.shared.store;
+    let (queue, outbox) = tokio::join!(
+        tokio::time::timeout(COUNTED_WITHIN, store.queue_counts(now)),
+        tokio::time::timeout(COUNTED_WITHIN, store.outbox_counts()),
+    );
+    if let Ok(Ok(counts)) = queue {
         context.shared.metrics.queue(QueueGauges {
             due: counts.due,
             deferred: counts.deferred,
@@ -79,7 +84,7 @@ async fn metrics(State(context): State<Arc<AdminContext>>) -> Response {
             webhooks_unapplied: counts.unapplied,
         });
     }
-    if let Ok(counts) = context.shared.store.outbox_counts().await {
+    if let Ok(Ok(counts)) = outbox {
         context.shared.metrics.outbox(OutboxGauges {
             waiting: counts.waiting,
             dead: counts.dead,

@@ -133,7 +133,7 @@ impl Inquirer {
         let mut look = tokio::time::interval(LOOK_EVERY);
         while clock.now() < until {
             look.tick().await;
-            if store.check().await.is_ok() {
+            if store.works().await {
                 return true;
             }
         }

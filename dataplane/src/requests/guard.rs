@@ -6,18 +6,17 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::problem::Problem;
+use crate::config::Configs;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
-use http::StatusCode;
 
-use super::problem::Problem;
-use crate::config::Configs;
-
-/// The longest that a request may take, including its body. A slower client gets a 408.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest that a request may take. It is longer than a client may take for its body, so what is late then is the
+/// store. Twilio waits for 15 seconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// Puts the guard around a listener's routes.
 pub(crate) fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>, configs: &Arc<Configs>) -> Router<S> {
@@ -37,7 +36,10 @@ async fn answered(answer: impl Future<Output = Response>, within: Duration) -> R
     match tokio::time::timeout(within, AssertUnwindSafe(answer).catch_unwind()).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(panic)) => panicked(panic),
-        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+        Err(_) => {
+            tracing::error!("a request ends with an unknown outcome because it took too long");
+            Problem::outcome_unknown().into_response()
+        }
     }
 }
 
@@ -53,6 +55,7 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 mod tests {
     use axum::body::Body;
     use axum::routing::get;
+    use http::{StatusCode, header};
     use tower::ServiceExt as _;
 
     use super::*;
@@ -81,6 +84,7 @@ mod tests {
         assert_eq!(status(&configs, "/well").await, StatusCode::NO_CONTENT);
         assert_eq!(status(&configs, "/panics").await, StatusCode::INTERNAL_SERVER_ERROR);
         let never = answered(std::future::pending(), Duration::from_millis(1)).await;
-        assert_eq!(never.status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(never.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(never.headers()[header::RETRY_AFTER], "1");
     }
 }

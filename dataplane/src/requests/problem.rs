@@ -166,7 +166,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Overloaded | StoreError::Closed => Self::try_again(error.to_string()),
             // The database's own error is for operators only.
-            StoreError::Failed(_) | StoreError::Unsuitable(_) => {
+            StoreError::Failed(_) | StoreError::Full(_) | StoreError::Unsuitable(_) => {
                 tracing::error!(%error, "a request failed because the store did");
                 Self::try_again("the store cannot be used at the moment")
             }

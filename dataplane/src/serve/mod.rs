@@ -18,6 +18,7 @@ use listener::Listener;
 use messaging::clock::Clock;
 use messaging::config::ProviderAccount;
 use providers::HttpSettings;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
@@ -53,6 +54,8 @@ use self::listen::{Counted, Ends, Serve};
 pub use self::open::open_store;
 use self::tasks::TaskSet;
 
+/// How long the store may take to close, even where the drain took all its time.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 /// How long the operators' listener and what else stops last may take.
 const LAST_WITHIN: Duration = Duration::from_secs(5);
 
@@ -192,7 +195,8 @@ impl Server {
         self.draining.store(true, Ordering::Release);
         tokio::time::sleep(self.settings.drain_delay).await;
         self.workers.stop.cancel();
-        let drained = tokio::time::timeout(self.settings.drain_timeout, self.workers.finish()).await;
+        let drained_by = Instant::now() + self.settings.drain_timeout;
+        let drained = tokio::time::timeout_at(drained_by, self.workers.finish()).await;
         match drained {
             Ok(finished) => finished?,
             // The store is consistent either way: what was cut off was committed or was not.
@@ -200,7 +204,11 @@ impl Server {
         }
         drop(self.cut_off);
         self.workers.running.shutdown().await;
-        self.store.close().await;
+        // Nobody waits for the rest any more, so a database that hangs need not be waited for.
+        let closed_by = drained_by.max(Instant::now() + CLOSED_WITHIN);
+        if tokio::time::timeout_at(closed_by, self.store.close()).await.is_err() {
+            tracing::warn!("the database does not answer; what it has not confirmed was not reported as done");
+        }
         self.base.stop.cancel();
         match tokio::time::timeout(LAST_WITHIN, self.base.finish()).await {
             Ok(finished) => finished?,

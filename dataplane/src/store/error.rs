@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The database refused, or cannot be reached. Nothing was written.
     #[error("the store failed: {0}")]
     Failed(String),
+    /// The database's disk is full. Nothing was written.
+    #[error("the store has no room: {0}")]
+    Full(String),
     /// The database did not answer. What was to be written may be on disk or not, now or later; every write here may be
     /// made again.
     #[error("the store did not answer: {0}")]

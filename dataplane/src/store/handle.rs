@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -14,8 +15,9 @@ use super::database::migrations::{self, Dialect};
 use super::database::postgres::{PostgresConnection, PostgresReaders, Target, check_is_suitable};
 use super::database::sqlite::{Options, SqliteConnection, SqliteReaders};
 use super::database::{Connection, Lookup, Readers};
+use super::group::commit_queue::Lately;
 use super::group::committer::{self, Committer, Submit};
-use super::sql::Nothing;
+use super::sql::Touch;
 use super::tables::value::{Row, Value};
 use super::webhook::{RecordRequest, RecordWebhook, Recorded};
 use super::{PostgresUrl, Signals, StoreError};
@@ -23,6 +25,10 @@ use crate::rules::hear::HearStop;
 
 /// Connections that add to the log, on PostgreSQL.
 const LOGS: usize = 2;
+/// A write that takes longer than this, with no other committed meanwhile, does not succeed.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// After a write for which the disk had no room, others are not expected to find any.
+const FULL_FOR: Duration = Duration::from_secs(30);
 
 /// What must survive a crash, in SQLite or PostgreSQL. A clone is another handle on the same.
 #[derive(Clone)]
@@ -150,9 +156,10 @@ impl Store {
         self.submits().map(Submit::waiting).sum()
     }
 
-    /// Whether a write would succeed now.
-    pub async fn check(&self) -> Result<(), StoreError> {
-        self.tapped(self.log.statements(Nothing)).await
+    /// Whether writes succeed now. While many wait, it counts that others are committed.
+    pub async fn works(&self) -> bool {
+        let works = async { Ok(join_all(self.submits().map(works)).await) };
+        self.tapped(works).await.is_ok_and(|works| works.into_iter().all(|works| works))
     }
 
     /// Finishes what was accepted, and closes. Later calls answer [`StoreError::Closed`].
@@ -199,6 +206,20 @@ impl Store {
         let log = (!Arc::ptr_eq(&self.log, &self.changes)).then_some(self.log.as_ref());
         log.into_iter().chain([self.changes.as_ref()])
     }
+}
+
+/// Whether the writes of one queue succeed.
+async fn works(submit: &Submit) -> bool {
+    let answer = tokio::time::timeout(ANSWERS_WITHIN, submit.statements(Touch)).await;
+    let Lately { committed, full } = submit.lately();
+    let works = match answer {
+        Ok(Ok(())) => true,
+        // It waits behind others, which are committed meanwhile.
+        Ok(Err(StoreError::Overloaded)) | Err(_) => committed.is_some_and(|ago| ago <= ANSWERS_WITHIN),
+        Ok(Err(_)) => false,
+    };
+    // A disk that takes a touch may still be too full for a webhook.
+    works && full.is_none_or(|ago| ago > FULL_FOR)
 }
 
 /// Warns of a server that may lose what it reports as committed, because that narrows the first promise.

@@ -12,6 +12,7 @@ mod crash;
 mod dispatch;
 mod expiry;
 mod fake;
+mod hanging;
 mod listeners;
 mod mortal;
 mod publish;

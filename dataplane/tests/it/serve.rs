@@ -20,8 +20,13 @@ struct Cli {
 }
 
 pub(crate) fn settings(directory: &std::path::Path, more: &[&str]) -> Settings {
-    let (store, config) = (format!("sqlite://{}/store.db", directory.display()), directory.display().to_string());
-    let mut arguments = vec!["serve", "--store", &store, "--config-dir", &config, "--drain-delay", "0s"];
+    settings_over(&format!("sqlite://{}/store.db", directory.display()), directory, more)
+}
+
+/// Settings that name a store, and a directory of configs.
+pub(crate) fn settings_over(store: &str, directory: &std::path::Path, more: &[&str]) -> Settings {
+    let config = directory.display().to_string();
+    let mut arguments = vec!["serve", "--store", store, "--config-dir", &config, "--drain-delay", "0s"];
     for listen in ["--webhook-listen", "--api-listen", "--admin-listen"] {
         arguments.extend([listen, "127.0.0.1:0"]);
     }

@@ -85,6 +85,9 @@ pub(crate) trait Connection: Send {
     /// Runs a text of several statements.
     async fn script(&mut self, sql: &str) -> Result<(), StoreError>;
 
+    /// Writes something to the disk that changes no row.
+    async fn touch(&mut self) -> Result<(), StoreError>;
+
     /// Ends the connection.
     async fn close(&mut self);
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use messaging::id::TenantId;
 use parking_lot::Mutex;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection as Database, OpenFlags, ToSql, params_from_iter};
+use rusqlite::{CachedStatement, Connection as Database, ErrorCode, OpenFlags, ToSql, params_from_iter};
 use tokio::sync::Semaphore;
 
 use super::{Change, Connection, LogEntries, Lookup, Readers};
@@ -26,7 +26,10 @@ const STATEMENTS: usize = 256;
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Failed(error.to_string())
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
     }
 }
 
@@ -272,6 +275,11 @@ impl Connection for SqliteConnection {
 
     async fn script(&mut self, sql: &str) -> Result<(), StoreError> {
         Ok(self.database.execute_batch(sql)?)
+    }
+
+    async fn touch(&mut self) -> Result<(), StoreError> {
+        // A number in the file's header that nothing reads.
+        Ok(self.database.execute_batch("PRAGMA user_version = 0")?)
     }
 
     async fn close(&mut self) {

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::job::Job;
 use crate::store::StoreError;
@@ -36,6 +38,16 @@ struct State {
     /// The number of groups that are being written.
     writing: usize,
     closed: bool,
+    committed_at: Option<Instant>,
+    full_at: Option<Instant>,
+}
+
+/// How long ago something last happened; `None` when it has not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lately {
+    pub(crate) committed: Option<Duration>,
+    /// A write failed because the disk is full.
+    pub(crate) full: Option<Duration>,
 }
 
 impl fmt::Debug for State {
@@ -86,6 +98,12 @@ impl CommitQueue {
         self.len() + KEPT_FOR_WEBHOOKS < CAPACITY
     }
 
+    pub(super) fn lately(&self) -> Lately {
+        let state = self.state();
+        let ago = |at: Option<Instant>| at.map(|at| at.elapsed());
+        Lately { committed: ago(state.committed_at), full: ago(state.full_at) }
+    }
+
     /// Refuses new writes, and returns when those that wait are written.
     pub(super) async fn close(&self) {
         self.state().closed = true;
@@ -127,6 +145,18 @@ impl Consumer {
                 }
             }
             changed.await;
+        }
+    }
+
+    /// Notes that writes were committed.
+    pub(super) fn committed(&self) {
+        self.queue.state().committed_at = Some(Instant::now());
+    }
+
+    /// Notes why a write was not.
+    pub(super) fn failed(&self, error: &StoreError) {
+        if matches!(error, StoreError::Full(_)) {
+            self.queue.state().full_at = Some(Instant::now());
         }
     }
 

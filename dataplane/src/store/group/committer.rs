@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::commit_queue::{CommitQueue, Consumer};
+use super::commit_queue::{CommitQueue, Consumer, Lately};
 use super::job::{Answer, Job, Pending, PendingRequest, Statements};
 use super::rows::Rows;
 use crate::store::database::Connection;
@@ -52,6 +52,10 @@ impl Submit {
         self.0.len()
     }
 
+    pub(crate) fn lately(&self) -> Lately {
+        self.0.lately()
+    }
+
     /// Refuses new writes, and returns when those that wait are written.
     pub(crate) async fn close(&self) {
         self.0.close().await;
@@ -83,6 +87,7 @@ impl Committer {
 
     async fn write(&mut self, mut group: Vec<Job>) {
         let Err(error) = self.commit(&mut group).await.map(|bells| self.succeed(&mut group, bells)) else { return };
+        self.consumer.failed(&error);
         // Failure policy: fail closed. A write whose commit was not confirmed is answered with an error.
         let reachable = self.connection.rollback().await;
         if !reachable {
@@ -98,6 +103,7 @@ impl Committer {
                 Ok(bells) => self.succeed(&mut alone, bells),
                 Err(error) => {
                     tracing::warn!(%error, "a write failed");
+                    self.consumer.failed(&error);
                     self.connection.rollback().await;
                     alone.into_iter().for_each(|job| job.answer(Err(error.clone())));
                 }
@@ -106,6 +112,7 @@ impl Committer {
     }
 
     fn succeed(&self, group: &mut Vec<Job>, bells: Bells) {
+        self.consumer.committed();
         // The bells ring before the answers.
         bells.ring(&self.signals);
         group.drain(..).for_each(|job| job.answer(Ok(())));

@@ -8,7 +8,7 @@
 //!
 //! [`commit_queue`] holds the [`job`]s that wait; [`committer`] runs groups of them; [`rows`] is what a group works on.
 
-mod commit_queue;
+pub(crate) mod commit_queue;
 pub(crate) mod committer;
 pub(crate) mod job;
 pub(crate) mod operation;

@@ -40,7 +40,7 @@ fn signed(path: &str, key: &str, fields: &[(&str, &str)]) -> Request<Body> {
         .unwrap()
 }
 
-fn says(id: &str, words: &str) -> Request<Body> {
+pub(crate) fn says(id: &str, words: &str) -> Request<Body> {
     received(id, &[("Body", words)])
 }
 

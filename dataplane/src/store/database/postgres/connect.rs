@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -160,10 +161,11 @@ impl Link {
 #[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
 pub(super) fn failed(error: tokio_postgres::Error) -> StoreError {
     // Only an error of the server itself is an answer.
-    if error.as_db_error().is_some() {
-        StoreError::Failed(described(&error))
-    } else {
-        StoreError::Unanswered(described(&error))
+    let answer = error.code().cloned();
+    match answer {
+        Some(SqlState::DISK_FULL) => StoreError::Full(described(&error)),
+        Some(_) => StoreError::Failed(described(&error)),
+        None => StoreError::Unanswered(described(&error)),
     }
 }
 
