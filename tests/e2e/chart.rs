@@ -62,6 +62,29 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn who_may_view_or_edit_a_namespace_may_do_so_with_the_three_kinds() -> Result<()> {
+    let objects = render("whatsapp", "whatsapp-system", &REQUIRED).await?;
+    for (role, writes) in [("view", false), ("edit", true), ("admin", true)] {
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{role}");
+        let rules: Vec<_> = objects
+            .iter()
+            .filter(|o| o.metadata.labels.as_ref().and_then(|labels| labels.get(&label)).is_some_and(|v| v == "true"))
+            .flat_map(|o| o.data["rules"].as_array().into_iter().flatten())
+            .collect();
+        for kind in ["whatsappsenders", "messagetemplates", "routingpolicies"] {
+            let may = |verb: &str| {
+                let holds =
+                    |list: &serde_json::Value, item: &str| list.as_array().is_some_and(|l| l.contains(&json!(item)));
+                rules.iter().any(|rule| holds(&rule["resources"], kind) && holds(&rule["verbs"], verb))
+            };
+            ensure!(may("list") && may("patch") == writes && may("delete") == writes, "{role} of {kind}: {rules:#?}");
+        }
+        ensure!(!rules.iter().any(|rule| rule.to_string().contains("secrets")), "{role}: {rules:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_unknown_value_is_refused() -> Result<()> {
     let refused = async |values: &[(&str, &str)], said: &str| -> Result<()> {
         let rendered = render("whatsapp", "whatsapp-system", values).await;
