@@ -4,7 +4,8 @@
 //! only while they are true. Every condition carries the generation that it
 //! describes.
 
-/// The object works as its spec says. `False` without [`STALLED`] means that it is still being reconciled.
+/// The object works as its spec says: at the provider and in the data plane. `False` without [`STALLED`] means that it
+/// is still being reconciled.
 pub const READY: &str = "Ready";
 /// The operator is working on the object, or waiting for something that needs no action. Absent otherwise.
 pub const RECONCILING: &str = "Reconciling";
@@ -48,6 +49,10 @@ pub mod reason {
     pub const PROVIDER_REFUSED: &str = "ProviderRefused";
     /// The provider did not accept the credentials, or they lack a permission.
     pub const CREDENTIALS_REFUSED: &str = "CredentialsRefused";
+    /// The data plane's replicas are taking the object over.
+    pub const PUBLISHING: &str = "Publishing";
+    /// The data plane does not run the object as its spec says.
+    pub const NOT_PUBLISHED: &str = "NotPublished";
     /// The object is being deleted.
     pub const DELETING: &str = "Deleting";
 

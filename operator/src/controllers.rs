@@ -25,7 +25,7 @@ use crate::reconcile::events::Events;
 use crate::reconcile::freshness::Freshness;
 use crate::reconcile::kind::Kind;
 use crate::reconcile::listings::Listings;
-use crate::reconcile::machinery::{Driver, Machinery};
+use crate::reconcile::machinery::{Driver, LastFound, Machinery};
 use crate::routing::RoutingContext;
 use crate::sender::credentials::follow_credentials;
 use crate::sender::dereference::ClusterSecrets;
@@ -105,7 +105,6 @@ impl Controllers {
         let publisher = Arc::new(Publisher {
             client: client.clone(),
             metrics: Arc::clone(&metrics),
-            freshness: Arc::clone(&freshness),
             watched: watched.clone(),
             scopes,
             contributions: Arc::clone(&contributions),
@@ -156,6 +155,7 @@ impl Controllers {
         let machinery = Arc::new(Machinery {
             events: Events::new(client.clone(), &settings.pod_name),
             attempts: Attempts::default(),
+            found: LastFound::default(),
             permits: Semaphore::new(RECONCILES),
             poll_interval: settings.poll_interval,
             publication: Arc::clone(&publisher) as _,
@@ -198,9 +198,9 @@ impl Controllers {
         spawn(&mut tasks, "replica watch", stop.clone(), async move {
             publish::follow::follow_replicas(&shared).await;
         });
-        let shared = Arc::clone(&publisher);
+        let (shared, reporting) = (Arc::clone(&publisher), Arc::clone(&machinery));
         spawn(&mut tasks, "replica report", stop.clone(), async move {
-            publish::report::report_forever(&shared).await;
+            publish::report::report_forever(&shared, &reporting).await;
         });
         spawn(&mut tasks, "publisher", stop.clone(), async move {
             // Before everything is listed, objects that exist look as if they were gone.

@@ -127,6 +127,7 @@ pub struct Metrics {
     objects: IntGaugeVec,
     unreadable: IntGaugeVec,
     publishes: IntCounterVec,
+    unpublished: IntGauge,
     watch_errors: IntCounterVec,
     replicas: IntGauge,
     leader: IntGauge,
@@ -179,6 +180,11 @@ impl Metrics {
                 "publishes_total",
                 "Attempts to publish a tenant's config, by outcome",
                 &["outcome"],
+            )?,
+            unpublished: gauge(
+                &registry,
+                "unpublished_tenants",
+                "Tenants whose newest config could not be published; the data plane runs the one before",
             )?,
             watch_errors: counters(
                 &registry,
@@ -236,6 +242,10 @@ impl Metrics {
 
     pub fn published(&self, outcome: Published) {
         self.publishes.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    pub fn unpublished(&self, tenants: usize) {
+        self.unpublished.set(i64::try_from(tenants).unwrap_or(i64::MAX));
     }
 
     /// `resource` is a plural in lower case, such as `secrets`.

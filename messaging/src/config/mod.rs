@@ -5,6 +5,7 @@
 //! the data plane is configured without Kubernetes. The format is versioned: a reader refuses an unknown version and
 //! keeps the config that it has.
 
+pub mod packed;
 mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,7 @@ use crate::template::{TemplateCategory, TemplateConfig};
 pub mod kubernetes {
     /// Label of every compiled Secret, with the tenant as its value.
     pub const TENANT_LABEL: &str = "whatsapp-operator.dev/tenant";
-    /// The one key of a compiled Secret.
+    /// The one key of a compiled Secret. Its value is [`super::packed`].
     pub const CONFIG_KEY: &str = "tenant.json";
     /// `type` of a compiled Secret.
     pub const SECRET_TYPE: &str = "whatsapp-operator.dev/tenant-config";
@@ -328,11 +329,12 @@ pub enum InvalidConfig {
 }
 
 impl TenantConfig {
-    /// Reads what [`TenantConfig::to_json`] wrote, and checks that it is for the expected tenant.
+    /// Reads what [`TenantConfig::to_json`] wrote, plain or [`packed`], and checks that it is for the expected tenant.
     pub fn from_json(expected: &TenantId, bytes: &[u8]) -> Result<Self, InvalidConfig> {
+        let json = packed::unpacked(bytes).map_err(|e| InvalidConfig::Malformed(e.to_string()))?;
         // The format is read before the rest, so that a newer config does not look like a broken one.
         let value: serde_json::Value =
-            serde_json::from_slice(bytes).map_err(|e| InvalidConfig::Malformed(e.to_string()))?;
+            serde_json::from_slice(&json).map_err(|e| InvalidConfig::Malformed(e.to_string()))?;
         match value.get("format").and_then(serde_json::Value::as_u64) {
             Some(found) if found != u64::from(FORMAT) => return Err(InvalidConfig::UnknownFormat { found }),
             Some(_) => {}

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::contributions::TenantContributions;
 use crate::metrics::KindName;
 use crate::publish::replicas::{Acknowledged, count};
+use crate::reconcile::live::Live;
 
 /// A tenant's config as it was last published.
 #[derive(Debug, Clone)]
@@ -20,10 +21,20 @@ struct Published {
     config: Option<TenantConfig>,
 }
 
+/// Why a tenant's newest config could not be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpublished {
+    /// A person must act.
+    pub stalled: bool,
+    pub message: String,
+}
+
 /// What is published, and what the live replicas acknowledged.
 #[derive(Debug, Default)]
 pub struct DataPlane {
     published: Mutex<HashMap<TenantId, Published>>,
+    /// The tenants whose newest config could not be published.
+    unpublished: Mutex<HashMap<TenantId, Unpublished>>,
     /// Absent until the Leases have been listed.
     alive: Mutex<Option<BTreeMap<String, Acknowledged>>>,
     changed: Notify,
@@ -32,7 +43,14 @@ pub struct DataPlane {
 impl DataPlane {
     pub fn set_published(&self, tenant: &TenantId, version: u128, config: Option<TenantConfig>) {
         self.published().insert(tenant.clone(), Published { version, config });
+        self.unpublished.lock().remove(tenant);
         self.changed.notify_one();
+    }
+
+    pub fn set_unpublished(&self, tenant: &TenantId, why: Unpublished) {
+        if self.unpublished.lock().insert(tenant.clone(), why.clone()) != Some(why) {
+            self.changed.notify_one();
+        }
     }
 
     /// Returns whether anything changed.
@@ -44,6 +62,11 @@ impl DataPlane {
         *alive = Some(now_alive);
         self.changed.notify_one();
         true
+    }
+
+    /// Lets [`DataPlane::changed`] return although nothing changed.
+    pub fn look_again(&self) {
+        self.changed.notify_one();
     }
 
     /// Returns after a change that may change what [`DataPlane::status_of`] answers.
@@ -68,6 +91,38 @@ impl DataPlane {
         Some(DataPlaneStatus::new(if up_to_date { int(ready) } else { 0 }, int(total)))
     }
 
+    /// Whether the data plane runs an object as it was last contributed. `None` while that is unknown, right after a
+    /// restart.
+    pub fn live(
+        &self,
+        kind: KindName,
+        tenant: &TenantId,
+        name: &str,
+        contributed: &TenantContributions,
+    ) -> Option<Live> {
+        let published = self.published().get(tenant).cloned();
+        let config = published.as_ref().and_then(|published| published.config.as_ref());
+        if !runs(config, kind, name, contributed)
+            && let Some(Unpublished { stalled, message }) = self.unpublished.lock().get(tenant).cloned()
+        {
+            return Some(Live::Unpublished { stalled, message });
+        }
+        let alive = self.alive.lock().clone()?;
+        let (version, total) = (published.as_ref()?.version, alive.len());
+        if !runs(config, kind, name, contributed) {
+            return Some(Live::On { ready: 0, total });
+        }
+        let refusals: Vec<&String> =
+            alive.values().filter_map(|replica| replica.refused.get(tenant.as_str())).collect();
+        if let Some(first) = refusals.first().filter(|_| refusals.len() == total) {
+            return Some(Live::Refused((*first).clone()));
+        }
+        match count(&alive, tenant, version) {
+            (ready, total) if ready == total && total > 0 => Some(Live::Everywhere),
+            (ready, total) => Some(Live::On { ready, total }),
+        }
+    }
+
     /// Whether every live replica runs a config without this template. `false` while that is unknown.
     pub fn has_let_go_of(&self, tenant: &TenantId, template: &TemplateName) -> bool {
         let Some(alive) = self.alive.lock().clone() else { return false };
@@ -81,6 +136,24 @@ impl DataPlane {
 
     fn published(&self) -> MutexGuard<'_, HashMap<TenantId, Published>> {
         self.published.lock()
+    }
+}
+
+/// Whether a published config is all that an object asks for: it may hold nothing of an object that contributed nothing.
+fn runs(config: Option<&TenantConfig>, kind: KindName, name: &str, contributed: &TenantContributions) -> bool {
+    let contributes_nothing = match kind {
+        KindName::Sender => false,
+        KindName::Template => contributed.templates.get(name).is_some_and(Option::is_none),
+        KindName::Policy => contributed.policies.get(name).is_some_and(Option::is_none),
+    };
+    match config {
+        Some(config) if contributes_nothing => !match kind {
+            KindName::Sender => config.senders.contains_key(name),
+            KindName::Template => config.templates.contains_key(name),
+            KindName::Policy => config.policies.contains_key(name),
+        },
+        Some(config) => holds(config, kind, name, contributed),
+        None => contributes_nothing,
     }
 }
 
@@ -178,5 +251,38 @@ mod tests {
         assert_eq!(status(&contributed(Some(policy("sales"))), "default").as_deref(), Some("0/2"), "a newer one waits");
         assert_eq!(status(&contributed(None), "default").as_deref(), Some("0/2"), "it has nothing to run");
         assert_eq!(status(&published, "other").as_deref(), Some("0/2"));
+    }
+
+    #[test]
+    fn what_the_data_plane_makes_of_an_object_is_told_apart() {
+        let (data_plane, tenant) = (DataPlane::default(), "shop".parse().unwrap());
+        let contributed = |policy: Option<RoutingConfig>| TenantContributions {
+            policies: [("default".parse().unwrap(), policy)].into(),
+            ..TenantContributions::default()
+        };
+        let (old, new) = (contributed(Some(policy("support"))), contributed(Some(policy("sales"))));
+        let live = |of: &TenantContributions| data_plane.live(KindName::Policy, &tenant, "default", of);
+        assert_eq!(live(&old), None, "nothing is known yet");
+
+        data_plane.set_published(&tenant, 7, Some(config(&[], &[("default", policy("support"))])));
+        data_plane.set_alive(BTreeMap::new());
+        assert_eq!(live(&old), Some(Live::On { ready: 0, total: 0 }));
+        data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(6))].into());
+        assert_eq!(live(&old), Some(Live::On { ready: 1, total: 2 }));
+        assert_eq!(live(&new), Some(Live::On { ready: 0, total: 2 }));
+        assert_eq!(live(&contributed(None)), Some(Live::On { ready: 0, total: 2 }), "it is not taken away yet");
+        data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(8))].into());
+        assert_eq!(live(&old), Some(Live::Everywhere));
+
+        data_plane.set_unpublished(&tenant, Unpublished { stalled: true, message: "too large".into() });
+        assert_eq!(live(&old), Some(Live::Everywhere), "it runs as it is");
+        assert_eq!(live(&new), Some(Live::Unpublished { stalled: true, message: "too large".into() }));
+
+        data_plane.set_published(&tenant, 9, Some(config(&[], &[("default", policy("sales"))])));
+        let refuses = Acknowledged { version: 9, refused: [("shop".to_owned(), "wrong".to_owned())].into() };
+        data_plane.set_alive([("a".into(), refuses.clone()), ("b".into(), replica(9))].into());
+        assert_eq!(live(&new), Some(Live::On { ready: 1, total: 2 }));
+        data_plane.set_alive([("a".into(), refuses)].into());
+        assert_eq!(live(&new), Some(Live::Refused("wrong".into())));
     }
 }

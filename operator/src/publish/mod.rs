@@ -28,7 +28,7 @@ use messaging::id::TenantId;
 use url::Url;
 
 use crate::metrics::{KindName, Metrics};
-use crate::reconcile::freshness::Freshness;
+use crate::reconcile::live::Live;
 use crate::reconcile::machinery::Publication;
 use crate::watch::Watched;
 use crate::watch::stores::Scope;
@@ -37,7 +37,6 @@ use crate::watch::stores::Scope;
 pub struct Publisher {
     pub client: Client,
     pub metrics: Arc<Metrics>,
-    pub freshness: Arc<Freshness>,
     pub watched: Watched,
     pub scopes: Vec<Scope>,
     pub contributions: Arc<Contributions>,
@@ -57,6 +56,14 @@ impl Publisher {
 impl Publication for Publisher {
     fn status_of(&self, kind: KindName, tenant: &TenantId, name: &str) -> Option<DataPlaneStatus> {
         self.data_plane.status_of(kind, tenant, name, &self.contributions.of(tenant))
+    }
+
+    fn live(&self, kind: KindName, tenant: &TenantId, name: &str) -> Option<Live> {
+        self.data_plane.live(kind, tenant, name, &self.contributions.of(tenant))
+    }
+
+    fn report_again(&self) {
+        self.data_plane.look_again();
     }
 
     fn touch(&self, tenant: &TenantId) {

@@ -10,12 +10,14 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions};
 use messaging::config::TenantConfig;
 use messaging::config::kubernetes::{API_KEY_SECRET_TYPE, CONFIG_KEY, SECRET_TYPE, TENANT_LABEL, secret_name};
+use messaging::config::packed::{LARGEST, packed};
 use messaging::id::TenantId;
 use tokio::time::Instant;
 
 use super::Publisher;
 use super::api_keys;
 use super::compile::{Input, Present, compile};
+use super::data_plane::Unpublished;
 use super::precedence::ordered;
 use super::published::read_config;
 use crate::clock::sleep_until;
@@ -65,6 +67,7 @@ pub async fn publish_forever(publisher: &Publisher) {
         match published.unwrap_or_else(|_| Err(TookTooLong.into())) {
             Ok(outcome) => {
                 failing.remove(&tenant);
+                publisher.metrics.unpublished(failing.len());
                 publisher.metrics.published(outcome);
             }
             Err(failure) => {
@@ -72,7 +75,10 @@ pub async fn publish_forever(publisher: &Publisher) {
                 let attempt = failing.get(&tenant).map_or(1, |(_, attempt)| attempt.saturating_add(1));
                 let delay = backoff::delay(attempt, rand::random());
                 tracing::warn!(%tenant, error = failure.message(), ?delay, "the tenant's config could not be published; trying again");
+                let stalled = failure.advice() == Advice::Stalled;
+                publisher.data_plane.set_unpublished(&tenant, Unpublished { stalled, message: failure.message() });
                 failing.insert(tenant, (Instant::now() + delay, attempt));
+                publisher.metrics.unpublished(failing.len());
             }
         }
     }
@@ -158,7 +164,12 @@ async fn write(
     config: TenantConfig,
     old: Option<&Secret>,
 ) -> Result<Published, Failure> {
-    let bytes = config.to_json();
+    let json = config.to_json();
+    let size = json.len();
+    let bytes = packed(json);
+    if bytes.len() > LARGEST {
+        return Err(TooLarge { size, compressed: bytes.len() }.into());
+    }
     let version_of = |secret: &Secret| secret.resource_version().as_deref().and_then(number).unwrap_or(0);
     if let Some(old) = old
         && old.data.as_ref().and_then(|data| data.get(CONFIG_KEY)).is_some_and(|published| published.0 == bytes)
@@ -200,6 +211,25 @@ async fn api_keys(publisher: &Publisher, tenant: &TenantId) -> Result<Vec<messag
     let listed =
         secrets.list(&selection).await.map_err(KubernetesFailure::new("the tenant's API keys cannot be listed"))?;
     Ok(api_keys::digests(&listed.items))
+}
+
+/// The tenant has more objects than one Secret holds.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this namespace's config can't be published: it has {size} bytes, {compressed} compressed, and a Secret holds {LARGEST}; the data plane runs the last one that fitted; delete templates, or move some to another namespace"
+)]
+struct TooLarge {
+    size: usize,
+    compressed: usize,
+}
+
+impl Explain for TooLarge {
+    fn advice(&self) -> Advice {
+        Advice::Stalled
+    }
+    fn reason(&self) -> &'static str {
+        crds::condition::reason::NOT_PUBLISHED
+    }
 }
 
 /// A Secret has the name of ours and another type. Writing would destroy what someone else made.

@@ -1,17 +1,11 @@
-//! Reports on every object how many replicas run its newest config: `status.dataPlane`.
+//! Reports on every object what the data plane makes of it: `status.dataPlane`, and whether it is ready.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{Patch, PatchParams};
-use kube::core::PartialObjectMeta;
-use kube::{Api, ResourceExt};
-use serde_json::json;
-
 use super::Publisher;
-use crate::reconcile::drive::FIELD_MANAGER;
-use crate::reconcile::kind::{Kind, tenant_of};
-use crate::reconcile::machinery::Publication as _;
+use crate::reconcile::drive::report_again;
+use crate::reconcile::kind::Kind;
+use crate::reconcile::machinery::Machinery;
 use crate::reconcile::redact;
 use crate::watch::stores::Stores;
 
@@ -22,8 +16,8 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// When a status that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Reports on each object, whenever it changes, how many replicas run its newest config. Calls no provider.
-pub async fn report_forever(publisher: &Publisher) {
+/// Reports on each object whenever replicas follow or fall behind. Calls no provider.
+pub async fn report_forever(publisher: &Publisher, machinery: &Machinery) {
     let mut failed = false;
     loop {
         tokio::select! {
@@ -32,49 +26,29 @@ pub async fn report_forever(publisher: &Publisher) {
         }
         tokio::time::sleep(GATHER).await;
         let reports = [
-            report(publisher, &publisher.watched.senders.stores).await,
-            report(publisher, &publisher.watched.templates.stores).await,
-            report(publisher, &publisher.watched.policies.stores).await,
+            report(machinery, &publisher.watched.senders.stores).await,
+            report(machinery, &publisher.watched.templates.stores).await,
+            report(machinery, &publisher.watched.policies.stores).await,
         ];
         failed = reports.contains(&false);
     }
 }
 
 /// Returns whether everything could be reported.
-async fn report<K: Kind>(publisher: &Publisher, stores: &Stores<K>) -> bool {
+async fn report<K: Kind>(machinery: &Machinery, stores: &Stores<K>) -> bool {
     let mut all = true;
     for object in stores.all() {
-        let error = match tokio::time::timeout(WITHIN, report_one(publisher, &object)).await {
-            Ok(Ok(())) => continue,
+        let error = match tokio::time::timeout(WITHIN, report_again(&*object, machinery)).await {
+            Ok(Ok(true)) => continue,
+            Ok(Ok(false)) => {
+                all = false;
+                continue;
+            }
             Ok(Err(error)) => redact::chain(&error),
             Err(_) => format!("no answer within {WITHIN:?}"),
         };
         all = false;
-        tracing::warn!(kind = K::PLURAL, error, "status.dataPlane can't be written; trying again");
+        tracing::warn!(kind = K::PLURAL, error, "the status can't be written; trying again");
     }
     all
-}
-
-async fn report_one<K: Kind>(publisher: &Publisher, object: &Arc<K>) -> Result<(), kube::Error> {
-    let Some(tenant) = tenant_of(&**object) else { return Ok(()) };
-    let name = object.name_any();
-    let Some(now) = publisher.status_of(K::NAME, &tenant, &name) else { return Ok(()) };
-    let status = object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_default();
-    // Before its first reconcile an object has no status to add to.
-    let observed = status["observedGeneration"].as_i64().is_some_and(|generation| generation > 0);
-    if !observed || status["dataPlane"] == json!(now) {
-        return Ok(());
-    }
-    let api: Api<PartialObjectMeta<K>> = Api::namespaced(publisher.client.clone(), tenant.as_str());
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    match api.patch_status(&name, &params, &Patch::Merge(json!({ "status": { "dataPlane": now } }))).await {
-        Ok(written) => {
-            if let Some(uid) = written.uid() {
-                publisher.freshness.wrote(&uid, written.resource_version().as_deref());
-            }
-            Ok(())
-        }
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(error),
-    }
 }

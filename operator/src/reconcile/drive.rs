@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::annotation::{FINALIZER, PAUSED, RECONCILE_REQUESTED_AT};
-use crds::condition::{READY, reason};
+use crds::condition::{READY, STALLED, reason};
 use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
@@ -22,7 +22,8 @@ use crate::reconcile::conditions::{Assessments, State};
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 use crate::reconcile::events::{Note, reason as event};
 use crate::reconcile::kind::{Kind, id_of, tenant_of};
-use crate::reconcile::machinery::{Driver, Machinery};
+use crate::reconcile::live;
+use crate::reconcile::machinery::{Driver, Found, Machinery};
 use crate::reconcile::progress::{Next, Progress};
 use crate::reconcile::status::{Frame, compose, difference};
 
@@ -64,8 +65,7 @@ pub async fn drive<K: Kind>(object: Arc<K>, driver: Arc<Driver<K>>) -> Result<Ac
     // The semaphore is never closed: the machinery outlives its reconciles.
     let _permit = machinery.permits.acquire().await.ok();
     let begin = Instant::now();
-    let paused = object.annotations().get(PAUSED).is_some_and(|value| value == "true");
-    let mut progress = Progress::new(object.status().cloned().unwrap_or_default(), paused);
+    let mut progress = Progress::new(object.status().cloned().unwrap_or_default(), is_paused(&*object));
     let outcome = tokio::time::timeout(FIND_AND_ACT, Box::pin(run(&*object, &driver, &mut progress)))
         .await
         .unwrap_or_else(|_| Err(TookTooLong.into()));
@@ -175,16 +175,21 @@ async fn conclude<K: Kind>(
     }
 
     let assessed = progress.assess(next.map(|_| ()), K::CONDITIONS);
-    let mut notes = progress.take_notes();
-    notes.extend(change_of_ready(&before, &assessed, next.is_err()));
-    match tokio::time::timeout(REPORT, report(object, machinery, &progress.status, &assessed, &before, generation))
-        .await
-    {
+    let found = Found { generation, paused: progress.paused, failed: next.is_err(), assessed };
+    machinery.found.set(uid, found.clone());
+    let notes = progress.take_notes();
+    let is_ready = found.assessed.get(READY).is_some_and(|ready| ready.state == State::True);
+    let is_news = progress.paused || (is_ready && !was_ready(&before, generation));
+    match tokio::time::timeout(REPORT, report(object, machinery, &progress.status, found, &before)).await {
         Ok(Ok(written)) => {
-            if written && ended == Reconciled::Unchanged {
+            if written.is_some() && ended == Reconciled::Unchanged {
                 ended = Reconciled::Changed;
             }
-            publish_all(object, machinery, notes).await;
+            publish_all(object, machinery, notes.into_iter().chain(written.flatten()).collect()).await;
+            if is_news {
+                // Replicas may have followed, or fallen behind, while this was written.
+                machinery.publication.report_again();
+            }
             (ended, Action::requeue(again))
         }
         failed => {
@@ -208,9 +213,16 @@ async fn conclude<K: Kind>(
 /// Whether a failure is not reported on the object yet.
 fn tolerated(failure: Option<&Failure>, lasting: Duration, before: &Value, generation: i64) -> bool {
     let transient = failure.is_some_and(|failure| matches!(failure.advice(), Advice::Transient { .. }));
-    let was_ready = condition(before, READY)
-        .is_some_and(|ready| ready["status"] == "True" && ready["observedGeneration"] == generation);
-    transient && was_ready && lasting < TOLERATED
+    transient && was_ready(before, generation) && lasting < TOLERATED
+}
+
+/// Whether the object was ready at this generation.
+fn was_ready(before: &Value, generation: i64) -> bool {
+    condition(before, READY).is_some_and(|ready| ready["status"] == "True" && ready["observedGeneration"] == generation)
+}
+
+fn is_paused<K: Kind>(object: &K) -> bool {
+    object.annotations().get(PAUSED).is_some_and(|value| value == "true")
 }
 
 fn condition<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
@@ -230,34 +242,60 @@ fn change_of_ready(before: &Value, assessed: &Assessments, failed: bool) -> Opti
     (!same).then(|| Note { warning: failed, reason: ready.reason, text: ready.message.clone() })
 }
 
-/// Writes the status if it changed, and returns whether it did.
+/// Reports an object again because the data plane follows or falls behind. Calls no provider. Returns whether it could:
+/// not while the watch lags behind our own write.
+pub async fn report_again<K: Kind>(object: &K, machinery: &Machinery) -> Result<bool, kube::Error> {
+    let uid = object.uid().unwrap_or_default();
+    let generation = object.meta().generation.unwrap_or(0);
+    let Some(found) = machinery.found.get(&uid).filter(|found| {
+        // Otherwise a reconcile is about to report what is newer.
+        found.generation == generation && found.paused == is_paused(object)
+    }) else {
+        return Ok(true);
+    };
+    if !machinery.freshness.is_fresh(&uid, object.resource_version().as_deref()) {
+        return Ok(false);
+    }
+    let Some(status) = object.status() else { return Ok(true) };
+    let before = serde_json::to_value(status).unwrap_or_else(|_| json!({}));
+    if let Some(Some(note)) = report(object, machinery, status, found, &before).await? {
+        publish_all(object, machinery, vec![note]).await;
+    }
+    Ok(true)
+}
+
+/// Writes the status if it changed. Returns `None` when it did not, else the Event for a change of `Ready`, if any.
 async fn report<K: Kind>(
     object: &K,
     machinery: &Machinery,
-    found: &K::Status,
-    assessed: &Assessments,
+    status: &K::Status,
+    found: Found,
     before: &Value,
-    generation: i64,
-) -> Result<bool, kube::Error> {
+) -> Result<Option<Option<Note>>, kube::Error> {
     let name = object.name_any();
-    let data_plane = tenant_of(object).and_then(|tenant| machinery.publication.status_of(K::NAME, &tenant, &name));
+    let tenant = tenant_of(object);
+    let data_plane = tenant.as_ref().and_then(|tenant| machinery.publication.status_of(K::NAME, tenant, &name));
+    let live = tenant.as_ref().and_then(|tenant| machinery.publication.live(K::NAME, tenant, &name));
+    let Found { generation, paused, failed, assessed } = found;
+    let was_ready = was_ready(before, generation);
+    let assessed = live::correct(assessed, live.as_ref(), live::Before { was_ready, paused });
     let frame = Frame {
         owned: K::CONDITIONS,
-        assessed,
+        assessed: &assessed,
         generation,
         requested_at: object.annotations().get(RECONCILE_REQUESTED_AT).map(String::as_str),
         data_plane: data_plane.map(|data_plane| json!(data_plane)),
         now: machinery.clock.now(),
     };
-    let found = serde_json::to_value(found).unwrap_or_else(|_| json!({}));
-    let Some(changes) = difference(before, &compose(before, found, &frame)) else { return Ok(false) };
+    let status = serde_json::to_value(status).unwrap_or_else(|_| json!({}));
+    let Some(changes) = difference(before, &compose(before, status, &frame)) else { return Ok(None) };
     match api(object, machinery).patch_status(&name, &params(), &Patch::Merge(json!({ "status": changes }))).await {
         Ok(written) => {
             machinery.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
-            Ok(true)
+            Ok(Some(change_of_ready(before, &assessed, failed || assessed.contains_key(STALLED))))
         }
         // The object was deleted meanwhile.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,5 +1,6 @@
 //! What the driver uses around a kind's own steps. Kinds do not see it: each has its own context.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,13 +8,16 @@ use crds::DataPlaneStatus;
 use kube::Client;
 use messaging::clock::Clock;
 use messaging::id::TenantId;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::backoff::Attempts;
+use super::conditions::Assessments;
 use super::events::Events;
 use super::freshness::Freshness;
 use super::kind::Kind;
 use super::listings::Listings;
+use super::live::Live;
 use crate::metrics::{KindName, Metrics};
 use crate::watch::Watched;
 
@@ -24,6 +28,7 @@ pub struct Machinery {
     pub metrics: Arc<Metrics>,
     pub events: Events,
     pub attempts: Attempts,
+    pub found: LastFound,
     pub freshness: Arc<Freshness>,
     pub listings: Arc<Listings>,
     /// One for each reconcile that may run at once, over all kinds and namespaces.
@@ -34,10 +39,44 @@ pub struct Machinery {
     pub watched: Watched,
 }
 
+/// What the last reconcile of each object found, by uid: it is reported again when the data plane follows or falls
+/// behind.
+#[derive(Debug, Default)]
+pub struct LastFound(Mutex<HashMap<String, Found>>);
+
+/// What one reconcile found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub generation: i64,
+    pub paused: bool,
+    pub failed: bool,
+    pub assessed: Assessments,
+}
+
+impl LastFound {
+    pub fn set(&self, uid: &str, found: Found) {
+        self.0.lock().insert(uid.to_owned(), found);
+    }
+
+    pub fn get(&self, uid: &str) -> Option<Found> {
+        self.0.lock().get(uid).cloned()
+    }
+
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().remove(uid);
+    }
+}
+
 /// What the machinery needs from the publisher of tenant configs.
 pub trait Publication: Send + Sync {
     /// How many replicas run an object's newest config; `None` while that is unknown, right after a restart.
     fn status_of(&self, kind: KindName, tenant: &TenantId, name: &str) -> Option<DataPlaneStatus>;
+
+    /// Whether the data plane runs an object as it was last contributed; `None` while that is unknown.
+    fn live(&self, kind: KindName, tenant: &TenantId, name: &str) -> Option<Live>;
+
+    /// Requests that objects are reported on again.
+    fn report_again(&self);
 
     /// Requests that the tenant's config is published again, because its objects changed.
     fn touch(&self, tenant: &TenantId);

@@ -13,6 +13,7 @@ pub mod events;
 pub mod freshness;
 pub mod kind;
 pub mod listings;
+pub mod live;
 pub mod machinery;
 pub mod progress;
 pub mod redact;

@@ -133,6 +133,7 @@ impl<'a, K: Awaited> Follower<'a, K> {
         if let Some(uid) = object.uid() {
             self.driver.machinery.attempts.forget(&uid);
             self.driver.machinery.freshness.forget(&uid);
+            self.driver.machinery.found.forget(&uid);
         }
         object.forget(&self.driver.context);
         object.wake_waiting(&self.driver.machinery.watched);
