@@ -102,9 +102,11 @@ impl Controllers {
         let accounts = Arc::new(Accounts::new(connect, Arc::clone(&metrics)));
         let published: Arc<dyn PublishedConfigs> =
             Arc::new(ConfigSecrets::new(client.clone(), &settings.config_namespace));
+        let events = Events::new(client.clone(), &settings.pod_name);
         let publisher = Arc::new(Publisher {
             client: client.clone(),
             metrics: Arc::clone(&metrics),
+            events: events.clone(),
             watched: watched.clone(),
             scopes,
             contributions: Arc::clone(&contributions),
@@ -153,7 +155,7 @@ impl Controllers {
             clock: Arc::clone(&clock),
         };
         let machinery = Arc::new(Machinery {
-            events: Events::new(client.clone(), &settings.pod_name),
+            events,
             attempts: Attempts::default(),
             found: LastFound::default(),
             permits: Semaphore::new(RECONCILES),

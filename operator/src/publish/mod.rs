@@ -28,6 +28,7 @@ use messaging::id::TenantId;
 use url::Url;
 
 use crate::metrics::{KindName, Metrics};
+use crate::reconcile::events::Events;
 use crate::reconcile::live::Live;
 use crate::reconcile::machinery::Publication;
 use crate::watch::Watched;
@@ -37,6 +38,7 @@ use crate::watch::stores::Scope;
 pub struct Publisher {
     pub client: Client,
     pub metrics: Arc<Metrics>,
+    pub events: Events,
     pub watched: Watched,
     pub scopes: Vec<Scope>,
     pub contributions: Arc<Contributions>,

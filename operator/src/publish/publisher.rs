@@ -25,6 +25,7 @@ use crate::metrics::Published;
 use crate::reconcile::backoff;
 use crate::reconcile::drive::FIELD_MANAGER;
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::events::{Note, reason as event};
 use crate::reconcile::freshness::number;
 use crate::reconcile::kind::name_of;
 
@@ -210,7 +211,12 @@ async fn api_keys(publisher: &Publisher, tenant: &TenantId) -> Result<Vec<messag
     let selection = ListParams::default().fields(&format!("type={API_KEY_SECRET_TYPE}"));
     let listed =
         secrets.list(&selection).await.map_err(KubernetesFailure::new("the tenant's API keys cannot be listed"))?;
-    Ok(api_keys::digests(&listed.items))
+    let keys = api_keys::read(&listed.items);
+    for (secret, why) in keys.unusable {
+        let note = Note { warning: true, reason: event::API_KEY_UNUSABLE, text: why.to_owned() };
+        publisher.events.publish(&secret, &note).await;
+    }
+    Ok(keys.usable)
 }
 
 /// The tenant has more objects than one Secret holds.

@@ -17,6 +17,8 @@ pub mod reason {
     pub const WEBHOOKS_REMOVED: &str = "WebhooksRemoved";
     /// The object became ready.
     pub const BECAME_READY: &str = "BecameReady";
+    /// A Secret of the type of API keys holds none.
+    pub const API_KEY_UNUSABLE: &str = "ApiKeyUnusable";
     /// This version can't read the object.
     pub const UNREADABLE: &str = "Unreadable";
 }
