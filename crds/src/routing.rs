@@ -34,6 +34,12 @@ use crate::status::{DataPlaneStatus, never_observed};
         description = "How many countries have a route of their own"
     ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Reconciling",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Reconciling\")].reason",
+        description = "What is under way, such as Paused; empty at rest"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Replicas",
@@ -69,7 +75,7 @@ pub struct RoutingPolicySpec {
 #[serde(rename_all = "camelCase")]
 pub struct CountryRoute {
     /// Countries by ISO 3166-1 alpha-2 code, such as `GB`.
-    #[schemars(length(min = 1, max = 64), inner(length(max = 2)))]
+    #[schemars(length(min = 1, max = 64), inner(length(max = 16)))]
     #[x_kube(
         validation = Rule::new("self.all(country, country.matches('^[A-Z]{2}$'))")
             .message("must be countries by their ISO 3166-1 alpha-2 codes in upper case, such as GB"),
@@ -88,7 +94,7 @@ pub struct CountryRoute {
 pub struct RouteTarget {
     /// A Twilio Messaging Service of the account of one of this namespace's senders; the service picks the sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 34))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^MG[0-9a-f]{32}$')")
         .message("must be a Messaging Service SID: MG and 32 lower-case hexadecimal digits"))]
     pub messaging_service_sid: Option<String>,

@@ -41,6 +41,12 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
         description = "How many customers the number may start a conversation with in 24 hours"
     ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Reconciling",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Reconciling\")].reason",
+        description = "What is under way, such as Paused; empty at rest"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Replicas",
@@ -59,7 +65,7 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
 #[serde(rename_all = "camelCase")]
 pub struct WhatsAppSenderSpec {
     /// The number in E.164, such as `+447700900123`. Immutable.
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 64))]
     #[x_kube(
         validation = Rule::new("self.matches('^\\\\+[1-9][0-9]{6,14}$')")
             .message("must be a phone number in E.164: + and 7 to 15 digits, such as +447700900123"),
@@ -115,7 +121,7 @@ pub struct Provider {
 #[serde(rename_all = "camelCase")]
 pub struct TwilioProvider {
     /// The account SID: `AC` and 32 hexadecimal digits. Immutable.
-    #[schemars(length(max = 34))]
+    #[schemars(length(max = 64))]
     #[x_kube(
         validation = Rule::new("self.matches('^AC[0-9a-f]{32}$')")
             .message("must be a Twilio account SID: AC and 32 lower-case hexadecimal digits"),
@@ -125,7 +131,7 @@ pub struct TwilioProvider {
     pub account_sid: String,
     /// The Messaging Service whose sender pool holds the number, if any: `MG` and 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 34))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^MG[0-9a-f]{32}$')")
         .message("must be a Messaging Service SID: MG and 32 lower-case hexadecimal digits"))]
     pub messaging_service_sid: Option<String>,
@@ -215,7 +221,7 @@ pub struct Consent {
     pub required: bool,
     /// Consent lapses after this time, such as `365d`. Absent: it never lapses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 7))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
     pub max_age: Option<String>,
 }
@@ -226,12 +232,12 @@ pub struct Consent {
 pub struct Retention {
     /// Contents of messages, and raw webhooks.
     #[serde(default = "Retention::default_bodies")]
-    #[schemars(length(max = 7))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
     pub bodies: String,
     /// Metadata of messages: time, recipient and outcome.
     #[serde(default = "Retention::default_metadata")]
-    #[schemars(length(max = 7))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
     pub metadata: String,
 }
@@ -257,17 +263,17 @@ impl Default for Retention {
 pub struct Validity {
     /// Templates of the category AUTHENTICATION.
     #[serde(default = "Validity::default_authentication")]
-    #[schemars(length(max = 7))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new(duration::VALIDITY_RULE).message(duration::VALIDITY_MESSAGE))]
     pub authentication: String,
     /// Templates of the category UTILITY, and free-form answers.
     #[serde(default = "Validity::default_utility")]
-    #[schemars(length(max = 7))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new(duration::VALIDITY_RULE).message(duration::VALIDITY_MESSAGE))]
     pub utility: String,
     /// Templates of the category MARKETING.
     #[serde(default = "Validity::default_marketing")]
-    #[schemars(length(max = 7))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new(duration::VALIDITY_RULE).message(duration::VALIDITY_MESSAGE))]
     pub marketing: String,
 }

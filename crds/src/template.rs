@@ -32,6 +32,12 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
         description = "Languages whose newest revision is approved in every account, of all languages"
     ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Reconciling",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Reconciling\")].reason",
+        description = "What is under way, such as Paused; empty at rest"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Replicas",
@@ -50,6 +56,12 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
 #[x_kube(validation = Rule::new("self.localizations.exists(localization, localization.language == self.fallbackLanguage)")
     .message("must be the language of one of spec.localizations")
     .field_path(".fallbackLanguage"))]
+#[x_kube(validation = Rule::new("self.category == 'AUTHENTICATION' || self.localizations.all(localization, has(localization.body))")
+    .message("must each have a body")
+    .field_path(".localizations"))]
+#[x_kube(validation = Rule::new("self.category != 'AUTHENTICATION' || self.localizations.all(localization, !has(localization.body) && !has(localization.header) && !has(localization.footer))")
+    .message("must have no body, header or footer in the category AUTHENTICATION, because WhatsApp writes the text itself; a copyCode button holds the code")
+    .field_path(".localizations"))]
 #[serde(rename_all = "camelCase")]
 pub struct MessageTemplateSpec {
     /// The senders that use it: it is submitted to the provider account of each.
@@ -71,7 +83,7 @@ pub struct MessageTemplateSpec {
         .message("must have each language once"))]
     pub localizations: Vec<Localization>,
     /// The language of messages that name no language.
-    #[schemars(length(max = 10))]
+    #[schemars(length(max = 64))]
     pub fallback_language: String,
     /// When the template counts as ready: once it is approved, or as soon as it is submitted, for pipelines that
     /// can't wait for the review. A review takes minutes to two days.
@@ -145,11 +157,13 @@ pub struct Variable {
 #[serde(rename_all = "camelCase")]
 pub struct Localization {
     /// A language that WhatsApp knows, such as `en_US` or `de`.
-    #[schemars(length(max = 10))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z]{2,3}(_[A-Z]{2,4})?$')")
         .message("must be a language, with a region where WhatsApp distinguishes them, such as de or en_US"))]
     pub language: String,
-    /// The message, with a `{{key}}` for each variable. At most 1,024 characters.
+    /// The message, with a `{{key}}` for each variable. At most 1,024 characters. Left out in the category
+    /// AUTHENTICATION, whose text WhatsApp writes itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1, max = 1024))]
     pub body: String,
     /// A bold line above the message.
@@ -210,7 +224,7 @@ pub struct UrlButton {
 pub struct PhoneNumberButton {
     #[schemars(length(min = 1, max = 25))]
     pub title: String,
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^\\\\+[1-9][0-9]{6,14}$')")
         .message("must be a phone number in E.164: + and 7 to 15 digits, such as +447700900123"))]
     pub phone: String,

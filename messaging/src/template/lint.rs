@@ -115,10 +115,13 @@ fn lint_content(draft: &Draft, path: &str, content: &LocalizedContent, findings:
             findings.add(path, "has more than one placeholder; WhatsApp allows at most one in a header");
         }
     }
-    let body = format!("{path}.body");
-    findings.check_length(&body, &content.body, MAX_BODY);
-    findings.check_placeholders(&body, &content.body, &known);
-    lint_placement(&body, &content.body, findings);
+    // The schema requires one, except where WhatsApp writes the text itself.
+    if !content.body.is_empty() {
+        let body = format!("{path}.body");
+        findings.check_length(&body, &content.body, MAX_BODY);
+        findings.check_placeholders(&body, &content.body, &known);
+        lint_placement(&body, &content.body, findings);
+    }
     if let Some(footer) = &content.footer {
         let path = format!("{path}.footer");
         findings.check_length(&path, footer, MAX_FOOTER);

@@ -50,6 +50,13 @@ fn a_good_template_has_no_findings() {
 }
 
 #[test]
+fn a_text_that_whatsapp_writes_itself_needs_no_body() {
+    let code = TemplateButton::CopyCode { title: "Copy code".into(), code: "{{1}}".into() };
+    let content = LocalizedContent { buttons: vec![code], ..content("") };
+    assert_eq!(findings(&draft(&["1"], vec![("en_US", content)])), [""; 0]);
+}
+
+#[test]
 fn each_finding_names_the_field_and_what_would_be_right() {
     let bad = draft(
         &["1", "2", "2", "x"],
