@@ -10,6 +10,7 @@ use messaging::lifecycle::MessageStatus;
 use messaging::refusal::RefusalCode;
 use tokio_util::sync::CancellationToken;
 
+use crate::progress::Task;
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::message::Reason;
@@ -32,7 +33,10 @@ impl Expiry {
         loop {
             loop {
                 match self.turn().await {
-                    Ok(over) if over < STEP || stop.is_cancelled() => break,
+                    Ok(over) if over < STEP || stop.is_cancelled() => {
+                        self.shared.progress.did(Task::Expire, self.shared.clock.now());
+                        break;
+                    }
                     Ok(_) => {}
                     Err(error) => {
                         tracing::warn!(%error, "messages whose validity is over cannot be ended yet; none of them leaves");

@@ -13,6 +13,7 @@ pub mod dispatch;
 pub mod expiry;
 pub mod holds;
 pub mod metrics;
+pub mod progress;
 pub mod publish;
 pub mod replay;
 mod requests;

@@ -3,12 +3,14 @@
 //! Labels are bounded: never a phone number, a message's id, or the name of a tenant or an object. A counter of drops
 //! says whether the drop was intended, so that an alert can select the unintended ones.
 
+use jiff::Timestamp;
 use listener::Closed;
 use messaging::lifecycle::MessageStatus;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::progress::Task;
 use crate::store::hold::HoldKind;
 
 /// A label's values, as a type.
@@ -211,6 +213,7 @@ pub struct Metrics {
     providers_away: IntGauge,
     outbox: IntGaugeVec,
     outbox_oldest: Gauge,
+    last_success: IntGaugeVec,
     clock_difference: Gauge,
     clock_unreliable: IntGauge,
 }
@@ -322,6 +325,12 @@ impl Metrics {
                 &["state"],
             )?,
             outbox_oldest: gauge(r, "outbox_oldest_age_seconds", "Age of the oldest event in the outbox.")?,
+            last_success: gauges(
+                r,
+                "last_success_timestamp_seconds",
+                "When each task of this replica last did something, or found nothing to do.",
+                &["task"],
+            )?,
             clock_difference: gauge(
                 r,
                 "clock_difference_seconds",
@@ -379,6 +388,10 @@ impl Metrics {
     pub fn clock(&self, ahead_seconds: f64, is_unreliable: bool) {
         self.clock_difference.set(ahead_seconds);
         self.clock_unreliable.set(i64::from(is_unreliable));
+    }
+
+    pub fn task_succeeded(&self, task: Task, now: Timestamp) {
+        self.last_success.with_label_values(&[task.as_str()]).set(now.as_second());
     }
 
     pub fn attempt(&self, outcome: AttemptOutcome) {

@@ -14,6 +14,7 @@ use messaging::config::Retention;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Configs;
+use crate::progress::Task;
 use crate::shared::Shared;
 use crate::store::webhook::{DayMade, Forget};
 use crate::store::{DropDay, ForgetOldUnaddressed, MakeDay, Store, StoreError};
@@ -29,13 +30,16 @@ const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Runs until `stop`.
 pub async fn run(shared: Shared, stop: CancellationToken) {
-    let Shared { store, configs, clock, clock_check, .. } = shared;
+    let Shared { store, configs, clock, clock_check, progress, .. } = shared;
     loop {
         // What is deleted does not come back, so an unreliable clock deletes nothing.
-        if clock_check.is_reliable()
-            && let Err(error) = turn(&store, &configs, clock.now(), &stop).await
-        {
-            tracing::warn!(%error, "retention failed and will be tried again; nothing is deleted too early");
+        if clock_check.is_reliable() {
+            match turn(&store, &configs, clock.now(), &stop).await {
+                Ok(()) => progress.did(Task::Forget, clock.now()),
+                Err(error) => {
+                    tracing::warn!(%error, "retention failed and will be tried again; nothing is deleted too early");
+                }
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -8,6 +8,7 @@ use crate::clock_check::ClockCheck;
 use crate::config::Configs;
 use crate::holds::Holds;
 use crate::metrics::Metrics;
+use crate::progress::Progress;
 use crate::store::Store;
 
 /// One of each for the process. A clone is another handle to the same ones.
@@ -19,4 +20,5 @@ pub struct Shared {
     pub clock_check: Arc<ClockCheck>,
     pub metrics: Arc<Metrics>,
     pub holds: Arc<Holds>,
+    pub progress: Arc<Progress>,
 }

@@ -25,6 +25,7 @@ use serde_json::json;
 
 use crate::dispatch::brakes::Brakes;
 use crate::metrics::{OutboxGauges, QueueGauges};
+use crate::progress::Task;
 use crate::shared::Shared;
 
 /// What is counted in the store is left out of a scrape when it takes longer than this.
@@ -61,9 +62,14 @@ async fn readyz(State(context): State<Arc<AdminContext>>) -> Response {
     let config = context.shared.configs.is_ready();
     let store = context.shared.store.works().await;
     let serving = !context.draining.load(Ordering::Acquire);
-    let ready = config && store && serving;
+    let now = context.shared.clock.now();
+    let [apply, dispatch] = [Task::Apply, Task::Dispatch].map(|task| context.shared.progress.is_made(task, now));
+    let ready = config && store && serving && apply && dispatch;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let parts = json!({"ready": ready, "parts": {"config": config, "store": store, "serving": serving}});
+    let parts = json!({
+        "ready": ready,
+        "parts": {"config": config, "store": store, "serving": serving, "apply": apply, "dispatch": dispatch},
+    });
     (status, Json(parts)).into_response()
 }
 

@@ -23,6 +23,7 @@ pub use self::fresh::{Fresh, RecordedWebhook};
 pub use self::stored::{traffic, translate};
 use crate::config::Tenant;
 use crate::dispatch::brakes::{Brakes, WHY_REPORTED, scope_of, stop_reported};
+use crate::progress::Task;
 use crate::rules::apply::{Applied, ApplyEvent, DeferLogged};
 use crate::rules::consequence;
 use crate::shared::Shared;
@@ -61,6 +62,7 @@ pub struct Applier {
 impl Applier {
     /// Returns the applier, and the handle that passes it recorded events.
     pub fn new(context: ApplyContext) -> (Self, Fresh) {
+        context.shared.progress.begins(Task::Apply, context.shared.clock.now());
         let (handle, fresh) = fresh::channel();
         (Self { context, fresh, looked_at: None }, handle)
     }
@@ -116,6 +118,9 @@ impl Applier {
             events.extend(read(&self.context, left_behind).await?);
         }
         let applied = events.len();
+        if applied == 0 {
+            self.context.shared.progress.found_nothing(Task::Apply, now);
+        }
         apply_all(&self.context, events).await?;
         Ok(applied)
     }
@@ -125,6 +130,13 @@ impl Applier {
 /// contact wins.
 async fn apply_all(context: &ApplyContext, events: Vec<LoggedEvent>) -> Result<(), StoreError> {
     let outcomes = join_all(events.into_iter().map(|event| apply_or_defer(context, event))).await;
+    let Shared { clock, progress, .. } = &context.shared;
+    // A full commit queue has room for some of them.
+    if outcomes.iter().any(Result::is_ok) {
+        progress.did(Task::Apply, clock.now());
+    } else if !outcomes.is_empty() {
+        progress.failed(Task::Apply, clock.now());
+    }
     outcomes.into_iter().collect()
 }
 

@@ -14,6 +14,7 @@ use super::outcome::{AskAfter, Attempted, Resolution, resolve};
 use super::{DispatchContext, gate, settlement};
 use crate::config::{Sender, Tenant};
 use crate::metrics::{AttemptOutcome, DeferReason};
+use crate::progress::Task;
 use crate::rules::queue::RenewClaim;
 use crate::rules::validity;
 use crate::shared::Shared;
@@ -45,7 +46,15 @@ impl Carrier {
     /// Carries a claimed message as far as it can go now. `in_flight` is its place among the sender's calls.
     pub(super) async fn carry(&self, claim: Claim, mut in_flight: InFlight) {
         let message = claim.message.id;
-        if let Err(error) = self.try_carry(claim, &mut in_flight).await {
+        let carried = self.try_carry(claim, &mut in_flight).await;
+        let Shared { clock, progress, .. } = &self.context.shared;
+        match &carried {
+            Ok(()) => progress.did(Task::Dispatch, clock.now()),
+            // Such a message comes back for ever, and stands in no other's way.
+            Err(StoreError::Corrupt { .. }) => {}
+            Err(_) => progress.failed(Task::Dispatch, clock.now()),
+        }
+        if let Err(error) = carried {
             // Failure policy: fail closed. No call is made before its attempt is on disk, and an attempt without a
             // written outcome becomes unconfirmed when the lease ends.
             tracing::error!(%message, %error, "a message could not be carried on; it comes back when its lease ends");
@@ -55,7 +64,7 @@ impl Carrier {
 
     async fn try_carry(&self, claim: Claim, in_flight: &mut InFlight) -> Result<(), StoreError> {
         let DispatchContext { shared, brakes, .. } = &self.context;
-        let Shared { store, configs, clock, clock_check, metrics, holds } = shared;
+        let Shared { store, configs, clock, clock_check, metrics, holds, .. } = shared;
         let message = &claim.message;
         let tenant = configs.get(&message.tenant);
         let configured = tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(message.sender())?)));

@@ -40,6 +40,7 @@ use self::outlook::{Limits, Outlook};
 use self::schedule::lane_cache::LaneCache;
 use self::schedule::rates::Buckets;
 use self::schedule::{Scheduler, SenderKey, Share};
+use crate::progress::Task;
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::queue::{self, Claim, ClaimDue, Claimed, LaneRef, RateOf};
@@ -124,6 +125,7 @@ enum Next {
 
 impl Dispatcher {
     pub fn new(context: DispatchContext) -> Self {
+        context.shared.progress.begins(Task::Dispatch, context.shared.clock.now());
         let carrier = Arc::new(Carrier::new(context.clone()));
         let (scheduler, lane_cache, buckets) = (Scheduler::default(), LaneCache::default(), Buckets::default());
         Self { context, carrier, scheduler, lane_cache, buckets, calls: JoinSet::new() }
@@ -185,12 +187,14 @@ impl Dispatcher {
             call_ended(ended);
         }
         let DispatchContext { shared, brakes, options } = &self.context;
-        let Shared { store, configs, clock, clock_check, metrics, holds } = shared;
+        let Shared { store, configs, clock, clock_check, metrics, holds, progress } = shared;
         let now = clock.now();
         brakes.tidy(holds, now);
         self.buckets.tidy(now);
         let places = options.max_in_flight.saturating_sub(u32::try_from(self.calls.len()).unwrap_or(u32::MAX));
         if places == 0 {
+            // Each call has a time limit of its own.
+            progress.found_nothing(Task::Dispatch, now);
             return Ok(Next::WhenSomethingHappens);
         }
         if store.signals().queue.notified().now_or_never().is_some() {
@@ -208,6 +212,10 @@ impl Dispatcher {
             self.calls.spawn(probe(Arc::clone(brakes), destination, provider, Arc::clone(clock)));
         }
         let shares = self.scheduler.share(outlook.turn);
+        if shares.is_empty() {
+            // What waits is held, limited, or for a provider that is away.
+            progress.found_nothing(Task::Dispatch, now);
+        }
         if shares.is_empty() && has_probed {
             return Ok(Next::AfterSomeCalls);
         }
@@ -234,6 +242,7 @@ impl Dispatcher {
         };
         let there_is_more = report_claims(&mut self.scheduler, &mut self.lane_cache, &shares, &claims, has_room);
         if claims.is_empty() {
+            progress.found_nothing(Task::Dispatch, now);
             // The remembered lanes may be out of date. If they are fresh, another replica took the work.
             self.lane_cache.forget();
             let again_at = after(now, if leave_timed { LOOK_AGAIN } else { TAKEN_BY_ANOTHER });

@@ -22,6 +22,7 @@ use super::evidence::{Said, Trace, Unclear, Verdict, judge};
 use super::settlement::{Answer, Awaited, Decision, decide};
 use crate::budget::{Budget, Exhausted};
 use crate::config::{Sender, Tenant};
+use crate::progress::Task;
 use crate::rules::validity;
 use crate::shared::Shared;
 use crate::store::StoreError;
@@ -75,8 +76,14 @@ impl Settler {
                 _ = look.tick() => {}
                 Some(ended) = self.questions.join_next() => question_ended(ended),
             }
-            if let Err(error) = self.turn().await {
-                tracing::error!(%error, "unsettled messages cannot be settled while the store fails");
+            match self.turn().await {
+                Ok(()) => {
+                    let Shared { clock, progress, .. } = &self.inquirer.context.shared;
+                    progress.did(Task::Settle, clock.now());
+                }
+                Err(error) => {
+                    tracing::error!(%error, "unsettled messages cannot be settled while the store fails");
+                }
             }
         }
     }
@@ -142,7 +149,7 @@ impl Inquirer {
 
     async fn settle(&self, unsettled: &Unsettled) -> Result<(), StoreError> {
         let DispatchContext { shared, brakes, options } = &self.context;
-        let Shared { store, configs, clock, clock_check: _, metrics, holds } = shared;
+        let Shared { store, configs, clock, metrics, holds, .. } = shared;
         let tenant = configs.get(&unsettled.message.tenant);
         let configured =
             tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(unsettled.message.sender())?)));

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::courier::Courier;
 use self::slots::{SinkKey, SinkSlots};
+use crate::progress::Task;
 use crate::shared::Shared;
 use crate::sink::Sink;
 use crate::store::StoreError;
@@ -69,7 +70,10 @@ impl Publisher {
             }
             let now = self.context.shared.clock.now();
             let next = match self.turn().await {
-                Ok(next) => next,
+                Ok(next) => {
+                    self.context.shared.progress.did(Task::Publish, now);
+                    next
+                }
                 Err(error) => {
                     tracing::error!(%error, "nothing can be published while the store fails");
                     None

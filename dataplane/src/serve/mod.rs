@@ -42,6 +42,7 @@ use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
 use crate::holds::Holds;
 use crate::metrics::{ListenerLabel, Metrics};
+use crate::progress::Progress;
 use crate::publish::{PublishContext, Publisher, sinks};
 use crate::retention;
 use crate::settings::{ConfigSource, Role, Settings};
@@ -111,7 +112,8 @@ impl Server {
         ));
         let holds = Arc::new(Holds::new(store.clone(), Arc::clone(&clock)));
         let clock_check = Arc::new(ClockCheck::new(store.clone(), Arc::clone(&clock), Arc::clone(&metrics)));
-        let shared = Shared { store, configs, clock, clock_check, metrics, holds };
+        let progress = Arc::new(Progress::new(Arc::clone(&metrics)));
+        let shared = Shared { store, configs, clock, clock_check, metrics, holds, progress };
         let service_accounts = follow_config(&settings, &shared, &mut base).await?;
 
         // Before anything is accepted: an unreliable clock is known, a drain applies to the first message, and the first
@@ -151,7 +153,7 @@ impl Server {
             workers.spawn("applying events", |stop| applier.run(stop));
         }
         if has(Role::Webhooks) {
-            let Shared { store, configs, clock, clock_check: _, metrics, holds: _ } = shared.clone();
+            let Shared { store, configs, clock, metrics, .. } = shared.clone();
             let store = Arc::new(store);
             let router = webhooks::router(Arc::new(WebhookContext { fresh, store, configs, clock, metrics }));
             let serve = serve(ListenerLabel::Webhooks, "the webhooks' listener", router, ends.clone());

@@ -16,6 +16,7 @@ mod hanging;
 mod listeners;
 mod mortal;
 mod publish;
+mod readiness;
 mod replay;
 mod serve;
 mod sink;

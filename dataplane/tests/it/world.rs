@@ -13,6 +13,7 @@ use dataplane::dispatch::settle::Settler;
 use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use dataplane::holds::Holds;
 use dataplane::metrics::Metrics;
+use dataplane::progress::Progress;
 use dataplane::publish::{PublishContext, Publisher, sinks};
 use dataplane::shared::Shared;
 use dataplane::sink::OpenSink;
@@ -209,7 +210,8 @@ pub(crate) fn shared(store: Store, connect: Connect, adapters: Adapters) -> (Sha
     let configs = Arc::new(Configs::new(connect, adapters, open_sink(), Arc::clone(&metrics)));
     let holds = Arc::new(Holds::new(store.clone(), Arc::clone(&clock) as _));
     let clock_check = Arc::new(ClockCheck::new(store.clone(), Arc::clone(&clock) as _, Arc::clone(&metrics)));
-    (Shared { store, configs, clock: Arc::clone(&clock) as _, clock_check, metrics, holds }, clock)
+    let progress = Arc::new(Progress::new(Arc::clone(&metrics)));
+    (Shared { store, configs, clock: Arc::clone(&clock) as _, clock_check, metrics, holds, progress }, clock)
 }
 
 /// Opens sinks that may be on this machine.

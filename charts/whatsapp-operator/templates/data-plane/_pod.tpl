@@ -66,6 +66,8 @@ spec:
       readinessProbe:
         httpGet: { path: /readyz, port: metrics }
         periodSeconds: 5
+        # The database has two seconds to take a write.
+        timeoutSeconds: 4
       resources: {{- toYaml .Values.dataPlane.resources | nindent 8 }}
       securityContext: {{- include "whatsapp.containerSecurityContext" . | nindent 8 }}
       volumeMounts:
