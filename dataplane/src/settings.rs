@@ -112,7 +112,7 @@ pub struct ConnectionSettings {
     /// The most connections at once on the webhooks' and on the tenants' listener, each. When all are taken, those that
     /// have waited longest for a request make room; without any, the excess is refused. No listener uses more than a
     /// quarter of the process's file descriptors.
-    #[arg(long, env = "WHATSAPP_MAX_CONNECTIONS", default_value_t = 2048, value_name = "NUMBER")]
+    #[arg(long, env = "WHATSAPP_MAX_CONNECTIONS", default_value_t = 1024, value_name = "NUMBER")]
     pub max_connections: usize,
 
     /// The most connections at once from one address, or from one /64 of IPv6, on each of these listeners. By default

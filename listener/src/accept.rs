@@ -30,10 +30,14 @@ impl Listener {
         loop {
             tokio::select! {
                 accepted = socket.accept() => match accepted {
-                    Ok((tcp, peer)) => match self.admit(peer.ip()) {
-                        Ok(place) => drop(running.spawn(connection::run(place, tcp, router.clone(), stop.clone()))),
-                        Err(why) => self.witness.closed(why),
-                    },
+                    Ok((tcp, peer)) => {
+                        match self.admit(peer.ip()) {
+                            Ok(place) => drop(running.spawn(connection::run(place, tcp, router.clone(), stop.clone()))),
+                            Err(why) => self.witness.closed(why),
+                        }
+                        // A flood waits in the kernel while those that were accepted are served.
+                        tokio::task::yield_now().await;
+                    }
                     Err(error) if is_about_one_connection(&error) => {}
                     Err(error) => {
                         if logged_at.is_none_or(|at| at.elapsed() >= LOG_EVERY) {

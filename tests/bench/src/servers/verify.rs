@@ -74,7 +74,7 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
         WebhookContext { fresh: None, store: Arc::new(Nowhere), configs, clock: Arc::new(SystemClock), metrics };
     // As the data plane listens.
     let mut parts = JoinSet::new();
-    let limits = Limits { connections: 2048, ..Limits::default() };
+    let limits = Limits { connections: 1024, ..Limits::default() };
     let listener = Listener::new(limits, Arc::new(()));
     let router = webhooks::router(Arc::new(context));
     let serve = Serve { name: "webhooks", listener, router, ends: Ends::default() };
