@@ -2,10 +2,11 @@
 //! own with its own runtime. Requests are bytes that are prepared before the clock starts.
 //!
 //! [`closed`] sends as fast as responses arrive, which measures throughput. [`open`] sends at a fixed rate whatever the
-//! responses do, which measures latency.
+//! responses do, which measures latency. [`hostile`] does so among clients that mean harm.
 
 pub(crate) mod closed;
 mod connection;
+pub(crate) mod hostile;
 pub(crate) mod open;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The measurements, a file each.
 
+pub(crate) mod hostile;
 pub(crate) mod latency;
 pub(crate) mod queue;
 pub(crate) mod replicas;
@@ -33,10 +34,13 @@ pub(crate) enum Measurement {
     Replicas,
     /// The cost of a claim from a queue of a million messages.
     Queue,
+    /// Ten thousand hostile connections.
+    Hostile,
 }
 
 impl Measurement {
-    pub(crate) const ALL: [Self; 5] = [Self::Webhooks, Self::Latency, Self::Send, Self::Replicas, Self::Queue];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Webhooks, Self::Latency, Self::Send, Self::Replicas, Self::Queue, Self::Hostile];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -45,6 +49,7 @@ impl Measurement {
             Self::Send => "sends, accepted and handed over",
             Self::Replicas => "two replicas on one database",
             Self::Queue => "claims from a long queue",
+            Self::Hostile => "webhooks among hostile clients",
         }
     }
 
@@ -55,6 +60,7 @@ impl Measurement {
             Self::Send => send::measure(bench, results).await,
             Self::Replicas => replicas::measure(bench, results).await,
             Self::Queue => queue::measure(bench, results).await,
+            Self::Hostile => hostile::measure(bench, results).await,
         }
     }
 }
