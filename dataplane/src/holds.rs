@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use messaging::clock::Clock;
+use messaging::clock::{Clock, after};
+use messaging::failure::{LONGEST_REST, Rest, next_rest};
 use messaging::id::{SenderName, TenantId};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,8 @@ pub struct Holds {
     store: Store,
     clock: Arc<dyn Clock>,
     current: ArcSwap<HoldsByTenant>,
+    /// The last rest of each sender from starting conversations: how long the next one is depends on it.
+    rests: parking_lot::Mutex<HashMap<(TenantId, SenderName), Rest>>,
     /// One read at a time, so that an earlier read never replaces a later one.
     asking: Mutex<()>,
 }
@@ -41,7 +44,7 @@ impl fmt::Debug for Holds {
 impl Holds {
     /// Starts without holds; [`Holds::refresh`] reads them.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, current: ArcSwap::default(), asking: Mutex::new(()) }
+        Self { store, clock, current: ArcSwap::default(), rests: parking_lot::Mutex::default(), asking: Mutex::new(()) }
     }
 
     /// Reads the holds again and again until `stop`.
@@ -69,7 +72,9 @@ impl Holds {
     /// Reads the holds from the store.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let _asking = self.asking.lock().await;
-        let holds = self.store.holds(self.clock.now()).await?;
+        let now = self.clock.now();
+        let holds = self.store.holds(now).await?;
+        self.note_rests(&holds, now);
         self.current.store(Arc::new(HoldsByTenant::of(holds)));
         Ok(())
     }
@@ -98,6 +103,37 @@ impl Holds {
     pub fn template_stopped_until(&self, tenant: &TenantId, handle: &str, now: Timestamp) -> Option<Timestamp> {
         let is_it = |scope: &Scope| matches!(scope, Scope::Template(held) if held == handle);
         self.current.load().longest(tenant, now, |kind| kind == HoldKind::Breaker, is_it).map(|hold| hold.until)
+    }
+
+    /// Until when the sender starts no conversations, if it rests from that.
+    pub fn starts_none_until(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<Timestamp> {
+        let is_it = |scope: &Scope| matches!(scope, Scope::Conversations(held) if held == sender);
+        self.current.load().longest(tenant, now, |kind| kind == HoldKind::Breaker, is_it).map(|hold| hold.until)
+    }
+
+    /// Until when the sender rests from starting conversations, after its limit was met once more: longer each time, as far
+    /// as this process knows of the rests before.
+    pub(crate) fn rest(&self, tenant: &TenantId, sender: &SenderName, reported_at: Timestamp) -> Timestamp {
+        let mut rests = self.rests.lock();
+        let last = rests.get(&(tenant.clone(), sender.clone())).copied();
+        let rest = next_rest(last, reported_at);
+        rests.insert((tenant.clone(), sender.clone()), rest);
+        rest.until
+    }
+
+    /// Notes the rests that other replicas began, and forgets those that no longer matter.
+    fn note_rests(&self, holds: &[Hold], now: Timestamp) {
+        let mut rests = self.rests.lock();
+        rests.retain(|_, rest| now < after(rest.until, LONGEST_REST * 2));
+        for hold in holds {
+            if let Scope::Conversations(sender) = &hold.scope {
+                let rest = Rest { since: hold.created_at, until: hold.until };
+                let known = rests.entry((hold.tenant.clone(), sender.clone())).or_insert(rest);
+                if known.until < rest.until {
+                    *known = rest;
+                }
+            }
+        }
     }
 
     /// The hold on a sink that wants no events.
@@ -146,7 +182,7 @@ impl Holds {
         let stopped = current.0.values().flatten().filter(|hold| hold.kind == HoldKind::Breaker && hold.until > now);
         let senders = stopped.filter_map(|hold| match &hold.scope {
             Scope::Sender(sender) => Some((hold.tenant.clone(), sender.clone())),
-            Scope::Tenant | Scope::Template(_) | Scope::Sink(..) => None,
+            Scope::Tenant | Scope::Template(_) | Scope::Conversations(_) | Scope::Sink(..) => None,
         });
         senders.collect()
     }
@@ -215,7 +251,7 @@ fn covers(scope: &Scope, sender: &SenderName) -> bool {
     match scope {
         Scope::Tenant => true,
         Scope::Sender(held) => held == sender,
-        Scope::Template(_) | Scope::Sink(..) => false,
+        Scope::Template(_) | Scope::Conversations(_) | Scope::Sink(..) => false,
     }
 }
 

@@ -86,6 +86,8 @@ label!(
         Paused => "paused",
         SenderStopped => "sender_stopped",
         TemplateStopped => "template_stopped",
+        /// The sender rests from starting conversations, because its limit on them is used up.
+        ConversationsStopped => "conversations_stopped",
         /// The provider does not answer this replica.
         ProviderAway => "provider_away",
         NoConfig => "no_config",

@@ -156,7 +156,9 @@ const DRAINING_RETRY: i64 = 60;
 fn draining(drain: &Hold, now: jiff::Timestamp) -> Problem {
     let what = match &drain.scope {
         Scope::Sender(sender) => format!("the sender {sender}"),
-        Scope::Tenant | Scope::Template(_) | Scope::Sink(..) => format!("the tenant {}", drain.tenant),
+        Scope::Tenant | Scope::Template(_) | Scope::Conversations(_) | Scope::Sink(..) => {
+            format!("the tenant {}", drain.tenant)
+        }
     };
     let until =
         if drain.lasts_until_lifted() { "an operator lifts the drain".to_owned() } else { drain.until.to_string() };

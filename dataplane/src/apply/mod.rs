@@ -22,7 +22,7 @@ use self::fresh::Recorded;
 pub use self::fresh::{Fresh, RecordedWebhook};
 pub use self::stored::{traffic, translate};
 use crate::config::Tenant;
-use crate::dispatch::brakes::{Brakes, WHY_REPORTED, scope_of, stop_reported};
+use crate::dispatch::brakes::{Brakes, Stopped, WHY_REPORTED, stop_reported};
 use crate::progress::Task;
 use crate::rules::apply::{Applied, ApplyEvent, DeferLogged};
 use crate::rules::consequence;
@@ -180,10 +180,14 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
     let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&logged.reference.sender));
     // A removed sender has no sinks and no keywords; its messages still reach their statuses.
     let sinks = sender.map(|sender| sender.sinks()).unwrap_or_default();
-    let consequence =
-        consequence::of(&logged, sender.map(|sender| sender.config), now, after(now, *ask_after), &mut || {
-            rand::random()
-        });
+    let consequence = consequence::of(
+        &logged,
+        sender.map(|sender| sender.config),
+        now,
+        after(now, *ask_after),
+        rand::random(),
+        &mut || rand::random(),
+    );
     let reported = consequence::failure(&logged).map(|scope| AdoptedFailure { scope, reported_at: logged.received_at });
     let apply =
         ApplyEvent { event: logged.reference.clone(), now, received_at: logged.received_at, consequence, sinks };
@@ -198,7 +202,7 @@ async fn apply(context: &ApplyContext, logged: LoggedEvent) -> Result<(), StoreE
     Ok(())
 }
 
-/// Stops the sender of a failed message, or its template.
+/// Stops what a message failed because of.
 ///
 /// Failure policy: fail open. A template that is not stopped fails once more, and is then stopped.
 async fn stop_what_failed(
@@ -210,24 +214,26 @@ async fn stop_what_failed(
 ) {
     let ApplyContext { shared, brakes, .. } = context;
     let LoggedEventRef { tenant: id, sender, .. } = &logged.reference;
-    let stopped = match (stop, message) {
-        (Stop::Sender { until }, _) => Some((Scope::Sender(sender.clone()), until)),
-        (Stop::Template { .. }, Some(message)) => {
-            let Some((tenant, sender)) = tenant.and_then(|tenant| Some((tenant, tenant.sender(sender)?))) else {
-                return;
-            };
-            let content = match shared.store.message(id, message).await {
-                Ok(record) => record.and_then(|record| record.message.content),
-                Err(error) => {
-                    tracing::warn!(%message, %error, "the template of a failed message is not stopped, because the message cannot be read");
-                    return;
-                }
-            };
-            scope_of(stop, content.as_ref(), tenant, &sender)
-        }
-        (Stop::Template { .. }, None) => None,
-    };
-    if let Some((scope, until)) = stopped {
-        brakes.stop(&shared.holds, id, scope, until, WHY_REPORTED).await;
+    if let Stop::Sender { until } = stop {
+        return brakes.stop(&shared.holds, id, Scope::Sender(sender.clone()), until, WHY_REPORTED).await;
     }
+    let Some((tenant, sender)) = tenant.and_then(|tenant| Some((tenant, tenant.sender(sender)?))) else { return };
+    let Some(message) = message else { return };
+    let (to, content) = match shared.store.message(id, message).await {
+        Ok(Some(record)) => (record.message.to, record.message.content),
+        Ok(None) => return,
+        Err(error) => {
+            tracing::warn!(%message, %error, "what a message failed because of is not stopped, because the message cannot be read");
+            return;
+        }
+    };
+    brakes
+        .carry_out(
+            &shared.holds,
+            stop,
+            &Stopped { tenant, sender: &sender, to: &to, content: content.as_ref() },
+            shared.clock.now(),
+            WHY_REPORTED,
+        )
+        .await;
 }

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use messaging::clock::after;
-use messaging::failure::Stop;
+use messaging::failure::NewAttempts;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{OutboundMessage, RenderedContent, SendOutcome};
 
-use super::brakes::InFlight;
+use super::brakes::{InFlight, Stopped};
 use super::outcome::{AskAfter, Attempted, Resolution, resolve};
 use super::{DispatchContext, gate, settlement};
 use crate::config::{Sender, Tenant};
@@ -20,7 +20,6 @@ use crate::rules::validity;
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::adopted::{AdoptedFailure, Adopting};
-use crate::store::hold::Scope;
 use crate::store::message::Reason;
 use crate::store::queue::{
     AttemptResult, Began, BeginAttempt, Claim, ClaimRef, DeferClaim, EndMessage, Fenced, FinishAttempt,
@@ -95,6 +94,14 @@ impl Carrier {
                     .max(holds.template_stopped_until(&message.tenant, handle, now))
             {
                 metrics.deferred(DeferReason::TemplateStopped);
+                return self.defer(&claim, until).await;
+            }
+            if gate::starts_conversation(message, &permit, &contact.state, now)
+                && let Some(until) = brakes
+                    .starts_none_until(&message.tenant, sender.name, now)
+                    .max(holds.starts_none_until(&message.tenant, sender.name, now))
+            {
+                metrics.deferred(DeferReason::ConversationsStopped);
                 return self.defer(&claim, until).await;
             }
             if let Err(until) = in_flight.may_begin(now) {
@@ -178,22 +185,14 @@ impl Carrier {
         };
         let resolution = resolve(attempted, &options.retry, ask_after);
         let id = &tenant.config.tenant;
-        let stopped = match (resolution.stop, &outbound.content) {
-            (Some(Stop::Sender { until }), _) => Some((Scope::Sender(sender.name.clone()), until)),
-            (Some(Stop::Template { until }), RenderedContent::Template { handle, .. }) => {
-                Some((Scope::Template(handle.clone()), until))
-            }
-            (Some(Stop::Template { .. }) | None, _) => None,
-        };
-        if let Some((scope, until)) = &stopped {
-            brakes.stop_here(id, scope, *until);
-        }
+        let of = Stopped { tenant, sender, to: &claim.message.to, content: Some(&claim.content) };
+        let stopped = resolution.stop.and_then(|stop| brakes.carry_out_here(holds, stop, &of, now));
         let adopted = self.finish(claim, outbound.attempt, resolution, sender, now).await?;
         // The outcome of the message is written before the hold.
         if let Some((scope, until)) = stopped {
             brakes.share(holds, id, scope, until, WHY_STOPPED).await;
         }
-        brakes.stop_adopted(holds, &adopted, Some(&claim.content), tenant, sender, now).await;
+        brakes.stop_adopted(holds, &adopted, &of, now).await;
         Ok(())
     }
 
@@ -229,7 +228,15 @@ impl Carrier {
     ) -> Result<Vec<AdoptedFailure>, StoreError> {
         let Resolution { result, suppress, stop: _, counted } = resolution;
         let reached = status_of(&result);
-        let finish = FinishAttempt { claim: claim.reference(), attempt, now, result, suppress, sinks: sender.sinks() };
+        let finish = FinishAttempt {
+            claim: claim.reference(),
+            attempt,
+            now,
+            result,
+            suppress,
+            new_attempts: NewAttempts { validity: sender.config.validity, jitter: rand::random() },
+            sinks: sender.sinks(),
+        };
         let mut tries = 0;
         let Adopting { answer, failures } = loop {
             match self.context.shared.store.write(finish.clone()).await {

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::breaker::{Breaker, MOST_UNANSWERED, Passage};
-use messaging::clock::is_overlong;
+use messaging::clock::{after, is_overlong};
 use messaging::config::{Limits, ProviderAccount};
 use messaging::content::OutboundContent;
-use messaging::failure::{self, FailureScope, RetryLimits, Stop, handle_to_stop};
+use messaging::failure::{self, FailureScope, LONGEST_REST, RetryLimits, Stop, handle_to_stop};
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::SendOutcome;
 use messaging::rate::Rate;
@@ -78,28 +78,20 @@ impl State {
     }
 }
 
+/// Whose failure stops something.
+pub(crate) struct Stopped<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) sender: &'a Sender<'a>,
+    pub(crate) to: &'a Address,
+    pub(crate) content: Option<&'a OutboundContent>,
+}
+
 /// What a failure that was reported at `reported_at` stops; `None` when it stops nothing or the stop is over.
 pub(crate) fn stop_reported(scope: FailureScope, reported_at: Timestamp, now: Timestamp) -> Option<Stop> {
     failure::stop(scope, RetryLimits::default().sender_pause, reported_at).filter(|stop| match stop {
-        Stop::Sender { until } | Stop::Template { until } => *until > now,
+        Stop::Sender { until } | Stop::Template { until } | Stop::Pair { until } => *until > now,
+        Stop::Conversations { reported_at } => after(*reported_at, LONGEST_REST) > now,
     })
-}
-
-/// The scope of a stop and its end: the message's sender, or its template if the account has one for it.
-pub(crate) fn scope_of(
-    stop: Stop,
-    content: Option<&OutboundContent>,
-    tenant: &Tenant,
-    sender: &Sender<'_>,
-) -> Option<(Scope, Timestamp)> {
-    match stop {
-        Stop::Sender { until } => Some((Scope::Sender(sender.name.clone()), until)),
-        Stop::Template { until } => {
-            let account = sender.config.provider.account_key();
-            let handle = handle_to_stop(content?, &tenant.config.templates, account)?;
-            Some((Scope::Template(handle.to_owned()), until))
-        }
-    }
 }
 
 /// A sender whose provider is away.
@@ -161,17 +153,62 @@ impl Brakes {
         &self,
         holds: &Holds,
         failures: &[AdoptedFailure],
-        content: Option<&OutboundContent>,
-        tenant: &Tenant,
-        sender: &Sender<'_>,
+        of: &Stopped<'_>,
         now: Timestamp,
     ) {
         for AdoptedFailure { scope, reported_at } in failures {
-            let stop = stop_reported(*scope, *reported_at, now);
-            if let Some((scope, until)) = stop.and_then(|stop| scope_of(stop, content, tenant, sender)) {
-                self.stop(holds, &tenant.config.tenant, scope, until, WHY_REPORTED).await;
+            if let Some(stop) = stop_reported(*scope, *reported_at, now) {
+                self.carry_out(holds, stop, of, now, WHY_REPORTED).await;
             }
         }
+    }
+
+    /// Carries out a stop that follows from the failure of a message: at once on this replica, and everywhere once the
+    /// hold is stored.
+    pub(crate) async fn carry_out(&self, holds: &Holds, stop: Stop, of: &Stopped<'_>, now: Timestamp, why: &str) {
+        if let Some((scope, until)) = self.carry_out_here(holds, stop, of, now) {
+            self.share(holds, &of.tenant.config.tenant, scope, until, why).await;
+        }
+    }
+
+    /// Carries out a stop on this replica only. Returns what is to be shared: how fast a pair may write is each replica's
+    /// own affair.
+    pub(super) fn carry_out_here(
+        &self,
+        holds: &Holds,
+        stop: Stop,
+        of: &Stopped<'_>,
+        now: Timestamp,
+    ) -> Option<(Scope, Timestamp)> {
+        let Stopped { tenant, sender, to, content } = of;
+        let id = &tenant.config.tenant;
+        let (scope, until) = match stop {
+            Stop::Sender { until } => (Scope::Sender(sender.name.clone()), until),
+            Stop::Template { until } => {
+                let account = sender.config.provider.account_key();
+                let handle = handle_to_stop((*content)?, &tenant.config.templates, account)?;
+                (Scope::Template(handle.to_owned()), until)
+            }
+            Stop::Conversations { reported_at } => {
+                (Scope::Conversations(sender.name.clone()), holds.rest(id, sender.name, reported_at))
+            }
+            Stop::Pair { until } => {
+                self.lock().pairs.rest(&(id.clone(), sender.name.clone()), to, until, now);
+                return None;
+            }
+        };
+        self.stop_here(id, &scope, until);
+        Some((scope, until))
+    }
+
+    /// Until when the sender starts no conversations, if it rests from that.
+    pub(super) fn starts_none_until(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        self.lock().stopped_until(tenant, || Scope::Conversations(sender.clone()), now)
     }
 
     /// When the stop of the template ends, if it is stopped.
@@ -290,7 +327,7 @@ impl Brakes {
         let mut senders = holds.stopped_senders(now);
         senders.extend(state.stopped.keys().filter_map(|(tenant, scope)| match scope {
             Scope::Sender(sender) => Some((tenant.clone(), sender.clone())),
-            Scope::Tenant | Scope::Template(_) | Scope::Sink(..) => None,
+            Scope::Tenant | Scope::Template(_) | Scope::Conversations(_) | Scope::Sink(..) => None,
         }));
         self.metrics.senders_stopped(senders.len());
     }

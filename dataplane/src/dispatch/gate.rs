@@ -7,12 +7,13 @@ use messaging::content::OutboundContent;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::{self, Permit, SendIntent};
-use messaging::provider::OutboundMessage;
 use messaging::provider::webhook::WebhookHome;
+use messaging::provider::{OutboundMessage, RenderedContent};
+use messaging::window::Window;
 
 use crate::config::{Sender, Tenant};
 use crate::rules::validity;
-use crate::store::message::{Message, Reason};
+use crate::store::message::{Message, Priority, Reason};
 
 /// The status and reason of a message that may not be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,14 @@ pub(super) fn judge(
     policy::check(&intent, contact, sender.config, sender.provider.limits(), template, now).map_err(|refusal| {
         Forbidden { status: refusal.status(), reason: Reason::new(Some(refusal.code.as_str()), refusal.to_string()) }
     })
+}
+
+/// Whether the message would start a conversation, and thus count against the sender's limit on them. An answer does not,
+/// and a code that somebody waits for is worth the try.
+pub(super) fn starts_conversation(message: &Message, permit: &Permit, contact: &ContactState, now: Timestamp) -> bool {
+    matches!(permit.content, RenderedContent::Template { .. })
+        && message.priority != Priority::Authentication
+        && !Window::at(contact.last_inbound_at, now).is_open()
 }
 
 /// The call to make.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messaging::clock::after;
 use messaging::contact::Suppression;
-use messaging::failure::{AfterFailure, Failed, FailureClass, RetryLimits, Stop, next_step};
+use messaging::failure::{AfterFailure, Failed, FailureClass, RetryLimits, Stop, next_step, stop};
 use messaging::provider::SendOutcome;
 use messaging::refusal::RefusalCode;
 
@@ -79,7 +79,10 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
     let end = |status, reason| AttemptResult::Ended { status, reason };
     let stop_until = after(attempted.now, limits.sender_pause);
     let (result, suppress, stop, counted) = match step {
-        AfterFailure::RetryAt(at) => (AttemptResult::Retry { at, reason }, None, None, AttemptOutcome::Retry),
+        AfterFailure::RetryAt(at) => {
+            let stop = error.and_then(|error| stop(error.failure.scope(), limits.sender_pause, attempted.now));
+            (AttemptResult::Retry { at, reason }, None, stop, AttemptOutcome::Retry)
+        }
         AfterFailure::AwaitConfirmation { until } => {
             let ask_at = after(attempted.now, ask_after.unconfirmed).min(until);
             (AttemptResult::Unconfirmed { reason, ask_at }, None, None, AttemptOutcome::Unconfirmed)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::clock::after;
+use messaging::failure::NewAttempts;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{MessageFilter, ProviderMessage};
 use tokio::task::{JoinError, JoinSet};
@@ -17,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::DispatchContext;
-use super::brakes::{Destination, scope_of};
+use super::brakes::{Destination, Stopped};
 use super::evidence::{Said, Trace, Unclear, Verdict, judge};
 use super::settlement::{Answer, Awaited, Decision, decide};
 use crate::budget::{Budget, Exhausted};
@@ -153,10 +154,10 @@ impl Inquirer {
         let tenant = configs.get(&unsettled.message.tenant);
         let configured =
             tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(unsettled.message.sender())?)));
-        let (decision, sinks) = match configured {
+        let (decision, new_attempts, sinks) = match configured {
             None => {
                 let settlement = Settlement::NotAsked { again_at: after(clock.now(), WITHOUT_CONFIG) };
-                (Decision { settlement, repair: None, stop: None }, Vec::new())
+                (Decision { settlement, repair: None, stop: None }, None, Vec::new())
             }
             Some((tenant, sender)) => {
                 let asked = self.ask(unsettled, tenant, &sender).await?;
@@ -168,23 +169,23 @@ impl Inquirer {
                     attempts: unsettled.message.attempts,
                     expires_at: validity::ends_at(&unsettled.message, &sender.config.validity),
                 };
-                (decide(awaited, &asked.answer(), options, clock.now()), sender.sinks())
+                let new_attempts = NewAttempts { validity: sender.config.validity, jitter: rand::random() };
+                (decide(awaited, &asked.answer(), options, clock.now()), Some(new_attempts), sender.sinks())
             }
         };
         let Decision { settlement, repair, stop } = decision;
         let reached = reached(&settlement, unsettled.message.status);
-        let settle = Settle { claim: unsettled.reference(), now: clock.now(), settlement, sinks };
+        let settle = Settle { claim: unsettled.reference(), now: clock.now(), settlement, new_attempts, sinks };
         // A lost lease means that a callback came in the meantime and settled it.
         let Adopting { answer, failures } = store.write(settle).await?;
         if answer == Fenced::Done {
             if let Some((tenant, sender)) = configured {
-                let content = unsettled.content.as_ref();
-                brakes.stop_adopted(holds, &failures, content, tenant, &sender, clock.now()).await;
-            }
-            if let (Some(stop), Some((tenant, sender))) = (stop, configured)
-                && let Some((scope, until)) = scope_of(stop, unsettled.content.as_ref(), tenant, &sender)
-            {
-                brakes.stop(holds, &tenant.config.tenant, scope, until, WHY_STOPPED).await;
+                let (to, content) = (&unsettled.message.to, unsettled.content.as_ref());
+                let of = Stopped { tenant, sender: &sender, to, content };
+                brakes.stop_adopted(holds, &failures, &of, clock.now()).await;
+                if let Some(stop) = stop {
+                    brakes.carry_out(holds, stop, &of, clock.now(), WHY_STOPPED).await;
+                }
             }
             if let Some(repair) = repair {
                 metrics.repaired(repair);

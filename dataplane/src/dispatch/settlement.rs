@@ -108,13 +108,10 @@ pub(super) fn decide(awaited: Awaited, answer: &Answer<'_>, options: &DispatchOp
         ),
         Answer::Has(found) => {
             let news = unconfirmed || found.status > awaited.status;
-            let reason =
-                found.failure.as_ref().map(|failure| Reason::new(failure.code.as_deref(), failure.message.clone()));
             let settlement = Settlement::Found {
                 provider_message_id: found.provider_message_id.clone(),
                 status: found.status,
-                reason,
-                suppress: found.failure.as_ref().and_then(|failure| failure.suppression(now)),
+                failure: found.failure.clone(),
                 ask_at: ask_again_at(),
             };
             let stop = found

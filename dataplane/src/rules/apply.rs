@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::contact::{ContactState, Suppression};
 use messaging::event::CloudEvent;
+use messaging::failure::NewAttempts;
 use messaging::id::{MessageId, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::opt_out::OptChange;
 use messaging::provider::{InboundMessage, StatusUpdate};
 
-use super::lifecycle::{self, Adopted, Evidence, publish};
+use super::lifecycle::{self, Adopted, publish};
 use super::{Operation, accept, contact};
 use crate::store::Command;
 use crate::store::adopted::Adopting;
@@ -43,7 +44,13 @@ pub enum Consequence {
     /// A step of a message of ours. When the message is not known yet, the update is parked until it is.
     ///
     /// Unless it ends the message, the outcome is asked for at `ask_at`.
-    Status { update: Box<StatusUpdate>, suppress: Option<Suppression>, ask_at: Timestamp },
+    Status {
+        update: Box<StatusUpdate>,
+        suppress: Option<Suppression>,
+        ask_at: Timestamp,
+        /// `None` while the sender has no config: its messages get no more attempts.
+        new_attempts: Option<NewAttempts>,
+    },
     /// Nothing follows, for this reason.
     Nothing { reason: String },
 }
@@ -108,8 +115,8 @@ impl Operation for ApplyEvent {
                 waits.map(|waits| if waits { applied } else { Applied::Before }.into())
             }
             Consequence::Received(received) => self.receive(rows, waits, received).map(Adopting::from),
-            Consequence::Status { update, suppress, ask_at } => {
-                self.report(rows, waits, update, suppress.as_ref(), *ask_at)
+            Consequence::Status { update, suppress, ask_at, new_attempts } => {
+                self.report(rows, waits, update, suppress.as_ref(), *ask_at, new_attempts.as_ref())
             }
         }?;
         if applied.answer != Applied::Before
@@ -170,6 +177,7 @@ impl ApplyEvent {
         update: &StatusUpdate,
         suppress: Option<&Suppression>,
         ask_at: Timestamp,
+        new_attempts: Option<&NewAttempts>,
     ) -> Result<Adopting<Applied>, Halt> {
         let tenant = &self.event.tenant;
         let id = update.provider_message_id.as_str();
@@ -185,12 +193,12 @@ impl ApplyEvent {
         }
         let (by_attempt, by_id) = (by_attempt?, by_id?);
         let by_id = match by_id {
-            Some(attempt) => rows.attempts.get(&(tenant.clone(), attempt))?.map(|row| row.message),
+            Some(attempt) => rows.attempts.get(&(tenant.clone(), attempt))?.map(|row| (attempt, row.message)),
             None => None,
         };
-        let found = by_attempt.map(|(_, message)| message).or(by_id);
+        let found = by_attempt.or(by_id);
         let known = match found {
-            Some(message) => lifecycle::look(rows, tenant, message, Some(id))?,
+            Some((_, message)) => lifecycle::look(rows, tenant, message, Some(id))?,
             None => {
                 // Looked at before it is parked, so that the row set knows what else waits for this id.
                 rows.parked_for(tenant, id)?;
@@ -208,9 +216,10 @@ impl ApplyEvent {
             return Ok(Applied::Parked.into());
         };
         let mut reached: Vec<MessageStatus> = Vec::new();
-        reached.extend(known.advance(rows, &Evidence::reported(update, self.received_at), &self.sinks)?);
+        let update = StatusUpdate { attempt: found.map(|(attempt, _)| attempt), ..update.clone() };
+        reached.extend(known.report(rows, &update, self.received_at, new_attempts, &self.sinks)?);
         let adopted = match by_attempt {
-            Some((attempt, _)) => known.learn_provider_id(rows, attempt, &self.sinks)?,
+            Some((attempt, _)) => known.learn_provider_id(rows, attempt, new_attempts, &self.sinks)?,
             None => Adopted::default(),
         };
         reached.extend(adopted.reached);

@@ -102,7 +102,7 @@ impl Operation for FinishAttempt {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Adopting<Fenced>, Halt> {
-        let Self { claim, attempt, now, result, suppress, sinks } = self;
+        let Self { claim, attempt, now, result, suppress, new_attempts, sinks } = self;
         let learned = match result {
             AttemptResult::Accepted { provider_message_id, .. } => Some(provider_message_id.as_str()),
             AttemptResult::Retry { .. } | AttemptResult::Unconfirmed { .. } | AttemptResult::Ended { .. } => None,
@@ -126,6 +126,11 @@ impl Operation for FinishAttempt {
             _ if is_newest && learned.is_some() => {}
             _ => return Ok(Fenced::LeaseLost.into()),
         }
+        // A callback was faster and reported that it was not delivered: the message waits for another attempt.
+        if of_attempt.was_not_delivered() {
+            let failures = known.learn_provider_id(rows, *attempt, Some(new_attempts), sinks)?.failures;
+            return Ok(Adopting { answer: Fenced::Done, failures });
+        }
         // An attempt that is known to be accepted stays accepted when a caller only knows that it was begun.
         if of_attempt.outcome.as_deref() != Some("accepted") {
             of_attempt.finished_at = Some(*now);
@@ -135,7 +140,7 @@ impl Operation for FinishAttempt {
         if let Some(evidence) = self.evidence(known.status(), is_newest) {
             known.advance(rows, &evidence, sinks)?;
         }
-        let failures = known.learn_provider_id(rows, *attempt, sinks)?.failures;
+        let failures = known.learn_provider_id(rows, *attempt, Some(new_attempts), sinks)?.failures;
         match result {
             AttemptResult::Retry { at, .. } if known.status() == MessageStatus::Queued => {
                 if let Some(place) = place.filter(|place| place.fence == claim.fence) {
@@ -144,6 +149,8 @@ impl Operation for FinishAttempt {
                 }
                 rows.bells.queue = true;
             }
+            // A status that had waited reported that it was not delivered.
+            AttemptResult::Accepted { .. } if known.status() == MessageStatus::Queued => {}
             // Where a callback has reported more than the answer did, the callback's status stays.
             AttemptResult::Retry { .. } | AttemptResult::Ended { .. } => known.leave_queue(rows),
             AttemptResult::Accepted { ask_at, .. } | AttemptResult::Unconfirmed { ask_at, .. } => {

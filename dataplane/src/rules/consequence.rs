@@ -8,7 +8,7 @@ use messaging::address::Address;
 use messaging::clock::after;
 use messaging::config::SenderConfig;
 use messaging::content::OutboundContent;
-use messaging::failure::FailureScope;
+use messaging::failure::{FailureScope, NewAttempts};
 use messaging::id::{MessageId, Randomness};
 use messaging::opt_out::{self, OptChange};
 use messaging::policy::Purpose;
@@ -24,12 +24,13 @@ use crate::store::webhook::LoggedEvent;
 /// A confirmation of an opt-out that could not leave soon is better not sent.
 const REPLY_WITHIN: Duration = Duration::from_secs(60 * 60);
 
-/// What follows from an event. `sender` is its sender's config, while it has one.
+/// What follows from an event. `sender` is its sender's config, while it has one; `jitter` is random, at least 0 and below 1.
 pub(crate) fn of(
     logged: &LoggedEvent,
     sender: Option<&SenderConfig>,
     now: Timestamp,
     ask_at: Timestamp,
+    jitter: f64,
     randomness: &mut dyn FnMut() -> Randomness,
 ) -> Consequence {
     match &logged.event {
@@ -40,6 +41,7 @@ pub(crate) fn of(
             update: Box::new(update.clone()),
             suppress: update.failure.as_ref().and_then(|failure| failure.suppression(logged.received_at)),
             ask_at,
+            new_attempts: sender.map(|sender| NewAttempts { validity: sender.validity, jitter }),
         },
         WebhookEvent::OtherChannel { channel, .. } => {
             Consequence::Nothing { reason: format!("it belongs to the channel {channel:?}, not to WhatsApp") }
@@ -202,7 +204,7 @@ mod tests {
     }
 
     fn received_of(logged: &LoggedEvent, config: Option<&SenderConfig>, now: Timestamp) -> Received {
-        match of(logged, config, now, at(3600), &mut || [7; 10]) {
+        match of(logged, config, now, at(3600), 0.5, &mut || [7; 10]) {
             Consequence::Received(received) => *received,
             other => panic!("{other:?}"),
         }
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn a_status_suppresses_when_its_failure_says_that_the_recipient_does_not_want_it() {
         for (class, suppresses) in [(FailureClass::Suppress, true), (FailureClass::Template, false)] {
-            match of(&failed(class), None, at(0), at(3600), &mut || [0; 10]) {
+            match of(&failed(class), None, at(0), at(3600), 0.5, &mut || [0; 10]) {
                 Consequence::Status { suppress, .. } => assert_eq!(suppress.is_some(), suppresses, "{class:?}"),
                 other => panic!("{other:?}"),
             }

@@ -4,19 +4,23 @@
 use jiff::Timestamp;
 use messaging::contact::Suppression;
 use messaging::event::CloudEvent;
+use messaging::failure::NewAttempts;
 use messaging::id::{AttemptId, SenderName, TenantId};
 use messaging::lifecycle::{LifecycleEvent, MessageState, MessageStatus};
 use messaging::provider::StatusUpdate;
 
 use super::event;
+use super::validity;
 use crate::store::StoreError;
 use crate::store::adopted::AdoptedFailure;
 use crate::store::group::Halt;
 use crate::store::group::rows::{NewEvent, Rows};
 use crate::store::message::{Reason, SinkId};
+use crate::store::tables::attempts::AttemptRow;
 use crate::store::tables::message_timeline::StepRow;
 use crate::store::tables::messages::MessageRow;
 use crate::store::tables::parked_statuses::ParkedRow;
+use crate::store::tables::queue::QueueRow;
 use crate::store::tables::stored::json;
 use crate::store::tables::unsettled::UnsettledRow;
 
@@ -163,12 +167,55 @@ impl Loaded {
         Ok(Some(message.status))
     }
 
+    /// Applies what the provider reports of an attempt of the message; where it says that another attempt may be delivered,
+    /// the message goes back into the queue for it. Of an attempt that was reported as not delivered, only proof of the
+    /// contrary counts from then on.
+    pub(super) fn report(
+        &mut self,
+        rows: &mut Rows,
+        update: &StatusUpdate,
+        at: Timestamp,
+        new_attempts: Option<&NewAttempts>,
+        sinks: &[SinkId],
+    ) -> Result<Option<MessageStatus>, Halt> {
+        let message = &self.row.message;
+        let attempt = update.attempt.or(message.attempt).map(|attempt| (message.tenant.clone(), attempt));
+        let of_attempt = match &attempt {
+            Some(key) => rows.attempts.get(key)?.cloned(),
+            None => None,
+        };
+        let was_not_delivered = of_attempt.as_ref().is_some_and(AttemptRow::was_not_delivered);
+        if was_not_delivered && update.status < MessageStatus::Delivered {
+            return Ok(None);
+        }
+        let again_at = new_attempts.and_then(|new_attempts| {
+            let expires_at = validity::ends_at(message, &new_attempts.validity);
+            new_attempts.after_report(update.status, update.failure.as_ref(), message.attempts, expires_at, at)
+        });
+        if let (Some(again_at), Some(key), Some(of_attempt), Some(failure)) =
+            (again_at, attempt, of_attempt, &update.failure)
+        {
+            let event = LifecycleEvent::NotDelivered { attempt: key.1, reason: failure.to_string() };
+            let reason = Reason::new(failure.code.as_deref(), failure.message.clone());
+            let evidence = Evidence { reason: Some(reason), ..Evidence::event(event, at) };
+            let reached = self.advance(rows, &evidence, sinks)?;
+            if reached == Some(MessageStatus::Queued) {
+                rows.attempts.put(key, of_attempt.not_delivered(at));
+                self.back_to_queue(rows, again_at)?;
+            }
+            // It belongs to an earlier attempt, or comes too late to matter.
+            return Ok(reached);
+        }
+        Ok(self.advance(rows, &Evidence::reported(update, at), sinks)?)
+    }
+
     /// The provider knows an attempt of the message by the id that was looked at, so statuses that waited for that id are
     /// merged. An id that belongs to another attempt is never this one's, whatever the evidence.
     pub(super) fn learn_provider_id(
         &mut self,
         rows: &mut Rows,
         attempt: AttemptId,
+        new_attempts: Option<&NewAttempts>,
         sinks: &[SinkId],
     ) -> Result<Adopted, Halt> {
         let mut adopted = Adopted::default();
@@ -187,11 +234,8 @@ impl Loaded {
             adopted.failures.extend(
                 failure.map(|failure| AdoptedFailure { scope: failure.scope(), reported_at: parked.received_at }),
             );
-            adopted.reached.extend(self.advance(
-                rows,
-                &Evidence::reported(&parked.status_update, parked.received_at),
-                sinks,
-            )?);
+            let update = StatusUpdate { attempt: Some(attempt), ..parked.status_update };
+            adopted.reached.extend(self.report(rows, &update, parked.received_at, new_attempts, sinks)?);
             if let Some(suppression) = &parked.suppression {
                 self.suppress(rows, suppression)?;
             }
@@ -203,6 +247,27 @@ impl Loaded {
     /// Suppresses the contact.
     pub(super) fn suppress(&self, rows: &mut Rows, suppression: &Suppression) -> Result<(), Halt> {
         super::contact::suppress(rows, &contact_key(&self.row), suppression)
+    }
+
+    /// It is to be handed over again at `at`. No earlier holder of its place had the fence that it gets.
+    pub(super) fn back_to_queue(&self, rows: &mut Rows, at: Timestamp) -> Result<(), Halt> {
+        let message = &self.row.message;
+        let key = (message.tenant.clone(), message.id);
+        rows.unsettled.remove(&key);
+        let fence = rows.queue.get(&key)?.map_or(i64::from(message.attempts) << 32, |place| place.fence + 1);
+        let place = QueueRow {
+            sender: message.sender().clone(),
+            priority: message.priority,
+            expires_at: message.expires_at,
+            due_at: at,
+            available_at: at,
+            fence,
+            owner: None,
+        };
+        rows.queue.put(key, place);
+        rows.open_lane(&message.tenant, message.sender(), message.priority);
+        rows.bells.queue = true;
+        Ok(())
     }
 
     /// It is not to be handed over again.

@@ -1,9 +1,12 @@
 //! What is found out about messages whose outcome is awaited.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use messaging::failure::AfterFailure;
 use messaging::id::TenantId;
 use messaging::lifecycle::{LifecycleEvent, MessageStatus};
+use messaging::provider::StatusUpdate;
 
 use super::Operation;
 use super::lifecycle::{self, Evidence, Loaded};
@@ -13,7 +16,6 @@ use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::message::SinkId;
 use crate::store::queue::{Fenced, Settle, Settlement};
-use crate::store::tables::queue::QueueRow;
 use crate::store::tables::stored::corrupt;
 use crate::store::tables::unsettled::UnsettledRow;
 
@@ -27,7 +29,7 @@ impl Operation for Settle {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Adopting<Fenced>, Halt> {
-        let Self { claim, now, settlement, sinks } = self;
+        let Self { claim, now, settlement, new_attempts, sinks } = self;
         let key = (claim.tenant.clone(), claim.message);
         let learned = match settlement {
             Settlement::Found { provider_message_id, .. } => Some(provider_message_id.as_str()),
@@ -58,25 +60,27 @@ impl Operation for Settle {
             }
             Settlement::Resend { at, reason } => self.resend(rows, &mut known, *at, &reason.text)?,
             Settlement::Found { ask_at, .. } if belongs_to_another => Some(*ask_at),
-            Settlement::Found { provider_message_id, status, reason, suppress, ask_at } => {
-                let event = LifecycleEvent::Reported {
-                    attempt: known.row.message.attempt,
+            Settlement::Found { provider_message_id, status, failure, ask_at } => {
+                let attempt = known.row.message.attempt;
+                let update = StatusUpdate {
                     provider_message_id: provider_message_id.clone(),
+                    attempt,
                     status: *status,
-                    failure: None,
+                    failure: failure.clone(),
+                    extra: BTreeMap::new(),
                 };
-                let found = Evidence { reason: reason.clone(), ..Evidence::event(event, *now) };
-                known.advance(rows, &found, sinks)?;
-                if let Some(attempt) = known.row.message.attempt {
-                    failures = known.learn_provider_id(rows, attempt, sinks)?.failures;
+                known.report(rows, &update, *now, new_attempts.as_ref(), sinks)?;
+                if let Some(attempt) = attempt {
+                    failures = known.learn_provider_id(rows, attempt, new_attempts.as_ref(), sinks)?.failures;
                 }
-                if let Some(suppression) = suppress {
-                    known.suppress(rows, suppression)?;
+                if let Some(suppression) = failure.as_ref().and_then(|failure| failure.suppression(*now)) {
+                    known.suppress(rows, &suppression)?;
                 }
                 Some(*ask_at)
             }
         };
-        if let Some(ask_at) = ask_at.filter(|_| !known.status().is_terminal()) {
+        let is_out = !known.status().is_terminal() && known.status() != MessageStatus::Queued;
+        if let Some(ask_at) = ask_at.filter(|_| is_out) {
             let was_asked = !matches!(settlement, Settlement::NotAsked { .. });
             let asked = waiting.asked + u32::from(was_asked);
             let again = UnsettledRow { available_at: ask_at, fence: waiting.fence + 1, owner: None, asked };
@@ -104,22 +108,7 @@ impl Settle {
         let event = LifecycleEvent::AttemptFailed { attempt, then, reason: reason.to_owned() };
         let sinks: &[SinkId] = &self.sinks;
         known.advance(rows, &Evidence::event(event, self.now), sinks)?;
-        let key = (message.tenant.clone(), message.id);
-        rows.unsettled.remove(&key);
-        let queued = QueueRow {
-            sender: message.sender().clone(),
-            priority: message.priority,
-            expires_at: message.expires_at,
-            due_at: at,
-            available_at: at,
-            fence: 0,
-            owner: None,
-        };
-        // A fence that no earlier holder had.
-        let fence = rows.queue.get(&key)?.map_or(i64::from(message.attempts) << 32, |place| place.fence + 1);
-        rows.queue.put(key, QueueRow { fence, ..queued });
-        rows.open_lane(&message.tenant, message.sender(), message.priority);
-        rows.bells.queue = true;
+        known.back_to_queue(rows, at)?;
         Ok(None)
     }
 }

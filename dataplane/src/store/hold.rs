@@ -16,6 +16,8 @@ pub enum Scope {
     Sender(SenderName),
     /// By the provider's handle.
     Template(String),
+    /// What starts conversations through the sender: templates outside the 24-hour window, except authentication.
+    Conversations(SenderName),
     Sink(SenderName, SinkId),
 }
 
@@ -91,11 +93,16 @@ pub struct LiftHold {
     pub kind: HoldKind,
 }
 
+/// No provider's handle has a slash.
+const CONVERSATIONS: &str = "conversations/";
+
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tenant => f.write_str("tenant"),
             Self::Sender(sender) => write!(f, "sender/{sender}"),
+            // A replica of the version before takes it for a template that nothing uses.
+            Self::Conversations(sender) => write!(f, "template/{CONVERSATIONS}{sender}"),
             Self::Template(handle) => write!(f, "template/{handle}"),
             Self::Sink(sender, sink) => write!(f, "sink/{sender}/{}", sink.as_str()),
         }
@@ -113,7 +120,10 @@ impl FromStr for Scope {
         let (kind, rest) = text.split_once('/').ok_or_else(wrong)?;
         match kind {
             "sender" => Ok(Self::Sender(rest.parse().map_err(|_| wrong())?)),
-            "template" => Ok(Self::Template(rest.to_owned())),
+            "template" => match rest.strip_prefix(CONVERSATIONS) {
+                Some(sender) => Ok(Self::Conversations(sender.parse().map_err(|_| wrong())?)),
+                None => Ok(Self::Template(rest.to_owned())),
+            },
             "sink" => {
                 let (sender, sink) = rest.split_once('/').ok_or_else(wrong)?;
                 Ok(Self::Sink(sender.parse().map_err(|_| wrong())?, SinkId::new(sink)))
@@ -145,6 +155,7 @@ mod tests {
             Scope::Tenant,
             Scope::Sender(sender.clone()),
             Scope::Template("HX1".into()),
+            Scope::Conversations(sender.clone()),
             Scope::Sink(sender, SinkId::new("https://app.example/events")),
         ] {
             assert_eq!(scope.to_string().parse(), Ok(scope));

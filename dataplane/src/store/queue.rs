@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use messaging::contact::Suppression;
 use messaging::content::OutboundContent;
+use messaging::failure::{Failure, NewAttempts};
 use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::rate::{Bucket, Rate};
@@ -158,6 +159,7 @@ pub struct FinishAttempt {
     pub result: AttemptResult,
     /// What the outcome says of the recipient.
     pub suppress: Option<Suppression>,
+    pub new_attempts: NewAttempts,
     pub sinks: Vec<SinkId>,
 }
 
@@ -237,6 +239,8 @@ pub struct Settle {
     pub claim: ClaimRef,
     pub now: Timestamp,
     pub settlement: Settlement,
+    /// `None` while the sender has no config: its messages get no more attempts.
+    pub new_attempts: Option<NewAttempts>,
     pub sinks: Vec<SinkId>,
 }
 
@@ -244,14 +248,7 @@ pub struct Settle {
 pub enum Settlement {
     /// The provider has it, in this status; ask again at `ask_at` while that is not terminal. Where another message has
     /// got this id in the meantime it is only asked again.
-    Found {
-        provider_message_id: String,
-        status: MessageStatus,
-        reason: Option<Reason>,
-        /// What its failure says of the recipient.
-        suppress: Option<Suppression>,
-        ask_at: Timestamp,
-    },
+    Found { provider_message_id: String, status: MessageStatus, failure: Option<Failure>, ask_at: Timestamp },
     /// The outcome cannot be learned, or the provider does not have the message.
     Ended { status: MessageStatus, reason: Reason },
     /// The outcome cannot be learned, and the tenant prefers a duplicate to a loss: the message goes back into the queue.

@@ -1,6 +1,7 @@
 //! Promises about sending: nothing twice, nothing that policy forbids, nothing lost.
 
 mod held;
+mod limited;
 mod outage;
 mod pace;
 mod pool;

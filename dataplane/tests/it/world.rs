@@ -197,6 +197,13 @@ impl World {
         self.record(name, id).await.message.reason.unwrap().text
     }
 
+    /// How often messages were passed over for this reason.
+    pub(crate) fn deferred(&self, reason: &str) -> u64 {
+        let text = self.shared.metrics.render().unwrap();
+        let line = format!(r#"whatsapp_deferred_total{{reason="{reason}"}} "#);
+        text.lines().find_map(|l| l.strip_prefix(&line)).unwrap().parse().unwrap()
+    }
+
     pub(crate) fn metric(&self, line: &str) {
         let text = self.shared.metrics.render().unwrap();
         assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");

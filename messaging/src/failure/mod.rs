@@ -4,7 +4,9 @@
 //! decided here, in one place.
 
 mod code_table;
+mod new_attempt;
 mod next_step;
+mod rest;
 mod stop;
 
 use std::borrow::Cow;
@@ -16,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::contact::{Suppression, SuppressionReason};
 
 pub use code_table::{CodeTable, ErrorCode};
+pub use new_attempt::NewAttempts;
 pub use next_step::{AfterFailure, Failed, RetryLimits, next_step};
+pub use rest::{LONGEST as LONGEST_REST, Rest, next_rest};
 pub use stop::{Stop, handle_to_stop, stop};
 
 /// The class of a failure: what may follow.
@@ -25,7 +29,8 @@ pub use stop::{Stop, handle_to_stop, stop};
 pub enum FailureClass {
     /// Nothing was processed; the same call may be made again after a pause.
     Retry,
-    /// This message has ended; a new one may succeed later (a rate limit or a failure that the provider reported late).
+    /// The message was not delivered; a new attempt may succeed later (a rate limit, or a failure that the provider reported
+    /// late).
     RetryLater,
     /// The outcome is unknown; nothing may be sent again until it is settled.
     Ambiguous,
@@ -64,6 +69,10 @@ pub enum FailureScope {
     Recipient,
     /// Every message with the template.
     Template,
+    /// Messages from the sender to the recipient, for a while: they come too fast.
+    Pair,
+    /// What starts conversations through the sender, for a while: its limit on them is used up.
+    Conversations,
     /// Everything that leaves through the sender.
     Sender,
     /// Everything that leaves through the provider account.

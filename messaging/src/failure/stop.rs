@@ -19,6 +19,10 @@ pub enum Stop {
     Sender { until: Timestamp },
     /// Messages with the template that failed, and no others.
     Template { until: Timestamp },
+    /// What starts conversations through the sender: see [`super::next_rest`].
+    Conversations { reported_at: Timestamp },
+    /// Messages from the sender to the recipient.
+    Pair { until: Timestamp },
 }
 
 /// What a failure of this scope stops, counted from the time of the report. A failure of an account stops each of its
@@ -28,6 +32,8 @@ pub fn stop(scope: FailureScope, pause: Duration, reported_at: Timestamp) -> Opt
     match scope {
         FailureScope::Sender | FailureScope::Account => Some(Stop::Sender { until }),
         FailureScope::Template => Some(Stop::Template { until }),
+        FailureScope::Conversations => Some(Stop::Conversations { reported_at }),
+        FailureScope::Pair => Some(Stop::Pair { until }),
         FailureScope::Recipient | FailureScope::Message => None,
     }
 }
@@ -61,6 +67,8 @@ mod tests {
             assert_eq!(stopped(scope), Some(Stop::Sender { until: at(61) }));
         }
         assert_eq!(stopped(FailureScope::Template), Some(Stop::Template { until: at(61) }));
+        assert_eq!(stopped(FailureScope::Pair), Some(Stop::Pair { until: at(61) }));
+        assert_eq!(stopped(FailureScope::Conversations), Some(Stop::Conversations { reported_at: at(1) }));
         for scope in [FailureScope::Message, FailureScope::Recipient] {
             assert_eq!(stopped(scope), None, "{scope:?}");
         }

@@ -45,6 +45,8 @@ pub enum LifecycleEvent {
         status: MessageStatus,
         failure: Option<Failure>,
     },
+    /// The provider reported that an attempt was not delivered, and may deliver a later one: it is to have one.
+    NotDelivered { attempt: AttemptId, reason: String },
     /// Policy refused it at dispatch. An ended validity is one of the reasons.
     Refused { refusal: Refusal },
     /// The tenant canceled it.
@@ -99,6 +101,7 @@ impl MessageState {
             LifecycleEvent::Reported { attempt, provider_message_id, status, failure } => {
                 (self.reported(*attempt, provider_message_id, *status), reason_of(*status, failure.as_ref()))
             }
+            LifecycleEvent::NotDelivered { attempt, reason } => (self.not_delivered(*attempt), Some(reason.clone())),
             LifecycleEvent::Refused { refusal } => (self.if_queued(refusal.status()), Some(refusal.to_string())),
             LifecycleEvent::Canceled => (self.if_queued(MessageStatus::Canceled), Some("canceled by request".into())),
             LifecycleEvent::ConfirmationOverdue => (self.confirmation_overdue(), Some(OVERDUE.into())),
@@ -139,6 +142,12 @@ impl MessageState {
         let mut next = self.with(self.status.merge(evidence));
         next.provider_message_id.get_or_insert_with(|| provider_message_id.to_owned());
         next
+    }
+
+    /// The newest attempt is resolved, so there may be another.
+    fn not_delivered(&self, attempt: AttemptId) -> Self {
+        let is_out = self.status > MessageStatus::Queued && !self.status.is_terminal();
+        if is_out && self.attempt == Some(attempt) { self.with(MessageStatus::Queued) } else { self.clone() }
     }
 
     fn confirmation_overdue(&self) -> Self {

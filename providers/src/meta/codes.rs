@@ -30,6 +30,11 @@ const fn code(code: &'static str, class: FailureClass, advice: &'static str) -> 
     ErrorCode { code, class, scope, suppression: None, advice }
 }
 
+/// A limit on how fast to send.
+const fn limit(code: &'static str, scope: FailureScope) -> ErrorCode {
+    ErrorCode { code, class: RetryLater, scope, suppression: None, advice: SEND_SLOWLY }
+}
+
 /// A code that affects the whole account.
 const fn of_account(code: &'static str, advice: &'static str) -> ErrorCode {
     ErrorCode { code, class: Sender, scope: FailureScope::Account, suppression: None, advice }
@@ -46,7 +51,7 @@ const SEND_LATER: &str = "send it again later if it is still of use";
 #[rustfmt::skip]
 const CODES: CodeTable = CodeTable(&[
     code("100", Request, "correct the request"), // invalid parameter
-    code("130429", RetryLater, SEND_SLOWLY), // the number's throughput
+    limit("130429", FailureScope::Conversations), // the number's throughput
     code("131000", RetryLater, SEND_LATER), // something went wrong
     code("131026", Fallback, OTHER_CHANNEL), // undeliverable, for one of several reasons
     of_account("131031", CHECK_ACCOUNT), // account locked
@@ -54,7 +59,7 @@ const CODES: CodeTable = CodeTable(&[
     code("131047", Fallback, "send an approved template"), // outside the 24-hour window
     code("131049", Fallback, "wait a day before sending marketing to this recipient"), // too much marketing for this recipient
     code("131050", Fallback, "send no marketing until the recipient allows it again"), // the recipient stopped marketing, and nothing else
-    code("131056", RetryLater, SEND_SLOWLY), // too many messages to this recipient
+    limit("131056", FailureScope::Pair), // too many messages to this recipient
     code("131057", RetryLater, SEND_LATER), // maintenance of the number, of a minute or less
     code("132015", Template, CHECK_TEMPLATE), // template paused
     code("132016", Template, CHECK_TEMPLATE), // template disabled permanently

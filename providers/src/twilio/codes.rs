@@ -21,9 +21,10 @@ pub(crate) fn failure(code: Option<String>, http_status: Option<u16>, message: S
         subcode: None,
         message,
         class,
-        // The table's scope goes with its class. Where the answer's status changes the class, the class decides.
+        // The table's scope goes with its class. Where the answer's status changes the class, the class decides. A limit
+        // that an answer tells is the same as one that a status tells.
         scope: known
-            .filter(|entry| entry.class == class)
+            .filter(|entry| entry.class == class || (entry.class, class) == (RetryLater, Retry))
             .map(|entry| entry.scope)
             .filter(|scope| *scope != class.usual_scope()),
         suppression: known.and_then(|entry| entry.suppression).filter(|_| class == Suppress),
@@ -65,6 +66,11 @@ const fn code(code: &'static str, class: FailureClass, advice: &'static str) -> 
 /// A code that affects the whole account.
 const fn of_account(code: &'static str, advice: &'static str) -> ErrorCode {
     ErrorCode { code, class: Sender, scope: FailureScope::Account, suppression: None, advice }
+}
+
+/// A limit on the conversations that the sender starts.
+const fn of_conversations(code: &'static str, advice: &'static str) -> ErrorCode {
+    ErrorCode { code, class: RetryLater, scope: FailureScope::Conversations, suppression: None, advice }
 }
 
 /// A code that suppresses the recipient.
@@ -139,7 +145,7 @@ const CODES: CodeTable = CodeTable(&[
     code("63015", Request, "join the sandbox from that phone, or use a sender of your own"), // the recipient has not joined the sandbox
     code("63016", Fallback, USE_A_TEMPLATE), // outside the 24-hour window
     code("63017", Retry, "send more slowly"), // account's rate limit exceeded
-    code("63018", RetryLater, "lower spec.limits, or wait for WhatsApp's 24-hour messaging limit"), // rate limit exceeded
+    of_conversations("63018", "lower spec.limits, or wait for WhatsApp's 24-hour messaging limit"), // rate limit exceeded
     code("63019", Request, "check that the URL is public and answers quickly"), // media could not be downloaded
     code("63020", Sender, "accept Twilio's invitation in Meta's Business Manager"), // problem with the Meta business account
     code("63021", Request, "shorten the values"), // content invalid, or longer than 1,024 characters with its values
@@ -158,7 +164,7 @@ const CODES: CodeTable = CodeTable(&[
     code("63034", Request, "make the file smaller"), // media too large
     code("63035", Fallback, OTHER_CHANNEL), // RCS not available there
     code("63036", Fallback, OTHER_CHANNEL), // recipient cannot be reached by RCS
-    code("63037", RetryLater, ""), // media upload error; Twilio tries again by itself
+    code("63037", Request, ""), // media upload error; Twilio tries again by itself, so that a new attempt might send twice
     of_account("63038", "wait a day, or ask Twilio for more"), // account exceeded its messages per day
     code("63039", Request, ""), // Facebook Messenger page warning
     code("63040", Template, CHECK_TEMPLATE), // template rejected
@@ -224,11 +230,12 @@ mod tests {
     }
 
     #[test]
-    fn every_scope_but_the_accounts_is_that_of_its_class() {
+    fn every_scope_but_those_of_accounts_and_limits_is_that_of_its_class() {
         for entry in CODES.0 {
             let usual = entry.class.usual_scope();
             let accounts = (entry.class, entry.scope) == (Sender, FailureScope::Account);
-            assert!(entry.scope == usual || accounts, "{}", entry.code);
+            let limits = (entry.class, entry.scope) == (RetryLater, FailureScope::Conversations);
+            assert!(entry.scope == usual || accounts || limits, "{}", entry.code);
         }
     }
 

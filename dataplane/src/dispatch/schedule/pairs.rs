@@ -37,6 +37,8 @@ pub(in crate::dispatch) struct Pairs {
 #[derive(Debug, Clone, Copy, Default)]
 struct Pair {
     bucket: Option<Bucket>,
+    /// The provider reported that messages of the pair came too fast; none leaves before this.
+    rests_until: Option<Timestamp>,
     /// The latest time at which a deferred message comes back, by priority.
     comes_back: [Option<Timestamp>; Priority::ALL.len()],
 }
@@ -73,18 +75,34 @@ impl Pairs {
             self.make_room(now);
         }
         let pair = self.pairs.entry(key).or_default();
-        let taken = rate.take(pair.bucket, 1, now);
-        pair.bucket = Some(taken.bucket);
-        if taken.is_mended {
-            // These times come from the clock that was ahead.
-            pair.comes_back = <[_; _]>::default();
-        }
-        let Some(retry_at) = taken.retry_at else { return Ok(()) };
+        let retry_at = match pair.rests_until(now) {
+            Some(until) => until,
+            None => {
+                let taken = rate.take(pair.bucket, 1, now);
+                pair.bucket = Some(taken.bucket);
+                if taken.is_mended {
+                    // These times come from the clock that was ahead.
+                    pair.comes_back = <[_; _]>::default();
+                }
+                let Some(retry_at) = taken.retry_at else { return Ok(()) };
+                retry_at
+            }
+        };
         let rank = priority as usize;
         let after_others = pair.comes_back[..=rank].iter().flatten().max().map(|at| after(*at, rate.interval()));
         let again_at = after_others.map_or(retry_at, |then| then.min(after(now, LONGEST_WAIT)).max(retry_at));
         pair.comes_back[rank] = Some(again_at);
         Err(again_at)
+    }
+
+    /// Lets no message of the pair leave before `until`.
+    pub(in crate::dispatch) fn rest(&mut self, sender: &SenderKey, to: &Address, until: Timestamp, now: Timestamp) {
+        let key = self.hasher.hash_one((sender, to.canonical()));
+        if !self.pairs.contains_key(&key) {
+            self.make_room(now);
+        }
+        let pair = self.pairs.entry(key).or_default();
+        pair.rests_until = pair.rests_until.max(Some(until));
     }
 
     /// Forgets pairs that are not held back; if all are, the quarter that is held back least.
@@ -108,7 +126,13 @@ impl Pairs {
 
 impl Pair {
     fn held_back_until(&self) -> Option<Timestamp> {
-        self.comes_back.iter().flatten().copied().chain(self.bucket.map(Bucket::empty_at)).max()
+        let bucket = self.bucket.map(Bucket::empty_at);
+        self.comes_back.iter().flatten().copied().chain(bucket).chain(self.rests_until).max()
+    }
+
+    fn rests_until(&self, now: Timestamp) -> Option<Timestamp> {
+        // A longer rest was begun by a clock that was ahead.
+        self.rests_until.filter(|until| *until > now && *until <= after(now, LONGEST_WAIT))
     }
 }
 
@@ -228,5 +252,16 @@ mod tests {
             }
         }
         assert!(pairs.pairs.len() <= 1024, "{}", pairs.pairs.len());
+    }
+
+    #[test]
+    fn a_pair_that_the_provider_holds_back_rests_and_no_other_does() {
+        let mut pairs = Pairs::default();
+        let support = sender("support");
+        pairs.rest(&support, &recipient(1), at(60), at(0));
+        assert_eq!(pairs.take(&support, &recipient(1), Priority::Authentication, rate(), at(1)), Err(at(60)));
+        assert_eq!(pairs.take(&support, &recipient(2), Priority::Utility, rate(), at(1)), Ok(()));
+        assert_eq!(pairs.take(&sender("sales"), &recipient(1), Priority::Utility, rate(), at(1)), Ok(()));
+        assert_eq!(pairs.take(&support, &recipient(1), Priority::Utility, rate(), at(70)), Ok(()));
     }
 }

@@ -18,5 +18,18 @@ table! {
     }
 }
 
+/// The outcome of an attempt that the provider took and reported as not delivered, so that there may be another.
+const NOT_DELIVERED: &str = "not delivered";
+
+impl AttemptRow {
+    pub(crate) fn was_not_delivered(&self) -> bool {
+        self.outcome.as_deref() == Some(NOT_DELIVERED)
+    }
+
+    pub(crate) fn not_delivered(self, at: Timestamp) -> Self {
+        Self { finished_at: self.finished_at.or(Some(at)), outcome: Some(NOT_DELIVERED.to_owned()), ..self }
+    }
+}
+
 /// Attempts by the id that the provider gave the message.
 pub(crate) static BY_PROVIDER_ID: Finder = Finder { table: &TABLE, by: &["tenant", "provider_message_id"] };

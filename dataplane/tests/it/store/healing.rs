@@ -29,7 +29,15 @@ async fn one_conversation(store: &Store, seconds: i64) -> Result<(), StoreError>
     let begin = BeginAttempt { claim: reference.clone(), attempt: id, now, contact_version, others_in_pool };
     assert_eq!(store.write(begin).await?, Began::Begun);
     let result = accepted(&format!("SMout{seconds}"));
-    let finish = FinishAttempt { claim: reference, attempt: id, now, result, suppress: None, sinks: sinks() };
+    let finish = FinishAttempt {
+        claim: reference,
+        attempt: id,
+        now,
+        result,
+        suppress: None,
+        new_attempts: new_attempts(),
+        sinks: sinks(),
+    };
     assert_eq!(store.write(finish).await?.answer, Fenced::Done);
     Ok(())
 }

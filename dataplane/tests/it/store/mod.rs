@@ -30,7 +30,9 @@ use dataplane::store::webhook::{ClaimUnapplied, RecordWebhook, Recorded, Waiting
 use dataplane::store::{PostgresUrl, Store};
 use jiff::{SignedDuration, Timestamp};
 use messaging::address::Address;
+use messaging::config::Validity;
 use messaging::content::{InboundContent, OutboundContent};
+use messaging::failure::NewAttempts;
 use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::Purpose;
@@ -217,6 +219,10 @@ pub(crate) async fn begin(store: &Store, claim: &Claim, attempt: AttemptId, now:
     store.write(begin).await.unwrap()
 }
 
+pub(crate) fn new_attempts() -> NewAttempts {
+    NewAttempts { validity: Validity::default(), jitter: 0.5 }
+}
+
 pub(crate) async fn finish(
     store: &Store,
     claim: &Claim,
@@ -225,7 +231,12 @@ pub(crate) async fn finish(
     result: AttemptResult,
 ) -> Fenced {
     let (claim, now, sinks) = (claim.reference(), at(now), sinks());
-    store.write(FinishAttempt { claim, attempt, now, result, suppress: None, sinks }).await.unwrap().answer
+    let new_attempts = new_attempts();
+    store
+        .write(FinishAttempt { claim, attempt, now, result, suppress: None, new_attempts, sinks })
+        .await
+        .unwrap()
+        .answer
 }
 
 /// Finishes an attempt that is still held.
@@ -307,9 +318,12 @@ pub(crate) fn consequence(logged: &WaitingEvent) -> ApplyEvent {
                 keyword: None,
             }))
         }
-        WebhookEvent::Status(update) => {
-            Consequence::Status { update: Box::new(update), suppress: None, ask_at: at(10_000) }
-        }
+        WebhookEvent::Status(update) => Consequence::Status {
+            update: Box::new(update),
+            suppress: None,
+            ask_at: at(10_000),
+            new_attempts: Some(new_attempts()),
+        },
         WebhookEvent::OtherChannel { channel, .. } => Consequence::Nothing { reason: channel },
         WebhookEvent::Unreadable { reason, .. } => Consequence::Nothing { reason },
     };

@@ -8,6 +8,7 @@ use dataplane::store::queue::{
 };
 use futures::future::join_all;
 use messaging::contact::{Suppression, SuppressionReason};
+use messaging::failure::{Failure, FailureClass};
 use messaging::lifecycle::MessageStatus::{
     Accepted, Delivered, Expired, Failed, Queued, Rejected, Submitted, Unconfirmed,
 };
@@ -32,6 +33,11 @@ promises!(
     a_message_that_policy_ends_is_over,
     an_ended_attempt_suppresses_its_recipient,
     what_was_found_out_settles_a_message_and_adopts_what_waited,
+    a_message_that_was_not_delivered_gets_another_attempt,
+    reports_of_an_attempt_that_was_not_delivered_change_nothing_unless_it_was_after_all,
+    a_report_that_is_faster_than_the_answer_counts_and_the_answer_does_not,
+    a_report_that_comes_before_its_message_is_known_counts_once_it_is,
+    what_the_providers_log_says_was_not_delivered_gets_another_attempt,
     who_lost_the_claim_settles_nothing,
     messages_whose_validity_is_over_are_found_and_ended_whoever_holds_them,
 );
@@ -238,6 +244,7 @@ async fn an_ended_attempt_suppresses_its_recipient(store: &Store) {
         now: at(1),
         result: AttemptResult::Ended { status: Rejected, reason: reason("blocked") },
         suppress: Some(suppression()),
+        new_attempts: new_attempts(),
         sinks: sinks(),
     };
     assert_eq!(store.write(finish).await.unwrap().answer, Fenced::Done);
@@ -252,7 +259,8 @@ async fn unsettled(store: &Store, now: i64) -> Vec<Unsettled> {
 }
 
 async fn settle(store: &Store, unsettled: &Unsettled, now: i64, settlement: Settlement) -> Fenced {
-    store.write(Settle { claim: unsettled.reference(), now: at(now), settlement, sinks: sinks() }).await.unwrap().answer
+    let (claim, new_attempts) = (unsettled.reference(), Some(new_attempts()));
+    store.write(Settle { claim, now: at(now), settlement, new_attempts, sinks: sinks() }).await.unwrap().answer
 }
 
 async fn what_was_found_out_settles_a_message_and_adopts_what_waited(store: &Store) {
@@ -268,16 +276,93 @@ async fn what_was_found_out_settles_a_message_and_adopts_what_waited(store: &Sto
     report(store, 150, update("SM1", None, Delivered)).await;
     let asked = unsettled(store, 200).await.remove(0);
     assert_eq!(asked.asked, 1);
-    let found = Settlement::Found {
-        provider_message_id: "SM1".into(),
-        status: Accepted,
-        reason: None,
-        suppress: None,
-        ask_at: at(300),
-    };
+    let found =
+        Settlement::Found { provider_message_id: "SM1".into(), status: Accepted, failure: None, ask_at: at(300) };
     assert_eq!(settle(store, &asked, 201, found).await, Fenced::Done);
     assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Unconfirmed, Accepted, Delivered]);
     assert!(unsettled(store, 9_000).await.is_empty());
+}
+
+fn rate_limited() -> Failure {
+    Failure::new(FailureClass::RetryLater, "rate limit exceeded").with_code("63018")
+}
+
+/// The provider took the message and reports that it did not deliver it.
+fn not_delivered(id: &str, attempt: Option<AttemptId>) -> StatusUpdate {
+    StatusUpdate { failure: Some(rate_limited()), ..update(id, attempt, Failed) }
+}
+
+async fn a_message_that_was_not_delivered_gets_another_attempt(store: &Store) {
+    let (claim, first) = submitted(store, 0).await;
+    finished(store, &claim, first, 1, accepted("SM1")).await;
+    report(store, 2, not_delivered("SM1", Some(first))).await;
+    report(store, 3, not_delivered("SM1", Some(first))).await;
+    assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Accepted, Queued], "once");
+    assert!(unsettled(store, 20_000).await.is_empty(), "its outcome is known");
+    assert!(claim_some(store, 61, 10).await.is_empty(), "not at once");
+    let again = claim_one(store, 92).await;
+    assert_eq!((again.open_attempt, again.message.attempts), (None, 1));
+    assert!(again.message.reason.unwrap().text.contains("rate limit"));
+    let second = attempt(92);
+    assert_eq!(begin(store, &Claim { message: claim.message.clone(), ..again }, second, 92).await, Began::Begun);
+    report(store, 93, not_delivered("SM1", None)).await;
+    assert_eq!(status(store, claim.message.id).await, Submitted, "that was the first attempt");
+    // The last attempt that its validity leaves room for.
+    report(store, 86_399, not_delivered("SM2", Some(second))).await;
+    assert_eq!(status(store, claim.message.id).await, Failed);
+}
+
+async fn reports_of_an_attempt_that_was_not_delivered_change_nothing_unless_it_was_after_all(store: &Store) {
+    let (claim, first) = submitted(store, 0).await;
+    finished(store, &claim, first, 1, accepted("SM1")).await;
+    report(store, 2, not_delivered("SM1", Some(first))).await;
+    for late in [Accepted, MessageStatus::Sent, Failed] {
+        for of in [Some(first), None] {
+            report(store, 3, update("SM1", of, late)).await;
+            assert_eq!(status(store, claim.message.id).await, Queued, "{late:?}");
+        }
+    }
+    let again = claim_one(store, 200).await;
+    assert_eq!(begin(store, &again, attempt(200), 200).await, Began::Begun);
+    report(store, 201, update("SM1", Some(first), MessageStatus::Sent)).await;
+    assert_eq!(status(store, claim.message.id).await, Submitted);
+    report(store, 202, update("SM1", Some(first), Delivered)).await;
+    assert_eq!(status(store, claim.message.id).await, Delivered);
+}
+
+async fn a_report_that_is_faster_than_the_answer_counts_and_the_answer_does_not(store: &Store) {
+    let (claim, first) = submitted(store, 0).await;
+    report(store, 1, not_delivered("SM1", Some(first))).await;
+    assert_eq!(finish(store, &claim, first, 2, accepted("SM1")).await, Fenced::Done);
+    assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Queued]);
+    let again = claim_one(store, 200).await;
+    assert_eq!((again.open_attempt, again.message.attempts), (None, 1));
+}
+
+async fn a_report_that_comes_before_its_message_is_known_counts_once_it_is(store: &Store) {
+    let (claim, first) = submitted(store, 0).await;
+    assert_eq!(report(store, 1, not_delivered("SM1", None)).await, [Applied::Parked]);
+    finished(store, &claim, first, 2, accepted("SM1")).await;
+    assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Accepted, Queued]);
+    assert!(unsettled(store, 20_000).await.is_empty());
+    assert_eq!(claim_one(store, 200).await.message.attempts, 1);
+}
+
+async fn what_the_providers_log_says_was_not_delivered_gets_another_attempt(store: &Store) {
+    let (claim, first) = submitted(store, 0).await;
+    let lost = AttemptResult::Unconfirmed { reason: reason("no answer"), ask_at: at(100) };
+    finished(store, &claim, first, 1, lost).await;
+    let asked = unsettled(store, 100).await.remove(0);
+    let found = Settlement::Found {
+        provider_message_id: "SM1".into(),
+        status: Failed,
+        failure: Some(rate_limited()),
+        ask_at: at(300),
+    };
+    assert_eq!(settle(store, &asked, 101, found).await, Fenced::Done);
+    assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Unconfirmed, Queued]);
+    assert!(unsettled(store, 20_000).await.is_empty());
+    assert_eq!(claim_one(store, 300).await.message.attempts, 1);
 }
 
 async fn who_lost_the_claim_settles_nothing(store: &Store) {

@@ -37,6 +37,10 @@ fn reported(n: u8, status: MessageStatus) -> LifecycleEvent {
     LifecycleEvent::Reported { attempt: Some(attempt(n)), provider_message_id, status, failure: None }
 }
 
+fn not_delivered(n: u8) -> LifecycleEvent {
+    LifecycleEvent::NotDelivered { attempt: attempt(n), reason: "as reported".into() }
+}
+
 fn run(events: &[LifecycleEvent]) -> MessageState {
     events.iter().fold(MessageState::queued(at(0)).0, |state, event| state.apply(event, at(1)).0)
 }
@@ -97,6 +101,24 @@ fn only_a_definite_refusal_of_the_newest_attempt_returns_a_message_to_the_queue(
     assert_eq!(status(&[claimed(1), accepted(1), retry(1)]), Accepted);
     let state = run(&[claimed(1), retry(1), claimed(2), accepted(2)]);
     assert_eq!((state.attempts, state.provider_message_id.as_deref()), (2, Some("SM2")));
+}
+
+#[test]
+fn a_message_whose_newest_attempt_was_not_delivered_returns_to_the_queue() {
+    let out: [&[LifecycleEvent]; 4] = [
+        &[claimed(1)],
+        &[claimed(1), ambiguous(1)],
+        &[claimed(1), accepted(1)],
+        &[claimed(1), accepted(1), reported(1, Sent)],
+    ];
+    for before in out {
+        assert_eq!(status(&[before, &[not_delivered(1)]].concat()), Queued, "{before:?}");
+        assert_eq!(status(&[before, &[not_delivered(1), claimed(2), not_delivered(1)]].concat()), Submitted);
+    }
+    for over in [reported(1, Delivered), reported(1, Failed), failed(1, AfterFailure::Reject)] {
+        assert!(status(&[claimed(1), over, not_delivered(1)]).is_terminal());
+    }
+    assert_eq!(status(&[claimed(1), not_delivered(1), reported(1, Delivered), claimed(2)]), Delivered);
 }
 
 #[test]
@@ -169,6 +191,7 @@ fn any_event() -> impl Strategy<Value = LifecycleEvent> {
         n().prop_map(accepted),
         n().prop_map(retry),
         n().prop_map(ambiguous),
+        n().prop_map(not_delivered),
         n().prop_map(|n| failed(n, AfterFailure::Reject)),
         (n(), any_status()).prop_map(|(n, status)| reported(n, status)),
         Just(LifecycleEvent::Canceled),
@@ -199,17 +222,22 @@ proptest! {
                 prop_assert!(matches!(next.status, Delivered | Read) && next.status > state.status);
             }
             let returned = next.status == Queued && state.status != Queued;
-            prop_assert!(!returned || matches!(state.status, Submitted | Unconfirmed));
+            let was_not_delivered = matches!(event, LifecycleEvent::NotDelivered { .. });
+            prop_assert!(!returned || was_not_delivered || matches!(state.status, Submitted | Unconfirmed));
+            prop_assert!(!returned || !state.status.is_terminal());
             state = next;
         }
     }
 
     #[test]
-    fn there_is_no_further_attempt_after_evidence_that_one_was_taken(events in prop::collection::vec(any_event(), 0..40)) {
+    fn there_is_no_further_attempt_after_evidence_that_one_was_taken_unless_it_was_not_delivered(events in prop::collection::vec(any_event(), 0..40)) {
         let mut state = MessageState::queued(at(0)).0;
         let mut taken_at = None;
         for event in events {
             state = state.apply(&event, at(1)).0;
+            if state.status == Queued && matches!(event, LifecycleEvent::NotDelivered { .. }) {
+                taken_at = None;
+            }
             if state.status >= Accepted {
                 taken_at.get_or_insert(state.attempts);
             }
