@@ -17,7 +17,7 @@ use crate::metrics::Repair;
 use crate::shared::Shared;
 use crate::store::queue::Fenced;
 use crate::store::sweep::{ClaimSweep, FinishSweep};
-use crate::store::webhook::{RecordWebhook, dedupe_keys, webhook_id};
+use crate::store::webhook::{RecordWebhook, dedupe_key, dedupe_keys, webhook_id};
 use crate::store::{StoreError, WebhookLog as _};
 
 /// Missing messages are recorded oldest first, so that the later of two keywords wins. More than this many are recorded
@@ -92,9 +92,7 @@ impl Sweep<'_> {
         loop {
             self.may_ask().await?;
             let page = log.inbound(&query).await?;
-            let ids: Vec<String> = page.entries.iter().map(|entry| entry.provider_message_id.clone()).collect();
-            let known = self.context.shared.store.known_provider_message_ids(&self.tenant.config.tenant, &ids).await?;
-            missing.extend(span.missing(page.entries, &known));
+            missing.extend(self.unknown(sender, log, span.covered(page.entries)).await?);
             query.page = page.next;
             if query.page.is_none() || missing.len() >= HELD_AT_MOST {
                 self.record(sender, log, &mut missing).await?;
@@ -103,6 +101,19 @@ impl Sweep<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// The entries that are not in the log under the key that their webhook has.
+    async fn unknown(
+        &self,
+        sender: &Sender<'_>,
+        log: &dyn MessageLog,
+        entries: Vec<InboundEntry>,
+    ) -> Result<impl Iterator<Item = InboundEntry>, Unfinished> {
+        let keys: Vec<String> = entries.iter().map(|entry| dedupe_key(&log.read(entry.body.as_bytes()))).collect();
+        let store = &self.context.shared.store;
+        let known = store.known_dedupe_keys(&self.tenant.config.tenant, sender.name, &keys).await?;
+        Ok(entries.into_iter().zip(keys).filter(move |(_, key)| !known.contains(key)).map(|(entry, _)| entry))
     }
 
     /// Records the entries, oldest first, and empties the list.

@@ -1,6 +1,5 @@
 //! Decides which span of a log is read and which of its entries are recorded. Pure.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -80,14 +79,10 @@ impl Span {
         self.since >= self.until
     }
 
-    /// The entries of a page to record, given the known ids. An entry without a date counts as inside the span: better
-    /// found twice than never.
-    pub(super) fn missing(&self, page: Vec<InboundEntry>, known: &[String]) -> Vec<InboundEntry> {
-        let known: HashSet<&str> = known.iter().map(String::as_str).collect();
-        page.into_iter()
-            .filter(|entry| entry.created_at.is_none_or(|at| self.since <= at && at <= self.until))
-            .filter(|entry| !known.contains(entry.provider_message_id.as_str()))
-            .collect()
+    /// The entries of a page that are inside the span. So is one without a date: better found twice than never.
+    pub(super) fn covered(&self, page: Vec<InboundEntry>) -> Vec<InboundEntry> {
+        let is_covered = |at: Timestamp| self.since <= at && at <= self.until;
+        page.into_iter().filter(|entry| entry.created_at.is_none_or(is_covered)).collect()
     }
 }
 
@@ -149,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_unknown_and_neither_too_young_nor_too_old_is_missing() {
+    fn only_what_is_neither_too_young_nor_too_old_is_covered() {
         let entry = |id: &str, created_at: Option<i64>| InboundEntry {
             provider_message_id: id.into(),
             created_at: created_at.map(at),
@@ -160,13 +155,12 @@ mod tests {
         let page = vec![
             entry("SM-young", Some(-5 * MINUTE + 1)),
             entry("SM-newest", Some(-5 * MINUTE)),
-            entry("SM-known", Some(-HOUR)),
             entry("SM-undated", None),
             entry("SM-oldest", Some(-DAY)),
             entry("SM-old", Some(-DAY - 1)),
         ];
-        let missing = plan(Some(-DAY + 10 * MINUTE)).missing(page, &["SM-known".into(), "SM-elsewhere".into()]);
-        let ids: Vec<&str> = missing.iter().map(|entry| entry.provider_message_id.as_str()).collect();
+        let covered = plan(Some(-DAY + 10 * MINUTE)).covered(page);
+        let ids: Vec<&str> = covered.iter().map(|entry| entry.provider_message_id.as_str()).collect();
         assert_eq!(ids, ["SM-newest", "SM-undated", "SM-oldest"]);
     }
 }

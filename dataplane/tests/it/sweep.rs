@@ -17,7 +17,9 @@ use messaging::id::PoolId;
 use messaging::provider::webhook::WebhookHome;
 use providers::HttpSettings;
 use sandbox::seed::{EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, EXAMPLE_SENDER, EXAMPLE_SERVICE_SID, Seed};
-use sandbox::types::{ErrorShape, Reply, RequestEffect, RequestFault, WebhookFilter, WebhookRecord};
+use sandbox::types::{
+    ErrorShape, Reply, ReplyMedia, RequestEffect, RequestFault, RequestFilter, WebhookFilter, WebhookRecord,
+};
 use sandbox::{Config, Running, Sandbox};
 use serde_json::json;
 
@@ -180,6 +182,27 @@ async fn what_no_webhook_brought_is_recovered_once_and_a_late_webhook_repeats_no
     swept.take_effect().await;
     assert_eq!(swept.delivered(), both);
     swept.recovered(1);
+}
+
+#[tokio::test]
+async fn what_is_known_is_not_asked_for_again() {
+    let swept = Swept::new().await;
+    swept.records_webhooks().await;
+    let photo = ReplyMedia { content_type: "image/png".into(), data: "iVBORw0KGgo=".into() };
+    let reply = Reply { media: vec![photo], ..Reply::default() };
+    let sid = swept.sandbox.control().reply(CUSTOMER, &reply).await.unwrap().message_sid;
+    let asked = async || {
+        let all = swept.sandbox.control().requests(&RequestFilter::default()).await.unwrap();
+        all.into_iter().filter(|request| request.path.contains(&sid)).count()
+    };
+    swept.world.clock.advance(minutes(6));
+    swept.sweep().await;
+    swept.recovered(1);
+    let once = asked().await;
+    assert!(once > 0, "its media are not in the list");
+    swept.world.clock.advance(minutes(16));
+    swept.sweep().await;
+    assert_eq!(asked().await, once);
 }
 
 #[tokio::test]

@@ -97,8 +97,8 @@ impl Store {
         rows.first().map(Row::read).transpose()
     }
 
-    /// Which of these provider's ids already belong to a message of this tenant, sent or received: dispatch adopts a message of
-    /// the provider's log only when it belongs to no other.
+    /// Which of these provider's ids already belong to a message that this tenant sent: dispatch adopts a message of the
+    /// provider's log only when it belongs to no other.
     pub async fn known_provider_message_ids(
         &self,
         tenant: &TenantId,
