@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use messaging::address::Address;
-use messaging::contact::{ContactState, Suppression, SuppressionReason};
+use messaging::contact::{ContactState, Lift, Suppression, SuppressionReason};
 use messaging::id::TenantId;
 
 use super::Operation;
@@ -123,12 +123,20 @@ impl Operation for LiftSuppression {
         let Self { tenant, sender, contact, lift } = self;
         let key = (tenant.clone(), sender.clone(), contact.clone());
         let before = person(rows, &key)?;
-        match before.state.suppression(lift.at).map(|suppression| suppression.reason) {
-            None | Some(SuppressionReason::OptedOut) => return Ok(before),
-            Some(SuppressionReason::Manual | SuppressionReason::Blocked | SuppressionReason::Unreachable) => {}
+        let (mut state, mut at) = (before.state.clone(), lift.at);
+        while let Some(Suppression { reason, at: since, .. }) = state.suppression(lift.at) {
+            if reason == SuppressionReason::OptedOut {
+                return Ok(before);
+            }
+            // Another replica's clock may be ahead: what is lifted was there before.
+            at = at.max(since);
+            state = state.lifted(Lift { at, ..lift.clone() });
+        }
+        if state == before.state {
+            return Ok(before);
         }
         let row = known(rows, &key)?;
-        let state = row.state.clone().lifted(lift.clone());
+        let state = row.state.clone().lifted(Lift { at, ..lift.clone() });
         save(rows, &key, &row, state, lift.at);
         person(rows, &key)
     }

@@ -12,6 +12,7 @@ promises!(
     nothing_is_known_of_a_stranger,
     consent_and_suppression_and_window_are_kept_side_by_side,
     a_suppression_lasts_until_it_is_lifted,
+    a_suppression_is_lifted_although_another_replicas_clock_was_ahead,
     a_tenant_does_not_lift_an_opt_out,
     each_sender_has_contacts_of_its_own,
     what_a_person_said_in_one_spelling_holds_in_the_other,
@@ -64,6 +65,15 @@ async fn a_suppression_lasts_until_it_is_lifted(store: &Store) {
     assert_eq!((lifted.version, lifted.state.suppression(at(5))), (2, None));
     assert_eq!(lifted.state.lift(), Some(&lift().lift), "who decided, and why");
     assert_eq!(store.write(lift()).await.unwrap(), lifted, "again, it changes nothing");
+}
+
+async fn a_suppression_is_lifted_although_another_replicas_clock_was_ahead(store: &Store) {
+    for (reason, seconds) in [(SuppressionReason::Manual, 8), (SuppressionReason::Blocked, 9)] {
+        let suppression = Suppression { reason, at: at(seconds), detail: "a reason".into() };
+        store.write(PutSuppression { suppression, ..suppress("") }).await.unwrap();
+    }
+    assert_eq!(store.write(lift()).await.unwrap().state.suppression(at(5)), None);
+    assert_eq!(known_as(store, customer().as_str()).await.state.suppression(at(20)), None);
 }
 
 async fn a_tenant_does_not_lift_an_opt_out(store: &Store) {
