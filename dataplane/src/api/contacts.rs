@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::contact::{ConsentRecord, ConsentStatus, Evidence, Lift, Suppression, SuppressionReason};
-use messaging::id::SenderName;
+use messaging::id::{SenderName, TenantId};
 use serde_json::Value;
 use url::form_urlencoded;
 
@@ -48,13 +48,11 @@ pub(super) async fn put_consent(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ContactView>, Problem> {
-    body::check_is_json(&headers)?;
-    let tenant = context.tenant_of(&caller)?;
-    let (contact, sender, []) = which(&tenant, &address, query.as_deref(), [])?;
     let now = context.shared.clock.now();
-    let body = body::json(&body::read(body, body::LIMIT).await?)?;
-    let consent = read_consent(body, now).map_err(Problem::invalid)?;
-    let put = PutConsent { tenant: caller.tenant.clone(), sender: sender.clone(), contact: contact.clone(), consent };
+    let put = read_put(&context, caller, &address, query.as_deref(), &headers, body).await?;
+    let consent = read_consent(put.body, now).map_err(Problem::invalid)?;
+    let (contact, sender) = (put.contact.clone(), put.sender.clone());
+    let put = PutConsent { tenant: put.tenant, sender: put.sender, contact: put.contact, consent };
     let saved = context.shared.store.write(put).await?;
     Ok(Json(ContactView::new(contact, sender, saved, now)))
 }
@@ -67,16 +65,35 @@ pub(super) async fn put_suppression(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ContactView>, Problem> {
-    body::check_is_json(&headers)?;
-    let tenant = context.tenant_of(&caller)?;
-    let (contact, sender, []) = which(&tenant, &address, query.as_deref(), [])?;
     let now = context.shared.clock.now();
-    let body = body::json(&body::read(body, body::LIMIT).await?)?;
-    let suppression = read_suppression(body, now).map_err(Problem::invalid)?;
-    let put =
-        PutSuppression { tenant: caller.tenant.clone(), sender: sender.clone(), contact: contact.clone(), suppression };
+    let put = read_put(&context, caller, &address, query.as_deref(), &headers, body).await?;
+    let suppression = read_suppression(put.body, now).map_err(Problem::invalid)?;
+    let (contact, sender) = (put.contact.clone(), put.sender.clone());
+    let put = PutSuppression { tenant: put.tenant, sender: put.sender, contact: put.contact, suppression };
     let saved = context.shared.store.write(put).await?;
     Ok(Json(ContactView::new(contact, sender, saved, now)))
+}
+
+/// What a request records, and of whose contact.
+struct Put {
+    tenant: TenantId,
+    sender: SenderName,
+    contact: Address,
+    body: Value,
+}
+
+async fn read_put(
+    context: &ApiContext,
+    caller: Caller,
+    address: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Put, Problem> {
+    body::check_is_json(headers)?;
+    let (contact, sender, []) = which(&*context.tenant_of(&caller)?, address, query, [])?;
+    let body = body::json(&body::read(body, body::LIMIT).await?)?;
+    Ok(Put { tenant: caller.tenant, sender, contact, body })
 }
 
 pub(super) async fn lift_suppression(
