@@ -2,7 +2,6 @@
 //! process says that it is not ready.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use dataplane::serve::{Addresses, Server};
 use http::{Request, StatusCode};
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{bytes, tenant_json};
 use crate::serve::settings_over;
 use crate::webhooks::says;
-use crate::world::{CUSTOMER, soon};
+use crate::world::{CUSTOMER, soon, until};
 
 /// A replica, with a proxy between it and its database.
 struct Replica {
@@ -83,15 +82,6 @@ impl Replica {
         let (status, headers) = (answer.status(), answer.headers().clone());
         (status, headers, answer.json().await.unwrap_or_default())
     }
-}
-
-async fn until(mut so: impl AsyncFnMut() -> bool) {
-    soon(async {
-        while !so().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
 }
 
 #[tokio::test]

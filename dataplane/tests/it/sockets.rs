@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use dataplane::serve::Server;
 use tempfile::TempDir;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{bytes, tenant_json};
 use crate::serve::settings;
-use crate::world::soon;
+use crate::world::{soon, until};
 
 /// A process that serves the tenant `shop`, in this one.
 struct Serving {
@@ -253,12 +252,7 @@ async fn readiness_is_told_while_more_clients_hang_on_than_there_are_descriptors
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         http.get(format!("http://{}/readyz", ports[2])).send().await.is_ok_and(|answer| answer.status().is_success())
     };
-    soon(async {
-        while !ready().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until(async || ready().await).await;
     let mut hanging = Vec::new();
     for address in ports.into_iter().cycle().take(600) {
         hanging.push(Client::sends(address, "GET / HTTP/1.1\r\n").await);

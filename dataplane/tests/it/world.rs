@@ -248,6 +248,17 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future).await.unwrap()
 }
 
+/// Asks a process or a server, which has no way to tell, until something is so; within the time of [`soon`].
+pub(crate) async fn until(mut so: impl AsyncFnMut() -> bool) {
+    let mut look = tokio::time::interval(Duration::from_millis(50));
+    soon(async {
+        while !so().await {
+            look.tick().await;
+        }
+    })
+    .await;
+}
+
 pub(crate) fn tenant(name: &str) -> TenantId {
     TenantId::new(name).unwrap()
 }
