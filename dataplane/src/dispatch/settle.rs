@@ -29,7 +29,7 @@ use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::adopted::Adopting;
 use crate::store::message::{self, Message, MessageRecord};
-use crate::store::queue::{ClaimUnsettled, Fenced, Settle, Settlement, Unsettled};
+use crate::store::queue::{ClaimUnsettled, Settle, Settled, Settlement, Unsettled};
 
 /// Each look is one indexed read when there is nothing to do.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -174,11 +174,10 @@ impl Inquirer {
             }
         };
         let Decision { settlement, repair, stop } = decision;
-        let reached = reached(&settlement, unsettled.message.status);
         let settle = Settle { claim: unsettled.reference(), now: clock.now(), settlement, new_attempts, sinks };
         // A lost lease means that a callback came in the meantime and settled it.
         let Adopting { answer, failures } = store.write(settle).await?;
-        if answer == Fenced::Done {
+        if let Settled::Done { reached } = answer {
             if let Some((tenant, sender)) = configured {
                 let (to, content) = (&unsettled.message.to, unsettled.content.as_ref());
                 let of = Stopped { tenant, sender: &sender, to, content };
@@ -329,13 +328,4 @@ fn when(record: &MessageRecord, status: MessageStatus) -> Option<Timestamp> {
     let MessageRecord { message, timeline } = record;
     let of_attempt = |entry: &&message::TimelineEntry| entry.attempt.is_some() && entry.attempt == message.attempt;
     timeline.iter().filter(of_attempt).find(|entry| entry.status == status).map(|entry| entry.at)
-}
-
-fn reached(settlement: &Settlement, before: MessageStatus) -> Option<MessageStatus> {
-    match settlement {
-        Settlement::Found { status, .. } | Settlement::Ended { status, .. } if *status > before => Some(*status),
-        Settlement::Resend { .. } => Some(MessageStatus::Queued),
-        Settlement::Found { .. } | Settlement::Ended { .. } => None,
-        Settlement::AskAgain { .. } | Settlement::NotAsked { .. } => None,
-    }
 }

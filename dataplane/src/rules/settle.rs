@@ -15,12 +15,12 @@ use crate::store::adopted::Adopting;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::message::SinkId;
-use crate::store::queue::{Fenced, Settle, Settlement};
+use crate::store::queue::{Settle, Settled, Settlement};
 use crate::store::tables::stored::corrupt;
 use crate::store::tables::unsettled::UnsettledRow;
 
 impl Command for Settle {
-    type Answer = Adopting<Fenced>;
+    type Answer = Adopting<Settled>;
 }
 
 impl Operation for Settle {
@@ -28,7 +28,7 @@ impl Operation for Settle {
         &self.claim.tenant
     }
 
-    fn run(&self, rows: &mut Rows) -> Result<Adopting<Fenced>, Halt> {
+    fn run(&self, rows: &mut Rows) -> Result<Adopting<Settled>, Halt> {
         let Self { claim, now, settlement, new_attempts, sinks } = self;
         let key = (claim.tenant.clone(), claim.message);
         let learned = match settlement {
@@ -41,9 +41,10 @@ impl Operation for Settle {
         let owner = learned.map_or(Ok(None), |id| rows.attempt_of_provider_id(&claim.tenant, id));
         let (waiting, known, owner) = (waiting?, known?, owner?);
         let Some(waiting) = waiting.filter(|waiting| waiting.fence == claim.fence) else {
-            return Ok(Fenced::LeaseLost.into());
+            return Ok(Settled::LeaseLost.into());
         };
         let mut known = known.ok_or_else(|| corrupt("an unsettled message", "it is missing"))?;
+        let before = known.status();
         let belongs_to_another = match owner {
             Some(attempt) => {
                 let of_attempt = rows.attempts.get(&(claim.tenant.clone(), attempt))?;
@@ -86,7 +87,8 @@ impl Operation for Settle {
             let again = UnsettledRow { available_at: ask_at, fence: waiting.fence + 1, owner: None, asked };
             rows.unsettled.put(key, again);
         }
-        Ok(Adopting { answer: Fenced::Done, failures })
+        let reached = Some(known.status()).filter(|status| *status != before);
+        Ok(Adopting { answer: Settled::Done { reached }, failures })
     }
 }
 

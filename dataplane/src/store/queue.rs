@@ -244,6 +244,15 @@ pub struct Settle {
     pub sinks: Vec<SinkId>,
 }
 
+/// Whether it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The message reached this status by it, if another than it had.
+    Done { reached: Option<MessageStatus> },
+    /// Another learned of the message in the meantime.
+    LeaseLost,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
     /// The provider has it, in this status; ask again at `ask_at` while that is not terminal. Where another message has

@@ -4,7 +4,8 @@ use dataplane::rules::queue::RenewClaim;
 use dataplane::store::Store;
 use dataplane::store::contact::PutSuppression;
 use dataplane::store::queue::{
-    AttemptResult, Began, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, Fenced, Settle, Settlement, Unsettled,
+    AttemptResult, Began, ClaimUnsettled, DeferClaim, EndMessage, ExpireMessage, Fenced, Settle, Settled, Settlement,
+    Unsettled,
 };
 use futures::future::join_all;
 use messaging::contact::{Suppression, SuppressionReason};
@@ -95,7 +96,7 @@ async fn an_answer_that_was_asked_for_before_the_provider_took_it_ends_nothing(s
     let asked = unsettled(store, 100).await.remove(0);
     finished(store, &first, attempt_id, 101, accepted("SM1")).await;
     let absent = Settlement::Ended { status: Failed, reason: reason("the log has no such message") };
-    assert_eq!(settle(store, &asked, 102, absent).await, Fenced::LeaseLost);
+    assert_eq!(settle(store, &asked, 102, absent).await, Settled::LeaseLost);
     assert_eq!(status(store, first.message.id).await, Accepted);
     assert_eq!(unsettled(store, 160).await.len(), 1, "it is asked for again");
 }
@@ -258,7 +259,7 @@ async fn unsettled(store: &Store, now: i64) -> Vec<Unsettled> {
     store.write(claim).await.unwrap()
 }
 
-async fn settle(store: &Store, unsettled: &Unsettled, now: i64, settlement: Settlement) -> Fenced {
+async fn settle(store: &Store, unsettled: &Unsettled, now: i64, settlement: Settlement) -> Settled {
     let (claim, new_attempts) = (unsettled.reference(), Some(new_attempts()));
     store.write(Settle { claim, now: at(now), settlement, new_attempts, sinks: sinks() }).await.unwrap().answer
 }
@@ -270,7 +271,7 @@ async fn what_was_found_out_settles_a_message_and_adopts_what_waited(store: &Sto
     assert!(unsettled(store, 99).await.is_empty());
     let asked = unsettled(store, 100).await.remove(0);
     assert_eq!((asked.attempt, asked.asked, asked.attempt_started_at), (attempt_id, 0, at(0)));
-    assert_eq!(settle(store, &asked, 101, Settlement::AskAgain { at: at(200) }).await, Fenced::Done);
+    assert_eq!(settle(store, &asked, 101, Settlement::AskAgain { at: at(200) }).await, Settled::Done { reached: None });
     assert!(unsettled(store, 199).await.is_empty());
     // Its callback came without the attempt, so nobody knew whose it was.
     report(store, 150, update("SM1", None, Delivered)).await;
@@ -278,7 +279,7 @@ async fn what_was_found_out_settles_a_message_and_adopts_what_waited(store: &Sto
     assert_eq!(asked.asked, 1);
     let found =
         Settlement::Found { provider_message_id: "SM1".into(), status: Accepted, failure: None, ask_at: at(300) };
-    assert_eq!(settle(store, &asked, 201, found).await, Fenced::Done);
+    assert_eq!(settle(store, &asked, 201, found).await, Settled::Done { reached: Some(Delivered) });
     assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Unconfirmed, Accepted, Delivered]);
     assert!(unsettled(store, 9_000).await.is_empty());
 }
@@ -359,7 +360,7 @@ async fn what_the_providers_log_says_was_not_delivered_gets_another_attempt(stor
         failure: Some(rate_limited()),
         ask_at: at(300),
     };
-    assert_eq!(settle(store, &asked, 101, found).await, Fenced::Done);
+    assert_eq!(settle(store, &asked, 101, found).await, Settled::Done { reached: Some(Queued) });
     assert_eq!(story(store, claim.message.id).await, [Queued, Submitted, Unconfirmed, Queued]);
     assert!(unsettled(store, 20_000).await.is_empty());
     assert_eq!(claim_one(store, 300).await.message.attempts, 1);
@@ -372,9 +373,9 @@ async fn who_lost_the_claim_settles_nothing(store: &Store) {
     let first = unsettled(store, 100).await.remove(0);
     let second = unsettled(store, 160).await.remove(0);
     let ended = Settlement::Ended { status: Failed, reason: reason("never confirmed") };
-    assert_eq!(settle(store, &first, 161, ended.clone()).await, Fenced::LeaseLost);
+    assert_eq!(settle(store, &first, 161, ended.clone()).await, Settled::LeaseLost);
     assert_eq!(status(store, claim.message.id).await, Unconfirmed);
-    assert_eq!(settle(store, &second, 162, ended).await, Fenced::Done);
+    assert_eq!(settle(store, &second, 162, ended).await, Settled::Done { reached: Some(Failed) });
     assert_eq!(status(store, claim.message.id).await, Failed);
 }
 
