@@ -10,7 +10,10 @@ use listener::Limits;
 use messaging::duration::Unit;
 use url::Url;
 
+pub(crate) use self::confidential::Confidential;
 use crate::store::PostgresUrl;
+
+mod confidential;
 
 /// How to serve.
 #[derive(Debug, Clone, clap::Args)]
@@ -32,7 +35,13 @@ pub struct Settings {
 
     /// The database: sqlite:///absolute/path/file.db, sqlite:relative/file.db, or
     /// postgres://user:password@host:5432/database, with several hosts separated by commas.
-    #[arg(long, env = "WHATSAPP_STORE", value_name = "URL")]
+    #[arg(
+        long,
+        env = "WHATSAPP_STORE",
+        value_name = "URL",
+        hide_env_values = true,
+        value_parser = Confidential::new("WHATSAPP_STORE", StoreUrl::from_str)
+    )]
     pub store: StoreUrl,
 
     /// PEM file of the certificate authorities to trust for the PostgreSQL server; by default the system's.
@@ -53,7 +62,13 @@ pub struct Settings {
     pub config: ConfigSource,
 
     /// Send every call to Twilio here instead, with the same path. A base URL in a tenant config takes precedence.
-    #[arg(long, env = "WHATSAPP_TWILIO_BASE_URL", value_name = "URL")]
+    #[arg(
+        long,
+        env = "WHATSAPP_TWILIO_BASE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        value_parser = Confidential::new("WHATSAPP_TWILIO_BASE_URL", base_url)
+    )]
     pub twilio_base_url: Option<Url>,
 
     /// The audience that ServiceAccount tokens must be issued for.
@@ -222,15 +237,15 @@ impl FromStr for StoreUrl {
         let path = text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
         match path {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            // The error repeats only the scheme, because the URL may hold a password.
-            _ => {
-                let scheme = text.split_once(':').map_or("no scheme", |(scheme, _)| scheme);
-                Err(format!(
-                    "{scheme:?} is not a known kind of store: expected sqlite:///absolute/path/file.db or postgres://…"
-                ))
-            }
+            // The text is not repeated, because it may hold a password.
+            _ => Err("not a known kind of store: expected sqlite:///absolute/path/file.db or postgres://…".into()),
         }
     }
+}
+
+/// What stands in for a provider's hosts, such as an egress proxy, whose URL may hold a password.
+fn base_url(text: &str) -> Result<Url, String> {
+    Url::parse(text).map_err(|error| format!("{error}: expected a URL such as https://proxy.example.com"))
 }
 
 /// `25s`, `500ms`, `2m`.
@@ -250,7 +265,7 @@ mod tests {
         assert_eq!("sqlite:data.db".parse(), Ok(StoreUrl::Sqlite("data.db".into())));
         assert!(matches!("postgres://user:secret@one,two/db".parse(), Ok(StoreUrl::Postgres(_))));
         let error = "mysql://user:secret@host/db".parse::<StoreUrl>().unwrap_err();
-        assert!(error.contains("mysql") && !error.contains("secret"), "{error}");
+        assert!(error.contains("expected sqlite:///") && !error.contains("secret"), "{error}");
         assert!("sqlite:".parse::<StoreUrl>().is_err());
     }
 

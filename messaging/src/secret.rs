@@ -11,8 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Secret(SecretString);
 
 impl Secret {
+    /// White space around the value is left out: a file's last line break is not part of a secret.
     pub fn new(value: impl Into<String>) -> Self {
-        Self(SecretString::from(value.into()))
+        let value: String = value.into();
+        Self(SecretString::from(value.trim()))
     }
 
     /// The value in clear. Call it only where the value leaves the process.

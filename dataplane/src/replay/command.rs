@@ -1,6 +1,7 @@
 //! The subcommand: opens the store, finds the tenant's config, and replays.
 
 use std::path::PathBuf;
+use std::str::FromStr as _;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -21,14 +22,20 @@ use crate::config::{Applied, Configs, Tenant};
 use crate::metrics::Metrics;
 use crate::publish::sinks;
 use crate::serve::{connect, open_store};
-use crate::settings::{ConfigSource, StoreUrl};
+use crate::settings::{Confidential, ConfigSource, StoreUrl};
 
 /// What to replay, and where it is.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// The database, in the form that `serve` takes. With SQLite both write to one file and wait for each other, so
     /// replay when there is little traffic.
-    #[arg(long, env = "WHATSAPP_STORE", value_name = "URL")]
+    #[arg(
+        long,
+        env = "WHATSAPP_STORE",
+        value_name = "URL",
+        hide_env_values = true,
+        value_parser = Confidential::new("WHATSAPP_STORE", StoreUrl::from_str)
+    )]
     pub store: StoreUrl,
 
     /// CA certificates in PEM for the PostgreSQL server. Without it, the system's are used.

@@ -6,6 +6,7 @@
 //! keeps the config that it has.
 
 pub mod packed;
+mod unreadable;
 mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -340,7 +341,10 @@ impl TenantConfig {
             Some(_) => {}
             None => return Err(InvalidConfig::Malformed("missing field `format`".into())),
         }
-        let config: Self = serde_json::from_value(value).map_err(|e| InvalidConfig::Malformed(e.to_string()))?;
+        let config: Self = serde_path_to_error::deserialize(value).map_err(|e| {
+            let at = e.path().to_string();
+            InvalidConfig::Malformed(unreadable::explained(&at, &e.into_inner()))
+        })?;
         if &config.tenant != expected {
             return Err(InvalidConfig::WrongTenant { expected: expected.clone(), found: config.tenant });
         }

@@ -11,7 +11,7 @@ const ACCOUNT: &str = "AC00000000000000000000000000000001";
 const SERVICE: &str = "MG00000000000000000000000000000001";
 
 /// A config in which every field is set.
-fn full() -> TenantConfig {
+pub(super) fn full() -> TenantConfig {
     let url = |url: &str| Url::parse(url).expect("a URL");
     let sender = SenderConfig {
         phone_number: "+14155238886".parse().expect("a number"),
