@@ -71,7 +71,7 @@ impl Published {
 pub const OPERATIONS: [&str; 14] = [
     "check_credentials",
     "check_webhook_key",
-    "find_sender",
+    "list_senders",
     "find_messaging_service",
     "list_messaging_services",
     "configure_webhooks",

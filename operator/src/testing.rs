@@ -10,8 +10,8 @@ use messaging::address::PhoneNumber;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    KeyAdmin, KeyObservation, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation,
-    TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, WebhookTargets,
+    KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin,
+    SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -39,7 +39,7 @@ impl Default for FakeAdmin {
 
 #[derive(Debug, Default)]
 struct State {
-    senders: BTreeMap<String, SenderObservation>,
+    senders: BTreeMap<PhoneNumber, SenderObservation>,
     services: BTreeMap<String, PoolObservation>,
     templates: Vec<TemplateObservation>,
     keys: Vec<KeyObservation>,
@@ -53,6 +53,10 @@ pub(crate) fn provider_error(http_status: Option<u16>, retry_after: Option<Durat
         http_status,
         retry_after,
     }
+}
+
+fn one_page<T>(rows: Vec<T>) -> Listed<T> {
+    Listed { rows, requests: 1 }
 }
 
 impl FakeAdmin {
@@ -74,6 +78,19 @@ impl FakeAdmin {
 
     pub(crate) fn calls(&self, operation: &str) -> usize {
         self.state().calls.get(operation).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn add_sender(&self, number: &str, handle: &str) {
+        let seen = SenderObservation {
+            handle: handle.into(),
+            online: true,
+            status: "ONLINE".into(),
+            quality: None,
+            messaging_limit: None,
+            offline_reasons: vec![],
+            webhooks: WebhookTargets::default(),
+        };
+        self.state().senders.insert(number.parse().unwrap(), seen);
     }
 
     pub(crate) fn add_template(&self, handle: &str, name: &str, language: &str, approval: Approval) {
@@ -125,8 +142,8 @@ impl KeyAdmin for FakeAdmin {
         Ok(MintedKey { id, secret: Secret::new("minted") })
     }
 
-    async fn list_keys(&self) -> Result<Vec<KeyObservation>, ProviderError> {
-        Ok(self.begin("list_keys")?.keys.clone())
+    async fn list_keys(&self) -> Result<Listed<KeyObservation>, ProviderError> {
+        Ok(one_page(self.begin("list_keys")?.keys.clone()))
     }
 
     async fn verify_key(&self, _key: &MintedKey) -> Result<(), ProviderError> {
@@ -145,15 +162,20 @@ impl PoolAdmin for FakeAdmin {
         Ok(self.begin("find_messaging_service")?.services.get(id.as_str()).cloned())
     }
 
-    async fn list_pools(&self) -> Result<Vec<PoolObservation>, ProviderError> {
-        Ok(self.begin("list_messaging_services")?.services.values().cloned().collect())
+    async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError> {
+        Ok(one_page(self.begin("list_messaging_services")?.services.values().cloned().collect()))
     }
 }
 
 #[async_trait]
 impl SenderAdmin for FakeAdmin {
-    async fn find_sender(&self, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
-        Ok(self.begin("find_sender")?.senders.get(number.as_str()).cloned())
+    async fn list_senders(&self) -> Result<Listed<ListedSender>, ProviderError> {
+        let state = self.begin("list_senders")?;
+        let listed = |(number, seen): (&PhoneNumber, &SenderObservation)| ListedSender {
+            number: number.clone(),
+            seen: Ok(seen.clone()),
+        };
+        Ok(one_page(state.senders.iter().map(listed).collect()))
     }
 
     fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets {
@@ -191,8 +213,8 @@ impl TemplateAdmin for FakeAdmin {
         self.review_begins
     }
 
-    async fn list_templates(&self) -> Result<Vec<TemplateObservation>, ProviderError> {
-        Ok(self.begin("list_templates")?.templates.clone())
+    async fn list_templates(&self) -> Result<Listed<TemplateObservation>, ProviderError> {
+        Ok(one_page(self.begin("list_templates")?.templates.clone()))
     }
 
     async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {

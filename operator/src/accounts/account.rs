@@ -9,8 +9,8 @@ use messaging::address::PhoneNumber;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    KeyAdmin, KeyObservation, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation,
-    TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, WebhookTargets,
+    KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin,
+    SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, WebhookTargets, senders,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -26,7 +26,7 @@ use crate::metrics::{CallOutcome, Metrics};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One account at a provider. It implements [`AccountAdmin`]; read its lists through
-/// [`Account::templates`] and [`Account::every_pool`].
+/// [`Account::templates`], [`Account::sender`] and [`Account::every_pool`].
 pub struct Account {
     key: String,
     admin: Arc<dyn AccountAdmin>,
@@ -34,6 +34,7 @@ pub struct Account {
     budget: Mutex<Budget>,
     templates: SharedList<TemplateObservation>,
     pools: SharedList<PoolObservation>,
+    senders: SharedList<ListedSender>,
 }
 
 impl std::fmt::Debug for Account {
@@ -52,6 +53,7 @@ impl Account {
             budget: Mutex::default(),
             templates: SharedList::default(),
             pools: SharedList::default(),
+            senders: SharedList::default(),
         }
     }
 
@@ -62,14 +64,36 @@ impl Account {
 
     /// Every template of the account, as it was at most `max_age` ago.
     pub async fn templates(&self, max_age: Duration) -> Result<Arc<Vec<TemplateObservation>>, ProviderError> {
-        self.templates.get(max_age, self.call("list_templates", self.admin.list_templates())).await
+        self.templates.get(max_age, self.list("list_templates", self.admin.list_templates())).await
+    }
+
+    /// The sender with this number, as it was at most `max_age` ago; `None` when the account has no such sender.
+    pub async fn sender(
+        &self,
+        number: &PhoneNumber,
+        max_age: Duration,
+    ) -> Result<Option<SenderObservation>, ProviderError> {
+        let all = self.senders.get(max_age, self.list("list_senders", self.admin.list_senders())).await?;
+        senders::find(&all, number)
     }
 
     /// Every pool of the account with its senders, as it was at most `max_age` ago; none where the provider has no
     /// pools.
     pub async fn every_pool(&self, max_age: Duration) -> Result<Arc<Vec<PoolObservation>>, ProviderError> {
         let Some(pools) = self.admin.pools() else { return Ok(Arc::default()) };
-        self.pools.get(max_age, self.call("list_messaging_services", pools.list_pools())).await
+        self.pools.get(max_age, self.list("list_messaging_services", pools.list_pools())).await
+    }
+
+    /// A call for a whole list. The budget counts its pages: those after the first are charged when it is here, and delay
+    /// the calls that follow.
+    async fn list<T: Send>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<Listed<T>, ProviderError>> + Send,
+    ) -> Result<Vec<T>, ProviderError> {
+        let Listed { rows, requests } = self.call(operation, call).await?;
+        self.budget().charge(Instant::now(), requests.saturating_sub(1));
+        Ok(rows)
     }
 
     async fn call<T: Send>(
@@ -145,8 +169,8 @@ impl AccountAdmin for Account {
 
 #[async_trait]
 impl SenderAdmin for Account {
-    async fn find_sender(&self, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
-        self.call("find_sender", self.admin.find_sender(number)).await
+    async fn list_senders(&self) -> Result<Listed<ListedSender>, ProviderError> {
+        self.call("list_senders", self.admin.list_senders()).await
     }
 
     fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets {
@@ -159,7 +183,11 @@ impl SenderAdmin for Account {
         pool: Option<&PoolObservation>,
         targets: &WebhookTargets,
     ) -> Result<(), ProviderError> {
-        self.call("configure_webhooks", self.admin.configure_webhooks(sender, pool, targets)).await
+        let configured = self.call("configure_webhooks", self.admin.configure_webhooks(sender, pool, targets)).await;
+        // Also after an error: the change may have been made although its answer was lost.
+        self.senders.forget().await;
+        self.pools.forget().await;
+        configured
     }
 }
 
@@ -171,8 +199,9 @@ impl PoolAdmin for Account {
         self.call("find_messaging_service", pools.find_pool(id)).await
     }
 
-    async fn list_pools(&self) -> Result<Vec<PoolObservation>, ProviderError> {
-        self.every_pool(Duration::ZERO).await.map(|pools| (*pools).clone())
+    async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError> {
+        let Some(pools) = self.admin.pools() else { return Ok(Listed { rows: vec![], requests: 0 }) };
+        self.call("list_messaging_services", pools.list_pools()).await
     }
 }
 
@@ -183,7 +212,7 @@ impl KeyAdmin for Account {
         self.call("mint_key", self.admin.keys().ok_or_else(without_keys)?.mint_key(name)).await
     }
 
-    async fn list_keys(&self) -> Result<Vec<KeyObservation>, ProviderError> {
+    async fn list_keys(&self) -> Result<Listed<KeyObservation>, ProviderError> {
         self.call("list_keys", self.admin.keys().ok_or_else(without_keys)?.list_keys()).await
     }
 
@@ -202,8 +231,8 @@ impl TemplateAdmin for Account {
         self.admin.review_begins()
     }
 
-    async fn list_templates(&self) -> Result<Vec<TemplateObservation>, ProviderError> {
-        self.templates(Duration::ZERO).await.map(|templates| (*templates).clone())
+    async fn list_templates(&self) -> Result<Listed<TemplateObservation>, ProviderError> {
+        self.call("list_templates", self.admin.list_templates()).await
     }
 
     async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {

@@ -36,6 +36,12 @@ impl Budget {
         Ok(wait)
     }
 
+    /// Takes calls that were made already.
+    pub fn charge(&mut self, now: Instant, calls: u32) {
+        let whole_at = self.whole_at.map_or(now, |whole_at| whole_at.max(now));
+        self.whole_at = Some(whole_at + Duration::from_secs(1) / PER_SECOND * calls);
+    }
+
     /// The provider asked for a pause.
     pub fn close(&mut self, now: Instant, pause: Duration) {
         self.closed_until = self.closed_until.max(Some(now + pause));
@@ -65,6 +71,15 @@ mod tests {
         let wait = budget.take(now, NOT_AT_ALL).unwrap_err();
         assert_eq!(budget.take(now, NOT_AT_ALL), Err(wait));
         assert_eq!(budget.take(now, Duration::from_secs(5)), Ok(wait));
+    }
+
+    #[test]
+    fn a_list_of_many_pages_delays_what_follows_as_that_many_calls() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        budget.take(now, NOT_AT_ALL).unwrap();
+        budget.charge(now, BURST + 18);
+        assert_eq!(budget.take(now, NOT_AT_ALL), Err(Duration::from_secs(1)));
+        assert_eq!(budget.take(now + Duration::from_secs(1), NOT_AT_ALL), Ok(Duration::ZERO));
     }
 
     #[test]

@@ -70,10 +70,12 @@ fn fingerprint(access: &ProviderAccount) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use messaging::address::PhoneNumber;
     use messaging::config::TwilioAccount;
-    use messaging::provider::admin::{TemplateAdmin as _, TemplateHandle};
+    use messaging::provider::admin::{SenderAdmin as _, TemplateAdmin as _, TemplateHandle, WebhookTargets};
     use messaging::secret::Secret;
     use messaging::template::Approval;
 
@@ -126,6 +128,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_hundred_senders_of_an_account_make_one_call_and_a_write_makes_one_more() {
+        let admin = Arc::new(FakeAdmin::default());
+        let numbers: Vec<PhoneNumber> = (0..100).map(|n| format!("+1415555{n:04}").parse().unwrap()).collect();
+        for number in &numbers {
+            admin.add_sender(number.as_str(), &format!("XE{number}"));
+        }
+        let (accounts, _) = accounts(Arc::clone(&admin));
+        let account = accounts.get(&access("secret"));
+        let age = Duration::from_secs(150);
+        let found = futures::future::join_all(numbers.iter().map(|number| account.sender(number, age))).await;
+        let handles: BTreeSet<_> = found.into_iter().map(|sender| sender.unwrap().unwrap().handle).collect();
+        assert_eq!((handles.len(), admin.calls("list_senders")), (100, 1));
+        assert_eq!(account.sender(&"+14150000000".parse().unwrap(), age).await, Ok(None));
+
+        let sender = account.sender(&numbers[0], age).await.unwrap().unwrap();
+        account.configure_webhooks(&sender, None, &WebhookTargets::default()).await.unwrap();
+        account.sender(&numbers[1], age).await.unwrap();
+        assert_eq!(admin.calls("list_senders"), 2);
+    }
+
+    #[tokio::test]
     async fn a_list_older_than_our_own_change_is_not_used() {
         let admin = Arc::new(FakeAdmin::default());
         let (accounts, _) = accounts(Arc::clone(&admin));
@@ -144,7 +167,7 @@ mod tests {
         let keys = account.keys().unwrap();
         let minted = keys.mint_key("data plane").await.unwrap();
         keys.verify_key(&minted).await.unwrap();
-        assert_eq!(keys.list_keys().await.unwrap().len(), 1);
+        assert_eq!(keys.list_keys().await.unwrap().rows.len(), 1);
         keys.revoke_key(&minted.id).await.unwrap();
         admin.fail_next(403, None);
         keys.mint_key("data plane").await.unwrap_err();

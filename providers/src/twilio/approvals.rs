@@ -3,7 +3,7 @@
 //! Twilio has no event for an approval, so each account's list is polled.
 
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{TemplateHandle, TemplateObservation, TemplateRevision};
+use messaging::provider::admin::{Listed, TemplateHandle, TemplateObservation, TemplateRevision};
 use messaging::template::Approval;
 use serde_json::{Value, json};
 
@@ -15,9 +15,10 @@ const ALREADY_SUBMITTED: &str = "92009";
 /// Twilio appends `_` and the content's SID to the name, and WhatsApp allows 512 characters.
 const LONGEST_NAME: usize = 512 - 35;
 
-pub(crate) async fn list(client: &Client) -> Result<Vec<TemplateObservation>, ProviderError> {
-    let rows = client.list(Host::Content, "/v1/ContentAndApprovals?PageSize=500".to_owned(), "contents").await?;
-    Ok(rows.iter().filter_map(observation).collect())
+pub(crate) async fn list(client: &Client) -> Result<Listed<TemplateObservation>, ProviderError> {
+    let Listed { rows, requests } =
+        client.list(Host::Content, "/v1/ContentAndApprovals?PageSize=500".to_owned(), "contents").await?;
+    Ok(Listed { rows: rows.iter().filter_map(observation).collect(), requests })
 }
 
 /// Submits a content for WhatsApp's approval. The answer's status means nothing yet (it may be `unsubmitted`), so only
@@ -59,7 +60,7 @@ fn observation(row: &Value) -> Option<TemplateObservation> {
                 text(approval, "rejection_reason").unwrap_or_default(),
             )
         }),
-        category: approval.and_then(|approval| text(approval, "category")).filter(|category| !category.is_empty()),
+        category: approval.and_then(|approval| text(approval, "category")).and_then(|word| word.parse().ok()),
     })
 }
 
@@ -79,6 +80,8 @@ fn standing(word: &str, reason: String) -> Approval {
 
 #[cfg(test)]
 mod tests {
+    use messaging::template::TemplateCategory;
+
     use super::*;
 
     #[test]
@@ -104,7 +107,7 @@ mod tests {
         let nested = json!({"sid": "HX1", "approval_requests": {"whatsapp": {"status": "pending"}}});
         let absent = json!({"sid": "HX1", "approval_requests": null});
         let of = |row: &Value| observation(row).expect("a row");
-        assert_eq!((of(&flat).approval, of(&flat).category.as_deref()), (Approval::Approved, Some("UTILITY")));
+        assert_eq!((of(&flat).approval, of(&flat).category), (Approval::Approved, Some(TemplateCategory::Utility)));
         assert_eq!(of(&nested).approval, Approval::Pending);
         assert_eq!(of(&absent).approval, Approval::Unsubmitted);
         assert_eq!(observation(&json!({"friendly_name": "n"})), None);

@@ -5,6 +5,7 @@ use std::fmt;
 use messaging::config::TwilioAccount;
 use messaging::failure::{Failure, FailureClass};
 use messaging::provider::ProviderError;
+use messaging::provider::admin::Listed;
 use messaging::secret::Secret;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -131,13 +132,13 @@ impl Client {
     }
 
     /// Every row of a list.
-    pub(crate) async fn list(&self, host: Host, first: String, key: &str) -> Result<Vec<Value>, ProviderError> {
+    pub(crate) async fn list(&self, host: Host, first: String, key: &str) -> Result<Listed<Value>, ProviderError> {
         let (mut rows, mut path) = (Vec::new(), first);
-        for _ in 0..pages::MOST_PAGES {
+        for requests in 1..=pages::MOST_PAGES {
             let page = self.page(host, &path, key).await?;
             rows.extend(page.rows);
             match page.next {
-                None => return Ok(rows),
+                None => return Ok(Listed { rows, requests }),
                 Some(next) if next == path => break,
                 Some(next) => path = next,
             }

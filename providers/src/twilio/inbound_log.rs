@@ -99,7 +99,7 @@ fn canonical(row: &Map<String, Value>) -> String {
 pub(crate) async fn with_files(client: &Client, entry: InboundEntry) -> Result<InboundEntry, ProviderError> {
     let below = client.account_path(&format!("Messages/{}/Media", Segment(&entry.provider_message_id)));
     let rows = match client.list(Host::Api, format!("{below}.json"), "media_list").await {
-        Ok(rows) => rows,
+        Ok(list) => list.rows,
         Err(error) if error.is_not_found() => Vec::new(),
         Err(error) => return Err(error),
     };

@@ -2,7 +2,7 @@
 //! with code 20003, as for wrong credentials. (Twilio docs, API keys.)
 
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{KeyObservation, MintedKey};
+use messaging::provider::admin::{KeyObservation, Listed, MintedKey};
 use messaging::secret::Secret;
 use serde_json::Value;
 
@@ -20,13 +20,14 @@ pub(crate) async fn mint(client: &Client, name: &str) -> Result<MintedKey, Provi
     }
 }
 
-pub(crate) async fn list(client: &Client) -> Result<Vec<KeyObservation>, ProviderError> {
-    let rows = client.list(Host::Api, client.account_path("Keys.json?PageSize=100"), "keys").await?;
+pub(crate) async fn list(client: &Client) -> Result<Listed<KeyObservation>, ProviderError> {
+    let Listed { rows, requests } =
+        client.list(Host::Api, client.account_path("Keys.json?PageSize=100"), "keys").await?;
     let key = |row: &Value| {
         let name = row.get("friendly_name").and_then(Value::as_str).unwrap_or_default().to_owned();
         Some(KeyObservation { id: row.get("sid")?.as_str()?.to_owned(), name })
     };
-    Ok(rows.iter().filter_map(key).collect())
+    Ok(Listed { rows: rows.iter().filter_map(key).collect(), requests })
 }
 
 pub(crate) async fn revoke(client: &Client, id: &str) -> Result<(), ProviderError> {

@@ -138,7 +138,7 @@ pub(crate) async fn list(client: &Client, filter: &MessageFilter) -> Result<Vec<
     let MessageFilter { from, to, since } = filter;
     let undated = client.account_path(&format!("Messages.json?{}", pair_query(from.as_ref(), to.as_ref())));
     let day = since.to_zoned(TimeZone::UTC).date();
-    let mut rows = client.list(Host::Api, format!("{undated}&DateSent%3E={day}"), "messages").await?;
+    let mut rows = client.list(Host::Api, format!("{undated}&DateSent%3E={day}"), "messages").await?.rows;
     if to.is_some() {
         rows.extend(client.page(Host::Api, &undated, "messages").await?.rows);
     }

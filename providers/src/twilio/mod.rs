@@ -22,12 +22,12 @@ mod words;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::address::PhoneNumber;
 use messaging::config::TwilioAccount;
 use messaging::id::{AttemptId, PoolId};
 use messaging::provider::admin::{
-    AccountAdmin, KeyAdmin, KeyObservation, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin,
-    SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, WebhookTargets,
+    AccountAdmin, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation, ReviewBegins,
+    SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
+    WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{
@@ -150,8 +150,8 @@ impl AccountAdmin for Twilio {
 
 #[async_trait]
 impl SenderAdmin for Twilio {
-    async fn find_sender(&self, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
-        senders::find(&self.client, number).await
+    async fn list_senders(&self) -> Result<Listed<ListedSender>, ProviderError> {
+        senders::list(&self.client).await
     }
 
     fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets {
@@ -178,7 +178,7 @@ impl PoolAdmin for Twilio {
         pools::find(&self.client, id).await
     }
 
-    async fn list_pools(&self) -> Result<Vec<PoolObservation>, ProviderError> {
+    async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError> {
         pools::list(&self.client).await
     }
 }
@@ -189,7 +189,7 @@ impl TemplateAdmin for Twilio {
         ReviewBegins::OnSubmit
     }
 
-    async fn list_templates(&self) -> Result<Vec<TemplateObservation>, ProviderError> {
+    async fn list_templates(&self) -> Result<Listed<TemplateObservation>, ProviderError> {
         approvals::list(&self.client).await
     }
 
@@ -212,7 +212,7 @@ impl KeyAdmin for Twilio {
         keys::mint(&self.client, name).await
     }
 
-    async fn list_keys(&self) -> Result<Vec<KeyObservation>, ProviderError> {
+    async fn list_keys(&self) -> Result<Listed<KeyObservation>, ProviderError> {
         keys::list(&self.client).await
     }
 

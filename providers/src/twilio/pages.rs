@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::hosts::Hosts;
 
 /// A list with more pages than this counts as endless.
-pub(crate) const MOST_PAGES: usize = 1000;
+pub(crate) const MOST_PAGES: u32 = 1000;
 
 /// One page.
 #[derive(Debug, Clone, PartialEq)]

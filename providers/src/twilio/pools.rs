@@ -3,7 +3,7 @@
 use messaging::address::Address;
 use messaging::id::PoolId;
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{PoolMember, PoolObservation, WebhookTargets};
+use messaging::provider::admin::{Listed, PoolMember, PoolObservation, WebhookTargets};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -24,30 +24,38 @@ struct ServiceResource {
 /// Two calls: the service, and its WhatsApp senders.
 pub(crate) async fn find(client: &Client, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
     match client.get::<ServiceResource>(Host::Messaging, &path(id)).await? {
-        Some(service) => observe(client, id.clone(), service).await.map(Some),
+        Some(service) => observe(client, id.clone(), service).await.map(|(pool, _)| Some(pool)),
         None => Ok(None),
     }
 }
 
 /// The services, and then the senders of each.
-pub(crate) async fn list(client: &Client) -> Result<Vec<PoolObservation>, ProviderError> {
-    let rows = client.list(Host::Messaging, "/v1/Services?PageSize=100".to_owned(), "services").await?;
+pub(crate) async fn list(client: &Client) -> Result<Listed<PoolObservation>, ProviderError> {
+    let Listed { rows, mut requests } =
+        client.list(Host::Messaging, "/v1/Services?PageSize=100".to_owned(), "services").await?;
     let mut pools = Vec::with_capacity(rows.len());
     for row in rows {
         // A service that cannot be read is not a missing one.
         let service: ServiceResource =
             serde_json::from_value(row).map_err(|error| client.unreadable_read(&format!("a service: {error}")))?;
         let id = service.sid.clone().ok_or_else(|| client.unreadable_read("a service has no sid"))?;
-        pools.push(observe(client, PoolId::new(id), service).await?);
+        let (pool, more) = observe(client, PoolId::new(id), service).await?;
+        pools.push(pool);
+        requests += more;
     }
-    Ok(pools)
+    Ok(Listed { rows: pools, requests })
 }
 
 fn path(id: &PoolId) -> String {
     format!("/v1/Services/{}", Segment(id.as_str()))
 }
 
-async fn observe(client: &Client, id: PoolId, service: ServiceResource) -> Result<PoolObservation, ProviderError> {
+/// The pool with its senders, and how many requests their list took.
+async fn observe(
+    client: &Client,
+    id: PoolId,
+    service: ServiceResource,
+) -> Result<(PoolObservation, u32), ProviderError> {
     let ServiceResource {
         sid: own_sid,
         inbound_request_url,
@@ -56,17 +64,18 @@ async fn observe(client: &Client, id: PoolId, service: ServiceResource) -> Resul
         use_inbound_webhook_on_number,
     } = service;
     let members = format!("{}/ChannelSenders?PageSize=100", path(&id));
-    let senders = client.list(Host::Messaging, members, "senders").await?;
-    Ok(PoolObservation {
+    let Listed { rows, requests } = client.list(Host::Messaging, members, "senders").await?;
+    let pool = PoolObservation {
         id: own_sid.map_or(id, PoolId::new),
-        senders: senders.iter().filter_map(member).collect(),
+        senders: rows.iter().filter_map(member).collect(),
         defers_to_sender: use_inbound_webhook_on_number.unwrap_or(false),
         webhooks: WebhookTargets {
             inbound: urls::observed(inbound_request_url, inbound_method),
             // A service has no method for it.
             status: urls::observed(status_callback, None),
         },
-    })
+    };
+    Ok((pool, requests))
 }
 
 fn member(row: &Value) -> Option<PoolMember> {

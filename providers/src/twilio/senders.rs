@@ -1,12 +1,12 @@
 //! WhatsApp senders (Senders v2).
 
-use messaging::address::PhoneNumber;
+use messaging::address::Address;
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{SenderObservation, WebhookTargets};
+use messaging::provider::admin::{Listed, ListedSender, SenderObservation, WebhookTargets};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::address::channel_address;
+use super::address;
 use super::client::Client;
 use super::hosts::{Host, Segment};
 use super::webhook::urls;
@@ -44,16 +44,20 @@ struct OfflineReason {
     message: Option<String>,
 }
 
-pub(crate) async fn find(client: &Client, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
-    let wanted = channel_address(number.as_str());
-    let rows = client.list(Host::Messaging, LIST.to_owned(), "senders").await?;
-    let is_wanted = |row: &Value| row.get("sender_id").and_then(Value::as_str) == Some(&wanted);
-    let Some(row) = rows.into_iter().find(is_wanted) else {
-        return Ok(None);
+pub(crate) async fn list(client: &Client) -> Result<Listed<ListedSender>, ProviderError> {
+    let Listed { rows, requests } = client.list(Host::Messaging, LIST.to_owned(), "senders").await?;
+    let listed = |row: Value| {
+        let number = match address::parse(row.get("sender_id")?.as_str()?)? {
+            Address::Phone(number) => number,
+            Address::User(_) => return None,
+        };
+        let unreadable = |why: String| client.unreadable_read(&format!("the sender {number}: {why}"));
+        let seen = serde_json::from_value(row)
+            .map_err(|error| unreadable(error.to_string()))
+            .and_then(|resource| observation(resource).ok_or_else(|| unreadable("it has no sid".to_owned())));
+        Some(ListedSender { number, seen })
     };
-    // A sender that cannot be read is not a missing one.
-    let sender = serde_json::from_value(row).map_err(|error| client.unreadable_read(&format!("{wanted}: {error}")))?;
-    observation(sender).map(Some).ok_or_else(|| client.unreadable_read(&format!("{wanted} has no sid")))
+    Ok(Listed { rows: rows.into_iter().filter_map(listed).collect(), requests })
 }
 
 fn observation(resource: SenderResource) -> Option<SenderObservation> {

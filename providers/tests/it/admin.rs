@@ -34,7 +34,7 @@ async fn every_page_is_read_from_the_configured_host_wherever_the_links_point() 
         page(&[], None),
     ])
     .await;
-    let templates = twilio_at(&peer.url).list_templates().await.expect("a list");
+    let templates = twilio_at(&peer.url).list_templates().await.expect("a list").rows;
     assert_eq!(templates.iter().map(|template| template.handle.as_str()).collect::<Vec<_>>(), ["HX1", "HX2", "HX3"]);
     let requests = peer.requests();
     assert_eq!(

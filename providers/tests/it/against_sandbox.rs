@@ -9,8 +9,8 @@ use messaging::failure::FailureClass;
 use messaging::id::{AttemptId, PoolId};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::admin::{
-    AccountAdmin as _, KeyAdmin as _, PoolAdmin as _, PoolMember, SenderAdmin as _, TemplateAdmin as _,
-    TemplateRevision, WebhookTargets,
+    AccountAdmin as _, KeyAdmin as _, Listed, PoolAdmin as _, PoolMember, SenderAdmin as _, TemplateAdmin as _,
+    TemplateRevision, WebhookTargets, senders,
 };
 use messaging::provider::webhook::{WebhookHome, WebhookRejected, WebhookRequest};
 use messaging::provider::{
@@ -279,7 +279,7 @@ async fn a_template_is_created_submitted_approved_sent_and_deleted() {
     let revision = revision("shop-order-shipped-en-1");
     let handle = twilio.create_template(&revision).await.expect("created");
     let standing = async || {
-        let templates = twilio.list_templates().await.expect("a list");
+        let templates = twilio.list_templates().await.expect("a list").rows;
         templates.into_iter().find(|template| template.handle == handle)
     };
     let created = standing().await.expect("listed");
@@ -289,7 +289,7 @@ async fn a_template_is_created_submitted_approved_sent_and_deleted() {
     let approved =
         eventually("an approval", async || standing().await.filter(|template| template.approval == Approval::Approved))
             .await;
-    assert_eq!(approved.category.as_deref(), Some("UTILITY"));
+    assert_eq!(approved.category, Some(TemplateCategory::Utility));
 
     let values = [("1".to_owned(), "Ava".to_owned())].into();
     let content = RenderedContent::Template { handle: handle.to_string(), language: "en".into(), values };
@@ -314,7 +314,7 @@ async fn what_was_created_twice_under_one_name_is_found_twice() {
         world.twilio.create_template(&revision).await.expect("created"),
         world.twilio.create_template(&revision).await.expect("created"),
     ];
-    let templates = world.twilio.list_templates().await.expect("a list");
+    let templates = world.twilio.list_templates().await.expect("a list").rows;
     let mut found: Vec<_> = templates
         .into_iter()
         .filter(|template| template.name == revision.name)
@@ -327,12 +327,14 @@ async fn what_was_created_twice_under_one_name_is_found_twice() {
 }
 
 #[tokio::test]
-async fn a_sender_is_found_on_any_page() {
+async fn a_sender_is_found_on_any_page_and_every_page_is_counted() {
     let numbers: Vec<String> = (0..45).map(|n| format!("+1415555{n:04}")).collect();
     let world = World::new(Seed::one_account(EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, &numbers)).await;
+    let Listed { rows, requests } = world.twilio.list_senders().await.expect("a list");
+    assert_eq!((rows.len(), requests), (45, 3));
     let mut handles = std::collections::HashSet::new();
     for number in &numbers {
-        let found = world.twilio.find_sender(&number.parse().expect("a number")).await.expect("an answer");
+        let found = senders::find(&rows, &number.parse().expect("a number")).expect("a readable sender");
         let sender = found.unwrap_or_else(|| panic!("{number} is not found"));
         assert!(sender.online, "{sender:?}");
         handles.insert(sender.handle);
@@ -352,7 +354,7 @@ async fn configured_webhooks_are_observed_as_configured() {
     let sender = twilio.find_sender(&number).await.expect("an answer").expect("the sender");
     let service = twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("the service");
     assert_eq!(service.senders, [PoolMember { handle: sender.handle.clone(), number: Some(number.clone()) }]);
-    assert_eq!(twilio.list_pools().await.as_deref(), Ok([service.clone()].as_slice()));
+    assert_eq!(twilio.list_pools().await, Ok(Listed { rows: vec![service.clone()], requests: 2 }));
     assert!(service.decides_webhooks_of(&sender.handle));
 
     let targets = targets(twilio, "https://hooks.example.com");
@@ -450,7 +452,7 @@ async fn a_key_is_minted_found_used_and_revoked_and_a_standard_key_cannot_do_tha
     let world = World::new(Seed::example()).await;
     let key = world.twilio.mint_key("shop-rotation-1").await.expect("a key");
     assert_eq!(world.twilio.verify_key(&key).await, Ok(()));
-    let listed = world.twilio.list_keys().await.expect("the keys");
+    let listed = world.twilio.list_keys().await.expect("the keys").rows;
     assert!(listed.iter().any(|listed| (listed.id.as_str(), listed.name.as_str()) == (&key.id, "shop-rotation-1")));
 
     let account =

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::Listed;
 use crate::provider::ProviderError;
 use crate::secret::Secret;
 
@@ -12,7 +13,7 @@ pub trait KeyAdmin: Send + Sync {
     async fn mint_key(&self, name: &str) -> Result<MintedKey, ProviderError>;
 
     /// Every key of the account, for finding keys whose secret was lost.
-    async fn list_keys(&self) -> Result<Vec<KeyObservation>, ProviderError>;
+    async fn list_keys(&self) -> Result<Listed<KeyObservation>, ProviderError>;
 
     /// Makes a harmless call that succeeds only with a working key.
     async fn verify_key(&self, key: &MintedKey) -> Result<(), ProviderError>;

@@ -11,12 +11,19 @@ use async_trait::async_trait;
 
 pub use keys::{KeyAdmin, KeyObservation, MintedKey};
 pub use pools::{PoolAdmin, PoolMember, PoolObservation};
-pub use senders::{SenderAdmin, SenderObservation};
+pub use senders::{ListedSender, SenderAdmin, SenderObservation};
 pub use templates::{ReviewBegins, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision};
 pub use webhook_targets::WebhookTargets;
 
 use super::ProviderError;
 use crate::secret::Secret;
+
+/// A whole list, and how many requests it took: one for each page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    pub rows: Vec<T>,
+    pub requests: u32,
+}
 
 /// One account.
 #[async_trait]

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::Listed;
 use super::webhook_targets::WebhookTargets;
 use crate::address::PhoneNumber;
 use crate::id::PoolId;
@@ -14,7 +15,7 @@ pub trait PoolAdmin: Send + Sync {
     async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError>;
 
     /// Every pool of the account with its senders: one call and one more for each pool.
-    async fn list_pools(&self) -> Result<Vec<PoolObservation>, ProviderError>;
+    async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError>;
 }
 
 /// A pool as the provider reports it.

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::Listed;
 use super::pools::PoolObservation;
 use super::webhook_targets::WebhookTargets;
 use crate::address::PhoneNumber;
@@ -11,8 +12,13 @@ use crate::provider::webhook::WebhookHome;
 /// The senders of one account.
 #[async_trait]
 pub trait SenderAdmin: Send + Sync {
-    /// The sender with this number, as the provider reports it; `None` when the account has no such sender.
-    async fn find_sender(&self, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError>;
+    /// Every sender of the account.
+    async fn list_senders(&self) -> Result<Listed<ListedSender>, ProviderError>;
+
+    /// The sender with this number, in a list of its own; `None` when the account has no such sender.
+    async fn find_sender(&self, number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
+        find(&self.list_senders().await?.rows, number)
+    }
 
     /// Where a sender's webhooks belong, exactly as [`SenderAdmin::configure_webhooks`] takes it and an observation
     /// then reports it.
@@ -26,6 +32,22 @@ pub trait SenderAdmin: Send + Sync {
         pool: Option<&PoolObservation>,
         targets: &WebhookTargets,
     ) -> Result<(), ProviderError>;
+}
+
+/// A sender in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedSender {
+    pub number: PhoneNumber,
+    /// A sender that cannot be read is not a missing one.
+    pub seen: Result<SenderObservation, ProviderError>,
+}
+
+/// The sender with this number; `None` when the list has no such sender.
+///
+/// # Errors
+/// When the list has it, and it could not be read.
+pub fn find(senders: &[ListedSender], number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
+    senders.iter().find(|sender| sender.number == *number).map(|sender| sender.seen.clone()).transpose()
 }
 
 /// A sender as the provider reports it.

@@ -6,6 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::Listed;
 use crate::provider::ProviderError;
 use crate::template::{Approval, LocalizedContent, TemplateCategory};
 
@@ -16,7 +17,7 @@ pub trait TemplateAdmin: Send + Sync {
     fn review_begins(&self) -> ReviewBegins;
 
     /// Every template with its approval: one list, all pages.
-    async fn list_templates(&self) -> Result<Vec<TemplateObservation>, ProviderError>;
+    async fn list_templates(&self) -> Result<Listed<TemplateObservation>, ProviderError>;
 
     /// Creates a revision and returns the provider's handle. Names are not unique at every provider, so look the name up in
     /// [`TemplateAdmin::list_templates`] first.
@@ -79,6 +80,7 @@ pub struct TemplateObservation {
     pub name: String,
     pub language: String,
     pub approval: Approval,
-    /// The category as the provider sees it now; WhatsApp may change it.
-    pub category: Option<String>,
+    /// The category that the provider reports now, which WhatsApp may have changed. `None` where it reports none, or one
+    /// that this version does not know.
+    pub category: Option<TemplateCategory>,
 }
