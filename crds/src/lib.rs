@@ -14,6 +14,7 @@ pub mod annotation;
 pub mod condition;
 pub mod definition;
 pub mod duration;
+mod one_of;
 mod reference;
 mod routing;
 mod sender;

@@ -2,9 +2,11 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
+use messaging::address::Country;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::one_of;
 use crate::reference::SenderRef;
 use crate::status::{DataPlaneStatus, never_observed};
 
@@ -77,8 +79,8 @@ pub struct CountryRoute {
     /// Countries by ISO 3166-1 alpha-2 code, such as `GB`.
     #[schemars(length(min = 1, max = 64), inner(length(max = 16)))]
     #[x_kube(
-        validation = Rule::new("self.all(country, country.matches('^[A-Z]{2}$'))")
-            .message("must be countries by their ISO 3166-1 alpha-2 codes in upper case, such as GB"),
+        validation = Rule::new(one_of::each(Country::with_numbers().map(String::from)))
+            .message("must be countries by their ISO 3166-1 alpha-2 codes in upper case, such as GB (not UK) or DE"),
         validation = Rule::new("self.all(country, self.exists_one(other, other == country))")
             .message("must name each country once")
     )]

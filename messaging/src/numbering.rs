@@ -25,6 +25,11 @@ impl Country {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("??")
     }
+    /// Every country with a numbering plan, by code.
+    pub fn with_numbers() -> impl Iterator<Item = Self> {
+        let letters = b'A'..=b'Z';
+        letters.clone().flat_map(move |a| letters.clone().map(move |b| Self([a, b]))).filter(Self::has_numbers)
+    }
     /// Whether it has a numbering plan: `GB` has one, `UK` does not.
     pub fn has_numbers(&self) -> bool {
         has_plan(*self)

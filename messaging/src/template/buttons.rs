@@ -78,6 +78,7 @@ fn lint_one(path: &str, button: &TemplateButton, known: &BTreeSet<&str>, finding
     let title = format!("{path}.title");
     findings.check_length(&title, title_of(button), MAX_TITLE);
     findings.check_has_no_placeholder(&title, title_of(button));
+    findings.check_is_plain(&title, title_of(button));
     match button {
         TemplateButton::QuickReply { id, .. } => findings.check_length(&format!("{path}.id"), id, MAX_ID),
         TemplateButton::Url { url, .. } => lint_url(&format!("{path}.url"), url, known, findings),

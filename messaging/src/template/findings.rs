@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::emoji;
 use super::placeholder::{Piece, pieces};
 use crate::finding::Finding;
 
@@ -24,6 +25,17 @@ impl Findings {
             self.add(path, format!("is empty; expected 1 to {limit} characters"));
         } else if length > limit {
             self.add(path, format!("has {length} characters; expected at most {limit}"));
+        }
+    }
+
+    /// Text on one line without emoji, as headers, footers and buttons must be. (Twilio docs, error 63040; of buttons,
+    /// Meta's guidelines for templates.)
+    pub(super) fn check_is_plain(&mut self, path: &str, text: &str) {
+        if text.contains(['\n', '\r', '\u{2028}', '\u{2029}']) {
+            self.add(path, "has a line break; WhatsApp allows none here");
+        }
+        if let Some(emoji) = emoji::first(text) {
+            self.add(path, format!("has the emoji {emoji}; WhatsApp allows none here"));
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::LocalizedContent;
 use super::findings::{Findings, listed};
+use super::languages::{is_known, similar};
 use super::placeholder::{Piece, keys, pieces, used_keys};
 use super::{buttons, values};
 use crate::finding::Finding;
@@ -79,9 +80,9 @@ fn lint_languages(draft: &Draft, findings: &mut Findings) {
     }
     for (index, (language, _)) in draft.localizations.iter().enumerate() {
         let path = format!("spec.localizations[{index}].language");
-        if !is_language(language) {
-            findings
-                .add(&path, format!("{language:?} is not a language of WhatsApp's; expected one such as en or en_US"));
+        if !is_known(language) {
+            let message = format!("{language:?} is not a language of WhatsApp's; expected {}", similar(language));
+            findings.add(&path, message);
         }
         if let Some(first) = seen.insert(language.as_str(), index) {
             findings.add(&path, format!("{language:?} is already the language of spec.localizations[{first}]"));
@@ -94,23 +95,16 @@ fn lint_languages(draft: &Draft, findings: &mut Findings) {
     }
 }
 
-/// `en`, `fil`, `en_US`: two or three lower-case letters, and a region where WhatsApp has several.
-pub fn is_language(language: &str) -> bool {
-    let (base, country) = match language.split_once('_') {
-        Some((base, country)) => (base, Some(country)),
-        None => (language, None),
-    };
-    (2..=3).contains(&base.len())
-        && base.bytes().all(|b| b.is_ascii_lowercase())
-        && country.is_none_or(|c| (2..=4).contains(&c.len()) && c.bytes().all(|b| b.is_ascii_uppercase()))
-}
-
 fn lint_content(draft: &Draft, path: &str, content: &LocalizedContent, findings: &mut Findings) {
     let known: BTreeSet<_> = draft.variables.iter().map(|variable| variable.key.as_str()).collect();
     if let Some(header) = &content.header {
         let path = format!("{path}.header");
         findings.check_length(&path, header, MAX_HEADER);
         findings.check_placeholders(&path, header, &known);
+        findings.check_is_plain(&path, header);
+        if header.contains('*') {
+            findings.add(&path, "has an asterisk; WhatsApp allows no formatting in a header");
+        }
         if keys(header).count() > 1 {
             findings.add(path, "has more than one placeholder; WhatsApp allows at most one in a header");
         }
@@ -126,6 +120,7 @@ fn lint_content(draft: &Draft, path: &str, content: &LocalizedContent, findings:
         let path = format!("{path}.footer");
         findings.check_length(&path, footer, MAX_FOOTER);
         findings.check_has_no_placeholder(&path, footer);
+        findings.check_is_plain(&path, footer);
     }
     buttons::lint(path, &content.buttons, &known, findings);
     lint_sequence(path, content, findings);

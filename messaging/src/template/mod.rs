@@ -6,7 +6,9 @@ mod approval;
 mod buttons;
 mod category;
 mod content;
+mod emoji;
 mod findings;
+pub mod languages;
 pub mod lint;
 pub mod placeholder;
 pub mod render;
@@ -15,7 +17,7 @@ mod sendable;
 pub mod values;
 
 pub use approval::Approval;
-pub use category::TemplateCategory;
+pub use category::{TemplateCategory, UnknownCategory};
 pub use content::{LocalizedContent, TemplateButton};
 pub use resolve::{ResolvedTemplate, resolve};
 pub use sendable::{AccountTemplate, LocalizationConfig, TemplateConfig};
