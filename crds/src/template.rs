@@ -3,9 +3,11 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use messaging::provider::admin::TemplateHandle;
+use messaging::template::languages::LANGUAGES;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::one_of;
 use crate::reference::SenderRef;
 use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
 
@@ -23,7 +25,12 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
     derive = "PartialEq",
     doc = "A text, in one or more languages, that may be sent at any time once WhatsApp has approved it. A change is submitted as a new revision, and the last approved one keeps serving until the new one is approved.",
     selectable = ".spec.category",
-    printcolumn(name = "Category", type_ = "string", json_path = ".spec.category"),
+    printcolumn(
+        name = "Category",
+        type_ = "string",
+        json_path = ".status.category",
+        description = "The category that counts: the one that WhatsApp assigned"
+    ),
     printcolumn(name = "Approval", type_ = "string", json_path = ".status.approval"),
     printcolumn(
         name = "Languages",
@@ -69,7 +76,8 @@ pub struct MessageTemplateSpec {
     #[x_kube(validation = Rule::new("self.all(reference, self.exists_one(other, other.name == reference.name))")
         .message("must name each sender once"))]
     pub sender_refs: Vec<SenderRef>,
-    /// What the template is for. WhatsApp may assign another category, and charges by the one it assigns.
+    /// What the template is for. WhatsApp may assign another category, also long after the approval. The one that it
+    /// assigns decides the price, the priority and the consent that a message needs; see `status.category`.
     pub category: TemplateCategory,
     /// Values that differ from message to message: `{{key}}` in a text is replaced by the variable with that key.
     #[serde(default)]
@@ -89,7 +97,8 @@ pub struct MessageTemplateSpec {
     /// can't wait for the review. A review takes minutes to two days.
     #[serde(default = "MessageTemplateSpec::default_ready_when")]
     pub ready_when: ReadyWhen,
-    /// What happens to the template at the provider when this object is deleted.
+    /// What happens to the template at the provider when this object is deleted. What `Retain` leaves there is found and
+    /// used again when the same text is applied under this name, in this namespace; from then on it is never deleted.
     #[serde(default = "MessageTemplateSpec::default_deletion_policy")]
     pub deletion_policy: DeletionPolicy,
 }
@@ -103,8 +112,8 @@ impl MessageTemplateSpec {
     }
 }
 
-/// WhatsApp's categories of templates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// WhatsApp's categories of templates, the least restricted first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TemplateCategory {
     /// One-time codes.
@@ -121,6 +130,16 @@ impl From<TemplateCategory> for messaging::template::TemplateCategory {
             TemplateCategory::Authentication => Self::Authentication,
             TemplateCategory::Utility => Self::Utility,
             TemplateCategory::Marketing => Self::Marketing,
+        }
+    }
+}
+
+impl From<messaging::template::TemplateCategory> for TemplateCategory {
+    fn from(category: messaging::template::TemplateCategory) -> Self {
+        match category {
+            messaging::template::TemplateCategory::Authentication => Self::Authentication,
+            messaging::template::TemplateCategory::Utility => Self::Utility,
+            messaging::template::TemplateCategory::Marketing => Self::Marketing,
         }
     }
 }
@@ -158,8 +177,8 @@ pub struct Variable {
 pub struct Localization {
     /// A language that WhatsApp knows, such as `en_US` or `de`.
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z]{2,3}(_[A-Z]{2,4})?$')")
-        .message("must be a language, with a region where WhatsApp distinguishes them, such as de or en_US"))]
+    #[x_kube(validation = Rule::new(one_of::itself(LANGUAGES))
+        .message("must be a language that WhatsApp has, with a region where it distinguishes them, such as de, en_US or pt_BR"))]
     pub language: String,
     /// The message, with a `{{key}}` for each variable. At most 1,024 characters. Left out in the category
     /// AUTHENTICATION, whose text WhatsApp writes itself.
@@ -260,6 +279,11 @@ pub struct MessageTemplateStatus {
     pub approval: Option<RevisionState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub languages: Option<LanguagesStatus>,
+    /// The category that messages with the template count as. WhatsApp's word wins over the spec's. Where it differs
+    /// between languages or accounts, the most restricted one counts for all: MARKETING before UTILITY before
+    /// AUTHENTICATION.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<TemplateCategory>,
     /// The revisions of each language at each provider account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["account".into(), "language".into()]))]
@@ -279,6 +303,7 @@ impl Default for MessageTemplateStatus {
             data_plane: None,
             approval: None,
             languages: None,
+            category: None,
             locations: Vec::new(),
             revisions: Vec::new(),
         }
@@ -321,7 +346,8 @@ pub struct TemplateLocationStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionStatus {
-    /// Its name at the provider, made from this object and the revision's content.
+    /// Its name, made from this object and the revision's content. One that an earlier object of this name left is named
+    /// after that object at the provider.
     pub name: String,
     /// The provider's handle, such as `HX…` at Twilio; absent while it is being created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -331,6 +357,9 @@ pub struct RevisionStatus {
     /// Why it was rejected, paused or disabled, in the provider's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The category that WhatsApp assigned. Absent before it is submitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<TemplateCategory>,
     /// When the operator last began to create or submit it. The operator waits for the outcome before it tries again,
     /// because the provider's list of templates may lag behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -364,6 +393,7 @@ pub enum RevisionState {
 pub struct RevisionContent {
     /// The revision's name at the provider.
     pub name: String,
+    /// The category that it was submitted in.
     pub category: TemplateCategory,
     /// Keys of the variables that a message must give values for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

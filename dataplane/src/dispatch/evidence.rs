@@ -59,7 +59,7 @@ impl Said {
             Some(OutboundContent::Media { url: _, caption }) => Self::File { caption: caption.clone() },
             Some(OutboundContent::Template { name, language: _, values }) => match templates.get(name) {
                 None => Self::Unknown,
-                Some(template) if template.category == TemplateCategory::Authentication => {
+                Some(template) if is_written_by_the_provider(template) => {
                     Self::Around(values.values().cloned().collect())
                 }
                 // Any language may have been sent: approvals may have changed since.
@@ -73,6 +73,12 @@ impl Said {
             },
         }
     }
+}
+
+/// WhatsApp may have given an authentication template another category since, and its text stays WhatsApp's own.
+fn is_written_by_the_provider(template: &TemplateConfig) -> bool {
+    template.category == TemplateCategory::Authentication
+        || template.localizations.values().any(|localization| localization.content.body.is_empty())
 }
 
 /// How a rendered template may read in one line of text. The provider does not document which parts its log shows.

@@ -60,6 +60,11 @@ impl<S> Progress<S> {
         self.notes.push(Note { warning: false, reason, text: text.into() });
     }
 
+    /// Something happened that a person should know of; an Event reports it.
+    pub fn warn(&mut self, reason: &'static str, text: impl Into<String>) {
+        self.notes.push(Note { warning: true, reason, text: text.into() });
+    }
+
     pub fn has_changed(&self) -> bool {
         self.changed
     }

@@ -12,15 +12,19 @@ use messaging::provider::admin::{ReviewBegins, TemplateHandle, TemplateRevision}
 use super::plan::{Plan, Step};
 use super::trouble::ProviderTrouble;
 use super::validate::Validated;
-use super::{record, report};
+use super::{category, record, report};
 use crate::reconcile::error::{Advice, Explain, Failure};
 use crate::reconcile::progress::Progress;
 
 /// Reasons of the Events about steps taken.
 pub(super) mod event {
+    /// A revision that an earlier object of this name left is used again.
+    pub(in crate::template) const FOUND: &str = "RevisionFound";
     pub(in crate::template) const CREATED: &str = "RevisionCreated";
     pub(in crate::template) const SUBMITTED: &str = "RevisionSubmitted";
     pub(in crate::template) const DELETED: &str = "RevisionDeleted";
+    /// WhatsApp assigned another category than before.
+    pub(in crate::template) const CATEGORY_CHANGED: &str = "CategoryChanged";
     /// A provider account still holds revisions, and no sender has working credentials for it.
     pub(in crate::template) const LEFT_BEHIND: &str = "RevisionsLeftBehind";
 }
@@ -62,7 +66,30 @@ pub(super) async fn apply(
     progress: &mut Progress<MessageTemplateStatus>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let Plan { mut locations, steps, look_again_at: _, lost } = plan;
+    let before = progress.status.locations.clone();
+    let applied = take_steps(hands, desired, plan, progress, now).await;
+    if let Some(text) = category::reassigned(&before, &progress.status) {
+        progress.warn(event::CATEGORY_CHANGED, text);
+    }
+    applied
+}
+
+async fn take_steps(
+    hands: &impl Hands,
+    desired: &Validated,
+    plan: Plan,
+    progress: &mut Progress<MessageTemplateStatus>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Plan { mut locations, steps, look_again_at: _, lost, found } = plan;
+    if !found.is_empty() {
+        let each = found.iter().map(|(account, language, handle)| format!("{language} is {handle} at {account}"));
+        let each = each.collect::<Vec<_>>().join("; ");
+        progress.changed(
+            event::FOUND,
+            format!("{each}; left by an earlier template of this name, used again, and never deleted"),
+        );
+    }
     for TemplateLocationStatus { account, language, .. } in lost {
         let text =
             format!("revisions in {language} stay at {account}: no sender of this namespace has credentials for it");

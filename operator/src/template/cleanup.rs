@@ -8,7 +8,7 @@ use crds::condition::reason;
 use crds::{MessageTemplate, MessageTemplateStatus};
 use jiff::{SignedDuration, Timestamp};
 use messaging::id::{SenderName, TemplateName, TenantId};
-use messaging::provider::admin::TemplateAdmin as _;
+use messaging::provider::admin::{TemplateAdmin as _, TemplateObservation};
 
 use super::TemplateContext;
 use super::apply::event;
@@ -120,7 +120,7 @@ async fn clean_up_account(
     now: Timestamp,
     progress: &mut Progress<MessageTemplateStatus>,
 ) -> Result<(), NotCleanedUp> {
-    let ours = list(account, names, Duration::ZERO).await?;
+    let ours = list_own(account, names).await?;
     for revision in &ours {
         account.delete_template(&revision.handle).await.map_err(|source| ProviderTrouble {
             what: format!("{} can't be deleted at {key}", revision.name),
@@ -128,7 +128,7 @@ async fn clean_up_account(
         })?;
         progress.changed(event::DELETED, format!("{} at {key}, named {}", revision.handle, revision.name));
     }
-    let left = if ours.is_empty() { 0 } else { list(account, names, Duration::ZERO).await?.len() };
+    let left = if ours.is_empty() { 0 } else { list_own(account, names).await?.len() };
     if left > 0 {
         return Err(NotYet::StillListed { count: left, account: key.to_owned() }.into());
     }
@@ -136,6 +136,13 @@ async fn clean_up_account(
         Some(after) => Err(NotYet::MayShowUp { account: key.to_owned(), after }.into()),
         None => Ok(()),
     }
+}
+
+/// Those that this object created. What it found, an object in another cluster may use.
+async fn list_own(account: &Arc<Account>, names: &Names) -> Result<Vec<TemplateObservation>, ProviderTrouble> {
+    let mut all = list(account, names, Duration::ZERO).await?;
+    all.retain(|revision| names.own(&revision.name));
+    Ok(all)
 }
 
 /// Whether replicas may still send with the template. Messages under way would fail once it is deleted at the provider.

@@ -9,6 +9,7 @@ use messaging::template::Approval;
 use messaging::template::placeholder::used_keys;
 use messaging::template::{AccountTemplate, LocalizationConfig, LocalizedContent, TemplateConfig};
 
+use super::category::in_force;
 use super::validate::content;
 
 /// `None` while no provider has a revision.
@@ -19,10 +20,11 @@ pub(super) fn compile(spec: &MessageTemplateSpec, status: &MessageTemplateStatus
     // While no provider has the fallback language yet, another language takes its place.
     let (fallback, first) =
         chosen.get_key_value(spec.fallback_language.as_str()).or_else(|| chosen.first_key_value())?;
-    let (fallback_language, category) = ((*fallback).to_owned(), first.revision.category.into());
+    let fallback_language = (*fallback).to_owned();
+    let category = in_force(status).unwrap_or(first.revision.category);
     let variables: BTreeSet<&String> = chosen.values().flat_map(|chosen| &chosen.revision.variables).collect();
     Some(TemplateConfig {
-        category,
+        category: category.into(),
         variables: variables.into_iter().cloned().collect(),
         fallback_language,
         localizations: chosen.into_iter().map(|(language, chosen)| (language.to_owned(), chosen.config)).collect(),

@@ -7,6 +7,7 @@
 //! read; only [`hands`] change anything; the rest is pure. [`cleanup`] deletes the revisions of a deleted template.
 
 mod apply;
+mod category;
 mod cleanup;
 mod compile;
 mod dereference;

@@ -3,6 +3,9 @@
 //! A name is made from the object's uid and the revision's content. So a revision that was created and not recorded is
 //! found again, and our revisions can be distinguished from others. Names must never change between versions of the
 //! operator, or every template would be submitted again.
+//!
+//! An object that is deleted with the policy `Retain` leaves its revisions behind, under names with its uid. An object
+//! that is applied again under its namespace and name finds them by the rest of the name, and uses them.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +15,14 @@ use sha2::{Digest, Sha256};
 
 /// How many characters of the namespace and name are kept, for people who read the provider's console.
 const READABLE: usize = 64;
+/// How many bytes of a hash are kept.
+const HASH: usize = 5;
 
 /// The names of one object's revisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Names {
+    /// What all objects with this namespace and name share.
+    readable: String,
     prefix: String,
 }
 
@@ -23,7 +30,7 @@ impl Names {
     /// The uid distinguishes this object from an earlier one of the same name, and from one in another cluster.
     pub(super) fn new(namespace: &str, name: &str, uid: &str) -> Self {
         let readable: String = plain(&format!("{namespace}_{name}")).take(READABLE).collect();
-        Self { prefix: format!("{readable}_{}_", short_hash(uid.as_bytes())) }
+        Self { prefix: format!("{readable}_{}_", short_hash(uid.as_bytes())), readable: format!("{readable}_") }
     }
 
     /// The name of a revision with this content.
@@ -43,6 +50,21 @@ impl Names {
     pub(super) fn own(&self, name: &str) -> bool {
         name.starts_with(&self.prefix)
     }
+
+    /// Whether a template at the provider is a revision of an object with this namespace and name, whatever its uid.
+    pub(super) fn alike(&self, name: &str) -> bool {
+        self.after_uid(name).is_some()
+    }
+
+    /// Whether two such revisions have the same language, text, category and examples.
+    pub(super) fn same(&self, one: &str, other: &str) -> bool {
+        self.after_uid(one).is_some_and(|content| self.after_uid(other) == Some(content))
+    }
+
+    fn after_uid<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let (uid, content) = name.strip_prefix(&self.readable)?.split_once('_')?;
+        (uid.len() == 2 * HASH && uid.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(content)
+    }
 }
 
 /// The characters that WhatsApp accepts in a template's name: lower-case letters, digits and underscores.
@@ -51,7 +73,7 @@ fn plain(text: &str) -> impl Iterator<Item = char> {
 }
 
 fn short_hash(bytes: &[u8]) -> String {
-    hex::encode(&Sha256::digest(bytes)[..5])
+    hex::encode(&Sha256::digest(bytes)[..HASH])
 }
 
 #[cfg(test)]
@@ -112,6 +134,20 @@ mod tests {
             assert!(!names.own(&revision(&others, "en_US", "Hi", "Ava")), "{namespace}/{name} {uid}");
         }
         assert!(!names.own("order_shipped"));
+    }
+
+    #[test]
+    fn a_revision_is_recognised_by_its_content_under_any_uid_and_under_no_other_name() {
+        let (names, earlier) =
+            (Names::new("shop", "order-shipped", UID), Names::new("shop", "order-shipped", "another-uid"));
+        let ours = revision(&names, "en_US", "Hi", "Ava");
+        let retained = revision(&earlier, "en_US", "Hi", "Ava");
+        assert!(ours != retained && names.same(&retained, &ours) && names.alike(&retained));
+        assert!(!names.same(&revision(&earlier, "en_US", "Hello", "Ava"), &ours));
+        assert!(!names.same(&revision(&earlier, "en_GB", "Hi", "Ava"), &ours));
+        let other = Names::new("shop", "order", UID);
+        assert!(!names.alike(&revision(&other, "en_US", "Hi", "Ava")));
+        assert!(!names.alike("shop_order_shipped_by_hand_en_us"));
     }
 
     #[test]

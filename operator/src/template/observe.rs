@@ -57,7 +57,7 @@ pub(super) async fn observe(
     (Observation { wanted, accounts, data_plane_follows, now: context.clock.now() }, trouble)
 }
 
-/// The templates of this object at an account.
+/// The templates of this object at an account, and those of earlier objects of its namespace and name.
 pub(super) async fn list(
     account: &Arc<Account>,
     names: &Names,
@@ -67,7 +67,7 @@ pub(super) async fn list(
         what: format!("the templates of {} can't be listed", account.key()),
         source,
     })?;
-    Ok(all.iter().filter(|template| names.own(&template.name)).cloned().collect())
+    Ok(all.iter().filter(|template| names.alike(&template.name)).cloned().collect())
 }
 
 /// How often this template's accounts are listed.

@@ -23,7 +23,7 @@ const RETIRE_CHECK: SignedDuration = SignedDuration::from_secs(2);
 /// What was observed of one provider account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum AccountView {
-    /// This object's revisions there, as of this time or later.
+    /// This object's revisions there, and those of earlier objects of its namespace and name, as of this time or later.
     Listed { at: Timestamp, templates: Vec<TemplateObservation> },
     /// The account could not be listed this time.
     Unavailable,
@@ -61,18 +61,22 @@ pub(super) struct Plan {
     pub(super) look_again_at: Option<Timestamp>,
     /// The locations that were given up, because no sender has credentials for their accounts.
     pub(super) lost: Vec<TemplateLocationStatus>,
+    /// Revisions that an earlier object of this namespace and name left, and that are used from now on: account, language
+    /// and handle. They are never deleted, because an object in another cluster may use them.
+    pub(super) found: Vec<(String, String, TemplateHandle)>,
 }
 
 /// `known` holds the recorded locations.
 pub(super) fn plan(desired: &Validated, known: &[TemplateLocationStatus], seen: &Observation) -> Plan {
-    let mut planner = Planner { desired, known, seen, steps: Vec::new(), look_again_at: None };
+    let mut planner = Planner { desired, known, seen, steps: Vec::new(), look_again_at: None, found: Vec::new() };
     let newest = planner.newest_revisions();
     let mut locations = planner.serve(&newest);
     let (left, lost) = planner.left_behind();
     locations.extend(left);
     planner.delete_the_rest(&locations);
     locations.sort_by(|a, b| (&a.account, &a.language).cmp(&(&b.account, &b.language)));
-    Plan { locations, steps: planner.steps, look_again_at: planner.look_again_at, lost }
+    let Planner { steps, look_again_at, found, .. } = planner;
+    Plan { locations, steps, look_again_at, lost, found }
 }
 
 type Key = (String, String);
@@ -83,6 +87,7 @@ struct Planner<'a> {
     seen: &'a Observation,
     steps: Vec<Step>,
     look_again_at: Option<Timestamp>,
+    found: Vec<(String, String, TemplateHandle)>,
 }
 
 impl Planner<'_> {
@@ -95,8 +100,8 @@ impl Planner<'_> {
                 let known = self.known(account, language).and_then(|location| location.newest.clone());
                 let found = match seen.accounts.get(account) {
                     Some(AccountView::Listed { at, templates }) => {
-                        let same_name = templates.iter().filter(|template| template.name == revision.name);
-                        Some(self.newest(account, revision, known, &same_name.collect::<Vec<_>>(), *at))
+                        let same = templates.iter().filter(|t| desired.names.same(&t.name, &revision.name));
+                        Some(self.newest(account, revision, known, &same.collect::<Vec<_>>(), *at))
                     }
                     Some(AccountView::Unavailable | AccountView::Lost) | None => known,
                 };
@@ -123,9 +128,14 @@ impl Planner<'_> {
             language: revision.language.clone(),
             handle: handle.clone(),
         };
-        if let Some(listed) = best(listed, known.as_ref().and_then(|known| known.handle.as_ref())) {
+        let recorded = known.as_ref().and_then(|known| known.handle.as_ref());
+        if let Some(listed) = best(listed, &revision.name, recorded) {
+            if listed.name != revision.name && recorded != Some(&listed.handle) {
+                self.found.push((account.to_owned(), revision.language.clone(), listed.handle.clone()));
+            }
             let known = known.filter(|known| known.handle.as_ref().is_none_or(|handle| *handle == listed.handle));
-            let mut status = status(listed, known.as_ref().and_then(|known| known.last_action_at.clone()));
+            let last_action_at = known.as_ref().and_then(|known| known.last_action_at.clone());
+            let mut status = status(listed, &revision.name, last_action_at);
             if status.state == RevisionState::Unsubmitted {
                 let submitted = known.as_ref().filter(|known| known.state == RevisionState::Pending);
                 match submitted.and_then(waiting_since) {
@@ -155,6 +165,7 @@ impl Planner<'_> {
             handle: None,
             state: RevisionState::Creating,
             reason: None,
+            category: None,
             last_action_at: Some(Time(self.seen.now)),
         }
     }
@@ -200,7 +211,7 @@ impl Planner<'_> {
         match self.seen.accounts.get(account) {
             Some(AccountView::Listed { templates, .. }) => {
                 let listed = templates.iter().find(|template| Some(&template.handle) == revision.handle.as_ref())?;
-                Some(status(listed, revision.last_action_at))
+                Some(status(listed, &revision.name, revision.last_action_at))
             }
             Some(AccountView::Unavailable | AccountView::Lost) | None => Some(revision),
         }
@@ -279,21 +290,39 @@ fn serves(revision: &RevisionStatus) -> bool {
     matches!(revision.state, RevisionState::Approved | RevisionState::Paused)
 }
 
-/// The same one of several revisions with one name, every time: the recorded one, or else the one furthest in its
+/// The same one of several revisions with one content, every time: the recorded one, or else one of our own `name`, or
+/// else the one furthest in its review. One that an earlier object left counts only while it may be sent or is under
 /// review.
-fn best<'a>(listed: &[&'a TemplateObservation], recorded: Option<&TemplateHandle>) -> Option<&'a TemplateObservation> {
+fn best<'a>(
+    listed: &[&'a TemplateObservation],
+    name: &str,
+    recorded: Option<&TemplateHandle>,
+) -> Option<&'a TemplateObservation> {
+    let is_recorded = |template: &TemplateObservation| recorded.is_some_and(|handle| *handle == template.handle);
+    let is_usable = |template: &TemplateObservation| {
+        matches!(template.approval, Approval::Approved | Approval::Pending | Approval::Paused { .. })
+    };
     listed
         .iter()
+        .filter(|template| template.name == name || is_recorded(template) || is_usable(template))
         .min_by_key(|template| {
-            let unrecorded = recorded.is_some_and(|handle| *handle != template.handle);
-            (unrecorded, state(&template.approval).0, template.handle.clone())
+            let unrecorded = recorded.is_some() && !is_recorded(template);
+            (unrecorded, template.name != name, state(&template.approval).0, template.handle.clone())
         })
         .copied()
 }
 
-fn status(listed: &TemplateObservation, last_action_at: Option<Time>) -> RevisionStatus {
+/// `name` is the revision's name for this object.
+fn status(listed: &TemplateObservation, name: &str, last_action_at: Option<Time>) -> RevisionStatus {
     let (state, reason) = state(&listed.approval);
-    RevisionStatus { name: listed.name.clone(), handle: Some(listed.handle.clone()), state, reason, last_action_at }
+    RevisionStatus {
+        name: name.to_owned(),
+        handle: Some(listed.handle.clone()),
+        state,
+        reason,
+        category: listed.category.map(Into::into),
+        last_action_at,
+    }
 }
 
 fn state(approval: &Approval) -> (RevisionState, Option<String>) {

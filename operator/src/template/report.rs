@@ -8,6 +8,7 @@ use crds::{
     TemplateLocationStatus,
 };
 
+use super::category;
 use super::validate::Validated;
 use crate::reconcile::conditions::State;
 use crate::reconcile::error::{Advice, Explain, Failure};
@@ -86,14 +87,21 @@ pub(super) fn assess(progress: &mut Progress<MessageTemplateStatus>, desired: &V
     let pending = in_state(RevisionState::Pending);
 
     progress.status.approval = worst;
+    let category = category::in_force(&progress.status).unwrap_or(desired.category);
+    progress.status.category = Some(category);
     progress.status.languages = Some(LanguagesStatus::new(int(languages), int(total)));
     let unsynced = if accounts == 0 { "no provider account is known yet".to_owned() } else { unsynced };
     let synced = unsynced.is_empty();
+    let (why_unsynced, unsynced) = if progress.paused {
+        (reason::PAUSED, format!("not submitted while the template is paused: {unsynced}"))
+    } else {
+        (reason::PROGRESSING, format!("to be submitted: {unsynced}"))
+    };
     if synced {
         let text = format!("submitted in {} to {}", count(total, "language"), count(accounts, "account"));
         progress.set(SYNCED, State::True, reason::SUBMITTED, &text);
     } else {
-        progress.set(SYNCED, State::False, reason::PROGRESSING, &format!("to be submitted: {unsynced}"));
+        progress.set(SYNCED, State::False, why_unsynced, &unsynced);
     }
     if !rejected.is_empty() || !disabled.is_empty() {
         let (reason, what) = if rejected.is_empty() {
@@ -104,8 +112,10 @@ pub(super) fn assess(progress: &mut Progress<MessageTemplateStatus>, desired: &V
         return Err(NotApproved { what, reason }.into());
     }
     if synced && languages == total {
-        progress.set(APPROVED, State::True, reason::APPROVED, "WhatsApp approved every language");
-        progress.ready(&format!("approved in {}", count(total, "language")));
+        let (counts_as, wanted) = (category::word(category), category::word(desired.category));
+        let other = if counts_as == wanted { String::new() } else { format!(", as {counts_as} instead of {wanted}") };
+        progress.set(APPROVED, State::True, reason::APPROVED, &format!("WhatsApp approved every language{other}"));
+        progress.ready(&format!("approved in {}{other}", count(total, "language")));
         return Ok(());
     }
     let (state, why, message) = if !paused.is_empty() {
@@ -119,7 +129,7 @@ pub(super) fn assess(progress: &mut Progress<MessageTemplateStatus>, desired: &V
     };
     progress.set(APPROVED, state, why, &message);
     if !synced {
-        progress.not_ready(reason::PROGRESSING, &format!("to be submitted: {unsynced}"));
+        progress.not_ready(why_unsynced, &unsynced);
     } else if desired.ready_when == ReadyWhen::Submitted && paused.is_empty() {
         progress.ready(&format!("submitted; {message}"));
     } else {

@@ -183,6 +183,9 @@ fn a_template_is_expected_in_the_words_that_it_has_in_any_of_its_languages() {
         "code": { "category": "AUTHENTICATION", "fallbackLanguage": "en", "localizations": {
             "en": { "content": { "body": "{{1}}" } },
         }},
+        "recategorized-code": { "category": "MARKETING", "fallbackLanguage": "en", "localizations": {
+            "en": { "content": { "body": "" } },
+        }},
     }))
     .unwrap();
     let said = |content: serde_json::Value| {
@@ -200,6 +203,7 @@ fn a_template_is_expected_in_the_words_that_it_has_in_any_of_its_languages() {
         other => panic!("{other:?}"),
     }
     assert_eq!(template("code"), Said::Around(vec!["Ava".into()]));
+    assert_eq!(template("recategorized-code"), Said::Around(vec!["Ava".into()]));
     assert_eq!(template("gone"), Said::Unknown);
     assert_eq!(Said::of(None, &templates), Said::Unknown);
     assert_eq!(said(json!({ "text": { "body": "x" } })), Said::Text("x".into()));

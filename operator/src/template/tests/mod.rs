@@ -1,6 +1,8 @@
 //! Promises about templates, on the real steps and a provider in memory whose list may lag. The process may crash
 //! after any write, and is then run until it writes nothing.
 
+mod category;
+mod retained;
 mod review;
 mod world;
 
@@ -303,7 +305,11 @@ fn a_paused_template_is_observed_and_not_changed() {
     world.writes();
     let (progress, outcome) = world.done(&changed(), &[ACCOUNT]);
     let conditions = conditions(&progress, &outcome);
-    assert!(conditions.contains(&"Reconciling=True Paused".to_owned()), "{conditions:?}");
+    for expected in ["Reconciling=True Paused", "Ready=False Paused", "Synced=False Paused"] {
+        assert!(conditions.contains(&expected.to_owned()), "{conditions:?}");
+    }
+    let synced = &progress.assess(outcome.as_ref().copied(), &[])[SYNCED];
+    assert_eq!(synced.message, format!("not submitted while the template is paused: en_US at {ACCOUNT}"));
     assert_eq!(world.writes(), Vec::<String>::new());
     // The serving revision keeps serving.
     let config = compile(&changed().spec, &progress.status).unwrap();

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{ReviewBegins, TemplateHandle, TemplateObservation, TemplateRevision};
-use messaging::template::Approval;
+use messaging::template::{Approval, TemplateCategory};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::reconcile::error::Failure;
@@ -287,6 +287,12 @@ impl World {
             newest.unwrap().template.handle.clone()
         };
         self.review(account, &handle, approval);
+    }
+
+    pub(super) fn recategorize(&self, account: &str, language: &str, category: TemplateCategory) {
+        let mut accounts = lock(&self.accounts);
+        let newest = accounts.get_mut(account).into_iter().flatten().rfind(|kept| kept.template.language == language);
+        newest.unwrap().template.category = Some(category);
     }
 
     pub(super) fn approve_all(&self) {
