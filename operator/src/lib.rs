@@ -26,6 +26,7 @@ pub mod settings;
 pub mod template;
 #[cfg(test)]
 mod testing;
+pub mod uninstall;
 pub mod watch;
 
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub enum Ended {
     Providers(#[from] providers::InvalidHttpSettings),
     #[error("the metrics can't be registered")]
     Metrics(#[from] prometheus::Error),
+    #[error("what the uninstalled operator left can't be removed")]
+    Uninstall(#[source] reconcile::error::KubernetesFailure),
     #[error("leadership was lost")]
     LeadershipLost(#[from] LeadershipLost),
     #[error("a task of the operator ended by itself: {0}")]
@@ -79,6 +82,16 @@ impl Ended {
     }
 }
 
+/// Removes the compiled configs of an installation that is gone; see [`uninstall`].
+pub async fn remove_configs(options: uninstall::RemoveConfigs) -> Result<(), Ended> {
+    uninstall::remove_configs(&client().await?, &options).await.map_err(Ended::Uninstall)
+}
+
+async fn client() -> Result<kube::Client, Ended> {
+    let config = kube::Config::infer().await.map_err(Ended::NoCluster)?;
+    kube::Client::try_from(config).map_err(Ended::Client)
+}
+
 /// Runs until `shutdown`, then drains. It returns early when leadership is lost or a task ends by itself. The caller
 /// must then end the process, because that task's work in progress is lost.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Ended> {
@@ -86,8 +99,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let http_client = providers::http_client(HttpSettings::default())?;
     let connect: Connect = Arc::new(move |account| providers::admin(account, &http_client));
     let metrics = Arc::new(Metrics::new()?);
-    let config = kube::Config::infer().await.map_err(Ended::NoCluster)?;
-    let client = kube::Client::try_from(config).map_err(Ended::Client)?;
+    let client = client().await?;
     let address = settings.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| Ended::Listen { address, source })?;
     tracing::info!(%address, public_base_url = %settings.public_base_url, "the operator is starting");

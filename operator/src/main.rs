@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use operator::uninstall::RemoveConfigs;
 use operator::{LogFormat, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,11 +22,16 @@ struct Cli {
 enum Command {
     /// Runs the operator until SIGTERM or SIGINT
     Run(Box<Settings>),
+    /// After an uninstallation, removes the compiled tenant configs that nothing waits for any more
+    RemoveConfigs(RemoveConfigs),
 }
 
 fn main() -> ExitCode {
-    let Command::Run(settings) = Cli::parse().command;
-    log(settings.log_format);
+    let command = Cli::parse().command;
+    log(match &command {
+        Command::Run(settings) => settings.log_format,
+        Command::RemoveConfigs(_) => LogFormat::Text,
+    });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -33,7 +39,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run_until_signal(*settings)) {
+    let ended = runtime.block_on(async {
+        match command {
+            Command::Run(settings) => run_until_signal(*settings).await,
+            Command::RemoveConfigs(options) => Ok(operator::remove_configs(options).await?),
+        }
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = error.downcast_ref::<operator::Ended>().map_or(1, operator::Ended::exit_code);
