@@ -31,6 +31,7 @@ mod numbering;
 pub mod opt_out;
 pub mod policy;
 pub mod provider;
+pub mod public_address;
 pub mod publication;
 pub mod rate;
 pub mod refusal;

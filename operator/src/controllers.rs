@@ -126,6 +126,7 @@ impl Controllers {
             settings: SenderSettings {
                 public_base_url: settings.public_base_url.clone(),
                 provider_base_urls: BaseUrls { twilio: settings.twilio_base_url.clone() },
+                allow_private_sinks: settings.allow_private_sinks,
                 poll_interval: settings.poll_interval,
             },
             secrets: Arc::new(ClusterSecrets(client.clone())),
@@ -189,7 +190,7 @@ impl Controllers {
         for scope in publisher.scopes.clone() {
             let (shared, senders, own) = (Arc::clone(&machinery), Arc::clone(&watched.senders), scope.clone());
             spawn(&mut tasks, "credentials watch", stop.clone(), async move {
-                follow_credentials(&shared.client, &shared.metrics, &senders, &own).await;
+                follow_credentials(&shared, &senders, &own).await;
             });
             let shared = Arc::clone(&publisher);
             spawn(&mut tasks, "API key watch", stop.clone(), async move {

@@ -26,6 +26,10 @@ pub struct Settings {
     #[arg(long, env = "WHATSAPP_TWILIO_BASE_URL", value_name = "URL", value_parser = base_url)]
     pub twilio_base_url: Option<Url>,
 
+    /// Whether the data plane delivers events to private addresses, as its flag of this name says
+    #[arg(long, env = "WHATSAPP_ALLOW_PRIVATE_SINKS")]
+    pub allow_private_sinks: bool,
+
     /// The address that serves /metrics, /healthz and /readyz
     #[arg(long, env = "WHATSAPP_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
     pub listen: SocketAddr,

@@ -1,7 +1,10 @@
 //! The API keys of a tenant's applications, from the tenant's Secrets. Only digests leave this module.
 
+use std::collections::BTreeSet;
+
 use hex::ToHex;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 use messaging::config::ApiKeyConfig;
 use messaging::config::kubernetes::API_KEY_KEY;
@@ -32,6 +35,24 @@ pub fn read(secrets: &[Secret]) -> ApiKeys {
     keys
 }
 
+/// What is wrong with a Secret that looks like an API key and has no type.
+const UNTYPED: &str = "if it is meant as an API key of the WhatsApp data plane, it gives nobody access: expected the type \
+    whatsapp-operator.dev/api-key; a Secret's type can't be changed, so create it again";
+
+/// Whether a Secret holds one value, under the key of API keys. Read from what the API server recorded of its fields, so
+/// that no other Secret's contents are read.
+pub fn looks_like_one(secret: &ObjectMeta) -> bool {
+    let fields = secret.managed_fields.iter().flatten().filter_map(|entry| entry.fields_v1.as_ref());
+    let data = fields.filter_map(|fields| fields.0.get("f:data")?.as_object());
+    let keys: BTreeSet<&str> = data.flat_map(|data| data.keys()).filter_map(|key| key.strip_prefix("f:")).collect();
+    keys == BTreeSet::from([API_KEY_KEY])
+}
+
+/// What is wrong with the type of a Secret that [`looks_like_one`].
+pub fn mistyped(secret: &Secret) -> Option<(ObjectReference, &'static str)> {
+    matches!(secret.type_.as_deref(), None | Some("Opaque")).then(|| (secret.object_ref(&()), UNTYPED))
+}
+
 fn digest(secret: &Secret) -> Result<String, &'static str> {
     let key = secret.data.as_ref().and_then(|data| data.get(API_KEY_KEY));
     let key = key.ok_or("it gives nobody access: expected an API key under the key \"key\"")?;
@@ -54,6 +75,26 @@ mod tests {
             Secret { data: Some([(key.to_owned(), ByteString(value.into()))].into()), ..Secret::default() };
         secret.metadata.name = Some(name.to_owned());
         secret
+    }
+
+    #[test]
+    fn a_secret_that_looks_like_an_api_key_and_has_another_type_is_told() {
+        let written = |fields: serde_json::Value| -> ObjectMeta {
+            let entry = serde_json::json!({ "manager": "kubectl", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields });
+            serde_json::from_value(serde_json::json!({ "managedFields": [entry] })).unwrap()
+        };
+        let data = |keys: &[&str]| {
+            let keys: serde_json::Map<_, _> =
+                keys.iter().map(|key| ((*key).to_owned(), serde_json::json!({}))).collect();
+            written(serde_json::json!({ "f:data": keys, "f:type": {} }))
+        };
+        assert!(looks_like_one(&data(&[".", "f:key"])));
+        assert!(!looks_like_one(&data(&[".", "f:key", "f:cert"])) && !looks_like_one(&data(&[".", "f:token"])));
+        assert!(!looks_like_one(&ObjectMeta::default()));
+
+        let of = |type_: &str| Secret { type_: Some(type_.to_owned()), ..secret("app", "key", "wak_0123456789abcdef") };
+        assert!(mistyped(&of("Opaque")).is_some_and(|(_, why)| why.contains("expected the type")));
+        assert!(mistyped(&of("whatsapp-operator.dev/api-key")).is_none());
     }
 
     #[test]

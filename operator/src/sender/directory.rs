@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::WhatsAppSender;
-use crds::condition::reason;
+use crds::condition::{STALLED, reason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use messaging::config::SenderConfig;
 use messaging::id::{SenderName, TenantId};
 
@@ -26,8 +27,8 @@ pub struct AcceptedSender {
 pub enum SenderUnavailable {
     #[error("the WhatsAppSender {0:?} does not exist in this namespace; create it, or name another one")]
     Missing(SenderName),
-    #[error("the WhatsAppSender {0:?} is not ready: its credentials have not been accepted yet; see its conditions")]
-    NotReady(SenderName),
+    #[error("the WhatsAppSender {0:?} is not ready: {1}; see its conditions")]
+    NotReady(SenderName, String),
     #[error(transparent)]
     Kubernetes(#[from] KubernetesFailure),
 }
@@ -36,16 +37,28 @@ impl Explain for SenderUnavailable {
     fn advice(&self) -> Advice {
         match self {
             // Its arrival triggers a reconcile.
-            Self::Missing(_) | Self::NotReady(_) => Advice::Waiting { after: None },
+            Self::Missing(_) | Self::NotReady(..) => Advice::Waiting { after: None },
             Self::Kubernetes(failure) => failure.advice(),
         }
     }
     fn reason(&self) -> &'static str {
         match self {
             Self::Missing(_) => reason::REFERENCE_NOT_FOUND,
-            Self::NotReady(_) => reason::DEPENDENCY_NOT_READY,
+            Self::NotReady(..) => reason::DEPENDENCY_NOT_READY,
             Self::Kubernetes(failure) => failure.reason(),
         }
+    }
+}
+
+/// Why a sender is not used yet.
+fn why_not(sender: &WhatsAppSender) -> String {
+    let conditions = sender.status.iter().flat_map(|status| &status.conditions);
+    match conditions.into_iter().find(|condition| condition.type_ == STALLED && condition.status == "True") {
+        Some(Condition { reason, .. }) if reason == reason::CONFLICT => {
+            "another sender takes precedence over it".to_owned()
+        }
+        Some(Condition { reason, .. }) => format!("it is stalled ({reason})"),
+        None => "its credentials have not been accepted yet".to_owned(),
     }
 }
 
@@ -61,11 +74,11 @@ impl SenderDirectory {
     /// A sender that a template or a policy refers to. It exists, is not being deleted, and its credentials were
     /// accepted: now, or, right after a restart, when the published config was compiled.
     pub async fn usable(&self, tenant: &TenantId, name: &SenderName) -> Result<AcceptedSender, SenderUnavailable> {
-        match self.senders.stores.get(tenant, name.as_str()) {
-            Some(sender) if sender.metadata.deletion_timestamp.is_none() => {}
-            _ => return Err(SenderUnavailable::Missing(name.clone())),
-        }
-        self.find(tenant, name).await?.ok_or_else(|| SenderUnavailable::NotReady(name.clone()))
+        let sender = self.senders.stores.get(tenant, name.as_str());
+        let Some(sender) = sender.filter(|sender| sender.metadata.deletion_timestamp.is_none()) else {
+            return Err(SenderUnavailable::Missing(name.clone()));
+        };
+        self.find(tenant, name).await?.ok_or_else(|| SenderUnavailable::NotReady(name.clone(), why_not(&sender)))
     }
 
     /// A sender for removing something from its provider: also one that is gone, while its credentials are kept.

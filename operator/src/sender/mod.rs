@@ -35,9 +35,11 @@ use crds::condition::{CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED};
 use crds::{DeletionPolicy, WhatsAppSender, WhatsAppSenderStatus};
 use kube::ResourceExt;
 use messaging::clock::Clock;
-use messaging::config::SenderConfig;
-use messaging::id::{SenderName, TenantId};
+use messaging::config::{SenderConfig, SinkConfig};
+use messaging::id::{PoolId, SenderName, TenantId};
 use messaging::provider::AccountAdmin;
+use messaging::provider::admin::PoolObservation;
+use messaging::public_address::is_private;
 use observe::Observed;
 use plan::{Plan, Publish, Wanted};
 use url::Url;
@@ -52,6 +54,9 @@ use crate::reconcile::progress::{Next, Progress};
 
 /// How soon to look again after a change: some providers accept a change at once and show it later.
 const LOOK_AFTER_CHANGE: Duration = Duration::from_secs(30);
+
+/// How old a list may be that something is done or reported about.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// What a sender's reconcile needs.
 pub struct SenderContext {
@@ -71,6 +76,8 @@ pub struct SenderSettings {
     /// The public URL of the data plane's webhook listener.
     pub public_base_url: Url,
     pub provider_base_urls: BaseUrls,
+    /// Whether the data plane delivers events to private addresses.
+    pub allow_private_sinks: bool,
     /// How often a sender is compared with its provider although nothing changed.
     pub poll_interval: Duration,
 }
@@ -100,13 +107,20 @@ impl Kind for WhatsAppSender {
         let desired = validate::validate(self, id, &found, &context.settings)?;
         // Needs the provider.
         let account = context.accounts.get(&desired.config.provider);
-        let max_age = context.settings.poll_interval / 2;
-        let observed = observe::observe(&desired, &account, max_age, progress).await?;
-        // Needs the cluster.
-        let pool_owner = claim_pool(self, &desired, &observed, context).await?;
-        // Needs nothing.
-        let wanted = wanted(self, &desired, &*account, context, pool_owner, progress.paused);
-        let Plan { webhooks, publish, trouble } = plan::plan(&wanted, &observed);
+        observe::check(&desired, &account, progress).await?;
+        let (mut observed, mut plan) = (Observed::default(), Plan::default());
+        for max_age in ages(self, context.settings.poll_interval) {
+            observed = observe::observe(&desired, &account, max_age).await?;
+            // Needs the cluster.
+            let pool_of_another = pool_of_another(self, &desired, &observed, context).await?;
+            // Needs nothing.
+            let wanted = wanted(self, &desired, &*account, context, pool_of_another, progress.paused);
+            plan = plan::plan(&wanted, &observed);
+            if plan.is_nothing() {
+                break;
+            }
+        }
+        let Plan { webhooks, publish, trouble } = plan;
         // Needs the provider.
         let applied = apply::apply(&webhooks, &observed, &*account, progress).await;
         // Needs nothing.
@@ -146,17 +160,40 @@ impl Kind for WhatsAppSender {
     }
 }
 
-/// The other namespace that owns the pool of a sender, if any.
-async fn claim_pool(
+/// How old the lists may be that the senders of an account share, at the first look and at the next. Nothing is written,
+/// and nothing is reported, on the word of an old one.
+fn ages(sender: &WhatsAppSender, poll_interval: Duration) -> Vec<Duration> {
+    let requested = sender.annotations().get(crds::annotation::RECONCILE_REQUESTED_AT);
+    let handled = sender.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+    if requested.is_some() && requested != handled { vec![Duration::ZERO] } else { vec![poll_interval / 2, FRESH] }
+}
+
+/// The pool of a sender that another namespace owns, and that namespace. A pool that the spec names is claimed.
+async fn pool_of_another(
     sender: &WhatsAppSender,
     desired: &Desired,
     observed: &Observed,
     context: &SenderContext,
-) -> Result<Option<TenantId>, Failure> {
-    let Some(service) = &observed.service else { return Ok(None) };
-    let older = rival::older_elsewhere(sender, &context.watched.senders.stores.all());
-    let now = context.clock.now();
-    Ok(owner::claim(&*context.owners, &service.id, &desired.tenant, older.as_ref(), now).await?)
+) -> Result<Option<(PoolId, TenantId)>, Failure> {
+    let (owners, now) = (&*context.owners, context.clock.now());
+    if let Some(PoolObservation { id, .. }) = &observed.service {
+        let older = rival::older_elsewhere(sender, &context.watched.senders.stores.all());
+        if let Some(owner) = owner::claim(owners, id, &desired.tenant, older.as_ref(), now).await? {
+            return Ok(Some((id.clone(), owner)));
+        }
+    }
+    if let Some(PoolObservation { id, .. }) = &observed.unnamed_service {
+        let owner = owner::other_owner(owners, id, &desired.tenant, now).await?;
+        return Ok(owner.map(|owner| (id.clone(), owner)));
+    }
+    Ok(None)
+}
+
+/// The place and the host of the first sink that the data plane can be seen to call never.
+fn private_sink(config: &SenderConfig, settings: &SenderSettings) -> Option<(usize, String)> {
+    let mut urls = config.events.iter().map(|SinkConfig::Http(http)| &http.url).enumerate();
+    let private = urls.find(|(_, url)| !settings.allow_private_sinks && is_private(url));
+    private.map(|(index, url)| (index, url.host_str().unwrap_or_default().to_owned()))
 }
 
 /// What a sender's plan depends on besides the observation.
@@ -165,7 +202,7 @@ fn wanted(
     desired: &Desired,
     account: &dyn AccountAdmin,
     context: &SenderContext,
-    pool_owner: Option<TenantId>,
+    pool_of_another: Option<(PoolId, TenantId)>,
     paused: bool,
 ) -> Wanted {
     let all = context.watched.senders.stores.all();
@@ -183,7 +220,8 @@ fn wanted(
         own: targets(&desired.name),
         of_service: targets(&bearer),
         pool: desired.pool.clone(),
-        pool_owner,
+        pool_of_another,
+        private_sink: private_sink(&desired.config, &context.settings),
         paused,
         taken_by,
     }

@@ -7,7 +7,7 @@ use crds::WhatsAppSenderStatus;
 use crds::condition::{CREDENTIALS_VALID, reason};
 use messaging::config::PoolConfig;
 use messaging::id::PoolId;
-use messaging::provider::admin::{PoolObservation, SenderAdmin as _, SenderObservation};
+use messaging::provider::admin::{PoolObservation, SenderObservation};
 use messaging::provider::{AccountAdmin as _, ProviderError};
 
 use super::validate::Desired;
@@ -98,14 +98,12 @@ fn refused_or(
     failed(what)(source)
 }
 
-/// Asks the provider. Records whether the credentials work as soon as that is known. `max_age` is how old a list that
-/// the account's senders share may be.
-pub async fn observe(
+/// Checks the credentials, and records whether they work as soon as that is known.
+pub async fn check(
     desired: &Desired,
     account: &Account,
-    max_age: Duration,
     progress: &mut Progress<WhatsAppSenderStatus>,
-) -> Result<Observed, NotObserved> {
+) -> Result<(), NotObserved> {
     if let Err(source) = account.check_credentials().await {
         let secret = desired.secret.clone();
         return Err(refused_or(source, "check the credentials", progress, |source| NotObserved::Credentials {
@@ -123,7 +121,12 @@ pub async fn observe(
         }));
     }
     progress.set(CREDENTIALS_VALID, State::True, reason::CREDENTIALS_ACCEPTED, "");
-    let sender = account.find_sender(&desired.number).await.map_err(failed("find the sender"))?;
+    Ok(())
+}
+
+/// Asks the provider. `max_age` is how old a list that the account's senders share may be.
+pub async fn observe(desired: &Desired, account: &Account, max_age: Duration) -> Result<Observed, NotObserved> {
+    let sender = account.sender(&desired.number, max_age).await.map_err(failed("find the sender"))?;
     let service = match (&desired.pool, account.pools()) {
         (Some(pool), Some(pools)) => pools.find_pool(pool).await.map_err(failed("find the Messaging Service"))?,
         _ => None,

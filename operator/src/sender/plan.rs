@@ -16,8 +16,10 @@ pub struct Wanted {
     pub of_service: WebhookTargets,
     /// The pool that the spec names.
     pub pool: Option<PoolId>,
-    /// The other namespace that owns that pool.
-    pub pool_owner: Option<TenantId>,
+    /// A pool that belongs to another namespace: the one that the spec names, or that holds the sender unnamed.
+    pub pool_of_another: Option<(PoolId, TenantId)>,
+    /// The place and the host of a sink with a private address, where events go to public ones only.
+    pub private_sink: Option<(usize, String)>,
     /// Nothing may be written at the provider.
     pub paused: bool,
     /// The other sender that has this number, in words that this tenant may read. This one then changes nothing.
@@ -31,6 +33,13 @@ pub struct Plan {
     pub publish: Publish,
     /// Why the sender is not ready even when the plan succeeds.
     pub trouble: Option<Trouble>,
+}
+
+impl Plan {
+    /// Whether everything is as it should be.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self.webhooks, Webhooks::InPlace(_)) && self.trouble.is_none()
+    }
 }
 
 /// How the data plane should use a sender.
@@ -80,11 +89,15 @@ pub enum Trouble {
     #[error("the provider reports the sender as {status}{}", because(reasons))]
     Offline { status: String, reasons: Vec<String> },
     #[error(
-        "the Messaging Service {pool} belongs to the namespace {owner}, whose sender named it first, and what customers write goes there; this sender sends nothing, because it could not hear a STOP; move it to a service of its own, or have {owner} give the service up, which takes effect 24 hours after its last sender that names it is gone"
+        "the Messaging Service {pool} belongs to the namespace {owner}, whose sender named it first, and what customers write may go there; this sender sends nothing, because it could miss a STOP; move it to a service of its own, or have {owner} give the service up, which takes effect 24 hours after its last sender that names it is gone"
     )]
     PoolTaken { pool: PoolId, owner: TenantId },
     #[error("{0} already manages this number; delete one of the two")]
     Taken(String),
+    #[error(
+        "spec.events[{index}].http.url: {host} is a private address, and this installation delivers events to public ones only, so these are never delivered; name a public address, or have the platform's team set dataPlane.allowPrivateSinks"
+    )]
+    PrivateSink { index: usize, host: String },
 }
 
 fn because(reasons: &[String]) -> String {
@@ -96,9 +109,11 @@ impl Explain for Trouble {
         match self {
             // A person resolves it at the provider, which reports nothing: look again in the usual interval.
             Self::SenderNotFound | Self::NotInService(_) | Self::Offline { .. } => Advice::Waiting { after: None },
-            Self::ServiceNotFound(_) | Self::InUnnamedService(_) | Self::PoolTaken { .. } | Self::Taken(_) => {
-                Advice::Stalled
-            }
+            Self::ServiceNotFound(_)
+            | Self::InUnnamedService(_)
+            | Self::PoolTaken { .. }
+            | Self::Taken(_)
+            | Self::PrivateSink { .. } => Advice::Stalled,
         }
     }
     fn reason(&self) -> &'static str {
@@ -108,13 +123,14 @@ impl Explain for Trouble {
             Self::InUnnamedService(_) => reason::WEBHOOKS_DRIFTED,
             Self::Offline { .. } => reason::SENDER_OFFLINE,
             Self::PoolTaken { .. } | Self::Taken(_) => reason::CONFLICT,
+            Self::PrivateSink { .. } => reason::INVALID_SPEC,
         }
     }
     fn condition(&self) -> Option<&'static str> {
         match self {
             Self::SenderNotFound | Self::Offline { .. } => Some(ONLINE),
             Self::InUnnamedService(_) | Self::PoolTaken { .. } => Some(WEBHOOKS_CONFIGURED),
-            Self::ServiceNotFound(_) | Self::NotInService(_) | Self::Taken(_) => None,
+            Self::ServiceNotFound(_) | Self::NotInService(_) | Self::Taken(_) | Self::PrivateSink { .. } => None,
         }
     }
 }
@@ -127,10 +143,6 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
         return Plan { trouble: Some(Trouble::SenderNotFound), ..Plan::default() };
     };
     let deciding = observed.service.as_ref().filter(|service| service.decides_webhooks_of(&sender.handle));
-    if let (Some(service), Some(owner)) = (deciding, &wanted.pool_owner) {
-        let trouble = Trouble::PoolTaken { pool: service.id.clone(), owner: owner.clone() };
-        return Plan { webhooks: Webhooks::NotOurs, publish: Publish::Stopped, trouble: Some(trouble) };
-    }
     let (found, target) = match deciding {
         Some(service) => (&service.webhooks, &wanted.of_service),
         None => (&sender.webhooks, &wanted.own),
@@ -142,6 +154,14 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     } else {
         Webhooks::Configure(target.clone())
     };
+    if let Some((pool, owner)) = &wanted.pool_of_another {
+        // Whether the pool or its senders decide about webhooks may change any day, and a customer may answer a message
+        // that left through the pool at any of its numbers.
+        let is_theirs = deciding.is_some_and(|service| service.id == *pool);
+        let trouble = Trouble::PoolTaken { pool: pool.clone(), owner: owner.clone() };
+        let webhooks = if is_theirs { Webhooks::NotOurs } else { webhooks };
+        return Plan { webhooks, publish: Publish::Stopped, trouble: Some(trouble) };
+    }
     let unnamed_service =
         observed.unnamed_service.as_ref().filter(|service| service.decides_webhooks_of(&sender.handle));
     let unheard = unnamed_service.map(|service| Trouble::InUnnamedService(service.id.clone()));
@@ -153,7 +173,9 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     let offline = (!sender.online)
         .then(|| Trouble::Offline { status: sender.status.clone(), reasons: sender.offline_reasons.clone() });
     // An offline sender is published, because it may still receive.
-    Plan { webhooks, publish: Publish::AsDeclared, trouble: unheard.or(service_trouble).or(offline) }
+    let private_sink = wanted.private_sink.clone().map(|(index, host)| Trouble::PrivateSink { index, host });
+    let trouble = unheard.or(service_trouble).or(offline).or(private_sink);
+    Plan { webhooks, publish: Publish::AsDeclared, trouble }
 }
 
 #[cfg(test)]

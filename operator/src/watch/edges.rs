@@ -4,7 +4,7 @@
 //! it is reconciled at once. What a reconcile reads of another object and is not here is noticed only at the next poll.
 //! Objects that name a Secret are woken by [`crate::sender::credentials`].
 
-use crds::condition::{CREDENTIALS_VALID, WEBHOOKS_CONFIGURED};
+use crds::condition::{CREDENTIALS_VALID, STALLED, WEBHOOKS_CONFIGURED};
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
 use kube::ResourceExt;
 use messaging::id::PoolId;
@@ -41,8 +41,10 @@ impl Awaited for WhatsAppSender {
 
     fn read_by_others(&self) -> Value {
         let Some(status) = &self.status else { return Value::Null };
-        let state = |name: &str| status.conditions.iter().find(|c| c.type_ == name).map(|c| c.status.as_str());
-        json!([state(CREDENTIALS_VALID), state(WEBHOOKS_CONFIGURED), status.handle])
+        let condition = |name: &str| status.conditions.iter().find(|condition| condition.type_ == name);
+        let state = |name: &str| condition(name).map(|condition| condition.status.as_str());
+        let stalled = condition(STALLED).map(|condition| condition.reason.as_str());
+        json!([state(CREDENTIALS_VALID), state(WEBHOOKS_CONFIGURED), stalled, status.handle])
     }
 }
 

@@ -14,7 +14,8 @@ fn wanted() -> Wanted {
         own: targets("ours"),
         of_service: targets("ours"),
         pool: None,
-        pool_owner: None,
+        pool_of_another: None,
+        private_sink: None,
         paused: false,
         taken_by: None,
     }
@@ -49,6 +50,7 @@ fn each_situation_has_its_plan() {
         |service| Observed { sender: Some(sender(theirs.clone())), service: Some(service), unnamed_service: None };
     let unnamed = |service| Observed { unnamed_service: Some(service), ..alone(&ours) };
     let in_service = Wanted { pool: Some(PoolId::new("MG1")), ..wanted() };
+    let banks = Some((PoolId::new("MG1"), "bank".parse().unwrap()));
     let offline = Observed {
         sender: Some(SenderObservation { online: false, status: "OFFLINE".into(), ..sender(ours.clone()) }),
         ..Observed::default()
@@ -116,17 +118,38 @@ fn each_situation_has_its_plan() {
         ),
         (
             "the service is another namespace's, so the sender sends nothing",
-            Wanted { pool_owner: Some("bank".parse().unwrap()), ..in_service.clone() },
+            Wanted { pool_of_another: banks.clone(), ..in_service.clone() },
             with(service(&["XE1"], false, theirs.clone())),
             Webhooks::NotOurs,
             Some("Conflict"),
         ),
         (
-            "the service is another namespace's, and defers to the sender",
-            Wanted { pool_owner: Some("bank".parse().unwrap()), ..in_service },
+            "the service is another namespace's and defers to the sender, which hears its own and sends nothing",
+            Wanted { pool_of_another: banks.clone(), ..in_service.clone() },
             with(service(&["XE1"], true, theirs.clone())),
             Webhooks::Configure(ours.clone()),
-            None,
+            Some("Conflict"),
+        ),
+        (
+            "the service is another namespace's and does not hold the sender, which sends nothing",
+            Wanted { pool_of_another: banks.clone(), ..in_service },
+            with(service(&["XE2"], false, theirs.clone())),
+            Webhooks::Configure(ours.clone()),
+            Some("Conflict"),
+        ),
+        (
+            "a service of another namespace holds the sender, whose spec does not name it, so it sends nothing",
+            Wanted { pool_of_another: banks, ..wanted() },
+            unnamed(service(&["XE1"], false, theirs.clone())),
+            Webhooks::InPlace(ours.clone()),
+            Some("Conflict"),
+        ),
+        (
+            "events would go to a private address",
+            Wanted { private_sink: Some((0, "app.shop.svc".into())), ..wanted() },
+            alone(&ours),
+            Webhooks::InPlace(ours.clone()),
+            Some("InvalidSpec"),
         ),
         (
             "another sender has the number",

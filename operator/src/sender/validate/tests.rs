@@ -10,6 +10,7 @@ pub(crate) fn settings() -> SenderSettings {
     SenderSettings {
         public_base_url: "https://wa.example.com/".parse().unwrap(),
         provider_base_urls: Default::default(),
+        allow_private_sinks: false,
         poll_interval: std::time::Duration::from_secs(300),
     }
 }
