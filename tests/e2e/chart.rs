@@ -44,7 +44,8 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
     }
     ensure!(!workloads.contains("statefulset"), "{workloads}");
 
-    helm(&cluster, &["uninstall", "whatsapp", "--namespace", "whatsapp-system"]).await?;
+    // Without its hook, whose Job nothing runs in this cluster.
+    helm(&cluster, &["uninstall", "whatsapp", "--namespace", "whatsapp-system", "--no-hooks"]).await?;
     let left = cluster
         .kubectl(&[
             "get",
@@ -159,6 +160,7 @@ async fn the_programs_accept_every_argument_of_the_chart() -> Result<()> {
         ("twilioBaseUrl", "https://proxy.example.com"),
         ("watchNamespaces", "{shop,bakery}"),
         ("dataPlane.allowPrivateSinks", "true"),
+        ("listenAddress", "[::]"),
     ];
     let sqlite = [&REQUIRED[..], &more[..]].concat();
     let postgres = [&sqlite[..], &POSTGRES[..]].concat();
@@ -176,8 +178,50 @@ async fn the_programs_accept_every_argument_of_the_chart() -> Result<()> {
         let help = output(command).await.with_context(|| format!("{program} does not accept {arguments:?}"))?;
         for variable in container["env"].as_array().context("no environment")? {
             let name = variable["name"].as_str().unwrap_or_default();
-            ensure!(help.contains(&format!("[env: {name}=")), "{program} does not read {name}");
+            let is_read = ["]", "="].iter().any(|end| help.contains(&format!("[env: {name}{end}")));
+            ensure!(is_read, "{program} does not read {name}");
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn pods_have_fixed_ids_except_where_the_cluster_gives_its_own() -> Result<()> {
+    for (asked, fixed) in [("auto", true), ("true", true), ("false", false)] {
+        let objects =
+            render("whatsapp", "whatsapp-system", &[&REQUIRED[..], &[("podSecurity.fixedIds", asked)]].concat())
+                .await?;
+        for component in ["operator", "data-plane"] {
+            let pod = &workload(&objects, component)?.data["spec"]["template"]["spec"];
+            let context = &pod["securityContext"];
+            ensure!(context["runAsNonRoot"] == true, "{context}");
+            let ids = ["runAsUser", "runAsGroup", "fsGroup"].map(|id| context[id].is_number());
+            ensure!(ids == [fixed; 3], "{asked}, {component}: {context}");
+        }
+    }
+    let mut command = Command::new(tool("helm")?);
+    command.arg("template").arg("whatsapp").arg(root().join("charts/whatsapp-operator"));
+    command
+        .args(["--set", "publicBaseUrl=https://whatsapp.example.com,image.repository=registry.example.com/whatsapp"]);
+    let on_openshift = output({
+        command.args(["--api-versions", "security.openshift.io/v1"]);
+        command
+    })
+    .await?;
+    ensure!(!on_openshift.contains("65532"), "a fixed id on OpenShift");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_listener_may_be_that_of_a_cluster_without_ipv4() -> Result<()> {
+    let objects =
+        render("whatsapp", "whatsapp-system", &[&REQUIRED[..], &[("listenAddress", "[::]")]].concat()).await?;
+    for (component, listeners) in [("operator", 1), ("data-plane", 3)] {
+        let container = &workload(&objects, component)?.data["spec"]["template"]["spec"]["containers"][0];
+        let arguments: Vec<String> = serde_json::from_value(container["args"].clone())?;
+        let listening: Vec<_> = arguments.iter().filter(|argument| argument.contains("listen=")).collect();
+        ensure!(listening.len() == listeners, "{arguments:?}");
+        ensure!(listening.iter().all(|argument| argument.contains("listen=[::]:")), "{listening:?}");
     }
     Ok(())
 }

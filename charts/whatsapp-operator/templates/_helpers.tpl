@@ -37,11 +37,15 @@ app.kubernetes.io/component: data-plane
 {{ $repository }}/{{ index . 1 }}:{{ $root.Values.image.tag | default $root.Chart.AppVersion }}
 {{- end }}
 
+{{/* On OpenShift the namespace's ids are filled in by admission, which refuses others. */}}
 {{- define "whatsapp.podSecurityContext" -}}
+{{- $asked := toString .Values.podSecurity.fixedIds -}}
 runAsNonRoot: true
+{{- if or (eq $asked "true") (and (eq $asked "auto") (not (.Capabilities.APIVersions.Has "security.openshift.io/v1"))) }}
 runAsUser: 65532
 runAsGroup: 65532
 fsGroup: 65532
+{{- end }}
 seccompProfile: { type: RuntimeDefault }
 {{- end }}
 

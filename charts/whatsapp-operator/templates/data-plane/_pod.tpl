@@ -17,9 +17,9 @@ spec:
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args:
         - serve
-        - --webhook-listen=0.0.0.0:8080
-        - --api-listen=0.0.0.0:8081
-        - --admin-listen=0.0.0.0:9090
+        - --webhook-listen={{ .Values.listenAddress }}:8080
+        - --api-listen={{ .Values.listenAddress }}:8081
+        - --admin-listen={{ .Values.listenAddress }}:9090
         - --api-audience={{ .Values.dataPlane.apiAudience }}
         - --drain-delay={{ .Values.dataPlane.drainDelay }}
         - --drain-timeout={{ .Values.dataPlane.drainTimeout }}
