@@ -350,6 +350,7 @@ fn start_operator(
         .args(["--twilio-base-url", provider])
         .args(["--listen", &format!("127.0.0.1:{}", ports.operator)])
         .args(["--template-poll", "200ms", "--poll-interval", "2s"])
+        .arg("--allow-private-sinks")
         .env("KUBECONFIG", dir.path().join("operator.kubeconfig"))
         .env("POD_NAME", "operator-0");
     // Each namespace once, even if a test names it twice.
