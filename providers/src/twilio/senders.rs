@@ -51,10 +51,10 @@ pub(crate) async fn list(client: &Client) -> Result<Listed<ListedSender>, Provid
             Address::Phone(number) => number,
             Address::User(_) => return None,
         };
-        let unreadable = |why: String| client.unreadable_read(&format!("the sender {number}: {why}"));
         let seen = serde_json::from_value(row)
-            .map_err(|error| unreadable(error.to_string()))
-            .and_then(|resource| observation(resource).ok_or_else(|| unreadable("it has no sid".to_owned())));
+            .map_err(|error| error.to_string())
+            .and_then(|resource| observation(resource).ok_or_else(|| "it has no sid".to_owned()))
+            .map_err(|why| client.unreadable_read(&format!("the sender {number}: {why}")));
         Some(ListedSender { number, seen })
     };
     Ok(Listed { rows: rows.into_iter().filter_map(listed).collect(), requests })

@@ -46,8 +46,12 @@ pub struct ListedSender {
 ///
 /// # Errors
 /// When the list has it, and it could not be read.
+#[expect(clippy::result_large_err, reason = "the error of every call to a provider")]
 pub fn find(senders: &[ListedSender], number: &PhoneNumber) -> Result<Option<SenderObservation>, ProviderError> {
-    senders.iter().find(|sender| sender.number == *number).map(|sender| sender.seen.clone()).transpose()
+    match senders.iter().find(|sender| sender.number == *number) {
+        Some(sender) => sender.seen.clone().map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A sender as the provider reports it.
