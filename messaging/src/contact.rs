@@ -209,6 +209,13 @@ impl ContactState {
     #[must_use]
     pub fn after_message(mut self, at: Timestamp, change: Option<OptChange>, keyword: &str) -> Self {
         self.last_inbound_at = self.last_inbound_at.max(Some(at));
+        self.after_message_elsewhere(at, change, keyword)
+    }
+
+    /// The contact after a message from them to another number of the sender's pool: it opens no window here, and says
+    /// nothing about a block. A keyword in it counts.
+    #[must_use]
+    pub fn after_message_elsewhere(mut self, at: Timestamp, change: Option<OptChange>, keyword: &str) -> Self {
         match change {
             Some(OptChange::Start) => self.started_at = self.started_at.max(Some(at)),
             Some(OptChange::Stop) => {
@@ -226,10 +233,12 @@ impl ContactState {
     }
 
     /// The contact after a stop keyword was recorded, until [`ContactState::after_message`] lets it take effect. It is newer
-    /// than a start that has taken effect before it came, whatever the clocks of the replicas that received them say.
+    /// than a start of the person, under whichever address, that has taken effect before it came, whatever the clocks of the
+    /// replicas that received them say.
     #[must_use]
-    pub fn heard_stop(mut self, received_at: Timestamp, keyword: &str) -> Self {
-        let at = self.started_at.map_or(received_at, |started| started.max(received_at));
+    pub fn heard_stop(mut self, person: &Self, received_at: Timestamp, keyword: &str) -> Self {
+        let started_at = self.started_at.max(person.started_at);
+        let at = started_at.map_or(received_at, |started| started.max(received_at));
         self.heard = self.heard.max(Some(Heard { cause: Cause { at, detail: stop_detail(keyword) }, received_at }));
         self
     }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::id::{PoolId, SenderName};
+use crate::window::Window;
 
 /// A routing policy with its references resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,11 +42,22 @@ pub fn route<'a>(policy: &'a RoutingConfig, to: &Address) -> &'a Route {
     to.country().and_then(|country| policy.by_country.get(country.as_str())).unwrap_or(&policy.default)
 }
 
+/// Which sender of a pool a free-form message at `leaves_at` leaves from, given when the person last wrote to each: the one
+/// that they wrote to last, if its window is open then. A window is a sender's own.
+pub fn answering<'s>(
+    last_inbound: impl IntoIterator<Item = (&'s SenderName, Option<Timestamp>)>,
+    leaves_at: Timestamp,
+) -> Option<&'s SenderName> {
+    let last = last_inbound.into_iter().max_by_key(|(_, last_inbound_at)| *last_inbound_at)?;
+    Window::at(last.1, leaves_at).is_open().then_some(last.0)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clock::tests::at;
 
     fn target(name: &str) -> Route {
         Route::direct(SenderName::new(name).expect("a name"))
@@ -74,6 +87,17 @@ mod tests {
             let to: Address = to.parse().expect(to);
             assert_eq!(route(&policy(), &to).sender.as_str(), expected, "{to}");
         }
+    }
+
+    #[test]
+    fn an_answer_leaves_from_the_sender_that_the_person_wrote_to_last_while_its_window_is_open() {
+        let [support, sales] = ["support", "sales"].map(|name| SenderName::new(name).expect("a name"));
+        let wrote = [(&support, Some(at(1))), (&sales, Some(at(5)))];
+        assert_eq!(answering(wrote, at(6)), Some(&sales));
+        let day = 24 * 60 * 60;
+        assert_eq!(answering([(&support, Some(at(1))), (&sales, None)], at(day)), Some(&support));
+        assert_eq!(answering(wrote, at(day + 5)), None);
+        assert_eq!(answering([(&support, None), (&sales, None)], at(0)), None);
     }
 
     proptest! {

@@ -11,9 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use messaging::address::Address;
 use messaging::clock::after;
 use messaging::content::OutboundContent;
-use messaging::id::{MessageId, PolicyName};
+use messaging::id::{MessageId, PolicyName, SenderName};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::{self, Purpose, SendIntent};
+use messaging::refusal::{Refusal, RefusalCode};
 use messaging::routing::{self, Route};
 use messaging::template::TemplateConfig;
 use sha2::{Digest, Sha256};
@@ -106,7 +107,11 @@ async fn admit(
     if (scheduled_at.is_some() || valid_for.is_some()) && !context.shared.clock_check.is_reliable() {
         return Err(unreliable_clock());
     }
-    let route = route(tenant, &choice, &to).map_err(|error| Problem::invalid(vec![error]))?;
+    let not_before = scheduled_at.filter(|at| *at > now);
+    let mut route = route(tenant, &choice, &to).map_err(|error| Problem::invalid(vec![error]))?;
+    if content.is_free_form() {
+        route = answering(context, tenant, route, &to, not_before.unwrap_or(now)).await?;
+    }
     let sender = sender(tenant, &route).map_err(|error| Problem::invalid(vec![error]))?;
     let tenant_id = &tenant.config.tenant;
     if let Some(drain) = context.shared.holds.refuses_sends(tenant_id, sender.name, now) {
@@ -123,7 +128,6 @@ async fn admit(
             }
         },
     };
-    let not_before = scheduled_at.filter(|at| *at > now);
     let template = template(tenant, &content);
     let validity = valid_for.unwrap_or_else(|| sender.config.validity.of(template.map(|template| template.category)));
     let expires_at = Some(after(not_before.unwrap_or(now), validity));
@@ -131,7 +135,7 @@ async fn admit(
     let contact = context.shared.store.contact_in_pool(tenant_id, sender.name, &others, &to).await?;
     let intent = SendIntent { to: &to, content: &content, purpose: Purpose::Message, not_before, expires_at };
     let permit = policy::check(&intent, &contact.state, sender.config, sender.provider.limits(), template, now)
-        .map_err(Problem::refused)?;
+        .map_err(|refusal| Problem::refused(in_pool(refusal, tenant, &route)))?;
     Ok(NewMessage {
         id: MessageId::new(now, &rand::random()),
         tenant: tenant_id.clone(),
@@ -223,6 +227,36 @@ fn route(tenant: &Tenant, choice: &RouteChoice, to: &Address) -> Result<Route, F
             }
         }
     }
+}
+
+/// The route of a free-form message: through the sender of its pool whose window is open, if it has a pool and one is.
+async fn answering(
+    context: &ApiContext,
+    tenant: &Tenant,
+    route: Route,
+    to: &Address,
+    leaves_at: jiff::Timestamp,
+) -> Result<Route, Problem> {
+    let Some(pool) = &route.via else { return Ok(route) };
+    let senders: Vec<_> = tenant.config.senders_in(pool).collect();
+    let contacts = context.shared.store.contacts_of(&tenant.config.tenant, senders.iter().copied(), to).await?;
+    let last_inbound = senders.into_iter().zip(contacts.iter().map(|contact| contact.state.last_inbound_at));
+    Ok(match routing::answering(last_inbound, leaves_at) {
+        Some(sender) => Route { sender: sender.clone(), ..route },
+        None => route,
+    })
+}
+
+/// A refusal for want of a window says which senders' windows were looked at.
+fn in_pool(refusal: Refusal, tenant: &Tenant, route: &Route) -> Refusal {
+    let Some(pool) = route.via.as_ref().filter(|_| refusal.code == RefusalCode::WindowClosed) else { return refusal };
+    let declared: Vec<_> = tenant.config.senders_in(pool).map(SenderName::as_str).collect();
+    let detail = format!(
+        "{}; nor is one open at another sender of {pool} that you declare ({})",
+        refusal.detail,
+        declared.join(", ")
+    );
+    Refusal { detail, ..refusal }
 }
 
 fn sender<'a>(tenant: &'a Tenant, route: &Route) -> Result<Sender<'a>, FieldError> {

@@ -39,6 +39,7 @@ pub struct Endpoint {
 pub struct Speaker {
     pub tenant: TenantId,
     pub sender: SenderName,
+    /// In its canonical spelling.
     number: PhoneNumber,
     handle: Option<String>,
     account: String,
@@ -69,9 +70,10 @@ impl Endpoint {
         match addressee {
             Addressee::Endpoint => one(&is_own),
             Addressee::Number(number) => {
+                let number = number.canonical();
                 let (mut own, mut meant) = (None, None);
                 for speaker in holders {
-                    let (belongs, is_meant) = (is_own(speaker), speaker.number == *number);
+                    let (belongs, is_meant) = (is_own(speaker), speaker.number == number);
                     if belongs && is_meant {
                         return vec![speaker];
                     }
@@ -174,7 +176,7 @@ fn contributions(adapters: &Adapters, config: &TenantConfig) -> BTreeMap<Endpoin
         let speaker = Speaker {
             tenant: config.tenant.clone(),
             sender: name.clone(),
-            number: sender.phone_number.clone(),
+            number: sender.phone_number.canonical(),
             handle: ear.handle.clone(),
             account: account.account_key().to_owned(),
             keys: ear.keys.clone(),

@@ -8,7 +8,7 @@ use messaging::failure::NewAttempts;
 use messaging::id::{MessageId, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::opt_out::OptChange;
-use messaging::provider::{InboundMessage, StatusUpdate};
+use messaging::provider::{InboundMessage, StatusUpdate, UserIdChange};
 
 use super::lifecycle::{self, Adopted, publish};
 use super::{Operation, accept, contact};
@@ -51,6 +51,8 @@ pub enum Consequence {
         /// `None` while the sender has no config: its messages get no more attempts.
         new_attempts: Option<NewAttempts>,
     },
+    /// A customer has another id at this account: both are one person's.
+    UserIdChange { account: String, change: UserIdChange },
     /// Nothing follows, for this reason.
     Nothing { reason: String },
 }
@@ -59,8 +61,10 @@ pub enum Consequence {
 pub struct Received {
     pub id: MessageId,
     pub message: InboundMessage,
-    /// The contacts whose window opens: every address that the provider knows the customer by.
+    /// Every address that the provider knows the customer by.
     pub contacts: Vec<Address>,
+    /// It was written to the sender itself, not to another number of its pool.
+    pub opens_window: bool,
     /// The provider account whose ids the customer's are; `None` while the sender has no config.
     pub account: Option<String>,
     pub event: CloudEvent,
@@ -115,6 +119,9 @@ impl Operation for ApplyEvent {
                 waits.map(|waits| if waits { applied } else { Applied::Before }.into())
             }
             Consequence::Received(received) => self.receive(rows, waits, received).map(Adopting::from),
+            Consequence::UserIdChange { account, change } => {
+                self.change_user_id(rows, waits, account, change).map(Adopting::from)
+            }
             Consequence::Status { update, suppress, ask_at, new_attempts } => {
                 self.report(rows, waits, update, suppress.as_ref(), *ask_at, new_attempts.as_ref())
             }
@@ -151,7 +158,11 @@ impl ApplyEvent {
         let text = received.keyword.as_ref().map_or("", |k| k.text.as_str());
         for key in &keys {
             let contact = contact::known(rows, key)?;
-            let after = contact.state.clone().after_message(self.received_at, change, text);
+            let state = contact.state.clone();
+            let after = match received.opens_window {
+                true => state.after_message(self.received_at, change, text),
+                false => state.after_message_elsewhere(self.received_at, change, text),
+            };
             contact::save(rows, key, &contact, after, self.now);
         }
         if let (Some(account), from @ Address::Phone(_), Some(user @ Address::User(_))) =
@@ -166,6 +177,27 @@ impl ApplyEvent {
             if let Some(reply) = &keyword.reply {
                 accept::insert(rows, reply, None);
             }
+        }
+        Ok(Applied::Now { reached: Vec::new(), message: None })
+    }
+
+    fn change_user_id(
+        &self,
+        rows: &mut Rows,
+        waits: Result<bool, Halt>,
+        account: &str,
+        UserIdChange { previous, current, number }: &UserIdChange,
+    ) -> Result<Applied, Halt> {
+        if !waits? {
+            return Ok(Applied::Before);
+        }
+        let tenant = &self.event.tenant;
+        let [previous, current] = [previous, current].map(|id| Address::User(id.clone()));
+        if previous != current {
+            contact::link(rows, tenant, account, &previous, &current, self.received_at)?;
+        }
+        if let Some(number) = number {
+            contact::link(rows, tenant, account, &Address::Phone(number.clone()), &current, self.received_at)?;
         }
         Ok(Applied::Now { reached: Vec::new(), message: None })
     }

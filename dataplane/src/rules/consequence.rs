@@ -43,6 +43,12 @@ pub(crate) fn of(
             ask_at,
             new_attempts: sender.map(|sender| NewAttempts { validity: sender.validity, jitter }),
         },
+        WebhookEvent::UserIdChange(change) => match sender {
+            Some(sender) => {
+                Consequence::UserIdChange { account: sender.provider.account_key().to_owned(), change: change.clone() }
+            }
+            None => Consequence::Nothing { reason: "its sender has no config".to_owned() },
+        },
         WebhookEvent::OtherChannel { channel, .. } => {
             Consequence::Nothing { reason: format!("it belongs to the channel {channel:?}, not to WhatsApp") }
         }
@@ -55,7 +61,10 @@ pub(crate) fn of(
 pub(crate) fn failure(logged: &LoggedEvent) -> Option<FailureScope> {
     match &logged.event {
         WebhookEvent::Status(StatusUpdate { failure, .. }) => failure.as_ref().map(|failure| failure.scope()),
-        WebhookEvent::Inbound(_) | WebhookEvent::OtherChannel { .. } | WebhookEvent::Unreadable { .. } => None,
+        WebhookEvent::Inbound(_)
+        | WebhookEvent::UserIdChange(_)
+        | WebhookEvent::OtherChannel { .. }
+        | WebhookEvent::Unreadable { .. } => None,
     }
 }
 
@@ -82,6 +91,7 @@ fn received(
         id,
         message: message.clone(),
         contacts,
+        opens_window: sender.is_none_or(|sender| is_to(message, sender)),
         account: sender.map(|sender| sender.provider.account_key().to_owned()),
         event: event::received(tenant, name, id, message, at),
         keyword,
@@ -93,6 +103,13 @@ pub(crate) fn contacts(message: &InboundMessage) -> Vec<Address> {
     let mut contacts = vec![message.from.clone()];
     contacts.extend(message.from_user_id.iter().filter(|id| **id != message.from).cloned());
     contacts
+}
+
+/// Whether a message was written to the sender's own number. An endpoint also hears what is written to numbers of its pool
+/// that no sender of ours has.
+fn is_to(message: &InboundMessage, sender: &SenderConfig) -> bool {
+    let own = Address::Phone(sender.phone_number.canonical());
+    message.to.as_ref().is_none_or(|to| to.canonical() == own)
 }
 
 /// Whether a message opts out or in, and by which words: the provider's verdict, else a keyword of the sender.
@@ -214,6 +231,21 @@ mod tests {
     fn the_window_opens_under_every_address_of_the_customer() {
         let contacts = received_of(&says("hello"), Some(&config()), at(1)).contacts;
         assert_eq!(contacts.iter().map(Address::as_str).collect::<Vec<_>>(), ["+447700900123", "GB.1a2b"]);
+    }
+
+    #[test]
+    fn the_window_opens_for_the_number_that_was_written_to() {
+        let opens = |to: Option<&str>, number: &str| {
+            let WebhookEvent::Inbound(message) = says("hello").event else { unreachable!() };
+            let to = to.map(|to| to.parse().unwrap());
+            let config = SenderConfig { phone_number: number.parse().unwrap(), ..config() };
+            let logged = logged(WebhookEvent::Inbound(InboundMessage { to, ..message }));
+            received_of(&logged, Some(&config), at(1)).opens_window
+        };
+        assert!(opens(None, "+14155238886"), "the endpoint's own");
+        assert!(opens(Some("+14155238886"), "+14155238886"));
+        assert!(opens(Some("+5215512345678"), "+525512345678"), "in another spelling");
+        assert!(!opens(Some("+14155238889"), "+14155238886"), "another number of the pool");
     }
 
     #[test]

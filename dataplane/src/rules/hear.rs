@@ -2,15 +2,18 @@
 
 use jiff::Timestamp;
 use messaging::address::Address;
-use messaging::config::SenderConfig;
+use messaging::config::TenantConfig;
 use messaging::id::{SenderName, TenantId};
 use messaging::opt_out::OptChange;
 use messaging::provider::WebhookEvent;
+use messaging::routing::Route;
 
 use super::{Operation, consequence, contact};
 use crate::store::Command;
+use crate::store::contact::Contact;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
+use crate::store::person::{all, person_in_pool};
 use crate::store::webhook::dedupe_key;
 
 /// Suppresses the author of a recorded stop keyword, unless it has taken effect already.
@@ -24,25 +27,29 @@ pub struct HearStop {
     /// Every address that the provider knows the author by.
     pub contacts: Vec<Address>,
     pub keyword: String,
+    /// What the author said to these counts as well.
+    pub others_in_pool: Vec<SenderName>,
 }
 
 impl HearStop {
     /// What is to be heard in an event, if it is a stop keyword.
     pub fn of(
         event: &WebhookEvent,
-        tenant: &TenantId,
-        sender: (&SenderName, &SenderConfig),
+        config: &TenantConfig,
+        sender: &SenderName,
         received_at: Timestamp,
     ) -> Option<Self> {
         let WebhookEvent::Inbound(message) = event else { return None };
-        let (OptChange::Stop, keyword) = consequence::opt_change(message, Some(sender.1))? else { return None };
+        let own = config.senders.get(sender)?;
+        let (OptChange::Stop, keyword) = consequence::opt_change(message, Some(own))? else { return None };
         Some(Self {
-            tenant: tenant.clone(),
-            sender: sender.0.clone(),
+            tenant: config.tenant.clone(),
+            sender: sender.clone(),
             dedupe_key: dedupe_key(event),
             received_at,
             contacts: consequence::contacts(message),
             keyword: keyword.to_owned(),
+            others_in_pool: config.others_in_pool(&Route::direct(sender.clone())),
         })
     }
 }
@@ -57,17 +64,19 @@ impl Operation for HearStop {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
-        let Self { tenant, sender, dedupe_key, received_at, contacts, keyword } = self;
+        let Self { tenant, sender, dedupe_key, received_at, contacts, keyword, others_in_pool } = self;
         let logged = rows.logged.get(&(tenant.clone(), sender.clone(), dedupe_key.clone()));
         let waits = logged.map(|row| row.is_some_and(|row| row.available_at.is_some()));
         let keys: Vec<_> = contacts.iter().map(|address| (tenant.clone(), sender.clone(), address.clone())).collect();
+        let people: Vec<_> = keys.iter().map(|key| person_in_pool(rows, key, others_in_pool)).collect();
         let known: Vec<_> = keys.iter().map(|key| contact::known(rows, key)).collect();
         if !waits? {
             return Ok(());
         }
+        let person = Contact::of_person(all(people)?).state;
         for (key, known) in keys.iter().zip(known) {
             let known = known?;
-            let state = known.state.clone().heard_stop(*received_at, keyword);
+            let state = known.state.clone().heard_stop(&person, *received_at, keyword);
             contact::save(rows, key, &known, state, *received_at);
         }
         Ok(())

@@ -186,10 +186,8 @@ fn verify(
         for (index, speaker) in addressees.iter().enumerate() {
             let is_last = index + 1 == addressees.len();
             let events = if is_last { events.take() } else { events.clone() }.unwrap_or_default();
-            if let Some(tenant) = context.configs.get(&speaker.tenant)
-                && let Some(sender) = tenant.config.senders.get(&speaker.sender)
-            {
-                let stop = |event| HearStop::of(event, &speaker.tenant, (&speaker.sender, sender), now);
+            if let Some(tenant) = context.configs.get(&speaker.tenant) {
+                let stop = |event| HearStop::of(event, &tenant.config, &speaker.sender, now);
                 verified.stops.extend(events.iter().filter_map(stop));
             }
             let webhook = RecordWebhook {

@@ -351,21 +351,26 @@ impl TenantConfig {
         Ok(config)
     }
 
-    /// The tenant's senders in a pool.
+    /// The tenant's senders in a pool, as observed or declared.
     pub fn senders_in(&self, pool: &PoolId) -> impl Iterator<Item = &SenderName> {
-        let numbers = self.pools.get(pool).map(|pool| &pool.numbers);
-        let is_in_it = move |sender: &SenderConfig| numbers.is_some_and(|held| held.contains(&sender.phone_number));
-        self.senders.iter().filter(move |(_, sender)| is_in_it(sender)).map(|(name, _)| name)
+        self.senders.iter().filter(move |(_, sender)| self.is_in(sender, pool)).map(|(name, _)| name)
     }
 
-    /// The other senders of the pool that a route goes through, as observed or declared; none where it goes through no pool.
-    /// What a person told any of them counts for all.
+    /// The other senders of the route's pools: of the one that it goes through, and of those that its sender is in. What
+    /// suppresses a person at any of them counts for all.
     pub fn others_in_pool(&self, route: &Route) -> Vec<SenderName> {
-        let Some(pool) = &route.via else { return Vec::new() };
-        let declared = self.senders.iter().filter(|(_, sender)| sender.provider.pool().as_ref() == Some(pool));
-        let all = self.senders_in(pool).chain(declared.map(|(name, _)| name));
-        let others: BTreeSet<_> = all.filter(|name| **name != route.sender).collect();
+        let own = self.senders.get(&route.sender);
+        let of_sender = self.pools.keys().filter(|pool| own.is_some_and(|own| self.is_in(own, pool)));
+        let declared = own.and_then(|own| own.provider.pool());
+        let pools: BTreeSet<&PoolId> = of_sender.chain(&declared).chain(&route.via).collect();
+        let others: BTreeSet<&SenderName> =
+            pools.into_iter().flat_map(|pool| self.senders_in(pool)).filter(|name| **name != route.sender).collect();
         others.into_iter().cloned().collect()
+    }
+
+    fn is_in(&self, sender: &SenderConfig, pool: &PoolId) -> bool {
+        sender.provider.pool().as_ref() == Some(pool)
+            || self.pools.get(pool).is_some_and(|observed| observed.numbers.contains(&sender.phone_number))
     }
 
     /// Canonical JSON: the same config is always the same bytes, so that an unchanged tenant is never rewritten.

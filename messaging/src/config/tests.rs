@@ -108,6 +108,31 @@ fn the_config_of_a_tenant_without_pools_is_the_same_as_before_there_were_any() {
 }
 
 #[test]
+fn senders_of_one_pool_are_each_others_however_a_message_leaves() {
+    let mut config = full();
+    let support = config.senders.values().next().expect("a sender").clone();
+    let sender = |number: &str, declared: bool| {
+        let mut sender = SenderConfig { phone_number: number.parse().expect("a number"), ..support.clone() };
+        let ProviderAccount::Twilio(account) = &mut sender.provider;
+        account.messaging_service_sid = declared.then(|| SERVICE.into());
+        sender
+    };
+    let name = |name: &str| SenderName::new(name).expect("a name");
+    // One is declared to be in the pool, one was observed there, and one is neither.
+    config.senders.insert(name("declared"), sender("+14155238887", true));
+    config.senders.insert(name("observed"), sender("+447700900999", false));
+    config.senders.insert(name("alone"), sender("+14155238888", false));
+    let others = |sender: &str, via: Option<&str>| {
+        let others = config.others_in_pool(&Route { sender: name(sender), via: via.map(PoolId::new) });
+        others.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(others("support", None), ["declared", "observed"]);
+    assert_eq!(others("observed", Some(SERVICE)), ["declared", "support"]);
+    assert_eq!(others("alone", Some(SERVICE)), ["declared", "observed", "support"]);
+    assert_eq!(others("alone", None), [""; 0]);
+}
+
+#[test]
 fn the_senders_of_a_pool_are_those_that_have_one_of_its_numbers() {
     let config = full();
     let names = |pool: &str| config.senders_in(&PoolId::new(pool)).map(SenderName::as_str).collect::<Vec<_>>();

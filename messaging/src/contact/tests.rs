@@ -59,8 +59,17 @@ fn a_message_shows_that_the_contact_is_reachable_and_does_not_block() {
 }
 
 #[test]
+fn of_a_message_to_another_number_of_the_pool_only_the_keyword_counts() {
+    let blocked = empty().suppressed(cause(Blocked, 0));
+    assert_eq!(blocked.clone().after_message_elsewhere(at(1), None, "hello"), blocked);
+    let stopped = empty().heard_stop(&empty(), at(1), "Stop").after_message_elsewhere(at(1), STOP, "Stop");
+    assert_eq!((reason(&stopped, 2), stopped.last_inbound_at, &stopped.heard), (Some(OptedOut), None, &None));
+    assert_eq!(reason(&stopped.after_message_elsewhere(at(3), START, "START"), 3), None);
+}
+
+#[test]
 fn a_stop_that_is_heard_suppresses_until_it_takes_effect_and_leaves_no_trace() {
-    let heard = empty().heard_stop(at(2), "Stop");
+    let heard = empty().heard_stop(&empty(), at(2), "Stop");
     assert_eq!(heard.suppression(at(2)), empty().after_message(at(2), STOP, "Stop").suppression(at(2)));
     assert_eq!(heard.clone().after_message(at(2), STOP, "Stop"), empty().after_message(at(2), STOP, "Stop"));
     assert_eq!(reason(&heard.clone().after_message(at(1), None, ""), 3), Some(OptedOut), "an older message");
@@ -68,7 +77,11 @@ fn a_stop_that_is_heard_suppresses_until_it_takes_effect_and_leaves_no_trace() {
     assert_eq!(reason(&heard.clone().after_message(at(3), START, "START"), 3), None);
     assert_eq!(reason(&heard.clone().lifted(lift(3)), 3), Some(OptedOut), "only the contact takes it back");
     assert_eq!(reason(&heard.clone().without_heard(), 3), None);
-    let again = heard.heard_stop(at(5), "stop").after_message(at(2), STOP, "Stop").after_message(at(3), START, "START");
+    let again = heard.heard_stop(&empty(), at(5), "stop").after_message(at(2), STOP, "Stop").after_message(
+        at(3),
+        START,
+        "START",
+    );
     assert_eq!(reason(&again, 6), Some(OptedOut), "the second stop has still to take effect");
     assert_eq!(reason(&empty().join(again), 6), Some(OptedOut));
 }
@@ -76,11 +89,15 @@ fn a_stop_that_is_heard_suppresses_until_it_takes_effect_and_leaves_no_trace() {
 #[test]
 fn a_stop_that_comes_after_a_start_counts_although_its_clock_was_behind() {
     let started = empty().after_message(at(5), START, "start");
-    let heard = started.heard_stop(at(2), "Stop");
+    let heard = started.heard_stop(&empty(), at(2), "Stop");
     assert_eq!(reason(&heard, 6), Some(OptedOut));
     let applied = heard.after_message(at(2), STOP, "Stop");
     assert_eq!((reason(&applied, 6), applied.heard.is_none()), (Some(OptedOut), true));
     assert_eq!(reason(&applied.after_message(at(7), START, "start"), 8), None);
+
+    let elsewhere = empty().after_message(at(5), START, "start");
+    let heard = empty().heard_stop(&elsewhere, at(2), "Stop").after_message(at(2), STOP, "Stop");
+    assert_eq!(reason(&heard.join(elsewhere), 6), Some(OptedOut), "the start came from another address");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use sha1::Sha1;
 
 use crate::listeners::Answer;
-use crate::listeners::Listeners;
+use crate::listeners::{Listeners, pairs};
 use crate::store::unapplied;
 use crate::world::{CUSTOMER, sink_config};
 use axum::body::Body;
@@ -45,7 +45,7 @@ pub(crate) fn says(id: &str, words: &str) -> Request<Body> {
 }
 
 /// A message from the customer, with these fields in addition to the usual ones or instead of them.
-fn received(id: &str, fields: &[(&str, &str)]) -> Request<Body> {
+pub(crate) fn received(id: &str, fields: &[(&str, &str)]) -> Request<Body> {
     let from = format!("whatsapp:{CUSTOMER}");
     let mut all = vec![
         ("MessageSid", id),
@@ -64,9 +64,9 @@ async fn suppression(listeners: &Listeners) -> Value {
     contact["suppression"]["reason"].clone()
 }
 
-const SM1: &str = "SM00000000000000000000000000000001";
+pub(crate) const SM1: &str = "SM00000000000000000000000000000001";
 
-async fn deliver(listeners: &Listeners, request: Request<Body>) -> Answer {
+pub(crate) async fn deliver(listeners: &Listeners, request: Request<Body>) -> Answer {
     Answer::of(listeners.webhooks.clone().oneshot(request).await.unwrap()).await
 }
 
@@ -125,6 +125,75 @@ async fn an_opt_out_counts_for_the_sender_that_was_written_to_whichever_url_was_
         listeners.ask(Method::POST, "/v1/messages", Some(text)).await.json()["errors"][0]["code"].clone()
     };
     assert_eq!((send("sales").await, send("support").await), (json!("suppressed"), json!("window_closed")));
+}
+
+const SERVICE: &str = "MG00000000000000000000000000000001";
+
+/// A tenant whose senders `support` and `sales` are in one Messaging Service together with a number that nothing declares.
+async fn with_pool() -> Listeners {
+    let listeners = Listeners::new().await;
+    listeners.tenant("shop", |config| {
+        let mut sales = config["senders"]["support"].clone();
+        sales["phoneNumber"] = json!("+14155238887");
+        config["senders"]["sales"] = sales;
+        config["pools"] = json!({SERVICE: {"numbers": ["+14155238886", "+14155238887", "+14155238889"]}});
+        config["policies"] = json!({"pool": {"default": {"sender": "support", "messagingServiceSid": SERVICE}}});
+    });
+    listeners
+}
+
+/// The customer writes to a number of the pool, whose one URL is that of `support`.
+async fn says_to(listeners: &Listeners, sid: &str, to: &str, body: &str) {
+    let (from, to) = (format!("whatsapp:{CUSTOMER}"), format!("whatsapp:{to}"));
+    let fields = [("MessageSid", sid), ("From", &from), ("To", &to), ("Body", body)];
+    assert_eq!(deliver(listeners, signed(INBOUND, "token", &fields)).await.status, StatusCode::OK);
+}
+
+/// What becomes of a free-form message by this way: the sender that it leaves from, or why it is refused.
+async fn sends(listeners: &Listeners, way: Value) -> Value {
+    let mut message = json!({"to": CUSTOMER, "text": {"body": "Hello"}});
+    message.as_object_mut().unwrap().extend(way.as_object().unwrap().clone());
+    let answer = listeners.ask(Method::POST, "/v1/messages", Some(message)).await.json();
+    answer.get("from").unwrap_or(&answer["errors"][0]["code"]).clone()
+}
+
+#[tokio::test]
+async fn a_stop_to_a_number_of_a_pool_that_nothing_declares_counts_for_every_sender_of_the_pool() {
+    let listeners = with_pool().await;
+    says_to(&listeners, SM1, "+14155238889", "STOP").await;
+    let ways = || [json!({"policy": "pool"}), json!({"from": "support"}), json!({"from": "sales"})];
+    for way in ways() {
+        assert_eq!(sends(&listeners, way.clone()).await, "suppressed", "{way}, once it is answered");
+    }
+    listeners.apply().await;
+    for way in ways() {
+        assert_eq!(sends(&listeners, way.clone()).await, "suppressed", "{way}, once it is applied");
+    }
+    listeners.clock.advance(jiff::SignedDuration::from_secs(1));
+    says_to(&listeners, "SM00000000000000000000000000000002", "+14155238889", "START").await;
+    listeners.apply().await;
+    for way in ways() {
+        assert_eq!(sends(&listeners, way.clone()).await, "window_closed", "{way}: neither has a window");
+    }
+}
+
+#[tokio::test]
+async fn a_free_form_message_through_a_pool_leaves_from_the_sender_that_was_written_to() {
+    let listeners = with_pool().await;
+    says_to(&listeners, SM1, "+14155238889", "Hello").await;
+    listeners.apply().await;
+    assert_eq!(sends(&listeners, json!({"policy": "pool"})).await, "window_closed", "nobody can send from that number");
+    says_to(&listeners, "SM00000000000000000000000000000002", "+14155238887", "Hello").await;
+    listeners.apply().await;
+    assert_eq!(sends(&listeners, json!({"policy": "pool"})).await, "sales");
+    assert_eq!(sends(&listeners, json!({"from": "support"})).await, "window_closed", "a sender that is named stays");
+    listeners.clock.advance(jiff::SignedDuration::from_hours(25));
+    let text = json!({"to": CUSTOMER, "policy": "pool", "text": {"body": "Hello"}});
+    let refused = listeners.ask(Method::POST, "/v1/messages", Some(text)).await;
+    assert_eq!(refused.problem(StatusCode::UNPROCESSABLE_ENTITY), pairs(&[("/text", "window_closed")]));
+    assert!(
+        refused.text.contains("nor is one open at another sender of MG") && refused.text.contains("sales, support")
+    );
 }
 
 #[tokio::test]
