@@ -4,13 +4,18 @@
 //! that passes to somebody else comes with another id. So of the ids that a number was seen with, the one seen last has
 //! it now, and each had it for a period of its own.
 //!
+//! A provider may also say itself that it gives somebody another id. Both ids are then one person's, and of the numbers
+//! that were seen with either, everything is carried over.
+//!
 //! A link is registers that only grow, so any order and repetition of the same webhooks leaves the same links.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use crate::address::UserId;
 
-/// So many of an address's links count: the newest.
+/// So many links of an address are kept, and count: the newest.
 pub const MOST_LINKS: usize = 8;
 
 /// A number and an id that were seen together.
@@ -18,6 +23,7 @@ pub const MOST_LINKS: usize = 8;
 pub struct Link {
     /// The provider account whose id it is. Another account may know the same person by another id.
     pub account: String,
+    /// Of several ids that the provider gave one person, always the same one.
     pub user: UserId,
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
@@ -38,27 +44,30 @@ pub struct Holder {
 
 /// The holders of a number by its links, oldest first. For each account the last of them has the number now.
 pub fn holders(links: &[Link]) -> Vec<Holder> {
-    let mut counted: Vec<&Link> = links.iter().filter(|link| !link.is_revoked()).collect();
-    counted.sort_by_key(|link| (&link.account, link.last_seen, &link.user));
+    let mut periods: BTreeMap<(&str, &UserId), (Timestamp, Timestamp)> = BTreeMap::new();
+    for link in links.iter().filter(|link| !is_revoked(link.last_seen, link.revoked_at)) {
+        let (first, last) = periods.entry((&link.account, &link.user)).or_insert((link.first_seen, link.last_seen));
+        (*first, *last) = ((*first).min(link.first_seen), (*last).max(link.last_seen));
+    }
+    let mut counted: Vec<_> = periods.into_iter().collect();
+    counted.sort_by_key(|((account, user), (_, last_seen))| (*account, *last_seen, *user));
     let mut holders: Vec<Holder> = Vec::with_capacity(counted.len());
-    let mut before: Option<&Link> = None;
-    for link in counted {
+    let mut before: Option<(&str, Timestamp)> = None;
+    for ((account, user), (first_seen, last_seen)) in counted {
         // What permits a message and dates from between the two counts for neither.
-        let since = before.filter(|before| before.account == link.account).map(|b| link.first_seen.max(b.last_seen));
+        let since = before.filter(|before| before.0 == account).map(|before| first_seen.max(before.1));
         if let (Some(since), Some(holder)) = (since, holders.last_mut()) {
             holder.until = Some(since);
         }
-        holders.push(Holder { account: link.account.clone(), user: link.user.clone(), since, until: None });
-        before = Some(link);
+        holders.push(Holder { account: account.to_owned(), user: user.clone(), since, until: None });
+        before = Some((account, last_seen));
     }
     holders
 }
 
-impl Link {
-    /// Whether it was revoked and not seen since.
-    pub fn is_revoked(&self) -> bool {
-        self.revoked_at.is_some_and(|revoked_at| self.last_seen <= revoked_at)
-    }
+/// Whether what was last seen then is revoked and was not seen since.
+pub fn is_revoked(last_seen: Timestamp, revoked_at: Option<Timestamp>) -> bool {
+    revoked_at.is_some_and(|revoked_at| last_seen <= revoked_at)
 }
 
 #[cfg(test)]
@@ -85,6 +94,14 @@ mod tests {
     fn a_number_that_comes_with_a_new_id_has_passed_to_another_person() {
         let periods = periods(&[link("AC1", "BR.2", 7, 8), link("AC1", "BR.1", 1, 5)]);
         assert_eq!(periods, [("BR.1".to_owned(), None, Some(at(7))), ("BR.2".to_owned(), Some(at(7)), None)]);
+    }
+
+    #[test]
+    fn two_links_of_one_person_are_one_period() {
+        let links = [link("AC1", "BR.1", 1, 5), link("AC1", "BR.2", 6, 7), link("AC1", "BR.1", 8, 9)];
+        let expected = [("BR.2".to_owned(), None, Some(at(7))), ("BR.1".to_owned(), Some(at(7)), None)];
+        assert_eq!(periods(&links), expected);
+        assert_eq!(periods(&[link("AC1", "BR.1", 1, 5), link("AC1", "BR.1", 8, 9)]).len(), 1);
     }
 
     #[test]

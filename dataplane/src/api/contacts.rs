@@ -1,4 +1,5 @@
-//! Reads a contact's window, consent and suppression, records consent, and suppresses a contact or lifts that.
+//! Reads a contact's window, consent, suppression and links, records consent, suppresses a contact or lifts that, and
+//! revokes a link.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use crate::config::Tenant;
 use crate::requests::body;
 use crate::requests::fields::{Errors, Fields};
 use crate::requests::problem::{FieldError, Problem};
-use crate::store::contact::{LiftSuppression, PutConsent, PutSuppression};
+use crate::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression, RevokeLink};
 
 /// Characters of each text that says why something was recorded.
 const TEXT: usize = 1024;
@@ -37,7 +38,19 @@ pub(super) async fn read(
     let tenant = context.tenant_of(&caller)?;
     let (address, sender, []) = which(&tenant, &address, query.as_deref(), [])?;
     let contact = context.shared.store.contact(&caller.tenant, &sender, &address).await?;
-    Ok(Json(ContactView::new(address, sender, contact, context.shared.clock.now())))
+    view(&context, &caller.tenant, sender, address, contact).await
+}
+
+/// A contact as it is shown.
+async fn view(
+    context: &ApiContext,
+    tenant: &TenantId,
+    sender: SenderName,
+    address: Address,
+    contact: Contact,
+) -> Result<Json<ContactView>, Problem> {
+    let links = context.shared.store.linked(tenant, &sender, &address).await?;
+    Ok(Json(ContactView::new(address, sender, contact, links, context.shared.clock.now())))
 }
 
 pub(super) async fn put_consent(
@@ -51,10 +64,10 @@ pub(super) async fn put_consent(
     let now = context.shared.clock.now();
     let put = read_put(&context, caller, &address, query.as_deref(), &headers, body).await?;
     let consent = read_consent(put.body, now).map_err(Problem::invalid)?;
-    let (contact, sender) = (put.contact.clone(), put.sender.clone());
-    let put = PutConsent { tenant: put.tenant, sender: put.sender, contact: put.contact, consent };
+    let Put { tenant, sender, contact, .. } = put;
+    let put = PutConsent { tenant: tenant.clone(), sender: sender.clone(), contact: contact.clone(), consent };
     let saved = context.shared.store.write(put).await?;
-    Ok(Json(ContactView::new(contact, sender, saved, now)))
+    view(&context, &tenant, sender, contact, saved).await
 }
 
 pub(super) async fn put_suppression(
@@ -68,10 +81,10 @@ pub(super) async fn put_suppression(
     let now = context.shared.clock.now();
     let put = read_put(&context, caller, &address, query.as_deref(), &headers, body).await?;
     let suppression = read_suppression(put.body, now).map_err(Problem::invalid)?;
-    let (contact, sender) = (put.contact.clone(), put.sender.clone());
-    let put = PutSuppression { tenant: put.tenant, sender: put.sender, contact: put.contact, suppression };
+    let Put { tenant, sender, contact, .. } = put;
+    let put = PutSuppression { tenant: tenant.clone(), sender: sender.clone(), contact: contact.clone(), suppression };
     let saved = context.shared.store.write(put).await?;
-    Ok(Json(ContactView::new(contact, sender, saved, now)))
+    view(&context, &tenant, sender, contact, saved).await
 }
 
 /// What a request records, and of whose contact.
@@ -120,7 +133,33 @@ pub(super) async fn lift_suppression(
         );
         return Err(Problem::new(StatusCode::CONFLICT, "opted-out", "The contact opted out", detail));
     }
-    Ok(Json(ContactView::new(contact, sender, saved, now)))
+    view(&context, &caller.tenant, sender, contact, saved).await
+}
+
+pub(super) async fn revoke_link(
+    caller: Caller,
+    State(context): State<Arc<ApiContext>>,
+    Path((address, other)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<ContactView>, Problem> {
+    let tenant = context.tenant_of(&caller)?;
+    let (contact, sender, [by, reason]) = which(&tenant, &address, query.as_deref(), [BY, REASON])?;
+    let Ok(linked) = other.parse::<Address>() else {
+        return Err(Problem::bad_parameters(vec![not_an_address("other")]));
+    };
+    let between = [contact.clone(), linked];
+    let revoke = RevokeLink { tenant: caller.tenant.clone(), between, at: context.shared.clock.now(), by, reason };
+    if !context.shared.store.write(revoke).await? {
+        let detail = format!("nothing links {contact} with {other}; expected an address in the contact's links");
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "There is no such link", detail));
+    }
+    let known = context.shared.store.contact(&caller.tenant, &sender, &contact).await?;
+    view(&context, &caller.tenant, sender, contact, known).await
+}
+
+fn not_an_address(parameter: &str) -> FieldError {
+    let expected = "a phone number in E.164 such as +447700900123, or a business-scoped user id such as GB.1a2b3c";
+    FieldError::parameter(parameter, "the address in the path is not valid", expected)
 }
 
 /// The contact's address and sender, and the required parameters, which are given with what is expected of each. The sender
@@ -134,8 +173,7 @@ fn which<const N: usize>(
     let mut errors = Vec::new();
     let address: Option<Address> = address.parse().ok();
     if address.is_none() {
-        let expected = "a phone number in E.164 such as +447700900123, or a business-scoped user id such as GB.1a2b3c";
-        errors.push(FieldError::parameter("address", "the address in the path is not valid", expected));
+        errors.push(not_an_address("address"));
     }
     let mut named = None;
     let mut given = required.map(|_| None);

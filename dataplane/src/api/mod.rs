@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use http::StatusCode;
 use http::request::Parts;
 
@@ -47,6 +47,7 @@ pub fn router(context: Arc<ApiContext>) -> Router {
         .route("/v1/messages/{id}", get(messages::read))
         .route("/v1/messages/{id}/cancel", post(messages::cancel))
         .route("/v1/contacts/{address}", get(contacts::read))
+        .route("/v1/contacts/{address}/links/{other}", delete(contacts::revoke_link))
         .route("/v1/contacts/{address}/consent", put(contacts::put_consent))
         .route("/v1/contacts/{address}/suppression", put(contacts::put_suppression).delete(contacts::lift_suppression))
         .route("/v1/events/dead", get(events::list))

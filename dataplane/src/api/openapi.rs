@@ -27,7 +27,7 @@ service's audience. The namespace is the tenant. Errors are problem documents (R
 #[derive(OpenApi)]
 #[openapi(
     info(title = "whatsapp-operator data plane", description = DESCRIPTION),
-    paths(send, list, read, cancel, contact, consent, suppress, lift, dead_events, redrive_event, redrive_events),
+    paths(send, list, read, cancel, contact, consent, suppress, lift, unlink, dead_events, redrive_event, redrive_events),
     components(schemas(Problem)),
     modifiers(&Bearer),
     security(("bearer" = []))
@@ -179,6 +179,28 @@ fn suppress() {}
 )]
 #[expect(dead_code, reason = "carries the description of a path")]
 fn lift() {}
+
+/// Revoke a link
+///
+/// Says that two addresses that were seen together are not one person's: what is known of either no longer counts for the
+/// other. A webhook that names both again links them again.
+#[utoipa::path(
+    delete, path = "/v1/contacts/{address}/links/{other}", operation_id = "revokeLink",
+    params(
+        ("address" = String, Path, description = "Such as +447700900123."),
+        ("other" = String, Path, description = "An address in the contact's links, such as GB.1a2b3c."),
+        ("sender" = Option<String>, Query, description = "The sender as whose contact the answer shows the address; may be left out if the tenant has only one. The link goes for every sender."),
+        ("by" = String, Query, description = "The person or program that decides; 1 to 1024 characters.", min_length = 1, max_length = 1024),
+        ("reason" = String, Query, description = "Why; 1 to 1024 characters.", min_length = 1, max_length = 1024),
+    ),
+    responses(
+        (status = 200, description = "The link is revoked, by this request or an earlier one.", body = ContactView),
+        (status = 400, description = "An address or a parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The two addresses were not seen together.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[expect(dead_code, reason = "carries the description of a path")]
+fn unlink() {}
 
 /// List dead letters
 ///

@@ -13,7 +13,7 @@ use messaging::window::Window;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::contact::Contact;
+use crate::store::contact::{Contact, LinkedAddress, Revocation};
 use crate::store::message::{Message, MessageRecord, OnUnconfirmed, Reason, TimelineEntry};
 
 /// A message.
@@ -155,6 +155,50 @@ pub(super) struct ContactView {
     /// The latest decision of the tenant to lift suppressions.
     #[serde(skip_serializing_if = "Option::is_none")]
     lifted: Option<LiftView>,
+    /// Addresses that were seen together with this one, newest first. What is known of them counts here, and what is known
+    /// of this one counts there, unless the number has passed to somebody else or the link is revoked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<LinkView>,
+}
+
+/// An address that was seen together with the contact's: a number and a business-scoped id that one webhook named, or two ids
+/// that the provider gave one person one after the other.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Link)]
+struct LinkView {
+    #[schema(value_type = String)]
+    address: Address,
+    /// The provider account whose id one of the two is.
+    account: String,
+    /// When they were first seen together.
+    since: Timestamp,
+    last_seen: Timestamp,
+    /// When the number passed to somebody with another id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    /// While present, the two do not count as one person's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<RevocationView>,
+}
+
+/// A decision that two addresses are not one person's.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Revocation)]
+struct RevocationView {
+    at: Timestamp,
+    /// The person or program that decided.
+    by: String,
+    reason: String,
+}
+
+impl From<LinkedAddress> for LinkView {
+    fn from(linked: LinkedAddress) -> Self {
+        let LinkedAddress { address, account, first_seen, last_seen, until, revoked } = linked;
+        let revoked = revoked.map(|Revocation { at, by, reason }| RevocationView { at, by, reason });
+        Self { address, account, since: first_seen, last_seen, until, revoked }
+    }
 }
 
 /// The 24-hour window, in which free-form messages may be sent.
@@ -215,7 +259,13 @@ struct LiftView {
 }
 
 impl ContactView {
-    pub(super) fn new(address: Address, sender: SenderName, contact: Contact, now: Timestamp) -> Self {
+    pub(super) fn new(
+        address: Address,
+        sender: SenderName,
+        contact: Contact,
+        links: Vec<LinkedAddress>,
+        now: Timestamp,
+    ) -> Self {
         let state = contact.state;
         let window = Window::at(state.last_inbound_at, now);
         let suppression = state.suppression(now);
@@ -232,6 +282,7 @@ impl ContactView {
             consent: state.consent.map(ConsentView::from),
             suppression: suppression.map(|s| SuppressionView { reason: s.reason, at: s.at, detail: s.detail }),
             lifted,
+            links: links.into_iter().map(LinkView::from).collect(),
         }
     }
 }

@@ -34,11 +34,13 @@ impl Selection {
         let kind = match event {
             WebhookEvent::Inbound(_) => Some(Kind::Inbound),
             WebhookEvent::Status(_) => Some(Kind::Status),
-            WebhookEvent::OtherChannel { .. } | WebhookEvent::Unreadable { .. } => match came_as {
-                Traffic::Inbound => Some(Kind::Inbound),
-                Traffic::Statuses { .. } => Some(Kind::Status),
-                Traffic::Mixed => None,
-            },
+            WebhookEvent::UserIdChange(_) | WebhookEvent::OtherChannel { .. } | WebhookEvent::Unreadable { .. } => {
+                match came_as {
+                    Traffic::Inbound => Some(Kind::Inbound),
+                    Traffic::Statuses { .. } => Some(Kind::Status),
+                    Traffic::Mixed => None,
+                }
+            }
         };
         // An event of unknown kind is wanted with either kind.
         self.kind.is_none_or(|wanted| kind.is_none_or(|kind| wanted == kind))
@@ -52,6 +54,7 @@ impl About {
             WebhookEvent::Inbound(message) => (Some(&message.provider_message_id), None),
             WebhookEvent::Status(update) => (Some(&update.provider_message_id), update.attempt),
             WebhookEvent::OtherChannel { provider_message_id, .. } => (Some(provider_message_id), None),
+            WebhookEvent::UserIdChange(_) => (None, None),
             WebhookEvent::Unreadable { .. } => match came_as {
                 Traffic::Statuses { of } => (None, of),
                 Traffic::Inbound | Traffic::Mixed => (None, None),

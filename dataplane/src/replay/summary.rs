@@ -67,7 +67,7 @@ impl Summary {
             WebhookEvent::Inbound(_) => Some(&mut self.inbound),
             WebhookEvent::Status(_) => Some(&mut self.status),
             // Counted where it is read.
-            WebhookEvent::OtherChannel { .. } | WebhookEvent::Unreadable { .. } => None,
+            WebhookEvent::UserIdChange(_) | WebhookEvent::OtherChannel { .. } | WebhookEvent::Unreadable { .. } => None,
         }
     }
 

@@ -4,13 +4,15 @@ use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::contact::{ContactState, Lift, Suppression, SuppressionReason};
 use messaging::id::TenantId;
+use messaging::link::MOST_LINKS;
 
 use super::Operation;
 use crate::store::Command;
-use crate::store::contact::{Contact, ContactKey, LiftSuppression, PutConsent, PutSuppression};
+use crate::store::contact::{Contact, ContactKey, LiftSuppression, PutConsent, PutSuppression, RevokeLink};
 use crate::store::group::Halt;
-use crate::store::group::rows::Rows;
+use crate::store::group::rows::{Linked, Rows};
 use crate::store::person::person;
+use crate::store::tables::Record;
 use crate::store::tables::consent_records::ConsentRow;
 use crate::store::tables::contact_links::LinkRow;
 
@@ -19,30 +21,65 @@ pub(super) fn known(rows: &mut Rows, key: &ContactKey) -> Result<Contact, Halt> 
     Ok(rows.contacts.get(key)?.cloned().unwrap_or_default())
 }
 
-/// Remembers that a number and an id were one person's at a time.
+/// Remembers that a number and an id were one person's at a time, or that the provider gave an id up for another.
 pub(super) fn link(
     rows: &mut Rows,
     tenant: &TenantId,
     account: &str,
-    phone: &Address,
+    first: &Address,
     user: &Address,
     at: Timestamp,
 ) -> Result<(), Halt> {
-    let key = (tenant.clone(), phone.canonical(), account.to_owned(), user.clone());
-    let (of_phone, of_user) = (rows.links_of(tenant, &key.1), rows.links_of(tenant, user).map(drop));
-    of_user?;
-    let before = of_phone?.into_iter().find(|(linked, _)| *linked == key).map(|(_, row)| row);
-    let row = match before {
-        None => LinkRow { version: 1, first_seen: at, last_seen: at, revoked_at: None },
+    let key = (tenant.clone(), first.canonical(), account.to_owned(), user.clone());
+    let (of_first, of_user) = (rows.links_of(tenant, &key.1), rows.links_of(tenant, user));
+    let (of_first, of_user) = (of_first?, of_user?);
+    let before = of_first.iter().find(|(linked, _)| *linked == key).map(|(_, row)| row.clone());
+    let mut row = match before {
+        None => {
+            let new = LinkRow {
+                version: 1,
+                first_seen: at,
+                last_seen: at,
+                revoked_at: None,
+                revoked_by: None,
+                revoked_reason: None,
+            };
+            return make_room(rows, key, new, [of_first, of_user]);
+        }
         Some(row) if row.first_seen <= at && at <= row.last_seen => return Ok(()),
-        Some(row) => LinkRow {
-            version: row.version.saturating_add(1),
-            first_seen: row.first_seen.min(at),
-            last_seen: row.last_seen.max(at),
-            revoked_at: row.revoked_at,
-        },
+        Some(row) => row,
     };
+    row.version = row.version.saturating_add(1);
+    (row.first_seen, row.last_seen) = (row.first_seen.min(at), row.last_seen.max(at));
     rows.put_link(key, row);
+    Ok(())
+}
+
+/// What leaves the sum that is a person's version, with a link that goes, is less than this.
+const VERSIONS_OF_A_LINK: u64 = 1 << 32;
+
+/// Writes a new link. Of those of either of its addresses that there is no room for, the oldest go.
+fn make_room(
+    rows: &mut Rows,
+    key: <LinkRow as Record>::Key,
+    mut new: LinkRow,
+    of_each: [Vec<Linked>; 2],
+) -> Result<(), Halt> {
+    for mut links in of_each {
+        if links.len() < MOST_LINKS {
+            continue;
+        }
+        links.sort_by_key(|(_, row)| row.last_seen);
+        let going = links.len() + 1 - MOST_LINKS;
+        if links.iter().take(going).any(|(_, row)| row.last_seen > new.last_seen) {
+            return Ok(()); // It is older than all that there is room for.
+        }
+        for (key, row) in links.into_iter().take(going) {
+            new.version = new.version.saturating_add(row.version).saturating_add(VERSIONS_OF_A_LINK);
+            rows.remove_link(&key);
+        }
+    }
+    rows.put_link(key, new);
     Ok(())
 }
 
@@ -139,5 +176,41 @@ impl Operation for LiftSuppression {
         let state = row.state.clone().lifted(Lift { at, ..lift.clone() });
         save(rows, &key, &row, state, lift.at);
         person(rows, &key)
+    }
+}
+
+impl Command for RevokeLink {
+    type Answer = bool;
+}
+
+impl Operation for RevokeLink {
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn run(&self, rows: &mut Rows) -> Result<bool, Halt> {
+        let Self { tenant, between, at, by, reason } = self;
+        let [one, other] = between.each_ref().map(Address::canonical);
+        let (links, others) = (rows.links_of(tenant, &one), rows.links_of(tenant, &other));
+        others?;
+        let links = links?
+            .into_iter()
+            .filter(|((_, first, _, user), _)| (first == &one && user == &other) || (first == &other && user == &one));
+        let mut known = false;
+        for (key, row) in links {
+            known = true;
+            if !row.is_revoked() {
+                let revoked = LinkRow {
+                    version: row.version.saturating_add(1),
+                    // Another replica's clock may be ahead: what is revoked was seen before.
+                    revoked_at: Some((*at).max(row.last_seen)),
+                    revoked_by: Some(by.clone()),
+                    revoked_reason: Some(reason.clone()),
+                    ..row
+                };
+                rows.put_link(key, revoked);
+            }
+        }
+        Ok(known)
     }
 }

@@ -3,6 +3,7 @@
 //! A row is what is known under one address. A person may have several, so nothing is decided on a row: what is known of a
 //! person is the join of their rows ([`super::person`]), and what is learned is written to the row of the address that it was learned of.
 
+use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::contact::{ConsentRecord, Lift, Suppression};
 use messaging::id::{SenderName, TenantId};
@@ -48,4 +49,37 @@ pub struct LiftSuppression {
     pub sender: SenderName,
     pub contact: Address,
     pub lift: Lift,
+}
+
+/// The tenant says that two addresses are not one person's. Answers whether a link says that they are, or was revoked before.
+#[derive(Debug, Clone)]
+pub struct RevokeLink {
+    pub tenant: TenantId,
+    pub between: [Address; 2],
+    pub at: Timestamp,
+    pub by: String,
+    pub reason: String,
+}
+
+/// An address that was seen together with another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedAddress {
+    pub address: Address,
+    /// The provider account whose id one of the two is.
+    pub account: String,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    /// When the number passed to somebody with another id.
+    pub until: Option<Timestamp>,
+    /// While the two do not count as one person's.
+    pub revoked: Option<Revocation>,
+}
+
+/// The tenant's word that two addresses are not one person's. It holds until they are seen together again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    pub at: Timestamp,
+    /// The person or program that decided.
+    pub by: String,
+    pub reason: String,
 }

@@ -86,6 +86,7 @@ pub fn dedupe_key(event: &WebhookEvent) -> String {
         }
         WebhookEvent::Inbound(_)
         | WebhookEvent::Status(_)
+        | WebhookEvent::UserIdChange(_)
         | WebhookEvent::OtherChannel { .. }
         | WebhookEvent::Unreadable { .. } => event.dedupe_key(),
     }

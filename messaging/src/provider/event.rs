@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::Address;
+use crate::address::{Address, PhoneNumber, UserId};
 use crate::content::InboundContent;
 use crate::failure::Failure;
 use crate::id::AttemptId;
@@ -17,6 +17,7 @@ use crate::opt_out::OptChange;
 pub enum WebhookEvent {
     Inbound(InboundMessage),
     Status(StatusUpdate),
+    UserIdChange(UserIdChange),
     /// A message or a status of another channel than WhatsApp, such as an SMS to the same number. It is kept and counted,
     /// and has no effect: an SMS opens no WhatsApp window and is not a WhatsApp opt-out.
     #[serde(rename_all = "camelCase")]
@@ -45,6 +46,7 @@ impl WebhookEvent {
                 Some(f) => format!("st:{}:{}:{}", s.provider_message_id, s.status, f.code.as_deref().unwrap_or("")),
                 None => format!("st:{}:{}", s.provider_message_id, s.status),
             },
+            Self::UserIdChange(change) => format!("id:{}:{}", change.previous, change.current),
             Self::OtherChannel { dedupe_key, .. } => format!("oc:{dedupe_key}"),
             Self::Unreadable { dedupe_key, .. } => format!("un:{dedupe_key}"),
         }
@@ -91,4 +93,15 @@ pub struct StatusUpdate {
     pub failure: Option<Failure>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, String>,
+}
+
+/// The provider gave a customer another business-scoped id. Everything that is known under the previous one is theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserIdChange {
+    pub previous: UserId,
+    pub current: UserId,
+    /// The customer's phone number, where the provider reports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<PhoneNumber>,
 }

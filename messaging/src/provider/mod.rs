@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use url::Url;
 
 pub use admin::AccountAdmin;
-pub use event::{InboundMessage, StatusUpdate, WebhookEvent};
+pub use event::{InboundMessage, StatusUpdate, UserIdChange, WebhookEvent};
 pub use limits::ProviderLimits;
 pub use log::{Direction, InboundEntry, InboundPage, InboundQuery, MessageFilter, MessageLog, ProviderMessage};
 pub use send::{OutboundMessage, RenderedContent, SendOutcome};

@@ -23,12 +23,14 @@ const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0002_webhook_routes.sql"),
     include_str!("sqlite/migrations/0003_unaddressed_webhooks.sql"),
     include_str!("sqlite/migrations/0004_contact_links.sql"),
+    include_str!("sqlite/migrations/0005_revoked_links.sql"),
 ];
 const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0001_first.sql"),
     include_str!("postgres/migrations/0002_webhook_routes.sql"),
     include_str!("postgres/migrations/0003_unaddressed_webhooks.sql"),
     include_str!("postgres/migrations/0004_contact_links.sql"),
+    include_str!("postgres/migrations/0005_revoked_links.sql"),
 ];
 
 impl Dialect {

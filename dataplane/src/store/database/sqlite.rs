@@ -143,9 +143,10 @@ fn found(finder: &Finder) -> String {
     conditions.join(" AND ")
 }
 
-fn select(finder: &Finder) -> String {
+pub(crate) fn select(finder: &Finder) -> String {
     let names: Vec<_> = finder.table.names().collect();
-    format!("SELECT {} FROM {} WHERE {}", names.join(", "), finder.table.name, found(finder))
+    let index = finder.index.map(|index| format!(" INDEXED BY {index}")).unwrap_or_default();
+    format!("SELECT {} FROM {}{index} WHERE {}", names.join(", "), finder.table.name, found(finder))
 }
 
 fn collect(statement: &mut CachedStatement<'_>, parameters: &[Value], into: &mut Vec<Row>) -> Result<(), StoreError> {

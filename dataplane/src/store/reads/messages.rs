@@ -6,12 +6,12 @@ use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 
 use super::Conditions;
-use crate::store::contact::Contact;
+use crate::store::contact::{Contact, LinkedAddress};
 use crate::store::database::Lookup;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::message::{Acceptance, Idempotency, Message, MessageFilter, MessageRecord, Page, TimelineEntry};
-use crate::store::person::person_in_pool;
+use crate::store::person::{all, linked, person, person_in_pool};
 use crate::store::tables::Record;
 use crate::store::tables::attempts::{self, AttemptRow};
 use crate::store::tables::messages::{self, MessageRow};
@@ -129,10 +129,38 @@ impl Store {
         contact: &Address,
     ) -> Result<Contact, StoreError> {
         let key = (tenant.clone(), sender.clone(), contact.clone());
+        self.read_rows(|rows| person_in_pool(rows, &key, others)).await
+    }
+
+    /// As [`Store::contact`], for each of some senders.
+    pub async fn contacts_of<'s>(
+        &self,
+        tenant: &TenantId,
+        senders: impl IntoIterator<Item = &'s SenderName>,
+        contact: &Address,
+    ) -> Result<Vec<Contact>, StoreError> {
+        let keys: Vec<_> =
+            senders.into_iter().map(|sender| (tenant.clone(), sender.clone(), contact.clone())).collect();
+        self.read_rows(|rows| all(keys.iter().map(|key| person(rows, key)).collect())).await
+    }
+
+    /// The addresses that were seen together with this one, newest first.
+    pub async fn linked(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        contact: &Address,
+    ) -> Result<Vec<LinkedAddress>, StoreError> {
+        let key = (tenant.clone(), sender.clone(), contact.clone());
+        self.read_rows(|rows| linked(rows, &key)).await
+    }
+
+    /// Reads rows until nothing is missing.
+    async fn read_rows<T>(&self, read: impl Fn(&mut Rows) -> Result<T, Halt>) -> Result<T, StoreError> {
         let mut rows = Rows::default();
         loop {
-            match person_in_pool(&mut rows, &key, others) {
-                Ok(contact) => return Ok(contact),
+            match read(&mut rows) {
+                Ok(read) => return Ok(read),
                 Err(Halt::Failed(error)) => return Err(error),
                 Err(Halt::Missing) => {}
             }

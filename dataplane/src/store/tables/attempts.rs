@@ -32,4 +32,5 @@ impl AttemptRow {
 }
 
 /// Attempts by the id that the provider gave the message.
-pub(crate) static BY_PROVIDER_ID: Finder = Finder { table: &TABLE, by: &["tenant", "provider_message_id"] };
+pub(crate) static BY_PROVIDER_ID: Finder =
+    Finder { table: &TABLE, by: &["tenant", "provider_message_id"], index: None };

@@ -35,7 +35,7 @@ macro_rules! table {
         }
 
         pub(crate) static BY_KEY: $crate::store::tables::table::Finder =
-            $crate::store::tables::table::Finder { table: &TABLE, by: &[$(stringify!($key)),*] };
+            $crate::store::tables::table::Finder { table: &TABLE, by: &[$(stringify!($key)),*], index: None };
 
         impl $crate::store::tables::read::Read for $row {
             fn read(columns: &mut $crate::store::tables::read::Columns<'_>) -> Result<Self, $crate::store::StoreError> {

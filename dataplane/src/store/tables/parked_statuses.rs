@@ -21,4 +21,5 @@ table! {
 }
 
 /// Every status that waits for the message that the provider knows by this id.
-pub(crate) static BY_PROVIDER_ID: Finder = Finder { table: &TABLE, by: &["tenant", "provider_message_id"] };
+pub(crate) static BY_PROVIDER_ID: Finder =
+    Finder { table: &TABLE, by: &["tenant", "provider_message_id"], index: None };

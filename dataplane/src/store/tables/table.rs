@@ -20,6 +20,8 @@ pub(crate) struct Table {
 pub(crate) struct Finder {
     pub(crate) table: &'static Table,
     pub(crate) by: &'static [&'static str],
+    /// The index, where SQLite has to be told: it takes all rows of a tenant for as few as those of an index's two columns.
+    pub(crate) index: Option<&'static str>,
 }
 
 impl Table {

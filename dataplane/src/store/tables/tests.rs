@@ -1,6 +1,7 @@
 use super::table::Table;
 use super::*;
 use crate::store::Store;
+use crate::store::database::sqlite;
 
 static ALL: [&Table; 20] = [
     &attempts::TABLE,
@@ -42,6 +43,32 @@ async fn every_table_is_as_the_database_has_it() {
         assert_eq!(names, table.names().collect::<Vec<_>>(), "{}", table.name);
         let key: Vec<_> = columns.iter().map(|(_, key)| *key).filter(|key| *key > 0).collect();
         assert_eq!(key, (1..).take(table.key).collect::<Vec<i64>>(), "the key of {}", table.name);
+    }
+    drop(opened);
+}
+
+/// PostgreSQL's sessions scan no table (`enable_seqscan`).
+#[tokio::test]
+async fn rows_are_found_by_an_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.db");
+    let opened = Store::sqlite(&file).await.unwrap();
+    let database = rusqlite::Connection::open(&file).unwrap();
+    for finder in [
+        &attempts::BY_PROVIDER_ID,
+        &contact_links::BY_PHONE,
+        &contact_links::BY_USER,
+        &contacts::BY_KEY,
+        &messages::BY_KEY,
+        &parked_statuses::BY_PROVIDER_ID,
+    ] {
+        let sql = format!("EXPLAIN QUERY PLAN {}", sqlite::select(finder));
+        let mut plan = database.prepare(&sql).unwrap();
+        let nothing = rusqlite::params_from_iter(finder.by.iter().map(|_| ""));
+        let steps = plan.query_map(nothing, |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        let uses_all = |step: &str| finder.by.iter().all(|column| step.contains(&format!("{column}=?")));
+        assert!(matches!(&steps[..], [step] if step.starts_with("SEARCH") && uses_all(step)), "{sql}: {steps:?}");
     }
     drop(opened);
 }

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::listeners::Listeners;
 use crate::listeners::pairs;
-use crate::world::{support, tenant};
+use crate::webhooks::{SM1, deliver, received};
+use crate::world::{CUSTOMER, support, tenant};
 
 const PATH: &str = "/v1/contacts/+447700900123";
 
@@ -92,4 +93,26 @@ async fn a_tenant_does_not_lift_an_opt_out_and_a_later_consent_does() {
     let consent = json!({"status": "granted", "evidence": {"source": "checkout-form"}});
     let put = listeners.ask(Method::PUT, &format!("{PATH}/consent"), Some(consent)).await;
     assert_eq!(put.json().get("suppression"), None, "{put:?}");
+}
+
+#[tokio::test]
+async fn a_contact_shows_its_links_and_a_wrong_one_can_be_revoked() {
+    let listeners = Listeners::new().await;
+    listeners.tenant("shop", |_| ());
+    let hidden = [("ExternalUserId", "whatsapp:GB.1a2b"), ("Body", "Hello")];
+    deliver(&listeners, received(SM1, &hidden)).await;
+    listeners.apply().await;
+    let read = listeners.ask(Method::GET, PATH, None).await.json();
+    let link = &read["links"][0];
+    assert_eq!((&link["address"], &link["since"]), (&json!("GB.1a2b"), &json!(listeners.clock.now())), "{read}");
+    assert_eq!(listeners.ask(Method::GET, "/v1/contacts/GB.1a2b", None).await.json()["links"][0]["address"], CUSTOMER);
+
+    let path = |other: &str| format!("{PATH}/links/{other}?by=ann&reason=a%20shared%20phone");
+    let revoked = listeners.ask(Method::DELETE, &path("GB.1a2b"), None).await;
+    assert_eq!(revoked.status, StatusCode::OK, "{revoked:?}");
+    assert_eq!(revoked.json()["links"][0]["revoked"]["reason"], "a shared phone");
+    assert_eq!(listeners.ask(Method::GET, PATH, None).await.json(), revoked.json());
+    listeners.ask(Method::DELETE, &path("GB.other"), None).await.problem(StatusCode::NOT_FOUND);
+    let wrong = listeners.ask(Method::DELETE, &path("0123"), None).await;
+    assert_eq!(wrong.problem(StatusCode::BAD_REQUEST), pairs(&[("other", "invalid")]));
 }

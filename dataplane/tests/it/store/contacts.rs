@@ -2,9 +2,12 @@
 
 use dataplane::rules::apply::Keyword;
 use dataplane::store::Store;
-use dataplane::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression};
+use dataplane::store::contact::{
+    Contact, LiftSuppression, LinkedAddress, PutConsent, PutSuppression, Revocation, RevokeLink,
+};
 use messaging::contact::{ConsentRecord, ConsentStatus, Evidence, Lift, Suppression, SuppressionReason};
 use messaging::opt_out::OptChange;
+use messaging::provider::UserIdChange;
 
 use super::*;
 
@@ -22,6 +25,13 @@ promises!(
     a_number_that_comes_with_a_new_id_is_another_persons,
     links_are_the_same_in_whatever_order_webhooks_are_applied,
     a_new_holder_of_a_number_makes_a_sender_judge_again,
+    a_start_of_a_new_holder_in_another_spelling_frees_nobody_else,
+    a_link_that_is_revoked_counts_no_more_until_the_two_are_seen_together_again,
+    a_revoked_link_makes_a_sender_judge_again,
+    an_addresss_links_say_since_when_and_until_when,
+    an_address_keeps_its_newest_links_and_a_link_that_goes_makes_a_sender_judge_again,
+    an_id_that_the_provider_gives_up_for_another_carries_everything_over,
+    a_change_of_id_means_the_same_in_whatever_order_it_is_applied,
 );
 
 async fn nothing_is_known_of_a_stranger(store: &Store) {
@@ -223,4 +233,134 @@ async fn a_new_holder_of_a_number_makes_a_sender_judge_again(store: &Store) {
     let contact = known_as(store, REPORTED).await;
     assert!(contact.version > claim.contact.version);
     assert_eq!(begin(store, &Claim { contact, ..claim }, attempt(5), 5).await, Began::Begun);
+}
+
+async fn a_start_of_a_new_holder_in_another_spelling_frees_nobody_else(store: &Store) {
+    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, Some(OptChange::Stop)).await;
+    wrote_as(store, "SM2", DIALLED, Some("BR.2"), 5, Some(OptChange::Start)).await;
+    for known in [REPORTED, DIALLED, "BR.2"] {
+        assert_eq!(known_as(store, known).await.state.suppression(at(6)), None, "{known}");
+    }
+    assert!(known_as(store, "BR.1").await.state.suppression(at(6)).is_some());
+}
+
+fn revoke(now: i64) -> RevokeLink {
+    let between = [address("BR.1"), address(DIALLED)];
+    RevokeLink { tenant: tenant(), between, at: at(now), by: "ann".into(), reason: "two people, one phone".into() }
+}
+
+async fn links_of(store: &Store, known: &str) -> Vec<LinkedAddress> {
+    store.linked(&tenant(), &sender(), &address(known)).await.unwrap()
+}
+
+async fn a_link_that_is_revoked_counts_no_more_until_the_two_are_seen_together_again(store: &Store) {
+    assert!(!store.write(revoke(1)).await.unwrap(), "there is none");
+    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
+    wrote(store, "SM2", "BR.1", 2, Some(OptChange::Stop)).await;
+    assert!(store.write(revoke(3)).await.unwrap());
+    assert_eq!(known_as(store, REPORTED).await.state.suppression(at(3)), None);
+    assert_eq!(known_as(store, "BR.1").await.state.last_inbound_at, Some(at(2)));
+    let revoked = Revocation { at: at(3), by: "ann".into(), reason: "two people, one phone".into() };
+    assert_eq!(links_of(store, REPORTED).await[0].revoked, Some(revoked.clone()));
+    assert!(store.write(RevokeLink { by: "bob".into(), ..revoke(4) }).await.unwrap());
+    assert_eq!(links_of(store, "BR.1").await[0].revoked, Some(revoked), "the first decision stays");
+
+    wrote_as(store, "SM3", REPORTED, Some("BR.1"), 5, None).await;
+    assert!(known_as(store, REPORTED).await.state.suppression(at(5)).is_some());
+    assert_eq!(links_of(store, REPORTED).await[0].revoked, None);
+}
+
+async fn a_revoked_link_makes_a_sender_judge_again(store: &Store) {
+    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
+    accept(store, NewMessage { to: address(REPORTED), ..new_message(2) }).await;
+    let claim = claim_one(store, 2).await;
+    store.write(revoke(0)).await.unwrap();
+    assert!(links_of(store, REPORTED).await[0].revoked.is_some(), "although the clock was behind");
+    assert_eq!(begin(store, &claim, attempt(4), 4).await, Began::ContactChanged);
+}
+
+async fn an_addresss_links_say_since_when_and_until_when(store: &Store) {
+    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
+    wrote_as(store, "SM2", REPORTED, Some("BR.1"), 2, None).await;
+    wrote_as(store, "SM3", DIALLED, Some("BR.2"), 9, None).await;
+    let link = |known: &str, first: i64, last: i64, until: Option<i64>| LinkedAddress {
+        address: address(known),
+        account: "AC1".into(),
+        first_seen: at(first),
+        last_seen: at(last),
+        until: until.map(at),
+        revoked: None,
+    };
+    assert_eq!(links_of(store, DIALLED).await, [link("BR.2", 9, 9, None), link("BR.1", 1, 2, Some(9))]);
+    assert_eq!(links_of(store, "BR.1").await, [link(REPORTED, 1, 2, Some(9))]);
+    assert_eq!(links_of(store, customer().as_str()).await, []);
+}
+
+async fn an_address_keeps_its_newest_links_and_a_link_that_goes_makes_a_sender_judge_again(store: &Store) {
+    for n in 1..=8 {
+        wrote_as(store, &format!("SM{n}"), REPORTED, Some(&format!("BR.{n}")), n, None).await;
+    }
+    // What leaves the sum of versions with the first link is more than what comes with the ninth.
+    for n in 10..30 {
+        wrote(store, &format!("SM{n}"), "BR.1", n, None).await;
+    }
+    accept(store, NewMessage { to: address(REPORTED), ..new_message(30) }).await;
+    let claim = claim_one(store, 30).await;
+    wrote_as(store, "SM9", REPORTED, Some("BR.9"), 31, None).await;
+    let kept: Vec<_> = links_of(store, REPORTED).await.into_iter().map(|link| link.address).collect();
+    assert_eq!(kept, ["BR.9", "BR.8", "BR.7", "BR.6", "BR.5", "BR.4", "BR.3", "BR.2"].map(address));
+    assert_eq!(links_of(store, "BR.1").await, []);
+    assert!(known_as(store, REPORTED).await.version > claim.contact.version);
+    assert_eq!(begin(store, &claim, attempt(32), 32).await, Began::ContactChanged);
+
+    wrote_as(store, "SM0", REPORTED, Some("BR.0"), 1, None).await;
+    assert_eq!(links_of(store, "BR.0").await, [], "a webhook that comes late does not push out a newer one");
+}
+
+/// The provider says that BR.1 is BR.2 now.
+async fn changes_id(store: &Store, now: i64) {
+    let [previous, current] = ["BR.1", "BR.2"].map(|id| id.parse().unwrap());
+    record(store, now, WebhookEvent::UserIdChange(UserIdChange { previous, current, number: None })).await;
+    apply_all(store).await;
+}
+
+async fn an_id_that_the_provider_gives_up_for_another_carries_everything_over(store: &Store) {
+    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
+    let granted = PutConsent { contact: address(DIALLED), ..consent(ConsentStatus::Granted, 2) };
+    store.write(granted).await.unwrap();
+    accept(store, NewMessage { to: address(REPORTED), ..new_message(3) }).await;
+    let claim = claim_one(store, 3).await;
+    changes_id(store, 4).await;
+    wrote_as(store, "SM2", REPORTED, Some("BR.2"), 5, None).await;
+    for known in [REPORTED, DIALLED, "BR.1", "BR.2"] {
+        let contact = known_as(store, known).await;
+        assert!(contact.state.consent.is_some(), "{known}: the consent");
+        assert_eq!(contact.state.last_inbound_at, Some(at(5)), "{known}: the window");
+    }
+    wrote(store, "SM3", "BR.2", 6, Some(OptChange::Stop)).await;
+    for known in [REPORTED, "BR.1"] {
+        assert!(known_as(store, known).await.state.suppression(at(6)).is_some(), "{known}: the stop");
+    }
+    assert_eq!(begin(store, &claim, attempt(7), 7).await, Began::ContactChanged);
+    wrote(store, "SM4", "BR.2", 8, Some(OptChange::Start)).await;
+    assert_eq!(known_as(store, REPORTED).await.state.suppression(at(8)), None, "it is their own start");
+    let ids = |links: Vec<LinkedAddress>| links.into_iter().map(|link| link.address.to_string()).collect::<Vec<_>>();
+    assert_eq!(ids(links_of(store, "BR.1").await), ["BR.2", REPORTED]);
+    assert!(links_of(store, REPORTED).await.iter().all(|link| link.until.is_none()), "the number passed to nobody");
+}
+
+async fn a_change_of_id_means_the_same_in_whatever_order_it_is_applied(store: &Store) {
+    wrote_as(store, "SM2", REPORTED, Some("BR.2"), 5, None).await;
+    let between = known_as(store, REPORTED).await;
+    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
+    let granted = PutConsent { contact: address(REPORTED), ..consent(ConsentStatus::Granted, 2) };
+    store.write(granted).await.unwrap();
+    assert_eq!(known_as(store, REPORTED).await.state.consent, None, "it seems to be another person's");
+    changes_id(store, 4).await;
+    let contact = known_as(store, REPORTED).await;
+    assert!(contact.state.consent.is_some() && contact.version > between.version);
+    wrote(store, "SM3", "BR.1", 3, Some(OptChange::Stop)).await;
+    for known in [REPORTED, "BR.2"] {
+        assert!(known_as(store, known).await.state.suppression(at(6)).is_some(), "{known}: said under the former id");
+    }
 }

@@ -312,6 +312,7 @@ pub(crate) fn consequence(logged: &WaitingEvent) -> ApplyEvent {
             Consequence::Received(Box::new(Received {
                 id,
                 contacts: [Some(message.from.clone()), message.from_user_id.clone()].into_iter().flatten().collect(),
+                opens_window: true,
                 account: Some("AC1".into()),
                 event: event::received(&tenant(), &sender(), id, &message, logged.received_at),
                 message,
@@ -324,6 +325,7 @@ pub(crate) fn consequence(logged: &WaitingEvent) -> ApplyEvent {
             ask_at: at(10_000),
             new_attempts: Some(new_attempts()),
         },
+        WebhookEvent::UserIdChange(change) => Consequence::UserIdChange { account: "AC1".into(), change },
         WebhookEvent::OtherChannel { channel, .. } => Consequence::Nothing { reason: channel },
         WebhookEvent::Unreadable { reason, .. } => Consequence::Nothing { reason },
     };

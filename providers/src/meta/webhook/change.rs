@@ -1,12 +1,12 @@
 //! Translates one change into this project's terms. Accepts any bytes and never panics.
 //!
-//! Only texts and statuses are translated so far. (Meta docs, webhook reference of `messages`, 2026-09.)
+//! Only texts, statuses and changes of a user id are translated so far. (Meta docs, webhook reference of `messages`, 2026-09.)
 
 use messaging::address::Address;
 use messaging::content::InboundContent;
 use messaging::failure::Failure;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
+use messaging::provider::{InboundMessage, StatusUpdate, UserIdChange, WebhookEvent};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
@@ -23,11 +23,11 @@ pub(super) fn translate(route: Route, change: &[u8]) -> Vec<WebhookEvent> {
     let Some(field) = fields.peek::<String>("field") else {
         return whole("a change does not name its field".to_owned());
     };
-    if field != "messages" {
+    if field != "messages" && field != UPDATES {
         return whole(format!("changes of {field:?} are not supported"));
     }
     let Some(value) = fields.object("value") else {
-        return whole("a change of messages has no object in value".to_owned());
+        return whole(format!("a change of {field} has no object in value"));
     };
 
     let contacts: Vec<Contact<'_>> = value.list("contacts").into_iter().filter_map(Contact::parse).collect();
@@ -38,10 +38,15 @@ pub(super) fn translate(route: Route, change: &[u8]) -> Vec<WebhookEvent> {
     };
     let mut events = Vec::new();
     for item in value.list("messages") {
-        events.push(read(item, message(item, &contacts, our_number.as_ref()).map(WebhookEvent::Inbound)));
+        let event =
+            system(item).unwrap_or_else(|| message(item, &contacts, our_number.as_ref()).map(WebhookEvent::Inbound));
+        events.push(read(item, event));
     }
     for item in value.list("statuses") {
         events.push(read(item, status(item).map(WebhookEvent::Status)));
+    }
+    for item in value.list(UPDATES) {
+        events.push(read(item, update(item).ok_or_else(|| "an update of a user id does not name both ids".to_owned())));
     }
     for item in value.list("errors") {
         events.push(read(item, Err(format!("Meta reports an error that concerns no message: {}", failure(item)))));
@@ -83,9 +88,6 @@ fn message(item: &RawValue, contacts: &[Contact<'_>], to: Option<&Address>) -> R
     let mut fields = Fields::parse(item.get()).ok_or("a message is not a JSON object")?;
     let provider_message_id = fields.take_text("id").ok_or("a message has no id")?;
     let kind = fields.take_text("type");
-    if kind.as_deref() == Some("system") {
-        return Err(format!("the system message {provider_message_id} is about a customer, not from one"));
-    }
     let (wa_id, user_id) = (fields.take_text("from"), fields.take_text("from_user_id"));
     let number = wa_id.as_deref().and_then(phone);
     let id = user_id.as_deref().and_then(|id| id.parse().ok()).map(Address::User);
@@ -115,6 +117,45 @@ fn message(item: &RawValue, contacts: &[Contact<'_>], to: Option<&Address>) -> R
         in_reply_to,
         extra,
     })
+}
+
+/// The field of changes, and the list in it, by which Meta reports other user ids besides system messages. (Meta docs, page on
+/// business-scoped user ids, 2026-05; the list of fields to subscribe to does not have it.)
+const UPDATES: &str = "user_id_update";
+
+/// What a system message says; `None` for any other. It is about a customer, not from one, and only that they have another id
+/// is understood. (Meta docs, webhook reference of `messages`, 2026-09. `previous_user_id` is read by several programs of 2026;
+/// Meta's own text only has the previous id in the body.)
+fn system(item: &RawValue) -> Option<Result<WebhookEvent, String>> {
+    let mut fields = Fields::parse(item.get())?;
+    fields.take_text("type").filter(|kind| kind == "system")?;
+    let id = fields.take_text("id").unwrap_or_default();
+    let changed = fields.object("system").and_then(|mut system| {
+        system.take_text("type").filter(|kind| kind == "user_changed_user_id")?;
+        let previous = system.take_text("previous_user_id").or_else(|| {
+            let body = system.take_text("body")?;
+            let (_, ids) = body.rsplit_once(" changed from ")?;
+            Some(ids.split_once(" to ")?.0.to_owned())
+        });
+        id_change(previous.as_deref(), system.take_text("user_id").as_deref(), fields.take_text("from").as_deref())
+    });
+    Some(changed.ok_or_else(|| format!("the system message {id} is about a customer, not from one")))
+}
+
+fn update(item: &RawValue) -> Option<WebhookEvent> {
+    let mut fields = Fields::parse(item.get())?;
+    let mut ids = fields.object("user_id")?;
+    let [previous, current] = ["previous", "current"].map(|key| ids.take_text(key));
+    id_change(previous.as_deref(), current.as_deref(), fields.take_text("wa_id").as_deref())
+}
+
+fn id_change(previous: Option<&str>, current: Option<&str>, wa_id: Option<&str>) -> Option<WebhookEvent> {
+    let number = wa_id.and_then(phone).and_then(|address| match address {
+        Address::Phone(number) => Some(number),
+        Address::User(_) => None,
+    });
+    let (previous, current) = (previous?.parse().ok()?, current?.parse().ok()?);
+    Some(WebhookEvent::UserIdChange(UserIdChange { previous, current, number }))
 }
 
 /// Meta writes numbers with or without `+`, and displays them with spaces.

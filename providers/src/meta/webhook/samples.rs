@@ -68,7 +68,9 @@ fn every_sample_is_understood_or_kept_whole() {
             for event in &part.events {
                 match event {
                     WebhookEvent::OtherChannel { .. } | WebhookEvent::Unreadable { .. } => kept += 1,
-                    WebhookEvent::Inbound(_) | WebhookEvent::Status(_) => understood += 1,
+                    WebhookEvent::Inbound(_) | WebhookEvent::Status(_) | WebhookEvent::UserIdChange(_) => {
+                        understood += 1;
+                    }
                 }
                 if let WebhookEvent::Inbound(InboundMessage {
                     provider_message_id,

@@ -9,7 +9,7 @@ use messaging::failure::FailureClass;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::webhook::{Addressee, Part};
-use messaging::provider::{InboundMessage, StatusUpdate, WebhookEvent};
+use messaging::provider::{InboundMessage, StatusUpdate, UserIdChange, WebhookEvent};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -245,6 +245,29 @@ fn a_status_finds_its_attempt_and_a_failure_is_classified() {
     assert_eq!((failure.code.as_deref(), failure.class), (Some("131047"), FailureClass::Fallback));
     assert_eq!(failure.message, "24 hours passed");
     assert!(status(&json!({ "id": "wamid.1", "status": "failed" })).failure.is_some());
+}
+
+#[test]
+fn another_id_of_a_customer_is_told_in_a_system_message_or_in_a_change_of_its_own() {
+    let system = |system: Value| json!({ "messages": [{ "id": "wamid.1", "from": "16505551234", "type": "system", "system": system }] });
+    let expected = WebhookEvent::UserIdChange(UserIdChange {
+        previous: "US.134".parse().expect("an id"),
+        current: "US.999".parse().expect("an id"),
+        number: Some("+16505551234".parse().expect("a number")),
+    });
+    let body = "User Sheena changed from Ohio changed from US.134 to US.999";
+    let kind = "user_changed_user_id";
+    let in_body = json!({ "type": kind, "body": body, "user_id": "US.999" });
+    assert_eq!(events(system(in_body)), std::slice::from_ref(&expected));
+    let named = json!({ "type": kind, "body": "changed", "user_id": "US.999", "previous_user_id": "US.134" });
+    assert_eq!(events(system(named)), std::slice::from_ref(&expected));
+    let ids = json!({ "previous": "US.134", "current": "US.999" });
+    let update = json!({ "user_id_update": [{ "wa_id": "16505551234", "user_id": ids }] });
+    let change = json!({ "field": "user_id_update", "value": update }).to_string();
+    assert_eq!(MetaWebhooks.translate("changes", change.as_bytes()), [expected]);
+    for about in [json!({ "type": "user_changed_number", "wa_id": "16505550000" }), json!({ "type": kind })] {
+        assert!(reason(&events(system(about))).contains("about a customer"));
+    }
 }
 
 #[test]

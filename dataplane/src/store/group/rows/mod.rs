@@ -3,8 +3,6 @@
 mod journal;
 mod set;
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::id::{AttemptId, EventId, MessageId, SenderName, TenantId};
@@ -142,6 +140,18 @@ impl Rows {
             rows.extend(self.links.get(key)?.map(|row| (key.clone(), row.clone())));
         }
         Ok(rows)
+    }
+
+    /// Takes away a link, which was looked at.
+    pub(crate) fn remove_link(&mut self, key: &<LinkRow as Record>::Key) {
+        for address in [&key.1, &key.3] {
+            let by = (key.0.clone(), address.clone());
+            if let Some(mut links) = self.links_of.get(&by).cloned() {
+                links.retain(|link| link != key);
+                self.links_of.set(by, links);
+            }
+        }
+        self.links.remove(key);
     }
 
     /// Writes a link; the links of both its addresses were looked at before.
@@ -317,31 +327,34 @@ impl Rows {
         keys.retain(|key| self.links_of.get(key).is_none());
         keys.sort_unstable();
         keys.dedup();
-        let (phones, users): (Vec<_>, Vec<_>) =
-            keys.into_iter().partition(|(_, address)| matches!(address, Address::Phone(_)));
-        for (finder, keys) in [(&contact_links::BY_PHONE, phones), (&contact_links::BY_USER, users)] {
+        // An id may also stand where a number does, in front of the id that came after it.
+        let users = keys.iter().filter(|(_, address)| matches!(address, Address::User(_))).cloned().collect();
+        for (finder, keys) in [(&contact_links::BY_PHONE, keys), (&contact_links::BY_USER, users)] {
             if keys.is_empty() {
                 continue;
             }
             let values = keys.iter().map(|(tenant, address)| values![tenant, address]).collect();
             missing.lookups.push(Lookup { finder, keys: values });
-            missing.takers.push(Box::new(move |rows, found| rows.found_links(keys, found)));
+            missing.takers.push(Box::new(move |rows, found| rows.found_links(&keys, found)));
         }
     }
 
-    fn found_links(&mut self, keys: Vec<(TenantId, Address)>, found: &[Row]) -> Result<(), StoreError> {
-        let mut of: BTreeMap<_, Vec<_>> = keys.into_iter().map(|key| (key, Vec::new())).collect();
+    fn found_links(&mut self, keys: &[(TenantId, Address)], found: &[Row]) -> Result<(), StoreError> {
+        for key in keys {
+            self.links_of.learn(key.clone());
+        }
         for row in found {
             let (key, link) = LinkRow::read(row)?;
             for address in [&key.1, &key.3] {
-                if let Some(links) = of.get_mut(&(key.0.clone(), address.clone())) {
-                    links.push(key.clone());
+                let by = (key.0.clone(), address.clone());
+                if keys.binary_search(&by).is_ok() {
+                    let links = self.links_of.learn(by);
+                    if !links.contains(&key) {
+                        links.push(key.clone());
+                    }
                 }
             }
             self.links.learn(key, link);
-        }
-        for (address, links) in of {
-            *self.links_of.learn(address) = links;
         }
         Ok(())
     }
