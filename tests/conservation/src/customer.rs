@@ -1,6 +1,7 @@
 //! The tenants' customers. Most of them write through the sandbox, which behaves like the provider. Some of their
 //! messages are sent from here in the provider's name, so that the response to each request is known.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,6 +25,31 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The provider repeats a webhook this often, and then gives up.
 const REPETITIONS: usize = 6;
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// By what the provider names a message's author: the number, the business-scoped id, or both.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Author<'a> {
+    pub(crate) number: Option<&'a str>,
+    pub(crate) user_id: Option<&'a str>,
+}
+
+impl<'a> Author<'a> {
+    pub(crate) fn of(number: &'a str) -> Self {
+        Self { number: Some(number), user_id: None }
+    }
+
+    fn fields(self, account: &str, sid: &str, to: &str, words: &str) -> BTreeMap<&'static str, String> {
+        let from = self.number.or(self.user_id).unwrap_or_default();
+        let mut fields = text_fields(account, sid, from, to, words);
+        if let Some(user_id) = self.user_id {
+            fields.insert("ExternalUserId", format!("whatsapp:{user_id}"));
+        }
+        if self.number.is_none() {
+            fields.remove("WaId");
+        }
+        fields
+    }
+}
 
 /// What all customers of one tenant share.
 #[derive(Clone)]
@@ -59,7 +85,7 @@ impl Customers {
                 self.through_the_sandbox(customer, &format!("word {n}")).await?;
             } else {
                 let from = format!("+4478{:02}{:06}", self.tenant, n % 1_000_000);
-                self.directly(&from, &format!("direct word {n}"), &mut post, &mut chance)?;
+                self.directly(Author::of(&from), &format!("direct word {n}"), &mut post, &mut chance)?;
             }
         }
         post.done().await
@@ -73,10 +99,16 @@ impl Customers {
     }
 
     /// Reports a customer's message in the provider's name. Returns the message's id.
-    pub(crate) fn directly(&self, from: &str, words: &str, post: &mut Post, chance: &mut StdRng) -> Result<String> {
+    pub(crate) fn directly(
+        &self,
+        author: Author<'_>,
+        words: &str,
+        post: &mut Post,
+        chance: &mut StdRng,
+    ) -> Result<String> {
         let tenant = self.tenant();
         let sid = format!("SM{:032x}", chance.random::<u128>());
-        let fields = text_fields(&tenant.account.account_sid, &sid, from, &tenant.number, words);
+        let fields = author.fields(&tenant.account.account_sid, &sid, &tenant.number, words);
         let path = format!("/webhooks/{}/{SENDER}/twilio/inbound", tenant.name);
         let signed = inbound(&self.public_url, &path, &tenant.account.auth_token, &fields)?;
         let place = {

@@ -171,7 +171,8 @@ impl Wish {
         let to = tenant.customers[n % tenant.customers.len()].clone();
         let text = format!("message {key}");
         let body = json!({"to": to, "from": SENDER, "text": {"body": text}, "metadata": {"key": key}});
-        let asked = Asked { tenant: tenant.name.clone(), key, text, to, ..Asked::default() };
+        let person = tenant.person(&to).to_owned();
+        let asked = Asked { tenant: tenant.name.clone(), key, text, to, person, ..Asked::default() };
         Self { asked, body, repetitions: 0, withdraws: false }
     }
 
@@ -179,8 +180,8 @@ impl Wish {
         let mut wish = Self::plain(tenant, n);
         if chance.random_bool(0.25) {
             // For customers who keep opting out and in, it matters when a message is sent.
-            let fickle = tenant.fickle();
-            wish.is_to(&fickle[chance.random_range(0..fickle.len())]);
+            let numbers = &tenant.fickle[chance.random_range(0..tenant.fickle.len())].numbers;
+            wish.is_to(tenant, &numbers[chance.random_range(0..numbers.len())]);
         }
         if chance.random_bool(0.3) {
             wish.uses(&tenant.templates[chance.random_range(0..tenant.templates.len())]);
@@ -203,9 +204,10 @@ impl Wish {
         wish
     }
 
-    fn is_to(&mut self, customer: &str) {
-        customer.clone_into(&mut self.asked.to);
-        self.body["to"] = json!(customer);
+    fn is_to(&mut self, tenant: &Tenant, number: &str) {
+        number.clone_into(&mut self.asked.to);
+        tenant.person(number).clone_into(&mut self.asked.person);
+        self.body["to"] = json!(number);
     }
 
     /// A template message with the key in its text, which makes the text unique.

@@ -1,4 +1,5 @@
-//! Customers who keep opting out and in again.
+//! Customers who keep opting out and in again: one whose number has two spellings and one whose number the provider mostly
+//! hides among them.
 //!
 //! Each waits until the application has received an event for its keyword before it sends the next one, so that for
 //! most of the time it is certain which keyword is in force.
@@ -13,10 +14,11 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::customer::{Customers, Post};
+use crate::customer::{Author, Customers, Post};
 use crate::drive::Pages;
 use crate::logs::Keyword;
 use crate::now;
+use crate::tenant::Fickle;
 
 /// How often the application's log is read.
 const LOOK: Duration = Duration::from_millis(50);
@@ -30,7 +32,9 @@ const STARTS: [&str; 3] = ["START", "start", "Unstop"];
 
 /// A customer, and the time of their last keyword.
 struct Mood {
-    customer: String,
+    fickle: Fickle,
+    /// The provider has named number and id together, and the application has received that.
+    is_linked: bool,
     next: OptChange,
     /// The position of the last keyword in the diary.
     last: Option<usize>,
@@ -42,8 +46,8 @@ impl Customers {
     pub async fn waver(self, mut chance: StdRng) -> Result<()> {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let fickle = self.tenant().fickle().iter();
-        let mut moods: Vec<Mood> = fickle.map(|customer| Mood::new(customer, &mut chance)).collect();
+        let fickle = self.tenant().fickle.iter();
+        let mut moods: Vec<Mood> = fickle.map(|fickle| Mood::new(fickle, &mut chance)).collect();
         let (mut post, mut read, mut written) = (Post::new()?, 0, BTreeMap::new());
         let begin = now();
         loop {
@@ -65,7 +69,9 @@ impl Customers {
             for mood in &mut moods {
                 let is_time = {
                     let diary = self.diary.open();
-                    mood.is_time(mood.last.map(|place| &diary.keywords[place]), begin, now)
+                    let last = mood.last.map(|place| &diary.keywords[place]);
+                    mood.is_linked |= last.is_some_and(|last| last.heard_at.is_some());
+                    mood.is_time(last, begin, now)
                 };
                 if is_time {
                     let (sid, place) = self.write_keyword(mood, &mut post, &mut chance).await?;
@@ -83,14 +89,20 @@ impl Customers {
         };
         let word = words[chance.random_range(0..words.len())];
         let written_at = now();
-        let sid = if chance.random_bool(0.5) {
-            self.through_the_sandbox(&mood.customer, word).await?
-        } else {
-            self.directly(&mood.customer, word, post, chance)?
+        let Fickle { numbers, user_id } = &mood.fickle;
+        let number = &numbers[chance.random_range(0..numbers.len())];
+        let sid = match user_id {
+            // The id alone means nothing until it is known whose it is.
+            Some(_) => {
+                let number = Some(number.as_str()).filter(|_| !mood.is_linked || chance.random_bool(0.3));
+                self.directly(Author { number, user_id: user_id.as_deref() }, word, post, chance)?
+            }
+            None if chance.random_bool(0.5) => self.through_the_sandbox(number, word).await?,
+            None => self.directly(Author::of(number), word, post, chance)?,
         };
-        let (tenant, customer, change) = (self.tenant().name.clone(), mood.customer.clone(), mood.next);
+        let (tenant, person, change) = (self.tenant().name.clone(), mood.fickle.name().to_owned(), mood.next);
         let keyword =
-            Keyword { tenant, customer, change, sid: sid.clone(), written_at, heard_at: None, changed_at: None };
+            Keyword { tenant, person, change, sid: sid.clone(), written_at, heard_at: None, changed_at: None };
         let mut diary = self.diary.open();
         diary.keywords.push(keyword);
         let place = diary.keywords.len() - 1;
@@ -112,9 +124,9 @@ fn hear(diary: &mut Pages, written: &BTreeMap<String, usize>, kind: &str, sid: &
 }
 
 impl Mood {
-    fn new(customer: &str, chance: &mut StdRng) -> Self {
+    fn new(fickle: &Fickle, chance: &mut StdRng) -> Self {
         let rest = SignedDuration::from_millis(chance.random_range(REST));
-        Self { customer: customer.to_owned(), next: OptChange::Stop, last: None, rest }
+        Self { fickle: fickle.clone(), is_linked: false, next: OptChange::Stop, last: None, rest }
     }
 
     fn is_time(&self, last: Option<&Keyword>, begin: Timestamp, now: Timestamp) -> bool {

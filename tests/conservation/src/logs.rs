@@ -28,6 +28,8 @@ pub struct Asked {
     /// No other message has this text.
     pub text: String,
     pub to: String,
+    /// Whom that address reaches.
+    pub person: String,
     /// The handle of its template; `None` for free text.
     pub template: Option<String>,
     /// Whether it has `onUnconfirmed: resend`, so that it may reach the provider more than once.
@@ -97,7 +99,8 @@ impl Webhook {
 #[derive(Debug, Clone)]
 pub struct Keyword {
     pub tenant: String,
-    pub customer: String,
+    /// Whoever wrote it, from whichever of their addresses.
+    pub person: String,
     pub change: OptChange,
     /// The provider's id of the keyword's message.
     pub sid: String,

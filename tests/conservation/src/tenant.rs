@@ -21,8 +21,34 @@ use crate::template::Template;
 pub const SENDER: &str = "support";
 /// More customers than one client writes to in a minute, so that no message exceeds the rate to one recipient.
 const CUSTOMERS: usize = 40;
-/// How many of these keep opting out and in again.
-const FICKLE: usize = 4;
+
+/// A customer who keeps opting out and in again.
+#[derive(Debug, Clone)]
+pub struct Fickle {
+    /// Every number that reaches them, which clients write to. The first stands for the person.
+    pub numbers: Vec<String>,
+    /// By which the provider knows them while it hides their number.
+    pub user_id: Option<String>,
+}
+
+impl Fickle {
+    fn all_of(tenant: usize) -> Vec<Self> {
+        let plain = |customer: usize| Self { numbers: vec![ordinary(tenant, customer)], user_id: None };
+        let hidden = Self { user_id: Some(format!("GB.{tenant}2b3c")), ..plain(2) };
+        // A subscriber in Minas Gerais: as they are dialled, and as WhatsApp reports them.
+        let spelled = [format!("+553198{tenant:02}00001"), format!("+55318{tenant:02}00001")];
+        vec![plain(0), plain(1), hidden, Self { numbers: spelled.into(), user_id: None }]
+    }
+
+    pub fn name(&self) -> &str {
+        &self.numbers[0]
+    }
+}
+
+/// The number of a customer who has only one.
+fn ordinary(tenant: usize, customer: usize) -> String {
+    format!("+4477{tenant:02}9{customer:05}")
+}
 
 #[derive(Debug)]
 pub struct Tenant {
@@ -31,8 +57,10 @@ pub struct Tenant {
     pub number: String,
     pub api_key: String,
     pub app: App,
-    /// Customers that the sandbox simulates.
+    /// The numbers of the customers that the sandbox simulates.
     pub customers: Vec<String>,
+    /// Those among them who keep opting out and in again.
+    pub fickle: Vec<Fickle>,
     pub templates: Vec<Template>,
 }
 
@@ -45,15 +73,18 @@ impl Tenant {
         // The provider's own checks are off, because a message that they stop proves nothing about the data plane.
         let account = NewAccount { senders: vec![sender], opt_out_handling: Some(false), ..NewAccount::default() };
         let account = control.create_account(&account).await?;
-        let customers = (0..CUSTOMERS).map(|customer| format!("+4477{index:02}9{customer:05}")).collect();
+        let fickle = Fickle::all_of(index);
+        let of_fickle = fickle.iter().flat_map(|fickle| fickle.numbers.clone());
+        let customers = of_fickle.chain((fickle.len()..CUSTOMERS).map(|n| ordinary(index, n))).collect();
         let api_key = format!("key-of-{name}");
         let templates = Template::create_all(&account, provider, control).await?;
-        Ok(Self { name, account, number, api_key, app: App::start().await?, customers, templates })
+        Ok(Self { name, account, number, api_key, app: App::start().await?, customers, fickle, templates })
     }
 
-    /// Customers who keep opting out and in again.
-    pub fn fickle(&self) -> &[String] {
-        &self.customers[..FICKLE]
+    /// Who is behind a number.
+    pub fn person<'a>(&'a self, number: &'a str) -> &'a str {
+        let fickle = self.fickle.iter().find(|fickle| fickle.numbers.iter().any(|own| own == number));
+        fickle.map_or(number, Fickle::name)
     }
 
     /// Writes its config where the replicas read it.

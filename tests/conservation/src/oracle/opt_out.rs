@@ -15,11 +15,11 @@ use crate::logs::{Asked, Keyword, Logs};
 const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(10);
 
 pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
-    let keywords = by(&logs.keywords, |keyword| (keyword.tenant.as_str(), keyword.customer.as_str()));
+    let keywords = by(&logs.keywords, |keyword| (keyword.tenant.as_str(), keyword.person.as_str()));
     let taken = by(&logs.provider, |outbound| (outbound.tenant.as_str(), outbound.text.as_str()));
     let mut violations = events(logs);
     for asked in &logs.asked {
-        let Some(keywords) = keywords.get(&(asked.tenant.as_str(), asked.to.as_str())) else { continue };
+        let Some(keywords) = keywords.get(&(asked.tenant.as_str(), asked.person.as_str())) else { continue };
         let violation = |broken, detail| Violation::new(broken, &asked.tenant, About::Key(asked.key.clone()), detail);
         let taken = taken.get(&(asked.tenant.as_str(), asked.text.as_str())).map_or(&[][..], Vec::as_slice);
         for span in spans(keywords, OptChange::Stop) {
@@ -50,9 +50,9 @@ pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
 
 /// How many requests were made while their recipient was certainly opted out.
 pub fn asked_in_vain(logs: &Logs) -> usize {
-    let keywords = by(&logs.keywords, |keyword| (keyword.tenant.as_str(), keyword.customer.as_str()));
+    let keywords = by(&logs.keywords, |keyword| (keyword.tenant.as_str(), keyword.person.as_str()));
     let is_in_vain = |asked: &&Asked| {
-        let keywords = keywords.get(&(asked.tenant.as_str(), asked.to.as_str()));
+        let keywords = keywords.get(&(asked.tenant.as_str(), asked.person.as_str()));
         keywords.is_some_and(|keywords| spans(keywords, OptChange::Stop).iter().any(|span| span.holds(asked.asked_at)))
     };
     logs.asked.iter().filter(is_in_vain).count()

@@ -50,6 +50,7 @@ fn well() -> Logs {
             answers: vec![Answer::default(), answered(503, None), answered(202, Some("msg_1"))],
             withdrawals: vec![Some(409)],
             to: CUSTOMER.into(),
+            person: CUSTOMER.into(),
             asked_at: at(100),
             ..Asked::default()
         }],

@@ -103,7 +103,7 @@ fn a_message_with_another_template_than_requested_is_found() {
 fn keywords(story: &[(OptChange, i64, Option<i64>)]) -> Vec<Keyword> {
     let keyword = |(n, (change, written_at, heard_at)): (usize, &(OptChange, i64, Option<i64>))| Keyword {
         tenant: "shop".into(),
-        customer: CUSTOMER.into(),
+        person: CUSTOMER.into(),
         change: *change,
         sid: format!("SMk{n}"),
         written_at: at(*written_at),
@@ -133,9 +133,14 @@ fn a_message_to_a_customer_who_had_opted_out_is_found() {
     assert_eq!(with(overtaken), [], "an earlier opt-in may have taken effect after it");
     let somebody_else = broken_by(|logs| {
         logs.keywords = keywords(&[(Stop, 90, Some(95))]);
-        logs.keywords[0].customer = "+447700900999".into();
+        logs.keywords[0].person = "+447700900999".into();
     });
     assert_eq!(somebody_else, []);
+    let another_address = broken_by(|logs| {
+        logs.keywords = keywords(&[(Stop, 90, Some(95))]);
+        logs.asked[0].to = "+447700900998".into();
+    });
+    assert_eq!(another_address, [Broken::SentAlthoughOptedOut], "of the same person");
 }
 
 #[test]
