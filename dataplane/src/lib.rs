@@ -15,6 +15,7 @@ pub mod holds;
 pub mod metrics;
 pub mod progress;
 pub mod publish;
+pub mod removal;
 pub mod replay;
 mod requests;
 pub mod retention;

@@ -27,6 +27,7 @@ pub enum Task {
     Publish,
     Settle,
     Expire,
+    Remove,
     Forget,
 }
 
@@ -38,6 +39,7 @@ impl Task {
             Self::Publish => "publish",
             Self::Settle => "settle",
             Self::Expire => "expire",
+            Self::Remove => "remove",
             Self::Forget => "forget",
         }
     }

@@ -4,6 +4,7 @@
 //! of it. So the webhooks of the sender with the longest retention live up to a day longer than it says. The webhooks
 //! of all others are deleted row by row in bounded steps, like everything outside the log.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -11,12 +12,15 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use messaging::clock::before;
 use messaging::config::Retention;
+use messaging::id::{SenderName, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Configs;
 use crate::progress::Task;
+use crate::removal::Removals;
 use crate::shared::Shared;
-use crate::store::webhook::{DayMade, Forget};
+use crate::store::senders::KnownSender;
+use crate::store::webhook::{DayMade, Forget, ForgetRemoved};
 use crate::store::{DropDay, ForgetOldUnaddressed, MakeDay, Store, StoreError};
 
 /// How often every sender's rows are checked.
@@ -25,16 +29,18 @@ const EVERY: Duration = Duration::from_secs(10 * 60);
 const STEP: u32 = 500;
 /// Days of the log that are created ahead. The store may fail this long before a day is missing.
 const DAYS_AHEAD: i32 = 3;
+/// A status whose message has not become known within this is of none of ours. Meta sends a webhook again for as long.
+const UNKNOWN_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How much longer than their retention webhooks may be kept, so that they are dropped with their day.
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Runs until `stop`.
 pub async fn run(shared: Shared, stop: CancellationToken) {
-    let Shared { store, configs, clock, clock_check, progress, .. } = shared;
+    let Shared { store, configs, clock, clock_check, progress, removals, .. } = shared;
     loop {
         // What is deleted does not come back, so an unreliable clock deletes nothing.
         if clock_check.is_reliable() {
-            match turn(&store, &configs, clock.now(), &stop).await {
+            match turn(&store, &configs, &removals, clock.now(), &stop).await {
                 Ok(()) => progress.did(Task::Forget, clock.now()),
                 Err(error) => {
                     tracing::warn!(%error, "retention failed and will be tried again; nothing is deleted too early");
@@ -67,29 +73,43 @@ pub async fn make_days(store: &Store, now: Timestamp) -> bool {
     true
 }
 
-/// Deletes what every sender's retention no longer keeps.
+/// Deletes what every sender's retention no longer keeps: of the senders that configs have now, and of those that they
+/// have had.
 pub async fn turn(
     store: &Store,
     configs: &Configs,
+    removals: &Removals,
     now: Timestamp,
     stop: &CancellationToken,
 ) -> Result<(), StoreError> {
     let days_are_apart = make_days(store, now).await;
-    let keep_from = longest(configs).filter(|_| days_are_apart).and_then(|longest| day_kept_from(longest, now));
+    let all = kept(store.senders().await?, configs, removals);
+    let keep_from = longest(&all, configs).filter(|_| days_are_apart).and_then(|longest| day_kept_from(longest, now));
     if let Some(keep_from) = keep_from {
         drop_days(store, keep_from, stop).await;
     }
     store.write(ForgetOldUnaddressed { now }).await?;
-    for tenant in configs.all() {
-        for sender in tenant.senders() {
-            let Retention { bodies_seconds, metadata_seconds } = sender.config.retention;
-            let bodies_before = before(now, Duration::from_secs(bodies_seconds));
-            let forget = Forget {
-                tenant: tenant.config.tenant.clone(),
-                sender: sender.name.clone(),
-                webhooks_before: webhooks_before(bodies_before, keep_from),
-                bodies_before,
-                metadata_before: before(now, Duration::from_secs(metadata_seconds)),
+    for ((tenant, sender), kept) in &all {
+        let Some(Retention { bodies_seconds, metadata_seconds }) = kept.retention.clone() else { continue };
+        let bodies_before = before(now, Duration::from_secs(bodies_seconds));
+        let metadata_before = before(now, Duration::from_secs(metadata_seconds));
+        let forget = Forget {
+            tenant: tenant.clone(),
+            sender: sender.clone(),
+            webhooks_before: webhooks_before(bodies_before, keep_from),
+            bodies_before,
+            metadata_before,
+            parked_before: metadata_before.max(before(now, UNKNOWN_KEPT_FOR)),
+            limit: STEP,
+        };
+        while !stop.is_cancelled() && store.write(forget.clone()).await? > 0 {}
+        if kept.is_removed {
+            let others_are_left = all.iter().any(|((of, _), kept)| of == tenant && !kept.is_removed);
+            let forget = ForgetRemoved {
+                tenant: tenant.clone(),
+                sender: sender.clone(),
+                before: metadata_before,
+                others_are_left,
                 limit: STEP,
             };
             while !stop.is_cancelled() && store.write(forget.clone()).await? > 0 {}
@@ -98,16 +118,44 @@ pub async fn turn(
     Ok(())
 }
 
+/// How long a sender's rows are kept.
+struct Kept {
+    /// `None` while it is not known.
+    retention: Option<Retention>,
+    is_removed: bool,
+}
+
+type AllKept = BTreeMap<(TenantId, SenderName), Kept>;
+
+/// What is kept of whom. The config of now counts more than what is remembered.
+fn kept(known: Vec<KnownSender>, configs: &Configs, removals: &Removals) -> AllKept {
+    let mut all = AllKept::new();
+    for KnownSender { tenant, sender, retention, absence } in known {
+        let is_removed = absence.is_some_and(|absence| removals.counts(absence));
+        // A sender that was removed before retention was remembered has the default one.
+        let retention = retention.or_else(|| is_removed.then(Retention::default));
+        all.insert((tenant, sender), Kept { retention, is_removed });
+    }
+    for tenant in configs.all() {
+        for (sender, config) in &tenant.config.senders {
+            let kept = Kept { retention: Some(config.retention.clone()), is_removed: false };
+            all.insert((tenant.config.tenant.clone(), sender.clone()), kept);
+        }
+    }
+    all
+}
+
 /// The longest retention of webhooks among all senders; `None` while some sender's is not known.
 ///
 /// Failure policy: fail closed. A tenant whose config has not been read may keep its webhooks longer than the others.
-fn longest(configs: &Configs) -> Option<u64> {
-    let unknown = configs.refused().keys().any(|tenant| configs.get(tenant).is_none());
+fn longest(kept: &AllKept, configs: &Configs) -> Option<u64> {
+    let known: BTreeSet<&TenantId> = kept.keys().map(|(tenant, _)| tenant).collect();
+    let unknown = configs.refused().keys().any(|tenant| configs.get(tenant).is_none() && !known.contains(tenant));
     if unknown || !configs.is_ready() {
         return None;
     }
-    let tenants = configs.all();
-    tenants.iter().flat_map(|tenant| tenant.config.senders.values()).map(|s| s.retention.bodies_seconds).max()
+    let all = kept.values().map(|kept| kept.retention.as_ref().map(|retention| retention.bodies_seconds));
+    all.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// The start of the first day that some sender still keeps in part.

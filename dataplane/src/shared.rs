@@ -9,6 +9,7 @@ use crate::config::Configs;
 use crate::holds::Holds;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
+use crate::removal::Removals;
 use crate::store::Store;
 
 /// One of each for the process. A clone is another handle to the same ones.
@@ -21,4 +22,5 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub holds: Arc<Holds>,
     pub progress: Arc<Progress>,
+    pub removals: Arc<Removals>,
 }

@@ -140,18 +140,20 @@ async fn apply_all(context: &ApplyContext, events: Vec<LoggedEvent>) -> Result<(
     outcomes.into_iter().collect()
 }
 
-/// Reads events from their webhooks. An event whose sender is not configured now waits until it is again.
+/// Reads events from their webhooks. An event whose sender is not configured now waits until it is again, or is removed.
 async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<LoggedEvent>, StoreError> {
     let mut events = Vec::with_capacity(waiting.len());
     for waiting in waiting {
         let tenant = context.shared.configs.get(&waiting.reference.tenant);
         let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&waiting.reference.sender));
-        let Some(sender) = sender else {
+        let LoggedEventRef { tenant: id, sender: name, .. } = &waiting.reference;
+        if sender.is_none() && !context.shared.removals.is_removed(id, name) {
             let until = after(context.shared.clock.now(), TRY_AGAIN_WITHIN);
             context.shared.store.write(DeferLogged { event: waiting.reference, until }).await?;
             continue;
-        };
-        let event = stored::event(&context.shared.configs, sender.provider.as_ref(), &waiting);
+        }
+        let provider = sender.map(|sender| sender.provider.as_ref());
+        let event = stored::event(&context.shared.configs, provider, &waiting);
         let WaitingEvent { reference, received_at, webhook: _, tries } = waiting;
         events.push(LoggedEvent { reference, received_at, event, tries });
     }

@@ -7,12 +7,16 @@ use crate::config::Configs;
 use crate::store::webhook::{StoredWebhook, WaitingEvent, dedupe_key};
 
 /// The events of a webhook, translated by the same code as live webhooks. `provider` is its sender's, whose message log
-/// the webhook may come from.
-pub fn translate(configs: &Configs, provider: &dyn MessagingProvider, webhook: &StoredWebhook) -> Vec<WebhookEvent> {
+/// the webhook may come from; `None` when the sender has no config.
+pub fn translate(
+    configs: &Configs,
+    provider: Option<&dyn MessagingProvider>,
+    webhook: &StoredWebhook,
+) -> Vec<WebhookEvent> {
     let StoredWebhook { route, body, .. } = webhook;
     let events = match route.route() {
         Some(own) => configs.webhook_adapter(route.provider()).map(|adapter| adapter.translate(own, body)),
-        None => provider.message_log().map(|log| vec![log.read(body)]),
+        None => provider.and_then(|provider| provider.message_log()).map(|log| vec![log.read(body)]),
     };
     events.unwrap_or_else(|| {
         let reason = format!("this data plane cannot read what came by {route}");
@@ -32,7 +36,11 @@ pub fn traffic(configs: &Configs, webhook: &StoredWebhook) -> Traffic {
 }
 
 /// The one event of its webhook that waits to be applied.
-pub(super) fn event(configs: &Configs, provider: &dyn MessagingProvider, waiting: &WaitingEvent) -> WebhookEvent {
+pub(super) fn event(
+    configs: &Configs,
+    provider: Option<&dyn MessagingProvider>,
+    waiting: &WaitingEvent,
+) -> WebhookEvent {
     let key = &waiting.reference.dedupe_key;
     let unreadable = |reason: &str| WebhookEvent::Unreadable { reason: reason.to_owned(), dedupe_key: key.clone() };
     let Some(webhook) = &waiting.webhook else {

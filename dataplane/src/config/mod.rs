@@ -57,6 +57,8 @@ pub struct Configs {
     open_sink: OpenSink,
     metrics: Arc<Metrics>,
     ready: AtomicBool,
+    /// Whether any tenant was ever served.
+    served: AtomicBool,
     changed: watch::Sender<()>,
 }
 
@@ -111,6 +113,7 @@ impl Configs {
             open_sink,
             metrics,
             ready: AtomicBool::new(false),
+            served: AtomicBool::new(false),
             changed: watch::Sender::new(()),
         }
     }
@@ -185,6 +188,7 @@ impl Configs {
                 } else {
                     self.endpoints.set(tenant, Some(&new.config));
                     next.tenants.insert(tenant.clone(), Arc::new(new));
+                    self.served.store(true, Ordering::Release);
                     Applied::New
                 }
             }
@@ -238,6 +242,13 @@ impl Configs {
     /// Whether the tenants' configs are loaded. Once true, it stays true.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// Whether it says something that a sender is not here: the configs are loaded, and there is or was a tenant. A source
+    /// that has been empty since the start is likelier a mistake (a restored etcd, another namespace) than all tenants
+    /// having left.
+    pub fn know_what_is_absent(&self) -> bool {
+        self.is_ready() && self.served.load(Ordering::Acquire)
     }
 
     /// A receiver that changes whenever a tenant does.

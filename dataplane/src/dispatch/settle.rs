@@ -28,7 +28,7 @@ use crate::rules::validity;
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::adopted::Adopting;
-use crate::store::message::{self, Message, MessageRecord};
+use crate::store::message::{self, Message, MessageRecord, OnUnconfirmed};
 use crate::store::queue::{ClaimUnsettled, Settle, Settled, Settlement, Unsettled};
 
 /// Each look is one indexed read when there is nothing to do.
@@ -39,7 +39,7 @@ const AT_ONCE: usize = 64;
 pub(crate) const LEASE: Duration = Duration::from_secs(5 * 60);
 /// How often a question is asked at most when the store fails before the answer is written.
 const TRIES: u32 = 3;
-/// The pause while the sender is not configured. The message waits, as it would in the queue.
+/// The pause while the sender is in no config and may be put back. The message waits, as it would in the queue.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(5 * 60);
 const WHY_STOPPED: &str = "the provider's log says that a message failed because of it";
 /// How many messages to one recipient are searched for other attempts without an outcome. More than WhatsApp lets
@@ -155,6 +155,19 @@ impl Inquirer {
         let configured =
             tenant.as_deref().and_then(|tenant| Some((tenant, tenant.sender(unsettled.message.sender())?)));
         let (decision, new_attempts, sinks) = match configured {
+            // Nobody can be asked, so a callback settles it, or its deadline.
+            None if shared.removals.is_removed(&unsettled.message.tenant, unsettled.message.sender()) => {
+                let awaited = Awaited {
+                    status: unsettled.message.status,
+                    attempt_started_at: unsettled.attempt_started_at,
+                    asked: unsettled.asked,
+                    on_unconfirmed: OnUnconfirmed::Fail,
+                    attempts: unsettled.message.attempts,
+                    expires_at: clock.now(),
+                };
+                let answer = Answer::Silent("its sender was removed from the config".to_owned());
+                (decide(awaited, &answer, options, clock.now()), None, Vec::new())
+            }
             None => {
                 let settlement = Settlement::NotAsked { again_at: after(clock.now(), WITHOUT_CONFIG) };
                 (Decision { settlement, repair: None, stop: None }, None, Vec::new())

@@ -170,9 +170,14 @@ impl Publisher {
     /// The lane with its sink and free slots; `None` when nothing may be claimed from it now.
     fn open(&self, lane: OutboxLane) -> Option<DueLane> {
         let OutboxLane { tenant, sender, sink, next_at: _ } = lane;
-        // Events of a tenant without a config wait: the config may come back.
-        let config = self.context.shared.configs.get(&tenant)?;
-        let opened = config.sender(&sender).and_then(|sender| sender.sink(&sink)).cloned();
+        let Shared { configs, removals, .. } = &self.context.shared;
+        let config = configs.get(&tenant);
+        let opened = match config.as_ref().and_then(|config| config.sender(&sender)) {
+            Some(sender) => sender.sink(&sink).cloned(),
+            None if removals.is_removed(&tenant, &sender) => None,
+            // Events of a sender without a config wait: the config may come back.
+            None => return None,
+        };
         let key = SinkKey { tenant, sender, sink };
         let free = self.slots.free(&key);
         (free > 0).then_some(DueLane { key, sink: opened, free })

@@ -153,7 +153,7 @@ impl Replay<'_> {
         summary: &mut Summary,
     ) -> Option<Translated> {
         let came_as = apply::traffic(self.configs, &stored);
-        let events = apply::translate(self.configs, sender.provider.as_ref(), &stored);
+        let events = apply::translate(self.configs, Some(sender.provider.as_ref()), &stored);
         let addressee = addressee(&self.tenant, sender, &events).name.clone();
         let StoredWebhook { tenant, sender: _, id, received_at, url, route, headers, body } = stored;
         let (mut kept, mut unreadable) = (Vec::new(), false);

@@ -2,7 +2,7 @@
 //!
 //! A message is accepted ([`accept`]), claimed and handed over ([`queue`], [`attempt`]), and settled ([`settle`]); what
 //! providers report is heard at once where it must be ([`hear`]) and takes effect ([`consequence`], [`apply`]) on it ([`lifecycle`]) and on contacts ([`contact`]); tenants
-//! learn of it ([`event`], [`outbox`]). [`validity`] says until when it is tried. [`hold`] and [`sweep`] are what replicas share with each other.
+//! learn of it ([`event`], [`outbox`]). [`validity`] says until when it is tried, and [`removal`] when its sender is gone. [`hold`] and [`sweep`] are what replicas share with each other.
 //!
 //! An operation that looks at all the rows it needs before it changes any runs again less often.
 
@@ -17,6 +17,7 @@ pub mod hold;
 pub(crate) mod lifecycle;
 pub mod outbox;
 pub mod queue;
+pub mod removal;
 pub mod settle;
 pub mod sweep;
 pub(crate) mod validity;

@@ -43,6 +43,7 @@ use crate::expiry::Expiry;
 use crate::holds::Holds;
 use crate::metrics::{ListenerLabel, Metrics};
 use crate::progress::Progress;
+use crate::removal::{self, Removals};
 use crate::publish::{PublishContext, Publisher, sinks};
 use crate::retention;
 use crate::settings::{ConfigSource, Role, Settings};
@@ -113,7 +114,8 @@ impl Server {
         let holds = Arc::new(Holds::new(store.clone(), Arc::clone(&clock)));
         let clock_check = Arc::new(ClockCheck::new(store.clone(), Arc::clone(&clock), Arc::clone(&metrics)));
         let progress = Arc::new(Progress::new(Arc::clone(&metrics)));
-        let shared = Shared { store, configs, clock, clock_check, metrics, holds, progress };
+        let removals = Arc::new(Removals::new(settings.removal_grace));
+        let shared = Shared { store, configs, clock, clock_check, metrics, holds, progress, removals };
         let service_accounts = follow_config(&settings, &shared, &mut base).await?;
 
         // Before anything is accepted: an unreliable clock is known, a drain applies to the first message, and the first
@@ -170,6 +172,7 @@ impl Server {
         if has(Role::Dispatch) {
             start_dispatch(&settings, &shared, brakes, &mut workers);
         }
+        workers.spawn("following what is removed", |stop| removal::run(shared.clone(), stop));
         if has(Role::Publish) {
             let publisher = Publisher::new(PublishContext {
                 shared: shared.clone(),

@@ -8,7 +8,7 @@
 //! Several replicas may share one store, so nothing here is true in memory only: work is claimed under a lease, each
 //! claim has a fencing token, and a holder whose claim has passed to another can finish nothing.
 //!
-//! Reading order: the rows and commands ([`webhook`], [`message`], [`contact`], [`queue`], [`hold`], [`outbox`], [`sweep`]),
+//! Reading order: the rows and commands ([`webhook`], [`message`], [`contact`], [`queue`], [`hold`], [`outbox`], [`sweep`], [`senders`]),
 //! the handle, then how it is kept: [`tables`] names every table's columns; [`group`] makes groups of writes, which are
 //! decided in [`crate::rules`] or are statements of their own, in [`sql`]; [`reads`] are the reads; and [`database`] is
 //! where SQLite and PostgreSQL differ.
@@ -28,6 +28,7 @@ pub(crate) mod person;
 mod postgres_url;
 pub mod queue;
 mod reads;
+pub mod senders;
 mod signals;
 mod sql;
 pub mod sweep;

@@ -201,6 +201,21 @@ pub struct Forget {
     pub bodies_before: Timestamp,
     /// Everything else of messages that ended before this goes.
     pub metadata_before: Timestamp,
+    /// Statuses from before this go, if their message has not become known.
+    pub parked_before: Timestamp,
+    /// At most this many rows of each table in one step.
+    pub limit: u32,
+}
+
+/// One bounded step of forgetting a removed sender, besides [`Forget`].
+#[derive(Debug, Clone)]
+pub struct ForgetRemoved {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    /// What is known of people, and has not changed since, goes.
+    pub before: Timestamp,
+    /// Whether the tenant has other senders. What people told one of them not to do counts for them too, so it stays.
+    pub others_are_left: bool,
     /// At most this many rows of each table in one step.
     pub limit: u32,
 }

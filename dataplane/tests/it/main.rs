@@ -17,6 +17,7 @@ mod listeners;
 mod mortal;
 mod publish;
 mod readiness;
+mod removal;
 mod replay;
 mod serve;
 mod sink;

@@ -14,6 +14,7 @@ use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use dataplane::holds::Holds;
 use dataplane::metrics::Metrics;
 use dataplane::progress::Progress;
+use dataplane::removal::Removals;
 use dataplane::publish::{PublishContext, Publisher, sinks};
 use dataplane::shared::Shared;
 use dataplane::sink::OpenSink;
@@ -218,7 +219,9 @@ pub(crate) fn shared(store: Store, connect: Connect, adapters: Adapters) -> (Sha
     let holds = Arc::new(Holds::new(store.clone(), Arc::clone(&clock) as _));
     let clock_check = Arc::new(ClockCheck::new(store.clone(), Arc::clone(&clock) as _, Arc::clone(&metrics)));
     let progress = Arc::new(Progress::new(Arc::clone(&metrics)));
-    (Shared { store, configs, clock: Arc::clone(&clock) as _, clock_check, metrics, holds, progress }, clock)
+    let removals = Arc::new(Removals::new(Duration::from_secs(24 * 60 * 60)));
+    let clock_of = Arc::clone(&clock) as _;
+    (Shared { store, configs, clock: clock_of, clock_check, metrics, holds, progress, removals }, clock)
 }
 
 /// Opens sinks that may be on this machine.

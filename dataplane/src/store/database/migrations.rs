@@ -24,6 +24,7 @@ const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0003_unaddressed_webhooks.sql"),
     include_str!("sqlite/migrations/0004_contact_links.sql"),
     include_str!("sqlite/migrations/0005_revoked_links.sql"),
+    include_str!("sqlite/migrations/0006_senders.sql"),
 ];
 const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0001_first.sql"),
@@ -31,6 +32,7 @@ const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0003_unaddressed_webhooks.sql"),
     include_str!("postgres/migrations/0004_contact_links.sql"),
     include_str!("postgres/migrations/0005_revoked_links.sql"),
+    include_str!("postgres/migrations/0006_senders.sql"),
 ];
 
 impl Dialect {

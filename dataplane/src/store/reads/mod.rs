@@ -3,6 +3,7 @@
 mod messages;
 mod outbox;
 mod queue;
+mod senders;
 mod webhooks;
 
 pub(crate) use queue::Due;

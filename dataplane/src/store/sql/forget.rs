@@ -6,7 +6,7 @@ use crate::store::database::Connection;
 use crate::store::group::job::{BoxFuture, Statements};
 use crate::store::signals::Bells;
 use crate::store::tables::value::values;
-use crate::store::webhook::Forget;
+use crate::store::webhook::{Forget, ForgetRemoved};
 use crate::store::{Command, StoreError};
 
 /// Messages that have ended.
@@ -50,9 +50,6 @@ const METADATA: &[&str] = &[
        SELECT dedupe_key FROM webhook_events
        WHERE tenant = $1 AND sender = $2 AND received_at < $3 AND available_at IS NULL
        ORDER BY received_at LIMIT $4)",
-    "DELETE FROM parked_statuses WHERE tenant = $1 AND (provider_message_id, webhook, position) IN (
-       SELECT provider_message_id, webhook, position FROM parked_statuses
-       WHERE tenant = $1 AND sender = $2 AND received_at < $3 ORDER BY received_at LIMIT $4)",
     "DELETE FROM inbound_messages WHERE tenant = $1 AND id IN (
        SELECT id FROM inbound_messages WHERE tenant = $1 AND sender = $2 AND received_at < $3
        ORDER BY received_at LIMIT $4)",
@@ -61,6 +58,10 @@ const METADATA: &[&str] = &[
     concat!("DELETE FROM idempotency_keys WHERE tenant = $1 AND idempotency_key IN ", ended!("idempotency_key")),
     concat!("DELETE FROM messages WHERE tenant = $1 AND id IN ", ended!("id")),
 ];
+
+const PARKED: &[&str] = &["DELETE FROM parked_statuses WHERE tenant = $1 AND (provider_message_id, webhook, position) IN (
+       SELECT provider_message_id, webhook, position FROM parked_statuses
+       WHERE tenant = $1 AND sender = $2 AND received_at < $3 ORDER BY received_at LIMIT $4)"];
 
 impl Command for Forget {
     type Answer = u64;
@@ -78,13 +79,94 @@ impl Statements for Forget {
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move {
             let mut gone = 0;
-            let Self { webhooks_before, bodies_before, metadata_before, .. } = *self;
-            for (statements, before) in
-                [(WEBHOOKS, webhooks_before), (BODIES, bodies_before), (METADATA, metadata_before)]
-            {
+            let Self { webhooks_before, bodies_before, metadata_before, parked_before, .. } = *self;
+            for (statements, before) in [
+                (WEBHOOKS, webhooks_before),
+                (BODIES, bodies_before),
+                (METADATA, metadata_before),
+                (PARKED, parked_before),
+            ] {
                 for sql in statements {
                     let list = values![&self.tenant, &self.sender, before, self.limit];
                     gone += connection.execute(sql, list).await?;
+                }
+            }
+            Ok(gone)
+        })
+    }
+}
+
+/// Whether a contact's state says something against writing to them.
+macro_rules! speaks_against {
+    () => {
+        "(state LIKE '%\"causes\"%' OR state LIKE '%\"suppression\"%' OR state LIKE '%\"heard\"%'
+          OR state LIKE '%\"revoked\"%')"
+    };
+}
+
+/// Tenant, sender, before, limit.
+const PEOPLE: &[&str] = &[
+    "DELETE FROM consent_records WHERE tenant = $1 AND sender = $2 AND (contact, version) IN (
+       SELECT contact, version FROM consent_records WHERE tenant = $1 AND sender = $2 AND recorded_at < $3
+       ORDER BY contact, version LIMIT $4)",
+    concat!(
+        "DELETE FROM contacts WHERE tenant = $1 AND sender = $2 AND contact IN (
+           SELECT contact FROM contacts WHERE tenant = $1 AND sender = $2 AND updated_at < $3 AND NOT ",
+        speaks_against!(),
+        " ORDER BY contact LIMIT $4)"
+    ),
+];
+
+/// The same, of a tenant that has no other sender.
+const ALL_PEOPLE: &str = "DELETE FROM contacts WHERE tenant = $1 AND sender = $2 AND contact IN (
+       SELECT contact FROM contacts WHERE tenant = $1 AND sender = $2 AND updated_at < $3 ORDER BY contact LIMIT $4)";
+/// Tenant, before, limit.
+const LINKS: &str = "DELETE FROM contact_links WHERE tenant = $1 AND (phone, account, user_id) IN (
+       SELECT phone, account, user_id FROM contact_links WHERE tenant = $1 AND last_seen < $2
+       ORDER BY phone, account, user_id LIMIT $3)";
+
+/// Tenant, sender. What is remembered of the sender itself goes last, when nothing is left that it is needed for.
+const REMNANTS: &[&str] = &[
+    "DELETE FROM senders WHERE tenant = $1 AND sender = $2
+       AND NOT EXISTS (SELECT 1 FROM messages WHERE tenant = $1 AND sender = $2)
+       AND NOT EXISTS (SELECT 1 FROM contacts WHERE tenant = $1 AND sender = $2)
+       AND NOT EXISTS (SELECT 1 FROM inbound_messages WHERE tenant = $1 AND sender = $2)
+       AND NOT EXISTS (SELECT 1 FROM parked_statuses WHERE tenant = $1 AND sender = $2)
+       AND NOT EXISTS (SELECT 1 FROM outbox WHERE tenant = $1 AND sender = $2)
+       AND NOT EXISTS (SELECT 1 FROM webhook_events WHERE tenant = $1 AND sender = $2)",
+    "DELETE FROM lanes WHERE tenant = $1 AND sender = $2
+       AND NOT EXISTS (SELECT 1 FROM senders WHERE tenant = $1 AND sender = $2)",
+    "DELETE FROM outbox_lanes WHERE tenant = $1 AND sender = $2
+       AND NOT EXISTS (SELECT 1 FROM senders WHERE tenant = $1 AND sender = $2)",
+];
+
+impl Command for ForgetRemoved {
+    type Answer = u64;
+}
+
+impl Statements for ForgetRemoved {
+    fn tenants(&self) -> Vec<TenantId> {
+        vec![self.tenant.clone()]
+    }
+
+    fn run<'a>(
+        &'a self,
+        connection: &'a mut dyn Connection,
+        _: &'a mut Bells,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let Self { tenant, sender, before, others_are_left, limit } = self;
+            let mut gone = 0;
+            for sql in PEOPLE {
+                gone += connection.execute(sql, values![tenant, sender, before, limit]).await?;
+            }
+            if !others_are_left {
+                gone += connection.execute(ALL_PEOPLE, values![tenant, sender, before, limit]).await?;
+                gone += connection.execute(LINKS, values![tenant, before, limit]).await?;
+            }
+            if gone == 0 {
+                for sql in REMNANTS {
+                    connection.execute(sql, values![tenant, sender]).await?;
                 }
             }
             Ok(gone)

@@ -3,7 +3,7 @@ use super::*;
 use crate::store::Store;
 use crate::store::database::sqlite;
 
-static ALL: [&Table; 20] = [
+static ALL: [&Table; 21] = [
     &attempts::TABLE,
     &consent_records::TABLE,
     &contact_links::TABLE,
@@ -19,6 +19,7 @@ static ALL: [&Table; 20] = [
     &parked_statuses::TABLE,
     &queue::TABLE,
     &rate_buckets::TABLE,
+    &senders::TABLE,
     &sweeps::TABLE,
     &unaddressed_webhooks::TABLE,
     &unsettled::TABLE,

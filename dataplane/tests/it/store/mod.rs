@@ -9,6 +9,7 @@ mod overlong;
 mod partitions;
 mod queue;
 mod rates;
+mod removal;
 mod retention;
 mod sqlite;
 mod upgrade;

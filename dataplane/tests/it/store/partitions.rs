@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dataplane::config::{Applied, Configs};
 use dataplane::metrics::Metrics;
+use dataplane::removal::Removals;
 use dataplane::retention;
 use dataplane::store::webhook::{DayMade, ReplayFilter};
 use dataplane::store::{Store, StoreError};
@@ -180,16 +181,16 @@ async fn a_day_goes_when_nobody_keeps_it_and_who_keeps_less_loses_only_its_own()
         store.webhooks(&filter).await.unwrap().len()
     };
     let stop = CancellationToken::new();
-    let configs = configs(1);
+    let (configs, removals) = (configs(1), Removals::new(Duration::from_secs(60)));
     // Ten days after noon of the third day.
     let now = at(noon(12));
-    retention::turn(store, &configs, now, &stop).await.unwrap();
+    retention::turn(store, &configs, &removals, now, &stop).await.unwrap();
     assert_eq!((logged(store).await, of_sales().await), (vec![], 2), "what is over goes one by one");
     let dropped = store.write(DropDay { before: midnight(1) }).await.unwrap();
     assert_eq!(dropped, Some(day(0)), "before every config is known no day goes");
 
     configs.mark_ready();
-    retention::turn(store, &configs, now, &stop).await.unwrap();
+    retention::turn(store, &configs, &removals, now, &stop).await.unwrap();
     assert_eq!(store.write(DropDay { before: midnight(2) }).await.unwrap(), None, "the second day is kept by nobody");
     assert_eq!(of_sales().await, 2, "the third day is kept in part, so it stays whole");
     assert_eq!(store.write(MakeDay(day(12 + 3))).await.unwrap(), DayMade::WasThere, "days to come were made");

@@ -20,6 +20,7 @@ fn forget(bodies: i64, metadata: i64, limit: u32) -> Forget {
         webhooks_before: at(bodies),
         bodies_before: at(bodies),
         metadata_before: at(metadata),
+        parked_before: at(metadata),
         limit,
     }
 }

@@ -27,6 +27,7 @@ use crate::store::tables::outbox::OutboxRow;
 use crate::store::tables::parked_statuses::{self, ParkedRow};
 use crate::store::tables::queue::QueueRow;
 use crate::store::tables::rate_buckets::BucketRow;
+use crate::store::tables::senders::SenderRow;
 use crate::store::tables::sweeps::SweepRow;
 use crate::store::tables::unsettled::UnsettledRow;
 use crate::store::tables::value::{Row, Value, values};
@@ -64,6 +65,7 @@ pub(crate) struct Rows {
     pub(crate) outbox: Set<OutboxRow>,
     pub(crate) holds: Set<HoldRow>,
     pub(crate) buckets: Set<BucketRow>,
+    pub(crate) senders: Set<SenderRow>,
     pub(crate) sweeps: Set<SweepRow>,
     pub(crate) parked: Set<ParkedRow>,
     links: Set<LinkRow>,
@@ -99,7 +101,7 @@ struct Begun {
 macro_rules! each_set {
     ($rows:ident.$method:ident($($argument:expr),*)) => {
         each_set!($rows, $method, ($($argument),*), [
-            messages idempotency attempts queue unsettled contacts links logged parked outbox holds buckets sweeps
+            messages idempotency attempts queue unsettled contacts links logged parked outbox holds buckets senders sweeps
         ])
     };
     ($rows:ident, $method:ident, $arguments:tt, [$($set:ident)*]) => {
@@ -296,6 +298,7 @@ impl Rows {
             outbox,
             holds,
             buckets,
+            senders,
             sweeps,
             parked
         );
@@ -404,6 +407,7 @@ impl Rows {
             outbox,
             holds,
             buckets,
+            senders,
             sweeps
         );
         append(&mut changes, &self.timeline)?;

@@ -1,0 +1,19 @@
+//! The senders that configs have had.
+
+use jiff::Timestamp;
+use messaging::id::{SenderName, TenantId};
+
+table! {
+    /// What is remembered of a sender for when no config has it any more: see [`crate::rules::removal`].
+    pub(crate) struct SenderRow in "senders" {
+        key { tenant: TenantId, sender: SenderName }
+        changing {
+            /// Its retention in its last config; `None` when it has been in none since it is remembered.
+            bodies_seconds: Option<u64>,
+            metadata_seconds: Option<u64>,
+            /// Since when no config has it, and until when that has been seen.
+            absent_since: Option<Timestamp>,
+            absent_until: Option<Timestamp>,
+        }
+    }
+}
