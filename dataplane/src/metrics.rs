@@ -29,6 +29,8 @@ pub struct QueueGauges {
     /// How long the oldest due message has been due.
     pub oldest_due_age_seconds: f64,
     pub webhooks_unapplied: u64,
+    /// How long ago the oldest of them came, also of those that are tried again later.
+    pub oldest_unapplied_age_seconds: f64,
 }
 
 /// The events in the outbox, as the store counts them.
@@ -61,6 +63,8 @@ pub struct Metrics {
     queue: IntGaugeVec,
     queue_oldest: Gauge,
     webhooks_unapplied: IntGauge,
+    webhooks_oldest: Gauge,
+    webhooks_given_up: IntCounter,
     holds: IntGaugeVec,
     store_waiting: IntGauge,
     senders_stopped: IntGauge,
@@ -154,6 +158,16 @@ impl Metrics {
                 r,
                 "webhooks_unapplied",
                 "Webhook events that are overdue to be applied; 100000 means 100000 or more.",
+            )?,
+            webhooks_oldest: gauge(
+                r,
+                "webhooks_oldest_unapplied_age_seconds",
+                "How long ago the oldest webhook event came that has not taken effect, also of those that are tried again later.",
+            )?,
+            webhooks_given_up: counter(
+                r,
+                "webhooks_given_up_total",
+                "Webhook events that could not be applied for a week; a replay may bring them back.",
             )?,
             holds: gauges(
                 r,
@@ -318,6 +332,12 @@ impl Metrics {
         set("unconfirmed", gauges.unconfirmed);
         self.queue_oldest.set(gauges.oldest_due_age_seconds);
         self.webhooks_unapplied.set(i64::try_from(gauges.webhooks_unapplied).unwrap_or(i64::MAX));
+        self.webhooks_oldest.set(gauges.oldest_unapplied_age_seconds);
+    }
+
+    /// An event of the log was given up: it could not be applied.
+    pub fn webhook_given_up(&self) {
+        self.webhooks_given_up.inc();
     }
 
     pub fn holds(&self, kind: HoldKind, n: usize) {
@@ -379,6 +399,12 @@ fn named(name: &str, help: &str) -> Opts {
 
 fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
     let metric = IntCounterVec::new(named(name, help), labels)?;
+    r.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counter(r: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    let metric = IntCounter::with_opts(named(name, help))?;
     r.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

@@ -16,11 +16,12 @@ use messaging::id::{SenderName, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Configs;
+use crate::metrics::Metrics;
 use crate::progress::Task;
 use crate::removal::Removals;
 use crate::shared::Shared;
 use crate::store::senders::KnownSender;
-use crate::store::webhook::{DayMade, Forget, ForgetRemoved};
+use crate::store::webhook::{DayMade, Forget, ForgetRemoved, GiveUpEvents, GivenUp};
 use crate::store::{DropDay, ForgetOldUnaddressed, MakeDay, Store, StoreError};
 
 /// How often every sender's rows are checked.
@@ -29,6 +30,10 @@ const EVERY: Duration = Duration::from_secs(10 * 60);
 const STEP: u32 = 500;
 /// Days of the log that are created ahead. The store may fail this long before a day is missing.
 const DAYS_AHEAD: i32 = 3;
+/// An event that could not be applied within this time, and so often, never can: what was wrong for long was wrong with it.
+const APPLIED_BEFORE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// A few days of tries. A time in which no replica ran does not count.
+const APPLIED_WITHIN_TRIES: u32 = 50;
 /// A status whose message has not become known within this is of none of ours. Meta sends a webhook again for as long.
 const UNKNOWN_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How much longer than their retention webhooks may be kept, so that they are dropped with their day.
@@ -36,11 +41,11 @@ const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Runs until `stop`.
 pub async fn run(shared: Shared, stop: CancellationToken) {
-    let Shared { store, configs, clock, clock_check, progress, removals, .. } = shared;
+    let Shared { clock, clock_check, progress, .. } = &shared;
     loop {
         // What is deleted does not come back, so an unreliable clock deletes nothing.
         if clock_check.is_reliable() {
-            match turn(&store, &configs, &removals, clock.now(), &stop).await {
+            match turn(&shared, &stop).await {
                 Ok(()) => progress.did(Task::Forget, clock.now()),
                 Err(error) => {
                     tracing::warn!(%error, "retention failed and will be tried again; nothing is deleted too early");
@@ -75,13 +80,10 @@ pub async fn make_days(store: &Store, now: Timestamp) -> bool {
 
 /// Deletes what every sender's retention no longer keeps: of the senders that configs have now, and of those that they
 /// have had.
-pub async fn turn(
-    store: &Store,
-    configs: &Configs,
-    removals: &Removals,
-    now: Timestamp,
-    stop: &CancellationToken,
-) -> Result<(), StoreError> {
+pub async fn turn(shared: &Shared, stop: &CancellationToken) -> Result<(), StoreError> {
+    let Shared { store, configs, removals, clock, metrics, .. } = shared;
+    let now = clock.now();
+    give_up(store, metrics, now).await?;
     let days_are_apart = make_days(store, now).await;
     let all = kept(store.senders().await?, configs, removals);
     let keep_from = longest(&all, configs).filter(|_| days_are_apart).and_then(|longest| day_kept_from(longest, now));
@@ -114,6 +116,20 @@ pub async fn turn(
             };
             while !stop.is_cancelled() && store.write(forget.clone()).await? > 0 {}
         }
+    }
+    Ok(())
+}
+
+/// Gives up events that can never be applied: until then they keep the whole day of the log that they came on.
+async fn give_up(store: &Store, metrics: &Metrics, now: Timestamp) -> Result<(), StoreError> {
+    let hopeless = GiveUpEvents { received_before: before(now, APPLIED_BEFORE), tries: APPLIED_WITHIN_TRIES };
+    for GivenUp { tenant, sender, webhook, received_at } in store.write(hopeless).await? {
+        metrics.webhook_given_up();
+        tracing::error!(
+            %tenant, %sender, webhook, %received_at,
+            "an event of the log could not be applied for a week and is given up; its webhook is kept as long as the \
+             sender's retention says, and a replay lets it take effect"
+        );
     }
     Ok(())
 }

@@ -88,6 +88,7 @@ async fn metrics(State(context): State<Arc<AdminContext>>) -> Response {
             unconfirmed: counts.unconfirmed,
             oldest_due_age_seconds: age(counts.oldest_due_at, now),
             webhooks_unapplied: counts.unapplied,
+            oldest_unapplied_age_seconds: age(counts.oldest_unapplied_at, now),
         });
     }
     if let Ok(Ok(counts)) = outbox {

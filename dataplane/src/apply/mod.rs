@@ -149,7 +149,7 @@ async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<
         let LoggedEventRef { tenant: id, sender: name, .. } = &waiting.reference;
         if sender.is_none() && !context.shared.removals.is_removed(id, name) {
             let until = after(context.shared.clock.now(), TRY_AGAIN_WITHIN);
-            context.shared.store.write(DeferLogged { event: waiting.reference, until }).await?;
+            context.shared.store.write(DeferLogged { event: waiting.reference, until, failed: false }).await?;
             continue;
         }
         let provider = sender.map(|sender| sender.provider.as_ref());
@@ -169,7 +169,7 @@ async fn apply_or_defer(context: &ApplyContext, logged: LoggedEvent) -> Result<(
             let pause = TRY_AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(tries.min(20))).min(TRY_AGAIN_WITHIN);
             tracing::error!(%error, webhook = event.webhook, "an event cannot take effect; it is tried again later");
             let until = after(context.shared.clock.now(), pause);
-            context.shared.store.write(DeferLogged { event, until }).await
+            context.shared.store.write(DeferLogged { event, until, failed: true }).await
         }
         other => other,
     }

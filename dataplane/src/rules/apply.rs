@@ -281,11 +281,13 @@ fn changed_by_keyword(change: Option<OptChange>, before: &ContactState, after: &
     change.is_some() && reason(before) != reason(after)
 }
 
-/// An event could not be applied; it is tried again later.
+/// An event is not applied now; it is tried again later.
 #[derive(Debug, Clone)]
 pub struct DeferLogged {
     pub event: LoggedEventRef,
     pub until: Timestamp,
+    /// Whether applying it failed. Otherwise it was not tried.
+    pub failed: bool,
 }
 
 impl Command for DeferLogged {
@@ -300,7 +302,7 @@ impl Operation for DeferLogged {
     fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
         let key = (self.event.tenant.clone(), self.event.sender.clone(), self.event.dedupe_key.clone());
         if let Some(row) = rows.logged.get(&key)?.filter(|row| row.available_at.is_some()).cloned() {
-            rows.logged.put(key, EventRow { available_at: Some(self.until), tries: row.tries + 1 });
+            rows.logged.put(key, EventRow { available_at: Some(self.until), tries: row.tries + u32::from(self.failed) });
         }
         Ok(())
     }

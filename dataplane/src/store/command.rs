@@ -12,8 +12,8 @@ use super::group::operation::Operation;
 use super::overlong::{MendTimes, StoredTime};
 use super::queue::{ClaimUnsettled, Unsettled};
 use super::reads::Due;
-use super::sql::{ForgetUnaddressed, MendOf, OfTenants, UNADDRESSED_KEPT_FOR, partitions};
-use super::webhook::{ClaimUnapplied, DayMade, WaitingEvent};
+use super::sql::{ForgetUnaddressed, GiveUpOf, MendOf, OfTenants, UNADDRESSED_KEPT_FOR, partitions};
+use super::webhook::{ClaimUnapplied, DayMade, GiveUpEvents, GivenUp, WaitingEvent};
 use super::{Store, StoreError};
 
 /// A write, and what it answers.
@@ -105,6 +105,20 @@ impl WriteTo<OfTenantsDue> for MendTimes {
             }
         }
         Ok(mended)
+    }
+}
+
+impl Command for GiveUpEvents {
+    type Answer = Vec<GivenUp>;
+}
+
+impl WriteTo<OfTenantsDue> for GiveUpEvents {
+    async fn write_to(self, store: &Store) -> Result<Vec<GivenUp>, StoreError> {
+        let tenants = store.tenants_with_hopeless_events(&self).await?;
+        if tenants.is_empty() {
+            return Ok(Vec::new());
+        }
+        store.changes.statements(GiveUpOf { of: self, tenants }).await
     }
 }
 

@@ -279,4 +279,6 @@ pub struct QueueCounts {
     pub oldest_due_at: Option<Timestamp>,
     /// Events of the log that should have taken effect and have not.
     pub unapplied: u64,
+    /// When the oldest event came that has not taken effect, also of those that are tried again later.
+    pub oldest_unapplied_at: Option<Timestamp>,
 }

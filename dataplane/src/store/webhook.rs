@@ -179,6 +179,25 @@ pub struct StoredWebhook {
     pub body: bytes::Bytes,
 }
 
+/// Gives up events of the log that can never be applied. Their webhooks stay, so that a replay can bring them back.
+#[derive(Debug, Clone, Copy)]
+pub struct GiveUpEvents {
+    /// Those that came before this, and
+    pub received_before: Timestamp,
+    /// that applying has failed for at least this often.
+    pub tries: u32,
+}
+
+/// An event that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    /// The webhook that it is in.
+    pub webhook: String,
+    pub received_at: Timestamp,
+}
+
 /// What became of making a day of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DayMade {

@@ -241,9 +241,8 @@ async fn the_data_of_a_removed_senders_people_leaves_by_the_retention_that_was_l
     replica.configs.apply(&tenant("bank"), &crate::config::bytes(&crate::config::tenant_json("bank")));
     replica.configs.mark_ready();
     let forget = async || {
-        let Shared { store, configs, removals, clock, .. } = &replica;
         removal::turn(&replica, &CancellationToken::new()).await.unwrap();
-        retention::turn(store, configs, removals, clock.now(), &CancellationToken::new()).await.unwrap();
+        retention::turn(&replica, &CancellationToken::new()).await.unwrap();
     };
     let store = &replica.store;
     let content = async || Some(store.message(&tenant("shop"), id).await.unwrap()?.message.content.is_some());

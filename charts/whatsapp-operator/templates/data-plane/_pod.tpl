@@ -23,6 +23,7 @@ spec:
         - --api-audience={{ .Values.dataPlane.apiAudience }}
         - --drain-delay={{ .Values.dataPlane.drainDelay }}
         - --drain-timeout={{ .Values.dataPlane.drainTimeout }}
+        - --removal-grace={{ .Values.dataPlane.removalGrace }}
         - --max-connections={{ .Values.dataPlane.connections.max }}
         {{- with .Values.dataPlane.connections.maxPerPeer }}
         - --max-connections-per-peer={{ . }}

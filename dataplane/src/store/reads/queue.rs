@@ -7,13 +7,14 @@ use super::COUNTED;
 use crate::store::hold::Hold;
 use crate::store::overlong::StoredTime;
 use crate::store::queue::{DueLane, ExpiredRef, LaneRef, QueueCounts};
-use crate::store::sql::find_overlong;
+use crate::store::sql::{FIND_HOPELESS, find_overlong};
 use crate::store::sweep::SweepCursor;
 use crate::store::tables::Record;
 use crate::store::tables::holds::HoldRow;
 use crate::store::tables::stored::corrupt;
 use crate::store::tables::sweeps::SweepRow;
 use crate::store::tables::value::{Row, values};
+use crate::store::webhook::GiveUpEvents;
 use crate::store::{Store, StoreError};
 
 /// What may be due.
@@ -71,11 +72,13 @@ impl Store {
                 (SELECT MIN(next_at) FROM (SELECT (SELECT MIN(q.available_at) FROM queue q
                    WHERE q.tenant = l.tenant AND q.sender = l.sender AND q.priority = l.priority) AS next_at
                    FROM lanes l) AS heads WHERE next_at <= $1),
-                (SELECT COUNT(*) FROM (SELECT 1 FROM webhook_events WHERE available_at <= $1 LIMIT $2) AS unapplied)";
+                (SELECT COUNT(*) FROM (SELECT 1 FROM webhook_events WHERE available_at <= $1 LIMIT $2) AS unapplied),
+                (SELECT MIN(received_at) FROM (SELECT received_at FROM webhook_events WHERE available_at IS NOT NULL
+                 ORDER BY available_at LIMIT $2) AS waiting)";
         let rows = self.query(sql, values![now, COUNTED]).await?;
         let Some(row) = rows.first() else { return Ok(QueueCounts::default()) };
-        let (due, deferred, unconfirmed, oldest_due_at, unapplied) = row.read()?;
-        Ok(QueueCounts { due, deferred, unconfirmed, oldest_due_at, unapplied })
+        let (due, deferred, unconfirmed, oldest_due_at, unapplied, oldest_unapplied_at) = row.read()?;
+        Ok(QueueCounts { due, deferred, unconfirmed, oldest_due_at, unapplied, oldest_unapplied_at })
     }
 
     /// Everything that is held now, of every tenant.
@@ -115,6 +118,12 @@ impl Store {
         latest: Timestamp,
     ) -> Result<Vec<TenantId>, StoreError> {
         let rows = self.readers.query(&find_overlong(time), values![latest]).await?;
+        rows.iter().map(Row::read).collect()
+    }
+
+    /// Tenants that have events to be given up.
+    pub(crate) async fn tenants_with_hopeless_events(&self, of: &GiveUpEvents) -> Result<Vec<TenantId>, StoreError> {
+        let rows = self.readers.query(FIND_HOPELESS, values![of.received_before, of.tries]).await?;
         rows.iter().map(Row::read).collect()
     }
 

@@ -6,6 +6,7 @@ mod claim_events;
 mod claim_unsettled;
 mod claim_waiting;
 mod forget;
+mod give_up;
 mod mend_times;
 mod of_tenants;
 pub(super) mod outbox;
@@ -16,6 +17,7 @@ mod unaddressed;
 
 use messaging::id::TenantId;
 
+pub(super) use give_up::{FIND as FIND_HOPELESS, GiveUpOf};
 pub(super) use mend_times::{MendOf, find as find_overlong};
 pub(super) use of_tenants::OfTenants;
 pub use record::RecordReplayed;

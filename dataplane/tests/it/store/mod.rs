@@ -3,6 +3,7 @@
 mod contacts;
 mod healing;
 mod holds;
+mod hopeless;
 mod messages;
 mod outbox;
 mod overlong;

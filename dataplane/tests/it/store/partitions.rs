@@ -5,10 +5,10 @@ use dataplane::store::MakeDay;
 use dataplane::store::WebhookLog as _;
 use std::time::Duration;
 
-use dataplane::config::{Applied, Configs};
-use dataplane::metrics::Metrics;
-use dataplane::removal::Removals;
+use dataplane::config::Applied;
 use dataplane::retention;
+use dataplane::rules::apply::DeferLogged;
+use dataplane::shared::Shared;
 use dataplane::store::webhook::{DayMade, ReplayFilter};
 use dataplane::store::{Store, StoreError};
 use futures::future::{join_all, try_join};
@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::{bytes, tenant_json};
-use crate::fake::FakeProvider;
-use crate::world::open_sink;
+use crate::fake::{DrivenClock, FakeProvider};
+use crate::world::shared;
 
 promises!(a_day_that_is_made_again_changes_nothing, days_that_nobody_made_are_not_dropped,);
 
@@ -150,19 +150,18 @@ async fn a_day_that_somebody_reads_is_dropped_later_and_holds_up_nobody_for_long
     assert_eq!((first, second), (DayMade::Taken, DayMade::Made));
 }
 
-/// One tenant whose sender `support` keeps bodies for so many days, and `sales` for ten.
-fn configs(days: i64) -> Configs {
-    let metrics = Arc::new(Metrics::new().unwrap());
+/// A replica with one tenant, whose sender `support` keeps bodies for so many days, and `sales` for ten.
+fn keeping(store: &Store, days: i64) -> (Shared, Arc<DrivenClock>) {
     let connect = Arc::new(|_: &_| FakeProvider::new() as _);
-    let configs = Configs::new(connect, providers::webhook_adapters().into(), open_sink(), metrics);
+    let (shared, clock) = shared(store.clone(), connect, providers::webhook_adapters().into());
     let mut config = tenant_json("shop");
     config["senders"]["sales"] = config["senders"]["support"].clone();
     config["senders"]["sales"]["phoneNumber"] = json!("+14155550199");
     for (sender, days) in [("support", days), ("sales", 10)] {
         config["senders"][sender]["retention"] = json!({ "bodiesSeconds": days * DAY, "metadataSeconds": 400 * DAY });
     }
-    assert_eq!(configs.apply(&tenant(), &bytes(&config)), Applied::New);
-    configs
+    assert_eq!(shared.configs.apply(&tenant(), &bytes(&config)), Applied::New);
+    (shared, clock)
 }
 
 #[tokio::test]
@@ -181,17 +180,42 @@ async fn a_day_goes_when_nobody_keeps_it_and_who_keeps_less_loses_only_its_own()
         store.webhooks(&filter).await.unwrap().len()
     };
     let stop = CancellationToken::new();
-    let (configs, removals) = (configs(1), Removals::new(Duration::from_secs(60)));
+    let (shared, clock) = keeping(store, 1);
     // Ten days after noon of the third day.
-    let now = at(noon(12));
-    retention::turn(store, &configs, &removals, now, &stop).await.unwrap();
+    clock.set(at(noon(12)));
+    retention::turn(&shared, &stop).await.unwrap();
     assert_eq!((logged(store).await, of_sales().await), (vec![], 2), "what is over goes one by one");
     let dropped = store.write(DropDay { before: midnight(1) }).await.unwrap();
     assert_eq!(dropped, Some(day(0)), "before every config is known no day goes");
 
-    configs.mark_ready();
-    retention::turn(store, &configs, &removals, now, &stop).await.unwrap();
+    shared.configs.mark_ready();
+    retention::turn(&shared, &stop).await.unwrap();
     assert_eq!(store.write(DropDay { before: midnight(2) }).await.unwrap(), None, "the second day is kept by nobody");
     assert_eq!(of_sales().await, 2, "the third day is kept in part, so it stays whole");
     assert_eq!(store.write(MakeDay(day(12 + 3))).await.unwrap(), DayMade::WasThere, "days to come were made");
+}
+
+#[tokio::test]
+async fn an_event_that_can_never_be_applied_keeps_its_day_for_a_week() {
+    let database = Postgres::new().await;
+    let store = database.store();
+    let (shared, clock) = keeping(store, 1);
+    shared.configs.mark_ready();
+    store.write(MakeDay(day(0))).await.unwrap();
+    record(store, noon(0), inbound("SM1")).await;
+    let stuck = unapplied(store).await.remove(0).reference;
+    for _ in 0..60 {
+        let defer = DeferLogged { event: stuck.clone(), until: at(noon(0)), failed: true };
+        store.write(defer).await.unwrap();
+    }
+    let turn = async |now| {
+        clock.set(at(now));
+        retention::turn(&shared, &CancellationToken::new()).await.unwrap();
+        shared.metrics.render().unwrap().contains("whatsapp_webhooks_given_up_total 1")
+    };
+    assert!(!turn(noon(7)).await && logged(store).await == [noon(0)]);
+    // `sales` keeps webhooks for ten days.
+    assert!(turn(noon(8)).await && logged(store).await == [noon(0)]);
+    turn(noon(12)).await;
+    assert_eq!(logged(store).await, []);
 }

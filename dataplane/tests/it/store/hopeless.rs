@@ -1,0 +1,64 @@
+//! Events of the log that cannot be applied keep no other from it, and are given up in the end.
+
+use dataplane::rules::apply::{Applied, DeferLogged};
+use dataplane::store::RecordReplayed;
+use dataplane::store::Store;
+use dataplane::store::WebhookLog as _;
+use dataplane::store::webhook::{ClaimUnapplied, GiveUpEvents};
+use messaging::provider::webhook::WebhookRoute;
+
+use super::*;
+
+promises!(
+    an_event_that_cannot_be_read_keeps_no_other_from_being_applied,
+    an_event_is_given_up_when_it_is_old_and_was_tried_often,
+    an_event_that_was_given_up_takes_effect_when_it_is_replayed,
+);
+
+async fn an_event_that_cannot_be_read_keeps_no_other_from_being_applied(store: &Store) {
+    let unreadable = RecordWebhook { route: WebhookRoute::request("", "", ""), ..webhook(0, &[inbound("SM1")]) };
+    store.record_webhook(unreadable).await.unwrap();
+    record(store, 1, inbound("SM2")).await;
+    let claim = ClaimUnapplied { now: at(2), lease_until: at(2), limit: 100 };
+    let claimed = store.write(claim.clone()).await.unwrap();
+    assert_eq!(claimed.iter().map(|event| event.received_at).collect::<Vec<_>>(), [at(1)]);
+    store.write(consequence(&claimed[0])).await.unwrap();
+    assert!(store.write(claim).await.unwrap().is_empty(), "it is tried again later");
+    let counts = store.queue_counts(at(2)).await.unwrap();
+    assert_eq!((counts.unapplied, counts.oldest_unapplied_at), (0, Some(at(0))), "and is seen meanwhile");
+    let given_up = store.write(GiveUpEvents { received_before: at(1), tries: 1 }).await.unwrap();
+    assert_eq!(given_up.len(), 1);
+}
+
+/// An event that could not be applied so often.
+async fn failed(store: &Store, tries: u32, failed: bool) {
+    record(store, 0, inbound("SM1")).await;
+    let event = unapplied(store).await.remove(0).reference;
+    for _ in 0..tries {
+        store.write(DeferLogged { event: event.clone(), until: at(0), failed }).await.unwrap();
+    }
+}
+
+async fn an_event_is_given_up_when_it_is_old_and_was_tried_often(store: &Store) {
+    failed(store, 3, true).await;
+    let give_up = async |before, tries| {
+        store.write(GiveUpEvents { received_before: at(before), tries }).await.unwrap()
+    };
+    assert_eq!((give_up(0, 3).await, give_up(1, 4).await), (vec![], vec![]));
+    let given_up = give_up(1, 3).await;
+    assert_eq!((&given_up[0].tenant, &given_up[0].sender, given_up[0].received_at), (&tenant(), &sender(), at(0)));
+    assert_eq!((give_up(1, 3).await, unapplied(store).await.len()), (vec![], 0));
+
+    failed(store, 3, false).await;
+    assert_eq!(give_up(1, 1).await, [], "it waited for its sender's config");
+}
+
+async fn an_event_that_was_given_up_takes_effect_when_it_is_replayed(store: &Store) {
+    failed(store, 1, true).await;
+    store.write(GiveUpEvents { received_before: at(1), tries: 1 }).await.unwrap();
+    let again = store.write(RecordReplayed(webhook(0, &[inbound("SM1")]))).await.unwrap();
+    assert!(!again.is_duplicate());
+    assert_eq!(unapplied(store).await.len(), 1);
+    record(store, 2, inbound("SM2")).await;
+    assert!(matches!(apply_all(store).await.last(), Some(Applied::Now { .. })));
+}
