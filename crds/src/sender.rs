@@ -91,9 +91,10 @@ pub struct WhatsAppSenderSpec {
     /// what was surely not sent is tried until then, and ends as `expired` after it.
     #[serde(default)]
     pub validity: Validity,
-    /// Receivers of events: messages that arrive, and every status of messages that were sent.
+    /// Receivers of events: messages that arrive, and every status of messages that were sent. Each has a name of its own.
     #[serde(default)]
     #[schemars(length(max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub events: Vec<EventSink>,
     /// What happens to the number's webhooks at the provider when this object is deleted. `Retain` leaves them as they
     /// are; `Delete` removes those that point to this data plane. The number itself is never given up.
@@ -305,8 +306,21 @@ impl Default for Validity {
 #[x_kube(validation = Rule::new("has(self.http)").message("must name the kind of receiver: http"))]
 #[serde(rename_all = "camelCase")]
 pub struct EventSink {
+    /// What the receiver is known by. Events that wait for it are kept under its name, so that its URL may change: they go
+    /// to the new one.
+    #[serde(default = "EventSink::default_name")]
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message("must have lower-case letters, digits and '-', such as app"))]
+    pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpSink>,
+}
+
+impl EventSink {
+    fn default_name() -> String {
+        "default".into()
+    }
 }
 
 /// An HTTP endpoint that receives CloudEvents, signed according to Standard Webhooks.

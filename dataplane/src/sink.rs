@@ -61,4 +61,4 @@ pub struct InvalidSink {
 }
 
 /// Opens a sink from its config. It does no I/O, so a sink that is down never makes a config invalid.
-pub type OpenSink = Arc<dyn Fn(&SinkConfig) -> Result<Arc<dyn Sink>, InvalidSink> + Send + Sync>;
+pub type OpenSink = Arc<dyn Fn(SinkId, &SinkConfig) -> Result<Arc<dyn Sink>, InvalidSink> + Send + Sync>;

@@ -108,6 +108,11 @@ name!(
     PolicyName, "policy name", dns_subdomain
 );
 
+name!(
+    /// The name of a sink, unique within its sender.
+    SinkName, "sink name", dns_label
+);
+
 /// The provider's id of a pool of senders, such as the SID of a Messaging Service at Twilio. Opaque outside the
 /// adapters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -48,7 +48,7 @@ pub(super) struct DeadEventView {
     id: EventId,
     #[schema(value_type = String)]
     sender: SenderName,
-    /// The URL of the sink that did not take it.
+    /// The name of the sink that did not take it, or its URL if it was given up before sinks had names.
     sink: String,
     /// The message or contact that it is about.
     subject: String,

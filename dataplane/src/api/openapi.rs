@@ -211,7 +211,7 @@ fn unlink() {}
     get, path = "/v1/events/dead", operation_id = "listDeadEvents",
     params(
         ("sender" = Option<String>, Query, description = "Only events of this sender."),
-        ("sink" = Option<String>, Query, description = "Only events for this sink, by its URL."),
+        ("sink" = Option<String>, Query, description = "Only events for this sink, by its name."),
         ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 by default.", minimum = 1, maximum = 200),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page."),
     ),
@@ -231,7 +231,7 @@ fn dead_events() {}
     post, path = "/v1/events/{id}/redrive", operation_id = "redriveEvent",
     params(
         ("id" = String, Path, description = "`evt_` and 32 hexadecimal digits."),
-        ("sink" = Option<String>, Query, description = "Only for this sink, by its URL; by default, for every sink that it was given up for."),
+        ("sink" = Option<String>, Query, description = "Only for this sink, by its name; by default, for every sink that it was given up for."),
     ),
     responses(
         (status = 200, description = "It is back in the outbox.", body = Redriven),

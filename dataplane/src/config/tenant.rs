@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use messaging::config::{ProviderAccount, SenderConfig, TenantConfig};
+use messaging::config::{DEFAULT_SINK, ProviderAccount, SenderConfig, TenantConfig};
 use messaging::id::SenderName;
 use messaging::provider::MessagingProvider;
 
@@ -107,16 +107,34 @@ impl<'a> Sender<'a> {
     pub fn sink(&self, id: &SinkId) -> Option<&'a Arc<dyn Sink>> {
         self.sinks.iter().find(|sink| sink.id() == id)
     }
+
+    /// The sink that takes over what waits under an address, from before sinks were known by their names: the one at that
+    /// address, else the sender's only one.
+    pub fn successor(&self, address: &SinkId) -> Option<&'a SinkId> {
+        if !address.is_address() {
+            return None;
+        }
+        let mut all = self.config.events.iter().zip(self.sinks);
+        let there = all.find(|(config, _)| config.address() == address.as_str()).map(|(_, sink)| sink);
+        let only = if let [only] = self.sinks { Some(only) } else { None };
+        there.or(only).map(|sink| sink.id()).filter(|id| !id.is_address())
+    }
 }
 
 /// Opens each sink. A sink that cannot run would fail every event, so its config is refused.
 fn open_sinks(name: &SenderName, sender: &SenderConfig, open: &OpenSink) -> Result<Vec<Arc<dyn Sink>>, RefusedConfig> {
     let mut opened: Vec<Arc<dyn Sink>> = Vec::with_capacity(sender.events.len());
+    let unnamed = sender.events.iter().filter(|config| config.name().is_none()).count();
     for (i, config) in sender.events.iter().enumerate() {
         let path = format!("senders.{name}.events[{i}]");
-        let sink = open(config).map_err(|invalid| RefusedConfig(format!("{path}.{invalid}")))?;
+        let id = match config.name() {
+            Some(name) => name.as_str(),
+            None if unnamed == 1 => DEFAULT_SINK,
+            None => config.address(),
+        };
+        let sink = open(SinkId::new(id), config).map_err(|invalid| RefusedConfig(format!("{path}.{invalid}")))?;
         if opened.iter().any(|earlier| earlier.id() == sink.id()) {
-            return Err(RefusedConfig(format!("{path}: the same sink as an earlier entry; expected each sink once")));
+            return Err(RefusedConfig(format!("{path}: the same name as an earlier entry; expected each sink under a name of its own")));
         }
         opened.push(sink);
     }

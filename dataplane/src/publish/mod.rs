@@ -28,13 +28,15 @@ use crate::progress::Task;
 use crate::shared::Shared;
 use crate::sink::Sink;
 use crate::store::StoreError;
-use crate::store::outbox::{ClaimEvents, EventClaim, OutboxLane};
+use crate::store::outbox::{ClaimEvents, EventClaim, OutboxLane, TakeOver};
 
 /// Another replica, which cannot wake this one, may have put something into the outbox.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a busy publisher waits for requests to end before it claims again, unless a quarter of them end earlier.
 const GATHER: Duration = Duration::from_millis(5);
 const GATHERED: usize = 4;
+/// Messages whose events are moved to their sink's name at once: few enough to leave room for other writes.
+const TAKEN_OVER: u32 = 200;
 /// Claims that wait for the store at once. They share its commits.
 const CLAIMS: usize = 64;
 
@@ -123,7 +125,7 @@ impl Publisher {
     /// something happens.
     pub async fn turn(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let now = self.context.shared.clock.now();
-        let mut lanes = self.context.shared.store.outbox_lanes().await?;
+        let mut lanes = self.lanes(now).await?;
         // The longest wait is claimed first.
         lanes.sort_by_key(|lane| lane.next_at);
         let mut next = lanes.iter().map(|lane| lane.next_at).find(|at| *at > now);
@@ -167,12 +169,29 @@ impl Publisher {
         Ok(next)
     }
 
+    /// The sinks that events wait for. What waits under an address, from before sinks had names, is moved to the name.
+    async fn lanes(&self, now: Timestamp) -> Result<Vec<OutboxLane>, StoreError> {
+        let Shared { store, configs, .. } = &self.context.shared;
+        let lanes = store.outbox_lanes().await?;
+        let mut moved = 0;
+        for OutboxLane { tenant, sender, sink: address, .. } in &lanes {
+            let config = configs.get(tenant);
+            let name = config.as_ref().and_then(|config| config.sender(sender)?.successor(address).cloned());
+            let Some(name) = name else { continue };
+            let (tenant, sender, address) = (tenant.clone(), sender.clone(), address.clone());
+            moved += store.write(TakeOver { tenant, sender, address, name, now, limit: TAKEN_OVER }).await?;
+        }
+        if moved > 0 { store.outbox_lanes().await } else { Ok(lanes) }
+    }
+
     /// The lane with its sink and free slots; `None` when nothing may be claimed from it now.
     fn open(&self, lane: OutboxLane) -> Option<DueLane> {
         let OutboxLane { tenant, sender, sink, next_at: _ } = lane;
         let Shared { configs, removals, .. } = &self.context.shared;
         let config = configs.get(&tenant);
         let opened = match config.as_ref().and_then(|config| config.sender(&sender)) {
+            // A replica of the version before is delivering it; the rest has been moved.
+            Some(sender) if sender.successor(&sink).is_some() => return None,
             Some(sender) => sender.sink(&sink).cloned(),
             None if removals.is_removed(&tenant, &sender) => None,
             // Events of a sender without a config wait: the config may come back.

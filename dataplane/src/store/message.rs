@@ -12,8 +12,8 @@ use messaging::routing::Route;
 use messaging::template::TemplateCategory;
 use serde::{Deserialize, Serialize};
 
-/// Identifies a sink among those of its sender. It is opaque: `publish::sinks` makes it from the config, and everything
-/// else only compares and keeps it.
+/// Identifies a sink among those of its sender: its name. Several of one sender that have no names yet, and all sinks in
+/// earlier versions, are known by their address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SinkId(String);
 
@@ -24,6 +24,11 @@ impl SinkId {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is an address. Names have no scheme.
+    pub fn is_address(&self) -> bool {
+        self.0.contains("://")
     }
 }
 

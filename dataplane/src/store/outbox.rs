@@ -102,6 +102,19 @@ pub struct DeadEvent {
     pub last_error: String,
 }
 
+/// Moves events that wait under a sink's address to the name that the sink is known by since: in their order, and before
+/// those that wait under the name. Of a subject that another replica is delivering an event of, nothing is moved yet.
+#[derive(Debug, Clone)]
+pub struct TakeOver {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    pub address: SinkId,
+    pub name: SinkId,
+    pub now: Timestamp,
+    /// At most so many subjects at once.
+    pub limit: u32,
+}
+
 /// Sends a dead letter on its way again, from the first try on.
 #[derive(Debug, Clone)]
 pub struct RedriveEvent {

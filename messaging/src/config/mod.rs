@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::address::PhoneNumber;
-use crate::id::{PolicyName, PoolId, SenderName, TemplateName, TenantId};
+use crate::id::{PolicyName, PoolId, SenderName, SinkName, TemplateName, TenantId};
 use crate::routing::{Route, RoutingConfig};
 use crate::secret::Secret;
 use crate::template::{TemplateCategory, TemplateConfig};
@@ -290,6 +290,9 @@ impl Default for Validity {
     }
 }
 
+/// The name of a sender's only sink that has none.
+pub const DEFAULT_SINK: &str = "default";
+
 /// Where a sender's events go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -297,9 +300,28 @@ pub enum SinkConfig {
     Http(HttpSink),
 }
 
+impl SinkConfig {
+    /// What it is known by; `None` for the only one of its sender that may go without.
+    pub fn name(&self) -> Option<&SinkName> {
+        match self {
+            Self::Http(http) => http.name.as_ref(),
+        }
+    }
+    /// Where it is: what sinks were known by before they had names.
+    pub fn address(&self) -> &str {
+        match self {
+            Self::Http(http) => http.url.as_str(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpSink {
+    /// The events that wait for a sink are kept under its name, so its URL may change. Left out where it is the default, so
+    /// that a data plane of an earlier version reads the config.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<SinkName>,
     pub url: Url,
     /// Standard Webhooks secrets (`whsec_` and base64), the current one first; each request carries one signature per
     /// secret.

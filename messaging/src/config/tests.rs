@@ -33,6 +33,7 @@ pub(super) fn full() -> TenantConfig {
         retention: Retention::default(),
         validity: Validity { authentication_seconds: 300, ..Validity::default() },
         events: vec![SinkConfig::Http(HttpSink {
+            name: None,
             url: url("https://shop.example/events"),
             signing_secrets: vec![Secret::new("whsec_aHVzaC1zaWduaW5nLXNlY3JldC0wMDAx")],
         })],

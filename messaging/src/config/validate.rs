@@ -3,7 +3,7 @@
 //! The operator validates before it publishes, the data plane before it swaps. What the types already exclude is not
 //! checked again, and templates are linted where they are written ([`crate::template::lint`]), not here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -98,7 +98,14 @@ fn check_sender(path: &str, sender: &SenderConfig, findings: &mut Vec<Finding>) 
             findings.push(Finding::new(format!("{path}.validity.{field}"), message));
         }
     }
+    let mut names = BTreeSet::new();
     for (index, sink) in sender.events.iter().enumerate() {
+        // Several without names are known by their addresses.
+        let name = sink.name().map_or_else(|| sink.address(), |name| name.as_str());
+        if !names.insert(name) {
+            let message = format!("{name:?} is in an earlier entry; expected each sink once");
+            findings.push(Finding::new(format!("{path}.events[{index}]"), message));
+        }
         match sink {
             SinkConfig::Http(sink) => check_sink(&format!("{path}.events[{index}].http"), sink, findings),
         }

@@ -9,9 +9,9 @@ use crds::{HttpSink, WhatsAppSender};
 use kube::ResourceExt;
 use messaging::address::PhoneNumber;
 use messaging::config::{
-    ConsentConfig, HttpSink as HttpSinkConfig, Limits, OptOutConfig, Retention, SenderConfig, SinkConfig, Validity,
+    ConsentConfig, DEFAULT_SINK, HttpSink as HttpSinkConfig, Limits, OptOutConfig, Retention, SenderConfig, SinkConfig, Validity,
 };
-use messaging::id::{PoolId, SenderName, TenantId};
+use messaging::id::{PoolId, SenderName, SinkName, TenantId};
 
 use super::SenderSettings;
 use super::dereference::Found;
@@ -45,13 +45,13 @@ pub fn validate(
     let number = spec.phone_number.parse::<PhoneNumber>().map_err(|e| invalid("spec.phoneNumber", e.to_string()))?;
     let provider = SpecProvider::of(sender);
     let provider = provider.ok_or_else(|| invalid("spec.provider", "must name the provider: twilio".into()))?;
-    let events = spec.events.iter().enumerate().filter_map(|(i, sink)| Some((i, sink.http.as_ref()?)));
+    let events = spec.events.iter().enumerate().filter_map(|(i, sink)| Some((i, &sink.name, sink.http.as_ref()?)));
     let seconds = |path: &str, text: &str| match duration::parse(text) {
         Ok(duration) => Ok(duration.as_secs()),
         Err(error) => Err(invalid(path, error.to_string())),
     };
     let max_age = spec.consent.max_age.as_deref();
-    let sinks: Vec<SinkConfig> = events.map(|(i, http)| sink(i, http, found)).collect::<Result<_, _>>()?;
+    let sinks: Vec<SinkConfig> = events.map(|(i, name, http)| sink(i, name, http, found)).collect::<Result<_, _>>()?;
     if let Some(i) = repeated(&sinks) {
         return Err(invalid(
             &format!("spec.events[{i}].http.url"),
@@ -104,7 +104,9 @@ fn limits(limits: &crds::Limits) -> Limits {
     }
 }
 
-fn sink(i: usize, http: &HttpSink, found: &Found) -> Result<SinkConfig, Invalid> {
+fn sink(i: usize, name: &str, http: &HttpSink, found: &Found) -> Result<SinkConfig, Invalid> {
+    let name = SinkName::new(name)
+        .map_err(|e| Invalid::Spec { path: format!("spec.events[{i}].name"), what: e.to_string() })?;
     let path = format!("spec.events[{i}].http");
     let url = http.url.parse().map_err(|e| Invalid::Spec {
         path: format!("{path}.url"),
@@ -121,7 +123,8 @@ fn sink(i: usize, http: &HttpSink, found: &Found) -> Result<SinkConfig, Invalid>
             secret.key
         )));
     }
-    Ok(SinkConfig::Http(HttpSinkConfig { url, signing_secrets: vec![value.clone()] }))
+    let name = Some(name).filter(|name| name.as_str() != DEFAULT_SINK);
+    Ok(SinkConfig::Http(HttpSinkConfig { name, url, signing_secrets: vec![value.clone()] }))
 }
 
 /// The first entry whose URL is also in an earlier one, in any spelling: an event goes to each URL once.

@@ -25,6 +25,7 @@ const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0004_contact_links.sql"),
     include_str!("sqlite/migrations/0005_revoked_links.sql"),
     include_str!("sqlite/migrations/0006_senders.sql"),
+    include_str!("sqlite/migrations/0007_sink_lanes.sql"),
 ];
 const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0001_first.sql"),
@@ -33,6 +34,7 @@ const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0004_contact_links.sql"),
     include_str!("postgres/migrations/0005_revoked_links.sql"),
     include_str!("postgres/migrations/0006_senders.sql"),
+    include_str!("postgres/migrations/0007_sink_lanes.sql"),
 ];
 
 impl Dialect {

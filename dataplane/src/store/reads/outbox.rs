@@ -14,7 +14,7 @@ impl Store {
            SELECT l.tenant, l.sender, l.sink,
              (SELECT MIN(o.available_at) FROM outbox o
               WHERE o.tenant = l.tenant AND o.sender = l.sender AND o.sink = l.sink AND o.dead_at IS NULL) AS next_at
-           FROM outbox_lanes l) AS waiting
+           FROM (SELECT * FROM sink_lanes UNION ALL SELECT * FROM outbox_lanes) AS l) AS waiting
          WHERE next_at IS NOT NULL";
         let lane = |row: &Row| {
             let (tenant, sender, sink, next_at) = row.read()?;
@@ -28,7 +28,8 @@ impl Store {
         let sql = "SELECT COUNT(*),
                 (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE dead_at IS NOT NULL LIMIT $1) AS dead),
                 MIN(created_at)
-         FROM (SELECT o.created_at FROM outbox_lanes l CROSS JOIN outbox o
+         FROM (SELECT o.created_at FROM (SELECT * FROM sink_lanes UNION ALL SELECT * FROM outbox_lanes) AS l
+               CROSS JOIN outbox o
                WHERE o.tenant = l.tenant AND o.sender = l.sender AND o.sink = l.sink AND o.dead_at IS NULL
                LIMIT $1) AS waiting";
         let rows = self.query(sql, values![COUNTED]).await?;

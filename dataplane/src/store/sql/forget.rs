@@ -136,6 +136,8 @@ const REMNANTS: &[&str] = &[
        AND NOT EXISTS (SELECT 1 FROM webhook_events WHERE tenant = $1 AND sender = $2)",
     "DELETE FROM lanes WHERE tenant = $1 AND sender = $2
        AND NOT EXISTS (SELECT 1 FROM senders WHERE tenant = $1 AND sender = $2)",
+    "DELETE FROM sink_lanes WHERE tenant = $1 AND sender = $2
+       AND NOT EXISTS (SELECT 1 FROM senders WHERE tenant = $1 AND sender = $2)",
     "DELETE FROM outbox_lanes WHERE tenant = $1 AND sender = $2
        AND NOT EXISTS (SELECT 1 FROM senders WHERE tenant = $1 AND sender = $2)",
 ];

@@ -13,6 +13,7 @@ pub(super) mod outbox;
 pub(super) mod partitions;
 mod rates;
 mod record;
+mod take_over;
 mod unaddressed;
 
 use messaging::id::TenantId;

@@ -23,6 +23,7 @@ pub(crate) mod parked_statuses;
 pub(crate) mod queue;
 pub(crate) mod rate_buckets;
 pub(crate) mod senders;
+pub(crate) mod sink_lanes;
 pub(crate) mod sweeps;
 pub(crate) mod unaddressed_webhooks;
 pub(crate) mod unsettled;

@@ -1,4 +1,4 @@
-//! The sinks that events have ever waited for.
+//! The sinks that events have ever waited for, by their addresses: all that the version before knows.
 
 use messaging::id::{SenderName, TenantId};
 

@@ -3,7 +3,7 @@ use super::*;
 use crate::store::Store;
 use crate::store::database::sqlite;
 
-static ALL: [&Table; 21] = [
+static ALL: [&Table; 22] = [
     &attempts::TABLE,
     &consent_records::TABLE,
     &contact_links::TABLE,
@@ -20,6 +20,7 @@ static ALL: [&Table; 21] = [
     &queue::TABLE,
     &rate_buckets::TABLE,
     &senders::TABLE,
+    &sink_lanes::TABLE,
     &sweeps::TABLE,
     &unaddressed_webhooks::TABLE,
     &unsettled::TABLE,

@@ -18,7 +18,7 @@ const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER_KEY: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 
 async fn deliver(allow_private: bool, url: Url) -> Delivery {
-    let config = HttpSink { url, signing_secrets: vec![Secret::new(KEY), Secret::new(OTHER_KEY)] };
+    let config = HttpSink { name: None, url, signing_secrets: vec![Secret::new(KEY), Secret::new(OTHER_KEY)] };
     let sink = sinks::opener(allow_private).unwrap()(&SinkConfig::Http(config)).unwrap();
     let id = "evt_01890a5d4f7a7c3e8b2d112233445566".parse().unwrap();
     let event = OutgoingEvent { id, body: Bytes::from_static(br#"{"test": 2432232314}"#) };

@@ -66,7 +66,7 @@ pub struct Target {
 impl Target {
     pub(super) fn new(id: SinkId, config: &HttpSink, client: Client) -> Result<Self, InvalidSink> {
         let invalid = |field: String, problem: String| InvalidSink { field: format!("http.{field}"), problem };
-        let HttpSink { url, signing_secrets } = config;
+        let HttpSink { name: _, url, signing_secrets } = config;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(invalid("url".into(), "expected an http or https URL with a host".into()));
         }
@@ -130,10 +130,10 @@ impl Sink for Target {
     }
 }
 
-/// A digest over the whole config. It reveals nothing about the secrets, which have at least 192 bits. Stored holds
+/// A digest over the whole config but its name. It reveals nothing about the secrets, which have at least 192 bits. Stored holds
 /// carry it, so it never changes.
 fn fingerprint(config: &HttpSink) -> String {
-    let HttpSink { url, signing_secrets } = config;
+    let HttpSink { name: _, url, signing_secrets } = config;
     let mut hash = Sha256::new();
     for part in std::iter::once(url.as_str()).chain(signing_secrets.iter().map(|secret| secret.expose())) {
         hash.update(part.as_bytes());
@@ -179,7 +179,8 @@ mod tests {
     use super::*;
 
     fn config(url: &str, secrets: &[&str]) -> HttpSink {
-        HttpSink { url: url.parse().unwrap(), signing_secrets: secrets.iter().map(|s| Secret::new(*s)).collect() }
+        let signing_secrets = secrets.iter().map(|s| Secret::new(*s)).collect();
+        HttpSink { name: None, url: url.parse().unwrap(), signing_secrets }
     }
 
     #[test]

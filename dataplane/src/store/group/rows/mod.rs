@@ -32,7 +32,7 @@ use crate::store::tables::sweeps::SweepRow;
 use crate::store::tables::unsettled::UnsettledRow;
 use crate::store::tables::value::{Row, Value, values};
 use crate::store::tables::webhook_events::EventRow;
-use crate::store::tables::{Record, lanes, outbox_lanes};
+use crate::store::tables::{Record, lanes, outbox_lanes, sink_lanes};
 
 /// An event that goes into the outbox.
 #[derive(Debug)]
@@ -428,11 +428,12 @@ impl Rows {
 
     fn outbox_changes(&self, changes: &mut Vec<Change>) {
         use crate::store::sql::outbox::{INSERT, NEVER, RELEASE};
-        let mut lanes: Vec<Vec<Value>> = Vec::new();
+        let (mut by_name, mut by_address): (Vec<Vec<Value>>, Vec<Vec<Value>>) = Default::default();
         let mut inserted: Vec<Vec<Value>> = Vec::new();
         for event in &self.events {
             let NewEvent { tenant, sender, sink, event, subject, body, created_at } = event;
             let lane = values![tenant, sender, sink];
+            let lanes = if sink.is_address() { &mut by_address } else { &mut by_name };
             if !lanes.contains(&lane) {
                 lanes.push(lane);
             }
@@ -443,7 +444,8 @@ impl Rows {
             .iter()
             .map(|((tenant, sender, sink, subject), at)| values![tenant, sender, sink, subject, at, NEVER]);
         let released: Vec<Vec<Value>> = released.collect();
-        changes.extend((!lanes.is_empty()).then_some(Change::Insert(&outbox_lanes::TABLE, lanes)));
+        changes.extend((!by_name.is_empty()).then_some(Change::Insert(&sink_lanes::TABLE, by_name)));
+        changes.extend((!by_address.is_empty()).then_some(Change::Insert(&outbox_lanes::TABLE, by_address)));
         changes.extend((!released.is_empty()).then_some(Change::Run(RELEASE, released)));
         changes.extend((!inserted.is_empty()).then_some(Change::Run(INSERT, inserted)));
     }
