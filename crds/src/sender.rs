@@ -94,7 +94,8 @@ pub struct WhatsAppSenderSpec {
     /// Receivers of events: messages that arrive, and every status of messages that were sent. Each has a name of its own.
     #[serde(default)]
     #[schemars(length(max = 4))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other.name == one.name))")
+        .message("must name each receiver once"))]
     pub events: Vec<EventSink>,
     /// What happens to the number's webhooks at the provider when this object is deleted. `Retain` leaves them as they
     /// are; `Delete` removes those that point to this data plane. The number itself is never given up.

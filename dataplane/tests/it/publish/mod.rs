@@ -1,6 +1,7 @@
 //! Promises about events: at least once, in order per message, and no sink delays another.
 
 mod http;
+mod named;
 
 use std::collections::BTreeSet;
 

@@ -150,7 +150,7 @@ pub(crate) fn customer() -> Address {
 }
 
 pub(crate) fn sinks() -> Vec<SinkId> {
-    vec![SinkId::new("https://app.example/events")]
+    vec![SinkId::new("app")]
 }
 
 pub(crate) fn lane(priority: Priority) -> LaneRef {

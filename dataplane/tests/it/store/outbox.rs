@@ -3,7 +3,7 @@
 use dataplane::rules::outbox::EventDelivered;
 use dataplane::store::Store;
 use dataplane::store::outbox::{
-    ClaimEvents, DeadEvent, DeadEventFilter, DeferEvent, EndEvent, EventClaim, RedriveEvent,
+    ClaimEvents, DeadEvent, DeadEventFilter, DeferEvent, EndEvent, EventClaim, RedriveEvent, TakeOver,
 };
 use dataplane::store::queue::Fenced;
 use messaging::id::TenantId;
@@ -20,6 +20,8 @@ promises!(
     dead_letters_are_read_page_by_page_also_where_one_is_dead_for_several_sinks,
     a_dead_letter_goes_on_its_way_again_once_and_from_its_first_try,
     lanes_say_which_sink_has_work_and_when,
+    what_waits_under_an_address_goes_before_what_waits_under_the_name,
+    what_another_replica_delivers_is_taken_over_when_it_has_ended,
 );
 
 async fn claim_events(store: &Store, now: i64) -> Vec<EventClaim> {
@@ -199,4 +201,54 @@ async fn lanes_say_which_sink_has_work_and_when(store: &Store) {
     assert_eq!((lane.sink, lane.next_at), (sinks()[0].clone(), at(1)));
     claim_events(store, 10).await;
     assert_eq!(store.outbox_lanes().await.unwrap()[0].next_at, at(70));
+}
+
+const ADDRESS: &str = "https://app.example/events";
+
+/// A message with one event under the address, from a replica of the version before, and then two under the name.
+async fn events_of_two_versions(store: &Store) {
+    let (claim, attempt) = submitted(store, 0).await;
+    let (result, new_attempts) = (accepted("SM1"), new_attempts());
+    let finish = FinishAttempt {
+        claim: claim.reference(),
+        attempt,
+        now: at(1),
+        result,
+        suppress: None,
+        new_attempts,
+        sinks: vec![SinkId::new(ADDRESS)],
+    };
+    assert_eq!(store.write(finish).await.unwrap().answer, Fenced::Done);
+    for status in [Sent, Delivered] {
+        report(store, 2, update("SM1", None, status)).await;
+    }
+}
+
+async fn take_over(store: &Store, now: i64) -> u64 {
+    let (address, name) = (SinkId::new(ADDRESS), sinks()[0].clone());
+    let take_over = TakeOver { tenant: tenant(), sender: sender(), address, name, now: at(now), limit: 10 };
+    store.write(take_over).await.unwrap()
+}
+
+async fn what_waits_under_an_address_goes_before_what_waits_under_the_name(store: &Store) {
+    events_of_two_versions(store).await;
+    assert_eq!((take_over(store, 5).await, take_over(store, 5).await), (1, 0));
+    for (now, expected) in [(10, "accepted"), (11, "sent"), (12, "delivered")] {
+        let claims = claim_events(store, now).await;
+        assert_eq!(claims.iter().map(what).collect::<Vec<_>>(), [expected]);
+        let delivered = EventDelivered { event: claims[0].reference.clone(), at: at(now) };
+        assert_eq!(store.write(delivered).await.unwrap(), Fenced::Done);
+    }
+    assert_eq!(store.outbox_counts().await.unwrap().waiting, 0);
+}
+
+async fn what_another_replica_delivers_is_taken_over_when_it_has_ended(store: &Store) {
+    events_of_two_versions(store).await;
+    let held = claim_events_of(store, SinkId::new(ADDRESS), 10).await.remove(0);
+    assert_eq!(take_over(store, 20).await, 0);
+    let defer = DeferEvent { event: held.reference, until: at(30), error: Some("500".into()) };
+    assert_eq!(store.write(defer).await.unwrap(), Fenced::Done);
+    assert_eq!(take_over(store, 20).await, 1);
+    let moved = claim_events(store, 30).await;
+    assert_eq!((what(&moved[0]).as_str(), moved[0].tries), ("accepted", 1));
 }
