@@ -13,7 +13,7 @@ use prometheus::{
 };
 
 pub use labels::{
-    AttemptOutcome, AuthMethod, AuthResult, ClosedLabel, ConfigResult, DeferReason, ListenerLabel, PublishResult,
+    AttemptOutcome, AuthMethod, AuthResult, ClosedLabel, ConfigResult, ConfigStep, DeferReason, ListenerLabel, PublishResult,
     Repair, WebhookLabel, WebhookResult,
 };
 
@@ -55,6 +55,7 @@ pub struct Metrics {
     publish_duration: Histogram,
     events_dropped: IntCounterVec,
     config: IntCounterVec,
+    config_steps: IntCounterVec,
     config_tenants: IntGaugeVec,
     config_source_errors: IntCounterVec,
     auth: IntCounterVec,
@@ -122,6 +123,12 @@ impl Metrics {
                 &["reason", "intended"],
             )?,
             config: counters(r, "config_total", "Tenant configs that were read, by result.", &["result"])?,
+            config_steps: counters(
+                r,
+                "config_steps_total",
+                "Work that tenant configs made: configs parsed, and API keys indexed. It grows with what changes, not with what is there.",
+                &["step"],
+            )?,
             config_tenants: gauges(
                 r,
                 "config_tenants",
@@ -229,6 +236,7 @@ impl Metrics {
         start(&self.deferred, &mut DeferReason::ALL.iter().map(|v| v.as_str()));
         start(&self.repairs, &mut Repair::ALL.iter().map(|v| v.as_str()));
         start(&self.publish, &mut PublishResult::ALL.iter().map(|v| v.as_str()));
+        start(&self.config_steps, &mut ConfigStep::ALL.iter().map(|v| v.as_str()));
         start(&self.config, &mut ConfigResult::ALL.iter().map(|v| v.as_str()));
         for listener in ListenerLabel::ALL {
             self.connections.with_label_values(&[listener.as_str()]).set(0);
@@ -295,6 +303,10 @@ impl Metrics {
 
     pub fn config(&self, result: ConfigResult) {
         self.config.with_label_values(&[result.as_str()]).inc();
+    }
+
+    pub fn config_step(&self, step: ConfigStep, times: usize) {
+        self.config_steps.with_label_values(&[step.as_str()]).inc_by(u64::try_from(times).unwrap_or(u64::MAX));
     }
 
     pub fn config_tenants(&self, served: usize, refused: usize) {

@@ -1,4 +1,4 @@
-//! The tenants' configs as the running process sees them: one snapshot, swapped whole, one tenant at a time.
+//! The tenants' configs as the running process sees them: each tenant's is swapped whole, and costs what that tenant costs.
 //!
 //! ```text
 //! kubernetes (watch) ─┐                    ┌─> http, dispatch, publish   (Configs::get)
@@ -13,27 +13,30 @@
 pub mod cache;
 pub mod directory;
 mod endpoints;
+mod index;
 pub mod kubernetes;
 pub mod replica;
 mod tenant;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
 use messaging::config::TenantConfig;
 use messaging::id::TenantId;
 use messaging::provider::WebhookAdapter;
 use messaging::provider::webhook::EndpointId;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 pub use endpoints::{Adapters, Endpoint, Speaker};
+pub use index::ApiKeyHolder;
 pub use tenant::{Connect, RefusedConfig, Sender, Tenant};
 
 use self::endpoints::Endpoints;
-use crate::metrics::{ConfigResult, Metrics};
+use self::index::{Entry, Index};
+use crate::metrics::{ConfigResult, ConfigStep, Metrics};
 use crate::sink::OpenSink;
 
 /// What became of a config that was offered to [`Configs::apply`].
@@ -47,10 +50,11 @@ pub enum Applied {
     Refused(RefusedConfig),
 }
 
-/// Every tenant's config: readers take a snapshot without a lock, writers replace one tenant in it.
+/// Every tenant's config. Readers take one tenant's; writers replace it.
 pub struct Configs {
-    snapshot: ArcSwap<Snapshot>,
-    /// One writer at a time, so that two never build from the same snapshot.
+    /// Locked for as long as a look-up takes.
+    index: RwLock<Index>,
+    /// One writer at a time, so that two never build from the same config.
     writing: Mutex<()>,
     connect: Connect,
     endpoints: Endpoints,
@@ -62,42 +66,10 @@ pub struct Configs {
     changed: watch::Sender<()>,
 }
 
-#[derive(Clone, Default)]
-struct Snapshot {
-    tenants: BTreeMap<TenantId, Arc<Tenant>>,
-    refused: BTreeMap<TenantId, String>,
-    api_keys: Arc<ApiKeyIndex>,
-}
-
-/// API keys by digest, over all tenants.
-type ApiKeyIndex = HashMap<[u8; 32], ApiKeyOwner>;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum ApiKeyOwner {
-    One {
-        tenant: TenantId,
-        name: String,
-    },
-    /// Several tenants hold the same key. It authenticates none of them, because the caller could be any.
-    Several,
-}
-
-/// The tenant that an API key belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKeyHolder {
-    pub tenant: TenantId,
-    /// The name of the Secret that the key came from.
-    pub name: String,
-}
-
 impl std::fmt::Debug for Configs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let snapshot = self.snapshot.load();
-        f.debug_struct("Configs")
-            .field("tenants", &snapshot.tenants.keys())
-            .field("refused", &snapshot.refused)
-            .field("ready", &self.is_ready())
-            .finish()
+        let counts = self.index.read().counts();
+        f.debug_struct("Configs").field("counts", &counts).field("ready", &self.is_ready()).finish_non_exhaustive()
     }
 }
 
@@ -106,7 +78,7 @@ impl Configs {
     /// providers' webhook adapters, and `open_sink` opens a sender's sinks.
     pub fn new(connect: Connect, adapters: Adapters, open_sink: OpenSink, metrics: Arc<Metrics>) -> Self {
         Self {
-            snapshot: ArcSwap::default(),
+            index: RwLock::default(),
             writing: Mutex::new(()),
             connect,
             endpoints: Endpoints::new(adapters),
@@ -120,12 +92,12 @@ impl Configs {
 
     /// The tenant as configured now. Keep the answer for a whole piece of work, so that the work sees one config.
     pub fn get(&self, tenant: &TenantId) -> Option<Arc<Tenant>> {
-        self.snapshot.load().tenants.get(tenant).cloned()
+        self.index.read().get(tenant)?.running.clone()
     }
 
     /// Every tenant, by name.
     pub fn all(&self) -> Vec<Arc<Tenant>> {
-        self.snapshot.load().tenants.values().cloned().collect()
+        self.index.read().entries().filter_map(|(_, entry)| entry.running.clone()).collect()
     }
 
     pub fn endpoint(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
@@ -149,48 +121,27 @@ impl Configs {
 
     /// The tenants whose newest config was refused, and why.
     pub fn refused(&self) -> BTreeMap<TenantId, String> {
-        self.snapshot.load().refused.clone()
+        let index = self.index.read();
+        index.entries().filter_map(|(tenant, entry)| Some((tenant.clone(), entry.refused.clone()?))).collect()
     }
 
     /// The holder of the API key with this SHA-256 digest.
     pub fn api_key_holder(&self, digest: &[u8; 32]) -> Option<ApiKeyHolder> {
-        match self.snapshot.load().api_keys.get(digest)? {
-            ApiKeyOwner::One { tenant, name } => Some(ApiKeyHolder { tenant: tenant.clone(), name: name.clone() }),
-            ApiKeyOwner::Several => None,
-        }
+        self.index.read().api_key_holder(digest).cloned()
     }
 
     /// Applies a compiled config in its JSON form. Only this tenant changes, and only if the config is sound.
     pub fn apply(&self, tenant: &TenantId, bytes: &[u8]) -> Applied {
         let _writing = self.begin_writing();
-        let current = self.snapshot.load_full();
-        let built =
-            TenantConfig::from_json(tenant, bytes).map_err(|e| RefusedConfig(e.to_string())).and_then(|config| {
-                let old = current.tenants.get(tenant).map(AsRef::as_ref);
-                Tenant::build(config, old, &self.connect, &self.open_sink)
-            });
-
-        let mut next = Snapshot::clone(&current);
-        let applied = match built {
-            Err(refused) => {
-                tracing::warn!(%tenant, reason = %refused, "tenant config refused; the last good one keeps running");
-                next.refused.insert(tenant.clone(), refused.0.clone());
-                Applied::Refused(refused)
-            }
-            Ok(new) => {
-                let was_refused = next.refused.remove(tenant).is_some();
-                if current.tenants.get(tenant).is_some_and(|old| old.config == new.config) {
-                    if !was_refused {
-                        self.metrics.config(ConfigResult::Unchanged);
-                        return Applied::Unchanged;
-                    }
-                    Applied::Unchanged
-                } else {
-                    self.endpoints.set(tenant, Some(&new.config));
-                    next.tenants.insert(tenant.clone(), Arc::new(new));
-                    self.served.store(true, Ordering::Release);
-                    Applied::New
-                }
+        let current = self.index.read().get(tenant).cloned();
+        let offered: [u8; 32] = Sha256::digest(bytes).into();
+        let (next, applied) = match current.clone().filter(|current| current.offered == offered) {
+            // What it leads to is known.
+            Some(Entry { refused: Some(reason), .. }) => (None, Applied::Refused(RefusedConfig(reason))),
+            Some(_) => (None, Applied::Unchanged),
+            None => {
+                let (next, applied) = self.build(tenant, bytes, current.unwrap_or_default());
+                (Some(Entry { offered, ..next }), applied)
             }
         };
         self.metrics.config(match &applied {
@@ -198,20 +149,43 @@ impl Configs {
             Applied::Unchanged => ConfigResult::Unchanged,
             Applied::Refused(_) => ConfigResult::Refused,
         });
-        self.publish(next);
+        if let Some(next) = next {
+            if applied == Applied::New {
+                self.endpoints.set(tenant, next.running.as_ref().map(|running| &running.config));
+                self.served.store(true, Ordering::Release);
+            }
+            self.publish(tenant, Some(next));
+        }
         applied
+    }
+
+    /// What is known of the tenant once this config was offered.
+    fn build(&self, tenant: &TenantId, bytes: &[u8], current: Entry) -> (Entry, Applied) {
+        self.metrics.config_step(ConfigStep::Parsed, 1);
+        let parsed = TenantConfig::from_json(tenant, bytes).map_err(|error| RefusedConfig(error.to_string()));
+        let running = current.running.as_deref();
+        let built = parsed.and_then(|config| match running.is_some_and(|running| running.config == config) {
+            true => Ok(None),
+            false => Tenant::build(config, running, &self.connect, &self.open_sink).map(Some),
+        });
+        match built {
+            Ok(None) => (Entry { refused: None, ..current }, Applied::Unchanged),
+            Ok(Some(new)) => (Entry { running: Some(Arc::new(new)), refused: None, ..current }, Applied::New),
+            Err(refused) => {
+                tracing::warn!(%tenant, reason = %refused, "tenant config refused; the last good one keeps running");
+                (Entry { refused: Some(refused.0.clone()), ..current }, Applied::Refused(refused))
+            }
+        }
     }
 
     /// Removes a tenant: from now on nothing is accepted or sent for it.
     pub fn remove(&self, tenant: &TenantId) {
         let _writing = self.begin_writing();
-        let mut next = Snapshot::clone(&self.snapshot.load());
-        let served = next.tenants.remove(tenant).is_some();
-        self.endpoints.set(tenant, None);
-        if served | next.refused.remove(tenant).is_some() {
+        if self.index.read().get(tenant).is_some() {
+            self.endpoints.set(tenant, None);
             tracing::info!(%tenant, "tenant config removed");
             self.metrics.config(ConfigResult::Removed);
-            self.publish(next);
+            self.publish(tenant, None);
         }
     }
 
@@ -220,14 +194,12 @@ impl Configs {
     /// Failure policy: fail static. An empty list removes no tenant, because a source that has just come back empty
     /// (a restored etcd, an unmounted volume) is likelier than all tenants leaving at once.
     pub fn retain(&self, listed: &BTreeSet<TenantId>) -> Vec<TenantId> {
-        let current = self.snapshot.load();
-        let gone: BTreeSet<&TenantId> =
-            current.tenants.keys().chain(current.refused.keys()).filter(|tenant| !listed.contains(*tenant)).collect();
+        let known: Vec<TenantId> = self.index.read().entries().map(|(tenant, _)| tenant.clone()).collect();
+        let gone: Vec<TenantId> = known.into_iter().filter(|tenant| !listed.contains(tenant)).collect();
         if listed.is_empty() && !gone.is_empty() {
             tracing::warn!(kept = gone.len(), "the list of tenant configs came back empty; every tenant is kept");
             return Vec::new();
         }
-        let gone: Vec<_> = gone.into_iter().cloned().collect();
         for tenant in &gone {
             self.remove(tenant);
         }
@@ -260,31 +232,13 @@ impl Configs {
         self.writing.lock()
     }
 
-    fn publish(&self, mut next: Snapshot) {
-        next.api_keys = Arc::new(index_api_keys(&next.tenants));
-        self.metrics.config_tenants(next.tenants.len(), next.refused.len());
-        self.snapshot.store(Arc::new(next));
+    fn publish(&self, tenant: &TenantId, entry: Option<Entry>) {
+        let (touched, counts) = {
+            let mut index = self.index.write();
+            (index.set(tenant, entry), index.counts())
+        };
+        self.metrics.config_step(ConfigStep::KeyIndexed, touched);
+        self.metrics.config_tenants(counts.running, counts.refused);
         self.changed.send_replace(());
     }
-}
-
-fn index_api_keys(tenants: &BTreeMap<TenantId, Arc<Tenant>>) -> ApiKeyIndex {
-    let mut index = ApiKeyIndex::new();
-    for tenant in tenants.values() {
-        for (digest, name) in &tenant.api_keys {
-            let owner = ApiKeyOwner::One { tenant: tenant.config.tenant.clone(), name: name.clone() };
-            index
-                .entry(*digest)
-                .and_modify(|existing| {
-                    let same_tenant =
-                        matches!(existing, ApiKeyOwner::One { tenant: held, .. } if *held == tenant.config.tenant);
-                    if !same_tenant {
-                        tracing::warn!(tenant = %tenant.config.tenant, key = %name, "two tenants hold the same API key; it is refused for both");
-                        *existing = ApiKeyOwner::Several;
-                    }
-                })
-                .or_insert(owner);
-        }
-    }
-    index
 }

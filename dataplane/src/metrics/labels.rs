@@ -122,6 +122,10 @@ label!(
     }
 );
 label!(
+    /// A step of work that a tenant config makes.
+    ConfigStep { Parsed => "parsed", KeyIndexed => "key_indexed" }
+);
+label!(
     /// How a caller authenticated.
     AuthMethod { ApiKey => "api_key", ServiceAccount => "service_account", None => "none" }
 );

@@ -285,3 +285,39 @@ fn what_the_operator_writes_is_what_is_read() {
     assert_eq!(configs.apply(&tenant("shop"), &config.to_json()), Applied::New);
     assert_eq!(configs.apply(&tenant("shop"), &config.to_json()), Applied::Unchanged);
 }
+
+#[tokio::test]
+async fn a_start_costs_each_tenant_once_and_a_reload_costs_what_has_changed() {
+    const TENANTS: u64 = 300;
+    let World { configs, metrics, connected } = world();
+    let config = |i: u64| tenant_json(&format!("tenant-{i}"));
+    let directory = tempfile::tempdir().unwrap();
+    let write = |i: u64, config: &Value| {
+        std::fs::write(directory.path().join(format!("tenant-{i}.json")), bytes(config)).unwrap();
+    };
+    (0..TENANTS).for_each(|i| write(i, &config(i)));
+    let work = || {
+        let text = metrics.render().unwrap();
+        let steps = ["parsed", "key_indexed"].map(|step| {
+            let line = format!("whatsapp_config_steps_total{{step=\"{step}\"}} ");
+            text.lines().find_map(|l| l.strip_prefix(&line)).unwrap().parse::<u64>().unwrap()
+        });
+        (steps[0], steps[1], connected.load(Ordering::SeqCst) as u64)
+    };
+    let mut source = Directory::new(directory.path(), Arc::clone(&configs), Arc::clone(&metrics));
+    source.look().await.unwrap();
+    assert_eq!(work(), (TENANTS, TENANTS, TENANTS));
+
+    // Another source offers all of them again, as a watch does that begins anew.
+    let mut again = Directory::new(directory.path(), Arc::clone(&configs), Arc::clone(&metrics));
+    again.look().await.unwrap();
+    assert_eq!(work(), (TENANTS, TENANTS, TENANTS));
+
+    let mut changed = config(7);
+    changed["apiKeys"][0]["sha256"] = json!(hex::encode(digest("another key")));
+    write(7, &changed);
+    source.look().await.unwrap();
+    assert_eq!(work(), (TENANTS + 1, TENANTS + 2, TENANTS));
+    assert_eq!(configs.api_key_holder(&digest("another key")).unwrap().tenant, tenant("tenant-7"));
+    assert_eq!(configs.api_key_holder(&digest("key-of-tenant-7")), None);
+}
