@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply;
 use crate::clock_check::LONGEST_SKEW;
 use crate::dispatch;
+use crate::progress::Task;
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::overlong::{Bound, MendTimes, StoredTime};
@@ -91,8 +92,11 @@ impl Bounds {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         loop {
-            if let Err(error) = self.turn().await {
-                tracing::warn!(%error, "stored times cannot be checked; those that are too far ahead stay so for now");
+            match self.turn().await {
+                Ok(()) => self.shared.progress.did(Task::Bounds, self.shared.clock.now()),
+                Err(error) => {
+                    tracing::warn!(%error, "stored times cannot be checked; those that are too far ahead stay so for now");
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::progress::{Progress, Task};
 use crate::store::{Store, StoreError};
 
 /// A clock that differs by more than this is unreliable.
@@ -66,14 +67,15 @@ impl ClockCheck {
     /// Runs until `stop`.
     ///
     /// Failure policy: fail static. While the database cannot be asked, the last comparison counts.
-    pub async fn run(&self, stop: CancellationToken) {
+    pub async fn run(&self, progress: &Progress, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(EVERY) => {}
             }
-            if let Err(error) = self.compare().await {
-                tracing::debug!(%error, "the database cannot be asked for its time");
+            match self.compare().await {
+                Ok(()) => progress.did(Task::Clock, self.clock.now()),
+                Err(error) => tracing::debug!(%error, "the database cannot be asked for its time"),
             }
         }
     }

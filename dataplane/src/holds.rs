@@ -17,6 +17,7 @@ use messaging::id::{SenderName, TenantId};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::progress::{Progress, Task};
 use crate::store::hold::{Hold, HoldKind, LiftHold, PutHold, Scope};
 use crate::store::message::SinkId;
 use crate::store::{Store, StoreError};
@@ -50,11 +51,14 @@ impl Holds {
     /// Reads the holds again and again until `stop`.
     ///
     /// Failure policy: fail static. While the store cannot be read, the known holds stay in force until they end.
-    pub async fn run(&self, stop: CancellationToken) {
+    pub async fn run(&self, progress: &Progress, stop: CancellationToken) {
         let mut fails = false;
         loop {
             match self.refresh().await {
-                Ok(()) => fails = false,
+                Ok(()) => {
+                    fails = false;
+                    progress.did(Task::Holds, self.clock.now());
+                }
                 Err(error) => {
                     if !fails {
                         tracing::warn!(%error, "the holds cannot be read; the known ones stay in force");

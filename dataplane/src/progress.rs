@@ -29,6 +29,20 @@ pub enum Task {
     Expire,
     Remove,
     Forget,
+    Sweep,
+    /// Keeping stored times within their bounds.
+    Bounds,
+    Holds,
+    /// Comparing the clocks.
+    Clock,
+    /// Following the config directory.
+    Config,
+    /// Renewing the replica's Lease.
+    Lease,
+    /// Every thread of the webhooks' listener turns.
+    Webhooks,
+    /// Every thread of the tenants' listener turns.
+    Api,
 }
 
 impl Task {
@@ -41,6 +55,14 @@ impl Task {
             Self::Expire => "expire",
             Self::Remove => "remove",
             Self::Forget => "forget",
+            Self::Sweep => "sweep",
+            Self::Bounds => "bounds",
+            Self::Holds => "holds",
+            Self::Clock => "clock",
+            Self::Config => "config",
+            Self::Lease => "lease",
+            Self::Webhooks => "webhooks",
+            Self::Api => "api",
         }
     }
 }

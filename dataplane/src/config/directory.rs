@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use messaging::clock::Clock;
 use messaging::id::TenantId;
 use tokio::fs;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::cache::tenant_of;
 use super::{Applied, Configs};
 use crate::metrics::Metrics;
+use crate::progress::Task;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -42,7 +44,7 @@ impl Directory {
 
     /// Polls the directory until `stop`. The caller reads it for the first time with [`Directory::look`], before it
     /// opens a socket.
-    pub async fn follow(mut self, stop: CancellationToken) {
+    pub async fn follow(mut self, clock: Arc<dyn Clock>, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -51,9 +53,12 @@ impl Directory {
                 _ = tick.tick() => {}
             }
             // Failure policy: fail static. What is loaded keeps running while the directory cannot be read.
-            if let Err(error) = self.look().await {
-                self.metrics.config_source_error("directory");
-                tracing::warn!(path = %self.path.display(), %error, "the config directory cannot be read; what is loaded keeps running");
+            match self.look().await {
+                Ok(()) => self.metrics.task_succeeded(Task::Config, clock.now()),
+                Err(error) => {
+                    self.metrics.config_source_error("directory");
+                    tracing::warn!(path = %self.path.display(), %error, "the config directory cannot be read; what is loaded keeps running");
+                }
             }
         }
     }

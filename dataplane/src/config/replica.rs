@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Configs;
 use super::kubernetes::Acknowledgement;
 use crate::metrics::Metrics;
+use crate::progress::Task;
 
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// After this long without a renewal the replica counts as dead: three missed renewals and some slack.
@@ -78,7 +79,10 @@ impl Replica {
             let acknowledged = self.acknowledged.borrow_and_update().clone();
             let Some(version) = acknowledged.resource_version else { continue };
             wait = match self.renew(&leases, &version, acquired).await {
-                Ok(()) => RENEW_EVERY,
+                Ok(()) => {
+                    self.metrics.task_succeeded(Task::Lease, self.clock.now());
+                    RENEW_EVERY
+                }
                 Err(error) => {
                     self.metrics.config_source_error("lease");
                     tracing::warn!(%error, lease = self.identity.lease_name(), "the replica's lease cannot be renewed");

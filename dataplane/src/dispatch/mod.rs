@@ -187,7 +187,7 @@ impl Dispatcher {
             call_ended(ended);
         }
         let DispatchContext { shared, brakes, options } = &self.context;
-        let Shared { store, configs, clock, clock_check, metrics, holds, progress } = shared;
+        let Shared { store, configs, clock, clock_check, metrics, holds, progress, removals: _ } = shared;
         let now = clock.now();
         brakes.tidy(holds, now);
         self.buckets.tidy(now);

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use anyhow::Context;
 use listener::{Closed, Limits, Listener, Witness};
@@ -63,11 +64,18 @@ impl Witness for Counted {
     }
 }
 
+/// Is told now and then that a thread of a listener, by its number, has time for something else than one request.
+pub type Turns = Arc<dyn Fn(usize) + Send + Sync>;
+
+/// How often it is told.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
 /// Serves on one thread for each core. Returns the bound address.
 pub fn on_every_core(
     tasks: &mut JoinSet<&'static str>,
     address: SocketAddr,
     serve: &Serve,
+    turns: &Turns,
 ) -> anyhow::Result<SocketAddr> {
     let name = serve.name;
     let threads = available_parallelism().map_or(1, usize::from);
@@ -78,11 +86,11 @@ pub fn on_every_core(
     for _ in 1..threads {
         sockets.push(shared(bound).with_context(|| format!("{name} at {bound}"))?);
     }
-    for socket in sockets {
-        let serve = serve.clone();
+    for (thread, socket) in sockets.into_iter().enumerate() {
+        let (serve, turns) = (serve.clone(), Arc::clone(turns));
         let socket = socket.into_std()?;
         tasks.spawn_blocking(move || {
-            if let Err(error) = serve_on_this_thread(socket, serve) {
+            if let Err(error) = serve_on_this_thread(socket, serve, &|| turns(thread)) {
                 tracing::error!(%error, name, "the listener failed");
             }
             name
@@ -100,10 +108,20 @@ fn shared(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn serve_on_this_thread(socket: std::net::TcpListener, serve: Serve) -> std::io::Result<()> {
+fn serve_on_this_thread(socket: std::net::TcpListener, serve: Serve, turns: &dyn Fn()) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        until_it_ends(TcpListener::from_std(socket)?, serve).await;
+        let tell = async {
+            let mut every = tokio::time::interval(TOLD_EVERY);
+            loop {
+                every.tick().await;
+                turns();
+            }
+        };
+        tokio::select! {
+            () = until_it_ends(TcpListener::from_std(socket)?, serve) => {}
+            () = tell => {}
+        }
         Ok(())
     })
 }

@@ -8,15 +8,18 @@ pub mod listen;
 mod open;
 mod tasks;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use listener::Listener;
 use messaging::clock::Clock;
 use messaging::config::ProviderAccount;
+use parking_lot::Mutex;
 use providers::HttpSettings;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -42,7 +45,7 @@ use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
 use crate::holds::Holds;
 use crate::metrics::{ListenerLabel, Metrics};
-use crate::progress::Progress;
+use crate::progress::{Progress, Task};
 use crate::removal::{self, Removals};
 use crate::publish::{PublishContext, Publisher, sinks};
 use crate::retention;
@@ -52,7 +55,7 @@ use crate::store::Store;
 use crate::sweep::{SweepContext, SweepOptions, Sweeper};
 use crate::webhooks::{self, WebhookContext};
 
-use self::listen::{Counted, Ends, Serve};
+use self::listen::{Counted, Ends, Serve, Turns};
 pub use self::open::open_store;
 use self::tasks::TaskSet;
 
@@ -122,11 +125,13 @@ impl Server {
         // webhook's day exists.
         let clock_check = Arc::clone(&shared.clock_check);
         clock_check.compare().await.context("comparing this replica's clock with the database's")?;
-        base.spawn("comparing the clocks", async move |stop| clock_check.run(stop).await);
+        let progress = Arc::clone(&shared.progress);
+        base.spawn("comparing the clocks", async move |stop| clock_check.run(&progress, stop).await);
         let holds = Arc::clone(&shared.holds);
         holds.refresh().await.context("reading the holds")?;
         retention::make_days(&shared.store, shared.clock.now()).await;
-        base.spawn("following the holds", async move |stop| holds.run(stop).await);
+        let progress = Arc::clone(&shared.progress);
+        base.spawn("following the holds", async move |stop| holds.run(&progress, stop).await);
 
         let brakes = Arc::new(Brakes::new(Arc::clone(&shared.metrics)));
         let admin = admin::router(Arc::new(AdminContext {
@@ -159,7 +164,8 @@ impl Server {
             let store = Arc::new(store);
             let router = webhooks::router(Arc::new(WebhookContext { fresh, store, configs, clock, metrics }));
             let serve = serve(ListenerLabel::Webhooks, "the webhooks' listener", router, ends.clone());
-            let bound = listen::on_every_core(&mut workers.running, settings.webhook_listen, &serve)?;
+            let turns = turns(&shared, Task::Webhooks);
+            let bound = listen::on_every_core(&mut workers.running, settings.webhook_listen, &serve, &turns)?;
             addresses.webhooks = Some(bound);
         }
         if has(Role::Api) {
@@ -167,7 +173,9 @@ impl Server {
             let authenticator = Authenticator::new(configs, service_accounts, metrics);
             let router = api::router(Arc::new(ApiContext { shared: shared.clone(), authenticator }));
             let serve = serve(ListenerLabel::Api, "the tenants' listener", router, ends);
-            addresses.api = Some(listen::on_every_core(&mut workers.running, settings.api_listen, &serve)?);
+            let turns = turns(&shared, Task::Api);
+            let bound = listen::on_every_core(&mut workers.running, settings.api_listen, &serve, &turns)?;
+            addresses.api = Some(bound);
         }
         if has(Role::Dispatch) {
             start_dispatch(&settings, &shared, brakes, &mut workers);
@@ -259,6 +267,19 @@ fn start_dispatch(settings: &Settings, shared: &Shared, brakes: Arc<Brakes>, wor
     workers.spawn("retention", |stop| retention::run(shared.clone(), stop));
 }
 
+/// Tells that the threads of a listener turn: as of the one that turned the longest ago.
+fn turns(shared: &Shared, task: Task) -> Turns {
+    let (progress, clock) = (Arc::clone(&shared.progress), Arc::clone(&shared.clock));
+    let threads: Mutex<HashMap<usize, Timestamp>> = Mutex::default();
+    Arc::new(move |thread| {
+        let mut threads = threads.lock();
+        threads.insert(thread, clock.now());
+        if let Some(oldest) = threads.values().min() {
+            progress.did(task, *oldest);
+        }
+    })
+}
+
 /// Builds adapters that share one HTTP client. A base URL in the tenant's config takes precedence over the process's.
 pub(crate) fn connect(client: reqwest::Client, twilio_base_url: Option<Url>) -> Connect {
     Arc::new(move |account: &ProviderAccount| {
@@ -280,7 +301,8 @@ async fn follow_config(
     if let Some(path) = config_dir {
         let mut directory = Directory::new(path, Arc::clone(configs), Arc::clone(metrics));
         directory.look().await.with_context(|| format!("reading the config directory {}", path.display()))?;
-        base.spawn("following the config directory", async move |stop| directory.follow(stop).await);
+        let clock = Arc::clone(clock);
+        base.spawn("following the config directory", async move |stop| directory.follow(clock, stop).await);
         return Ok(None);
     }
     let namespace = config_namespace.clone().context("expected --config-namespace or --config-dir")?;

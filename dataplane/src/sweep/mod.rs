@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::plan::SweepOptions;
 use crate::budget::Budget;
+use crate::progress::Task;
 use crate::shared::Shared;
 
 /// How often to look for accounts that are due. Costs nothing while none is.
@@ -88,6 +89,10 @@ impl Sweeper {
         if self.waiting.is_empty() {
             self.look();
         }
+        if self.waiting.is_empty() {
+            let Shared { progress, clock, .. } = &self.context.shared;
+            progress.found_nothing(Task::Sweep, clock.now());
+        }
         self.begin();
     }
 
@@ -122,9 +127,14 @@ impl Sweeper {
             let context = self.context.clone();
             self.sweeps.spawn(async move {
                 let (tenant, account) = key;
-                if let Err(error) = account::sweep(&context, &tenant, &account).await {
-                    let error = anyhow::Error::new(error);
-                    tracing::warn!(%tenant, %account, error = format!("{error:#}"), "an account could not be swept; it is tried again");
+                let Shared { progress, clock, .. } = &context.shared;
+                match account::sweep(&context, &tenant, &account).await {
+                    Ok(()) => progress.did(Task::Sweep, clock.now()),
+                    Err(error) => {
+                        progress.failed(Task::Sweep, clock.now());
+                        let error = anyhow::Error::new(error);
+                        tracing::warn!(%tenant, %account, error = format!("{error:#}"), "an account could not be swept; it is tried again");
+                    }
                 }
             });
         }

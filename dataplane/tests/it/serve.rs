@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::bytes;
 use crate::config::tenant_json;
-use crate::world::soon;
+use crate::world::{soon, until};
 use http::StatusCode;
 
 #[derive(Parser)]
@@ -82,4 +82,24 @@ async fn a_store_that_cannot_be_opened_is_reported_with_its_file() {
     std::fs::create_dir(directory.path().join("store.db")).unwrap();
     let error = Server::start(settings(directory.path(), &[])).await.err().unwrap();
     assert!(format!("{error:#}").contains("store.db"), "{error:#}");
+}
+
+#[tokio::test]
+async fn every_part_of_a_replica_tells_when_it_last_did_its_work() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("shop.json"), bytes(&tenant_json("shop"))).unwrap();
+    let shutdown = CancellationToken::new();
+    let server = Server::start(settings(directory.path(), &[])).await.unwrap();
+    let metrics = format!("http://{}/metrics", server.addresses().admin);
+    let mut running = JoinSet::new();
+    running.spawn(server.run(shutdown.clone()));
+    let parts = "apply dispatch publish settle expire remove forget bounds holds clock config webhooks api";
+    until(async || {
+        let text = reqwest::get(&metrics).await.unwrap().text().await.unwrap();
+        let told = |part| text.contains(&format!("whatsapp_last_success_timestamp_seconds{{task=\"{part}\"}} 1"));
+        parts.split(' ').all(told)
+    })
+    .await;
+    shutdown.cancel();
+    soon(running.join_next()).await.unwrap().unwrap().unwrap();
 }

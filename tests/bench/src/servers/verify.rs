@@ -14,7 +14,7 @@ use dataplane::config::{Applied, Configs};
 use dataplane::metrics::Metrics;
 use dataplane::publish::sinks;
 use dataplane::rules::hear::HearStop;
-use dataplane::serve::listen::{Ends, Serve, on_every_core};
+use dataplane::serve::listen::{Ends, Serve, Turns, on_every_core};
 use dataplane::store::webhook::{RecordRequest, Recorded};
 use dataplane::store::{StoreError, WebhookLog};
 use dataplane::webhooks::{self, WebhookContext};
@@ -78,7 +78,8 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
     let listener = Listener::new(limits, Arc::new(()));
     let router = webhooks::router(Arc::new(context));
     let serve = Serve { name: "webhooks", listener, router, ends: Ends::default() };
-    on_every_core(&mut parts, listen, &serve)?;
+    let turns: Turns = Arc::new(|_| ());
+    on_every_core(&mut parts, listen, &serve, &turns)?;
     while let Some(ended) = parts.join_next().await {
         ended?;
     }
