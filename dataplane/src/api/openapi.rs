@@ -55,7 +55,7 @@ impl utoipa::Modify for Bearer {
         (status = 400, description = "The body is not JSON, or a header is wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The request carries no valid credentials.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller may not act for this tenant.", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is larger than 64 KiB.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is larger than 256 KiB.", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The Content-Type is not `application/json`.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong, or policy forbids the message.", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The service is overloaded, the sender or tenant is being drained, or `scheduleAt` or `validFor` cannot be kept because the replica's clock is wrong; try again after `Retry-After` seconds.", body = Problem, content_type = "application/problem+json"),

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::problem::Problem;
 
-/// The largest body of a tenant's request.
-pub(crate) const LIMIT: usize = 64 * 1024;
+/// The largest body of a tenant's request: what its fields may hold together, each character escaped as `\ud83d\ude00`.
+pub(crate) const LIMIT: usize = 256 * 1024;
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

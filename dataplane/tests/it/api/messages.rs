@@ -57,6 +57,24 @@ async fn an_accepted_message_is_answered_with_202_and_can_be_read() {
 }
 
 #[tokio::test]
+async fn metadata_at_its_limits_is_accepted_however_it_is_escaped() {
+    let shop = shop().await;
+    let escaped = |characters: usize| r"\ud83d\ude00".repeat(characters);
+    // Distinct keys of 64 characters.
+    let entries: Vec<_> = (10..26).map(|i| format!(r#""{i}{}": "{}""#, escaped(62), escaped(512))).collect();
+    let rest = r#""template": {"name": "hello", "values": {"1": "Ava"}}"#;
+    let body = format!(r#"{{"to": "{CUSTOMER}", {rest}, "metadata": {{{}}}}}"#, entries.join(","));
+    let request = Request::post("/v1/messages")
+        .header("authorization", "Bearer key-of-shop")
+        .header("content-type", "application/json")
+        .body(Body::from(body))
+        .unwrap();
+    let answer = shop.send(request).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
+    assert_eq!(answer.json()["metadata"].as_object().unwrap().len(), 16);
+}
+
+#[tokio::test]
 async fn a_message_without_a_validity_gets_its_senders_for_its_category_from_when_it_is_due() {
     let listeners = Listeners::new().await;
     listeners.tenant("shop", |config| {
@@ -146,7 +164,7 @@ async fn a_malformed_json_body_is_refused_with_the_line_and_column() {
     let deep = [b"[".repeat(20_000), b"]".repeat(20_000)].concat();
     shop.send(request("application/json", deep)).await.problem(StatusCode::BAD_REQUEST);
     shop.send(request("text/plain", b"{}".to_vec())).await.problem(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    shop.send(request("application/json", vec![b' '; 65_537])).await.problem(StatusCode::PAYLOAD_TOO_LARGE);
+    shop.send(request("application/json", vec![b' '; 256 * 1024 + 1])).await.problem(StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[tokio::test]
