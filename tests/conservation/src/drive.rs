@@ -237,7 +237,7 @@ fn answer(replica: String, outcome: Outcome) -> Answer {
     }
 }
 
-/// Whether repeating the request would be pointless.
+/// Whether repeating the request would be pointless. A tenant that was removed from the configs may be put back.
 fn is_decided(answer: &Answer) -> bool {
-    answer.status.is_some_and(|status| status < 500 && !matches!(status, 408 | 429))
+    answer.status.is_some_and(|status| status < 500 && !matches!(status, 401 | 408 | 429))
 }

@@ -1,7 +1,8 @@
 //! Conservation under faults: nothing acknowledged is lost, and nothing happens twice.
 //!
 //! A [`world`] has several replicas of the data plane as real processes, the sandbox in the provider's place, and an
-//! application for each tenant. Clients [`drive`] it while [`chaos`] kills, cuts, delays and sets clocks. When
+//! application for each tenant. Clients [`drive`] it while [`chaos`] kills, cuts, delays and sets clocks, and
+//! what is around it is [disturbed](disturb). When
 //! everything has [settled](settle), the records of each side are [`collect`]ed into [`logs`], and the [`oracle`], a
 //! pure function, reports what does not agree. Each violation is reported with its whole [`story`].
 //!
@@ -12,6 +13,7 @@ pub mod chaos;
 pub mod collect;
 pub mod customer;
 pub mod database;
+pub mod disturb;
 pub mod drive;
 pub mod faults;
 pub mod fickle;

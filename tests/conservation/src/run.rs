@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::customer::Customers;
+use crate::disturb::Around;
 use crate::drive::{Clients, Diary};
 use crate::logs::Logs;
 use crate::oracle::{asked_in_vain, times_resent};
@@ -57,8 +58,11 @@ async fn attempt(plan: &Plan) -> Result<Summary> {
         world.tenants.iter().for_each(|tenant| tenant.app.stumble(true));
     }
     let mut chance = plan.chance("chaos");
-    let done = chaos::act(&mut world, plan.chaos, plan.load, &mut chance).await?;
+    let around = Around::of(&world);
+    let (done, disturbed) =
+        tokio::try_join!(chaos::act(&mut world, plan.chaos, plan.load, &mut chance), around.disturb(plan))?;
     eprintln!("faults injected on our side: {done}");
+    eprintln!("faults around it: {disturbed}");
     eprintln!("faults of the provider: {}", provider_faults(&world).await?);
     stop.cancel();
     world.control.clear_faults().await?;

@@ -1,7 +1,7 @@
 //! Everything that one run needs, as real as possible without Kubernetes.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,10 @@ pub fn run_folder(prefix: &str) -> Result<TempDir> {
     Ok(folder)
 }
 
+fn configs_in(folder: &Path) -> PathBuf {
+    folder.join("configs")
+}
+
 impl World {
     pub async fn start(plan: &Plan) -> Result<Self> {
         tests::install_crypto();
@@ -56,7 +60,7 @@ impl World {
         let control = sandbox.control();
         let database = Database::start(plan.store, plan.replicas, folder.path()).await?;
 
-        let configs = folder.path().join("configs");
+        let configs = configs_in(folder.path());
         std::fs::create_dir(&configs)?;
         let mut chance = plan.chance("ports");
         let replicas: Vec<Replica> = (0..plan.replicas)
@@ -82,6 +86,11 @@ impl World {
     /// The folder with the output of all processes.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The folder with the tenants' configs.
+    pub fn configs(&self) -> PathBuf {
+        configs_in(self.path())
     }
 
     /// A tenant's client for each replica.

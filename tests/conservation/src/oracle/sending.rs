@@ -139,9 +139,9 @@ pub fn times_resent(message: &Stored) -> usize {
     message.timeline.windows(2).filter(|lines| lines.iter().map(|line| line.status).eq(back)).count()
 }
 
-/// Final: a 4xx that is not temporary.
+/// Final: a 4xx that is not temporary, as that of a tenant that was removed for a while.
 fn is_refusal(status: u16) -> bool {
-    (400..500).contains(&status) && !matches!(status, 408 | 429)
+    (400..500).contains(&status) && !matches!(status, 401 | 408 | 429)
 }
 
 /// Whether a message can have ended this way, given the furthest status that the provider recorded.
