@@ -13,8 +13,8 @@ use prometheus::{
 };
 
 pub use labels::{
-    AttemptOutcome, AuthMethod, AuthResult, ClosedLabel, ConfigResult, ConfigStep, DeferReason, ListenerLabel, PublishResult,
-    Repair, WebhookLabel, WebhookResult,
+    AttemptOutcome, AuthMethod, AuthResult, ClosedLabel, ConfigResult, ConfigStep, DeferReason, ListenerLabel,
+    PublishResult, Repair, WebhookLabel, WebhookResult,
 };
 
 use crate::progress::Task;

@@ -121,9 +121,9 @@ fn notes(known: &[KnownSender], configs: &Configs, grace: Duration, now: Timesta
     for tenant in configs.all() {
         for (sender, config) in &tenant.config.senders {
             let id = &tenant.config.tenant;
-            let is_known = known.get(&(id, sender)).is_some_and(|known| {
-                known.absence.is_none() && known.retention.as_ref() == Some(&config.retention)
-            });
+            let is_known = known
+                .get(&(id, sender))
+                .is_some_and(|known| known.absence.is_none() && known.retention.as_ref() == Some(&config.retention));
             if !is_known {
                 let seen = Seen::Configured(config.retention.clone());
                 notes.push(NoteSender { tenant: id.clone(), sender: sender.clone(), seen, now });

@@ -134,7 +134,9 @@ fn open_sinks(name: &SenderName, sender: &SenderConfig, open: &OpenSink) -> Resu
         };
         let sink = open(SinkId::new(id), config).map_err(|invalid| RefusedConfig(format!("{path}.{invalid}")))?;
         if opened.iter().any(|earlier| earlier.id() == sink.id()) {
-            return Err(RefusedConfig(format!("{path}: the same name as an earlier entry; expected each sink under a name of its own")));
+            return Err(RefusedConfig(format!(
+                "{path}: the same name as an earlier entry; expected each sink under a name of its own"
+            )));
         }
         opened.push(sink);
     }

@@ -64,7 +64,7 @@ mod tests {
     fn configs() -> Arc<Configs> {
         let metrics = Arc::new(Metrics::new().unwrap());
         let connect = Arc::new(|_: &_| unreachable!("no tenant is configured"));
-        let open_sink = Arc::new(|_: &_| unreachable!("no tenant is configured"));
+        let open_sink = Arc::new(|_, _: &_| unreachable!("no tenant is configured"));
         Arc::new(Configs::new(connect, Arc::new([]), open_sink, metrics))
     }
 

@@ -302,7 +302,8 @@ impl Operation for DeferLogged {
     fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
         let key = (self.event.tenant.clone(), self.event.sender.clone(), self.event.dedupe_key.clone());
         if let Some(row) = rows.logged.get(&key)?.filter(|row| row.available_at.is_some()).cloned() {
-            rows.logged.put(key, EventRow { available_at: Some(self.until), tries: row.tries + u32::from(self.failed) });
+            rows.logged
+                .put(key, EventRow { available_at: Some(self.until), tries: row.tries + u32::from(self.failed) });
         }
         Ok(())
     }

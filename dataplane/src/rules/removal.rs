@@ -80,7 +80,8 @@ impl Operation for NoteSender {
     fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
         let key = (self.tenant.clone(), self.sender.clone());
         let row = rows.senders.get(&key)?.cloned();
-        let nothing = SenderRow { bodies_seconds: None, metadata_seconds: None, absent_since: None, absent_until: None };
+        let nothing =
+            SenderRow { bodies_seconds: None, metadata_seconds: None, absent_since: None, absent_until: None };
         let seen = row.as_ref().unwrap_or(&nothing).seen(&self.seen, self.now);
         // One that is forgotten and that no config has stays forgotten.
         if row.is_some() || matches!(self.seen, Seen::Configured(_)) {

@@ -75,7 +75,8 @@ async fn what_is_queued_for_a_removed_sender_is_canceled_after_the_grace() {
 #[tokio::test]
 async fn a_sender_that_is_put_back_in_time_goes_on_as_before() {
     let world = seen().await;
-    let id = world.accept("shop", |_| ()).await;
+    let valid = Some(world.clock.now() + SignedDuration::from_hours(24 * 30));
+    let id = world.accept("shop", |message| message.expires_at = valid).await;
     remove(&world);
     look(&world, &[&world.shared], DAY - 10).await;
     world.tenant("shop", |_| ());
@@ -83,7 +84,7 @@ async fn a_sender_that_is_put_back_in_time_goes_on_as_before() {
     dispatch(&mut world.dispatcher(), &world.clock).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
 
-    let next = world.accept("shop", |_| ()).await;
+    let next = world.accept("shop", |message| message.expires_at = valid).await;
     remove(&world);
     look(&world, &[&world.shared], DAY - 10).await;
     assert_eq!(world.status("shop", next).await, MessageStatus::Queued, "the grace begins anew");
@@ -143,7 +144,8 @@ async fn what_was_handed_over_for_a_removed_sender_ends_at_its_deadline() {
     let world = seen().await;
     let provider = world.provider("shop");
     provider.will_answer([SendOutcome::Ambiguous { reason: "timed out".into() }]);
-    let lost = world.accept("shop", |message| message.on_unconfirmed = dataplane::store::message::OnUnconfirmed::Resend).await;
+    let lost =
+        world.accept("shop", |message| message.on_unconfirmed = dataplane::store::message::OnUnconfirmed::Resend).await;
     dispatch(&mut world.dispatcher(), &world.clock).await;
     let (accepted, _) = world.hand_over(&mut world.dispatcher()).await;
     remove(&world);
@@ -226,7 +228,8 @@ async fn events_of_a_sender_without_a_config_wait_until_it_is_put_back_or_remove
 #[tokio::test]
 async fn the_data_of_a_removed_senders_people_leaves_by_the_retention_that_was_last_known() {
     let world = World::new().await;
-    let days = |days: i64| serde_json::json!({ "bodiesSeconds": days * 60 * DAY, "metadataSeconds": 2 * days * 60 * DAY });
+    let days =
+        |days: i64| serde_json::json!({ "bodiesSeconds": days * 60 * DAY, "metadataSeconds": 2 * days * 60 * DAY });
     world.tenant("shop", |sender| sender["retention"] = days(10));
     world.tenant("bank", |sender| sender["retention"] = days(1));
     world.shared.configs.mark_ready();
@@ -246,7 +249,8 @@ async fn the_data_of_a_removed_senders_people_leaves_by_the_retention_that_was_l
     };
     let store = &replica.store;
     let content = async || Some(store.message(&tenant("shop"), id).await.unwrap()?.message.content.is_some());
-    let contact = async || store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap().version;
+    let contact =
+        async || store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap().version;
     let is_remembered = async || store.senders().await.unwrap().iter().any(|known| known.tenant == tenant("shop"));
     forget().await;
     assert_eq!((content().await, contact().await), (Some(true), 1));

@@ -9,7 +9,8 @@ use crds::{HttpSink, WhatsAppSender};
 use kube::ResourceExt;
 use messaging::address::PhoneNumber;
 use messaging::config::{
-    ConsentConfig, DEFAULT_SINK, HttpSink as HttpSinkConfig, Limits, OptOutConfig, Retention, SenderConfig, SinkConfig, Validity,
+    ConsentConfig, DEFAULT_SINK, HttpSink as HttpSinkConfig, Limits, OptOutConfig, Retention, SenderConfig, SinkConfig,
+    Validity,
 };
 use messaging::id::{PoolId, SenderName, SinkName, TenantId};
 

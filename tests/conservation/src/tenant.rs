@@ -104,7 +104,8 @@ impl Tenant {
             messaging_service_sid: None,
             base_url: Some(provider.parse()?),
         };
-        let sink = HttpSink { name: None, url: self.app.url().parse()?, signing_secrets: vec![Secret::new(SIGNING_SECRET)] };
+        let sink =
+            HttpSink { name: None, url: self.app.url().parse()?, signing_secrets: vec![Secret::new(SIGNING_SECRET)] };
         let sender = SenderConfig {
             phone_number: self.number.parse()?,
             provider: ProviderAccount::Twilio(twilio),

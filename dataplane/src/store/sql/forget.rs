@@ -59,7 +59,8 @@ const METADATA: &[&str] = &[
     concat!("DELETE FROM messages WHERE tenant = $1 AND id IN ", ended!("id")),
 ];
 
-const PARKED: &[&str] = &["DELETE FROM parked_statuses WHERE tenant = $1 AND (provider_message_id, webhook, position) IN (
+const PARKED: &[&str] =
+    &["DELETE FROM parked_statuses WHERE tenant = $1 AND (provider_message_id, webhook, position) IN (
        SELECT provider_message_id, webhook, position FROM parked_statuses
        WHERE tenant = $1 AND sender = $2 AND received_at < $3 ORDER BY received_at LIMIT $4)"];
 

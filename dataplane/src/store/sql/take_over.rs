@@ -52,7 +52,7 @@ impl Statements for TakeOver {
                 connection.execute(LANE, values![tenant, sender, name]).await?;
             }
             for row in found.iter().flatten() {
-                let subject: String = Row::read(row)?;
+                let subject: &String = &Row::read(row)?;
                 connection.execute(REPEATED, values![tenant, sender, address, subject, name]).await?;
                 moved += connection.execute(MOVE, values![tenant, sender, address, subject, name]).await?;
                 connection.execute(WAIT, values![tenant, sender, name, subject, NEVER]).await?;

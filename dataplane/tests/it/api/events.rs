@@ -140,19 +140,14 @@ async fn a_redrive_to_a_sink_that_answered_410_lifts_its_hold() {
         created_at: at(50),
     };
     let store = listeners.database.store();
-    for (sink, kind) in [
-        ("app", HoldKind::Gone),
-        ("app", HoldKind::Pause),
-        ("https://other.example/", HoldKind::Gone),
-    ] {
+    for (sink, kind) in [("app", HoldKind::Gone), ("app", HoldKind::Pause), ("https://other.example/", HoldKind::Gone)]
+    {
         store.write(PutHold { hold: hold(sink, kind) }).await.unwrap();
     }
     let answer = listeners.ask(Method::POST, "/v1/events/redrive", Some(json!({}))).await;
     assert_eq!(answer.json(), json!({ "redriven": 1 }));
     let held: Vec<_> = store.holds(at(1000)).await.unwrap().into_iter().map(|hold| (hold.kind, hold.scope)).collect();
-    assert!(
-        held.len() == 2 && !held.contains(&(HoldKind::Gone, hold("app", HoldKind::Gone).scope))
-    );
+    assert!(held.len() == 2 && !held.contains(&(HoldKind::Gone, hold("app", HoldKind::Gone).scope)));
     // Not before every replica knows.
     assert!(claim(&listeners, at(1001)).await.is_empty());
     assert_eq!(claim(&listeners, at(1002)).await.len(), 1);

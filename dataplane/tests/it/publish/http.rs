@@ -5,6 +5,7 @@ use bytes::Bytes;
 use dataplane::metrics::PublishResult;
 use dataplane::publish::sinks;
 use dataplane::sink::{Delivery, OutgoingEvent};
+use dataplane::store::message::SinkId;
 use http::StatusCode;
 use http::header::{LOCATION, RETRY_AFTER};
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ const OTHER_KEY: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 
 async fn deliver(allow_private: bool, url: Url) -> Delivery {
     let config = HttpSink { name: None, url, signing_secrets: vec![Secret::new(KEY), Secret::new(OTHER_KEY)] };
-    let sink = sinks::opener(allow_private).unwrap()(&SinkConfig::Http(config)).unwrap();
+    let sink = sinks::opener(allow_private).unwrap()(SinkId::new("app"), &SinkConfig::Http(config)).unwrap();
     let id = "evt_01890a5d4f7a7c3e8b2d112233445566".parse().unwrap();
     let event = OutgoingEvent { id, body: Bytes::from_static(br#"{"test": 2432232314}"#) };
     sink.deliver(&event, Timestamp::from_second(1_614_265_330).unwrap()).await

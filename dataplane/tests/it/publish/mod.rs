@@ -274,10 +274,10 @@ async fn events_of_a_failed_message_say_why() {
 #[tokio::test]
 async fn events_for_a_sink_that_is_no_longer_configured_are_kept_and_not_sent() {
     let (world, old, new) = (World::new().await, Sink::start().await, Sink::start().await);
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&old.url())]));
+    world.tenant("shop", |s| s["events"] = json!([named::named("app", &old)]));
     world.accept("shop", |_| ()).await;
     dispatch(&mut world.dispatcher(), &world.clock).await;
-    world.tenant("shop", |s| s["events"] = json!([sink_config(&new.url())]));
+    world.tenant("shop", |s| s["events"] = json!([named::named("lake", &new)]));
     publish(&mut world.publisher(), &world).await;
     assert_eq!((old.received().len(), new.received().len()), (0, 0));
     assert_eq!(world.shared.store.outbox_counts().await.unwrap().dead, 1);

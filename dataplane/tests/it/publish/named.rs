@@ -9,7 +9,7 @@ use super::*;
 use crate::store::reason;
 use crate::world::{support, tenant};
 
-fn named(name: &str, sink: &Sink) -> serde_json::Value {
+pub(super) fn named(name: &str, sink: &Sink) -> serde_json::Value {
     let mut config = sink_config(&sink.url());
     config["http"]["name"] = json!(name);
     config
@@ -54,8 +54,8 @@ async fn a_dead_letter_is_redriven_to_the_sinks_new_address() {
     configure(&world, &[named("lake", &old)]);
     publish(&mut world.publisher(), &world).await;
     configure(&world, &[named("app", &new), named("lake", &old)]);
-    let dead = world.shared.store.dead_events(&tenant("shop"), &DeadEventFilter { limit: 9, ..Default::default() });
-    let dead = dead.await.unwrap();
+    let all = DeadEventFilter { limit: 9, ..Default::default() };
+    let dead = world.shared.store.dead_events(&tenant("shop"), &all).await.unwrap();
     assert_eq!(dead.iter().map(|letter| letter.sink.as_str()).collect::<Vec<_>>(), ["app"]);
     let (event, sink) = (dead[0].event, dead[0].sink.clone());
     let redrive = RedriveEvent { tenant: tenant("shop"), sender: support(), sink, event, now: world.clock.now() };

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use dataplane::store::Store;
-use dataplane::store::contact::PutSuppression;
+use dataplane::store::contact::{PutConsent, PutSuppression};
 use dataplane::store::senders::{Absence, CancelOfRemoved, KnownSender, NoteSender, Seen};
 use dataplane::store::webhook::{Forget, ForgetRemoved};
 use messaging::config::Retention;
-use messaging::contact::{Suppression, SuppressionReason};
+use messaging::contact::{ConsentRecord, ConsentStatus, Evidence, Suppression, SuppressionReason};
 
 use super::*;
 
@@ -49,9 +49,8 @@ async fn a_sender_is_remembered_with_its_last_retention_and_its_absence(store: &
 
 async fn a_queued_message_is_canceled_only_while_its_sender_is_removed(store: &Store) {
     let id = accept(store, new_message(0)).await.id;
-    let cancel = async |now| {
-        store.write(CancelOfRemoved { tenant: tenant(), id, grace: GRACE, now: at(now) }).await.unwrap()
-    };
+    let cancel =
+        async |now| store.write(CancelOfRemoved { tenant: tenant(), id, grace: GRACE, now: at(now) }).await.unwrap();
     note(store, Seen::Configured(retention()), 0).await;
     assert!(!cancel(100).await);
     note(store, Seen::Absent, 100).await;
@@ -95,8 +94,10 @@ async fn version(store: &Store, contact: &str) -> u64 {
 
 async fn who_wants_no_messages_is_remembered_while_the_tenant_has_other_senders(store: &Store) {
     removed(store).await;
-    record(store, 1, inbound("SM1")).await;
-    apply_all(store).await;
+    let evidence = Evidence { source: "checkout-form".into(), reference: None, at: None, note: None };
+    let consent = ConsentRecord { status: ConsentStatus::Granted, recorded_at: at(1), evidence };
+    let put = PutConsent { tenant: tenant(), sender: sender(), contact: customer(), consent };
+    store.write(put).await.unwrap();
     suppress(store, "+447700900124").await;
     forget_all(store, true).await;
     assert_eq!((version(store, "+447700900123").await, version(store, "+447700900124").await), (0, 1));

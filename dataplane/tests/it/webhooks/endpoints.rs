@@ -246,9 +246,7 @@ async fn unaddressed_parts_are_deleted_after_seven_days() {
     shop_and_bakery(&listeners);
     deliver(&listeners, batch("secret", &[TO_NOBODY])).await;
     let turn = async || {
-        let now = listeners.clock.now();
-        let stop = CancellationToken::new();
-        retention::turn(listeners.database.store(), &listeners.shared.configs, now, &stop).await.unwrap();
+        retention::turn(&listeners.shared, &CancellationToken::new()).await.unwrap();
         unaddressed(&listeners).len()
     };
     listeners.clock.advance(SignedDuration::from_hours(7 * 24));

@@ -19,13 +19,8 @@ const SILENT_FOR: u64 = 60_000;
 /// Returns for how long it was away.
 pub(super) async fn act(around: &Around, load: Duration, mut chance: StdRng) -> Result<Duration> {
     let away = (load / 4).min(LONGEST);
-    let unavailable = RequestEffect::Status {
-        status: 503,
-        retry_after: None,
-        code: None,
-        message: None,
-        shape: ErrorShape::Html,
-    };
+    let unavailable =
+        RequestEffect::Status { status: 503, retry_after: None, code: None, message: None, shape: ErrorShape::Html };
     let ways = [RequestEffect::Refuse, unavailable, RequestEffect::Latency { ms: SILENT_FOR }];
     let [refuses, fails, is_silent] = ways;
     let effect = match chance.random_range(0..3) {

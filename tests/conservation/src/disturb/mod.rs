@@ -68,6 +68,10 @@ impl Around {
 impl fmt::Display for Disturbed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { away, removals, dangling } = self;
-        write!(f, "provider away for {} s, tenants removed {removals}, connections left dangling {dangling}", away.as_secs())
+        write!(
+            f,
+            "provider away for {} s, tenants removed {removals}, connections left dangling {dangling}",
+            away.as_secs()
+        )
     }
 }
