@@ -125,7 +125,7 @@ pub(super) struct SuppressionBody {
 pub(super) struct RedriveBody {
     /// Only events of this sender.
     sender: Option<String>,
-    /// Only events for this sink, by its URL.
+    /// Only events for this sink, by its name.
     sink: Option<String>,
     /// `nextCursor` of the previous answer.
     cursor: Option<String>,

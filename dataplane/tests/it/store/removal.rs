@@ -41,7 +41,7 @@ async fn a_sender_is_remembered_with_its_last_retention_and_its_absence(store: &
     removed(store).await;
     let absence = Some(Absence { since: at(0), until: at(60) });
     let known = KnownSender { tenant: tenant(), sender: sender(), retention: Some(retention()), absence };
-    assert_eq!(store.senders().await.unwrap(), [known.clone()]);
+    assert_eq!(store.senders().await.unwrap(), std::slice::from_ref(&known));
     note(store, Seen::Configured(Retention::default()), 70).await;
     let known = KnownSender { retention: Some(Retention::default()), absence: None, ..known };
     assert_eq!(store.senders().await.unwrap(), [known]);
