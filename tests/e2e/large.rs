@@ -66,7 +66,7 @@ async fn a_config_that_fits_no_secret_is_told_with_its_size_and_mends_itself() -
 
     // Above 1 MiB it is compressed, and the data plane runs it.
     world.operator.kill()?;
-    approved(&world, &shop, &names(0..36)).await?;
+    approved(&world, &shop, &names(0..30)).await?;
     world.start_operator()?;
     let secret = format!("whatsapp-tenant-{}", shop.namespace);
     eventually("the config is compressed", async || {
@@ -92,9 +92,17 @@ async fn a_config_that_fits_no_secret_is_told_with_its_size_and_mends_itself() -
 
     // Above that nothing is published, and what the data plane does not do is told on the object.
     world.operator.kill()?;
-    let too_many = names(36..60);
+    let too_many = names(30..46);
     approved(&world, &shop, &too_many).await?;
     world.start_operator()?;
+    let metrics = format!("http://127.0.0.1:{}/metrics", world.ports.operator);
+    eventually("the operator counts the tenant", async || {
+        let answer = reqwest::get(&metrics).await.map_err(|e| e.to_string())?;
+        let text = answer.text().await.map_err(|e| e.to_string())?;
+        let counted = text.lines().find(|line| line.starts_with("whatsapp_operator_unpublished_tenants "));
+        if counted.is_some_and(|line| line.ends_with(" 1")) { Ok(()) } else { Err(format!("{counted:?}")) }
+    })
+    .await?;
     annotate(&world, &shop, "whatsapp-operator.dev/paused-").await?;
     let sender = world.condition("whatsappsender", &shop.namespace, "support", "Stalled", "True").await?;
     let stalled = conditions(&sender).find(|c| c["type"] == "Stalled").context("no Stalled condition")?;
