@@ -1,12 +1,14 @@
 //! Messages that wait to be handed over, and messages whose outcome is awaited.
 
 use jiff::Timestamp;
+use messaging::config::ProviderAccount;
 use messaging::contact::Suppression;
 use messaging::content::OutboundContent;
 use messaging::failure::{Failure, NewAttempts};
 use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::rate::{Bucket, Rate};
+use sha2::{Digest as _, Sha256};
 
 use super::contact::Contact;
 use super::message::{Message, Priority, Reason, SinkId};
@@ -58,7 +60,8 @@ pub struct Share {
 /// A rate that all replicas keep together, and which bucket it fills.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateOf {
-    /// The tenant of every share that draws on it.
+    /// The tenant whose rate it is. All tenants of a provider account share its rate, so a name that stands for the account
+    /// takes the tenant's place in the key and in the lock.
     pub tenant: TenantId,
     /// Such as `sender/support` or `account/AC…`, unique within the tenant.
     pub bucket: String,
@@ -66,6 +69,21 @@ pub struct RateOf {
 }
 
 impl RateOf {
+    /// The rate of one sender.
+    pub fn of_sender(tenant: &TenantId, sender: &SenderName, rate: Rate) -> Self {
+        Self { tenant: tenant.clone(), bucket: format!("sender/{sender}"), rate }
+    }
+
+    /// The rate of a provider account, whichever tenants use it.
+    pub fn of_account(account: &ProviderAccount, rate: Rate) -> Self {
+        let bucket = format!("account/{}", account.account_key());
+        let digest = Sha256::new().chain_update(account.provider()).chain_update([0]).chain_update(&bucket).finalize();
+        let name = format!("account-{}", hex::encode(&digest[..16]));
+        let tenant =
+            TenantId::new(name).unwrap_or_else(|error| unreachable!("hexadecimal digits are a label: {error}"));
+        Self { tenant, bucket, rate }
+    }
+
     /// Names the bucket among all tenants'.
     pub fn key(&self) -> (TenantId, String) {
         (self.tenant.clone(), self.bucket.clone())

@@ -15,10 +15,9 @@ use crate::store::queue::RateOf;
 /// Every rate that the sender's messages count against.
 pub(in crate::dispatch) fn all(tenant: &TenantId, sender: &Sender<'_>) -> [RateOf; 2] {
     let Sender { name, config, provider, .. } = sender;
-    let of = |bucket, rate| RateOf { tenant: tenant.clone(), bucket, rate };
     [
-        of(format!("account/{}", config.provider.account_key()), provider.limits().account),
-        of(format!("sender/{name}"), Rate::from(&config.limits)),
+        RateOf::of_account(&config.provider, provider.limits().account),
+        RateOf::of_sender(tenant, name, Rate::from(&config.limits)),
     ]
 }
 

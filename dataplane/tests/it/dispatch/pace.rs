@@ -6,7 +6,7 @@ use messaging::clock::Clock;
 use messaging::lifecycle::MessageStatus;
 
 use super::seconds;
-use crate::world::{World, dispatch};
+use crate::world::{World, config_of, dispatch, support, tenant};
 
 #[tokio::test]
 async fn a_scheduled_message_holds_up_no_other_and_leaves_at_its_time() {
@@ -50,6 +50,28 @@ async fn one_recipient_is_not_written_to_too_fast_and_no_other_waits_for_that() 
     assert_eq!(called[..46], [0; 46]);
     assert_eq!(called[46..], [6, 12]);
     world.metric(r#"whatsapp_deferred_total{reason="pair_rate"} 2"#);
+}
+
+#[tokio::test]
+async fn all_tenants_of_an_account_together_keep_its_rate() {
+    let world = World::new().await;
+    let unlimited = serde_json::json!({ "messagesPerSecond": 5000, "burst": 5000, "maxConcurrency": 5000 });
+    for name in ["shop", "bakery"] {
+        world.tenant(name, |s| s["limits"] = unlimited.clone());
+    }
+    let [of_shop, of_bakery] =
+        ["shop", "bakery"].map(|name| config_of(&world, name).senders[&support()].provider.account_key().to_owned());
+    let shared = String::from_utf8(config_of(&world, "bakery").to_json()).unwrap().replace(&of_bakery, &of_shop);
+    world.shared.configs.apply(&tenant("bakery"), shared.as_bytes());
+    for name in ["shop", "bakery"] {
+        for n in 0..150 {
+            world.accept(name, |m| m.to = format!("+4477009{n:05}").parse().unwrap()).await;
+        }
+    }
+    let provider = world.provider("shop");
+    let mut dispatcher = world.dispatcher();
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(provider.calls(), 200);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ promises!(
     shares_that_draw_on_one_rate_keep_it_together,
     only_what_was_claimed_counts,
     the_slowest_of_several_rates_counts,
+    tenants_keep_the_rate_of_an_account_together,
     a_bucket_that_a_clock_filled_that_was_ahead_is_mended_by_a_claim_that_gets_nothing,
     a_bucket_that_a_clock_filled_that_is_a_little_ahead_stays_as_it_is,
 );
@@ -105,6 +106,27 @@ async fn the_slowest_of_several_rates_counts(store: &Store) {
         "what one let not pass the other did not count"
     );
     assert!(claim(store, 0, both, rates()).await.claims.is_empty());
+}
+
+async fn tenants_keep_the_rate_of_an_account_together(store: &Store) {
+    let account = serde_json::from_value(serde_json::json!({ "twilio": {
+        "accountSid": "AC1", "username": "AC1", "password": "p", "webhookKeys": ["k"],
+    }}));
+    let rate = RateOf::of_account(&account.unwrap(), slow().rate);
+    let tenants = ["shop", "bakery"].map(|name| TenantId::new(name).unwrap());
+    for tenant in &tenants {
+        for _ in 0..20 {
+            accept(store, NewMessage { tenant: tenant.clone(), ..new_message(0) }).await;
+        }
+    }
+    let count = async |tenant: &TenantId, now| {
+        let lane = LaneRef { tenant: tenant.clone(), ..lane(Priority::Utility) };
+        let share = Share { lane, limit: 4, draws_on: vec![0] };
+        claim(store, now, vec![share], vec![rate.clone()]).await.claims.len()
+    };
+    let at_once = join_all(tenants.iter().cycle().take(6).map(|tenant| count(tenant, 0))).await;
+    assert_eq!(at_once.iter().sum::<usize>(), BURST as usize, "{at_once:?}");
+    assert_eq!((count(&tenants[0], 1).await, count(&tenants[1], 1).await), (2, 0));
 }
 
 async fn a_bucket_that_a_clock_filled_that_was_ahead_is_mended_by_a_claim_that_gets_nothing(store: &Store) {
