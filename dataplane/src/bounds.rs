@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messaging::clock::{after, before};
-use messaging::failure::RetryLimits;
+use messaging::failure::{LONGEST_REST, LONGEST_TEMPLATE_REST, RetryLimits};
 use messaging::publication;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +65,8 @@ fn longest(time: StoredTime, options: &BoundsOptions) -> Duration {
         StoredTime::LoggedEvent => apply::TRY_AGAIN_WITHIN,
         // A pause after a failure. After a jump the sender would be stopped for too long.
         StoredTime::Breaker => RetryLimits::default().sender_pause,
+        // A rest of a template, or from conversations. After a jump it would last too long.
+        StoredTime::Rest => LONGEST_REST.max(LONGEST_TEMPLATE_REST),
         // The pause between two sweeps. After a jump nobody would look for lost messages.
         StoredTime::SweepDue => options.sweep_every,
         // The past. After a jump, what was written in between would never be looked for.

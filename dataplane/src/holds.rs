@@ -125,6 +125,27 @@ impl Holds {
         rest.until
     }
 
+    /// When the sender's last rest from starting conversations ended, as far as it still matters.
+    pub(crate) fn rest_ended_at(&self, tenant: &TenantId, sender: &SenderName, now: Timestamp) -> Option<Timestamp> {
+        let rests = self.rests.lock();
+        // Nearly always empty: this avoids the key's allocation.
+        if rests.is_empty() {
+            return None;
+        }
+        rests.get(&(tenant.clone(), sender.clone())).map(|rest| rest.until).filter(|ended| *ended <= now)
+    }
+
+    /// The templates with a breaker, by the provider's handle.
+    pub(crate) fn stopped_templates(&self, now: Timestamp) -> Vec<(TenantId, String)> {
+        let current = self.current.load();
+        let stopped = current.0.values().flatten().filter(|hold| hold.kind == HoldKind::Breaker && hold.until > now);
+        let templates = stopped.filter_map(|hold| match &hold.scope {
+            Scope::Template(handle) => Some((hold.tenant.clone(), handle.clone())),
+            Scope::Tenant | Scope::Sender(_) | Scope::Conversations(_) | Scope::Sink(..) => None,
+        });
+        templates.collect()
+    }
+
     /// Notes the rests that other replicas began, and forgets those that no longer matter.
     fn note_rests(&self, holds: &[Hold], now: Timestamp) {
         let mut rests = self.rests.lock();

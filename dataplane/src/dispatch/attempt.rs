@@ -30,6 +30,8 @@ use crate::store::queue::{
 const WRITE_TRIES: u32 = 6;
 const WRITE_PAUSE: Duration = Duration::from_millis(100);
 const WHY_STOPPED: &str = "a message failed because of it";
+/// A stop may be lifted before its time, so a message that waits for its end looks again after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// The pause when a tenant's config was removed between the claim and its use.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(5);
 
@@ -94,15 +96,16 @@ impl Carrier {
                     .max(holds.template_stopped_until(&message.tenant, handle, now))
             {
                 metrics.deferred(DeferReason::TemplateStopped);
-                return self.defer(&claim, until).await;
+                return self.defer(&claim, until.min(after(now, LOOK_AGAIN))).await;
             }
-            if gate::starts_conversation(message, &permit, &contact.state, now)
+            let starts_conversation = gate::starts_conversation(message, &permit, &contact.state, now);
+            if starts_conversation
                 && let Some(until) = brakes
                     .starts_none_until(&message.tenant, sender.name, now)
                     .max(holds.starts_none_until(&message.tenant, sender.name, now))
             {
                 metrics.deferred(DeferReason::ConversationsStopped);
-                return self.defer(&claim, until).await;
+                return self.defer(&claim, until.min(after(now, LOOK_AGAIN))).await;
             }
             if let Err(until) = in_flight.may_begin(now) {
                 metrics.deferred(DeferReason::ProviderAway);
@@ -110,6 +113,10 @@ impl Carrier {
             }
             if !is_counted {
                 let key = (message.tenant.clone(), message.sender().clone());
+                if starts_conversation && let Err(until) = brakes.starts_conversation(holds, &key, now) {
+                    metrics.deferred(DeferReason::ConversationsStopped);
+                    return self.defer(&claim, until).await;
+                }
                 if let Err(until) = brakes.pair(&key, &message.to, message.priority, sender.provider.limits().pair, now)
                 {
                     metrics.deferred(DeferReason::PairRate);

@@ -5,7 +5,7 @@
 //! finds its end within seconds. Each stop is also put into [`Holds`], where the other replicas and this one's
 //! successor find it. From then on only the hold counts, so when an operator lifts it, sending goes on here too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,10 +14,14 @@ use messaging::breaker::{Breaker, MOST_UNANSWERED, Passage};
 use messaging::clock::{after, is_overlong};
 use messaging::config::{Limits, ProviderAccount};
 use messaging::content::OutboundContent;
-use messaging::failure::{self, FailureScope, LONGEST_REST, RetryLimits, Stop, handle_to_stop};
+use messaging::failure::{
+    self, FailureScope, LONGEST_REST, LONGEST_TEMPLATE_REST, RESTART, RetryLimits, Stop, approval_of, handle_to_stop,
+    may_start,
+};
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::SendOutcome;
 use messaging::rate::Rate;
+use messaging::template::Approval;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::schedule::SenderKey;
@@ -26,7 +30,7 @@ use crate::config::{Configs, Sender, Tenant};
 use crate::holds::Holds;
 use crate::metrics::{DeferReason, Metrics};
 use crate::store::adopted::AdoptedFailure;
-use crate::store::hold::Scope;
+use crate::store::hold::{HoldKind, LiftHold, Scope};
 use crate::store::message::Priority;
 
 /// A campaign leaves one in so many of a sender's calls to more urgent messages.
@@ -49,6 +53,10 @@ struct State {
     in_flight: HashMap<SenderKey, u32>,
     /// What is stopped until when, while its hold is not stored yet.
     stopped: HashMap<(TenantId, Scope), Timestamp>,
+    /// Stopped templates that the config has shown as not approved since.
+    unapproved: HashSet<(TenantId, String)>,
+    /// When each sender's rest from starting conversations ended, and how many it has started since.
+    restarts: HashMap<SenderKey, (Timestamp, u32)>,
     pairs: Pairs,
     /// A destination whose calls are all answered has no entry.
     breakers: HashMap<Destination, Breaker>,
@@ -211,6 +219,55 @@ impl Brakes {
         self.lock().stopped_until(tenant, || Scope::Conversations(sender.clone()), now)
     }
 
+    /// Counts a conversation that the sender starts, or returns when it may be started: after a rest they begin slowly.
+    pub(super) fn starts_conversation(&self, holds: &Holds, key: &SenderKey, now: Timestamp) -> Result<(), Timestamp> {
+        let Some(ended_at) = holds.rest_ended_at(&key.0, &key.1, now) else { return Ok(()) };
+        if after(ended_at, RESTART) <= now {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        let restart = state.restarts.entry(key.clone()).or_insert((ended_at, 0));
+        if restart.0 != ended_at {
+            *restart = (ended_at, 0);
+        }
+        may_start(ended_at, restart.1, now)?;
+        restart.1 += 1;
+        Ok(())
+    }
+
+    /// Lifts the stops of templates that the config shows approved again: since the stop it has shown that they were not.
+    ///
+    /// Failure policy: fail closed. A stop that cannot be lifted lasts until its time.
+    pub(super) async fn lift_approved_again(&self, holds: &Holds, configs: &Configs, now: Timestamp) {
+        let stopped = holds.stopped_templates(now);
+        for (tenant, handle) in self.approved_again(stopped, configs) {
+            let scope = Scope::Template(handle);
+            tracing::info!(%tenant, %scope, "the template is approved again; messages with it leave");
+            let lift = LiftHold { tenant, scope, kind: HoldKind::Breaker };
+            if let Err(error) = holds.lift(lift).await {
+                tracing::warn!(%error, "the stop of a template that is approved again could not be lifted; it ends by itself");
+            }
+        }
+    }
+
+    /// Which of the stopped templates the config shows approved, after it had shown them otherwise.
+    fn approved_again(&self, stopped: Vec<(TenantId, String)>, configs: &Configs) -> Vec<(TenantId, String)> {
+        let mut state = self.lock();
+        if !state.unapproved.is_empty() {
+            state.unapproved.retain(|template| stopped.contains(template));
+        }
+        let mut approved = Vec::new();
+        for template in stopped {
+            let tenant = configs.get(&template.0);
+            match tenant.as_ref().and_then(|tenant| approval_of(&tenant.config.templates, &template.1)) {
+                Some(Approval::Approved) if state.unapproved.remove(&template) => approved.push(template),
+                Some(Approval::Approved) | None => {}
+                Some(_) => drop(state.unapproved.insert(template)),
+            }
+        }
+        approved
+    }
+
     /// When the stop of the template ends, if it is stopped.
     pub(super) fn template_stopped_until(&self, tenant: &TenantId, handle: &str, now: Timestamp) -> Option<Timestamp> {
         self.lock().stopped_until(tenant, || Scope::Template(handle.to_owned()), now)
@@ -333,9 +390,15 @@ impl Brakes {
     }
 
     fn forget_what_is_over(&self, now: Timestamp) {
-        let longest = RetryLimits::default().sender_pause;
+        let longest = |scope: &Scope| match scope {
+            Scope::Template(_) => LONGEST_TEMPLATE_REST,
+            Scope::Conversations(_) => LONGEST_REST,
+            Scope::Tenant | Scope::Sender(_) | Scope::Sink(..) => RetryLimits::default().sender_pause,
+        };
+        let mut state = self.lock();
         // A stop that lasts longer was set by a clock that was ahead.
-        self.lock().stopped.retain(|_, until| *until > now && !is_overlong(*until, longest, now));
+        state.stopped.retain(|(_, scope), until| *until > now && !is_overlong(*until, longest(scope), now));
+        state.restarts.retain(|_, (ended_at, _)| after(*ended_at, RESTART) > now);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -455,13 +518,16 @@ mod tests {
     #[test]
     fn a_reported_failure_stops_what_it_affects_counted_from_the_report() {
         let until = at(60_000);
-        for (class, stopped) in [
-            (FailureScope::Sender, Some(Stop::Sender { until })),
-            (FailureScope::Template, Some(Stop::Template { until })),
-            (FailureScope::Message, None),
-        ] {
+        for (class, stopped) in [(FailureScope::Sender, Some(Stop::Sender { until })), (FailureScope::Message, None)] {
             assert_eq!(stop_reported(class, at(0), at(59_999)), stopped, "{class:?}");
             assert_eq!(stop_reported(class, at(0), until), None, "{class:?}");
         }
+        let stopped = Some(Stop::Template { until: at(3_600_000) });
+        assert_eq!(
+            stop_reported(FailureScope::Template, at(0), until),
+            stopped,
+            "until it is seen to be approved again"
+        );
+        assert_eq!(stop_reported(FailureScope::Template, at(0), at(3_600_000)), None);
     }
 }

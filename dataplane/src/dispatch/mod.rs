@@ -189,6 +189,7 @@ impl Dispatcher {
         let DispatchContext { shared, brakes, options } = &self.context;
         let Shared { store, configs, clock, clock_check, metrics, holds, progress, removals: _ } = shared;
         let now = clock.now();
+        brakes.lift_approved_again(holds, configs, now).await;
         brakes.tidy(holds, now);
         self.buckets.tidy(now);
         let places = options.max_in_flight.saturating_sub(u32::try_from(self.calls.len()).unwrap_or(u32::MAX));

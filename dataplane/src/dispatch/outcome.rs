@@ -77,7 +77,6 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
     };
     let step = next_step(failed, limits, attempted.jitter, attempted.now);
     let end = |status, reason| AttemptResult::Ended { status, reason };
-    let stop_until = after(attempted.now, limits.sender_pause);
     let (result, suppress, stop, counted) = match step {
         AfterFailure::RetryAt(at) => {
             let stop = error.and_then(|error| stop(error.failure.scope(), limits.sender_pause, attempted.now));
@@ -91,8 +90,8 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
             let suppression = error.and_then(|error| error.failure.suppression(attempted.now));
             (end(step.status(), reason), suppression, None, AttemptOutcome::Suppressed)
         }
-        AfterFailure::StopTemplate => {
-            let stop = Stop::Template { until: stop_until };
+        AfterFailure::StopTemplate { until } => {
+            let stop = Stop::Template { until };
             (end(step.status(), reason), None, Some(stop), AttemptOutcome::Rejected)
         }
         AfterFailure::StopSender { until } => {
@@ -102,7 +101,8 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
         AfterFailure::Reject => (end(step.status(), reason), None, None, AttemptOutcome::Rejected),
         AfterFailure::Expire => {
             // A sender that cannot send stays stopped when the validity of one of its messages ends.
-            let stop = (class == FailureClass::Sender).then_some(Stop::Sender { until: stop_until });
+            let until = after(attempted.now, limits.sender_pause);
+            let stop = (class == FailureClass::Sender).then_some(Stop::Sender { until });
             let text = format!("validFor: its validity ends at {}, before it may be tried again", attempted.expires_at);
             let late = validity::expired(Reason::new(Some(RefusalCode::Expired.as_str()), text), Some(&reason));
             (end(step.status(), late), None, stop, AttemptOutcome::Expired)
@@ -178,7 +178,7 @@ mod tests {
     fn a_failure_stops_what_it_affects_and_nothing_else() {
         assert_eq!(of(&refused(FailureClass::Sender), 1, None).stop, Some(Stop::Sender { until: at(60) }));
         assert_eq!(of(&refused(FailureClass::Sender), 8, Some(at(1))).stop, Some(Stop::Sender { until: at(60) }));
-        assert_eq!(of(&refused(FailureClass::Template), 1, None).stop, Some(Stop::Template { until: at(60) }));
+        assert_eq!(of(&refused(FailureClass::Template), 1, None).stop, Some(Stop::Template { until: at(3600) }));
         let suppressed = of(&refused(FailureClass::Suppress), 1, None);
         assert_eq!((suppressed.stop, suppressed.suppress.is_some()), (None, true));
         assert_eq!(of(&refused(FailureClass::Request), 1, None).stop, None);

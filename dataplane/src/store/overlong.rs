@@ -25,8 +25,10 @@ pub enum StoredTime {
     EventDeferred,
     /// When a logged event that was not applied may be claimed.
     LoggedEvent,
-    /// Until when a worker has stopped a sender or a template.
+    /// Until when a worker has stopped a sender.
     Breaker,
+    /// Until when a worker lets a template, or a sender's conversations, rest.
+    Rest,
     /// When an account may be swept again.
     SweepDue,
     /// How far an account's log was read.
@@ -34,7 +36,7 @@ pub enum StoredTime {
 }
 
 impl StoredTime {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::MessageAccepted,
         Self::MessageClaimed,
         Self::MessageDeferred,
@@ -45,6 +47,7 @@ impl StoredTime {
         Self::EventDeferred,
         Self::LoggedEvent,
         Self::Breaker,
+        Self::Rest,
         Self::SweepDue,
         Self::SweptUntil,
     ];

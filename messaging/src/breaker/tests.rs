@@ -31,7 +31,91 @@ fn no_more_than_ten_calls_begin_before_one_is_answered() {
     );
     breaker.answered();
     assert_eq!(breaker.passage(true, at(0)), Passage::Calls(10));
+    (0..9).for_each(|_| breaker.answered());
     assert!(breaker.is_new());
+}
+
+/// A breaker in the middle of traffic: so many calls are under way, and those before them were answered.
+fn warm(under_way: u32) -> Breaker {
+    let mut breaker = Breaker::default();
+    for _ in 0..under_way {
+        breaker.begins();
+        breaker.begins();
+        breaker.answered();
+    }
+    breaker
+}
+
+#[test]
+fn from_the_first_unknown_outcome_on_few_calls_are_under_way_however_many_there_were() {
+    let mut breaker = warm(60);
+    assert_eq!(breaker.passage(true, at(0)), Passage::Calls(10));
+    breaker.failed(true, at(0));
+    for under_way in (40..59).rev() {
+        breaker.answered();
+        assert_eq!(breaker.passage(true, at(0)), Passage::Calls(0), "{under_way} are under way");
+    }
+    let mut breaker = warm(12);
+    breaker.failed(true, at(0));
+    (0..4).for_each(|_| breaker.answered());
+    assert_eq!(breaker.passage(true, at(0)), Passage::Calls(3), "7 are under way");
+}
+
+#[test]
+fn at_most_ten_outcomes_become_unknown_before_it_opens_whatever_is_answered_in_between() {
+    for answers in [0, 1, 3, 10, 19] {
+        let (mut breaker, mut unknown) = (warm(5), 0);
+        while breaker.away_since().is_none() {
+            breaker.begins();
+            breaker.failed(true, at(0));
+            unknown += 1;
+            for _ in 0..answers {
+                breaker.begins();
+                breaker.answered();
+            }
+        }
+        assert!(unknown <= 10, "{unknown} with {answers} answers after each");
+    }
+}
+
+#[test]
+fn an_unknown_outcome_now_and_then_is_forgotten() {
+    let mut breaker = Breaker::default();
+    for _ in 0..100 {
+        fails(&mut breaker, true, 0);
+        for _ in 0..20 {
+            breaker.begins();
+            breaker.answered();
+        }
+        assert!(breaker.is_new());
+    }
+}
+
+#[test]
+fn after_an_outage_few_messages_leave_at_once_until_many_were_answered() {
+    let mut breaker = open();
+    breaker.probe_begins(at(1));
+    breaker.probe_answered();
+    breaker.begins();
+    breaker.answered();
+    fails(&mut breaker, true, 2);
+    assert_eq!(breaker.passage(true, at(2)), Passage::Nothing { again_at: at(3) }, "one unknown outcome is enough");
+    breaker.probe_begins(at(3));
+    breaker.probe_answered();
+    breaker.begins();
+    breaker.answered();
+    (0..10).for_each(|_| breaker.begins());
+    breaker.answered();
+    assert_eq!(breaker.passage(true, at(3)), Passage::Calls(1), "9 are under way");
+}
+
+#[test]
+fn the_answer_of_a_call_that_was_under_way_when_it_opened_shows_no_more_than_a_probe() {
+    let mut breaker = warm(20);
+    (0..10).for_each(|_| breaker.failed(true, at(0)));
+    assert!(breaker.open_until(at(0)).is_some());
+    breaker.answered();
+    assert_eq!(breaker.passage(true, at(0)), Passage::Calls(1));
 }
 
 #[test]
@@ -43,10 +127,10 @@ fn a_call_that_does_not_begin_after_all_takes_no_place() {
 }
 
 #[test]
-fn five_failures_in_a_row_open_it_and_fewer_or_scattered_ones_do_not() {
+fn five_failures_in_a_row_open_it_and_fewer_or_scattered_ones_that_sent_nothing_do_not() {
     for has_left in [true, false] {
         let mut breaker = Breaker::default();
-        for _ in 0..100 {
+        for _ in 0..if has_left { 1 } else { 100 } {
             for _ in 0..4 {
                 fails(&mut breaker, has_left, 0);
             }
@@ -201,8 +285,10 @@ proptest! {
             breaker.probe_answered();
         }
         let Passage::Calls(1..) = breaker.passage(has_probe, at(now)) else { panic!("{breaker:?}") };
-        breaker.begins();
-        breaker.answered();
+        for _ in 0..=TRUSTED_AFTER {
+            breaker.begins();
+            breaker.answered();
+        }
         prop_assert!(breaker.is_new());
     }
 }

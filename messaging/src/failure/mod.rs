@@ -20,8 +20,10 @@ use crate::contact::{Suppression, SuppressionReason};
 pub use code_table::{CodeTable, ErrorCode};
 pub use new_attempt::NewAttempts;
 pub use next_step::{AfterFailure, Failed, RetryLimits, next_step};
-pub use rest::{LONGEST as LONGEST_REST, Rest, next_rest};
-pub use stop::{Stop, handle_to_stop, stop};
+pub use rest::{
+    LONGEST as LONGEST_REST, LONGEST_OF_TEMPLATE as LONGEST_TEMPLATE_REST, RESTART, Rest, may_start, next_rest,
+};
+pub use stop::{Stop, approval_of, handle_to_stop, stop};
 
 /// The class of a failure: what may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::FailureClass;
+use super::rest::LONGEST_OF_TEMPLATE;
 use crate::clock::after;
 use crate::lifecycle::MessageStatus;
 
@@ -53,8 +54,8 @@ pub enum AfterFailure {
     AwaitConfirmation { until: Timestamp },
     /// The message ends, and its recipient is suppressed.
     Suppress,
-    /// The message ends, and the template is not used until it is found approved again.
-    StopTemplate,
+    /// The message ends, and the template is not used until then, or until the config shows it approved again.
+    StopTemplate { until: Timestamp },
     /// Nothing leaves through this sender until then; the message waits with it.
     StopSender { until: Timestamp },
     /// The message ends: the provider will not accept it.
@@ -70,7 +71,7 @@ impl AfterFailure {
             Self::RetryAt(_) | Self::StopSender { .. } => MessageStatus::Queued,
             Self::AwaitConfirmation { .. } => MessageStatus::Unconfirmed,
             Self::Suppress => MessageStatus::Suppressed,
-            Self::StopTemplate | Self::Reject => MessageStatus::Rejected,
+            Self::StopTemplate { .. } | Self::Reject => MessageStatus::Rejected,
             Self::Expire => MessageStatus::Expired,
         }
     }
@@ -95,7 +96,7 @@ pub fn next_step(failed: Failed, limits: &RetryLimits, jitter: f64, now: Timesta
             if until < failed.expires_at { AfterFailure::StopSender { until } } else { AfterFailure::Expire }
         }
         FailureClass::Suppress => AfterFailure::Suppress,
-        FailureClass::Template => AfterFailure::StopTemplate,
+        FailureClass::Template => AfterFailure::StopTemplate { until: after(now, LONGEST_OF_TEMPLATE) },
         FailureClass::Request | FailureClass::Fallback => AfterFailure::Reject,
     }
 }
@@ -182,7 +183,7 @@ mod tests {
         assert_eq!(step(Sender, 1, None, 0.5), AfterFailure::StopSender { until: at(60) });
         assert_eq!(step(RetryLater, 1, None, 0.5), AfterFailure::RetryAt(at(1)));
         assert_eq!(step(Suppress, 1, None, 0.5), AfterFailure::Suppress);
-        assert_eq!(step(Template, 1, None, 0.5), AfterFailure::StopTemplate);
+        assert_eq!(step(Template, 1, None, 0.5), AfterFailure::StopTemplate { until: at(3600) });
         assert_eq!(step(Request, 1, None, 0.5), AfterFailure::Reject);
         assert_eq!(step(Fallback, 1, None, 0.5), AfterFailure::Reject);
     }

@@ -1,4 +1,5 @@
-//! How long a sender rests from starting conversations, after the provider's limit on them was met.
+//! How long a sender rests from starting conversations after the provider's limit on them was met, how it begins again, and
+//! how long a template rests that the provider does not take.
 
 use std::time::Duration;
 
@@ -10,6 +11,17 @@ use crate::clock::after;
 const FIRST: Duration = Duration::from_secs(60);
 /// The longest rest: what the end of a limit that lasts a day goes unnoticed.
 pub const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// The longest rest of a template, which ends sooner when the config shows it approved again. Without that it is tried again
+/// after this time: a message is lost for each try.
+pub const LONGEST_OF_TEMPLATE: Duration = Duration::from_secs(60 * 60);
+/// After a rest one conversation is started in a first step of this length, two in the second, and so on: a status needs
+/// some seconds to tell whether the limit still holds.
+const STEP: Duration = Duration::from_secs(10);
+/// After so many steps conversations are started freely again.
+const STEPS: u32 = 10;
+/// For how long after a rest the conversations that are started count.
+pub const RESTART: Duration = STEP.saturating_mul(STEPS);
 
 /// A rest from starting conversations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +45,17 @@ pub fn next_rest(last: Option<Rest>, reported_at: Timestamp) -> Rest {
     Rest { since: reported_at, until: after(reported_at, length) }
 }
 
+/// Whether another conversation may be started after a rest that ended at `ended_at`, or when to ask again. `started` counts
+/// those that were started since.
+pub fn may_start(ended_at: Timestamp, started: u32, now: Timestamp) -> Result<(), Timestamp> {
+    let since: Duration = now.duration_since(ended_at).try_into().unwrap_or_default();
+    let step = u32::try_from(since.as_secs() / STEP.as_secs()).unwrap_or(u32::MAX);
+    if step >= STEPS || started < (2 << step) - 1 {
+        return Ok(());
+    }
+    Err(after(ended_at, STEP.saturating_mul(step + 1)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +72,14 @@ mod tests {
         assert_eq!(next_rest(Some(rest(0, 60)), at(60)), rest(60, 180));
         assert_eq!(next_rest(Some(rest(0, 60)), at(181)), rest(181, 241), "not soon");
         assert_eq!(next_rest(Some(rest(0, 3600)), at(3700)), rest(3700, 7300), "an hour is the longest");
+    }
+
+    #[test]
+    fn after_a_rest_conversations_begin_slowly_and_twice_as_fast_with_each_step() {
+        assert_eq!((may_start(at(0), 0, at(0)), may_start(at(0), 1, at(9))), (Ok(()), Err(at(10))));
+        assert_eq!((may_start(at(0), 2, at(10)), may_start(at(0), 3, at(19))), (Ok(()), Err(at(20))));
+        assert_eq!(may_start(at(0), 1022, at(99)), Ok(()));
+        assert_eq!(may_start(at(0), u32::MAX, at(100)), Ok(()), "as before");
     }
 
     #[test]

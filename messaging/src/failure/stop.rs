@@ -6,18 +6,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::FailureScope;
+use super::rest::LONGEST_OF_TEMPLATE;
 use crate::clock::after;
 use crate::content::OutboundContent;
 use crate::id::TemplateName;
-use crate::template::TemplateConfig;
-use crate::template::resolve;
+use crate::template::{Approval, TemplateConfig, resolve};
 
 /// What is stopped, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// Everything that leaves through the sender.
     Sender { until: Timestamp },
-    /// Messages with the template that failed, and no others.
+    /// Messages with the template that failed, and no others, unless the config shows it approved again sooner.
     Template { until: Timestamp },
     /// What starts conversations through the sender: see [`super::next_rest`].
     Conversations { reported_at: Timestamp },
@@ -25,13 +25,13 @@ pub enum Stop {
     Pair { until: Timestamp },
 }
 
-/// What a failure of this scope stops, counted from the time of the report. A failure of an account stops each of its
-/// senders when that sender meets it.
+/// What a failure of this scope stops, counted from the time of the report; `pause` is a sender's or a pair's. A failure of
+/// an account stops each of its senders when that sender meets it.
 pub fn stop(scope: FailureScope, pause: Duration, reported_at: Timestamp) -> Option<Stop> {
     let until = after(reported_at, pause);
     match scope {
         FailureScope::Sender | FailureScope::Account => Some(Stop::Sender { until }),
-        FailureScope::Template => Some(Stop::Template { until }),
+        FailureScope::Template => Some(Stop::Template { until: after(reported_at, LONGEST_OF_TEMPLATE) }),
         FailureScope::Conversations => Some(Stop::Conversations { reported_at }),
         FailureScope::Pair => Some(Stop::Pair { until }),
         FailureScope::Recipient | FailureScope::Message => None,
@@ -53,6 +53,13 @@ pub fn handle_to_stop<'a>(
     }
 }
 
+/// What the config says of the approval of a template's revision, by the provider's handle; `None` where nothing in it has
+/// that handle.
+pub fn approval_of<'a>(templates: &'a BTreeMap<TemplateName, TemplateConfig>, handle: &str) -> Option<&'a Approval> {
+    let accounts = templates.values().flat_map(|t| t.localizations.values()).flat_map(|l| l.accounts.values());
+    accounts.into_iter().find(|account| account.handle == handle).map(|account| &account.approval)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -66,7 +73,7 @@ mod tests {
         for scope in [FailureScope::Sender, FailureScope::Account] {
             assert_eq!(stopped(scope), Some(Stop::Sender { until: at(61) }));
         }
-        assert_eq!(stopped(FailureScope::Template), Some(Stop::Template { until: at(61) }));
+        assert_eq!(stopped(FailureScope::Template), Some(Stop::Template { until: at(3601) }));
         assert_eq!(stopped(FailureScope::Pair), Some(Stop::Pair { until: at(61) }));
         assert_eq!(stopped(FailureScope::Conversations), Some(Stop::Conversations { reported_at: at(1) }));
         for scope in [FailureScope::Message, FailureScope::Recipient] {

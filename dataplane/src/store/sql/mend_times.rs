@@ -47,7 +47,8 @@ impl Place {
             StoredTime::EventClaimed => outbox("owner IS NOT NULL"),
             StoredTime::EventDeferred => outbox("tries > 0 AND owner IS NULL"),
             StoredTime::LoggedEvent => place("webhook_events", "available_at", "available_at IS NOT NULL"),
-            StoredTime::Breaker => place("holds", "until", "kind = 'breaker'"),
+            StoredTime::Breaker => place("holds", "until", "kind = 'breaker' AND scope NOT LIKE 'template/%'"),
+            StoredTime::Rest => place("holds", "until", "kind = 'breaker' AND scope LIKE 'template/%'"),
             StoredTime::SweepDue => place("sweeps", "available_at", "available_at IS NOT NULL"),
             StoredTime::SweptUntil => place("sweeps", "swept_until", "swept_until IS NOT NULL"),
         }

@@ -118,3 +118,28 @@ async fn a_limit_on_a_pair_holds_only_that_recipient() {
         assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
     }
 }
+
+#[tokio::test]
+async fn after_a_rest_conversations_begin_with_one_and_not_with_all_that_waited() {
+    let world = World::with_shop().await;
+    let context = world.dispatching(|_| ());
+    let mut dispatcher = Dispatcher::new(context.clone());
+    for n in 0..200 {
+        world.accept("shop", |m| m.to = to(n)).await;
+    }
+    dispatch(&mut dispatcher, &world.clock).await;
+    let calls = world.provider("shop").calls();
+    reports_a_limit(&world, FailureScope::Conversations, 0..1, &context).await;
+    world.clock.advance(seconds(60));
+    let begun = world.clock.now();
+    let mut started = Vec::new();
+    for second in [0, 9, 10, 20, 30] {
+        while world.clock.now() < begun + seconds(second) {
+            let next = dispatch(&mut dispatcher, &world.clock).await;
+            world.clock.set(next.unwrap_or(begun + seconds(second)).min(begun + seconds(second)));
+        }
+        dispatch(&mut dispatcher, &world.clock).await;
+        started.push(world.provider("shop").calls() - calls);
+    }
+    assert_eq!(started, [1, 1, 3, 7, 15]);
+}

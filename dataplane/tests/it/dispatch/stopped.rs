@@ -8,10 +8,13 @@ use messaging::failure::FailureClass;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{ProviderMessage, SendOutcome, StatusUpdate, WebhookEvent};
 
+use serde_json::{Value, json};
+
 use super::unsettled::logged;
 use super::{failure, refused, says, seconds};
+use crate::config::bytes;
 use crate::store::{inbound, update};
-use crate::world::{World, dispatch, settle};
+use crate::world::{World, config_of, dispatch, settle, tenant};
 
 /// The customer writes, so that free-form text may be sent; and a message fails.
 async fn reports_failure(world: &World, context: &DispatchContext, failed: &str, class: FailureClass) {
@@ -39,12 +42,47 @@ async fn a_reported_template_failure_stops_the_template_and_a_sender_failure_the
         assert_eq!(world.status("shop", template).await, left(class == FailureClass::Request), "{class:?}");
         assert_eq!(world.status("shop", text).await, left(text_leaves), "{class:?}");
 
-        world.clock.advance(seconds(60));
+        world.clock.advance(seconds(if class == FailureClass::Template { 3600 } else { 60 }));
         dispatch(&mut dispatcher, &world.clock).await;
         for message in [template, text] {
             assert_eq!(world.status("shop", message).await, MessageStatus::Accepted, "it rests for a while only");
         }
     }
+}
+
+/// The operator observes what WhatsApp says of the template `hello`.
+fn observes(world: &World, state: &str) {
+    let mut config: Value = serde_json::from_slice(&config_of(world, "shop").to_json()).unwrap();
+    for account in config["templates"]["hello"]["localizations"]["en"]["accounts"].as_object_mut().unwrap().values_mut()
+    {
+        account["approval"] = json!({ "state": state });
+        if state == "paused" {
+            account["approval"]["reason"] = json!("low quality");
+        }
+    }
+    world.shared.configs.apply(&tenant("shop"), &bytes(&config));
+}
+
+#[tokio::test]
+async fn a_stopped_template_rests_until_the_config_shows_it_approved_again() {
+    let world = World::with_shop().await;
+    let mut dispatcher = world.dispatcher();
+    world.provider("shop").will_answer([refused(FailureClass::Template, "63041", None)]);
+    world.accept("shop", |_| ()).await;
+    dispatch(&mut dispatcher, &world.clock).await;
+    let waits = world.accept("shop", |_| ()).await;
+    for _ in 0..5 {
+        world.clock.advance(seconds(61));
+        dispatch(&mut dispatcher, &world.clock).await;
+        assert_eq!(world.status("shop", waits).await, MessageStatus::Queued, "the config does not know of it yet");
+    }
+    observes(&world, "paused");
+    dispatch(&mut dispatcher, &world.clock).await;
+    observes(&world, "approved");
+    world.clock.advance(seconds(61));
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", waits).await, MessageStatus::Accepted);
+    assert_eq!(world.shared.store.holds(world.clock.now()).await.unwrap(), [], "other replicas send, too");
 }
 
 #[tokio::test]
@@ -63,7 +101,7 @@ async fn what_a_status_stops_rests_on_every_replica() {
         let left = |leaves| if leaves { MessageStatus::Accepted } else { MessageStatus::Queued };
         assert_eq!(world.status("shop", template).await, left(false), "{class:?}");
         assert_eq!(world.status("shop", text).await, left(text_leaves), "{class:?}");
-        world.clock.advance(seconds(60));
+        world.clock.advance(seconds(if class == FailureClass::Template { 3600 } else { 60 }));
         dispatch(&mut other, &world.clock).await;
         assert_eq!(world.status("shop", template).await, MessageStatus::Accepted);
     }
@@ -71,7 +109,7 @@ async fn what_a_status_stops_rests_on_every_replica() {
 
 #[tokio::test]
 async fn what_an_answer_stops_rests_on_every_replica_and_is_written_once() {
-    for class in [FailureClass::Template, FailureClass::Sender] {
+    for (class, rest) in [(FailureClass::Template, 3600), (FailureClass::Sender, 60)] {
         let world = World::with_shop().await;
         for _ in 0..3 {
             world.accept("shop", |_| ()).await;
@@ -82,7 +120,7 @@ async fn what_an_answer_stops_rests_on_every_replica_and_is_written_once() {
         let calls = provider.calls();
         let held = world.shared.store.holds(world.clock.now()).await.unwrap();
         assert_eq!(held.len(), 1, "{held:?}");
-        assert_eq!((held[0].kind, held[0].until), (HoldKind::Breaker, world.clock.now() + seconds(60)));
+        assert_eq!((held[0].kind, held[0].until), (HoldKind::Breaker, world.clock.now() + seconds(rest)));
         let waits = world.accept("shop", |_| ()).await;
         dispatch(&mut world.dispatcher(), &world.clock).await;
         assert_eq!((provider.calls(), world.status("shop", waits).await), (calls, MessageStatus::Queued), "{class:?}");

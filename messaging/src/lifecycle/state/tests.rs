@@ -125,7 +125,7 @@ fn a_message_whose_newest_attempt_was_not_delivered_returns_to_the_queue() {
 fn a_refusal_for_good_ends_the_message_with_its_reason() {
     for (then, end) in [
         (AfterFailure::Suppress, Suppressed),
-        (AfterFailure::StopTemplate, Rejected),
+        (AfterFailure::StopTemplate { until: at(1) }, Rejected),
         (AfterFailure::Reject, Rejected),
         (AfterFailure::Expire, MessageStatus::Expired),
     ] {
