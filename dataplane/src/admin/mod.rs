@@ -1,5 +1,5 @@
 //! The operators' listener: health, readiness and metrics, and the means to stop something: [`holds`] pauses and
-//! drains, [`purge`] cancels what is queued.
+//! drains, [`purge`] cancels what is queued. [`unaddressed`] shows what was written to numbers that nobody declares.
 //!
 //! Health, readiness and metrics are open to everything that reaches the listener, and show nothing secret. Requests
 //! that name or stop tenants are accepted only from the process's own network namespace. `kubectl port-forward` and
@@ -9,6 +9,7 @@
 mod access;
 mod holds;
 mod purge;
+mod unaddressed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,7 @@ pub struct AdminContext {
 pub fn router(context: Arc<AdminContext>) -> Router {
     let stopping = Router::new()
         .route("/admin/v1/holds", get(holds::list))
+        .route("/admin/v1/unaddressed", get(unaddressed::list))
         .route("/admin/v1/tenants/{tenant}/{kind}", put(holds::put).delete(holds::lift))
         .route("/admin/v1/tenants/{tenant}/purge", post(purge::purge))
         .route("/admin/v1/tenants/{tenant}/senders/{sender}/{kind}", put(holds::put).delete(holds::lift))

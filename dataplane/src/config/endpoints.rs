@@ -32,6 +32,8 @@ pub struct Endpoint {
     own: Option<(TenantId, SenderName)>,
     /// The senders that it may speak for, by tenant.
     speakers: Vec<Arc<[Speaker]>>,
+    /// The numbers of the pools that the owner's tenant uses, as they were observed at the provider.
+    pooled: Arc<BTreeSet<PhoneNumber>>,
 }
 
 /// A sender that an endpoint may speak for.
@@ -49,19 +51,26 @@ pub struct Speaker {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { adapter, verifier: _, base_url, keys: _, own, speakers } = self;
+        let Self { adapter, verifier: _, base_url, keys: _, own, speakers, pooled } = self;
         let mut endpoint = f.debug_struct("Endpoint");
         endpoint.field("provider", &adapter.provider()).field("base_url", base_url).field("own", own);
-        endpoint.field("speakers", speakers).finish_non_exhaustive()
+        endpoint.field("speakers", speakers).field("pooled", pooled).finish_non_exhaustive()
     }
 }
 
 impl Endpoint {
-    /// The senders that a part is for. `key` is the index of the key that signed it.
+    /// The senders that a part is for. `key` is the index of the key that signed it, and `is_anothers` tells whether a sender
+    /// of another tenant has a number at the same account.
     ///
     /// Failure policy: fail closed. A part counts only for senders whose own config holds the key. A tenant that names
-    /// another tenant's app together with a secret of its own can sign nothing for the other.
-    pub fn addressees(&self, addressee: &Addressee, key: usize) -> Vec<&Speaker> {
+    /// another tenant's app together with a secret of its own can sign nothing for the other. A part for a number that no
+    /// sender here has is for nobody, because the customer who wrote may be another tenant's.
+    fn addressees(
+        &self,
+        addressee: &Addressee,
+        key: usize,
+        is_anothers: impl Fn(&Speaker, &[PhoneNumber], &Secret) -> bool,
+    ) -> Vec<&Speaker> {
         let Some(key) = self.keys.get(key) else { return Vec::new() };
         let mut holders = self.speakers.iter().flat_map(|of_tenant| of_tenant.iter()).filter(|s| s.keys.contains(key));
         let is_own = |s: &Speaker| self.own.as_ref().is_some_and(|own| own.0 == s.tenant && own.1 == s.sender);
@@ -70,18 +79,21 @@ impl Endpoint {
         match addressee {
             Addressee::Endpoint => one(&is_own),
             Addressee::Number(number) => {
-                let number = number.canonical();
+                let spellings = number.spellings();
                 let (mut own, mut meant) = (None, None);
                 for speaker in holders {
-                    let (belongs, is_meant) = (is_own(speaker), speaker.number == number);
+                    let (belongs, is_meant) = (is_own(speaker), spellings.contains(&speaker.number));
                     if belongs && is_meant {
                         return vec![speaker];
                     }
                     own = own.or(belongs.then_some(speaker));
                     meant = meant.or(is_meant.then_some(speaker));
                 }
-                // A part for a number that no sender declares goes to the sender whose URL was called.
-                meant.or(own).into_iter().collect()
+                // A number of the owner's pool that nobody declares: a stop to it counts for the pool, which the sender
+                // whose URL was called stands for.
+                let is_pooled = || spellings.iter().any(|number| self.pooled.contains(number));
+                let for_the_pool = |own: &&Speaker| is_pooled() && !is_anothers(own, &spellings, key);
+                meant.or_else(|| own.filter(for_the_pool)).into_iter().collect()
             }
             Addressee::Handle(handle) => one(&|speaker| speaker.handle.as_ref() == Some(handle)),
             Addressee::Account(account) => {
@@ -101,6 +113,7 @@ struct Contribution {
     verify_tokens: Vec<Secret>,
     own: Option<SenderName>,
     speakers: Arc<[Speaker]>,
+    pooled: Arc<BTreeSet<PhoneNumber>>,
 }
 
 /// The index of all endpoints.
@@ -130,6 +143,19 @@ impl Endpoints {
 
     pub(super) fn get(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
         self.index.read().built.get(id).cloned()
+    }
+
+    /// The senders that a part of a request to an endpoint is for; see [`Endpoint::addressees`].
+    pub(super) fn addressees<'e>(&self, endpoint: &'e Endpoint, addressee: &Addressee, key: usize) -> Vec<&'e Speaker> {
+        endpoint.addressees(addressee, key, |own, spellings, key| {
+            let index = self.index.read();
+            let mut all = index.contributions.values().flat_map(BTreeMap::values).flat_map(|c| c.speakers.iter());
+            // One that does not hold the key only claims to be of the account.
+            all.any(|other| {
+                let is_it = other.account == own.account && spellings.contains(&other.number);
+                is_it && other.tenant != own.tenant && other.keys.contains(key)
+            })
+        })
     }
 
     pub(super) fn nobodys(&self, provider: &str) -> Option<Arc<Endpoint>> {
@@ -195,6 +221,8 @@ fn contributions(adapters: &Adapters, config: &TenantConfig) -> BTreeMap<Endpoin
     }
     let of_account: BTreeMap<_, Arc<[Speaker]>> = of_account.into_iter().map(|(key, all)| (key, all.into())).collect();
 
+    let pooled = config.pools.values().flat_map(|pool| pool.numbers.iter().cloned());
+    let pooled: Arc<BTreeSet<PhoneNumber>> = Arc::new(pooled.collect());
     let mut contributions: BTreeMap<EndpointId, Contribution> = BTreeMap::new();
     for (adapter, ear, speaker) in &ears {
         let contribution = contributions.entry(ear.endpoint.clone()).or_insert_with(|| Contribution {
@@ -207,6 +235,7 @@ fn contributions(adapters: &Adapters, config: &TenantConfig) -> BTreeMap<Endpoin
                 Some(speakers) => speakers.into(),
                 None => of_account.get(&(adapter.provider(), &*speaker.account)).cloned().unwrap_or_default(),
             },
+            pooled: Arc::clone(&pooled),
         });
         contribution.keys.extend(ear.keys.iter().cloned());
         contribution.verify_tokens.extend(ear.verify_tokens.iter().cloned());
@@ -220,7 +249,8 @@ fn build(contributions: &BTreeMap<TenantId, Contribution>) -> Option<Endpoint> {
     // Tenants that share an app hold the same keys.
     let keys = distinct(contributions.values().flat_map(|contribution| &contribution.keys));
     let verify_tokens = distinct(contributions.values().flat_map(|contribution| &contribution.verify_tokens));
-    let own = contributions.iter().find_map(|(tenant, c)| Some((tenant.clone(), c.own.clone()?)));
+    let owner = contributions.iter().find_map(|(tenant, c)| Some((tenant, c.own.as_ref()?, &c.pooled)));
+    let own = owner.map(|(tenant, sender, _)| (tenant.clone(), sender.clone()));
     Some(Endpoint {
         adapter: Arc::clone(adapter),
         verifier: adapter.endpoint(&keys, &verify_tokens),
@@ -228,6 +258,7 @@ fn build(contributions: &BTreeMap<TenantId, Contribution>) -> Option<Endpoint> {
         keys,
         own,
         speakers: contributions.values().map(|contribution| Arc::clone(&contribution.speakers)).collect(),
+        pooled: owner.map(|(_, _, pooled)| Arc::clone(pooled)).unwrap_or_default(),
     })
 }
 
@@ -241,6 +272,7 @@ fn nobodys(adapter: &Arc<dyn WebhookAdapter>) -> Endpoint {
         keys: Vec::new(),
         own: None,
         speakers: Vec::new(),
+        pooled: Arc::default(),
     }
 }
 

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use messaging::config::TenantConfig;
 use messaging::id::TenantId;
 use messaging::provider::WebhookAdapter;
-use messaging::provider::webhook::EndpointId;
+use messaging::provider::webhook::{Addressee, EndpointId};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -102,6 +102,12 @@ impl Configs {
 
     pub fn endpoint(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
         self.endpoints.get(id)
+    }
+
+    /// The senders that a part of a request is for, whose signature the key at this index made; empty where no sender is
+    /// known to be meant.
+    pub fn addressees<'e>(&self, endpoint: &'e Endpoint, addressee: &Addressee, key: usize) -> Vec<&'e Speaker> {
+        self.endpoints.addressees(endpoint, addressee, key)
     }
 
     /// What stands in for an endpoint that does not exist: whoever calls it cannot tell it from one whose keys they do

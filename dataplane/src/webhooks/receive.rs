@@ -33,6 +33,8 @@ use crate::store::webhook::{
 
 /// Lines about forged requests.
 static REJECTED: Seldom = Seldom::new();
+/// Lines about parts that are for no sender.
+static UNADDRESSED: Seldom = Seldom::new();
 
 /// Handles a request to a path below `/webhooks/`.
 pub(super) async fn receive(
@@ -169,8 +171,12 @@ fn verify(
         verified.unreadable |= events.iter().any(|event| matches!(event, WebhookEvent::Unreadable { .. }));
         // A copy, so that the connection can reuse its buffer for the next request.
         let body = Bytes::copy_from_slice(body);
-        let addressees = endpoint.addressees(&addressee, key);
+        let addressees = context.configs.addressees(endpoint, &addressee, key);
         if addressees.is_empty() {
+            if let Some(left_out) = UNADDRESSED.turn() {
+                let endpoint = location.endpoint.as_str();
+                tracing::warn!(endpoint, %addressee, left_out, "no sender is declared for what a webhook brought; it is kept for no tenant, without effect");
+            }
             verified.request.unaddressed.push(UnaddressedPart {
                 id: webhook_id(now),
                 received_at: now,

@@ -172,6 +172,17 @@ pub enum Addressee {
     Account(String),
 }
 
+impl fmt::Display for Addressee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint => f.write_str("the endpoint's sender"),
+            Self::Number(number) => write!(f, "the number {number}"),
+            Self::Handle(handle) => write!(f, "the handle {handle:?}"),
+            Self::Account(account) => write!(f, "the account {account:?}"),
+        }
+    }
+}
+
 /// The answer to a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookAnswer {

@@ -3,14 +3,19 @@
 use std::collections::HashSet;
 
 use messaging::id::{SenderName, TenantId};
+use messaging::provider::webhook::EndpointId;
 
 use super::Conditions;
 use crate::store::database::Lookup;
 use crate::store::tables::Record;
 use crate::store::tables::value::{Row, values};
 use crate::store::tables::webhook_events::{self, EventRow};
-use crate::store::webhook::{ReplayFilter, StoredWebhook};
+use crate::store::webhook::{ReplayFilter, StoredWebhook, UnaddressedPart};
 use crate::store::{Store, StoreError};
+
+/// At most so many.
+const NEWEST_UNADDRESSED: &str = "SELECT id, received_at, endpoint, route, url, headers, body FROM unaddressed_webhooks
+     ORDER BY received_at DESC, id DESC LIMIT $1";
 
 impl Store {
     /// Which of these [`RecordWebhook::dedupe_keys`](super::webhook::RecordWebhook::dedupe_keys) are known of a sender.
@@ -47,6 +52,16 @@ impl Store {
             let (received_at, id, url, headers, body, route) = row.read()?;
             let (tenant, sender) = (tenant.clone(), sender.clone());
             Ok(StoredWebhook { tenant, sender, received_at, id, url, headers, body, route })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Parts of signed webhooks that no sender was the addressee of, newest first.
+    pub async fn unaddressed(&self, limit: u32) -> Result<Vec<UnaddressedPart>, StoreError> {
+        let rows = self.query(NEWEST_UNADDRESSED, values![limit]).await?;
+        let read = |row: &Row| {
+            let (id, received_at, endpoint, route, url, headers, body) = row.read::<(_, _, String, _, _, _, _)>()?;
+            Ok(UnaddressedPart { id, received_at, endpoint: EndpointId::new(endpoint), route, url, headers, body })
         };
         rows.iter().map(read).collect()
     }

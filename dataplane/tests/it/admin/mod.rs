@@ -17,6 +17,7 @@ use messaging::id::{AttemptId, MessageId};
 use crate::listeners::Answer;
 use crate::listeners::Listeners;
 use crate::listeners::pairs;
+use crate::webhooks::received;
 use crate::world::support;
 use crate::world::tenant;
 use axum::Router;
@@ -255,6 +256,7 @@ async fn only_requests_from_within_the_pod_stop_anything() {
         let operators = Operators::received_at(address).await;
         for (method, path) in [
             (Method::GET, "/admin/v1/holds".to_owned()),
+            (Method::GET, "/admin/v1/unaddressed".to_owned()),
             (Method::PUT, format!("{SHOP}/pause")),
             (Method::DELETE, format!("{SHOP}/senders/support/drain")),
             (Method::DELETE, format!("{SHOP}/holds/pause/tenant")),
@@ -286,6 +288,17 @@ async fn no_web_page_reads_or_stops_anything_through_an_operators_port_forward()
         }
     }
     assert_eq!(operators.held().await, json!([]));
+}
+
+#[tokio::test]
+async fn operators_see_which_undeclared_number_was_written_to_and_not_by_whom() {
+    let operators = Operators::new().await;
+    let other = [("To", "whatsapp:+14155550111"), ("Body", "Hello")];
+    let answer = operators.listeners.webhooks.clone().oneshot(received("SM1", &other)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let shown = operators.ask(Method::GET, "/admin/v1/unaddressed", None).await.json();
+    let at = operators.now();
+    assert_eq!(shown["items"], json!([{"receivedAt": at, "endpoint": "twilio/shop/support", "to": "+14155550111"}]));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Webhooks: accepted when signed, on disk when answered, one event however often they arrive.
 
+mod addressee;
 mod endpoints;
 
 use base64::Engine;
