@@ -260,7 +260,7 @@ async fn a_template_that_the_provider_does_not_take_is_not_tried_with_the_next_m
     assert_eq!(provider.calls(), 1);
     assert_eq!(world.status("shop", first).await, MessageStatus::Rejected);
     assert_eq!(world.status("shop", second).await, MessageStatus::Queued);
-    world.clock.advance(seconds(60));
+    world.clock.advance(seconds(3600));
     dispatch(&mut dispatcher, &world.clock).await;
     assert_eq!(world.status("shop", second).await, MessageStatus::Accepted);
 }
