@@ -49,6 +49,9 @@ fn to(configs: &Configs, part: &UnaddressedPart) -> Option<Address> {
     let adapter = configs.webhook_adapter(part.route.provider())?;
     adapter.translate(part.route.route()?, &part.body).into_iter().find_map(|event| match event {
         WebhookEvent::Inbound(InboundMessage { to, .. }) => to,
-        WebhookEvent::Status(_) | WebhookEvent::OtherChannel { .. } | WebhookEvent::Unreadable { .. } => None,
+        WebhookEvent::Status(_)
+        | WebhookEvent::UserIdChange(_)
+        | WebhookEvent::OtherChannel { .. }
+        | WebhookEvent::Unreadable { .. } => None,
     })
 }
