@@ -112,7 +112,7 @@ fn a_broken_config_never_replaces_a_good_one_and_no_other_tenant_notices() {
     for (broken, says) in [
         (b"{".to_vec(), "tenant config: EOF"),
         (bytes(&newer), "upgrade the data plane"),
-        (bytes(&unknown_field), "unknown field `sendres`"),
+        (bytes(&unknown_field), "sendres: has a field that is not known"),
         (bytes(&tenant_json("bank")), "the tenant config is for bank"),
         (bytes(&bad_secret), "senders.support.events[0].http.signingSecrets[0]"),
         (bytes(&bad_key), "apiKeys[0].sha256 of \"app\""),
