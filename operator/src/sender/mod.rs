@@ -189,7 +189,7 @@ async fn pool_of_another(
     Ok(None)
 }
 
-/// The place and the host of the first sink that the data plane can be seen to call never.
+/// The index and the host of the first sink that the data plane never calls, because its address is a private one.
 fn private_sink(config: &SenderConfig, settings: &SenderSettings) -> Option<(usize, String)> {
     let mut urls = config.events.iter().map(|SinkConfig::Http(http)| &http.url).enumerate();
     let private = urls.find(|(_, url)| !settings.allow_private_sinks && is_private(url));
