@@ -55,12 +55,13 @@ lint: need-build tools $(CARGO_DENY) ## Check formatting, lints, licences, the c
 	go -C tests/cluster vet ./...
 	$(TOOLS)/helm lint --strict $(CHART) --set publicBaseUrl=https://whatsapp.example.com,image.repository=registry.example.com/whatsapp
 	$(MAKE) --no-print-directory generate
-	git diff --exit-code --stat -- crds $(CHART) dataplane/openapi.json || { echo "generated files are out of date: commit what make generate wrote"; exit 1; }
+	git diff --exit-code --stat -- crds $(CHART) dataplane/openapi.json docs/events.md || { echo "generated files are out of date: commit what make generate wrote"; exit 1; }
 
 .PHONY: generate
-generate: need-build ## Write the generated files: CRDs, the chart's copy of them, OpenAPI
+generate: need-build ## Write the generated files: CRDs, the chart's copy of them, OpenAPI, the page about events
 	cargo run --quiet --package crds --bin crdgen -- crds
 	cargo run --quiet --package dataplane --bin whatsapp-dataplane -- openapi > dataplane/openapi.json
+	cargo run --quiet --package dataplane --bin whatsapp-dataplane -- events > docs/events.md
 	mkdir -p $(CHART)/templates/crds
 	for kind in $(KINDS); do $(CHART)/crd-template crds/$$kind.yaml > $(CHART)/templates/crds/$$kind.yaml; done
 

@@ -20,6 +20,7 @@ pub mod replay;
 mod requests;
 pub mod retention;
 pub mod rules;
+mod schema;
 pub mod serve;
 pub mod settings;
 pub mod shared;

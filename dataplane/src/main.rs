@@ -1,4 +1,4 @@
-//! The binary: serves, replays the log, or prints the API's description.
+//! The binary: serves, replays the log, or prints the description of the API or of the events.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -46,6 +46,8 @@ enum Command {
     },
     /// Print the OpenAPI description of the tenants' API.
     Openapi,
+    /// Print the page of the documentation that describes the events.
+    Events,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -56,13 +58,8 @@ enum LogFormat {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Openapi => {
-            #[expect(clippy::print_stdout, reason = "the output that was asked for")]
-            {
-                print!("{}", dataplane::api::openapi_document());
-            }
-            ExitCode::SUCCESS
-        }
+        Command::Openapi => print(&dataplane::api::openapi_document()),
+        Command::Events => print(&dataplane::api::events_page()),
         Command::Replay { options } => {
             log(LogFormat::Text, "warn");
             match replay(*options) {
@@ -90,6 +87,12 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "the output that was asked for")]
+fn print(text: &str) -> ExitCode {
+    print!("{text}");
+    ExitCode::SUCCESS
 }
 
 #[tokio::main]

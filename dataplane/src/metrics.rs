@@ -56,6 +56,7 @@ pub struct Metrics {
     events_dropped: IntCounterVec,
     config: IntCounterVec,
     config_steps: IntCounterVec,
+    config_faults: IntCounter,
     config_tenants: IntGaugeVec,
     config_source_errors: IntCounterVec,
     auth: IntCounterVec,
@@ -129,6 +130,7 @@ impl Metrics {
                 "Work that tenant configs made: configs parsed, and API keys indexed. It grows with what changes, not with what is there.",
                 &["step"],
             )?,
+            config_faults: counter(r, "config_faults_total", "Faults in tenant configs that run all the same.")?,
             config_tenants: gauges(
                 r,
                 "config_tenants",
@@ -307,6 +309,10 @@ impl Metrics {
 
     pub fn config_step(&self, step: ConfigStep, times: usize) {
         self.config_steps.with_label_values(&[step.as_str()]).inc_by(u64::try_from(times).unwrap_or(u64::MAX));
+    }
+
+    pub fn config_fault(&self) {
+        self.config_faults.inc();
     }
 
     pub fn config_tenants(&self, served: usize, refused: usize) {

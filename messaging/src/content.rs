@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::id::TemplateName;
+use crate::provider::RenderedContent;
+use crate::template;
 
 /// What a tenant asks us to send.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,16 @@ impl OutboundContent {
     /// Whether WhatsApp accepts this only inside the 24-hour window.
     pub fn is_free_form(&self) -> bool {
         !matches!(self, Self::Template { .. })
+    }
+
+    /// The language that `rendered` is in, if it is not the one that was asked for.
+    pub fn language_served_instead<'a>(&self, rendered: &'a RenderedContent) -> Option<&'a str> {
+        match (self, rendered) {
+            (Self::Template { language: Some(asked), .. }, RenderedContent::Template { language, .. }) => {
+                (!template::is_same_language(asked, language)).then_some(language)
+            }
+            _ => None,
+        }
     }
 }
 

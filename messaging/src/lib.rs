@@ -4,7 +4,7 @@
 //! time and randomness come in as arguments, so that a test can replay a bad day in milliseconds.
 //!
 //! Reading order:
-//! - the words: [`id`], [`address`] and its spellings, [`content`], [`secret`], [`clock`], [`duration`],
+//! - the words: [`id`], [`address`] and its spellings, [`content`], [`text`], [`secret`], [`clock`], [`duration`],
 //!   [`retry_after`], [`finding`], [`error`];
 //! - what a customer's message does: [`window`], [`opt_out`], [`contact`], and whose it is: [`link`];
 //! - what may be sent, as what, and through which sender: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
@@ -40,4 +40,5 @@ pub mod routing;
 pub mod secret;
 mod spelling;
 pub mod template;
+pub mod text;
 pub mod window;

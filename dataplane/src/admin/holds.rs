@@ -137,7 +137,7 @@ impl HoldRequest {
             |text| text.parse().ok().filter(|until| *until > now),
             &mut errors,
         );
-        let reason = fields.string("reason", &mut errors);
+        let reason = fields.said("reason", "why, in a sentence; or nothing", &mut errors);
         fields.finish(&mut errors);
         if !errors.is_empty() {
             return Err(errors);
@@ -235,10 +235,12 @@ mod tests {
 
     #[test]
     fn every_fault_of_a_hold_is_reported() {
-        let body = json!({ "until": "2026-11-01T12:00:00Z", "reason": 1, "untill": "x" });
-        let errors = HoldRequest::read(body, now()).unwrap_err();
-        let pointers: Vec<_> = errors.iter().filter_map(|error| error.pointer.as_deref()).collect();
-        assert_eq!(pointers, ["/until", "/reason", "/untill"]);
+        for reason in [json!(1), json!(" \u{200b}")] {
+            let body = json!({ "until": "2026-11-01T12:00:00Z", "reason": reason, "untill": "x" });
+            let errors = HoldRequest::read(body, now()).unwrap_err();
+            let pointers: Vec<_> = errors.iter().filter_map(|error| error.pointer.as_deref()).collect();
+            assert_eq!(pointers, ["/until", "/reason", "/untill"]);
+        }
     }
 
     #[test]

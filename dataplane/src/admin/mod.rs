@@ -27,6 +27,8 @@ use serde_json::json;
 use crate::dispatch::brakes::Brakes;
 use crate::metrics::{OutboxGauges, QueueGauges};
 use crate::progress::Task;
+use crate::requests::guard::with_a_path_that_is_text;
+use crate::requests::problem::Problem;
 use crate::shared::Shared;
 
 /// What is counted in the store is left out of a scrape when it takes longer than this.
@@ -56,6 +58,12 @@ pub fn router(context: Arc<AdminContext>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .merge(stopping)
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", "there is no such path here"))
+        .method_not_allowed_fallback(async || {
+            let detail = "this path does not take this method";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+        })
+        .layer(middleware::from_fn(with_a_path_that_is_text))
         .with_state(context)
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::AdminContext;
 use super::holds::{Named, Target, read_optional};
 use crate::requests::fields::{Errors, Fields};
-use crate::requests::problem::Problem;
+use crate::requests::problem::{FieldError, Problem};
 use crate::store::StoreError;
 use crate::store::message::{CancelMessage, Cancellation, Message, MessageFilter, Reason};
 
@@ -51,7 +51,11 @@ fn reason(body: serde_json::Value) -> Result<String, Errors> {
     let mut errors = Errors::new();
     let Some(mut fields) = Fields::of("", body, &mut errors) else { return Err(errors) };
     let expected = "why, in a sentence: it is shown to the tenant as each message's reason";
-    let reason = fields.required_string("reason", expected, &mut errors);
+    let was = errors.len();
+    let reason = fields.said("reason", expected, &mut errors);
+    if reason.is_none() && errors.len() == was {
+        errors.push(FieldError::body("/reason", "required", "reason is missing", expected));
+    }
     fields.finish(&mut errors);
     match reason {
         Some(reason) if errors.is_empty() => Ok(reason),

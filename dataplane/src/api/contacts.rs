@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::contact::{ConsentRecord, ConsentStatus, Evidence, Lift, Suppression, SuppressionReason};
 use messaging::id::{SenderName, TenantId};
+use messaging::text::is_blank;
 use serde_json::Value;
-use url::form_urlencoded;
 
 use super::ApiContext;
 use super::view::ContactView;
@@ -21,6 +21,7 @@ use crate::config::Tenant;
 use crate::requests::body;
 use crate::requests::fields::{Errors, Fields};
 use crate::requests::problem::{FieldError, Problem};
+use crate::requests::query::Query;
 use crate::store::contact::{Contact, LiftSuppression, PutConsent, PutSuppression, RevokeLink};
 
 /// Characters of each text that says why something was recorded.
@@ -145,7 +146,7 @@ pub(super) async fn revoke_link(
     let tenant = context.tenant_of(&caller)?;
     let (contact, sender, [by, reason]) = which(&tenant, &address, query.as_deref(), [BY, REASON])?;
     let Ok(linked) = other.parse::<Address>() else {
-        return Err(Problem::bad_parameters(vec![not_an_address("other")]));
+        return Err(Problem::malformed(vec![not_an_address("other")]));
     };
     let between = [contact.clone(), linked];
     let revoke = RevokeLink { tenant: caller.tenant.clone(), between, at: context.shared.clock.now(), by, reason };
@@ -175,26 +176,16 @@ fn which<const N: usize>(
     if address.is_none() {
         errors.push(not_an_address("address"));
     }
-    let mut named = None;
-    let mut given = required.map(|_| None);
-    for (name, value) in form_urlencoded::parse(query.unwrap_or("").as_bytes()) {
-        if name == "sender" {
-            named = Some(value.into_owned());
-        } else if let Some(at) = required.iter().position(|(known, _)| *known == name) {
-            given[at] = Some(value.into_owned());
-        } else {
-            let detail = format!("{name:?} is not a parameter here");
-            let known: Vec<_> = ["sender"].into_iter().chain(required.map(|(name, _)| name)).collect();
-            errors.push(FieldError::parameter(&name, detail, known.join(", ")));
+    let mut query = Query::of(query, &mut errors);
+    let named = query.text("sender");
+    let given = required.map(|(name, expected)| {
+        let text = query.text(name).unwrap_or_default().trim().to_owned();
+        if let Err(detail) = check_text(name, &text) {
+            errors.push(FieldError::parameter(name, detail, format!("1 to {TEXT} characters: {expected}")));
         }
-    }
-    for ((name, expected), value) in required.iter().zip(&given) {
-        let length = value.as_ref().map_or(0, |text| text.trim().chars().count());
-        if !(1..=TEXT).contains(&length) {
-            let expected = format!("1 to {TEXT} characters: {expected}");
-            errors.push(FieldError::parameter(name, format!("{name} has {length} characters"), expected));
-        }
-    }
+        text
+    });
+    query.finish(&mut errors);
     let senders = &tenant.config.senders;
     let sender = match &named {
         Some(name) => senders.keys().find(|sender| sender.as_str() == name),
@@ -211,10 +202,8 @@ fn which<const N: usize>(
         errors.push(FieldError::parameter("sender", detail, format!("one of: {}", known.join(", "))));
     }
     match (address, sender) {
-        (Some(address), Some(sender)) if errors.is_empty() => {
-            Ok((address, sender.clone(), given.map(|text| text.unwrap_or_default().trim().to_owned())))
-        }
-        _ => Err(Problem::bad_parameters(errors)),
+        (Some(address), Some(sender)) if errors.is_empty() => Ok((address, sender.clone(), given)),
+        _ => Err(Problem::malformed(errors)),
     }
 }
 
@@ -264,10 +253,17 @@ fn read_suppression(body: Value, now: Timestamp) -> Result<Suppression, Errors> 
 }
 
 fn check_length(pointer: &str, name: &str, text: &str, errors: &mut Errors) {
-    let length = text.trim().chars().count();
-    if !(1..=TEXT).contains(&length) {
-        let expected = format!("1 to {TEXT} characters");
-        errors.push(FieldError::body(pointer, "invalid", format!("{name} has {length}"), expected));
+    if let Err(detail) = check_text(name, text) {
+        errors.push(FieldError::body(pointer, "invalid", detail, format!("1 to {TEXT} characters")));
+    }
+}
+
+/// What is wrong with a text that says why something is recorded, if anything is.
+fn check_text(name: &str, text: &str) -> Result<(), String> {
+    match text.trim().chars().count() {
+        _ if is_blank(text) => Err(format!("{name} has no text in it")),
+        length if length > TEXT => Err(format!("{name} has {length} characters")),
+        _ => Ok(()),
     }
 }
 

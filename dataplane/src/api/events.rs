@@ -16,23 +16,21 @@ use messaging::clock::after;
 use messaging::id::{EventId, SenderName, TenantId};
 use serde::Serialize;
 use serde_json::Value;
-use url::form_urlencoded;
 use utoipa::ToSchema;
 
-use super::ApiContext;
+use super::{ApiContext, page_limit};
 use crate::auth::Caller;
 use crate::holds;
 use crate::requests::body;
 use crate::requests::fields::{Errors, Fields};
-use crate::requests::problem::{FieldError, Problem};
+use crate::requests::problem::Problem;
+use crate::requests::query::Query;
+use crate::schema;
 use crate::store::StoreError;
 use crate::store::hold::{HoldKind, LiftHold, Scope};
 use crate::store::message::SinkId;
 use crate::store::outbox::{DeadEvent, DeadEventFilter, RedriveEvent};
 
-/// Events on a page, unless the caller says otherwise; and at most.
-const PAGE: u32 = 50;
-const LARGEST_PAGE: u32 = 200;
 /// Dead letters that one request redrives at most.
 const REDRIVEN: usize = 500;
 /// Dead letters of one event, one for each sink: more than a sender can have.
@@ -43,10 +41,9 @@ const SINKS: u32 = 1000;
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeadEvent)]
 pub(super) struct DeadEventView {
-    /// `evt_` and 32 hexadecimal digits; the same for every sink and every delivery.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::EventId)]
     id: EventId,
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::SenderName)]
     sender: SenderName,
     /// The name of the sink that did not take it, or its URL if it was given up before sinks had names.
     sink: String,
@@ -90,7 +87,7 @@ pub(super) async fn list(
     State(context): State<Arc<ApiContext>>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<DeadEventList>, Problem> {
-    let filter = filter(query.as_deref().unwrap_or("")).map_err(Problem::bad_parameters)?;
+    let filter = filter(query.as_deref()).map_err(Problem::malformed)?;
     let (letters, next_cursor) = page(&context, &caller.tenant, filter).await?;
     Ok(Json(DeadEventList { items: letters.into_iter().map(DeadEventView::from).collect(), next_cursor }))
 }
@@ -103,18 +100,12 @@ pub(super) async fn redrive(
 ) -> Result<Json<Redriven>, Problem> {
     // A malformed id cannot name an event.
     let event: EventId = id.parse().map_err(|_| Problem::not_found("dead letter"))?;
-    let mut sink = None;
-    let mut errors = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.as_deref().unwrap_or("").as_bytes()) {
-        if name == "sink" {
-            sink = Some(SinkId::new(value.into_owned()));
-        } else {
-            let detail = format!("{name:?} is not a parameter here");
-            errors.push(FieldError::parameter(&name, detail, "sink"));
-        }
-    }
+    let mut errors = Errors::new();
+    let mut query = Query::of(query.as_deref(), &mut errors);
+    let sink = query.text("sink").map(SinkId::new);
+    query.finish(&mut errors);
     if !errors.is_empty() {
-        return Err(Problem::bad_parameters(errors));
+        return Err(Problem::malformed(errors));
     }
     let filter = DeadEventFilter { event: Some(event), sink, limit: SINKS, ..DeadEventFilter::default() };
     let letters = context.shared.store.dead_events(&caller.tenant, &filter).await?;
@@ -221,33 +212,19 @@ const A_SENDER: &str = "the name of a WhatsAppSender";
 const A_CURSOR: &str = "nextCursor of the answer before";
 
 /// Reads the query and reports every fault in it.
-fn filter(query: &str) -> Result<DeadEventFilter, Errors> {
-    let mut filter = DeadEventFilter { limit: PAGE, ..DeadEventFilter::default() };
+fn filter(query: Option<&str>) -> Result<DeadEventFilter, Errors> {
     let mut errors = Errors::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let mut wrong = |expected: &str| {
-            errors.push(FieldError::parameter(&name, format!("{name} is {value:?}"), expected));
-        };
-        match &*name {
-            "sender" => match value.parse() {
-                Ok(sender) => filter.sender = Some(sender),
-                Err(_) => wrong(A_SENDER),
-            },
-            "sink" => filter.sink = Some(SinkId::new(value.into_owned())),
-            "cursor" => match value.parse() {
-                Ok(Cursor { event, sink }) => filter.after = Some((event, sink)),
-                Err(()) => wrong(A_CURSOR),
-            },
-            "limit" => match value.parse() {
-                Ok(limit) if (1..=LARGEST_PAGE).contains(&limit) => filter.limit = limit,
-                _ => wrong(&format!("a number from 1 to {LARGEST_PAGE}")),
-            },
-            _ => {
-                let detail = format!("{name:?} is not a parameter here");
-                errors.push(FieldError::parameter(&name, detail, "one of sender, sink, cursor, limit"));
-            }
-        }
-    }
+    let mut query = Query::of(query, &mut errors);
+    let filter = DeadEventFilter {
+        sender: query.parsed("sender", A_SENDER, |text| text.parse().ok(), &mut errors),
+        sink: query.text("sink").map(SinkId::new),
+        event: None,
+        after: query
+            .parsed("cursor", A_CURSOR, |text| text.parse().ok(), &mut errors)
+            .map(|Cursor { event, sink }| (event, sink)),
+        limit: page_limit(&mut query, &mut errors),
+    };
+    query.finish(&mut errors);
     if errors.is_empty() { Ok(filter) } else { Err(errors) }
 }
 
@@ -301,7 +278,7 @@ mod tests {
 
     #[test]
     fn every_fault_of_a_request_is_reported_at_once() {
-        let wrong = filter("sender=A%20b&cursor=x&limit=0&offset=3").unwrap_err();
+        let wrong = filter(Some("sender=A%20b&cursor=x&limit=0&offset=3")).unwrap_err();
         let parameters: Vec<_> = wrong.into_iter().filter_map(|error| error.parameter).collect();
         assert_eq!(parameters, ["sender", "cursor", "limit", "offset"]);
         let wrong = read_filter(json!({"sender": 1, "cursor": "x", "all": true})).unwrap_err();

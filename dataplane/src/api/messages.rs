@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use messaging::address::Address;
+use messaging::address::{Address, PhoneNumber};
 use messaging::clock::after;
 use messaging::content::OutboundContent;
 use messaging::id::{MessageId, PolicyName, SenderName};
@@ -17,16 +17,18 @@ use messaging::policy::{self, Purpose, SendIntent};
 use messaging::refusal::{Refusal, RefusalCode};
 use messaging::routing::{self, Route};
 use messaging::template::TemplateConfig;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use url::form_urlencoded;
 
-use super::ApiContext;
-use super::send::{self, RouteChoice, SendRequest};
+use super::send::{self, A_SENDER, RouteChoice, SendRequest, of_sender};
 use super::view::{MessageList, MessageView};
+use super::{ApiContext, page_limit};
 use crate::auth::Caller;
 use crate::config::{Sender, Tenant};
 use crate::requests::body;
+use crate::requests::fields::Errors;
 use crate::requests::problem::{FieldError, Problem};
+use crate::requests::query::Query;
 use crate::store::hold::{Hold, Scope};
 use crate::store::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, NewMessage, Priority,
@@ -36,9 +38,6 @@ use crate::store::message::{
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks the answer to an earlier request with the same key.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// Messages on a page, unless the caller says otherwise; and at most.
-const PAGE: u32 = 50;
-const LARGEST_PAGE: u32 = 200;
 
 pub(super) async fn send(
     caller: Caller,
@@ -49,7 +48,12 @@ pub(super) async fn send(
     body::check_is_json(&headers)?;
     let key = idempotency_key(&headers)?;
     let body = body::read(body, body::LIMIT).await?;
-    let idempotency = key.map(|key| Idempotency { key, body_sha256: Sha256::digest(&body).into() });
+    let value = body::json(&body)?;
+    let idempotency = key.map(|key| Idempotency {
+        key,
+        body_sha256: Sha256::digest(&body).into(),
+        content_sha256: digest(value.clone()),
+    });
     // A repeated request gets its first answer, whatever has become of the window or the template since.
     if let Some(idempotency) = &idempotency
         && let Some(answer) = context.shared.store.replayed(&caller.tenant, idempotency).await?
@@ -57,7 +61,7 @@ pub(super) async fn send(
         return answered(answer);
     }
     let now = context.shared.clock.now();
-    let request = send::read(body::json(&body)?, now).map_err(Problem::invalid)?;
+    let request = send::read(value, now).map_err(Problem::invalid)?;
     let tenant = context.tenant_of(&caller)?;
     let message = admit(&context, &tenant, request, now).await?;
     let acceptance = context.shared.store.write(AcceptMessage { message, idempotency }).await?;
@@ -83,16 +87,27 @@ fn answered(acceptance: Acceptance) -> Result<Response, Problem> {
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
-    match key {
+    let wrong = |detail: &str, expected: &str| {
+        Problem::malformed(vec![FieldError::parameter("Idempotency-Key", detail, expected)])
+    };
+    let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = given.next() else { return Ok(None) };
+    if given.next().is_some() {
+        return Err(wrong("there are several Idempotency-Key headers", "one key for one request"));
+    }
+    match value.to_str().ok().filter(|key| (1..=255).contains(&key.len())) {
         Some(key) => Ok(Some(key.to_owned())),
-        None => Err(Problem::bad_parameters(vec![FieldError::parameter(
-            "Idempotency-Key",
+        None => Err(wrong(
             "the Idempotency-Key is empty, too long, or not printable",
             "1 to 255 printable ASCII characters",
-        )])),
+        )),
     }
+}
+
+/// What a body says, whatever its whitespace, the order of its keys and its escapes.
+fn digest(mut body: Value) -> [u8; 32] {
+    body.sort_all_objects();
+    Sha256::digest(body.to_string()).into()
 }
 
 /// Turns a request into a message, if policy allows it.
@@ -136,12 +151,15 @@ async fn admit(
     let intent = SendIntent { to: &to, content: &content, purpose: Purpose::Message, not_before, expires_at };
     let permit = policy::check(&intent, &contact.state, sender.config, sender.provider.limits(), template, now)
         .map_err(|refusal| Problem::refused(in_pool(refusal, tenant, &route)))?;
+    let served_language = content.language_served_instead(&permit.content).map(str::to_owned);
     Ok(NewMessage {
         id: MessageId::new(now, &rand::random()),
         tenant: tenant_id.clone(),
+        from: Some(sender.config.phone_number.clone()),
         route,
         to,
         content,
+        served_language,
         purpose: Purpose::Message,
         priority: Priority::of(permit.category),
         reply_to,
@@ -200,6 +218,10 @@ fn route(tenant: &Tenant, choice: &RouteChoice, to: &Address) -> Result<Route, F
     let listed = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     match choice {
         RouteChoice::Sender(sender) => Ok(Route::direct(sender.clone())),
+        RouteChoice::Number(number) => match with_number(tenant, number) {
+            Some(sender) => Ok(Route::direct(sender.clone())),
+            None => Err(sender_unknown(tenant, format!("this tenant has no WhatsAppSender with the number {number}"))),
+        },
         RouteChoice::Policy(name) => match config.policies.get(name) {
             Some(policy) => Ok(routing::route(policy, to).clone()),
             None => Err(FieldError::body(
@@ -260,15 +282,18 @@ fn in_pool(refusal: Refusal, tenant: &Tenant, route: &Route) -> Refusal {
 }
 
 fn sender<'a>(tenant: &'a Tenant, route: &Route) -> Result<Sender<'a>, FieldError> {
-    tenant.sender(&route.sender).ok_or_else(|| {
-        let known: Vec<_> = tenant.config.senders.keys().map(|s| s.as_str()).collect();
-        FieldError::body(
-            "/from",
-            "sender_unknown",
-            format!("this tenant has no WhatsAppSender {}", route.sender),
-            format!("one of: {}", known.join(", ")),
-        )
-    })
+    let unknown = || sender_unknown(tenant, format!("this tenant has no WhatsAppSender {}", route.sender));
+    tenant.sender(&route.sender).ok_or_else(unknown)
+}
+
+fn sender_unknown(tenant: &Tenant, detail: String) -> FieldError {
+    let known: Vec<_> = tenant.config.senders.keys().map(|s| s.as_str()).collect();
+    FieldError::body("/from", "sender_unknown", detail, format!("one of: {}", known.join(", ")))
+}
+
+/// The name of the sender that has a number.
+fn with_number<'a>(tenant: &'a Tenant, number: &PhoneNumber) -> Option<&'a SenderName> {
+    tenant.config.senders.iter().find(|(_, sender)| sender.phone_number == *number).map(|(name, _)| name)
 }
 
 pub(super) async fn read(
@@ -289,7 +314,7 @@ pub(super) async fn list(
     State(context): State<Arc<ApiContext>>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<MessageList>, Problem> {
-    let filter = filter(query.as_deref().unwrap_or("")).map_err(Problem::bad_parameters)?;
+    let filter = filter(query.as_deref(), &*context.tenant_of(&caller)?).map_err(Problem::malformed)?;
     let page = context.shared.store.messages(&caller.tenant, &filter).await?;
     Ok(Json(MessageList {
         items: page.items.into_iter().map(MessageView::from).collect(),
@@ -301,42 +326,35 @@ fn one_of_the_statuses() -> String {
     format!("one of {}", MessageStatus::ALL.map(MessageStatus::as_str).join(", "))
 }
 
-/// Reads the query and reports every fault in it.
-fn filter(query: &str) -> Result<MessageFilter, Vec<FieldError>> {
-    let mut filter = MessageFilter { limit: PAGE, ..MessageFilter::default() };
-    let mut errors = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "status" => set(&mut filter.status, &name, &value, &one_of_the_statuses(), &mut errors),
-            "to" => set(&mut filter.to, &name, &value, "an address such as %2B447700900123", &mut errors),
-            "from" => set(&mut filter.sender, &name, &value, "the name of a WhatsAppSender", &mut errors),
-            "template" => filter.template = Some(value.into_owned()),
-            "since" => set(&mut filter.since, &name, &value, "a time in RFC 3339", &mut errors),
-            "until" => set(&mut filter.until, &name, &value, "a time in RFC 3339", &mut errors),
-            "cursor" => set(&mut filter.after, &name, &value, "nextCursor of the page before", &mut errors),
-            "limit" => match value.parse() {
-                Ok(limit) if (1..=LARGEST_PAGE).contains(&limit) => filter.limit = limit,
-                _ => errors.push(FieldError::parameter(
-                    &name,
-                    format!("limit is {value:?}"),
-                    format!("a number from 1 to {LARGEST_PAGE}"),
-                )),
-            },
-            _ => errors.push(FieldError::parameter(
-                &name,
-                format!("{name:?} is not a parameter here"),
-                "one of status, to, from, template, since, until, limit, cursor",
-            )),
-        }
+/// The name of a sender: a name need not be one of now, because messages outlive their senders.
+fn named_by(tenant: &Tenant, choice: RouteChoice) -> Option<SenderName> {
+    match choice {
+        RouteChoice::Sender(name) => Some(name),
+        RouteChoice::Number(number) => with_number(tenant, &number).cloned(),
+        RouteChoice::Policy(_) | RouteChoice::Default => None,
     }
-    if errors.is_empty() { Ok(filter) } else { Err(errors) }
 }
 
-fn set<T: FromStr>(field: &mut Option<T>, name: &str, value: &str, expected: &str, errors: &mut Vec<FieldError>) {
-    match value.parse() {
-        Ok(parsed) => *field = Some(parsed),
-        Err(_) => errors.push(FieldError::parameter(name, format!("{name} is {value:?}"), expected)),
+/// Reads the query and reports every fault in it.
+fn filter(query: Option<&str>, tenant: &Tenant) -> Result<MessageFilter, Errors> {
+    const A_TIME: &str = "a time in RFC 3339";
+    fn read<T: FromStr>(text: &str) -> Option<T> {
+        text.parse().ok()
     }
+    let mut errors = Errors::new();
+    let mut query = Query::of(query, &mut errors);
+    let filter = MessageFilter {
+        status: query.parsed("status", &one_of_the_statuses(), read, &mut errors),
+        to: query.parsed("to", "an address such as %2B447700900123", read, &mut errors),
+        sender: query.parsed("from", A_SENDER, |text| named_by(tenant, of_sender(text)?), &mut errors),
+        template: query.text("template"),
+        since: query.parsed("since", A_TIME, read, &mut errors),
+        until: query.parsed("until", A_TIME, read, &mut errors),
+        limit: page_limit(&mut query, &mut errors),
+        after: query.parsed("cursor", "nextCursor of the page before", read, &mut errors),
+    };
+    query.finish(&mut errors);
+    if errors.is_empty() { Ok(filter) } else { Err(errors) }
 }
 
 pub(super) async fn cancel(

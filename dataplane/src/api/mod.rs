@@ -1,10 +1,12 @@
-//! The tenants' listener: messages, contacts, dead letters, and their OpenAPI description.
+//! The tenants' listener: messages, contacts and dead letters, with their OpenAPI description and the
+//! schemas of the events that tenants receive.
 
+mod bodies;
 mod contacts;
+mod event_schemas;
 mod events;
 mod messages;
 mod openapi;
-mod schema;
 mod send;
 mod view;
 
@@ -16,13 +18,20 @@ use axum::routing::{delete, get, post, put};
 use http::StatusCode;
 use http::request::Parts;
 
+pub use event_schemas::page as events_page;
 pub use openapi::document as openapi_document;
 
 use crate::auth::{Authenticator, Caller};
 use crate::config::Tenant;
+use crate::requests::fields::Errors;
 use crate::requests::guard::guarded;
 use crate::requests::problem::Problem;
+use crate::requests::query::Query;
 use crate::shared::Shared;
+
+/// Items on a page, unless the caller says otherwise; and at most.
+const PAGE: u32 = 50;
+const LARGEST_PAGE: u32 = 200;
 
 /// What the API needs of the rest of the process.
 pub struct ApiContext {
@@ -54,6 +63,8 @@ pub fn router(context: Arc<ApiContext>) -> Router {
         .route("/v1/events/redrive", post(events::redrive_many))
         .route("/v1/events/{id}/redrive", post(events::redrive))
         .route("/openapi.json", get(openapi::serve))
+        .route("/schemas/", get(event_schemas::list))
+        .route("/schemas/{file}", get(event_schemas::read))
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", "there is no such path; see /openapi.json")
         })
@@ -62,6 +73,13 @@ pub fn router(context: Arc<ApiContext>) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
         });
     guarded(router, &context.shared.configs).with_state(context)
+}
+
+/// How many items the caller wants on a page.
+fn page_limit(query: &mut Query, errors: &mut Errors) -> u32 {
+    let expected = format!("a number from 1 to {LARGEST_PAGE}");
+    let read = |text: &str| text.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit));
+    query.parsed("limit", &expected, read, errors).unwrap_or(PAGE)
 }
 
 /// Authenticates a request before anything else in it is read.

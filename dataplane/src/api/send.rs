@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messaging::address::Address;
+use messaging::address::{Address, PhoneNumber};
+use messaging::clock::{after, before};
 use messaging::config::Validity;
 use messaging::content::OutboundContent;
 use messaging::duration::Unit;
@@ -17,12 +18,17 @@ use crate::requests::problem::FieldError;
 use crate::store::message::OnUnconfirmed;
 
 /// Entries of `metadata`.
-const METADATA_ENTRIES: usize = 16;
+pub(super) const METADATA_ENTRIES: usize = 16;
 /// Characters of a key, and of a value.
-const METADATA_KEY: usize = 64;
-const METADATA_VALUE: usize = 512;
+pub(super) const METADATA_KEY: usize = 64;
+pub(super) const METADATA_VALUE: usize = 512;
 /// Values of a template; no template has more variables.
-const TEMPLATE_VALUES: usize = 100;
+pub(super) const TEMPLATE_VALUES: usize = 100;
+/// Characters of a variable's key, and of its value.
+pub(super) const TEMPLATE_KEY: usize = 64;
+pub(super) const TEMPLATE_VALUE: usize = 4096;
+/// How long ago a message may have been due: clocks differ, and requests take time.
+const SCHEDULE_BEHIND: Duration = Duration::from_secs(60);
 /// How far ahead a message may be scheduled.
 const SCHEDULE_AHEAD: Duration = Duration::from_secs(366 * DAY);
 const DAY: u64 = 24 * 60 * 60;
@@ -44,6 +50,8 @@ pub(super) struct SendRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RouteChoice {
     Sender(SenderName),
+    /// The sender with this number.
+    Number(PhoneNumber),
     Policy(PolicyName),
     /// The tenant's own default.
     Default,
@@ -63,8 +71,11 @@ pub(super) fn read(body: Value, now: Timestamp) -> Result<SendRequest, Errors> {
     );
     let scheduled_at = fields.parsed(
         "scheduleAt",
-        "a time in RFC 3339 at most 366 days ahead, such as 2026-12-01T09:00:00Z",
-        |text| text.parse().ok().filter(|at| *at <= messaging::clock::after(now, SCHEDULE_AHEAD)),
+        "a time in RFC 3339 that is not past and at most 366 days ahead, such as 2026-12-01T09:00:00Z",
+        |text| {
+            let schedulable = before(now, SCHEDULE_BEHIND)..=after(now, SCHEDULE_AHEAD);
+            text.parse().ok().filter(|at| schedulable.contains(at))
+        },
         &mut errors,
     );
     let valid_for = fields.parsed(
@@ -102,7 +113,7 @@ fn to(fields: &mut Fields, errors: &mut Errors) -> Option<Address> {
 
 fn route(fields: &mut Fields, errors: &mut Errors) -> Option<RouteChoice> {
     let was = errors.len();
-    let sender = fields.parsed("from", "the name of a WhatsAppSender", |text| SenderName::new(text).ok(), errors);
+    let sender = fields.parsed("from", A_SENDER, of_sender, errors);
     let policy = fields.parsed("policy", "the name of a RoutingPolicy", |text| PolicyName::new(text).ok(), errors);
     match (sender, policy) {
         (Some(_), Some(_)) => {
@@ -110,11 +121,20 @@ fn route(fields: &mut Fields, errors: &mut Errors) -> Option<RouteChoice> {
             errors.push(FieldError::body("/policy", "invalid", detail, "one of from and policy, or neither"));
             None
         }
-        (Some(sender), None) => Some(RouteChoice::Sender(sender)),
+        (Some(sender), None) => Some(sender),
         (None, Some(policy)) => Some(RouteChoice::Policy(policy)),
         (None, None) if errors.len() == was => Some(RouteChoice::Default),
         (None, None) => None,
     }
+}
+
+/// What names a sender.
+pub(super) const A_SENDER: &str = "a WhatsAppSender, by its name or by its number in E.164";
+
+/// A sender by its name, or by its number.
+pub(super) fn of_sender(text: &str) -> Option<RouteChoice> {
+    let number = || text.parse().ok().map(RouteChoice::Number);
+    SenderName::new(text).ok().map(RouteChoice::Sender).or_else(number)
 }
 
 fn content(fields: &mut Fields, errors: &mut Errors) -> Option<OutboundContent> {
@@ -156,7 +176,7 @@ fn template(fields: &mut Fields, errors: &mut Errors) -> Option<OutboundContent>
     });
     let language = fields.string("language", errors);
     let values = fields.value("values").map_or_else(BTreeMap::new, |value| {
-        let limits = Limits { entries: TEMPLATE_VALUES, key: 64, value: 4096 };
+        let limits = Limits { entries: TEMPLATE_VALUES, key: TEMPLATE_KEY, value: TEMPLATE_VALUE };
         strings(&fields.pointer("values"), value, &limits, errors)
     });
     Some(OutboundContent::Template { name: name?, language, values })
@@ -294,6 +314,21 @@ mod tests {
             ["/policy"]
         );
         assert_eq!(pointers(json!([])), [""]);
+    }
+
+    #[test]
+    fn a_message_is_scheduled_for_a_time_that_is_not_past() {
+        let of =
+            |at: Timestamp| pointers(json!({"to": "+447700900123", "text": {"body": "x"}, "scheduleAt": at, "x": 1}));
+        for good in [before(now(), SCHEDULE_BEHIND), now(), after(now(), SCHEDULE_AHEAD)] {
+            assert_eq!(of(good), ["/x"], "{good}");
+        }
+        for bad in [
+            before(now(), SCHEDULE_BEHIND + Duration::from_secs(1)),
+            after(now(), SCHEDULE_AHEAD + Duration::from_secs(1)),
+        ] {
+            assert_eq!(of(bad), ["/scheduleAt", "/x"], "{bad}");
+        }
     }
 
     #[test]

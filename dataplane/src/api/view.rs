@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use messaging::address::Address;
+use messaging::address::{Address, PhoneNumber};
 use messaging::contact::{ConsentRecord, Lift};
 use messaging::content::OutboundContent;
 use messaging::id::{MessageId, SenderName};
@@ -13,6 +13,7 @@ use messaging::window::Window;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::schema;
 use crate::store::contact::{Contact, LinkedAddress, Revocation};
 use crate::store::message::{Message, MessageRecord, OnUnconfirmed, Reason, TimelineEntry};
 
@@ -21,30 +22,36 @@ use crate::store::message::{Message, MessageRecord, OnUnconfirmed, Reason, Timel
 #[serde(rename_all = "camelCase")]
 #[schema(as = Message)]
 pub(super) struct MessageView {
-    /// `msg_` and 32 hexadecimal digits.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::MessageId)]
     id: MessageId,
     /// The latest status. Acceptance is not delivery: `queued`, `submitted`, `unconfirmed`, `accepted` and `sent` may
     /// all still fail.
-    #[schema(value_type = super::schema::Status)]
+    #[schema(value_type = schema::Status)]
     status: MessageStatus,
     /// Why it has this status.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::Address)]
     to: Address,
     /// The sender whose credentials, limits, window and suppressions apply.
-    #[schema(value_type = String)]
-    from: SenderName,
+    #[schema(value_type = schema::SenderName)]
+    sender: SenderName,
+    /// The sender's number. A Messaging Service may pick another of its numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PhoneNumber>)]
+    from: Option<PhoneNumber>,
     /// The Messaging Service that it leaves through.
     #[serde(skip_serializing_if = "Option::is_none")]
     messaging_service_sid: Option<String>,
     /// `template`, `text` or `media`, as requested; absent once retention has removed it.
     #[serde(flatten)]
-    #[schema(value_type = super::schema::Content)]
+    #[schema(value_type = super::bodies::Content)]
     content: Option<OutboundContent>,
+    /// The template's language that is sent, where it has none that was asked for, or WhatsApp has not approved that.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    served_language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::MessageId>)]
     reply_to: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule_at: Option<Timestamp>,
@@ -64,7 +71,7 @@ pub(super) struct MessageView {
     /// The status that it had ended with before later proof corrected it, such as `failed` of a message that was delivered
     /// after all; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<super::schema::Status>)]
+    #[schema(value_type = Option<schema::Status>)]
     corrected_from: Option<MessageStatus>,
     /// Every status that it reached, oldest first; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,11 +84,13 @@ impl From<Message> for MessageView {
             id,
             tenant: _,
             route: Route { sender, via },
+            from,
             to,
             content,
             purpose: _,
             priority: _,
             reply_to,
+            served_language,
             metadata,
             on_unconfirmed,
             status,
@@ -99,9 +108,11 @@ impl From<Message> for MessageView {
             status,
             reason,
             to,
-            from: sender,
+            sender,
+            from,
             messaging_service_sid: via.map(|pool| pool.to_string()),
             content,
+            served_language,
             reply_to: reply_to.map(|(id, _)| id),
             schedule_at: scheduled_at,
             expires_at,
@@ -142,9 +153,9 @@ pub(super) struct MessageList {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Contact)]
 pub(super) struct ContactView {
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::Address)]
     address: Address,
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::SenderName)]
     sender: SenderName,
     window: WindowView,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,7 +178,7 @@ pub(super) struct ContactView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Link)]
 struct LinkView {
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::Address)]
     address: Address,
     /// The provider account whose id one of the two is.
     account: String,
@@ -219,11 +230,10 @@ struct WindowView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Consent)]
 pub(super) struct ConsentView {
-    /// `granted` or `revoked`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::ConsentStatus)]
     status: messaging::contact::ConsentStatus,
     recorded_at: Timestamp,
-    #[schema(value_type = super::schema::EvidenceBody)]
+    #[schema(value_type = super::bodies::EvidenceBody)]
     evidence: messaging::contact::Evidence,
 }
 
@@ -239,8 +249,7 @@ impl From<ConsentRecord> for ConsentView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Suppression)]
 struct SuppressionView {
-    /// `optedOut`, `blocked`, `unreachable` or `manual`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::SuppressionReason)]
     reason: messaging::contact::SuppressionReason,
     /// When the reason was last given.
     at: Timestamp,

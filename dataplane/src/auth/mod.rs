@@ -39,7 +39,7 @@ pub enum AuthError {
         "the request has no credentials: expected `Authorization: Bearer` and an API key, or a ServiceAccount token for this service's audience"
     )]
     NoCredentials,
-    #[error("the Authorization header is malformed: expected `Bearer`, a space and the token")]
+    #[error("the Authorization header is malformed: expected one, of `Bearer`, a space and the token")]
     Malformed,
     #[error("the bearer token is neither an API key of a tenant nor a ServiceAccount token that is valid here{}", hint(.0))]
     Unknown(Option<String>),
@@ -125,7 +125,11 @@ impl Authenticator {
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
-    let value = headers.get(header::AUTHORIZATION).ok_or(AuthError::NoCredentials)?;
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let value = all.next().ok_or(AuthError::NoCredentials)?;
+    if all.next().is_some() {
+        return Err(AuthError::Malformed);
+    }
     let (scheme, token) = value.to_str().ok().and_then(|v| v.split_once(' ')).ok_or(AuthError::Malformed)?;
     let token = token.trim();
     if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() { Ok(token) } else { Err(AuthError::Malformed) }
@@ -133,11 +137,12 @@ fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
 
 /// Refuses a caller that names another tenant than its own.
 fn check_named_tenant(caller: Caller, headers: &HeaderMap) -> Result<Caller, AuthError> {
-    match headers.get(TENANT_HEADER) {
-        Some(wanted) if wanted.as_bytes() != caller.tenant.as_str().as_bytes() => Err(AuthError::AnotherTenant {
+    let own = caller.tenant.as_str().as_bytes();
+    match headers.get_all(TENANT_HEADER).iter().find(|wanted| wanted.as_bytes() != own) {
+        Some(wanted) => Err(AuthError::AnotherTenant {
             caller: caller.tenant,
             wanted: String::from_utf8_lossy(wanted.as_bytes()).into_owned(),
         }),
-        _ => Ok(caller),
+        None => Ok(caller),
     }
 }

@@ -176,7 +176,15 @@ impl Configs {
         });
         match built {
             Ok(None) => (Entry { refused: None, ..current }, Applied::Unchanged),
-            Ok(Some(new)) => (Entry { running: Some(Arc::new(new)), refused: None, ..current }, Applied::New),
+            Ok(Some(new)) => {
+                // Failure policy: fail static. The operator leaves out what is faulty. To refuse the rest here would leave a
+                // restarted replica without the tenant.
+                for fault in new.config.validate() {
+                    tracing::warn!(%tenant, %fault, "a fault in a tenant's config; the config runs all the same");
+                    self.metrics.config_fault();
+                }
+                (Entry { running: Some(Arc::new(new)), refused: None, ..current }, Applied::New)
+            }
             Err(refused) => {
                 tracing::warn!(%tenant, reason = %refused, "tenant config refused; the last good one keeps running");
                 (Entry { refused: Some(refused.0.clone()), ..current }, Applied::Refused(refused))

@@ -7,7 +7,7 @@ use messaging::clock::after;
 use messaging::failure::NewAttempts;
 use messaging::id::AttemptId;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{OutboundMessage, RenderedContent, SendOutcome};
+use messaging::provider::{OutboundMessage, RenderedContent, SendOutcome, Sent};
 
 use super::brakes::{InFlight, Stopped};
 use super::outcome::{AskAfter, Attempted, Resolution, resolve};
@@ -138,25 +138,25 @@ impl Carrier {
         metrics.message_reached(MessageStatus::Submitted);
 
         let outbound = gate::compose(message, permit, attempt, tenant, &sender, now);
-        let outcome = self.call(&claim, &sender, &outbound).await;
-        in_flight.ended(&outcome, clock.now());
-        self.write(&claim, &outbound, &outcome, tenant, &sender).await
+        let sent = self.call(&claim, &sender, &outbound).await;
+        in_flight.ended(&sent.outcome, clock.now());
+        self.write(&claim, &outbound, sent, tenant, &sender).await
     }
 
     /// The call itself, with the lease renewed while it lasts.
-    async fn call(&self, claim: &Claim, sender: &Sender<'_>, outbound: &OutboundMessage) -> SendOutcome {
+    async fn call(&self, claim: &Claim, sender: &Sender<'_>, outbound: &OutboundMessage) -> Sent {
         let began = Instant::now();
         let call = sender.provider.send(outbound);
         let mut call = std::pin::pin!(call);
         let lease = self.context.options.lease;
-        let outcome = loop {
+        let sent = loop {
             tokio::select! {
-                outcome = &mut call => break outcome,
+                sent = &mut call => break sent,
                 () = tokio::time::sleep(lease / 3) => self.renew(&claim.reference(), lease).await,
             }
         };
         self.context.shared.metrics.attempt_took(began.elapsed());
-        outcome
+        sent
     }
 
     async fn renew(&self, claim: &ClaimRef, lease: Duration) {
@@ -173,14 +173,16 @@ impl Carrier {
         &self,
         claim: &Claim,
         outbound: &OutboundMessage,
-        outcome: &SendOutcome,
+        sent: Sent,
         tenant: &Tenant,
         sender: &Sender<'_>,
     ) -> Result<(), StoreError> {
         let DispatchContext { shared: Shared { clock, holds, .. }, brakes, options } = &self.context;
         let now = clock.now();
+        let Sent { outcome, request_id } = sent;
+        log(claim, outbound.attempt, &outcome, request_id.as_deref());
         let attempted = Attempted {
-            outcome,
+            outcome: &outcome,
             attempt_no: claim.message.attempts + 1,
             expires_at: validity::ends_at(&claim.message, &sender.config.validity),
             jitter: rand::random(),
@@ -194,7 +196,7 @@ impl Carrier {
         let id = &tenant.config.tenant;
         let of = Stopped { tenant, sender, to: &claim.message.to, content: Some(&claim.content) };
         let stopped = resolution.stop.and_then(|stop| brakes.carry_out_here(holds, stop, &of, now));
-        let adopted = self.finish(claim, outbound.attempt, resolution, sender, now).await?;
+        let adopted = self.finish(claim, outbound.attempt, resolution, request_id, sender, now).await?;
         // The outcome of the message is written before the hold.
         if let Some((scope, until)) = stopped {
             brakes.share(holds, id, scope, until, WHY_STOPPED).await;
@@ -220,7 +222,7 @@ impl Carrier {
             counted: AttemptOutcome::Unconfirmed,
         };
         // No provider message id is known, so there are no statuses to adopt.
-        self.finish(claim, attempt, resolution, sender, now).await.map(drop)
+        self.finish(claim, attempt, resolution, None, sender, now).await.map(drop)
     }
 
     /// Writes the outcome of an attempt. Returns the failures that statuses had reported before their message was
@@ -230,6 +232,7 @@ impl Carrier {
         claim: &Claim,
         attempt: AttemptId,
         resolution: Resolution,
+        provider_request_id: Option<String>,
         sender: &Sender<'_>,
         now: Timestamp,
     ) -> Result<Vec<AdoptedFailure>, StoreError> {
@@ -240,6 +243,7 @@ impl Carrier {
             attempt,
             now,
             result,
+            provider_request_id,
             suppress,
             new_attempts: NewAttempts { validity: sender.config.validity, jitter: rand::random() },
             sinks: sender.sinks(),
@@ -285,6 +289,25 @@ impl Carrier {
         // A lost lease needs no release.
         match self.context.shared.store.write(DeferClaim { claim: claim.reference(), until }).await? {
             Fenced::Done | Fenced::LeaseLost => Ok(()),
+        }
+    }
+}
+
+/// Says what came of an attempt, with what the provider's support asks for.
+fn log(claim: &Claim, attempt: AttemptId, outcome: &SendOutcome, provider_request_id: Option<&str>) {
+    let (tenant, message) = (&claim.message.tenant, claim.message.id);
+    match outcome {
+        SendOutcome::Accepted { provider_message_id, .. } => {
+            tracing::debug!(%tenant, %message, %attempt, provider_request_id, provider_message_id, "the provider accepted an attempt");
+        }
+        SendOutcome::Refused(error) => {
+            tracing::info!(%tenant, %message, %attempt, provider_request_id, %error, "the provider refused an attempt");
+        }
+        SendOutcome::NotSent { reason } => {
+            tracing::info!(%tenant, %message, %attempt, reason, "an attempt was not sent");
+        }
+        SendOutcome::Ambiguous { reason } => {
+            tracing::info!(%tenant, %message, %attempt, provider_request_id, reason, "an attempt has no known outcome");
         }
     }
 }

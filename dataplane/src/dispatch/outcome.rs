@@ -56,10 +56,7 @@ pub(super) fn resolve(attempted: Attempted<'_>, limits: &RetryLimits, ask_after:
                 counted: AttemptOutcome::Accepted,
             };
         }
-        SendOutcome::Refused(error) => {
-            let failure = &error.failure;
-            (failure.class, Some(error), Reason::new(failure.code.as_deref(), failure.message.clone()))
-        }
+        SendOutcome::Refused(error) => (error.failure.class, Some(error), Reason::from(&error.failure)),
         SendOutcome::NotSent { reason } => {
             (FailureClass::Retry, None, Reason::new(None, format!("the request was not sent: {reason}")))
         }

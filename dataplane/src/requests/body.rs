@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use listener::TooSlow;
 use serde_json::Value;
 
+use super::json;
 use super::problem::Problem;
 
 /// The largest body of a tenant's request: what its fields may hold together, each character escaped as `\ud83d\ude00`.
@@ -16,7 +17,8 @@ pub(crate) const LIMIT: usize = 256 * 1024;
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unread {
-    TooLarge,
+    /// Larger than so many bytes.
+    TooLarge(usize),
     TooSlow,
     /// The connection ended before the body did.
     Broken,
@@ -26,7 +28,7 @@ pub(crate) enum Unread {
 pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Unread> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
+        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLarge(limit)),
         Err(error) => Err(if is_too_slow(error.as_ref()) { Unread::TooSlow } else { Unread::Broken }),
     }
 }
@@ -38,11 +40,11 @@ fn is_too_slow(error: &(dyn Error + 'static)) -> bool {
 impl From<Unread> for Problem {
     fn from(unread: Unread) -> Self {
         match unread {
-            Unread::TooLarge => Self::new(
+            Unread::TooLarge(limit) => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
                 "The body is too large",
-                format!("the body is larger than {LIMIT} bytes"),
+                format!("the body is larger than {limit} bytes"),
             ),
             Unread::TooSlow => {
                 let detail = "the body did not arrive in time";
@@ -57,23 +59,26 @@ impl From<Unread> for Problem {
 
 /// Refuses a request whose Content-Type is not JSON.
 pub(crate) fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let mut all = headers.get_all(header::CONTENT_TYPE).iter();
+    let given = all.next().and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    let detail = format!("the Content-Type is {given:?}; expected application/json");
+    let detail = match all.next() {
+        None if essence.eq_ignore_ascii_case("application/json") => return Ok(()),
+        None => format!("the Content-Type is {given:?}; expected application/json"),
+        Some(_) => "there are several Content-Type headers; expected one, of application/json".to_owned(),
+    };
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON", detail))
 }
 
-/// Parses a body. The error names the line and column.
+/// Parses a body. The error names the line and column, or the fields that cannot be read in one way only.
 pub(crate) fn json(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
+    let (value, errors) = json::parse(body).map_err(|error| {
         Problem::new(
             StatusCode::BAD_REQUEST,
             "malformed-json",
             "The body is not JSON",
             format!("the body is not JSON: {error}"),
         )
-    })
+    })?;
+    if errors.is_empty() { Ok(value) } else { Err(Problem::malformed(errors)) }
 }

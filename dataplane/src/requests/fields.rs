@@ -1,6 +1,7 @@
 //! Reads a JSON object field by field and notes every fault, so that a caller gets all of them at once. A field that is
 //! not read is unknown.
 
+use messaging::text::is_blank;
 use serde_json::{Map, Value};
 
 use super::problem::FieldError;
@@ -68,6 +69,17 @@ impl Fields {
                 None
             }
         }
+    }
+
+    /// A string with something in it that can be seen.
+    pub(crate) fn said(&mut self, name: &'static str, expected: &str, errors: &mut Errors) -> Option<String> {
+        let text = self.string(name, errors)?;
+        if is_blank(&text) {
+            let detail = format!("{name} has no text in it");
+            errors.push(FieldError::body(self.pointer(name), "invalid", detail, expected));
+            return None;
+        }
+        Some(text)
     }
 
     pub(crate) fn required_string(

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::problem::Problem;
+use super::query;
 use crate::config::Configs;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
+use http::StatusCode;
 
 /// The longest that a request may take. It is longer than a client may take for its body, so what is late then is the
 /// store. Twilio waits for 15 seconds.
@@ -20,7 +22,18 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// Puts the guard around a listener's routes.
 pub(crate) fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>, configs: &Arc<Configs>) -> Router<S> {
-    router.layer(middleware::from_fn_with_state(Arc::clone(configs), guard))
+    router
+        .layer(middleware::from_fn(with_a_path_that_is_text))
+        .layer(middleware::from_fn_with_state(Arc::clone(configs), guard))
+}
+
+/// Refuses a path that stands for no text, before anything takes a name out of it.
+pub(crate) async fn with_a_path_that_is_text(request: Request, next: Next) -> Response {
+    if query::is_text(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let detail = "the path is not UTF-8, or has a NUL in it; expected UTF-8 without NUL, with escapes such as %2B";
+    Problem::new(StatusCode::BAD_REQUEST, "malformed-path", "The path is malformed", detail).into_response()
 }
 
 // Before the configs are loaded, every tenant would look unknown.
@@ -55,7 +68,7 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 mod tests {
     use axum::body::Body;
     use axum::routing::get;
-    use http::{StatusCode, header};
+    use http::header;
     use tower::ServiceExt as _;
 
     use super::*;

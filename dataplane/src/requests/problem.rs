@@ -96,8 +96,8 @@ impl Problem {
         }
     }
 
-    /// Query parameters or headers that are wrong.
-    pub fn bad_parameters(errors: Vec<FieldError>) -> Self {
+    /// Query parameters, headers or texts that are wrong whatever the request means.
+    pub fn malformed(errors: Vec<FieldError>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, ..Self::invalid(errors) }
     }
 

@@ -21,11 +21,13 @@ pub(super) fn insert(rows: &mut Rows, new: &NewMessage, idempotency_key: Option<
         id: new.id,
         tenant: new.tenant.clone(),
         route: new.route.clone(),
+        from: new.from.clone(),
         to: new.to.clone(),
         content: Some(new.content.clone()),
         purpose: new.purpose,
         priority: new.priority,
         reply_to: new.reply_to.clone(),
+        served_language: new.served_language.clone(),
         metadata: new.metadata.clone(),
         on_unconfirmed: new.on_unconfirmed,
         status: MessageStatus::Queued,
@@ -76,14 +78,18 @@ impl Operation for AcceptMessage {
         };
         let key = (self.message.tenant.clone(), idempotency.key.clone());
         if let Some(used) = rows.idempotency.get(&key)?.cloned() {
-            if used.body_sha256 != idempotency.body_sha256 {
+            if !idempotency.is_repeated(&used.body_sha256, used.content_sha256.as_ref()) {
                 return Ok(Acceptance::KeyReused);
             }
             let known = rows.messages.get(&(key.0, used.message))?;
             let row = known.ok_or_else(|| corrupt("an idempotency key", "its message is missing"))?;
             return Ok(Acceptance::Replayed(Box::new(row.message.clone())));
         }
-        let used = UsedKeyRow { body_sha256: idempotency.body_sha256, message: self.message.id };
+        let used = UsedKeyRow {
+            body_sha256: idempotency.body_sha256,
+            message: self.message.id,
+            content_sha256: Some(idempotency.content_sha256),
+        };
         rows.idempotency.put(key, used);
         Ok(Acceptance::New(Box::new(insert(rows, &self.message, Some(&idempotency.key)))))
     }

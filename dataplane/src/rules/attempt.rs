@@ -48,6 +48,7 @@ impl Operation for BeginAttempt {
             finished_at: None,
             outcome: None,
             provider_message_id: None,
+            provider_request_id: None,
         };
         rows.attempts.put((claim.tenant.clone(), *attempt), begun);
         known.advance(rows, &Evidence::event(LifecycleEvent::Claimed { attempt: *attempt }, *now), &[])?;
@@ -102,7 +103,7 @@ impl Operation for FinishAttempt {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<Adopting<Fenced>, Halt> {
-        let Self { claim, attempt, now, result, suppress, new_attempts, sinks } = self;
+        let Self { claim, attempt, now, result, provider_request_id, suppress, new_attempts, sinks } = self;
         let learned = match result {
             AttemptResult::Accepted { provider_message_id, .. } => Some(provider_message_id.as_str()),
             AttemptResult::Retry { .. } | AttemptResult::Unconfirmed { .. } | AttemptResult::Ended { .. } => None,
@@ -115,6 +116,10 @@ impl Operation for FinishAttempt {
         let (Some(mut of_attempt), Some(mut known)) = (of_attempt, known) else { return Ok(Fenced::LeaseLost.into()) };
         if of_attempt.message != claim.message {
             return Ok(Fenced::LeaseLost.into());
+        }
+        if provider_request_id.is_some() {
+            of_attempt.provider_request_id.clone_from(provider_request_id);
+            rows.attempts.put(attempt_key.clone(), of_attempt.clone());
         }
         let is_newest = known.row.message.attempt == Some(*attempt);
         match &place {

@@ -77,6 +77,8 @@ fn received(
 ) -> Received {
     let (tenant, name, at) = (&logged.reference.tenant, &logged.reference.sender, logged.received_at);
     let id = event::received_id(tenant, name, &message.provider_message_id, at);
+    let our_number = || sender.map(|sender| Address::Phone(sender.phone_number.clone()));
+    let message = &InboundMessage { to: message.to.clone().or_else(our_number), ..message.clone() };
     let contacts = contacts(message);
     let keyword = opt_change(message, sender).map(|(change, text)| Keyword {
         change,
@@ -145,10 +147,12 @@ fn reply(
         id: MessageId::new(now, &randomness()),
         tenant: logged.reference.tenant.clone(),
         route: Route::direct(logged.reference.sender.clone()),
+        from: Some(sender.phone_number.clone()),
         to: message.from.clone(),
         content: OutboundContent::Text { body: text.clone() },
         purpose: Purpose::KeywordReply,
         priority: Priority::Utility,
+        served_language: None,
         reply_to: Some((id, message.provider_message_id.clone())),
         metadata: BTreeMap::new(),
         on_unconfirmed: OnUnconfirmed::Fail,

@@ -2,16 +2,23 @@
 //!
 //! An id is made from what the event is about, so that making the same event again makes the same id.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use messaging::address::{Address, PhoneNumber};
+use messaging::content::InboundContent;
 use messaging::event::{CloudEvent, EventKind};
-use messaging::id::{EventId, MessageId, Randomness, SenderName, TenantId};
+use messaging::id::{AttemptId, EventId, MessageId, Randomness, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::opt_out::OptChange;
 use messaging::provider::InboundMessage;
+use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
-use crate::store::message::Message;
+use crate::schema;
+use crate::store::message::{Message, Reason};
 
 /// Whether an event is published when a message reaches a status. Applications know that they queued it, and an attempt
 /// without an outcome is no news.
@@ -19,21 +26,117 @@ pub fn is_published(status: MessageStatus) -> bool {
     !matches!(status, MessageStatus::Queued | MessageStatus::Submitted)
 }
 
+/// What the events about a message that the tenant sent say.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = MessageStatusData)]
+pub(crate) struct StatusData<'a> {
+    #[schema(value_type = schema::MessageId)]
+    id: MessageId,
+    #[schema(value_type = schema::SenderName)]
+    sender: &'a SenderName,
+    /// Our number: that of the sender. A Messaging Service may have picked another of its numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PhoneNumber>)]
+    from: Option<&'a PhoneNumber>,
+    /// The customer.
+    #[schema(value_type = schema::Address)]
+    to: &'a Address,
+    #[schema(value_type = schema::Status)]
+    status: MessageStatus,
+    /// The status that it had ended with before proof corrected it, such as `failed` of a message that was delivered after
+    /// all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Status>)]
+    corrected_from: Option<MessageStatus>,
+    /// Why it has this status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a Reason>,
+    /// The latest attempt to hand it to the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::AttemptId>)]
+    attempt: Option<AttemptId>,
+    /// The provider's id, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_message_id: Option<&'a str>,
+    /// As the request to send gave it.
+    metadata: &'a BTreeMap<String, String>,
+}
+
+/// What the event about a message from a customer says.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = MessageReceivedData)]
+pub(crate) struct ReceivedData<'a> {
+    /// What the message can be answered by (`replyTo`).
+    #[schema(value_type = schema::MessageId)]
+    id: MessageId,
+    /// The sender that was written to.
+    #[schema(value_type = schema::SenderName)]
+    sender: &'a SenderName,
+    /// The customer: the phone number where the provider reports it, else the business-scoped user id.
+    #[schema(value_type = schema::Address)]
+    from: &'a Address,
+    /// The customer's business-scoped user id, where the provider reports both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Address>)]
+    from_user_id: Option<&'a Address>,
+    /// Our number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Address>)]
+    to: Option<&'a Address>,
+    /// The name that the customer has given themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile_name: Option<&'a str>,
+    #[schema(value_type = schema::InboundContent)]
+    content: &'a InboundContent,
+    /// The provider's id of the message that this one replies to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<&'a str>,
+    provider_message_id: &'a str,
+    /// Every other field of the webhook, unchanged.
+    extra: &'a BTreeMap<String, String>,
+}
+
+/// What the events about a contact's stop and start keywords say.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ContactData)]
+pub(crate) struct ContactData<'a> {
+    /// The sender that was written to.
+    #[schema(value_type = schema::SenderName)]
+    sender: &'a SenderName,
+    /// Who opted out or in.
+    #[schema(value_type = schema::Address)]
+    contact: &'a Address,
+    /// The customer who wrote: the contact.
+    #[schema(value_type = schema::Address)]
+    from: &'a Address,
+    /// Our number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Address>)]
+    to: Option<&'a Address>,
+    /// The words that said it.
+    keyword: &'a str,
+    provider_message_id: &'a str,
+}
+
 /// A message of the tenant's reached the status that it has. `before` is the status that it had.
 pub fn status(message: &Message, before: MessageStatus, at: Timestamp) -> CloudEvent {
+    let data = StatusData {
+        id: message.id,
+        sender: message.sender(),
+        from: message.from.as_ref(),
+        to: &message.to,
+        status: message.status,
+        corrected_from: before.is_corrected_by(message.status).then_some(before),
+        reason: message.reason.as_ref(),
+        attempt: message.attempt,
+        provider_message_id: message.provider_message_id.as_deref(),
+        metadata: &message.metadata,
+    };
     let kind = EventKind::MessageStatus(message.status);
-    let data = json!({
-        "id": message.id,
-        "sender": message.sender(),
-        "to": message.to,
-        "status": message.status,
-        "correctedFrom": before.is_corrected_by(message.status).then_some(before),
-        "reason": message.reason,
-        "attempt": message.attempt,
-        "providerMessageId": message.provider_message_id,
-        "metadata": message.metadata,
-    });
-    event(&message.tenant, message.sender(), kind, &message.id.to_string(), at, without_nulls(data))
+    event(&message.tenant, message.sender(), kind, &message.id.to_string(), at, json!(data))
 }
 
 /// A customer wrote. `id` is what the message can be answered by.
@@ -44,18 +147,19 @@ pub fn received(
     message: &InboundMessage,
     at: Timestamp,
 ) -> CloudEvent {
-    let data = json!({
-        "id": id,
-        "sender": sender,
-        "from": message.from,
-        "fromUserId": message.from_user_id,
-        "profileName": message.profile_name,
-        "content": message.content,
-        "inReplyTo": message.in_reply_to,
-        "providerMessageId": message.provider_message_id,
-        "extra": message.extra,
-    });
-    event(tenant, sender, EventKind::MessageReceived, &id.to_string(), at, without_nulls(data))
+    let data = ReceivedData {
+        id,
+        sender,
+        from: &message.from,
+        from_user_id: message.from_user_id.as_ref(),
+        to: message.to.as_ref(),
+        profile_name: message.profile_name.as_deref(),
+        content: &message.content,
+        in_reply_to: message.in_reply_to.as_deref(),
+        provider_message_id: &message.provider_message_id,
+        extra: &message.extra,
+    };
+    event(tenant, sender, EventKind::MessageReceived, &id.to_string(), at, json!(data))
 }
 
 /// A contact opted out or in.
@@ -71,14 +175,16 @@ pub fn keyword(
         OptChange::Stop => EventKind::ContactOptedOut,
         OptChange::Start => EventKind::ContactOptedIn,
     };
-    let data = json!({
-        "sender": sender,
-        "contact": message.from,
-        "keyword": keyword,
-        "providerMessageId": message.provider_message_id,
-    });
+    let data = ContactData {
+        sender,
+        contact: &message.from,
+        from: &message.from,
+        to: message.to.as_ref(),
+        keyword,
+        provider_message_id: &message.provider_message_id,
+    };
     let about = format!("{}/{}", message.from, message.provider_message_id);
-    let mut event = event(tenant, sender, kind, &about, at, data);
+    let mut event = event(tenant, sender, kind, &about, at, json!(data));
     event.subject = message.from.to_string();
     event
 }
@@ -110,11 +216,4 @@ fn fingerprint(parts: &[&str]) -> Randomness {
     let mut first = Randomness::default();
     first.copy_from_slice(&digest[..10]);
     first
-}
-
-fn without_nulls(mut data: serde_json::Value) -> serde_json::Value {
-    if let Some(fields) = data.as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
-    }
-    data
 }

@@ -55,7 +55,7 @@ impl Evidence {
             status: update.status,
             failure: update.failure.clone(),
         };
-        let reason = update.failure.as_ref().map(|f| Reason::new(f.code.as_deref(), f.message.clone()));
+        let reason = update.failure.as_ref().map(Reason::from);
         Self { change: Change::Event(event), at, reason }
     }
 }
@@ -196,8 +196,7 @@ impl Loaded {
             (again_at, attempt, of_attempt, &update.failure)
         {
             let event = LifecycleEvent::NotDelivered { attempt: key.1, reason: failure.to_string() };
-            let reason = Reason::new(failure.code.as_deref(), failure.message.clone());
-            let evidence = Evidence { reason: Some(reason), ..Evidence::event(event, at) };
+            let evidence = Evidence { reason: Some(failure.into()), ..Evidence::event(event, at) };
             let reached = self.advance(rows, &evidence, sinks)?;
             if reached == Some(MessageStatus::Queued) {
                 rows.attempts.put(key, of_attempt.not_delivered(at));

@@ -45,6 +45,8 @@ mod tests {
             content: None,
             purpose: Purpose::Message,
             priority,
+            from: None,
+            served_language: None,
             reply_to: None,
             metadata: BTreeMap::new(),
             on_unconfirmed: OnUnconfirmed::Fail,

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use messaging::address::Address;
+use messaging::address::{Address, PhoneNumber};
 use messaging::content::OutboundContent;
+use messaging::failure::Failure;
 use messaging::id::{AttemptId, MessageId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::Purpose;
 use messaging::routing::Route;
 use messaging::template::TemplateCategory;
 use serde::{Deserialize, Serialize};
+
+use crate::schema;
 
 /// Identifies a sink among those of its sender: its name. Several of one sender that have no names yet, and all sinks in
 /// earlier versions, are known by their address.
@@ -92,11 +95,22 @@ pub struct Reason {
     pub code: Option<String>,
     /// A sentence for a person.
     pub text: String,
+    /// What a person can do about it, where there is something to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 impl Reason {
     pub fn new(code: Option<&str>, text: impl Into<String>) -> Self {
-        Self { code: code.map(str::to_owned), text: text.into() }
+        Self { code: code.map(str::to_owned), text: text.into(), advice: None }
+    }
+}
+
+/// What the provider reported.
+impl From<&Failure> for Reason {
+    fn from(failure: &Failure) -> Self {
+        let advice = Some(failure.advice.to_string()).filter(|advice| !advice.is_empty());
+        Self { advice, ..Self::new(failure.code.as_deref(), failure.message.clone()) }
     }
 }
 
@@ -106,12 +120,16 @@ pub struct NewMessage {
     pub id: MessageId,
     pub tenant: TenantId,
     pub route: Route,
+    /// The sender's number.
+    pub from: Option<PhoneNumber>,
     pub to: Address,
     pub content: OutboundContent,
     pub purpose: Purpose,
     pub priority: Priority,
     /// The message of this tenant that it answers, and the provider's id of that.
     pub reply_to: Option<(MessageId, String)>,
+    /// The template's language that is sent, where it is not the one that was asked for.
+    pub served_language: Option<String>,
     pub metadata: BTreeMap<String, String>,
     pub on_unconfirmed: OnUnconfirmed,
     pub created_at: Timestamp,
@@ -132,8 +150,17 @@ pub struct AcceptMessage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
     pub key: String,
-    /// SHA-256 of the request's body.
+    /// SHA-256 of the request's body, byte for byte: what the version before compares.
     pub body_sha256: [u8; 32],
+    /// SHA-256 of what the body says, whatever its whitespace.
+    pub content_sha256: [u8; 32],
+}
+
+impl Idempotency {
+    /// Whether the key's first use was with a body that says the same.
+    pub(crate) fn is_repeated(&self, body_sha256: &[u8; 32], content_sha256: Option<&[u8; 32]>) -> bool {
+        content_sha256.map_or(*body_sha256 == self.body_sha256, |content| *content == self.content_sha256)
+    }
 }
 
 /// What became of a message that was offered.
@@ -152,12 +179,16 @@ pub struct Message {
     pub id: MessageId,
     pub tenant: TenantId,
     pub route: Route,
+    /// The sender's number when it was accepted. `None` where the version before accepted it.
+    pub from: Option<PhoneNumber>,
     pub to: Address,
     /// `None` once retention has removed it.
     pub content: Option<OutboundContent>,
     pub purpose: Purpose,
     pub priority: Priority,
     pub reply_to: Option<(MessageId, String)>,
+    /// The template's language that is sent, where it is not the one that was asked for.
+    pub served_language: Option<String>,
     pub metadata: BTreeMap<String, String>,
     pub on_unconfirmed: OnUnconfirmed,
     pub status: MessageStatus,
@@ -204,13 +235,17 @@ impl Message {
 
 /// A step in a message's life.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct TimelineEntry {
     pub at: Timestamp,
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::Status)]
     pub status: MessageStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::AttemptId>)]
     pub attempt: Option<AttemptId>,
+    /// The provider's own id of the attempt's request, which its support asks for: `Twilio-Request-Id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
@@ -265,4 +300,16 @@ pub enum Cancellation {
     /// It has been handed over, or has ended otherwise.
     TooLate(Box<Message>),
     NotFound,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_the_version_before_used_is_repeated_by_the_same_bytes() {
+        let again = Idempotency { key: "order-1".into(), body_sha256: [1; 32], content_sha256: [9; 32] };
+        assert!(again.is_repeated(&[1; 32], None) && again.is_repeated(&[2; 32], Some(&[9; 32])));
+        assert!(!again.is_repeated(&[2; 32], None) && !again.is_repeated(&[1; 32], Some(&[8; 32])));
+    }
 }

@@ -175,6 +175,8 @@ pub struct FinishAttempt {
     pub attempt: AttemptId,
     pub now: Timestamp,
     pub result: AttemptResult,
+    /// The provider's own id of the request.
+    pub provider_request_id: Option<String>,
     /// What the outcome says of the recipient.
     pub suppress: Option<Suppression>,
     pub new_attempts: NewAttempts,

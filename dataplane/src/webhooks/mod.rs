@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::any;
+use http::StatusCode;
 use messaging::clock::Clock;
 
 use crate::apply::Fresh;
 use crate::config::Configs;
 use crate::metrics::Metrics;
 use crate::requests::guard::guarded;
+use crate::requests::problem::Problem;
 use crate::store::WebhookLog;
 
 /// What receiving webhooks needs of the rest of the process.
@@ -25,6 +27,15 @@ pub struct WebhookContext {
 }
 
 pub fn router(context: Arc<WebhookContext>) -> Router {
-    let router = Router::new().route("/webhooks/{*path}", any(receive::receive));
+    let router = Router::new().route("/webhooks/{*path}", any(receive::receive)).fallback(async || no_such_path());
     guarded(router, &context.configs).with_state(context)
+}
+
+fn no_such_path() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "Not found",
+        "there is no such path; expected a provider's webhook",
+    )
 }

@@ -11,7 +11,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use futures::future::join_all;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use messaging::clock::after;
 use messaging::provider::webhook::{
     Headers, Location, Part, Received, Traffic, WebhookAnswer, WebhookRejected, WebhookRequest, WebhookRoute,
@@ -23,7 +23,8 @@ use super::WebhookContext;
 use crate::apply::RecordedWebhook;
 use crate::config::Endpoint;
 use crate::metrics::{WebhookLabel, WebhookResult};
-use crate::requests::body::{self, Unread};
+use crate::requests::body;
+use crate::requests::problem::Problem;
 use crate::requests::seldom::Seldom;
 use crate::rules::hear::HearStop;
 use crate::store::StoreError;
@@ -43,15 +44,18 @@ pub(super) async fn receive(
     request: Request,
 ) -> Response {
     let located = context.configs.webhook_adapters().iter().find_map(|adapter| Some((adapter, adapter.locate(&path)?)));
-    let Some((adapter, location)) = located else { return StatusCode::NOT_FOUND.into_response() };
+    let Some((adapter, location)) = located else { return super::no_such_path().into_response() };
     if !location.methods.contains(&request.method().as_str()) {
-        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, location.methods.join(","))]).into_response();
+        let allowed = location.methods.join(",");
+        let detail = format!("this path does not take {}; expected {allowed}", request.method());
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail);
+        return ([(header::ALLOW, allowed)], problem).into_response();
     }
     // A paused sender still receives webhooks: its customers do not know that it is paused.
     let known = context.configs.endpoint(&location.endpoint);
     let forged = if known.is_some() { WebhookResult::RejectedSignature } else { WebhookResult::UnknownEndpoint };
     let Some(endpoint) = known.or_else(|| context.configs.nobodys_endpoint(adapter.provider())) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return super::no_such_path().into_response();
     };
     let (parts, body) = request.into_parts();
     if parts.method == Method::GET {
@@ -70,7 +74,7 @@ fn challenge(endpoint: &Endpoint, location: &Location, parts: &Parts) -> Respons
         headers: &headers,
         body: &[],
     };
-    endpoint.verifier.challenge(&request).map_or_else(|| StatusCode::FORBIDDEN.into_response(), response)
+    endpoint.verifier.challenge(&request).map_or_else(|| refused().into_response(), response)
 }
 
 async fn record(
@@ -84,9 +88,7 @@ async fn record(
 ) -> Response {
     let body = match body::read(body, adapter.largest_body()).await {
         Ok(body) => body,
-        Err(Unread::TooLarge) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-        Err(Unread::TooSlow) => return StatusCode::REQUEST_TIMEOUT.into_response(),
-        Err(Unread::Broken) => return StatusCode::BAD_REQUEST.into_response(),
+        Err(unread) => return Problem::from(unread).into_response(),
     };
     let label = match adapter.carries(&location.route) {
         Traffic::Inbound => WebhookLabel::Inbound,
@@ -103,7 +105,7 @@ async fn record(
                     tracing::info!(endpoint, reason = %rejected, result = ?forged, left_out, "webhook rejected");
                 }
                 context.metrics.webhook(label, forged);
-                return StatusCode::FORBIDDEN.into_response();
+                return refused().into_response();
             }
         };
     // Free the memory before the wait below, in which many requests may be at once.
@@ -132,9 +134,15 @@ async fn record(
             } else {
                 tracing::error!(%error, "a webhook could not be stored; the provider is asked to send it again");
             }
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from_static("1"))]).into_response()
+            Problem::try_again("the webhook could not be stored").into_response()
         }
     }
+}
+
+/// The answer to whatever is not signed for an endpoint of ours. It tells nothing else.
+fn refused() -> Problem {
+    let detail = "no key of this endpoint signed the request";
+    Problem::new(StatusCode::FORBIDDEN, "not-signed", "Not signed by the provider", detail)
 }
 
 /// A request that the provider signed, as it is to be recorded.
@@ -281,6 +289,8 @@ impl Headers for RequestHeaders<'_> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -94,6 +94,16 @@ fn phone(configs: &Configs, name: &str) -> String {
 }
 
 #[test]
+fn a_config_with_a_fault_is_run_and_the_fault_is_counted() {
+    let World { configs, metrics, .. } = world();
+    let mut faulty = tenant_json("shop");
+    faulty["senders"]["support"]["limits"] = json!({ "messagesPerSecond": 0, "burst": 0, "maxConcurrency": 1 });
+    assert_eq!(configs.apply(&tenant("shop"), &bytes(&faulty)), Applied::New);
+    assert!(configs.get(&tenant("shop")).is_some());
+    assert!(metrics.render().unwrap().contains("\nwhatsapp_config_faults_total 2\n"), "{}", metrics.render().unwrap());
+}
+
+#[test]
 fn a_broken_config_never_replaces_a_good_one_and_no_other_tenant_notices() {
     let World { configs, metrics, .. } = world();
     assert_eq!(configs.apply(&tenant("shop"), &bytes(&tenant_json("shop"))), Applied::New);
@@ -320,4 +330,12 @@ async fn a_start_costs_each_tenant_once_and_a_reload_costs_what_has_changed() {
     assert_eq!(work(), (TENANTS + 1, TENANTS + 2, TENANTS));
     assert_eq!(configs.api_key_holder(&digest("another key")).unwrap().tenant, tenant("tenant-7"));
     assert_eq!(configs.api_key_holder(&digest("key-of-tenant-7")), None);
+}
+
+#[test]
+fn the_example_without_a_cluster_is_sound() {
+    let config = include_bytes!("../../../examples/without-a-cluster/shop.json");
+    let config = messaging::config::TenantConfig::from_json(&tenant("shop"), config).unwrap();
+    assert_eq!(config.validate(), []);
+    assert_eq!(config.api_keys[0].sha256, hex::encode(digest("wak_a-long-random-string-that-nobody-guesses")));
 }

@@ -11,6 +11,7 @@ mod unsettled;
 use std::time::Duration;
 
 use dataplane::dispatch::Dispatcher;
+use dataplane::rules::event;
 use dataplane::store::contact::PutSuppression;
 use dataplane::store::message::{CancelMessage, Cancellation, Priority, Reason};
 use jiff::{SignedDuration, Timestamp};
@@ -20,10 +21,11 @@ use messaging::content::OutboundContent;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::MessageId;
 use messaging::lifecycle::MessageStatus;
-use messaging::provider::{ProviderError, SendOutcome};
+use messaging::provider::{ProviderError, SendOutcome, StatusUpdate, WebhookEvent};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::store::update;
 use crate::world::{CUSTOMER, World, config_of, dispatch, soon, support, tenant};
 
 fn seconds(n: i64) -> SignedDuration {
@@ -64,7 +66,34 @@ async fn an_accepted_message_is_handed_over_once_with_its_attempt_in_the_callbac
     assert_eq!(record.message.attempt, Some(sent[0].attempt));
     let statuses: Vec<_> = record.timeline.iter().map(|entry| entry.status).collect();
     assert_eq!(statuses, [MessageStatus::Queued, MessageStatus::Submitted, MessageStatus::Accepted]);
+    let requests: Vec<_> = record.timeline.iter().map(|entry| entry.provider_request_id.as_deref()).collect();
+    assert_eq!(requests, [None, Some("RQ1"), Some("RQ1")]);
     world.metric(r#"whatsapp_attempts_total{outcome="accepted"} 1"#);
+}
+
+#[tokio::test]
+async fn what_a_person_can_do_about_a_failure_is_said_wherever_the_failure_is() {
+    let advised =
+        || Failure { advice: "enter the code".into(), ..Failure::new(FailureClass::Request, "no").with_code("1") };
+    let world = World::with_shop().await;
+    let refused = ProviderError { failure: advised(), http_status: Some(400), retry_after: None };
+    world.provider("shop").will_answer([SendOutcome::Refused(refused)]);
+    let mut dispatcher = world.dispatcher();
+    let answered = world.accept("shop", |_| ()).await;
+    dispatch(&mut dispatcher, &world.clock).await;
+    let (reported, id) = world.hand_over(&mut dispatcher).await;
+    let failed = StatusUpdate { failure: Some(advised()), ..update(&id, None, MessageStatus::Failed) };
+    world.hears("shop", vec![WebhookEvent::Status(failed)], None).await;
+    for (message, status) in [(answered, MessageStatus::Rejected), (reported, MessageStatus::Failed)] {
+        let record = world.record("shop", message).await;
+        assert_eq!(record.message.status, status);
+        let step = record.timeline.last().unwrap().clone();
+        let event = event::status(&record.message, MessageStatus::Submitted, step.at);
+        assert_eq!(event.data["reason"]["advice"], "enter the code");
+        for reason in [record.message.reason, step.reason] {
+            assert_eq!(reason.unwrap().advice.as_deref(), Some("enter the code"));
+        }
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use messaging::provider::webhook::{
 };
 use messaging::provider::{
     Direction, InboundEntry, InboundPage, InboundQuery, MessageFilter, MessageLog, MessagingProvider, OutboundMessage,
-    Probe, ProviderError, ProviderLimits, ProviderMessage, SendOutcome, WebhookAdapter, WebhookEvent,
+    Probe, ProviderError, ProviderLimits, ProviderMessage, SendOutcome, Sent, WebhookAdapter, WebhookEvent,
 };
 use messaging::rate::Rate;
 use messaging::secret::Secret;
@@ -125,7 +125,7 @@ impl MessagingProvider for FakeProvider {
         public_base_url.join(&format!("webhooks/{tenant}/{sender}/twilio/status/{attempt}")).ok()
     }
 
-    async fn send(&self, message: &OutboundMessage) -> SendOutcome {
+    async fn send(&self, message: &OutboundMessage) -> Sent {
         let n = {
             let mut sent = self.sent.lock().unwrap();
             sent.push(message.clone());
@@ -137,10 +137,10 @@ impl MessagingProvider for FakeProvider {
             release.notified().await;
         }
         if let Some(outcome) = self.away.lock().unwrap().clone() {
-            return outcome;
+            return outcome.into();
         }
         let scripted = self.answers.lock().unwrap().pop_front();
-        scripted.unwrap_or_else(|| {
+        let outcome = scripted.unwrap_or_else(|| {
             let provider_message_id = format!("SM{n:032}");
             if let Some(clock) = &*self.keeps_log.lock().unwrap() {
                 self.log.lock().unwrap().push(ProviderMessage {
@@ -156,7 +156,8 @@ impl MessagingProvider for FakeProvider {
                 });
             }
             SendOutcome::Accepted { provider_message_id, status: MessageStatus::Accepted }
-        })
+        });
+        Sent { outcome, request_id: Some(format!("RQ{n}")) }
     }
 
     fn message_log(&self) -> Option<&dyn MessageLog> {

@@ -9,6 +9,8 @@ pub mod packed;
 mod unreadable;
 mod validate;
 
+pub use validate::Part;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

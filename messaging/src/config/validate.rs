@@ -1,7 +1,8 @@
 //! Checks what a tenant config can say but not mean: dangling references, and values that no provider accepts.
 //!
-//! The operator validates before it publishes, the data plane before it swaps. What the types already exclude is not
-//! checked again, and templates are linted where they are written ([`crate::template::lint`]), not here.
+//! The operator leaves a faulty object out and says so on it. The data plane only counts: a refusal would leave a restarted
+//! replica without the whole tenant. What the types already exclude is not checked again, and templates are linted where
+//! they are written ([`crate::template::lint`]), not here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,11 +16,27 @@ use super::{
 };
 use crate::address::Country;
 use crate::finding::Finding;
+use crate::id::{PolicyName, SenderName, TemplateName};
 use crate::routing::Route;
+
+/// A part of a config that can be left out of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Sender(SenderName),
+    Template(TemplateName),
+    Policy(PolicyName),
+    ApiKey(String),
+}
 
 impl TenantConfig {
     /// Everything that is wrong, in the order of the document; empty when the config can be run.
     pub fn validate(&self) -> Vec<Finding> {
+        self.faults().into_iter().map(|(_, finding)| finding).collect()
+    }
+
+    /// As [`Self::validate`], each with the part that it is about; `None` for the config as a whole.
+    pub fn faults(&self) -> Vec<(Option<Part>, Finding)> {
+        let mut faults = Vec::new();
         let mut findings = Vec::new();
         check_web_url("publicBaseUrl", &self.public_base_url, &mut findings);
         if self.public_base_url.query().is_some() || self.public_base_url.fragment().is_some() {
@@ -28,6 +45,10 @@ impl TenantConfig {
                 "has a query or a fragment; expected a URL that webhook paths can be appended to",
             ));
         }
+        let mut add = |part: Option<Part>, findings: &mut Vec<Finding>| {
+            faults.extend(findings.drain(..).map(|finding| (part.clone(), finding)));
+        };
+        add(None, &mut findings);
         let mut numbers = BTreeMap::new();
         for (name, sender) in &self.senders {
             let path = format!("senders.{name}");
@@ -37,9 +58,11 @@ impl TenantConfig {
                 let message = format!("is already the number of senders.{other} at the same account");
                 findings.push(Finding::new(format!("{path}.phoneNumber"), message));
             }
+            add(Some(Part::Sender(name.clone())), &mut findings);
         }
         for (name, template) in &self.templates {
             check_template(&format!("templates.{name}"), template, &mut findings);
+            add(Some(Part::Template(name.clone())), &mut findings);
         }
         for (name, policy) in &self.policies {
             self.check_target(&format!("policies.{name}.default"), &policy.default, &mut findings);
@@ -50,11 +73,13 @@ impl TenantConfig {
                 }
                 self.check_target(&path, target, &mut findings);
             }
+            add(Some(Part::Policy(name.clone())), &mut findings);
         }
         for (index, key) in self.api_keys.iter().enumerate() {
             check_api_key(&format!("apiKeys[{index}]"), key, &mut findings);
+            add(Some(Part::ApiKey(key.name.clone())), &mut findings);
         }
-        findings
+        faults
     }
 
     fn check_target(&self, path: &str, target: &Route, findings: &mut Vec<Finding>) {

@@ -17,6 +17,7 @@ use crate::provider::{ProviderLimits, RenderedContent};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::template::{self, ResolvedTemplate};
 use crate::template::{TemplateCategory, TemplateConfig};
+use crate::text;
 use crate::window::Window;
 
 /// A message that is about to be sent.
@@ -176,7 +177,7 @@ fn has_text_that_fits(q: &Question<'_>) -> Result<(), Refusal> {
     };
     let expected = format!("1 to {limit} characters");
     let length = text.chars().count();
-    if text.trim().is_empty() {
+    if text::is_blank(text) {
         return Err(Refusal::new(RefusalCode::TextEmpty, pointer, format!("{path}: there is no text in it"), expected));
     }
     if length > limit {

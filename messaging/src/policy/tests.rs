@@ -266,7 +266,9 @@ fn text_that_the_provider_would_not_accept_is_refused_at_once() {
     let of = |body: &str| Case { content: OutboundContent::Text { body: body.to_owned() }, ..case() };
     assert!(of(&"ü".repeat(1600)).check().is_ok());
     assert_eq!(of(&"ü".repeat(1601)).code(), RefusalCode::TextTooLong);
-    assert_eq!(of(" \n").code(), RefusalCode::TextEmpty);
+    for nothing in ["", " \n", "\u{200b}\u{feff}"] {
+        assert_eq!(of(nothing).code(), RefusalCode::TextEmpty, "{nothing:?}");
+    }
 }
 
 #[test]

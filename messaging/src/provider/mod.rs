@@ -26,7 +26,7 @@ pub use admin::AccountAdmin;
 pub use event::{InboundMessage, StatusUpdate, UserIdChange, WebhookEvent};
 pub use limits::ProviderLimits;
 pub use log::{Direction, InboundEntry, InboundPage, InboundQuery, MessageFilter, MessageLog, ProviderMessage};
-pub use send::{OutboundMessage, RenderedContent, SendOutcome};
+pub use send::{OutboundMessage, RenderedContent, SendOutcome, Sent};
 pub use webhook::WebhookAdapter;
 
 use self::webhook::WebhookHome;
@@ -43,7 +43,7 @@ pub trait MessagingProvider: Send + Sync {
 
     /// Hands one attempt to the provider. Never retries: the caller decides from the outcome whether another attempt is
     /// safe, and an adapter that retried could send twice.
-    async fn send(&self, message: &OutboundMessage) -> SendOutcome;
+    async fn send(&self, message: &OutboundMessage) -> Sent;
 
     /// The account's message log; `None` where the provider keeps none, so that "no log" is never mistaken for "not
     /// sent".

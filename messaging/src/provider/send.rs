@@ -46,6 +46,20 @@ pub enum RenderedContent {
     },
 }
 
+/// What came of one call to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    pub outcome: SendOutcome,
+    /// The provider's own id of the request, which its support asks for.
+    pub request_id: Option<String>,
+}
+
+impl From<SendOutcome> for Sent {
+    fn from(outcome: SendOutcome) -> Self {
+        Self { outcome, request_id: None }
+    }
+}
+
 /// The outcome of one call to send. There are four, because what may follow differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendOutcome {

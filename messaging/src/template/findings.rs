@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::emoji;
 use super::placeholder::{Piece, pieces};
 use crate::finding::Finding;
+use crate::text::is_blank;
 
 #[derive(Debug, Default)]
 pub(super) struct Findings(Vec<Finding>);
@@ -21,7 +22,7 @@ impl Findings {
     /// Text of 1 to `limit` characters.
     pub(super) fn check_length(&mut self, path: &str, text: &str, limit: usize) {
         let length = text.chars().count();
-        if text.trim().is_empty() {
+        if is_blank(text) {
             self.add(path, format!("is empty; expected 1 to {limit} characters"));
         } else if length > limit {
             self.add(path, format!("has {length} characters; expected at most {limit}"));

@@ -19,5 +19,5 @@ pub mod values;
 pub use approval::Approval;
 pub use category::{TemplateCategory, UnknownCategory};
 pub use content::{LocalizedContent, TemplateButton};
-pub use resolve::{ResolvedTemplate, resolve};
+pub use resolve::{ResolvedTemplate, is_same_language, resolve};
 pub use sendable::{AccountTemplate, LocalizationConfig, TemplateConfig};

@@ -57,12 +57,11 @@ fn candidates<'a>(
     let fallback = template.fallback_language.as_str();
     let mut languages: Vec<&'a str> = Vec::new();
     if let Some(requested) = requested {
-        // Spelling does not matter: en-us is en_US.
         let requested = requested.replace('-', "_");
         let among = |same: &dyn Fn(&str) -> bool| {
             template.localizations.keys().map(String::as_str).filter(|l| same(l)).collect::<Vec<_>>()
         };
-        languages.extend(among(&|l| l.eq_ignore_ascii_case(&requested)));
+        languages.extend(among(&|l| is_same_language(&requested, l)));
         let same_base = |l: &str| base(l).eq_ignore_ascii_case(base(&requested));
         languages.extend(Some(fallback).filter(|l| same_base(l) && base(&requested) == requested));
         // The bare base language sorts before its regions, and the map is ordered, so the result is always the same.
@@ -70,6 +69,11 @@ fn candidates<'a>(
     }
     languages.push(fallback);
     languages.into_iter().filter_map(|l| template.localizations.get_key_value(l)).map(|(l, c)| (l.as_str(), c))
+}
+
+/// Spelling does not matter: `en-us` is `en_US`.
+pub fn is_same_language(asked: &str, language: &str) -> bool {
+    asked.replace('-', "_").eq_ignore_ascii_case(language)
 }
 
 /// `de` of `de_AT`.

@@ -7,6 +7,7 @@ use super::placeholder::used_keys;
 use super::render::substitute;
 use super::resolve::ResolvedTemplate;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::text::is_blank;
 
 /// The most characters of a body with the values in place (Twilio error 63021).
 pub const MAX_RENDERED: usize = 1024;
@@ -53,7 +54,7 @@ pub fn check(
 /// Whether WhatsApp accepts a value in a placeholder (Twilio error 63013); if not, what it would accept.
 pub fn check_value(value: &str) -> Result<(), &'static str> {
     const MANY_SPACES: &str = "     ";
-    if value.trim().is_empty() {
+    if is_blank(value) {
         Err("a value that is not empty")
     } else if value.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         Err("a value without line breaks, tabs and control characters")
@@ -84,7 +85,7 @@ mod tests {
         for good in ["Ava", "a    b", "Ünïcode 🙂", "{{2}}"] {
             assert_eq!(check_value(good), Ok(()), "{good:?}");
         }
-        for bad in ["", "  ", "a\nb", "a\tb", "a\r", "a     b", "a\u{2028}b", "\0"] {
+        for bad in ["", "  ", "\u{200b}\u{2060}", "a\nb", "a\tb", "a\r", "a     b", "a\u{2028}b", "\0"] {
             assert!(check_value(bad).is_err(), "{bad:?}");
         }
     }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crds::DataPlaneStatus;
-use messaging::config::TenantConfig;
+use messaging::config::{Part, TenantConfig};
 use messaging::id::{TemplateName, TenantId};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::contributions::TenantContributions;
+use super::sound::LeftOut;
 use crate::metrics::KindName;
 use crate::publish::replicas::{Acknowledged, count};
 use crate::reconcile::live::Live;
@@ -35,6 +36,8 @@ pub struct DataPlane {
     published: Mutex<HashMap<TenantId, Published>>,
     /// The tenants whose newest config could not be published.
     unpublished: Mutex<HashMap<TenantId, Unpublished>>,
+    /// What could not be published of each tenant, because it is faulty.
+    left_out: Mutex<HashMap<TenantId, LeftOut>>,
     /// Absent until the Leases have been listed.
     alive: Mutex<Option<BTreeMap<String, Acknowledged>>>,
     changed: Notify,
@@ -51,6 +54,25 @@ impl DataPlane {
         if self.unpublished.lock().insert(tenant.clone(), why.clone()) != Some(why) {
             self.changed.notify_one();
         }
+    }
+
+    pub(super) fn set_left_out(&self, tenant: &TenantId, parts: LeftOut) {
+        let mut left_out = self.left_out.lock();
+        if left_out.get(tenant).is_some_and(|before| *before == parts) {
+            return;
+        }
+        left_out.insert(tenant.clone(), parts);
+        self.changed.notify_one();
+    }
+
+    /// Why an object was left out of its tenant's config.
+    fn why_left_out(&self, kind: KindName, tenant: &TenantId, name: &str) -> Option<String> {
+        let part = match kind {
+            KindName::Sender => Part::Sender(name.parse().ok()?),
+            KindName::Template => Part::Template(name.parse().ok()?),
+            KindName::Policy => Part::Policy(name.parse().ok()?),
+        };
+        self.left_out.lock().get(tenant)?.get(&part).cloned()
     }
 
     /// Returns whether anything changed.
@@ -106,6 +128,12 @@ impl DataPlane {
             && let Some(Unpublished { stalled, message }) = self.unpublished.lock().get(tenant).cloned()
         {
             return Some(Live::Unpublished { stalled, message });
+        }
+        if !runs(config, kind, name, contributed)
+            && let Some(why) = self.why_left_out(kind, tenant, name)
+        {
+            let message = format!("it can't be published, and the data plane runs what was published before: {why}");
+            return Some(Live::Unpublished { stalled: true, message });
         }
         let alive = self.alive.lock().clone()?;
         let (version, total) = (published.as_ref()?.version, alive.len());
@@ -270,6 +298,11 @@ mod tests {
         data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(6))].into());
         assert_eq!(live(&old), Some(Live::On { ready: 1, total: 2 }));
         assert_eq!(live(&new), Some(Live::On { ready: 0, total: 2 }));
+        let part = Part::Policy("default".parse().unwrap());
+        data_plane.set_left_out(&tenant, [(part, "policies.default: wrong".to_owned())].into());
+        let Some(Live::Unpublished { stalled: true, message }) = live(&new) else { panic!("{:?}", live(&new)) };
+        assert!(message.ends_with("policies.default: wrong"), "{message}");
+        data_plane.set_left_out(&tenant, LeftOut::new());
         assert_eq!(live(&contributed(None)), Some(Live::On { ready: 0, total: 2 }), "it is not taken away yet");
         data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(8))].into());
         assert_eq!(live(&old), Some(Live::Everywhere));

@@ -15,6 +15,7 @@ pub mod published;
 pub mod publisher;
 pub mod replicas;
 pub mod report;
+mod sound;
 
 pub use contributions::{Contributions, Observer, TenantContributions};
 pub use data_plane::DataPlane;

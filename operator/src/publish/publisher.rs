@@ -20,6 +20,7 @@ use super::compile::{Input, Present, compile};
 use super::data_plane::Unpublished;
 use super::precedence::ordered;
 use super::published::read_config;
+use super::sound::{LeftOut, sound};
 use crate::clock::sleep_until;
 use crate::metrics::Published;
 use crate::reconcile::backoff;
@@ -135,6 +136,14 @@ async fn publish(publisher: &Publisher, tenant: &TenantId) -> Result<Published, 
         api_keys,
         previous: previous.as_ref(),
     });
+    let (config, left_out) = match config.map(|config| sound(config, previous.as_ref())) {
+        Some((config, left_out)) => (Some(config), left_out),
+        None => (None, LeftOut::new()),
+    };
+    for (part, why) in &left_out {
+        tracing::warn!(%tenant, ?part, why, "left out of the tenant's config, because it is faulty");
+    }
+    publisher.data_plane.set_left_out(tenant, left_out);
     match (config, old) {
         (Some(config), old) => write(publisher, &secrets, tenant, &name, config, old.as_ref()).await,
         (None, Some(old)) => {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use messaging::error::with_causes;
 
 use super::retry_after::retry_after;
@@ -20,6 +21,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The value of `Retry-After`, at most a day.
     pub(crate) retry_after: Option<Duration>,
+    /// The provider's own id of the request.
+    pub(crate) request_id: Option<String>,
     /// The body, or why it could not be read.
     pub(crate) body: Result<Bytes, String>,
 }
@@ -44,9 +47,20 @@ pub(crate) async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer,
         }
     })?;
     let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
-    let request_id = ["twilio-request-id", "t-request-id"].iter().find_map(|&name| response.headers().get(name));
-    tracing::debug!(status, ?request_id, "provider answered");
-    Ok(Answer { status, retry_after, body: read(response).await })
+    let request_id = request_id(response.headers());
+    tracing::debug!(status, request_id, "provider answered");
+    Ok(Answer { status, retry_after, request_id, body: read(response).await })
+}
+
+/// In which header each provider puts its id of a request.
+const REQUEST_ID: [&str; 3] = ["twilio-request-id", "t-request-id", "x-fb-trace-id"];
+/// The most characters of such an id.
+const LONGEST_REQUEST_ID: usize = 128;
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &&str| headers.get(*name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let id = REQUEST_ID.iter().filter_map(text).find(|id| !id.is_empty() && id.len() <= LONGEST_REQUEST_ID)?;
+    Some(id.to_owned())
 }
 
 async fn read(mut response: reqwest::Response) -> Result<Bytes, String> {

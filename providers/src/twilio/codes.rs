@@ -84,7 +84,7 @@ const CHECK_SENDER: &str =
     "check that spec.phoneNumber is an online WhatsApp sender of spec.provider.twilio.accountSid";
 const CHECK_SERVICE: &str = "check the Messaging Service and its senders in Twilio's console";
 const CHECK_WEBHOOK: &str = "the data plane did not answer Twilio's webhook correctly; check publicBaseUrl, the ingress and the data plane's log";
-const CHECK_TEMPLATE: &str = "see the template's conditions: kubectl describe whatsapptemplate";
+const CHECK_TEMPLATE: &str = "see the template's conditions: kubectl describe messagetemplate";
 const CHECK_VALUES: &str = "compare the values with the template's variables";
 const USE_A_TEMPLATE: &str = "send an approved template";
 const OTHER_CHANNEL: &str = "reach the recipient on another channel";

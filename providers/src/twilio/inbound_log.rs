@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use messaging::content::{InboundContent, MediaItem};
 use messaging::provider::{InboundEntry, InboundMessage, InboundPage, InboundQuery, ProviderError, WebhookEvent};
+use messaging::text::without_nul;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -79,7 +80,7 @@ fn entry(client: &Client, row: Value) -> Option<InboundEntry> {
     if text("direction") != Some("inbound") {
         return None;
     }
-    let sid = text("sid")?.to_owned();
+    let sid = without_nul(text("sid")?).into_owned();
     Some(InboundEntry {
         created_at: text("date_created").or_else(|| text("date_sent")).and_then(date),
         url: client.url(Host::Api, &client.account_path(&format!("Messages/{}.json", Segment(&sid)))),
@@ -126,7 +127,9 @@ pub(crate) fn read(body: &[u8]) -> WebhookEvent {
 fn translate(body: &[u8]) -> Result<InboundMessage, String> {
     let Entry { sid, from, to, body, num_media, messaging_service_sid, media } =
         serde_json::from_slice(body).map_err(|error| format!("an entry of Twilio's log cannot be read: {error}"))?;
-    let Some(provider_message_id) = sid else { return Err("an entry of Twilio's log has no sid".to_owned()) };
+    let Some(provider_message_id) = sid.map(|sid| without_nul(&sid).into_owned()) else {
+        return Err("an entry of Twilio's log has no sid".to_owned());
+    };
     let Some(from) = from.as_deref().and_then(address::parse) else {
         return Err(format!("the log's entry of {provider_message_id} has no WhatsApp address in from"));
     };

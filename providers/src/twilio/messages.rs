@@ -11,7 +11,7 @@ use messaging::address::Address;
 use messaging::failure::FailureClass;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{
-    Direction, MessageFilter, OutboundMessage, ProviderError, ProviderMessage, RenderedContent, SendOutcome,
+    Direction, MessageFilter, OutboundMessage, ProviderError, ProviderMessage, RenderedContent, SendOutcome, Sent,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -43,12 +43,12 @@ struct MessageResource {
     date_created: Option<String>,
 }
 
-pub(crate) async fn create(client: &Client, message: &OutboundMessage) -> SendOutcome {
+pub(crate) async fn create(client: &Client, message: &OutboundMessage) -> Sent {
     let path = client.account_path("Messages.json");
     match client.post_form_raw(Host::Api, &path, &creation_form(message)).await {
-        Err(Unanswered::NotSent(reason)) => SendOutcome::NotSent { reason: client.clean(&reason) },
-        Err(Unanswered::Unsettled(reason)) => SendOutcome::Ambiguous { reason: client.clean(&reason) },
-        Ok(answer) => outcome(client, &answer),
+        Err(Unanswered::NotSent(reason)) => SendOutcome::NotSent { reason: client.clean(&reason) }.into(),
+        Err(Unanswered::Unsettled(reason)) => SendOutcome::Ambiguous { reason: client.clean(&reason) }.into(),
+        Ok(answer) => Sent { outcome: outcome(client, &answer), request_id: answer.request_id },
     }
 }
 

@@ -32,7 +32,7 @@ use messaging::provider::admin::{
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{
     InboundEntry, InboundPage, InboundQuery, MessageFilter, MessageLog, MessagingProvider, OutboundMessage, Probe,
-    ProviderError, ProviderLimits, ProviderMessage, SendOutcome, WebhookEvent,
+    ProviderError, ProviderLimits, ProviderMessage, Sent, WebhookEvent,
 };
 use messaging::rate::Rate;
 use messaging::secret::Secret;
@@ -79,7 +79,7 @@ impl MessagingProvider for Twilio {
         Some(webhook::urls::status_callback(home, attempt))
     }
 
-    async fn send(&self, message: &OutboundMessage) -> SendOutcome {
+    async fn send(&self, message: &OutboundMessage) -> Sent {
         messages::create(&self.client, message).await
     }
 

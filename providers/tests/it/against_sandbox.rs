@@ -148,7 +148,7 @@ async fn a_message_is_sent_followed_by_its_attempts_callbacks_and_found_in_the_l
     let attempt = AttemptId::new(jiff::Timestamp::UNIX_EPOCH, &[3; 10]);
     let callback = format!("{NOWHERE}/webhooks/shop/support/twilio/status/{attempt}");
     let message = OutboundMessage { attempt, status_callback: Some(callback.parse().expect("a URL")), ..text() };
-    let sid = accepted(world.twilio.send(&message).await);
+    let sid = accepted(world.twilio.send(&message).await.outcome);
 
     let callback_record = eventually("a delivered callback", async || {
         world.webhooks().await.into_iter().find(|w| w.message_sid == sid && w.message_status == "delivered")
@@ -211,7 +211,7 @@ async fn a_customers_message_reads_the_same_from_the_log_as_from_its_webhook() {
     };
     let picture = world.sandbox.control().reply(CUSTOMER, &with_file).await.expect("a reply").message_sid;
     // From us, and so not from a customer.
-    accepted(world.twilio.send(&text()).await);
+    accepted(world.twilio.send(&text()).await.outcome);
     let words = world.customer_writes().await;
 
     let query = InboundQuery { to: EXAMPLE_SENDER.parse().expect("an address"), since, page: None };
@@ -293,7 +293,7 @@ async fn a_template_is_created_submitted_approved_sent_and_deleted() {
 
     let values = [("1".to_owned(), "Ava".to_owned())].into();
     let content = RenderedContent::Template { handle: handle.to_string(), language: "en".into(), values };
-    let sid = accepted(twilio.send(&OutboundMessage { content, ..text() }).await);
+    let sid = accepted(twilio.send(&OutboundMessage { content, ..text() }).await.outcome);
     eventually("delivery outside the window", async || {
         let found = twilio.lookup(&sid).await.expect("an answer").expect("the message");
         (found.status == MessageStatus::Delivered).then_some(())
@@ -379,7 +379,7 @@ async fn a_message_whose_answer_was_lost_is_ambiguous_and_in_the_log_once() {
     for effect in [RequestEffect::DropResponse, RequestEffect::StatusAfter { status: 500 }] {
         let world = World::failing(effect).await;
         let before = world.log_since(jiff::Timestamp::UNIX_EPOCH).await.len();
-        let outcome = world.twilio.send(&text()).await;
+        let outcome = world.twilio.send(&text()).await.outcome;
         assert!(matches!(outcome, SendOutcome::Ambiguous { .. }), "{outcome:?}");
         assert_eq!(world.log_since(jiff::Timestamp::UNIX_EPOCH).await.len(), before + 1);
         world.sandbox.shutdown().await;
@@ -396,13 +396,13 @@ async fn a_rate_limit_is_refused_with_its_pause_and_nothing_is_sent() {
         shape: ErrorShape::Classic,
     };
     let world = World::failing(limit).await;
-    match world.twilio.send(&text()).await {
+    match world.twilio.send(&text()).await.outcome {
         SendOutcome::Refused(error) => {
             assert_eq!((error.failure.class, error.retry_after), (FailureClass::Retry, Some(Duration::from_secs(2))));
         }
         other => panic!("{other:?}"),
     }
-    accepted(world.twilio.send(&text()).await);
+    accepted(world.twilio.send(&text()).await.outcome);
     world.sandbox.shutdown().await;
 }
 
@@ -418,7 +418,7 @@ async fn every_format_of_error_is_understood() {
         let message = Some("no channel with this From address".to_owned());
         let refusal = RequestEffect::Status { status: 400, retry_after: None, code: Some(63007), message, shape };
         let world = World::failing(refusal).await;
-        match world.twilio.send(&text()).await {
+        match world.twilio.send(&text()).await.outcome {
             SendOutcome::Refused(error) => {
                 assert_eq!(error.failure.code.as_deref(), code, "{shape:?}");
                 let class = if code.is_some() { FailureClass::Sender } else { FailureClass::Request };

@@ -12,7 +12,7 @@ use crate::account::{PASSWORD, impatient_twilio_at, text, twilio_at};
 use crate::scripted::{Act, Scripted, answer, json as json_answer};
 
 async fn send_to(url: &str) -> SendOutcome {
-    twilio_at(url).send(&text()).await
+    twilio_at(url).send(&text()).await.outcome
 }
 
 /// The outcome of one send to a peer that acts so, and the number of requests that the peer saw.
@@ -61,7 +61,7 @@ async fn a_peer_that_does_not_speak_tls_is_not_sent_to() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("https://{}", listener.local_addr().expect("an address"));
     // The peer accepts the connection, and on the first call stays silent until the client gives up connecting.
-    let mute = impatient_twilio_at(&url).send(&text()).await;
+    let mute = impatient_twilio_at(&url).send(&text()).await.outcome;
     assert!(not_sent(&mute), "{mute:?}");
     let garbage = async {
         loop {
@@ -94,7 +94,7 @@ async fn a_request_that_left_and_was_not_answered_is_ambiguous_and_is_made_once(
         Act::Say(answer(504, "retry-after: 1\r\n", "")),
     ] {
         let peer = Scripted::start(vec![act.clone()]).await;
-        let outcome = impatient_twilio_at(&peer.url).send(&text()).await;
+        let outcome = impatient_twilio_at(&peer.url).send(&text()).await.outcome;
         assert!(ambiguous(&outcome), "{act:?} {outcome:?}");
         assert_eq!(peer.requests().len(), 1, "{act:?}");
     }
@@ -117,8 +117,8 @@ async fn a_kept_connection_that_dies_under_a_request_is_ambiguous_and_the_reques
     let accepted = json_answer(201, &json!({"sid": "MM1", "status": "queued"}));
     let peer = Scripted::start(vec![Act::Say(accepted), Act::Close]).await;
     let twilio = twilio_at(&peer.url);
-    assert!(matches!(twilio.send(&text()).await, SendOutcome::Accepted { .. }));
-    let outcome = twilio.send(&text()).await;
+    assert!(matches!(twilio.send(&text()).await.outcome, SendOutcome::Accepted { .. }));
+    let outcome = twilio.send(&text()).await.outcome;
     assert!(ambiguous(&outcome), "{outcome:?}");
     assert_eq!(peer.requests().len(), 2);
 }
@@ -169,4 +169,14 @@ async fn no_outcome_shows_a_credential_or_a_query() {
     );
     let twilio = twilio_at("http://127.0.0.1:9");
     assert!(!format!("{twilio:?}").contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn the_providers_own_id_of_a_request_is_known_whatever_its_outcome() {
+    for status in [201, 400, 500] {
+        let body = json!({"sid": "MM1", "status": "queued", "message": "no"}).to_string();
+        let acts = vec![Act::Say(answer(status, "Twilio-Request-Id: RQ0123\r\n", &body))];
+        let peer = Scripted::start(acts).await;
+        assert_eq!(twilio_at(&peer.url).send(&text()).await.request_id.as_deref(), Some("RQ0123"), "{status}");
+    }
 }

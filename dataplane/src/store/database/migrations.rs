@@ -26,6 +26,9 @@ const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0005_revoked_links.sql"),
     include_str!("sqlite/migrations/0006_senders.sql"),
     include_str!("sqlite/migrations/0007_sink_lanes.sql"),
+    include_str!("sqlite/migrations/0008_bodies_and_languages.sql"),
+    include_str!("sqlite/migrations/0009_senders_numbers.sql"),
+    include_str!("sqlite/migrations/0010_providers_request_ids.sql"),
 ];
 const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0001_first.sql"),
@@ -35,6 +38,9 @@ const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0005_revoked_links.sql"),
     include_str!("postgres/migrations/0006_senders.sql"),
     include_str!("postgres/migrations/0007_sink_lanes.sql"),
+    include_str!("postgres/migrations/0008_bodies_and_languages.sql"),
+    include_str!("postgres/migrations/0009_senders_numbers.sql"),
+    include_str!("postgres/migrations/0010_providers_request_ids.sql"),
 ];
 
 impl Dialect {

@@ -24,8 +24,9 @@ impl Store {
         // One statement, so that the message and its timeline are of the same moment.
         static SELECT: LazyLock<String> = LazyLock::new(|| {
             format!(
-                "SELECT {}, t.at, t.status, t.attempt, t.reason
+                "SELECT {}, t.at, t.status, t.attempt, a.provider_request_id, t.reason
                  FROM messages m JOIN message_timeline t ON t.tenant = m.tenant AND t.message = m.id
+                 LEFT JOIN attempts a ON a.tenant = t.tenant AND a.id = t.attempt
                  WHERE m.tenant = $1 AND m.id = $2 ORDER BY t.position",
                 messages::TABLE.select_as("m")
             )
@@ -33,8 +34,8 @@ impl Store {
         let rows = self.query(&SELECT, values![tenant, id]).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let step = |row: &Row| {
-            let (_, at, status, attempt, reason): (MessageRow, _, _, _, _) = row.read()?;
-            Ok(TimelineEntry { at, status, attempt, reason })
+            let (_, at, status, attempt, provider_request_id, reason): (MessageRow, _, _, _, _, _) = row.read()?;
+            Ok(TimelineEntry { at, status, attempt, provider_request_id, reason })
         };
         let timeline = rows.iter().map(step).collect::<Result<_, StoreError>>()?;
         let MessageRow { message, .. } = first.read()?;
@@ -71,7 +72,7 @@ impl Store {
     ) -> Result<Option<Acceptance>, StoreError> {
         static SELECT: LazyLock<String> = LazyLock::new(|| {
             format!(
-                "SELECT {}, k.body_sha256
+                "SELECT {}, k.body_sha256, k.content_sha256
                  FROM idempotency_keys k JOIN messages m ON m.tenant = k.tenant AND m.id = k.message
                  WHERE k.tenant = $1 AND k.idempotency_key = $2",
                 messages::TABLE.select_as("m")
@@ -79,8 +80,8 @@ impl Store {
         });
         let rows = self.query(&SELECT, values![tenant, &idempotency.key]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let (MessageRow { message, .. }, body_sha256): (_, [u8; 32]) = row.read()?;
-        if body_sha256 != idempotency.body_sha256 {
+        let (MessageRow { message, .. }, body, content): (_, [u8; 32], Option<[u8; 32]>) = row.read()?;
+        if !idempotency.is_repeated(&body, content.as_ref()) {
             return Ok(Some(Acceptance::KeyReused));
         }
         Ok(Some(Acceptance::Replayed(Box::new(message))))

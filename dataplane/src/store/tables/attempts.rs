@@ -14,6 +14,8 @@ table! {
             finished_at: Option<Timestamp>,
             outcome: Option<String>,
             provider_message_id: Option<String>,
+            /// The provider's own id of the request.
+            provider_request_id: Option<String>,
         }
     }
 }

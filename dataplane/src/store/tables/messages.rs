@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use messaging::address::Address;
+use messaging::address::{Address, PhoneNumber};
 use messaging::content::OutboundContent;
 use messaging::id::{AttemptId, MessageId, PoolId, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
@@ -46,6 +46,9 @@ table! {
             attempts: u32,
             updated_at: Timestamp,
             steps: u32,
+            // Written once. They come last because they were added last.
+            served_language: Option<String>,
+            phone_number: Option<PhoneNumber>,
         }
     }
 }
@@ -65,11 +68,13 @@ impl MessageRow {
             id,
             tenant,
             route: Route { sender: columns.sender, via: columns.messaging_service_sid },
+            from: columns.phone_number,
             to: columns.contact,
             content: columns.content,
             purpose: columns.purpose,
             priority: columns.priority,
             reply_to: columns.reply_to.zip(columns.reply_to_provider_id),
+            served_language: columns.served_language,
             metadata: columns.metadata,
             on_unconfirmed: columns.on_unconfirmed,
             status: columns.status,
@@ -108,6 +113,8 @@ impl MessageRow {
             created_at: m.created_at,
             scheduled_at: m.scheduled_at,
             expires_at: m.expires_at,
+            served_language: m.served_language,
+            phone_number: m.from,
             status: m.status,
             reason: m.reason,
             provider_message_id: m.provider_message_id,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use messaging::address::Address;
+use messaging::address::{Address, PhoneNumber};
 use messaging::contact::{ConsentRecord, ContactState, Suppression};
 use messaging::content::OutboundContent;
 use messaging::id::{AttemptId, EventId, MessageId, PoolId, SenderName, TenantId};
@@ -123,6 +123,7 @@ text! {
     "a tenant" TenantId;
     "a sender" SenderName;
     "an address" Address;
+    "a phone number" PhoneNumber;
     "a message id" MessageId;
     "an attempt id" AttemptId;
     "an event id" EventId;
@@ -237,6 +238,7 @@ parameters! {
     TenantId: tenant => Self::Text(tenant.as_str().to_owned());
     SenderName: sender => Self::Text(sender.as_str().to_owned());
     Address: address => Self::Text(address.as_str().to_owned());
+    PhoneNumber: number => Self::Text(number.as_str().to_owned());
     MessageId: id => Self::Text(id.to_string());
     AttemptId: id => Self::Text(id.to_string());
     EventId: id => Self::Text(id.to_string());

@@ -316,3 +316,22 @@ async fn holds_are_counted_by_kind() {
         assert!(metrics.lines().any(|l| l == line), "{line} is missing from\n{metrics}");
     }
 }
+
+#[tokio::test]
+async fn what_operators_send_is_read_in_one_way_only() {
+    let operators = Operators::new().await;
+    let ask = async |path: &str, body: &str| {
+        let request = Request::put(path).header("host", "localhost").header("content-type", "application/json");
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        Answer::of(operators.admin.clone().oneshot(request).await.unwrap()).await
+    };
+    for path in ["/admin/v1/tenants/%FF/pause", "/admin/v1/tenants/shop/holds/gone/sink/support/%00"] {
+        ask(path, "{}").await.problem(StatusCode::BAD_REQUEST);
+    }
+    ask("/admin/v2", "{}").await.problem(StatusCode::NOT_FOUND);
+    ask("/admin/v1/holds", "{}").await.problem(StatusCode::METHOD_NOT_ALLOWED);
+    let twice = ask("/admin/v1/tenants/shop/pause", r#"{"reason":"a","reason":"b\u0000"}"#).await;
+    assert_eq!(twice.problem(StatusCode::BAD_REQUEST), pairs(&[("/reason", "repeated"), ("/reason", "invalid")]));
+    let blank = ask("/admin/v1/tenants/shop/pause", r#"{"reason":"\u200b"}"#).await;
+    assert_eq!(blank.problem(StatusCode::UNPROCESSABLE_ENTITY), pairs(&[("/reason", "invalid")]));
+}

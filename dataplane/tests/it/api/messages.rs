@@ -205,7 +205,15 @@ async fn the_sender_is_named_or_follows_from_a_policy_or_is_the_only_one() {
     assert_eq!(unknown.problem(StatusCode::UNPROCESSABLE_ENTITY), pairs(&[("/from", "sender_unknown")]));
     let unknown = send(json!({"policy": "nobody"})).await;
     assert_eq!(unknown.problem(StatusCode::UNPROCESSABLE_ENTITY), pairs(&[("/policy", "policy_unknown")]));
-    assert_eq!(send(json!({"from": "sales"})).await.json()["from"], "sales");
+    let unknown = send(json!({"from": "+14155550000"})).await;
+    assert_eq!(unknown.problem(StatusCode::UNPROCESSABLE_ENTITY), pairs(&[("/from", "sender_unknown")]));
+    for from in ["sales", "+14155238887"] {
+        let message = send(json!({ "from": from })).await.json();
+        assert_eq!((&message["sender"], &message["from"]), (&json!("sales"), &json!("+14155238887")));
+        let from = from.replace('+', "%2B");
+        let listed = listeners.ask(Method::GET, &format!("/v1/messages?from={from}"), None).await.json();
+        assert!(listed["items"].as_array().unwrap().iter().any(|item| item["id"] == message["id"]), "{listed}");
+    }
 
     listeners.tenant("shop", |config| {
         config["policies"] = json!({"default": {
@@ -215,7 +223,7 @@ async fn the_sender_is_named_or_follows_from_a_policy_or_is_the_only_one() {
         config["defaultPolicy"] = json!("default");
     });
     let routed = send(json!({})).await.json();
-    assert_eq!((&routed["from"], &routed["messagingServiceSid"]), (&json!("support"), &json!("MG1")));
+    assert_eq!((&routed["sender"], &routed["messagingServiceSid"]), (&json!("support"), &json!("MG1")));
     assert_eq!(send(json!({"policy": "default"})).await.json()["messagingServiceSid"], "MG1");
 }
 

@@ -2,6 +2,8 @@
 
 mod any_bytes;
 mod contacts;
+mod contract;
 mod description;
 mod events;
 mod messages;
+mod text;

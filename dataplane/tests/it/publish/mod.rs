@@ -2,6 +2,7 @@
 
 mod http;
 mod named;
+mod receivers;
 
 use std::collections::BTreeSet;
 

@@ -34,6 +34,7 @@ async fn one_conversation(store: &Store, seconds: i64) -> Result<(), StoreError>
         attempt: id,
         now,
         result,
+        provider_request_id: None,
         suppress: None,
         new_attempts: new_attempts(),
         sinks: sinks(),

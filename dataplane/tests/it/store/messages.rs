@@ -21,8 +21,14 @@ promises!(
 );
 
 async fn a_key_is_one_message_however_often_and_however_close_it_is_used(store: &Store) {
+    let of = |body: u8, content: u8| Idempotency {
+        key: "order-1".into(),
+        body_sha256: [body; 32],
+        content_sha256: [content; 32],
+    };
     let offer = |body: u8| {
-        let idempotency = Some(Idempotency { key: "order-1".into(), body_sha256: [body; 32] });
+        // Odd bodies say one thing, and even ones another.
+        let idempotency = Some(of(body, body % 2));
         store.write(AcceptMessage { message: new_message(0), idempotency })
     };
     let answers: Vec<_> = join_all((0..10).map(|_| offer(1))).await.into_iter().map(Result::unwrap).collect();
@@ -36,9 +42,12 @@ async fn a_key_is_one_message_however_often_and_however_close_it_is_used(store: 
     assert_eq!(ids.len(), 1);
     assert_eq!(answers.iter().filter(|a| matches!(a, Acceptance::New(_))).count(), 1);
     assert_eq!(offer(2).await.unwrap(), Acceptance::KeyReused);
+    assert!(matches!(offer(3).await.unwrap(), Acceptance::Replayed(_)), "other bytes that say the same");
     assert_eq!(store.queue_counts(at(9)).await.unwrap().due, 1);
-    let known = Idempotency { key: "order-1".into(), body_sha256: [1; 32] };
+    let known = of(5, 1);
     assert!(matches!(store.replayed(&tenant(), &known).await.unwrap(), Some(Acceptance::Replayed(_))));
+    let other = of(1, 2);
+    assert_eq!(store.replayed(&tenant(), &other).await.unwrap(), Some(Acceptance::KeyReused));
     let unknown = Idempotency { key: "order-2".into(), ..known };
     assert_eq!(store.replayed(&tenant(), &unknown).await.unwrap(), None);
 }
@@ -47,6 +56,7 @@ async fn what_was_accepted_is_read_back_as_it_was(store: &Store) {
     let new = NewMessage {
         route: Route { sender: sender(), via: Some(PoolId::new("MG1")) },
         reply_to: Some((MessageId::new(at(0), &[1; 10]), "SM0".into())),
+        served_language: Some("en".into()),
         scheduled_at: Some(at(500)),
         expires_at: Some(at(900)),
         priority: Priority::Marketing,

@@ -174,7 +174,9 @@ pub(crate) fn new_message(seconds: i64) -> NewMessage {
         content: OutboundContent::Text { body: "hello".into() },
         purpose: Purpose::Message,
         priority: Priority::Utility,
+        from: None,
         reply_to: None,
+        served_language: None,
         metadata: BTreeMap::from([("order".to_owned(), "1".to_owned())]),
         on_unconfirmed: OnUnconfirmed::Fail,
         created_at: at(seconds),
@@ -235,7 +237,16 @@ pub(crate) async fn finish(
     let (claim, now, sinks) = (claim.reference(), at(now), sinks());
     let new_attempts = new_attempts();
     store
-        .write(FinishAttempt { claim, attempt, now, result, suppress: None, new_attempts, sinks })
+        .write(FinishAttempt {
+            claim,
+            attempt,
+            now,
+            result,
+            provider_request_id: None,
+            suppress: None,
+            new_attempts,
+            sinks,
+        })
         .await
         .unwrap()
         .answer

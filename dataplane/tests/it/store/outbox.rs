@@ -214,6 +214,7 @@ async fn events_of_two_versions(store: &Store) {
         attempt,
         now: at(1),
         result,
+        provider_request_id: None,
         suppress: None,
         new_attempts,
         sinks: vec![SinkId::new(ADDRESS)],

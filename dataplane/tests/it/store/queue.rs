@@ -244,6 +244,7 @@ async fn an_ended_attempt_suppresses_its_recipient(store: &Store) {
         attempt,
         now: at(1),
         result: AttemptResult::Ended { status: Rejected, reason: reason("blocked") },
+        provider_request_id: None,
         suppress: Some(suppression()),
         new_attempts: new_attempts(),
         sinks: sinks(),

@@ -160,7 +160,7 @@ async fn a_challenge_is_answered_for_the_token_of_any_tenant_of_the_app_and_for_
         (INBOUND.to_owned(), StatusCode::METHOD_NOT_ALLOWED),
     ] {
         let answer = ask(&path).await;
-        assert_eq!((answer.status, answer.text.as_str()), (status, ""), "{path}");
+        assert_eq!(answer.problem(status), [], "{path}");
     }
 }
 

@@ -220,7 +220,7 @@ async fn a_webhook_with_a_wrong_signature_is_refused_and_leaves_nothing() {
     let changed_query = Request::from_parts(parts, says(SM1, "Hello").into_body());
     for request in [unsigned, wrong_key, changed_body, changed_query] {
         let answer = deliver(&shop, request).await;
-        assert_eq!((answer.status, answer.text.as_str()), (StatusCode::FORBIDDEN, ""));
+        assert_eq!(answer.problem(StatusCode::FORBIDDEN), []);
     }
     assert_eq!((counted(&shop, "rejected_signature"), counted(&shop, "accepted")), (4, 0));
     assert!(unapplied(shop.database.store()).await.is_empty());
@@ -366,4 +366,33 @@ async fn a_webhook_that_cannot_be_stored_is_asked_for_again() {
     let answer = deliver(&shop, says(SM1, "Hello")).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.headers["retry-after"], "1");
+}
+
+#[tokio::test]
+async fn every_refusal_of_a_webhook_is_a_problem_document() {
+    let shop = shop().await;
+    let unsigned = |method: &str, path: &str, body: Vec<u8>| {
+        Request::builder().method(method).uri(path).body(Body::from(body)).unwrap()
+    };
+    for (method, path, size, status) in [
+        ("POST", "/elsewhere", 0, StatusCode::NOT_FOUND),
+        ("POST", "/webhooks/shop", 0, StatusCode::NOT_FOUND),
+        ("POST", "/webhooks/%FF/support/twilio/inbound", 0, StatusCode::BAD_REQUEST),
+        ("PUT", INBOUND, 0, StatusCode::METHOD_NOT_ALLOWED),
+        ("POST", INBOUND, 65_537, StatusCode::PAYLOAD_TOO_LARGE),
+        ("POST", INBOUND, 0, StatusCode::FORBIDDEN),
+    ] {
+        let answer = deliver(&shop, unsigned(method, path, vec![b'a'; size])).await;
+        assert!(answer.problem(status).is_empty(), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_with_a_nul_in_its_id_is_kept_and_takes_effect() {
+    let shop = shop().await;
+    for _ in 0..2 {
+        assert_eq!(deliver(&shop, says("SM\0", "STOP\0")).await.status, StatusCode::OK);
+    }
+    shop.apply().await;
+    assert_eq!(shop.database.store().outbox_counts().await.unwrap().waiting, 1, "received once");
 }

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use messaging::text::without_nul;
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// A string, or a number as text: Meta writes ids and times as either.
+/// A string that can be stored, or a number as text: Meta writes ids and times as either.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
@@ -19,7 +20,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     match raw.get().as_bytes().first()? {
-        b'"' => serde_json::from_str::<String>(raw.get()).ok().map(Cow::Owned),
+        b'"' => serde_json::from_str::<String>(raw.get()).ok().map(|text| Cow::Owned(without_nul(&text).into_owned())),
         b'-' | b'0'..=b'9' => Some(Cow::Borrowed(raw.get())),
         _ => None,
     }

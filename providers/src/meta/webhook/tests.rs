@@ -208,6 +208,12 @@ fn a_text_is_a_message_and_its_other_fields_are_kept() {
 }
 
 #[test]
+fn a_nul_in_an_id_is_kept_as_its_escape() {
+    let message = inbound(json!({"messages": [text("wamid\0.1", "a")]}));
+    assert_eq!(message.provider_message_id, r"wamid\u0000.1");
+}
+
+#[test]
 fn a_customer_without_a_number_is_known_by_their_user_id() {
     let message = inbound(json!({ "messages": [
         { "id": "wamid.1", "from_user_id": "GB.1a", "type": "text", "text": { "body": "hi" } },

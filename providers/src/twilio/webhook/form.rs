@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use messaging::text::without_nul;
+
 /// Twilio's own limit on a webhook's body is 64 kB (error 11750); a larger form is not read.
 const LARGEST_BODY: usize = 256 * 1024;
 /// Twilio sends some forty fields, and three more per file.
@@ -159,7 +161,8 @@ impl SortedForm {
         signed
     }
 
-    /// The form as text, with its fields sorted by key; bytes that are not UTF-8 become replacement characters.
+    /// The form as text that can be stored, with its fields sorted by key; bytes that are not UTF-8 become replacement
+    /// characters, and a NUL its escape.
     pub(crate) fn into_text(self) -> (String, Vec<Field>) {
         let Form { decoded, fields } = self.0;
         // A character that begins in one field and ends in the next is not one.
@@ -167,7 +170,7 @@ impl SortedForm {
             fields.iter().all(|field| text.is_char_boundary(field.value) && text.is_char_boundary(field.end))
         };
         match String::from_utf8(decoded) {
-            Ok(text) if is_text(&text) => (text, fields),
+            Ok(text) if is_text(&text) && !text.contains('\0') => (text, fields),
             Ok(text) => Form { decoded: text.into_bytes(), fields }.into_lossy_text(),
             Err(error) => Form { decoded: error.into_bytes(), fields }.into_lossy_text(),
         }
@@ -182,9 +185,9 @@ impl Form {
         let mut fields = Vec::with_capacity(self.fields.len());
         for (key, text) in self.texts() {
             let start = lossy.len();
-            lossy.push_str(&key);
+            lossy.push_str(&without_nul(&key));
             let value = lossy.len();
-            lossy.push_str(&text);
+            lossy.push_str(&without_nul(&text));
             fields.push(Field::new(lossy.as_bytes(), start, value, lossy.len()));
         }
         sort(&mut fields, lossy.as_bytes());

@@ -121,6 +121,18 @@ fn every_kind_of_content_is_recognised() {
 }
 
 #[test]
+fn a_nul_from_a_customer_or_in_an_id_is_kept_as_its_escape() {
+    let message = inbound(&[("MessageSid", "SM\0 1"), ("Body", "a\0b"), ("Odd\0", "\0")]);
+    assert_eq!(message.provider_message_id, r"SM\u0000 1");
+    assert_eq!(message.content, InboundContent::Text { body: r"a\u0000b".into() });
+    assert_eq!(message.extra[r"Odd\u0000"], r"\u0000");
+    let failed =
+        [("MessageSid", "SM1"), ("MessageStatus", "failed"), ("ErrorCode", "630\x0016"), ("ErrorMessage", "n\0")];
+    let failed = event(Route::Status { attempt: None }, &failed);
+    assert_eq!(failed.dedupe_key(), r"st:SM1:failed:630\u000016");
+}
+
+#[test]
 fn a_message_of_another_channel_is_not_a_whatsapp_message() {
     let channel = |route, fields: &[(&str, &str)]| match event(route, fields) {
         WebhookEvent::OtherChannel { channel, .. } => Some(channel),
