@@ -2,7 +2,7 @@
 //! only describe: no value of them is ever made.
 #![expect(dead_code, reason = "only schemas: the domain has the types")]
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A phone number in E.164, or a business-scoped user id.
@@ -55,7 +55,7 @@ pub(crate) struct PolicyName(String);
 pub(crate) struct TenantId(String);
 
 /// A message that was sent or received.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[schema(value_type = String, pattern = "^msg_[0-9a-f]{32}$", example = "msg_0192d3b8c7a97c3e8f1e2d3c4b5a6978")]
 pub(crate) struct MessageId(String);
 

@@ -47,7 +47,8 @@ struct Cause {
 struct Heard {
     /// What it will be the cause of.
     cause: Cause,
-    /// When its webhook was received, by the clock of the replica that received it.
+    /// When it was said, as far as the provider tells; else when its webhook was received, by the clock of the replica that
+    /// received it.
     received_at: Timestamp,
 }
 
@@ -236,9 +237,19 @@ impl ContactState {
     /// than a start of the person, under whichever address, that has taken effect before it came, whatever the clocks of the
     /// replicas that received them say.
     #[must_use]
-    pub fn heard_stop(mut self, person: &Self, received_at: Timestamp, keyword: &str) -> Self {
+    pub fn heard_stop(self, person: &Self, received_at: Timestamp, keyword: &str) -> Self {
         let started_at = self.started_at.max(person.started_at);
         let at = started_at.map_or(received_at, |started| started.max(received_at));
+        self.heard_stop_of(at, received_at, keyword)
+    }
+
+    /// As [`ContactState::heard_stop`], of a keyword that was sent at `said_at` by the provider's clock, which orders all words.
+    #[must_use]
+    pub fn heard_stop_said_at(self, said_at: Timestamp, keyword: &str) -> Self {
+        self.heard_stop_of(said_at, said_at, keyword)
+    }
+
+    fn heard_stop_of(mut self, at: Timestamp, received_at: Timestamp, keyword: &str) -> Self {
         self.heard = self.heard.max(Some(Heard { cause: Cause { at, detail: stop_detail(keyword) }, received_at }));
         self
     }

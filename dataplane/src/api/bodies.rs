@@ -29,9 +29,9 @@ pub(super) struct SendBody {
     template: Option<TemplateBody>,
     text: Option<TextBody>,
     media: Option<MediaBody>,
-    /// A message that was received or sent; this one quotes it.
-    #[schema(value_type = Option<schema::MessageId>)]
-    reply_to: Option<String>,
+    /// A message that was received from this contact or sent to them. This one quotes it where the provider can; `quoted` in
+    /// the answer tells.
+    reply_to: Option<ReplyToBody>,
     /// Not before this time, which is not past, and at most 366 days ahead.
     schedule_at: Option<Timestamp>,
     /// From 10s to 30d, counted from `scheduleAt` or from now: a whole number and one of s, m, h, d. Absent: the sender's
@@ -44,6 +44,26 @@ pub(super) struct SendBody {
     /// Repeated in every event of the message.
     #[schema(schema_with = metadata)]
     metadata: Option<BTreeMap<String, String>>,
+}
+
+/// The message that is answered: its id, or an object with it.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = ReplyTo)]
+enum ReplyToBody {
+    Id(schema::MessageId),
+    Object(AnsweredBody),
+}
+
+/// The message that is answered, and whether it must be quoted.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = AnsweredMessage)]
+struct AnsweredBody {
+    #[schema(value_type = schema::MessageId)]
+    id: String,
+    /// Whether the message is refused with 422 where it cannot quote that one; false by default.
+    required: Option<bool>,
 }
 
 fn metadata() -> Object {

@@ -167,6 +167,7 @@ pub(super) fn example(kind: EventKind) -> CloudEvent {
         profile_name: Some("Ava".into()),
         content: InboundContent::Text { body: "Where is my parcel?".into() },
         opt_change: None,
+        said_at: None,
         in_reply_to: None,
         extra: BTreeMap::from([("WaId".to_owned(), "447700900123".to_owned())]),
     };
@@ -321,10 +322,12 @@ mod tests {
                 profile_name: None,
                 content,
                 opt_change: None,
+                said_at: None,
                 in_reply_to: Some("SM0".into()),
                 extra: BTreeMap::new(),
             };
             let event = event::received(&tenant, &sender, message_id(), &message, Timestamp::UNIX_EPOCH);
+            let event = event::answering(event, Some(message_id()));
             assert_eq!(faults(EventKind::MessageReceived, &event), Vec::<String>::new(), "{event:?}");
         }
     }

@@ -11,28 +11,32 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use messaging::address::{Address, PhoneNumber};
 use messaging::clock::after;
 use messaging::content::OutboundContent;
-use messaging::id::{MessageId, PolicyName, SenderName};
+use messaging::id::{MessageId, PolicyName, SenderName, TenantId};
 use messaging::lifecycle::MessageStatus;
 use messaging::policy::{self, Purpose, SendIntent};
+use messaging::provider::WebhookEvent;
 use messaging::refusal::{Refusal, RefusalCode};
 use messaging::routing::{self, Route};
 use messaging::template::TemplateConfig;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::send::{self, A_SENDER, RouteChoice, SendRequest, of_sender};
-use super::view::{MessageList, MessageView};
+use super::send::{self, A_SENDER, Answers, RouteChoice, SendRequest, of_sender};
+use super::view::{MessageList, MessageView, ReadView, ReceivedView};
 use super::{ApiContext, page_limit};
+use crate::apply;
 use crate::auth::Caller;
 use crate::config::{Sender, Tenant};
 use crate::requests::body;
 use crate::requests::fields::Errors;
 use crate::requests::problem::{FieldError, Problem};
 use crate::requests::query::Query;
+use crate::shared::Shared;
+use crate::store::StoreError;
 use crate::store::hold::{Hold, Scope};
 use crate::store::message::{
     AcceptMessage, Acceptance, CancelMessage, Cancellation, Idempotency, Message, MessageFilter, NewMessage, Priority,
-    Reason,
+    Reason, ReceivedMessage, ReplyTo,
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -133,15 +137,8 @@ async fn admit(
         return Err(draining(&drain, now));
     }
     let reply_to = match reply_to {
+        Some(answers) => Some(reply_to_of(context, tenant_id, answers, &to, &sender).await?),
         None => None,
-        Some(id) => match context.shared.store.provider_message_id(tenant_id, id).await? {
-            Some(provider_id) => Some((id, provider_id)),
-            None => {
-                let detail = format!("{id} is not a message of this tenant that the provider knows");
-                let expected = "a message that was received, or that the provider has accepted";
-                return Err(Problem::invalid(vec![FieldError::body("/replyTo", "unknown_message", detail, expected)]));
-            }
-        },
     };
     let template = template(tenant, &content);
     let validity = valid_for.unwrap_or_else(|| sender.config.validity.of(template.map(|template| template.category)));
@@ -169,6 +166,45 @@ async fn admit(
         scheduled_at: not_before,
         expires_at,
     })
+}
+
+/// The message that is answered, which must have been exchanged with the same person.
+async fn reply_to_of(
+    context: &ApiContext,
+    tenant: &TenantId,
+    Answers { id, required }: Answers,
+    to: &Address,
+    sender: &Sender<'_>,
+) -> Result<ReplyTo, Problem> {
+    let store = &context.shared.store;
+    let wrong = |pointer: &str, code, detail, expected: &str| {
+        Err(Problem::invalid(vec![FieldError::body(pointer, code, detail, expected)]))
+    };
+    let Some(answered) = store.answerable(tenant, id).await? else {
+        let detail = format!("{id} is not a message of this tenant that the provider knows");
+        return wrong(
+            "/replyTo",
+            "unknown_message",
+            detail,
+            "a message that was received, or that the provider has accepted",
+        );
+    };
+    if !store.is_one_person(tenant, sender.name, &answered.contact, to).await? {
+        let detail = format!("{id} was exchanged with another contact than {to}");
+        return wrong("/replyTo", "other_contact", detail, "a message to or from the contact that this one is to");
+    }
+    // The provider finds what is quoted among the messages of the sender that quotes.
+    let can_quote = sender.provider.limits().quotes && answered.sender == *sender.name;
+    if required && !can_quote {
+        let why = if sender.provider.limits().quotes {
+            format!("{id} was exchanged through the sender {}", answered.sender)
+        } else {
+            format!("the provider of the sender {} cannot quote a message", sender.name)
+        };
+        let expected = "false or nothing: the message then answers without a quote";
+        return wrong("/replyTo/required", "cannot_quote", why, expected);
+    }
+    Ok(ReplyTo { id, quotes: can_quote.then_some(answered.provider_message_id) })
 }
 
 /// The longest `Retry-After` while a drain lasts, in seconds: an operator may lift it at any moment.
@@ -300,13 +336,41 @@ pub(super) async fn read(
     caller: Caller,
     State(context): State<Arc<ApiContext>>,
     Path(id): Path<String>,
-) -> Result<Json<MessageView>, Problem> {
+) -> Result<Json<ReadView>, Problem> {
     // A malformed id cannot name a message.
     let id = id.parse().map_err(|_| Problem::not_found("message"))?;
-    match context.shared.store.message(&caller.tenant, id).await? {
-        Some(record) => Ok(Json(record.into())),
+    if let Some(record) = context.shared.store.message(&caller.tenant, id).await? {
+        return Ok(Json(ReadView::Sent(Box::new(record.into()))));
+    }
+    match context.shared.store.received(&caller.tenant, id).await? {
+        Some(message) => {
+            let view = received(&context, &caller.tenant, message).await?;
+            Ok(Json(ReadView::Received(Box::new(view))))
+        }
         None => Err(Problem::not_found("message")),
     }
+}
+
+/// A received message, with what its webhook says as long as that is kept.
+async fn received(
+    context: &ApiContext,
+    tenant: &TenantId,
+    message: ReceivedMessage,
+) -> Result<ReceivedView, StoreError> {
+    let Shared { configs, store, .. } = &context.shared;
+    let config = configs.get(tenant);
+    let sender = config.as_deref().and_then(|config| config.sender(&message.sender));
+    let provider = sender.as_ref().map(|sender| sender.provider.as_ref());
+    let events = message.webhook.iter().flat_map(|webhook| apply::translate(configs, provider, webhook));
+    let inbound = events.into_iter().find_map(|event| match event {
+        WebhookEvent::Inbound(inbound) if inbound.provider_message_id == message.provider_message_id => Some(inbound),
+        _ => None,
+    });
+    let in_reply_to = match inbound.as_ref().and_then(|inbound| inbound.in_reply_to.as_deref()) {
+        Some(quoted) => store.id_of(tenant, &message.sender, quoted).await?,
+        None => None,
+    };
+    Ok(ReceivedView::of(message, inbound, in_reply_to))
 }
 
 pub(super) async fn list(

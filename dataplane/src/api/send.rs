@@ -39,11 +39,19 @@ pub(super) struct SendRequest {
     pub(super) to: Address,
     pub(super) route: RouteChoice,
     pub(super) content: OutboundContent,
-    pub(super) reply_to: Option<MessageId>,
+    pub(super) reply_to: Option<Answers>,
     pub(super) scheduled_at: Option<Timestamp>,
     pub(super) valid_for: Option<Duration>,
     pub(super) on_unconfirmed: OnUnconfirmed,
     pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// The message that is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answers {
+    pub(super) id: MessageId,
+    /// Refuse the message where it cannot quote that one.
+    pub(super) required: bool,
 }
 
 /// What decides which sender the message leaves through.
@@ -63,12 +71,7 @@ pub(super) fn read(body: Value, now: Timestamp) -> Result<SendRequest, Errors> {
     let to = to(&mut fields, &mut errors);
     let route = route(&mut fields, &mut errors);
     let content = content(&mut fields, &mut errors);
-    let reply_to = fields.parsed(
-        "replyTo",
-        "the id of a message, such as msg_0192d3b8c7a97c3e8f1e2d3c4b5a6978",
-        |text| text.parse().ok(),
-        &mut errors,
-    );
+    let reply_to = reply_to(&mut fields, &mut errors);
     let scheduled_at = fields.parsed(
         "scheduleAt",
         "a time in RFC 3339 that is not past and at most 366 days ahead, such as 2026-12-01T09:00:00Z",
@@ -98,6 +101,41 @@ pub(super) fn read(body: Value, now: Timestamp) -> Result<SendRequest, Errors> {
             Ok(SendRequest { to, route, content, reply_to, scheduled_at, valid_for, on_unconfirmed, metadata })
         }
         _ => Err(errors),
+    }
+}
+
+/// An id, or an object with one.
+fn reply_to(fields: &mut Fields, errors: &mut Errors) -> Option<Answers> {
+    const EXPECTED: &str = "the id of a message, such as msg_0192d3b8c7a97c3e8f1e2d3c4b5a6978";
+    let id = |text: &str, pointer: String, errors: &mut Errors| {
+        let id = text.parse().ok();
+        if id.is_none() {
+            errors.push(FieldError::body(pointer, "invalid", format!("the id is {text:?}"), EXPECTED));
+        }
+        id
+    };
+    match fields.value("replyTo")? {
+        Value::String(text) => Some(Answers { id: id(&text, fields.pointer("replyTo"), errors)?, required: false }),
+        value @ Value::Object(_) => {
+            let mut object = Fields::of(fields.pointer("replyTo"), value, errors)?;
+            let text = object.required_string("id", EXPECTED, errors);
+            let required = match object.value("required") {
+                None => false,
+                Some(Value::Bool(required)) => required,
+                Some(other) => {
+                    errors.push(wrong_type(&object.pointer("required"), &other, "true or false"));
+                    false
+                }
+            };
+            let id = text.and_then(|text| id(&text, object.pointer("id"), errors));
+            object.finish(errors);
+            Some(Answers { id: id?, required })
+        }
+        other => {
+            let expected = format!("{EXPECTED}; or an object with id and required");
+            errors.push(wrong_type(&fields.pointer("replyTo"), &other, &expected));
+            None
+        }
     }
 }
 
@@ -297,6 +335,31 @@ mod tests {
             "/validFor",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_message_that_is_answered_is_an_id_or_an_object_with_one() {
+        let id = "msg_0192d3b8c7a97c3e8f1e2d3c4b5a6978";
+        let with = |reply_to: Value| json!({"to": "+447700900123", "text": {"body": "x"}, "replyTo": reply_to});
+        for (given, required) in [
+            (json!(id), false),
+            (json!({ "id": id }), false),
+            (json!({"id": id, "required": false}), false),
+            (json!({"id": id, "required": true}), true),
+        ] {
+            let answers = Answers { id: id.parse().unwrap(), required };
+            assert_eq!(read(with(given), now()).unwrap().reply_to, Some(answers));
+        }
+        for (given, wrong) in [
+            (json!("msg_1"), "/replyTo"),
+            (json!(7), "/replyTo"),
+            (json!({}), "/replyTo/id"),
+            (json!({"id": "msg_1"}), "/replyTo/id"),
+            (json!({"id": id, "required": "yes"}), "/replyTo/required"),
+            (json!({"id": id, "quote": true}), "/replyTo/quote"),
+        ] {
+            assert_eq!(pointers(with(given.clone())), [wrong], "{given}");
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use messaging::address::{Address, PhoneNumber};
 use messaging::contact::{ConsentRecord, Lift};
-use messaging::content::OutboundContent;
+use messaging::content::{InboundContent, OutboundContent};
 use messaging::id::{MessageId, SenderName};
 use messaging::lifecycle::MessageStatus;
+use messaging::provider::InboundMessage;
 use messaging::routing::Route;
 use messaging::window::Window;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::schema;
 use crate::store::contact::{Contact, LinkedAddress, Revocation};
-use crate::store::message::{Message, MessageRecord, OnUnconfirmed, Reason, TimelineEntry};
+use crate::store::message::{Message, MessageRecord, OnUnconfirmed, Reason, ReceivedMessage, TimelineEntry};
 
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,6 +54,9 @@ pub(super) struct MessageView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::MessageId>)]
     reply_to: Option<MessageId>,
+    /// With `replyTo`: whether the contact sees that message quoted. Not every provider can quote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quoted: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +117,8 @@ impl From<Message> for MessageView {
             messaging_service_sid: via.map(|pool| pool.to_string()),
             content,
             served_language,
-            reply_to: reply_to.map(|(id, _)| id),
+            quoted: reply_to.as_ref().map(|reply_to| reply_to.quotes.is_some()),
+            reply_to: reply_to.map(|reply_to| reply_to.id),
             schedule_at: scheduled_at,
             expires_at,
             metadata,
@@ -134,7 +139,100 @@ impl From<MessageRecord> for MessageView {
         let steps = statuses().zip(statuses().skip(1));
         let corrected_from =
             steps.filter(|(ended, then)| ended.is_corrected_by(*then)).map(|(ended, _)| ended).next_back();
-        Self { corrected_from, timeline: Some(record.timeline), ..record.message.into() }
+        let message = Self::from(record.message);
+        let mut timeline = record.timeline;
+        for entry in timeline.iter_mut().filter(|entry| entry.status == MessageStatus::Submitted) {
+            entry.quoted = message.quoted;
+        }
+        Self { corrected_from, timeline: Some(timeline), ..message }
+    }
+}
+
+/// A message that was sent or received.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = AnyMessage)]
+pub(super) enum ReadView {
+    Sent(Box<MessageView>),
+    Received(Box<ReceivedView>),
+}
+
+/// A message that a contact sent. What it says is there as long as bodies are kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ReceivedMessage)]
+pub(super) struct ReceivedView {
+    #[schema(value_type = schema::MessageId)]
+    id: MessageId,
+    direction: Direction,
+    /// The sender that was written to.
+    #[schema(value_type = schema::SenderName)]
+    sender: SenderName,
+    /// The contact.
+    #[schema(value_type = schema::Address)]
+    from: Address,
+    /// The contact's business-scoped user id, where the provider reported both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Address>)]
+    from_user_id: Option<Address>,
+    /// Our number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Address>)]
+    to: Option<Address>,
+    /// The name that the contact has given themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::InboundContent>)]
+    content: Option<InboundContent>,
+    /// The message that this one answers, sent or received; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::MessageId>)]
+    in_reply_to: Option<MessageId>,
+    /// The provider's id of the message that this one answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to_provider_message_id: Option<String>,
+    provider_message_id: String,
+    received_at: Timestamp,
+    /// Every other field of the webhook.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extra: BTreeMap<String, String>,
+}
+
+/// Which way a message went.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+enum Direction {
+    Inbound,
+}
+
+impl ReceivedView {
+    pub(super) fn of(message: ReceivedMessage, said: Option<InboundMessage>, in_reply_to: Option<MessageId>) -> Self {
+        let ReceivedMessage { id, sender, contact, provider_message_id, received_at, webhook: _ } = message;
+        let mut view = Self {
+            id,
+            direction: Direction::Inbound,
+            sender,
+            from: contact,
+            from_user_id: None,
+            to: None,
+            profile_name: None,
+            content: None,
+            in_reply_to,
+            in_reply_to_provider_message_id: None,
+            provider_message_id,
+            received_at,
+            extra: BTreeMap::new(),
+        };
+        if let Some(said) = said {
+            view.from_user_id = said.from_user_id;
+            view.to = said.to;
+            view.profile_name = said.profile_name;
+            view.content = Some(said.content);
+            view.in_reply_to_provider_message_id = said.in_reply_to;
+            view.extra = said.extra;
+        }
+        view
     }
 }
 

@@ -75,6 +75,6 @@ pub(super) fn compose(
         content: permit.content,
         status_callback: sender.provider.status_callback(&home, attempt),
         validity: validity::ends_at(message, &sender.config.validity).duration_since(now).try_into().ok(),
-        reply_to: message.reply_to.as_ref().map(|(_, provider_message_id)| provider_message_id.clone()),
+        reply_to: message.reply_to.as_ref().and_then(|reply_to| reply_to.quotes.clone()),
     }
 }

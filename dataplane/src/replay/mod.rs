@@ -136,7 +136,7 @@ impl Replay<'_> {
     async fn about(&self, message: MessageId) -> Result<About, ReplayError> {
         let tenant = &self.tenant.config.tenant;
         let record = self.store.message(tenant, message).await?;
-        let provider_id = self.store.provider_message_id(tenant, message).await?;
+        let provider_id = self.store.answerable(tenant, message).await?.map(|known| known.provider_message_id);
         if record.is_none() && provider_id.is_none() {
             return Err(ReplayError::UnknownMessage { tenant: tenant.clone(), message });
         }

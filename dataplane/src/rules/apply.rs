@@ -10,8 +10,9 @@ use messaging::lifecycle::MessageStatus;
 use messaging::opt_out::OptChange;
 use messaging::provider::{InboundMessage, StatusUpdate, UserIdChange};
 
+use super::known::known_as;
 use super::lifecycle::{self, Adopted, publish};
-use super::{Operation, accept, contact};
+use super::{Operation, accept, contact, event};
 use crate::store::Command;
 use crate::store::adopted::Adopting;
 use crate::store::contact::{Contact, ContactKey};
@@ -141,10 +142,14 @@ impl ApplyEvent {
         let keys: Vec<_> =
             received.contacts.iter().map(|address| (tenant.clone(), sender.clone(), address.clone())).collect();
         let before = person(rows, &keys);
+        let in_reply_to = match &received.message.in_reply_to {
+            Some(quoted) => known_as(rows, tenant, sender, quoted),
+            None => Ok(None),
+        };
         if !waits? {
             return Ok(Applied::Before);
         }
-        let before = before?;
+        let (before, in_reply_to) = (before?, in_reply_to?);
 
         let inbound = InboundRow {
             sender: sender.clone(),
@@ -153,22 +158,23 @@ impl ApplyEvent {
             received_at: self.received_at,
         };
         rows.receive(tenant, received.id, inbound);
-        publish(rows, sender, &received.event, &self.sinks)?;
+        publish(rows, sender, &event::answering(received.event.clone(), in_reply_to), &self.sinks)?;
         let change = received.keyword.as_ref().map(|k| k.change);
+        let said_at = received.message.said_at(self.received_at);
         let text = received.keyword.as_ref().map_or("", |k| k.text.as_str());
         for key in &keys {
             let contact = contact::known(rows, key)?;
             let state = contact.state.clone();
             let after = match received.opens_window {
-                true => state.after_message(self.received_at, change, text),
-                false => state.after_message_elsewhere(self.received_at, change, text),
+                true => state.after_message(said_at, change, text),
+                false => state.after_message_elsewhere(said_at, change, text),
             };
             contact::save(rows, key, &contact, after, self.now);
         }
         if let (Some(account), from @ Address::Phone(_), Some(user @ Address::User(_))) =
             (&received.account, &received.message.from, &received.message.from_user_id)
         {
-            contact::link(rows, tenant, account, from, user, self.received_at)?;
+            contact::link(rows, tenant, account, from, user, said_at)?;
         }
         let after = person(rows, &keys)?;
         let opted = changed_by_keyword(change, &before, &after, self.now);
@@ -302,8 +308,10 @@ impl Operation for DeferLogged {
     fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
         let key = (self.event.tenant.clone(), self.event.sender.clone(), self.event.dedupe_key.clone());
         if let Some(row) = rows.logged.get(&key)?.filter(|row| row.available_at.is_some()).cloned() {
-            rows.logged
-                .put(key, EventRow { available_at: Some(self.until), tries: row.tries + u32::from(self.failed) });
+            rows.logged.put(
+                key,
+                EventRow { available_at: Some(self.until), tries: row.tries + u32::from(self.failed), ..row },
+            );
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use messaging::window;
 
 use super::apply::{Consequence, Keyword, Received};
 use super::event;
-use crate::store::message::{NewMessage, OnUnconfirmed, Priority};
+use crate::store::message::{NewMessage, OnUnconfirmed, Priority, ReplyTo};
 use crate::store::webhook::LoggedEvent;
 
 /// A confirmation of an opt-out that could not leave soon is better not sent.
@@ -86,7 +86,7 @@ fn received(
         event: event::keyword(tenant, name, change, text, message, at),
         // The provider that judged the keyword has answered it, too.
         reply: sender
-            .filter(|_| message.opt_change.is_none())
+            .filter(|sender| message.opt_change.is_none() && is_to(message, sender))
             .and_then(|sender| reply(logged, message, sender, change, id, now, randomness)),
     });
     Received {
@@ -153,7 +153,7 @@ fn reply(
         purpose: Purpose::KeywordReply,
         priority: Priority::Utility,
         served_language: None,
-        reply_to: Some((id, message.provider_message_id.clone())),
+        reply_to: Some(ReplyTo { id, quotes: None }),
         metadata: BTreeMap::new(),
         on_unconfirmed: OnUnconfirmed::Fail,
         created_at: now,
@@ -209,6 +209,7 @@ mod tests {
             profile_name: None,
             content: InboundContent::Text { body: text.into() },
             opt_change: None,
+            said_at: None,
             in_reply_to: None,
             extra: BTreeMap::new(),
         }))

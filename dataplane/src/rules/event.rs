@@ -90,9 +90,13 @@ pub(crate) struct ReceivedData<'a> {
     profile_name: Option<&'a str>,
     #[schema(value_type = schema::InboundContent)]
     content: &'a InboundContent,
-    /// The provider's id of the message that this one replies to.
+    /// The message that this one answers, sent or received; absent where it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    in_reply_to: Option<&'a str>,
+    #[schema(value_type = Option<schema::MessageId>)]
+    in_reply_to: Option<MessageId>,
+    /// The provider's id of the message that this one answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to_provider_message_id: Option<&'a str>,
     provider_message_id: &'a str,
     /// Every other field of the webhook, unchanged.
     extra: &'a BTreeMap<String, String>,
@@ -155,11 +159,20 @@ pub fn received(
         to: message.to.as_ref(),
         profile_name: message.profile_name.as_deref(),
         content: &message.content,
-        in_reply_to: message.in_reply_to.as_deref(),
+        in_reply_to: None,
+        in_reply_to_provider_message_id: message.in_reply_to.as_deref(),
         provider_message_id: &message.provider_message_id,
         extra: &message.extra,
     };
     event(tenant, sender, EventKind::MessageReceived, &id.to_string(), at, json!(data))
+}
+
+/// As a customer's message that answers one of ours, or one of their own; `None` where that is not known.
+pub fn answering(mut event: CloudEvent, in_reply_to: Option<MessageId>) -> CloudEvent {
+    if let (Some(id), Some(data)) = (in_reply_to, event.data.as_object_mut()) {
+        data.insert("inReplyTo".to_owned(), json!(id));
+    }
+    event
 }
 
 /// A contact opted out or in.

@@ -24,6 +24,8 @@ pub struct HearStop {
     pub dedupe_key: String,
     /// When its webhook came.
     pub received_at: Timestamp,
+    /// When it was said, where the provider tells.
+    pub said_at: Option<Timestamp>,
     /// Every address that the provider knows the author by.
     pub contacts: Vec<Address>,
     pub keyword: String,
@@ -47,6 +49,7 @@ impl HearStop {
             sender: sender.clone(),
             dedupe_key: dedupe_key(event),
             received_at,
+            said_at: message.said_at.map(|_| message.said_at(received_at)),
             contacts: consequence::contacts(message),
             keyword: keyword.to_owned(),
             others_in_pool: config.others_in_pool(&Route::direct(sender.clone())),
@@ -64,7 +67,7 @@ impl Operation for HearStop {
     }
 
     fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
-        let Self { tenant, sender, dedupe_key, received_at, contacts, keyword, others_in_pool } = self;
+        let Self { tenant, sender, dedupe_key, received_at, said_at, contacts, keyword, others_in_pool } = self;
         let logged = rows.logged.get(&(tenant.clone(), sender.clone(), dedupe_key.clone()));
         let waits = logged.map(|row| row.is_some_and(|row| row.available_at.is_some()));
         let keys: Vec<_> = contacts.iter().map(|address| (tenant.clone(), sender.clone(), address.clone())).collect();
@@ -76,7 +79,10 @@ impl Operation for HearStop {
         let person = Contact::of_person(all(people)?).state;
         for (key, known) in keys.iter().zip(known) {
             let known = known?;
-            let state = known.state.clone().heard_stop(&person, *received_at, keyword);
+            let state = match said_at {
+                Some(said_at) => known.state.clone().heard_stop_said_at(*said_at, keyword),
+                None => known.state.clone().heard_stop(&person, *received_at, keyword),
+            };
             contact::save(rows, key, &known, state, *received_at);
         }
         Ok(())

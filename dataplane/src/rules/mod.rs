@@ -2,7 +2,7 @@
 //!
 //! A message is accepted ([`accept`]), claimed and handed over ([`queue`], [`attempt`]), and settled ([`settle`]); what
 //! providers report is heard at once where it must be ([`hear`]) and takes effect ([`consequence`], [`apply`]) on it ([`lifecycle`]) and on contacts ([`contact`]); tenants
-//! learn of it ([`event`], [`outbox`]). [`validity`] says until when it is tried, and [`removal`] when its sender is gone. [`hold`] and [`sweep`] are what replicas share with each other.
+//! learn of it ([`event`], [`outbox`]), by our own ids ([`known`]). [`validity`] says until when it is tried, and [`removal`] when its sender is gone. [`hold`] and [`sweep`] are what replicas share with each other.
 //!
 //! An operation that looks at all the rows it needs before it changes any runs again less often.
 
@@ -14,6 +14,7 @@ pub mod contact;
 pub mod event;
 pub mod hear;
 pub mod hold;
+pub(crate) mod known;
 pub(crate) mod lifecycle;
 pub mod outbox;
 pub mod queue;

@@ -13,6 +13,7 @@ use messaging::routing::Route;
 use messaging::template::TemplateCategory;
 use serde::{Deserialize, Serialize};
 
+use super::webhook::StoredWebhook;
 use crate::schema;
 
 /// Identifies a sink among those of its sender: its name. Several of one sender that have no names yet, and all sinks in
@@ -114,6 +115,23 @@ impl From<&Failure> for Reason {
     }
 }
 
+/// The message of the same tenant that another one answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyTo {
+    pub id: MessageId,
+    /// The provider's id of it, by which it is quoted; `None` where it is not.
+    pub quotes: Option<String>,
+}
+
+/// A message that may be answered, sent or received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answerable {
+    pub sender: SenderName,
+    /// Whom it was to, or from.
+    pub contact: Address,
+    pub provider_message_id: String,
+}
+
 /// A message that policy has let in.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
@@ -126,8 +144,7 @@ pub struct NewMessage {
     pub content: OutboundContent,
     pub purpose: Purpose,
     pub priority: Priority,
-    /// The message of this tenant that it answers, and the provider's id of that.
-    pub reply_to: Option<(MessageId, String)>,
+    pub reply_to: Option<ReplyTo>,
     /// The template's language that is sent, where it is not the one that was asked for.
     pub served_language: Option<String>,
     pub metadata: BTreeMap<String, String>,
@@ -186,7 +203,7 @@ pub struct Message {
     pub content: Option<OutboundContent>,
     pub purpose: Purpose,
     pub priority: Priority,
-    pub reply_to: Option<(MessageId, String)>,
+    pub reply_to: Option<ReplyTo>,
     /// The template's language that is sent, where it is not the one that was asked for.
     pub served_language: Option<String>,
     pub metadata: BTreeMap<String, String>,
@@ -248,6 +265,9 @@ pub struct TimelineEntry {
     pub provider_request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// Of a message with `replyTo`, where it is handed to the provider: whether it quotes that message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quoted: Option<bool>,
 }
 
 /// A message and its whole life.
@@ -256,6 +276,19 @@ pub struct MessageRecord {
     pub message: Message,
     /// Oldest first.
     pub timeline: Vec<TimelineEntry>,
+}
+
+/// A message that a customer sent.
+#[derive(Debug, Clone)]
+pub struct ReceivedMessage {
+    pub id: MessageId,
+    pub sender: SenderName,
+    /// Whom it was from.
+    pub contact: Address,
+    pub provider_message_id: String,
+    pub received_at: Timestamp,
+    /// `None` once retention has removed it.
+    pub webhook: Option<StoredWebhook>,
 }
 
 /// Which messages to list. Every condition that is given must hold.

@@ -157,6 +157,16 @@ fn is_change_of_id((_, before, ..): &<LinkRow as Record>::Key) -> bool {
     matches!(before, Address::User(_))
 }
 
+/// Whether an address is the same person's as another, as far as is known now.
+pub(crate) fn is_one_person(rows: &mut Rows, key: &ContactKey, other: &Address) -> Result<bool, Halt> {
+    if key.2.canonical() == other.canonical() {
+        return Ok(true);
+    }
+    let is_it =
+        |link: &LinkedAddress| link.until.is_none() && link.revoked.is_none() && link.address == other.canonical();
+    Ok(linked(rows, key)?.iter().any(is_it))
+}
+
 /// What is known under all spellings of a number together.
 fn spelled(rows: &mut Rows, key: &ContactKey) -> Result<Contact, Halt> {
     let spellings = key.2.spellings();

@@ -87,6 +87,7 @@ impl WebhookAdapter for BatchWebhooks {
             profile_name: None,
             content: InboundContent::Text { body: text },
             opt_change: None,
+            said_at: None,
             in_reply_to: None,
             extra: [].into(),
         })]

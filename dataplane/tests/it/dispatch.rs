@@ -13,7 +13,7 @@ use std::time::Duration;
 use dataplane::dispatch::Dispatcher;
 use dataplane::rules::event;
 use dataplane::store::contact::PutSuppression;
-use dataplane::store::message::{CancelMessage, Cancellation, Priority, Reason};
+use dataplane::store::message::{CancelMessage, Cancellation, Priority, Reason, ReplyTo};
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
 use messaging::contact::{Suppression, SuppressionReason};
@@ -46,6 +46,17 @@ fn failure(class: FailureClass) -> Failure {
 
 fn says(body: &str) -> OutboundContent {
     OutboundContent::Text { body: body.into() }
+}
+
+#[tokio::test]
+async fn a_message_quotes_what_it_answers_where_it_may() {
+    let world = World::with_shop().await;
+    for quotes in [Some("SM0".to_owned()), None] {
+        let id = MessageId::new(world.clock.now(), &[1; 10]);
+        world.accept("shop", |m| m.reply_to = Some(ReplyTo { id, quotes: quotes.clone() })).await;
+        dispatch(&mut world.dispatcher(), &world.clock).await;
+        assert_eq!(world.provider("shop").sent.lock().unwrap().last().unwrap().reply_to, quotes);
+    }
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ impl FakeProvider {
 impl MessagingProvider for FakeProvider {
     fn limits(&self) -> ProviderLimits {
         let pair = Rate::every(std::time::Duration::from_secs(6), 45);
-        ProviderLimits { text: 1600, account: Rate::per_second(2000, 200), pair }
+        ProviderLimits { text: 1600, account: Rate::per_second(2000, 200), pair, quotes: true }
     }
 
     fn status_callback(&self, home: &WebhookHome<'_>, attempt: AttemptId) -> Option<Url> {

@@ -8,7 +8,7 @@ use axum::response::Response;
 use dataplane::api::{self, ApiContext};
 use dataplane::apply::{Applier, ApplyContext};
 use dataplane::auth::Authenticator;
-use dataplane::config::{Adapters, Applied};
+use dataplane::config::{Adapters, Applied, Connect};
 use dataplane::dispatch::brakes::Brakes;
 use dataplane::shared::Shared;
 use dataplane::webhooks::{self, WebhookContext};
@@ -47,8 +47,16 @@ impl Listeners {
     /// As [`Self::over`], with the webhooks of these providers.
     pub(crate) fn hearing(database: Sqlite, adapters: Adapters) -> Self {
         let client = providers::http_client(HttpSettings::default()).unwrap();
-        let connect = move |account: &ProviderAccount| providers::connect(account, &client);
-        let (shared, clock) = shared(database.store().clone(), Arc::new(connect), adapters);
+        Self::calling(
+            database,
+            adapters,
+            Arc::new(move |account: &ProviderAccount| providers::connect(account, &client)),
+        )
+    }
+
+    /// As [`Self::hearing`], with these accounts at the providers.
+    pub(crate) fn calling(database: Sqlite, adapters: Adapters, connect: Connect) -> Self {
+        let (shared, clock) = shared(database.store().clone(), connect, adapters);
         let Shared { configs, metrics, .. } = shared.clone();
         configs.mark_ready();
         let webhooks = webhooks::router(Arc::new(WebhookContext {

@@ -13,6 +13,7 @@ mod dispatch;
 mod expiry;
 mod fake;
 mod hanging;
+mod keywords;
 mod listeners;
 mod mortal;
 mod publish;

@@ -112,7 +112,7 @@ async fn an_event_that_was_not_understood_takes_effect_once_under_the_ids_it_wou
     shop.apply().await;
     let store = shop.database.store();
     let id = event::received_id(&tenant("shop"), &support(), "SM1", received_at);
-    assert_eq!(store.provider_message_id(&tenant("shop"), id).await.unwrap().as_deref(), Some("SM1"));
+    assert_eq!(store.answerable(&tenant("shop"), id).await.unwrap().unwrap().provider_message_id, "SM1");
     let contact = store.contact(&tenant("shop"), &support(), &CUSTOMER.parse().unwrap()).await.unwrap().state;
     assert_eq!(
         (contact.last_inbound_at, contact.suppression(received_at).map(|s| s.at)),

@@ -29,6 +29,17 @@ fn consent(status: ConsentStatus, seconds: i64) -> ConsentRecord {
 }
 
 #[test]
+fn a_stop_that_the_provider_dates_before_a_start_is_older_however_late_it_comes() {
+    let started = empty().after_message(at(5), START, "start");
+    let heard = started.heard_stop_said_at(at(2), "Stop");
+    assert_eq!(reason(&heard, 6), None);
+    let applied = heard.after_message(at(2), STOP, "Stop");
+    assert_eq!((reason(&applied, 6), applied.heard), (None, None));
+    let newer = empty().after_message(at(5), START, "start").heard_stop_said_at(at(7), "Stop");
+    assert_eq!(reason(&newer, 8), Some(OptedOut));
+}
+
+#[test]
 fn stop_suppresses_and_a_later_start_lifts_it() {
     let stopped = empty().after_message(at(1), STOP, " Stop ");
     let suppression = stopped.suppression(at(1)).expect("suppressed");

@@ -13,7 +13,8 @@ use crate::template::{AccountTemplate, Approval, LocalizationConfig, LocalizedCo
 const DAY: i64 = 24 * 60 * 60;
 
 fn limits() -> ProviderLimits {
-    ProviderLimits { text: 1600, account: Rate::per_second(2000, 200), pair: Rate::every(Duration::from_secs(6), 45) }
+    let pair = Rate::every(Duration::from_secs(6), 45);
+    ProviderLimits { text: 1600, account: Rate::per_second(2000, 200), pair, quotes: false }
 }
 
 fn sender() -> SenderConfig {

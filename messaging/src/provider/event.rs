@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Address, PhoneNumber, UserId};
@@ -72,12 +73,23 @@ pub struct InboundMessage {
     /// The provider's own verdict that this message opts out or in. It counts whatever the words were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opt_change: Option<OptChange>,
+    /// When the customer sent it, where the provider tells: see [`InboundMessage::said_at`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said_at: Option<Timestamp>,
     /// The provider's id of the message that this one replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
     /// Every other field of the webhook, unchanged.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, String>,
+}
+
+impl InboundMessage {
+    /// When it was said: the provider's time where it tells one, else when it was received. It decides which of several words of
+    /// a customer is the last, so it is not the future.
+    pub fn said_at(&self, received_at: Timestamp) -> Timestamp {
+        self.said_at.map_or(received_at, |said_at| said_at.min(received_at))
+    }
 }
 
 /// A step in the life of a message that we sent.

@@ -11,4 +11,6 @@ pub struct ProviderLimits {
     pub account: Rate,
     /// From one sender to one recipient.
     pub pair: Rate,
+    /// Whether a message can quote the one that it answers.
+    pub quotes: bool,
 }

@@ -37,6 +37,8 @@ struct Entry {
     body: Option<String>,
     num_media: Option<String>,
     messaging_service_sid: Option<String>,
+    date_created: Option<String>,
+    date_sent: Option<String>,
     #[serde(default)]
     media: Vec<MediaItem>,
 }
@@ -125,7 +127,7 @@ pub(crate) fn read(body: &[u8]) -> WebhookEvent {
 }
 
 fn translate(body: &[u8]) -> Result<InboundMessage, String> {
-    let Entry { sid, from, to, body, num_media, messaging_service_sid, media } =
+    let Entry { sid, from, to, body, num_media, messaging_service_sid, date_created, date_sent, media } =
         serde_json::from_slice(body).map_err(|error| format!("an entry of Twilio's log cannot be read: {error}"))?;
     let Some(provider_message_id) = sid.map(|sid| without_nul(&sid).into_owned()) else {
         return Err("an entry of Twilio's log has no sid".to_owned());
@@ -150,6 +152,7 @@ fn translate(body: &[u8]) -> Result<InboundMessage, String> {
         profile_name: None,
         content,
         opt_change: None,
+        said_at: date_created.or(date_sent).as_deref().and_then(date),
         in_reply_to: None,
         extra,
     })

@@ -72,6 +72,8 @@ impl MessagingProvider for Twilio {
             text: LONGEST_TEXT,
             account: Rate::per_second(ACCOUNT_RATE.0, ACCOUNT_RATE.1),
             pair: Rate::every(PAIR_RATE.0, PAIR_RATE.1),
+            // Its Messages resource has no parameter for the message that is answered.
+            quotes: false,
         }
     }
 

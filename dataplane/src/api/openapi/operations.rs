@@ -3,7 +3,7 @@
 
 use super::super::bodies::{ConsentBody, RedriveBody, SendBody, SuppressionBody};
 use super::super::events::{DeadEventList, Redriven};
-use super::super::view::{ContactView, MessageList, MessageView};
+use super::super::view::{ContactView, MessageList, MessageView, ReadView};
 use super::parameters::{
     AtSender, IdempotencyKey, OfContact, OfEvent, OfMessage, OneSink, OtherAddress, Page, WhichDeadEvents,
     WhichMessages, WhyLifted,
@@ -29,11 +29,11 @@ pub(super) fn send() {}
 )]
 pub(super) fn list() {}
 
-/// Read a message and its timeline
+/// Read a message, sent or received
 #[utoipa::path(
     get, path = "/v1/messages/{id}", tag = "messages", operation_id = "getMessage", params(OfMessage),
     responses(
-        (status = 200, description = "The message with its timeline.", body = MessageView),
+        (status = 200, description = "The message; with its timeline, if it was sent.", body = ReadView),
         (status = 404, description = "This tenant has no such message.", body = Problem, content_type = "application/problem+json"),
     )
 )]

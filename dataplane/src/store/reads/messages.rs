@@ -6,16 +6,20 @@ use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 
 use super::Conditions;
+use crate::rules::known::known_as;
 use crate::store::contact::{Contact, LinkedAddress};
 use crate::store::database::Lookup;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
-use crate::store::message::{Acceptance, Idempotency, Message, MessageFilter, MessageRecord, Page, TimelineEntry};
-use crate::store::person::{all, linked, person, person_in_pool};
+use crate::store::message::{
+    Acceptance, Answerable, Idempotency, Message, MessageFilter, MessageRecord, Page, ReceivedMessage, TimelineEntry,
+};
+use crate::store::person::{all, is_one_person, linked, person, person_in_pool};
 use crate::store::tables::Record;
 use crate::store::tables::attempts::{self, AttemptRow};
 use crate::store::tables::messages::{self, MessageRow};
 use crate::store::tables::value::{Row, values};
+use crate::store::webhook::StoredWebhook;
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -35,7 +39,7 @@ impl Store {
         let Some(first) = rows.first() else { return Ok(None) };
         let step = |row: &Row| {
             let (_, at, status, attempt, provider_request_id, reason): (MessageRow, _, _, _, _, _) = row.read()?;
-            Ok(TimelineEntry { at, status, attempt, provider_request_id, reason })
+            Ok(TimelineEntry { at, status, attempt, provider_request_id, reason, quoted: None })
         };
         let timeline = rows.iter().map(step).collect::<Result<_, StoreError>>()?;
         let MessageRow { message, .. } = first.read()?;
@@ -87,15 +91,77 @@ impl Store {
         Ok(Some(Acceptance::Replayed(Box::new(message))))
     }
 
-    /// The provider's id of one of this tenant's messages, sent or received; `None` when there is none (yet).
-    pub async fn provider_message_id(&self, tenant: &TenantId, id: MessageId) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT provider_message_id FROM inbound_messages WHERE tenant = $1 AND id = $2
+    /// One of this tenant's messages, sent or received, that the provider knows; `None` when there is none (yet).
+    pub async fn answerable(&self, tenant: &TenantId, id: MessageId) -> Result<Option<Answerable>, StoreError> {
+        let sql = "SELECT sender, contact, provider_message_id FROM inbound_messages WHERE tenant = $1 AND id = $2
          UNION ALL
-         SELECT provider_message_id FROM messages
+         SELECT sender, contact, provider_message_id FROM messages
          WHERE tenant = $1 AND id = $2 AND provider_message_id IS NOT NULL
          LIMIT 1";
         let rows = self.query(sql, values![tenant, id]).await?;
-        rows.first().map(Row::read).transpose()
+        let read = |row: &Row| {
+            let (sender, contact, provider_message_id) = row.read()?;
+            Ok(Answerable { sender, contact, provider_message_id })
+        };
+        rows.first().map(read).transpose()
+    }
+
+    /// A message that was received, and the webhook that brought it as far as retention keeps it; `None` when this tenant has
+    /// none of this id.
+    pub async fn received(&self, tenant: &TenantId, id: MessageId) -> Result<Option<ReceivedMessage>, StoreError> {
+        let sql =
+            "SELECT i.sender, i.contact, i.provider_message_id, i.received_at, w.id, w.url, w.headers, w.body, w.route
+         FROM inbound_messages i
+         LEFT JOIN webhook_events e ON e.tenant = i.tenant AND e.sender = i.sender
+           AND e.dedupe_key = 'in:' || i.provider_message_id
+         LEFT JOIN logged_webhooks w ON w.tenant = e.tenant AND w.received_at = e.received_at AND w.id = e.webhook
+         WHERE i.tenant = $1 AND i.id = $2";
+        let rows = self.query(sql, values![tenant, id]).await?;
+        let read = |row: &Row| {
+            let (sender, contact, provider_message_id, received_at, webhook) = row.read()?;
+            let webhook = match webhook {
+                None::<String> => None,
+                Some(_) => {
+                    let (sender, _, _, received_at, id, url, headers, body, route): (
+                        _,
+                        Address,
+                        String,
+                        _,
+                        _,
+                        _,
+                        _,
+                        _,
+                        _,
+                    ) = row.read()?;
+                    let tenant = tenant.clone();
+                    Some(StoredWebhook { tenant, sender, id, received_at, url, route, headers, body })
+                }
+            };
+            Ok(ReceivedMessage { id, sender, contact, provider_message_id, received_at, webhook })
+        };
+        rows.first().map(read).transpose()
+    }
+
+    /// Our id of a message that the provider knows, sent or received.
+    pub async fn id_of(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        provider_message_id: &str,
+    ) -> Result<Option<MessageId>, StoreError> {
+        self.read_rows(|rows| known_as(rows, tenant, sender, provider_message_id)).await
+    }
+
+    /// Whether two addresses are one person's, as far as is known now.
+    pub async fn is_one_person(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        a: &Address,
+        b: &Address,
+    ) -> Result<bool, StoreError> {
+        let key = (tenant.clone(), sender.clone(), a.clone());
+        self.read_rows(|rows| is_one_person(rows, &key, b)).await
     }
 
     /// Which of these provider's ids already belong to a message that this tenant sent: dispatch adopts a message of the

@@ -15,7 +15,7 @@ use super::read::{Columns, Read};
 use super::table::Finder;
 use super::value::{Row, Value};
 use crate::store::StoreError;
-use crate::store::message::{Message, OnUnconfirmed, Priority, Reason};
+use crate::store::message::{Message, OnUnconfirmed, Priority, Reason, ReplyTo};
 
 table! {
     /// The columns of a message, one by one. [`MessageRow`] is what they mean together.
@@ -73,7 +73,7 @@ impl MessageRow {
             content: columns.content,
             purpose: columns.purpose,
             priority: columns.priority,
-            reply_to: columns.reply_to.zip(columns.reply_to_provider_id),
+            reply_to: columns.reply_to.map(|id| ReplyTo { id, quotes: columns.reply_to_provider_id }),
             served_language: columns.served_language,
             metadata: columns.metadata,
             on_unconfirmed: columns.on_unconfirmed,
@@ -102,8 +102,8 @@ impl MessageRow {
             messaging_service_sid: via.clone(),
             contact: m.to,
             template,
-            reply_to: reply_to.as_ref().map(|(id, _)| *id),
-            reply_to_provider_id: reply_to.as_ref().map(|(_, provider_id)| provider_id.clone()),
+            reply_to: reply_to.as_ref().map(|reply_to| reply_to.id),
+            reply_to_provider_id: reply_to.as_ref().and_then(|reply_to| reply_to.quotes.clone()),
             content: m.content,
             purpose: m.purpose,
             priority: m.priority,

@@ -10,7 +10,8 @@ table! {
     /// An event of the log, as far as applying it needs to know.
     pub(crate) struct EventRow in "webhook_events" {
         key { tenant: TenantId, sender: SenderName, dedupe_key: String }
-        elsewhere { received_at: Timestamp, webhook: String, position: u32 }
+        fixed { received_at: Timestamp }
+        elsewhere { webhook: String, position: u32 }
         changing {
             /// `None` once it has taken effect.
             available_at: Option<Timestamp>,

@@ -6,4 +6,5 @@ mod contract;
 mod description;
 mod events;
 mod messages;
+mod replies;
 mod text;

@@ -1,7 +1,7 @@
 //! Messages come in once for each key, are seen by their tenant alone, and can be withdrawn until they are handed over.
 
 use dataplane::store::Store;
-use dataplane::store::message::{CancelMessage, Cancellation, Idempotency, MessageFilter};
+use dataplane::store::message::{Answerable, CancelMessage, Cancellation, Idempotency, MessageFilter, ReplyTo};
 use dataplane::store::queue::Began;
 use futures::future::join_all;
 use messaging::id::PoolId;
@@ -14,6 +14,8 @@ promises!(
     a_key_is_one_message_however_often_and_however_close_it_is_used,
     what_was_accepted_is_read_back_as_it_was,
     another_tenant_sees_nothing,
+    what_was_received_is_found_by_our_id_and_by_the_providers,
+    what_is_answered_is_found_whether_it_was_sent_or_received,
     messages_are_listed_newest_first_in_pages,
     each_filter_keeps_what_it_names,
     a_canceled_message_cannot_be_handed_over_by_who_holds_it,
@@ -55,7 +57,7 @@ async fn a_key_is_one_message_however_often_and_however_close_it_is_used(store: 
 async fn what_was_accepted_is_read_back_as_it_was(store: &Store) {
     let new = NewMessage {
         route: Route { sender: sender(), via: Some(PoolId::new("MG1")) },
-        reply_to: Some((MessageId::new(at(0), &[1; 10]), "SM0".into())),
+        reply_to: Some(ReplyTo { id: MessageId::new(at(0), &[1; 10]), quotes: Some("SM0".into()) }),
         served_language: Some("en".into()),
         scheduled_at: Some(at(500)),
         expires_at: Some(at(900)),
@@ -78,6 +80,38 @@ async fn another_tenant_sees_nothing(store: &Store) {
     let cancel = CancelMessage { tenant: other, id, now: at(1), reason: reason("mine"), sinks: vec![] };
     assert_eq!(store.write(cancel).await.unwrap(), Cancellation::NotFound);
     assert_eq!(status(store, id).await, Queued);
+}
+
+async fn what_was_received_is_found_by_our_id_and_by_the_providers(store: &Store) {
+    record(store, 5, inbound("SM1")).await;
+    apply_all(store).await;
+    let id = event::received_id(&tenant(), &sender(), "SM1", at(5));
+    assert_eq!(store.id_of(&tenant(), &sender(), "SM1").await.unwrap(), Some(id));
+    assert_eq!(store.id_of(&tenant(), &sender(), "SM2").await.unwrap(), None);
+    let found = store.received(&tenant(), id).await.unwrap().unwrap();
+    assert_eq!((found.id, found.sender, found.contact, found.received_at), (id, sender(), customer(), at(5)));
+    let webhook = found.webhook.unwrap();
+    assert_eq!(serde_json::from_slice::<Vec<WebhookEvent>>(&webhook.body).unwrap(), [inbound("SM1")]);
+    assert!(store.received(&TenantId::new("bakery").unwrap(), id).await.unwrap().is_none());
+    // The same message again is in no other place of the log.
+    record(store, 9, inbound("SM1")).await;
+    assert_eq!(store.received(&tenant(), id).await.unwrap().unwrap().webhook.unwrap().id, webhook.id);
+}
+
+async fn what_is_answered_is_found_whether_it_was_sent_or_received(store: &Store) {
+    let (claim, attempt) = submitted(store, 0).await;
+    let sent = claim.message.id;
+    assert_eq!(store.answerable(&tenant(), sent).await.unwrap(), None, "the provider does not know it yet");
+    finished(store, &claim, attempt, 1, accepted("SM1")).await;
+    record(store, 5, inbound("SM2")).await;
+    apply_all(store).await;
+    for (provider_message_id, id) in [("SM1", sent), ("SM2", event::received_id(&tenant(), &sender(), "SM2", at(5)))] {
+        let provider_message_id = provider_message_id.to_owned();
+        let found =
+            Answerable { sender: sender(), contact: customer(), provider_message_id: provider_message_id.clone() };
+        assert_eq!(store.answerable(&tenant(), id).await.unwrap(), Some(found));
+        assert_eq!(store.id_of(&tenant(), &sender(), &provider_message_id).await.unwrap(), Some(id));
+    }
 }
 
 async fn list(store: &Store, tenant: &TenantId, filter: MessageFilter) -> Vec<MessageId> {

@@ -291,6 +291,7 @@ pub(crate) fn inbound(provider_message_id: &str) -> WebhookEvent {
         profile_name: None,
         content: InboundContent::Text { body: "hello".into() },
         opt_change: None,
+        said_at: None,
         in_reply_to: None,
         extra: BTreeMap::new(),
     })

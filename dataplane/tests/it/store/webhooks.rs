@@ -134,8 +134,8 @@ async fn a_message_from_a_customer_opens_the_window_and_is_told_of_once(store: &
     let contact = store.contact(&tenant(), &sender(), &customer()).await.unwrap();
     assert_eq!(contact.state.last_inbound_at, Some(at(7)));
     let id = event::received_id(&tenant(), &sender(), "SM1", at(7));
-    assert_eq!(store.provider_message_id(&tenant(), id).await.unwrap().as_deref(), Some("SM1"));
-    assert_eq!(store.provider_message_id(&TenantId::new("bakery").unwrap(), id).await.unwrap(), None);
+    assert_eq!(store.answerable(&tenant(), id).await.unwrap().unwrap().provider_message_id, "SM1");
+    assert_eq!(store.answerable(&TenantId::new("bakery").unwrap(), id).await.unwrap(), None);
 }
 
 async fn say(store: &Store, seconds: i64, id: &str, change: OptChange) {

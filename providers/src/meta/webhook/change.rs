@@ -2,6 +2,7 @@
 //!
 //! Only texts, statuses and changes of a user id are translated so far. (Meta docs, webhook reference of `messages`, 2026-09.)
 
+use jiff::Timestamp;
 use messaging::address::Address;
 use messaging::content::InboundContent;
 use messaging::failure::Failure;
@@ -102,6 +103,8 @@ fn message(item: &RawValue, contacts: &[Contact<'_>], to: Option<&Address>) -> R
         }
         _ => InboundContent::Other { kind, body: None },
     };
+    let said_at =
+        fields.peek::<Text<'_>>("timestamp").and_then(|time| Timestamp::from_second(time.0.parse().ok()?).ok());
     let in_reply_to = fields.object("context").and_then(|mut context| context.take_text("id"));
     let mut extra = fields.rest();
     extra.extend(contact.map(|contact| ("contact".to_owned(), contact.raw.get().to_owned())));
@@ -114,6 +117,7 @@ fn message(item: &RawValue, contacts: &[Contact<'_>], to: Option<&Address>) -> R
         profile_name: contact.and_then(|contact| contact.name.clone()),
         content,
         opt_change: None,
+        said_at,
         in_reply_to,
         extra,
     })

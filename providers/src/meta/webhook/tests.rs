@@ -203,6 +203,7 @@ fn a_text_is_a_message_and_its_other_fields_are_kept() {
     );
     assert_eq!(message.to.as_ref().map(Address::as_str), Some("+14155550100"));
     assert_eq!((message.profile_name.as_deref(), message.in_reply_to.as_deref()), (Some("Ada"), Some("wamid.0")));
+    assert_eq!(message.said_at.map(|at| at.as_second().to_string()).as_deref(), Some(TIME));
     assert_eq!(message.extra["timestamp"], TIME);
     assert!(message.extra["contact"].contains("GB.1a") && !message.extra.contains_key("text"));
 }

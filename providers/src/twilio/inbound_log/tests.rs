@@ -40,6 +40,7 @@ fn an_entry_has_the_key_that_its_webhook_has_so_that_both_take_effect_once() {
     };
     assert_eq!((log.from, log.content), (webhook.from, webhook.content));
     assert_eq!(log.to.map(|to| to.to_string()).as_deref(), Some("+14155238886"));
+    assert_eq!((log.said_at, webhook.said_at), (Some(at("2025-11-21T12:00:07Z")), None));
     assert_eq!(log.extra["RecoveredFromLog"], "true");
     assert_eq!(log.extra["MessagingServiceSid"], "MG1");
     assert_eq!(entry.url, "https://api.twilio.com/2010-04-01/Accounts/AC1/Messages/SM1.json");

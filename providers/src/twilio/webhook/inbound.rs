@@ -36,6 +36,8 @@ pub(crate) fn translate(mut fields: Fields) -> Result<InboundMessage, String> {
         profile_name: fields.take("ProfileName"),
         content,
         opt_change,
+        // The webhook tells no time.
+        said_at: None,
         in_reply_to: fields.take("OriginalRepliedMessageSid"),
         extra: fields.rest(),
     })
