@@ -348,7 +348,7 @@ mod tests {
         let until = at(660);
         for status in [UNCONFIRMED, MessageStatus::Sent] {
             assert_eq!(stop(status, FailureClass::Sender), Some(Stop::Sender { until }));
-            assert_eq!(stop(status, FailureClass::Template), Some(Stop::Template { until }));
+            assert_eq!(stop(status, FailureClass::Template), Some(Stop::Template { until: at(600 + 3600) }));
             assert_eq!(stop(status, FailureClass::Request), None);
         }
         assert_eq!(stop(MessageStatus::Failed, FailureClass::Sender), None, "it was known, and has been heeded");

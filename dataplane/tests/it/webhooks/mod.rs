@@ -155,7 +155,7 @@ async fn sends(listeners: &Listeners, way: Value) -> Value {
     let mut message = json!({"to": CUSTOMER, "text": {"body": "Hello"}});
     message.as_object_mut().unwrap().extend(way.as_object().unwrap().clone());
     let answer = listeners.ask(Method::POST, "/v1/messages", Some(message)).await.json();
-    answer.get("from").unwrap_or(&answer["errors"][0]["code"]).clone()
+    answer.get("sender").unwrap_or(&answer["errors"][0]["code"]).clone()
 }
 
 #[tokio::test]
