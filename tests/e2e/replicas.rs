@@ -160,11 +160,12 @@ async fn every_alert_of_the_chart_uses_metrics_that_exist() -> Result<()> {
     Ok(())
 }
 
-/// The labels that an expression selects, each with every value. Labels that a scrape adds are left out.
+/// The labels that an expression selects or leaves out, each with every value. Labels that a scrape adds are left out.
 fn labels(expression: &str) -> Vec<(&str, &str)> {
     let inside = expression.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(inside, _)| inside);
     let matchers = inside.split(", ").filter_map(|matcher| matcher.split_once('='));
     matchers
+        .map(|(label, values)| (label.trim_end_matches('!'), values))
         .filter(|(label, _)| *label != "namespace")
         .flat_map(|(label, values)| values.trim_matches(['~', '"']).split('|').map(move |value| (label, value)))
         .collect()
