@@ -1,4 +1,4 @@
-//! Ends what was left behind by senders that are in no config any more.
+//! Ends what senders left behind that are missing from every config.
 //!
 //! Every replica looks at its configs and remembers in the store which senders they have; [`crate::rules::removal`] says
 //! when an absent one counts as removed. Until then everything waits: messages in the queue, events for the sinks, webhooks
@@ -142,7 +142,7 @@ fn notes(known: &[KnownSender], configs: &Configs, grace: Duration, now: Timesta
         });
         if is_sure && is_news {
             if known.absence.is_none() && seen == Seen::Absent {
-                tracing::info!(%tenant, %sender, "a sender is in no config any more; unless it is put back in time, what is queued for it is canceled");
+                tracing::info!(%tenant, %sender, "a sender is missing from every config; unless it is put back in time, what is queued for it is canceled");
             }
             notes.push(NoteSender { tenant: tenant.clone(), sender: sender.clone(), seen: seen.clone(), now });
         }

@@ -22,7 +22,7 @@ struct Cli {
 enum Command {
     /// Runs the operator until SIGTERM or SIGINT
     Run(Box<Settings>),
-    /// After an uninstallation, removes the compiled tenant configs that nothing waits for any more
+    /// After an uninstallation, removes the compiled tenant configs that nothing still needs
     RemoveConfigs(RemoveConfigs),
 }
 

@@ -1,4 +1,4 @@
-//! The senders that configs have had, remembered for when no config has them any more.
+//! The senders that configs have had, remembered after they leave every config.
 
 use std::time::Duration;
 

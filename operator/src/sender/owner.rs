@@ -15,7 +15,7 @@ use messaging::id::{PoolId, TenantId};
 
 use crate::reconcile::error::KubernetesFailure;
 
-/// How long a namespace keeps a pool that none of its senders names any more.
+/// How long a namespace keeps a pool after the last of its senders stops naming it.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// How often the owner renews its claim.
 const RENEW_AFTER: SignedDuration = SignedDuration::from_hours(1);

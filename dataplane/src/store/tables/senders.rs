@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use messaging::id::{SenderName, TenantId};
 
 table! {
-    /// What is remembered of a sender for when no config has it any more: see [`crate::rules::removal`].
+    /// What is remembered of a sender after it leaves every config: see [`crate::rules::removal`].
     pub(crate) struct SenderRow in "senders" {
         key { tenant: TenantId, sender: SenderName }
         changing {
