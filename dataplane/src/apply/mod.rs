@@ -41,6 +41,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// An event that cannot be applied is tried again after this, then after twice that, and so on.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 pub(crate) const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(60 * 60);
+/// An event whose sender is missing from the configs is looked at again this often. A sender that was replaced is back
+/// within seconds, and what its customers said must not wait.
+const LOOK_FOR_SENDER_EVERY: Duration = Duration::from_secs(10);
 
 /// What applying needs of the rest of the process.
 #[derive(Clone)]
@@ -148,7 +151,7 @@ async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<
         let sender = tenant.as_ref().and_then(|tenant| tenant.sender(&waiting.reference.sender));
         let LoggedEventRef { tenant: id, sender: name, .. } = &waiting.reference;
         if sender.is_none() && !context.shared.removals.is_removed(id, name) {
-            let until = after(context.shared.clock.now(), TRY_AGAIN_WITHIN);
+            let until = after(context.shared.clock.now(), LOOK_FOR_SENDER_EVERY);
             context.shared.store.write(DeferLogged { event: waiting.reference, until, failed: false }).await?;
             continue;
         }
