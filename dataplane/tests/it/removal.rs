@@ -8,6 +8,7 @@ use dataplane::shared::Shared;
 use dataplane::{removal, retention};
 use jiff::SignedDuration;
 use messaging::clock::Clock;
+use messaging::id::MessageId;
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::{SendOutcome, StatusUpdate, WebhookEvent};
 use tokio_util::sync::CancellationToken;
@@ -166,9 +167,8 @@ async fn what_was_handed_over_for_a_removed_sender_ends_at_its_deadline() {
     assert_eq!(provider.calls(), 2);
 }
 
-#[tokio::test]
-async fn a_webhook_of_a_removed_sender_takes_effect_after_the_grace() {
-    let world = seen().await;
+/// A message whose delivery was reported just before its sender was removed, and which has not been applied yet.
+async fn delivered_and_removed(world: &World) -> MessageId {
     let (id, provider_message_id) = world.hand_over(&mut world.dispatcher()).await;
     let delivered = WebhookEvent::Status(StatusUpdate {
         provider_message_id,
@@ -179,15 +179,33 @@ async fn a_webhook_of_a_removed_sender_takes_effect_after_the_grace() {
     });
     let logged = webhook(&tenant("shop"), world.clock.now(), &[delivered]);
     dataplane::store::WebhookLog::record_webhook(&world.shared.store, logged).await.unwrap();
-    remove(&world);
-    let apply = async || {
-        let (mut applier, _) = dataplane::apply::Applier::new(world.applying(None));
-        applier.turn().await.unwrap();
-    };
-    apply().await;
+    remove(world);
+    apply(world).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Accepted, "its sender may be put back");
+    id
+}
+
+async fn apply(world: &World) {
+    let (mut applier, _) = dataplane::apply::Applier::new(world.applying(None));
+    applier.turn().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_webhook_of_a_removed_sender_takes_effect_after_the_grace() {
+    let world = seen().await;
+    let id = delivered_and_removed(&world).await;
     look(&world, &[&world.shared], DAY + HOUR).await;
-    apply().await;
+    apply(&world).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Delivered);
+}
+
+#[tokio::test]
+async fn a_webhook_takes_effect_within_seconds_once_its_sender_is_put_back() {
+    let world = seen().await;
+    let id = delivered_and_removed(&world).await;
+    world.tenant("shop", |_| ());
+    world.clock.advance(SignedDuration::from_secs(10));
+    apply(&world).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Delivered);
 }
 
