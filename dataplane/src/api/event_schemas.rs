@@ -327,7 +327,7 @@ mod tests {
                 extra: BTreeMap::new(),
             };
             let event = event::received(&tenant, &sender, message_id(), &message, Timestamp::UNIX_EPOCH);
-            let event = event::answering(event, Some(message_id()));
+            let event = event::answering(event, message_id());
             assert_eq!(faults(EventKind::MessageReceived, &event), Vec::<String>::new(), "{event:?}");
         }
     }

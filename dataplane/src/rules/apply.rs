@@ -72,6 +72,16 @@ pub struct Received {
     pub keyword: Option<Keyword>,
 }
 
+impl Received {
+    /// The account, number and id that the message names as one person's.
+    fn link(&self) -> Option<(&str, &Address, &Address)> {
+        match (&self.account, &self.message.from, &self.message.from_user_id) {
+            (Some(account), phone @ Address::Phone(_), Some(user @ Address::User(_))) => Some((account, phone, user)),
+            _ => None,
+        }
+    }
+}
+
 /// The message was a stop or start keyword.
 #[derive(Debug, Clone)]
 pub struct Keyword {
@@ -141,7 +151,11 @@ impl ApplyEvent {
         let (tenant, sender) = (&self.event.tenant, &self.event.sender);
         let keys: Vec<_> =
             received.contacts.iter().map(|address| (tenant.clone(), sender.clone(), address.clone())).collect();
-        let before = person(rows, &keys);
+        // All rows are asked for at once. Only a keyword is judged by the whole person.
+        let before = received.keyword.as_ref().map(|_| person(rows, &keys)).transpose();
+        let known: Vec<_> = keys.iter().map(|key| contact::known(rows, key)).collect();
+        let link = received.link();
+        let linked = link.map(|(_, phone, user)| contact::links(rows, tenant, phone, user)).transpose();
         let in_reply_to = match &received.message.in_reply_to {
             Some(quoted) => known_as(rows, tenant, sender, quoted),
             None => Ok(None),
@@ -150,6 +164,8 @@ impl ApplyEvent {
             return Ok(Applied::Before);
         }
         let (before, in_reply_to) = (before?, in_reply_to?);
+        let known = known.into_iter().collect::<Result<Vec<_>, _>>()?;
+        linked?;
 
         let inbound = InboundRow {
             sender: sender.clone(),
@@ -158,27 +174,25 @@ impl ApplyEvent {
             received_at: self.received_at,
         };
         rows.receive(tenant, received.id, inbound);
-        publish(rows, sender, &event::answering(received.event.clone(), in_reply_to), &self.sinks)?;
+        let event = in_reply_to.map(|id| event::answering(received.event.clone(), id));
+        publish(rows, sender, event.as_ref().unwrap_or(&received.event), &self.sinks)?;
         let change = received.keyword.as_ref().map(|k| k.change);
         let said_at = received.message.said_at(self.received_at);
         let text = received.keyword.as_ref().map_or("", |k| k.text.as_str());
-        for key in &keys {
-            let contact = contact::known(rows, key)?;
+        for (key, contact) in keys.iter().zip(&known) {
             let state = contact.state.clone();
             let after = match received.opens_window {
                 true => state.after_message(said_at, change, text),
                 false => state.after_message_elsewhere(said_at, change, text),
             };
-            contact::save(rows, key, &contact, after, self.now);
+            contact::save(rows, key, contact, after, self.now);
         }
-        if let (Some(account), from @ Address::Phone(_), Some(user @ Address::User(_))) =
-            (&received.account, &received.message.from, &received.message.from_user_id)
+        if let Some((account, phone, user)) = link {
+            contact::link(rows, tenant, account, phone, user, said_at)?;
+        }
+        if let (Some(keyword), Some(before)) = (&received.keyword, before)
+            && changed_by_keyword(&before, &person(rows, &keys)?, self.now)
         {
-            contact::link(rows, tenant, account, from, user, said_at)?;
-        }
-        let after = person(rows, &keys)?;
-        let opted = changed_by_keyword(change, &before, &after, self.now);
-        if let Some(keyword) = received.keyword.as_ref().filter(|_| opted) {
             publish(rows, sender, &keyword.event, &self.sinks)?;
             if let Some(reply) = &keyword.reply {
                 accept::insert(rows, reply, None);
@@ -282,9 +296,9 @@ fn person(rows: &mut Rows, keys: &[ContactKey]) -> Result<ContactState, Halt> {
 }
 
 /// Whether the contact may be written to before and not after, or the other way round.
-fn changed_by_keyword(change: Option<OptChange>, before: &ContactState, after: &ContactState, now: Timestamp) -> bool {
+fn changed_by_keyword(before: &ContactState, after: &ContactState, now: Timestamp) -> bool {
     let reason = |state: &ContactState| state.clone().without_heard().suppression(now).map(|s| s.reason);
-    change.is_some() && reason(before) != reason(after)
+    reason(before) != reason(after)
 }
 
 /// An event is not applied now; it is tried again later.

@@ -21,6 +21,18 @@ pub(super) fn known(rows: &mut Rows, key: &ContactKey) -> Result<Contact, Halt> 
     Ok(rows.contacts.get(key)?.cloned().unwrap_or_default())
 }
 
+/// The links of each of two addresses.
+pub(super) fn links(
+    rows: &mut Rows,
+    tenant: &TenantId,
+    first: &Address,
+    second: &Address,
+) -> Result<[Vec<Linked>; 2], Halt> {
+    // Both are asked for at once.
+    let [of_first, of_second] = [first, second].map(|address| rows.links_of(tenant, &address.canonical()));
+    Ok([of_first?, of_second?])
+}
+
 /// Remembers that a number and an id were one person's at a time, or that the provider gave an id up for another.
 pub(super) fn link(
     rows: &mut Rows,
@@ -31,8 +43,7 @@ pub(super) fn link(
     at: Timestamp,
 ) -> Result<(), Halt> {
     let key = (tenant.clone(), first.canonical(), account.to_owned(), user.clone());
-    let (of_first, of_user) = (rows.links_of(tenant, &key.1), rows.links_of(tenant, user));
-    let (of_first, of_user) = (of_first?, of_user?);
+    let [of_first, of_user] = links(rows, tenant, first, user)?;
     let before = of_first.iter().find(|(linked, _)| *linked == key).map(|(_, row)| row.clone());
     let mut row = match before {
         None => {
@@ -191,9 +202,8 @@ impl Operation for RevokeLink {
     fn run(&self, rows: &mut Rows) -> Result<bool, Halt> {
         let Self { tenant, between, at, by, reason } = self;
         let [one, other] = between.each_ref().map(Address::canonical);
-        let (links, others) = (rows.links_of(tenant, &one), rows.links_of(tenant, &other));
-        others?;
-        let links = links?
+        let [of_one, _] = links(rows, tenant, &one, &other)?;
+        let links = of_one
             .into_iter()
             .filter(|((_, first, _, user), _)| (first == &one && user == &other) || (first == &other && user == &one));
         let mut known = false;

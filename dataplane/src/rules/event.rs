@@ -167,10 +167,10 @@ pub fn received(
     event(tenant, sender, EventKind::MessageReceived, &id.to_string(), at, json!(data))
 }
 
-/// As a customer's message that answers one of ours, or one of their own; `None` where that is not known.
-pub fn answering(mut event: CloudEvent, in_reply_to: Option<MessageId>) -> CloudEvent {
-    if let (Some(id), Some(data)) = (in_reply_to, event.data.as_object_mut()) {
-        data.insert("inReplyTo".to_owned(), json!(id));
+/// As a customer's message that answers this one of ours, or of their own.
+pub fn answering(mut event: CloudEvent, in_reply_to: MessageId) -> CloudEvent {
+    if let Some(data) = event.data.as_object_mut() {
+        data.insert("inReplyTo".to_owned(), json!(in_reply_to));
     }
     event
 }
