@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dataplane::apply::{Applier, RecordedWebhook};
 use dataplane::config::{Applied, Configs};
 use dataplane::metrics::Metrics;
 use dataplane::shared::Shared;
@@ -167,8 +168,9 @@ async fn what_was_handed_over_for_a_removed_sender_ends_at_its_deadline() {
     assert_eq!(provider.calls(), 2);
 }
 
-/// A message whose delivery was reported just before its sender was removed, and which has not been applied yet.
-async fn delivered_and_removed(world: &World) -> MessageId {
+/// A message whose delivery was reported just before its sender was removed, and which has not been applied yet: its event
+/// is in the log, and perhaps also on its way from the listener to the applier.
+async fn delivered_and_removed(world: &World, is_on_its_way: bool) -> MessageId {
     let (id, provider_message_id) = world.hand_over(&mut world.dispatcher()).await;
     let delivered = WebhookEvent::Status(StatusUpdate {
         provider_message_id,
@@ -177,23 +179,28 @@ async fn delivered_and_removed(world: &World) -> MessageId {
         failure: None,
         extra: Default::default(),
     });
-    let logged = webhook(&tenant("shop"), world.clock.now(), &[delivered]);
-    dataplane::store::WebhookLog::record_webhook(&world.shared.store, logged).await.unwrap();
+    let logged = webhook(&tenant("shop"), world.clock.now(), std::slice::from_ref(&delivered));
+    let recorded = RecordedWebhook::new(&logged, vec![delivered]);
+    let outcome = dataplane::store::WebhookLog::record_webhook(&world.shared.store, logged).await.unwrap();
     remove(world);
-    apply(world).await;
+    let (mut applier, fresh) = Applier::new(world.applying(None));
+    if is_on_its_way {
+        fresh.hand_over(recorded, &outcome);
+    }
+    applier.turn().await.unwrap();
     assert_eq!(world.status("shop", id).await, MessageStatus::Accepted, "its sender may be put back");
     id
 }
 
 async fn apply(world: &World) {
-    let (mut applier, _) = dataplane::apply::Applier::new(world.applying(None));
+    let (mut applier, _) = Applier::new(world.applying(None));
     applier.turn().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_webhook_of_a_removed_sender_takes_effect_after_the_grace() {
     let world = seen().await;
-    let id = delivered_and_removed(&world).await;
+    let id = delivered_and_removed(&world, true).await;
     look(&world, &[&world.shared], DAY + HOUR).await;
     apply(&world).await;
     assert_eq!(world.status("shop", id).await, MessageStatus::Delivered);
@@ -201,12 +208,22 @@ async fn a_webhook_of_a_removed_sender_takes_effect_after_the_grace() {
 
 #[tokio::test]
 async fn a_webhook_takes_effect_within_seconds_once_its_sender_is_put_back() {
-    let world = seen().await;
-    let id = delivered_and_removed(&world).await;
-    world.tenant("shop", |_| ());
-    world.clock.advance(SignedDuration::from_secs(10));
-    apply(&world).await;
-    assert_eq!(world.status("shop", id).await, MessageStatus::Delivered);
+    for is_on_its_way in [false, true] {
+        let (world, sink) = World::with_sink().await;
+        let id = delivered_and_removed(&world, is_on_its_way).await;
+        world.tenant("shop", |sender| sender["events"] = serde_json::json!([sink_config(&sink.url())]));
+        world.clock.advance(SignedDuration::from_secs(10));
+        apply(&world).await;
+        assert_eq!(world.status("shop", id).await, MessageStatus::Delivered);
+        let mut publisher = world.publisher();
+        // The events of one message leave one after the other.
+        for _ in 0..2 {
+            publisher.turn().await.unwrap();
+            publisher.settle_down().await;
+        }
+        let statuses: Vec<_> = sink.received().iter().map(|it| it.event()["data"]["status"].clone()).collect();
+        assert_eq!(statuses, ["accepted", "delivered"], "on its way: {is_on_its_way}");
+    }
 }
 
 #[tokio::test]
