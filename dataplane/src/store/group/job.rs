@@ -1,8 +1,6 @@
 //! A write that waits for its group, and the caller that waits for its answer.
 
-use std::future::Future;
-use std::pin::Pin;
-
+use async_trait::async_trait;
 use messaging::id::TenantId;
 use tokio::sync::oneshot;
 
@@ -14,18 +12,13 @@ use crate::store::signals::Bells;
 use crate::store::webhook::{RecordRequest, Recorded};
 use crate::store::{Command, StoreError};
 
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 /// A write in SQL, for rows that are not found by their keys. It runs before the operations of its group.
+#[async_trait]
 pub(crate) trait Statements: Command + Sync {
     /// Whose rows it writes.
     fn tenants(&self) -> Vec<TenantId>;
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        bells: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<Self::Answer, StoreError>>;
+    async fn run(&self, connection: &mut dyn Connection, bells: &mut Bells) -> Result<Self::Answer, StoreError>;
 }
 
 /// Where an answer goes.
@@ -90,30 +83,22 @@ impl<O: Operation> PendingOperation for Pending<O, O::Answer> {
 }
 
 /// Statements of any kind.
+#[async_trait]
 pub(crate) trait PendingStatements: Send {
     fn tenants(&self) -> Vec<TenantId>;
-    fn run<'a>(
-        &'a mut self,
-        connection: &'a mut dyn Connection,
-        bells: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    async fn run(&mut self, connection: &mut dyn Connection, bells: &mut Bells) -> Result<(), StoreError>;
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
+#[async_trait]
 impl<S: Statements> PendingStatements for Pending<S, S::Answer> {
     fn tenants(&self) -> Vec<TenantId> {
         self.write.tenants()
     }
 
-    fn run<'a>(
-        &'a mut self,
-        connection: &'a mut dyn Connection,
-        bells: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.answer.outcome = Some(Ok(self.write.run(connection, bells).await?));
-            Ok(())
-        })
+    async fn run(&mut self, connection: &mut dyn Connection, bells: &mut Bells) -> Result<(), StoreError> {
+        self.answer.outcome = Some(Ok(self.write.run(connection, bells).await?));
+        Ok(())
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {

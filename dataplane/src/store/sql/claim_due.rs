@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use messaging::id::{AttemptId, MessageId, TenantId};
 
@@ -9,7 +10,7 @@ use super::rates::Rates;
 use crate::store::contact::{Contact, ContactKey};
 use crate::store::database::{Connection, Lookup};
 use crate::store::group::Halt;
-use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::job::Statements;
 use crate::store::group::rows::Rows;
 use crate::store::message::Message;
 use crate::store::person::person;
@@ -56,48 +57,43 @@ impl Command for ClaimDue {
     type Answer = Claimed;
 }
 
+#[async_trait]
 impl Statements for ClaimDue {
     fn tenants(&self) -> Vec<TenantId> {
         let of_shares = self.shares.iter().map(|share| share.lane.tenant.clone());
         of_shares.chain(self.rates.iter().map(|rate| rate.tenant.clone())).collect()
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        _: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
-        Box::pin(async move {
-            let rates = Rates::read(connection, &self.rates).await?;
-            let granted = rates.grant(&self.shares, self.now);
-            let lanes = self.claim_lanes(connection, &granted).await?;
-            let counts: Vec<usize> = lanes.iter().map(Vec::len).collect();
-            let buckets = rates.write(connection, &self.shares, &counts, self.now).await?;
-            let claimed: Vec<_> = lanes.into_iter().flatten().collect();
-            if claimed.is_empty() {
-                return Ok(Claimed { claims: Vec::new(), buckets });
+    async fn run(&self, connection: &mut dyn Connection, _: &mut Bells) -> Result<Claimed, StoreError> {
+        let rates = Rates::read(connection, &self.rates).await?;
+        let granted = rates.grant(&self.shares, self.now);
+        let lanes = self.claim_lanes(connection, &granted).await?;
+        let counts: Vec<usize> = lanes.iter().map(Vec::len).collect();
+        let buckets = rates.write(connection, &self.shares, &counts, self.now).await?;
+        let claimed: Vec<_> = lanes.into_iter().flatten().collect();
+        if claimed.is_empty() {
+            return Ok(Claimed { claims: Vec::new(), buckets });
+        }
+        let keys = claimed.iter().map(|(tenant, id, _)| values![tenant, id]).collect();
+        let found = connection.find(vec![Lookup { finder: &messages::BY_KEY, keys }]).await?;
+        let mut messages: HashMap<(TenantId, MessageId), Message> = HashMap::new();
+        for row in found.iter().flatten() {
+            match MessageRow::read(row) {
+                Ok((key, row)) => drop(messages.insert(key, row.message)),
+                // It stays claimed until its lease ends, so that it does not block the messages behind it.
+                Err(error) => tracing::error!(%error, "a queued message cannot be read"),
             }
-            let keys = claimed.iter().map(|(tenant, id, _)| values![tenant, id]).collect();
-            let found = connection.find(vec![Lookup { finder: &messages::BY_KEY, keys }]).await?;
-            let mut messages: HashMap<(TenantId, MessageId), Message> = HashMap::new();
-            for row in found.iter().flatten() {
-                match MessageRow::read(row) {
-                    Ok((key, row)) => drop(messages.insert(key, row.message)),
-                    // It stays claimed until its lease ends, so that it does not block the messages behind it.
-                    Err(error) => tracing::error!(%error, "a queued message cannot be read"),
-                }
+        }
+        let (contacts, open) = surroundings(connection, messages.values()).await?;
+        let mut claims = Vec::with_capacity(claimed.len());
+        for (tenant, id, lease) in claimed {
+            let Some(message) = messages.remove(&(tenant, id)) else { continue };
+            match self.claim(lease, message, &contacts, &open) {
+                Ok(claim) => claims.push(claim),
+                Err(error) => tracing::error!(%error, message = %id, "a queued message cannot be read"),
             }
-            let (contacts, open) = surroundings(connection, messages.values()).await?;
-            let mut claims = Vec::with_capacity(claimed.len());
-            for (tenant, id, lease) in claimed {
-                let Some(message) = messages.remove(&(tenant, id)) else { continue };
-                match self.claim(lease, message, &contacts, &open) {
-                    Ok(claim) => claims.push(claim),
-                    Err(error) => tracing::error!(%error, message = %id, "a queued message cannot be read"),
-                }
-            }
-            Ok(Claimed { claims, buckets })
-        })
+        }
+        Ok(Claimed { claims, buckets })
     }
 }
 

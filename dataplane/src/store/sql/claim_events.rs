@@ -1,9 +1,10 @@
 //! Claims events that are due for one sink.
 
+use async_trait::async_trait;
 use messaging::id::TenantId;
 
 use crate::store::database::Connection;
-use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::job::Statements;
 use crate::store::outbox::{ClaimEvents, EventClaim, EventRef};
 use crate::store::signals::Bells;
 use crate::store::tables::value::values;
@@ -21,28 +22,23 @@ impl Command for ClaimEvents {
     type Answer = Vec<EventClaim>;
 }
 
+#[async_trait]
 impl Statements for ClaimEvents {
     fn tenants(&self) -> Vec<TenantId> {
         vec![self.tenant.clone()]
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        _: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<Vec<EventClaim>, StoreError>> {
-        Box::pin(async move {
-            let Self { tenant, sender, sink, now, limit, owner, lease_until } = self;
-            let list = values![tenant, sender, sink, now, limit, owner, lease_until];
-            let mut claims = Vec::new();
-            for row in connection.query(CLAIM, vec![list]).await?.iter().flatten() {
-                let (event, fence, body, tries, created_at): (_, _, String, _, _) = row.read()?;
-                let (tenant, sender, sink) = (tenant.clone(), sender.clone(), sink.clone());
-                let reference = EventRef { tenant, sender, sink, event, fence };
-                claims.push(EventClaim { reference, body: body.into(), tries, created_at });
-            }
-            claims.sort_by_key(|claim| claim.reference.event);
-            Ok(claims)
-        })
+    async fn run(&self, connection: &mut dyn Connection, _: &mut Bells) -> Result<Vec<EventClaim>, StoreError> {
+        let Self { tenant, sender, sink, now, limit, owner, lease_until } = self;
+        let list = values![tenant, sender, sink, now, limit, owner, lease_until];
+        let mut claims = Vec::new();
+        for row in connection.query(CLAIM, vec![list]).await?.iter().flatten() {
+            let (event, fence, body, tries, created_at): (_, _, String, _, _) = row.read()?;
+            let (tenant, sender, sink) = (tenant.clone(), sender.clone(), sink.clone());
+            let reference = EventRef { tenant, sender, sink, event, fence };
+            claims.push(EventClaim { reference, body: body.into(), tries, created_at });
+        }
+        claims.sort_by_key(|claim| claim.reference.event);
+        Ok(claims)
     }
 }

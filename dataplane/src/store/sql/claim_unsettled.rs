@@ -2,11 +2,12 @@
 
 use std::sync::LazyLock;
 
+use async_trait::async_trait;
 use messaging::id::TenantId;
 
 use super::of_tenants::OfTenants;
 use crate::store::database::Connection;
-use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::job::Statements;
 use crate::store::queue::{ClaimUnsettled, Unsettled};
 use crate::store::signals::Bells;
 use crate::store::tables::messages::{self, MessageRow};
@@ -35,31 +36,26 @@ impl Command for OfTenants<ClaimUnsettled> {
     type Answer = Vec<Unsettled>;
 }
 
+#[async_trait]
 impl Statements for OfTenants<ClaimUnsettled> {
     fn tenants(&self) -> Vec<TenantId> {
         self.tenants.clone()
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        _: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<Vec<Unsettled>, StoreError>> {
-        Box::pin(async move {
-            let ClaimUnsettled { now, owner, lease_until, limit } = &self.claim;
-            let list = |tenant: &TenantId, part| values![tenant, now, part, owner, lease_until];
-            let claimed = self.claim_parts(connection, CLAIM, *limit, list).await?;
-            let keys = claimed.into_iter().map(|row| row.0).collect();
-            let rows = connection.query(&READ, keys).await?;
-            let mut claims = Vec::with_capacity(rows.len());
-            for row in rows.iter().flatten() {
-                match read(row) {
-                    Ok(claim) => claims.push(claim),
-                    Err(error) => tracing::error!(%error, "an unsettled message cannot be read"),
-                }
+    async fn run(&self, connection: &mut dyn Connection, _: &mut Bells) -> Result<Vec<Unsettled>, StoreError> {
+        let ClaimUnsettled { now, owner, lease_until, limit } = &self.claim;
+        let list = |tenant: &TenantId, part| values![tenant, now, part, owner, lease_until];
+        let claimed = self.claim_parts(connection, CLAIM, *limit, list).await?;
+        let keys = claimed.into_iter().map(|row| row.0).collect();
+        let rows = connection.query(&READ, keys).await?;
+        let mut claims = Vec::with_capacity(rows.len());
+        for row in rows.iter().flatten() {
+            match read(row) {
+                Ok(claim) => claims.push(claim),
+                Err(error) => tracing::error!(%error, "an unsettled message cannot be read"),
             }
-            Ok(claims)
-        })
+        }
+        Ok(claims)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use messaging::clock::after;
 use messaging::id::TenantId;
 
 use super::of_tenants::OfTenants;
 use crate::store::database::Connection;
-use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::job::Statements;
 use crate::store::signals::Bells;
 use crate::store::tables::value::{Row, values};
 use crate::store::webhook::{ClaimUnapplied, LoggedEventRef, StoredWebhook, WaitingEvent};
@@ -37,58 +38,53 @@ impl Command for OfTenants<ClaimUnapplied> {
     type Answer = Vec<WaitingEvent>;
 }
 
+#[async_trait]
 impl Statements for OfTenants<ClaimUnapplied> {
     fn tenants(&self) -> Vec<TenantId> {
         self.tenants.clone()
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        _: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<Vec<WaitingEvent>, StoreError>> {
-        Box::pin(async move {
-            let ClaimUnapplied { now, lease_until, limit } = &self.claim;
-            let again_at = after(*now, UNREADABLE_AGAIN_AFTER);
-            let list = |tenant: &TenantId, part| values![tenant, now, part, lease_until];
-            let claimed = self.claim_parts(connection, CLAIM, *limit, list).await?;
-            let mut events = Vec::with_capacity(claimed.len());
-            let mut unreadable = Vec::new();
-            for row in &claimed {
-                match read(row) {
-                    Ok(event) => events.push(event),
-                    Err(error) => {
-                        tracing::error!(%error, "an event of the log cannot be read; it is tried again later");
-                        unreadable.push(row.0.iter().take(KEY).cloned().chain(values![again_at]).collect());
-                    }
+    async fn run(&self, connection: &mut dyn Connection, _: &mut Bells) -> Result<Vec<WaitingEvent>, StoreError> {
+        let ClaimUnapplied { now, lease_until, limit } = &self.claim;
+        let again_at = after(*now, UNREADABLE_AGAIN_AFTER);
+        let list = |tenant: &TenantId, part| values![tenant, now, part, lease_until];
+        let claimed = self.claim_parts(connection, CLAIM, *limit, list).await?;
+        let mut events = Vec::with_capacity(claimed.len());
+        let mut unreadable = Vec::new();
+        for row in &claimed {
+            match read(row) {
+                Ok(event) => events.push(event),
+                Err(error) => {
+                    tracing::error!(%error, "an event of the log cannot be read; it is tried again later");
+                    unreadable.push(row.0.iter().take(KEY).cloned().chain(values![again_at]).collect());
                 }
             }
-            let raw = events.iter().map(|event| {
-                let LoggedEventRef { tenant, webhook, .. } = &event.reference;
-                values![tenant, event.received_at, webhook]
-            });
-            let raw = connection.query(READ, raw.collect()).await?;
-            let mut readable = Vec::with_capacity(events.len());
-            for (mut event, raw) in events.into_iter().zip(raw) {
-                match raw.first().map(|row| stored(&event, row)).transpose() {
-                    Ok(webhook) => {
-                        event.webhook = webhook;
-                        readable.push(event);
-                    }
-                    Err(error) => {
-                        let LoggedEventRef { tenant, sender, dedupe_key, webhook, .. } = &event.reference;
-                        tracing::error!(%error, webhook, "a webhook of the log cannot be read; it is tried again later");
-                        unreadable.push(values![tenant, sender, dedupe_key, again_at]);
-                    }
+        }
+        let raw = events.iter().map(|event| {
+            let LoggedEventRef { tenant, webhook, .. } = &event.reference;
+            values![tenant, event.received_at, webhook]
+        });
+        let raw = connection.query(READ, raw.collect()).await?;
+        let mut readable = Vec::with_capacity(events.len());
+        for (mut event, raw) in events.into_iter().zip(raw) {
+            match raw.first().map(|row| stored(&event, row)).transpose() {
+                Ok(webhook) => {
+                    event.webhook = webhook;
+                    readable.push(event);
+                }
+                Err(error) => {
+                    let LoggedEventRef { tenant, sender, dedupe_key, webhook, .. } = &event.reference;
+                    tracing::error!(%error, webhook, "a webhook of the log cannot be read; it is tried again later");
+                    unreadable.push(values![tenant, sender, dedupe_key, again_at]);
                 }
             }
-            for list in unreadable {
-                connection.execute(DEFER, list).await?;
-            }
-            let mut events = readable;
-            events.sort_by(|a, b| (a.received_at, &a.reference.webhook).cmp(&(b.received_at, &b.reference.webhook)));
-            Ok(events)
-        })
+        }
+        for list in unreadable {
+            connection.execute(DEFER, list).await?;
+        }
+        let mut events = readable;
+        events.sort_by(|a, b| (a.received_at, &a.reference.webhook).cmp(&(b.received_at, &b.reference.webhook)));
+        Ok(events)
     }
 }
 

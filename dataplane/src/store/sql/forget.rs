@@ -1,9 +1,10 @@
 //! Deletes what retention no longer keeps, a bounded step at a time, so that no step blocks other writes for long.
 
+use async_trait::async_trait;
 use messaging::id::TenantId;
 
 use crate::store::database::Connection;
-use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::job::Statements;
 use crate::store::signals::Bells;
 use crate::store::tables::value::values;
 use crate::store::webhook::{Forget, ForgetRemoved};
@@ -68,32 +69,24 @@ impl Command for Forget {
     type Answer = u64;
 }
 
+#[async_trait]
 impl Statements for Forget {
     fn tenants(&self) -> Vec<TenantId> {
         vec![self.tenant.clone()]
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        _: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        Box::pin(async move {
-            let mut gone = 0;
-            let Self { webhooks_before, bodies_before, metadata_before, parked_before, .. } = *self;
-            for (statements, before) in [
-                (WEBHOOKS, webhooks_before),
-                (BODIES, bodies_before),
-                (METADATA, metadata_before),
-                (PARKED, parked_before),
-            ] {
-                for sql in statements {
-                    let list = values![&self.tenant, &self.sender, before, self.limit];
-                    gone += connection.execute(sql, list).await?;
-                }
+    async fn run(&self, connection: &mut dyn Connection, _: &mut Bells) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        let Self { webhooks_before, bodies_before, metadata_before, parked_before, .. } = *self;
+        for (statements, before) in
+            [(WEBHOOKS, webhooks_before), (BODIES, bodies_before), (METADATA, metadata_before), (PARKED, parked_before)]
+        {
+            for sql in statements {
+                let list = values![&self.tenant, &self.sender, before, self.limit];
+                gone += connection.execute(sql, list).await?;
             }
-            Ok(gone)
-        })
+        }
+        Ok(gone)
     }
 }
 
@@ -147,33 +140,28 @@ impl Command for ForgetRemoved {
     type Answer = u64;
 }
 
+#[async_trait]
 impl Statements for ForgetRemoved {
     fn tenants(&self) -> Vec<TenantId> {
         vec![self.tenant.clone()]
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        _: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        Box::pin(async move {
-            let Self { tenant, sender, before, others_are_left, limit } = self;
-            let mut gone = 0;
-            for sql in PEOPLE {
-                gone += connection.execute(sql, values![tenant, sender, before, limit]).await?;
+    async fn run(&self, connection: &mut dyn Connection, _: &mut Bells) -> Result<u64, StoreError> {
+        let Self { tenant, sender, before, others_are_left, limit } = self;
+        let mut gone = 0;
+        for sql in PEOPLE {
+            gone += connection.execute(sql, values![tenant, sender, before, limit]).await?;
+        }
+        if !others_are_left {
+            gone += connection.execute(ALL_PEOPLE, values![tenant, sender, before, limit]).await?;
+            gone += connection.execute(LINKS, values![tenant, before, limit]).await?;
+        }
+        if gone == 0 {
+            for sql in REMNANTS {
+                connection.execute(sql, values![tenant, sender]).await?;
             }
-            if !others_are_left {
-                gone += connection.execute(ALL_PEOPLE, values![tenant, sender, before, limit]).await?;
-                gone += connection.execute(LINKS, values![tenant, before, limit]).await?;
-            }
-            if gone == 0 {
-                for sql in REMNANTS {
-                    connection.execute(sql, values![tenant, sender]).await?;
-                }
-            }
-            Ok(gone)
-        })
+        }
+        Ok(gone)
     }
 }
 

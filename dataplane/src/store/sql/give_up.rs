@@ -1,9 +1,10 @@
 //! Gives up events of the log that can never be applied, so that they keep nothing else.
 
+use async_trait::async_trait;
 use messaging::id::TenantId;
 
 use crate::store::database::Connection;
-use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::job::Statements;
 use crate::store::signals::Bells;
 use crate::store::tables::value::{Row, values};
 use crate::store::webhook::{GiveUpEvents, GivenUp};
@@ -29,25 +30,20 @@ impl Command for GiveUpOf {
     type Answer = Vec<GivenUp>;
 }
 
+#[async_trait]
 impl Statements for GiveUpOf {
     fn tenants(&self) -> Vec<TenantId> {
         self.tenants.clone()
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        _: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<Vec<GivenUp>, StoreError>> {
-        Box::pin(async move {
-            let GiveUpEvents { received_before, tries } = self.of;
-            let lists = self.tenants.iter().map(|tenant| values![tenant, received_before, tries]).collect();
-            let rows = connection.query(GIVE_UP, lists).await?;
-            let read = |row: &Row| {
-                let (tenant, sender, webhook, received_at) = row.read()?;
-                Ok(GivenUp { tenant, sender, webhook, received_at })
-            };
-            rows.iter().flatten().map(read).collect()
-        })
+    async fn run(&self, connection: &mut dyn Connection, _: &mut Bells) -> Result<Vec<GivenUp>, StoreError> {
+        let GiveUpEvents { received_before, tries } = self.of;
+        let lists = self.tenants.iter().map(|tenant| values![tenant, received_before, tries]).collect();
+        let rows = connection.query(GIVE_UP, lists).await?;
+        let read = |row: &Row| {
+            let (tenant, sender, webhook, received_at) = row.read()?;
+            Ok(GivenUp { tenant, sender, webhook, received_at })
+        };
+        rows.iter().flatten().map(read).collect()
     }
 }

@@ -1,11 +1,12 @@
 //! Finds and mends stored times that lie further ahead than they may. There are none unless a clock was wrong: finding
 //! that out may read every row that waits, and only mending takes a tenant's lock.
 
+use async_trait::async_trait;
 use messaging::id::TenantId;
 
 use super::outbox::NEVER;
 use crate::store::database::Connection;
-use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::job::Statements;
 use crate::store::overlong::{Bound, StoredTime};
 use crate::store::signals::Bells;
 use crate::store::tables::value::values;
@@ -91,25 +92,20 @@ impl Command for MendOf {
     type Answer = u64;
 }
 
+#[async_trait]
 impl Statements for MendOf {
     fn tenants(&self) -> Vec<TenantId> {
         self.tenants.clone()
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        bells: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        Box::pin(async move {
-            let Bound { time, latest, mended } = self.bound;
-            let sql = Place::of(time).mend();
-            let mut changed = 0;
-            for tenant in &self.tenants {
-                changed += connection.execute(&sql, values![tenant, latest, mended]).await?;
-            }
-            *bells = Bells { webhooks: true, queue: true, outbox: true };
-            Ok(changed)
-        })
+    async fn run(&self, connection: &mut dyn Connection, bells: &mut Bells) -> Result<u64, StoreError> {
+        let Bound { time, latest, mended } = self.bound;
+        let sql = Place::of(time).mend();
+        let mut changed = 0;
+        for tenant in &self.tenants {
+            changed += connection.execute(&sql, values![tenant, latest, mended]).await?;
+        }
+        *bells = Bells { webhooks: true, queue: true, outbox: true };
+        Ok(changed)
     }
 }

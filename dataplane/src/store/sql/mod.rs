@@ -16,6 +16,7 @@ mod record;
 mod take_over;
 mod unaddressed;
 
+use async_trait::async_trait;
 use messaging::id::TenantId;
 
 pub(super) use give_up::{FIND as FIND_HOPELESS, GiveUpOf};
@@ -26,7 +27,7 @@ pub(super) use record::record;
 pub(super) use unaddressed::{ForgetUnaddressed, KEPT_FOR as UNADDRESSED_KEPT_FOR, keep_unaddressed};
 
 use super::database::Connection;
-use super::group::job::{BoxFuture, Statements};
+use super::group::job::Statements;
 use super::signals::Bells;
 use super::{Command, StoreError};
 
@@ -37,16 +38,13 @@ impl Command for Touch {
     type Answer = ();
 }
 
+#[async_trait]
 impl Statements for Touch {
     fn tenants(&self) -> Vec<TenantId> {
         Vec::new()
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        _: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        connection.touch()
+    async fn run(&self, connection: &mut dyn Connection, _: &mut Bells) -> Result<(), StoreError> {
+        connection.touch().await
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use async_trait::async_trait;
 use messaging::id::TenantId;
 
 use crate::store::database::{Connection, LogEntries};
-use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::job::Statements;
 use crate::store::signals::Bells;
 use crate::store::tables::{webhook_events, webhooks as log};
 use crate::store::webhook::{RecordWebhook, Recorded};
@@ -32,21 +33,16 @@ impl Command for RecordReplayed {
     type Answer = Recorded;
 }
 
+#[async_trait]
 impl Statements for RecordReplayed {
     fn tenants(&self) -> Vec<TenantId> {
         // Like live webhooks, they are only added and conflict with no other row.
         Vec::new()
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        bells: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<Recorded, StoreError>> {
-        Box::pin(async move {
-            let recorded = write(connection, &[&self.0], Raw::KnownAlready, bells).await?;
-            Ok(recorded.into_iter().next().unwrap_or(Recorded { new: Vec::new() }))
-        })
+    async fn run(&self, connection: &mut dyn Connection, bells: &mut Bells) -> Result<Recorded, StoreError> {
+        let recorded = write(connection, &[&self.0], Raw::KnownAlready, bells).await?;
+        Ok(recorded.into_iter().next().unwrap_or(Recorded { new: Vec::new() }))
     }
 }
 

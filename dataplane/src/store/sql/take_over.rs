@@ -1,10 +1,11 @@
 //! Moves events from a sink's address to its name.
 
+use async_trait::async_trait;
 use messaging::id::TenantId;
 
 use super::outbox::{NEVER, RELEASE};
 use crate::store::database::Connection;
-use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::job::Statements;
 use crate::store::outbox::TakeOver;
 use crate::store::signals::Bells;
 use crate::store::tables::value::{Row, values};
@@ -34,32 +35,27 @@ impl Command for TakeOver {
     type Answer = u64;
 }
 
+#[async_trait]
 impl Statements for TakeOver {
     fn tenants(&self) -> Vec<TenantId> {
         vec![self.tenant.clone()]
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        bells: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        Box::pin(async move {
-            let Self { tenant, sender, address, name, now, limit } = self;
-            let found = connection.query(SUBJECTS, vec![values![tenant, sender, address, now, limit]]).await?;
-            let mut moved = 0;
-            if !found.concat().is_empty() {
-                connection.execute(LANE, values![tenant, sender, name]).await?;
-            }
-            for row in found.iter().flatten() {
-                let subject: &String = &Row::read(row)?;
-                connection.execute(REPEATED, values![tenant, sender, address, subject, name]).await?;
-                moved += connection.execute(MOVE, values![tenant, sender, address, subject, name]).await?;
-                connection.execute(WAIT, values![tenant, sender, name, subject, NEVER]).await?;
-                connection.execute(RELEASE, values![tenant, sender, name, subject, now, NEVER]).await?;
-            }
-            bells.outbox |= moved > 0;
-            Ok(moved)
-        })
+    async fn run(&self, connection: &mut dyn Connection, bells: &mut Bells) -> Result<u64, StoreError> {
+        let Self { tenant, sender, address, name, now, limit } = self;
+        let found = connection.query(SUBJECTS, vec![values![tenant, sender, address, now, limit]]).await?;
+        let mut moved = 0;
+        if !found.concat().is_empty() {
+            connection.execute(LANE, values![tenant, sender, name]).await?;
+        }
+        for row in found.iter().flatten() {
+            let subject: &String = &Row::read(row)?;
+            connection.execute(REPEATED, values![tenant, sender, address, subject, name]).await?;
+            moved += connection.execute(MOVE, values![tenant, sender, address, subject, name]).await?;
+            connection.execute(WAIT, values![tenant, sender, name, subject, NEVER]).await?;
+            connection.execute(RELEASE, values![tenant, sender, name, subject, now, NEVER]).await?;
+        }
+        bells.outbox |= moved > 0;
+        Ok(moved)
     }
 }

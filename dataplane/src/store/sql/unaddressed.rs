@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use messaging::id::TenantId;
 
 use crate::store::database::{Change, Connection};
-use crate::store::group::job::{BoxFuture, Statements};
+use crate::store::group::job::Statements;
 use crate::store::signals::Bells;
 use crate::store::tables::unaddressed_webhooks;
 use crate::store::tables::value::values;
@@ -41,16 +42,13 @@ impl Command for ForgetUnaddressed {
     type Answer = u64;
 }
 
+#[async_trait]
 impl Statements for ForgetUnaddressed {
     fn tenants(&self) -> Vec<TenantId> {
         Vec::new()
     }
 
-    fn run<'a>(
-        &'a self,
-        connection: &'a mut dyn Connection,
-        _: &'a mut Bells,
-    ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        Box::pin(connection.execute(FORGET, values![self.before]))
+    async fn run(&self, connection: &mut dyn Connection, _: &mut Bells) -> Result<u64, StoreError> {
+        connection.execute(FORGET, values![self.before]).await
     }
 }
