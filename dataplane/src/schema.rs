@@ -19,35 +19,28 @@ pub(crate) struct Address(String);
 #[schema(value_type = String, pattern = r"^\+[1-9][0-9]{6,14}$", example = "+14155238886")]
 pub(crate) struct PhoneNumber(String);
 
-/// The name of a WhatsAppSender.
-#[derive(ToSchema)]
-#[schema(
-    value_type = String,
-    pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-    max_length = 253,
-    example = "support"
-)]
-pub(crate) struct SenderName(String);
+macro_rules! names_of_objects {
+    ($($(#[doc = $doc:literal])* $name:ident, such as $example:literal;)*) => {
+        $($(#[doc = $doc])*
+        #[derive(ToSchema)]
+        #[schema(
+            value_type = String,
+            pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+            max_length = 253,
+            example = $example
+        )]
+        pub(crate) struct $name(String);)*
+    };
+}
 
-/// The name of a MessageTemplate.
-#[derive(ToSchema)]
-#[schema(
-    value_type = String,
-    pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-    max_length = 253,
-    example = "order-shipped"
-)]
-pub(crate) struct TemplateName(String);
-
-/// The name of a RoutingPolicy.
-#[derive(ToSchema)]
-#[schema(
-    value_type = String,
-    pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-    max_length = 253,
-    example = "default"
-)]
-pub(crate) struct PolicyName(String);
+names_of_objects! {
+    /// The name of a WhatsAppSender.
+    SenderName, such as "support";
+    /// The name of a MessageTemplate.
+    TemplateName, such as "order-shipped";
+    /// The name of a RoutingPolicy.
+    PolicyName, such as "default";
+}
 
 /// The tenant: a Kubernetes namespace.
 #[derive(ToSchema)]
