@@ -1,7 +1,6 @@
 //! A stop keyword counts from its webhook's answer on, although its other effects come later.
 
 use jiff::Timestamp;
-use messaging::address::Address;
 use messaging::config::TenantConfig;
 use messaging::id::{SenderName, TenantId};
 use messaging::opt_out::OptChange;
@@ -14,24 +13,7 @@ use crate::store::contact::Contact;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
 use crate::store::person::{all, person_in_pool};
-use crate::store::webhook::dedupe_key;
-
-/// Suppresses the author of a recorded stop keyword, unless it has taken effect already.
-#[derive(Debug, Clone)]
-pub struct HearStop {
-    pub tenant: TenantId,
-    pub sender: SenderName,
-    pub dedupe_key: String,
-    /// When its webhook came.
-    pub received_at: Timestamp,
-    /// When it was said, where the provider tells.
-    pub said_at: Option<Timestamp>,
-    /// Every address that the provider knows the author by.
-    pub contacts: Vec<Address>,
-    pub keyword: String,
-    /// What the author said to these counts as well.
-    pub others_in_pool: Vec<SenderName>,
-}
+use crate::store::webhook::{HearStop, dedupe_key};
 
 impl HearStop {
     /// What is to be heard in an event, if it is a stop keyword.

@@ -5,8 +5,21 @@ use messaging::id::{MessageId, SenderName, TenantId};
 use super::event;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
+use crate::store::{Store, StoreError};
 
-/// Our id of a message that the provider knows by this id, sent or received; `None` when there is none.
+impl Store {
+    /// Our id of a message that the provider knows by this id, sent or received; `None` when there is none.
+    pub async fn id_of(
+        &self,
+        tenant: &TenantId,
+        sender: &SenderName,
+        provider_message_id: &str,
+    ) -> Result<Option<MessageId>, StoreError> {
+        self.read_rows(|rows| known_as(rows, tenant, sender, provider_message_id)).await
+    }
+}
+
+/// As [`Store::id_of`], amid an operation.
 pub(crate) fn known_as(
     rows: &mut Rows,
     tenant: &TenantId,

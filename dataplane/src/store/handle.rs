@@ -19,9 +19,8 @@ use super::group::commit_queue::Lately;
 use super::group::committer::{self, Committer, Submit};
 use super::sql::Touch;
 use super::tables::value::{Row, Value};
-use super::webhook::{RecordRequest, RecordWebhook, Recorded};
+use super::webhook::{HearStop, RecordRequest, RecordWebhook, Recorded};
 use super::{PostgresUrl, Signals, StoreError};
-use crate::rules::hear::HearStop;
 
 /// Connections that add to the log, on PostgreSQL.
 const LOGS: usize = 2;

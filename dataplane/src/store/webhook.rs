@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use messaging::address::Address;
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::webhook::{EndpointId, WebhookRoute};
 use messaging::provider::{StatusUpdate, WebhookEvent};
@@ -90,6 +91,23 @@ pub fn dedupe_key(event: &WebhookEvent) -> String {
         | WebhookEvent::OtherChannel { .. }
         | WebhookEvent::Unreadable { .. } => event.dedupe_key(),
     }
+}
+
+/// Suppresses the author of a recorded stop keyword, unless it has taken effect already.
+#[derive(Debug, Clone)]
+pub struct HearStop {
+    pub tenant: TenantId,
+    pub sender: SenderName,
+    pub dedupe_key: String,
+    /// When its webhook came.
+    pub received_at: Timestamp,
+    /// When it was said, where the provider tells.
+    pub said_at: Option<Timestamp>,
+    /// Every address that the provider knows the author by.
+    pub contacts: Vec<Address>,
+    pub keyword: String,
+    /// What the author said to these counts as well.
+    pub others_in_pool: Vec<SenderName>,
 }
 
 /// Which events of a webhook were new.

@@ -26,10 +26,9 @@ use crate::metrics::{WebhookLabel, WebhookResult};
 use crate::requests::body;
 use crate::requests::problem::Problem;
 use crate::requests::seldom::Seldom;
-use crate::rules::hear::HearStop;
 use crate::store::StoreError;
 use crate::store::webhook::{
-    APPLIED_WITHIN, RecordRequest, RecordWebhook, Recorded, UnaddressedPart, dedupe_keys, webhook_id,
+    APPLIED_WITHIN, HearStop, RecordRequest, RecordWebhook, Recorded, UnaddressedPart, dedupe_keys, webhook_id,
 };
 
 /// Lines about forged requests.

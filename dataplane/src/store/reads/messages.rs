@@ -6,7 +6,6 @@ use messaging::address::Address;
 use messaging::id::{MessageId, SenderName, TenantId};
 
 use super::Conditions;
-use crate::rules::known::known_as;
 use crate::store::contact::{Contact, LinkedAddress};
 use crate::store::database::Lookup;
 use crate::store::group::Halt;
@@ -142,16 +141,6 @@ impl Store {
         rows.first().map(read).transpose()
     }
 
-    /// Our id of a message that the provider knows, sent or received.
-    pub async fn id_of(
-        &self,
-        tenant: &TenantId,
-        sender: &SenderName,
-        provider_message_id: &str,
-    ) -> Result<Option<MessageId>, StoreError> {
-        self.read_rows(|rows| known_as(rows, tenant, sender, provider_message_id)).await
-    }
-
     /// Whether two addresses are one person's, as far as is known now.
     pub async fn is_one_person(
         &self,
@@ -223,7 +212,7 @@ impl Store {
     }
 
     /// Reads rows until nothing is missing.
-    async fn read_rows<T>(&self, read: impl Fn(&mut Rows) -> Result<T, Halt>) -> Result<T, StoreError> {
+    pub(crate) async fn read_rows<T>(&self, read: impl Fn(&mut Rows) -> Result<T, Halt>) -> Result<T, StoreError> {
         let mut rows = Rows::default();
         loop {
             match read(&mut rows) {
