@@ -73,15 +73,13 @@ impl Expiry {
 
     async fn expire(&self, message: &ExpiredRef) -> Result<bool, StoreError> {
         let ExpiredRef { tenant, id, sender } = message;
-        let config = self.shared.configs.get(tenant);
-        let sinks = config.as_deref().and_then(|config| config.sender(sender)).map(|sender| sender.sinks());
         let text = "validFor: the message expired before it could be handed over";
         let expire = ExpireMessage {
             tenant: tenant.clone(),
             id: *id,
             now: self.shared.clock.now(),
             reason: Reason::new(Some(RefusalCode::Expired.as_str()), text),
-            sinks: sinks.unwrap_or_default(),
+            sinks: self.shared.sinks_of(tenant, sender),
         };
         self.shared.store.write(expire).await
     }

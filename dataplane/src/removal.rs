@@ -121,11 +121,13 @@ fn notes(known: &[KnownSender], configs: &Configs, grace: Duration, now: Timesta
     for tenant in configs.all() {
         for (sender, config) in &tenant.config.senders {
             let id = &tenant.config.tenant;
-            let is_known = known
-                .get(&(id, sender))
-                .is_some_and(|known| known.absence.is_none() && known.retention.as_ref() == Some(&config.retention));
+            let sinks = tenant.sender(sender).map(|sender| sender.sinks()).unwrap_or_default();
+            let is_known = known.get(&(id, sender)).is_some_and(|known| {
+                let last = (known.retention.as_ref(), known.sinks.as_ref());
+                known.absence.is_none() && last == (Some(&config.retention), Some(&sinks))
+            });
             if !is_known {
-                let seen = Seen::Configured(config.retention.clone());
+                let seen = Seen::Configured { retention: config.retention.clone(), sinks };
                 notes.push(NoteSender { tenant: id.clone(), sender: sender.clone(), seen, now });
             }
         }

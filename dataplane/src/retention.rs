@@ -146,7 +146,7 @@ type AllKept = BTreeMap<(TenantId, SenderName), Kept>;
 /// What is kept of whom. The config of now counts more than what is remembered.
 fn kept(known: Vec<KnownSender>, configs: &Configs, removals: &Removals) -> AllKept {
     let mut all = AllKept::new();
-    for KnownSender { tenant, sender, retention, absence } in known {
+    for KnownSender { tenant, sender, retention, sinks: _, absence } in known {
         let is_removed = absence.is_some_and(|absence| removals.counts(absence));
         // A sender that was removed before retention was remembered has the default one.
         let retention = retention.or_else(|| is_removed.then(Retention::default));

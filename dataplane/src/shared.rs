@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use messaging::clock::Clock;
+use messaging::id::{SenderName, TenantId};
 
 use crate::clock_check::ClockCheck;
 use crate::config::Configs;
@@ -11,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::removal::Removals;
 use crate::store::Store;
+use crate::store::message::Sinks;
 
 /// One of each for the process. A clone is another handle to the same ones.
 #[derive(Clone)]
@@ -23,4 +25,16 @@ pub struct Shared {
     pub holds: Arc<Holds>,
     pub progress: Arc<Progress>,
     pub removals: Arc<Removals>,
+}
+
+impl Shared {
+    /// The sinks that hear of a message that ends without its sender's doing. A removed sender has none.
+    pub fn sinks_of(&self, tenant: &TenantId, sender: &SenderName) -> Sinks {
+        let config = self.configs.get(tenant);
+        match config.as_deref().and_then(|config| config.sender(sender)) {
+            Some(sender) => Sinks::Configured(sender.sinks()),
+            None if self.removals.is_removed(tenant, sender) => Sinks::Configured(Vec::new()),
+            None => Sinks::LastKnown,
+        }
+    }
 }

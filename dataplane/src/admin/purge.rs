@@ -95,14 +95,12 @@ async fn cancel_all(context: &AdminContext, target: &Target, reason: &str) -> Re
 
 /// Returns `false` for a message that has left the queue meanwhile.
 async fn cancel(context: &AdminContext, message: &Message, reason: &str) -> Result<bool, StoreError> {
-    let config = context.shared.configs.get(&message.tenant);
-    let sinks = config.as_deref().and_then(|config| config.sender(message.sender())).map(|sender| sender.sinks());
     let cancel = CancelMessage {
         tenant: message.tenant.clone(),
         id: message.id,
         now: context.shared.clock.now(),
         reason: Reason::new(Some("purged"), format!("purged by an operator: {reason}")),
-        sinks: sinks.unwrap_or_default(),
+        sinks: context.shared.sinks_of(&message.tenant, message.sender()),
     };
     match context.shared.store.write(cancel).await? {
         Cancellation::Canceled(_) => {

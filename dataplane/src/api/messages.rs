@@ -431,8 +431,7 @@ pub(super) async fn cancel(
         return Err(Problem::not_found("message"));
     };
     let was_canceled = record.message.status == MessageStatus::Canceled;
-    let tenant = context.tenant_of(&caller)?;
-    let sinks = tenant.sender(record.message.sender()).map(|sender| sender.sinks()).unwrap_or_default();
+    let sinks = context.shared.sinks_of(&caller.tenant, record.message.sender());
     let reason = Reason::new(Some("canceled"), format!("canceled by {}", caller.name));
     let cancel = CancelMessage { tenant: caller.tenant.clone(), id, now: context.shared.clock.now(), reason, sinks };
     match context.shared.store.write(cancel).await? {

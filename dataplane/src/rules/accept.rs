@@ -114,7 +114,8 @@ impl Operation for CancelMessage {
             MessageStatus::Queued => {
                 let canceled = Evidence::event(LifecycleEvent::Canceled, self.now);
                 let evidence = Evidence { reason: Some(self.reason.clone()), ..canceled };
-                known.advance(rows, &evidence, &self.sinks)?;
+                let sinks = self.sinks.of(rows, &self.tenant, known.row.message.sender())?;
+                known.advance(rows, &evidence, &sinks)?;
                 Ok(Cancellation::Canceled(Box::new(known.row.message)))
             }
             _ => Ok(Cancellation::TooLate(Box::new(known.row.message))),

@@ -109,7 +109,8 @@ impl Operation for ExpireMessage {
         }
         // A claim on it can no longer begin an attempt, because its row in the queue is gone.
         let reason = validity::expired(reason.clone(), known.row.message.reason.as_ref());
-        known.advance(rows, &Evidence::end(MessageStatus::Expired, reason, *now), sinks)?;
+        let sinks = sinks.of(rows, tenant, known.row.message.sender())?;
+        known.advance(rows, &Evidence::end(MessageStatus::Expired, reason, *now), &sinks)?;
         Ok(true)
     }
 }

@@ -20,7 +20,7 @@ use super::lifecycle::{self, Evidence};
 use crate::store::Command;
 use crate::store::group::Halt;
 use crate::store::group::rows::Rows;
-use crate::store::message::Reason;
+use crate::store::message::{Reason, SinkId, Sinks};
 use crate::store::senders::{Absence, CancelOfRemoved, KnownSender, NoteSender, Seen};
 use crate::store::tables::senders::SenderRow;
 
@@ -32,7 +32,7 @@ fn absence(before: Option<Absence>, seen: &Seen, now: Timestamp) -> Option<Absen
     // Replicas' clocks differ a little. An end in the far future was set by a clock that was ahead.
     let unbroken = before.filter(|absence| now.duration_since(absence.until).abs() <= LONGEST_GAP);
     match (seen, unbroken) {
-        (Seen::Configured(_), _) => None,
+        (Seen::Configured { .. }, _) => None,
         (Seen::Absent | Seen::Unsure, Some(unbroken)) => Some(Absence { until: unbroken.until.max(now), ..unbroken }),
         (Seen::Absent, None) => Some(Absence { since: now, until: now }),
         (Seen::Unsure, None) => None,
@@ -50,9 +50,9 @@ impl SenderRow {
 
     /// The row once the sender is seen so.
     fn seen(&self, seen: &Seen, now: Timestamp) -> Self {
-        let retention = match seen {
-            Seen::Configured(retention) => Some(retention.clone()),
-            Seen::Absent | Seen::Unsure => self.retention(),
+        let (retention, sinks) = match seen {
+            Seen::Configured { retention, sinks } => (Some(retention.clone()), Some(sinks.clone())),
+            Seen::Absent | Seen::Unsure => (self.retention(), self.sinks.clone()),
         };
         let absence = absence(self.absence(), seen, now);
         Self {
@@ -60,11 +60,26 @@ impl SenderRow {
             metadata_seconds: retention.as_ref().map(|retention| retention.metadata_seconds),
             absent_since: absence.map(|absence| absence.since),
             absent_until: absence.map(|absence| absence.until),
+            sinks,
         }
     }
 
     pub(crate) fn known(&self, tenant: TenantId, sender: SenderName) -> KnownSender {
-        KnownSender { tenant, sender, retention: self.retention(), absence: self.absence() }
+        let (retention, sinks) = (self.retention(), self.sinks.clone());
+        KnownSender { tenant, sender, retention, sinks, absence: self.absence() }
+    }
+}
+
+impl Sinks {
+    /// The sinks themselves.
+    pub(super) fn of(&self, rows: &mut Rows, tenant: &TenantId, sender: &SenderName) -> Result<Vec<SinkId>, Halt> {
+        match self {
+            Self::Configured(sinks) => Ok(sinks.clone()),
+            Self::LastKnown => {
+                let row = rows.senders.get(&(tenant.clone(), sender.clone()))?;
+                Ok(row.and_then(|row| row.sinks.clone()).unwrap_or_default())
+            }
+        }
     }
 }
 
@@ -80,11 +95,9 @@ impl Operation for NoteSender {
     fn run(&self, rows: &mut Rows) -> Result<(), Halt> {
         let key = (self.tenant.clone(), self.sender.clone());
         let row = rows.senders.get(&key)?.cloned();
-        let nothing =
-            SenderRow { bodies_seconds: None, metadata_seconds: None, absent_since: None, absent_until: None };
-        let seen = row.as_ref().unwrap_or(&nothing).seen(&self.seen, self.now);
+        let seen = row.clone().unwrap_or_default().seen(&self.seen, self.now);
         // One that is forgotten and that no config has stays forgotten.
-        if row.is_some() || matches!(self.seen, Seen::Configured(_)) {
+        if row.is_some() || matches!(self.seen, Seen::Configured { .. }) {
             rows.senders.put(key, seen);
         }
         Ok(())
@@ -131,7 +144,7 @@ mod tests {
     }
 
     fn configured() -> Seen {
-        Seen::Configured(Retention::default())
+        Seen::Configured { retention: Retention::default(), sinks: Vec::new() }
     }
 
     /// The absence after these looks.

@@ -18,7 +18,8 @@ use crate::schema;
 
 /// Identifies a sink among those of its sender: its name. Several of one sender that have no names yet, and all sinks in
 /// earlier versions, are known by their address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct SinkId(String);
 
 impl SinkId {
@@ -34,6 +35,15 @@ impl SinkId {
     pub fn is_address(&self) -> bool {
         self.0.contains("://")
     }
+}
+
+/// The sinks that are to hear of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sinks {
+    /// Those of the sender's config.
+    Configured(Vec<SinkId>),
+    /// Those of its last config: no config has the sender now, and it may be put back.
+    LastKnown,
 }
 
 /// Which of a sender's due messages goes first.
@@ -323,7 +333,7 @@ pub struct CancelMessage {
     pub id: MessageId,
     pub now: Timestamp,
     pub reason: Reason,
-    pub sinks: Vec<SinkId>,
+    pub sinks: Sinks,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,7 @@ use messaging::rate::{Bucket, Rate};
 use sha2::{Digest as _, Sha256};
 
 use super::contact::Contact;
-use super::message::{Message, Priority, Reason, SinkId};
+use super::message::{Message, Priority, Reason, SinkId, Sinks};
 
 /// What waits together: fairness and limits look at lanes, never at single messages.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -221,7 +221,7 @@ pub struct ExpireMessage {
     pub id: MessageId,
     pub now: Timestamp,
     pub reason: Reason,
-    pub sinks: Vec<SinkId>,
+    pub sinks: Sinks,
 }
 
 /// Claims messages whose outcome should be asked for.

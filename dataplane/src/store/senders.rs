@@ -6,6 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use messaging::config::Retention;
 use messaging::id::{MessageId, SenderName, TenantId};
 
+use super::message::SinkId;
+
 /// A sender of the present or the past.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownSender {
@@ -13,6 +15,8 @@ pub struct KnownSender {
     pub sender: SenderName,
     /// That of its last config; `None` when it has been in none since senders are remembered.
     pub retention: Option<Retention>,
+    /// Those of its last config; `None` when it has been in none since they are remembered.
+    pub sinks: Option<Vec<SinkId>>,
     /// `None` while a config has it.
     pub absence: Option<Absence>,
 }
@@ -43,8 +47,8 @@ pub struct NoteSender {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// A config has it, with this retention.
-    Configured(Retention),
+    /// A config has it.
+    Configured { retention: Retention, sinks: Vec<SinkId> },
     /// No config has it.
     Absent,
     /// No config has it, and this replica may have no configs because their source is empty by mistake: that prolongs an

@@ -13,7 +13,7 @@ use std::time::Duration;
 use dataplane::dispatch::Dispatcher;
 use dataplane::rules::event;
 use dataplane::store::contact::PutSuppression;
-use dataplane::store::message::{CancelMessage, Cancellation, Priority, Reason, ReplyTo};
+use dataplane::store::message::{CancelMessage, Cancellation, Priority, Reason, ReplyTo, Sinks};
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
 use messaging::contact::{Suppression, SuppressionReason};
@@ -187,7 +187,7 @@ async fn a_canceled_message_is_not_sent() {
         id,
         now: world.clock.now(),
         reason: Reason::new(None, "by the tenant"),
-        sinks: Vec::new(),
+        sinks: Sinks::LastKnown,
     };
     assert!(matches!(world.shared.store.write(cancel).await.unwrap(), Cancellation::Canceled(_)));
     dispatch(&mut world.dispatcher(), &world.clock).await;

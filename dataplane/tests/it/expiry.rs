@@ -1,10 +1,12 @@
 //! Messages whose validity is over end, whatever else holds them back.
 
 use dataplane::expiry::Expiry;
+use dataplane::removal;
 use jiff::{SignedDuration, Timestamp};
 use messaging::clock::Clock;
 use messaging::lifecycle::MessageStatus::{Expired, Queued};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, dispatch, sink_config, tenant};
 
@@ -41,6 +43,25 @@ async fn a_message_of_a_paused_sender_expires_and_its_tenant_gets_an_event() {
     world.metric(r#"whatsapp_messages_total{status="expired"} 1"#);
     assert_eq!(world.status("shop", lasting).await, Queued);
     assert_eq!(world.provider("shop").calls(), 0);
+}
+
+#[tokio::test]
+async fn a_message_of_an_absent_sender_expires_and_its_tenant_gets_an_event_once_the_sender_is_back() {
+    let world = World::new().await;
+    let sink = "https://app.example/events".parse().unwrap();
+    world.tenant("shop", |sender| sender["events"] = json!([sink_config(&sink)]));
+    world.tenant("bank", |_| ());
+    world.shared.configs.mark_ready();
+    let look = async || removal::turn(&world.shared, &CancellationToken::new()).await.unwrap();
+    look().await;
+    let expires_at = in_a_minute(&world);
+    let id = world.accept("shop", |message| message.expires_at = expires_at).await;
+    world.shared.configs.remove(&tenant("shop"));
+    look().await;
+    world.clock.advance(SignedDuration::from_secs(60));
+    assert_eq!(expiry(&world).turn().await.unwrap(), 1);
+    assert_eq!(world.status("shop", id).await, Expired);
+    assert_eq!(world.shared.store.outbox_counts().await.unwrap().waiting, 1);
 }
 
 #[tokio::test]

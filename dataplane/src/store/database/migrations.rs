@@ -29,6 +29,7 @@ const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0008_bodies_and_languages.sql"),
     include_str!("sqlite/migrations/0009_senders_numbers.sql"),
     include_str!("sqlite/migrations/0010_providers_request_ids.sql"),
+    include_str!("sqlite/migrations/0011_senders_sinks.sql"),
 ];
 const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0001_first.sql"),
@@ -41,6 +42,7 @@ const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0008_bodies_and_languages.sql"),
     include_str!("postgres/migrations/0009_senders_numbers.sql"),
     include_str!("postgres/migrations/0010_providers_request_ids.sql"),
+    include_str!("postgres/migrations/0011_senders_sinks.sql"),
 ];
 
 impl Dialect {

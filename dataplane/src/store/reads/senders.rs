@@ -11,8 +11,8 @@ use crate::store::{Store, StoreError};
 impl Store {
     /// Every sender that a config has had and of which something may be kept.
     pub async fn senders(&self) -> Result<Vec<KnownSender>, StoreError> {
-        let sql = "SELECT tenant, sender, bodies_seconds, metadata_seconds, absent_since, absent_until FROM senders
-         ORDER BY tenant, sender";
+        let sql = "SELECT tenant, sender, bodies_seconds, metadata_seconds, absent_since, absent_until, sinks
+         FROM senders ORDER BY tenant, sender";
         let read = |row: &Row| {
             let ((tenant, sender), row) = SenderRow::read(row)?;
             Ok(row.known(tenant, sender))

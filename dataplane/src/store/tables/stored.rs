@@ -161,6 +161,7 @@ structured! {
     "a suppression" Suppression;
     "a contact's state" ContactState;
     "a consent" ConsentRecord;
+    "a list of sinks" Vec<SinkId>;
 }
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Wrong> {

@@ -1,6 +1,6 @@
 //! A sink is known by its name: its URL may change, and what was kept under a URL before sinks had names is taken over.
 
-use dataplane::store::message::SinkId;
+use dataplane::store::message::{SinkId, Sinks};
 use dataplane::store::outbox::{DeadEventFilter, RedriveEvent};
 use dataplane::store::queue::ExpireMessage;
 use messaging::clock::Clock;
@@ -28,7 +28,7 @@ async fn event(world: &World) {
 async fn event_under(world: &World, url: &str) {
     let now = world.clock.now();
     let id = world.accept("shop", |message| message.expires_at = Some(now)).await;
-    let sinks = vec![SinkId::new(url)];
+    let sinks = Sinks::Configured(vec![SinkId::new(url)]);
     let expire = ExpireMessage { tenant: tenant("shop"), id, now, reason: reason("too late"), sinks };
     assert!(world.shared.store.write(expire).await.unwrap());
 }

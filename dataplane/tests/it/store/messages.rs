@@ -77,7 +77,7 @@ async fn another_tenant_sees_nothing(store: &Store) {
     let other = TenantId::new("bakery").unwrap();
     assert!(store.message(&other, id).await.unwrap().is_none());
     assert!(list(store, &other, MessageFilter::default()).await.is_empty());
-    let cancel = CancelMessage { tenant: other, id, now: at(1), reason: reason("mine"), sinks: vec![] };
+    let cancel = CancelMessage { tenant: other, id, now: at(1), reason: reason("mine"), sinks: Sinks::LastKnown };
     assert_eq!(store.write(cancel).await.unwrap(), Cancellation::NotFound);
     assert_eq!(status(store, id).await, Queued);
 }
@@ -166,7 +166,13 @@ async fn each_filter_keeps_what_it_names(store: &Store) {
 }
 
 fn cancel(id: MessageId, now: i64) -> CancelMessage {
-    CancelMessage { tenant: tenant(), id, now: at(now), reason: reason("changed my mind"), sinks: sinks() }
+    CancelMessage {
+        tenant: tenant(),
+        id,
+        now: at(now),
+        reason: reason("changed my mind"),
+        sinks: Sinks::Configured(sinks()),
+    }
 }
 
 async fn a_canceled_message_cannot_be_handed_over_by_who_holds_it(store: &Store) {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use dataplane::rules::apply::{Applied, ApplyEvent, Consequence, Received};
 use dataplane::rules::event;
 use dataplane::store::message::{
-    AcceptMessage, Acceptance, Message, NewMessage, OnUnconfirmed, Priority, Reason, SinkId,
+    AcceptMessage, Acceptance, Message, NewMessage, OnUnconfirmed, Priority, Reason, SinkId, Sinks,
 };
 use dataplane::store::queue::{
     AttemptResult, Began, BeginAttempt, Claim, ClaimDue, Fenced, FinishAttempt, LaneRef, Share,

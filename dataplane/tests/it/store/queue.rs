@@ -406,7 +406,7 @@ async fn messages_whose_validity_is_over_are_found_and_ended_whoever_holds_them(
             id,
             now: at(now),
             reason: reason("its validity is over"),
-            sinks: sinks(),
+            sinks: Sinks::Configured(sinks()),
         };
         store.write(expire).await.unwrap()
     };

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use dataplane::store::Store;
 use dataplane::store::contact::{PutConsent, PutSuppression};
+use dataplane::store::message::{CancelMessage, Cancellation};
+use dataplane::store::queue::ExpireMessage;
 use dataplane::store::senders::{Absence, CancelOfRemoved, KnownSender, NoteSender, Seen};
 use dataplane::store::webhook::{Forget, ForgetRemoved};
 use messaging::config::Retention;
@@ -14,6 +16,7 @@ use super::*;
 promises!(
     a_sender_is_remembered_with_its_last_retention_and_its_absence,
     a_queued_message_is_canceled_only_while_its_sender_is_removed,
+    what_ends_while_its_sender_is_absent_is_reported_to_the_sinks_it_had,
     who_wants_no_messages_is_remembered_while_the_tenant_has_other_senders,
     a_removed_sender_is_forgotten_when_nothing_is_left_of_it,
     a_status_of_an_unknown_message_goes_before_other_metadata,
@@ -25,12 +28,16 @@ fn retention() -> Retention {
     Retention { bodies_seconds: 7, metadata_seconds: 9 }
 }
 
+fn configured(retention: Retention) -> Seen {
+    Seen::Configured { retention, sinks: sinks() }
+}
+
 async fn note(store: &Store, seen: Seen, now: i64) {
     store.write(NoteSender { tenant: tenant(), sender: sender(), seen, now: at(now) }).await.unwrap();
 }
 
 async fn removed(store: &Store) {
-    note(store, Seen::Configured(retention()), 0).await;
+    note(store, configured(retention()), 0).await;
     note(store, Seen::Absent, 0).await;
     note(store, Seen::Absent, 60).await;
 }
@@ -40,9 +47,10 @@ async fn a_sender_is_remembered_with_its_last_retention_and_its_absence(store: &
     assert_eq!(store.senders().await.unwrap(), [], "no config has ever had it");
     removed(store).await;
     let absence = Some(Absence { since: at(0), until: at(60) });
-    let known = KnownSender { tenant: tenant(), sender: sender(), retention: Some(retention()), absence };
+    let (retention, sinks) = (Some(retention()), Some(sinks()));
+    let known = KnownSender { tenant: tenant(), sender: sender(), retention, sinks, absence };
     assert_eq!(store.senders().await.unwrap(), std::slice::from_ref(&known));
-    note(store, Seen::Configured(Retention::default()), 70).await;
+    note(store, configured(Retention::default()), 70).await;
     let known = KnownSender { retention: Some(Retention::default()), absence: None, ..known };
     assert_eq!(store.senders().await.unwrap(), [known]);
 }
@@ -51,7 +59,7 @@ async fn a_queued_message_is_canceled_only_while_its_sender_is_removed(store: &S
     let id = accept(store, new_message(0)).await.id;
     let cancel =
         async |now| store.write(CancelOfRemoved { tenant: tenant(), id, grace: GRACE, now: at(now) }).await.unwrap();
-    note(store, Seen::Configured(retention()), 0).await;
+    note(store, configured(retention()), 0).await;
     assert!(!cancel(100).await);
     note(store, Seen::Absent, 100).await;
     note(store, Seen::Absent, 159).await;
@@ -61,6 +69,25 @@ async fn a_queued_message_is_canceled_only_while_its_sender_is_removed(store: &S
     assert!(cancel(160).await && !cancel(160).await);
     assert_eq!(status(store, id).await, MessageStatus::Canceled);
     assert_eq!(store.queued_of(&tenant(), &sender(), None, 10).await.unwrap(), []);
+}
+
+async fn what_ends_while_its_sender_is_absent_is_reported_to_the_sinks_it_had(store: &Store) {
+    note(store, configured(retention()), 0).await;
+    let late = accept(store, NewMessage { expires_at: Some(at(10)), ..new_message(0) }).await.id;
+    let unwanted = accept(store, new_message(0)).await.id;
+    note(store, Seen::Absent, 5).await;
+    let (tenant, reason) = (tenant(), reason("not wanted"));
+    let expire = ExpireMessage {
+        tenant: tenant.clone(),
+        id: late,
+        now: at(10),
+        reason: reason.clone(),
+        sinks: Sinks::LastKnown,
+    };
+    assert!(store.write(expire).await.unwrap());
+    let cancel = CancelMessage { tenant, id: unwanted, now: at(10), reason, sinks: Sinks::LastKnown };
+    assert!(matches!(store.write(cancel).await.unwrap(), Cancellation::Canceled(_)));
+    assert_eq!(store.outbox_counts().await.unwrap().waiting, 2);
 }
 
 async fn suppress(store: &Store, contact: &str) {
