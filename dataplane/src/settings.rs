@@ -6,14 +6,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use confidential::Confidential;
 use listener::Limits;
 use messaging::duration::Unit;
 use url::Url;
 
-pub(crate) use self::confidential::Confidential;
 use crate::store::PostgresUrl;
-
-mod confidential;
 
 /// How to serve.
 #[derive(Debug, Clone, clap::Args)]
@@ -262,7 +260,47 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Settings, clap::Error> {
+        let all = ["dataplane", "--config-dir", "/configs"].into_iter().chain(arguments.iter().copied());
+        Cli::try_parse_from(all).map(|cli| cli.settings)
+    }
+
+    #[test]
+    fn a_setting_that_may_hold_a_password_is_never_repeated() {
+        for (flag, value) in [
+            ("--store", "postgres://user:hush@host/data?sslmode=sometimes"),
+            ("--store", "postgres://user:hush@host:port/data"),
+            ("--store", "host=one password=hush"),
+            ("--store", "hush"),
+            ("--twilio-base-url", "https://user:hush@proxy:port"),
+        ] {
+            let mut arguments = vec![flag, value];
+            if flag != "--store" {
+                arguments.extend(["--store", "sqlite:data.db"]);
+            }
+            let error = parse(&arguments).unwrap_err();
+            for shown in [error.to_string(), format!("{error:?}")] {
+                assert!(!shown.contains("hush") && shown.contains(flag), "{shown}");
+            }
+            assert!(error.to_string().contains("expected"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_line_break_at_the_end_of_a_url_is_not_part_of_it() {
+        let settings = parse(&["--store", "sqlite:data.db\n"]).unwrap();
+        assert_eq!(settings.store.to_string(), "sqlite:data.db");
+    }
 
     #[test]
     fn a_store_is_named_by_a_url() {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
+use confidential::Confidential;
 use jiff::SignedDuration;
 use messaging::id::TenantId;
 use url::Url;
@@ -15,7 +16,13 @@ use url::Url;
 pub struct Settings {
     /// The public URL of the data plane's webhook listener, such as https://whatsapp.example.com. Providers' webhooks
     /// are pointed below it
-    #[arg(long, env = "WHATSAPP_PUBLIC_BASE_URL", value_name = "URL", value_parser = public_base_url)]
+    #[arg(
+        long,
+        env = "WHATSAPP_PUBLIC_BASE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        value_parser = Confidential::new("WHATSAPP_PUBLIC_BASE_URL", public_base_url)
+    )]
     pub public_base_url: Url,
 
     /// The namespace of the compiled tenant configs, of the data plane's Leases and of the leader's Lease
@@ -23,7 +30,13 @@ pub struct Settings {
     pub config_namespace: String,
 
     /// The URL to call instead of Twilio's hosts, with the same paths: for an egress proxy, or the sandbox
-    #[arg(long, env = "WHATSAPP_TWILIO_BASE_URL", value_name = "URL", value_parser = base_url)]
+    #[arg(
+        long,
+        env = "WHATSAPP_TWILIO_BASE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        value_parser = Confidential::new("WHATSAPP_TWILIO_BASE_URL", base_url)
+    )]
     pub twilio_base_url: Option<Url>,
 
     /// Whether the data plane delivers events to private addresses, as its flag of this name says
@@ -126,17 +139,18 @@ fn namespace(text: &str) -> Result<String, String> {
     })
 }
 
+/// The text is not repeated, because it may hold a password.
 fn base_url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        _ => Err(format!("{text:?} is not the URL of a server: expected one such as https://whatsapp.example.com")),
+        _ => Err("is not the URL of a server: expected one such as https://whatsapp.example.com".to_owned()),
     }
 }
 
 fn public_base_url(text: &str) -> Result<Url, String> {
     let url = base_url(text)?;
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("{text:?} must not have a query or a fragment: webhook paths are added to it"));
+        return Err("must not have a query or a fragment: webhook paths are added to it".to_owned());
     }
     Ok(url)
 }
@@ -187,6 +201,23 @@ mod tests {
         }
         let error = public_base_url("https://wa.example.com/?x=1").unwrap_err();
         assert!(error.contains("webhook paths are added"), "{error}");
+    }
+
+    #[test]
+    fn a_url_that_may_hold_a_password_is_never_repeated() {
+        for (flag, value) in [
+            ("--twilio-base-url", "https://user:hush@proxy:port"),
+            ("--twilio-base-url", "ftp://user:hush@proxy"),
+            ("--public-base-url", "user:hush@wa.example.com"),
+            ("--public-base-url", "https://wa.example.com/?token=hush"),
+        ] {
+            let error = Cli::try_parse_from(["operator", "--config-namespace", "system", flag, value]).unwrap_err();
+            for shown in [error.to_string(), format!("{error:?}")] {
+                assert!(!shown.contains("hush") && shown.contains(flag), "{shown}");
+            }
+        }
+        let settings = parse(&["--twilio-base-url", "https://proxy.example.com\n"]).unwrap();
+        assert_eq!(settings.twilio_base_url.unwrap().as_str(), "https://proxy.example.com/");
     }
 
     #[test]

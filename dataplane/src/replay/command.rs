@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use confidential::Confidential;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -22,7 +23,7 @@ use crate::config::{Applied, Configs, Tenant};
 use crate::metrics::Metrics;
 use crate::publish::sinks;
 use crate::serve::{connect, open_store};
-use crate::settings::{Confidential, ConfigSource, StoreUrl};
+use crate::settings::{ConfigSource, StoreUrl};
 
 /// What to replay, and where it is.
 #[derive(Debug, Clone, clap::Args)]
