@@ -291,6 +291,7 @@ fn spawn_kind<K: Awaited>(
 #[cfg(test)]
 pub(crate) struct Drivers {
     pub(crate) watched: Watched,
+    pub(crate) publisher: Arc<Publisher>,
     pub(crate) senders: (Driver<WhatsAppSender>, Writer<WhatsAppSender>),
     pub(crate) templates: (Driver<MessageTemplate>, Writer<MessageTemplate>),
     pub(crate) policies: (Driver<RoutingPolicy>, Writer<RoutingPolicy>),
@@ -306,10 +307,11 @@ impl Drivers {
             let (_, writer) = writers.remove(0);
             (Driver { machinery: Arc::clone(machinery), context }, writer)
         }
-        let Controllers { watched, publisher: _, machinery, senders, templates, policies } =
+        let Controllers { watched, publisher, machinery, senders, templates, policies } =
             Controllers::new(dependencies);
         Self {
             watched,
+            publisher,
             senders: driver(&machinery, senders),
             templates: driver(&machinery, templates),
             policies: driver(&machinery, policies),

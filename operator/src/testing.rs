@@ -1,6 +1,8 @@
 //! A provider account in memory, for unit tests. What was configured can be read back, and the next call can be made
 //! to fail.
 
+pub(crate) mod api;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +12,9 @@ use messaging::address::PhoneNumber;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin,
-    SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, WebhookTargets,
+    FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolMember, PoolObservation,
+    ReviewBegins, SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
+    WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -45,6 +48,9 @@ struct State {
     keys: Vec<KeyObservation>,
     calls: BTreeMap<&'static str, usize>,
     next_failure: Option<ProviderError>,
+    refused: Option<&'static str>,
+    /// How many requests a list, or the look-up of a pool, takes besides the first.
+    more_requests: u32,
 }
 
 pub(crate) fn provider_error(http_status: Option<u16>, retry_after: Option<Duration>) -> ProviderError {
@@ -55,8 +61,14 @@ pub(crate) fn provider_error(http_status: Option<u16>, retry_after: Option<Durat
     }
 }
 
-fn one_page<T>(rows: Vec<T>) -> Listed<T> {
-    Listed { rows, requests: 1 }
+impl State {
+    fn requests(&self) -> u32 {
+        1 + self.more_requests
+    }
+
+    fn listed<T>(&self, rows: Vec<T>) -> Listed<T> {
+        Listed { rows, requests: self.requests() }
+    }
 }
 
 impl FakeAdmin {
@@ -76,6 +88,15 @@ impl FakeAdmin {
         self.state().next_failure = Some(provider_error(Some(http_status), retry_after));
     }
 
+    /// Has every call of this operation refused as unauthorized.
+    pub(crate) fn refuse(&self, operation: &'static str) {
+        self.state().refused = Some(operation);
+    }
+
+    pub(crate) fn take_more_requests(&self, more: u32) {
+        self.state().more_requests = more;
+    }
+
     pub(crate) fn calls(&self, operation: &str) -> usize {
         self.state().calls.get(operation).copied().unwrap_or(0)
     }
@@ -93,6 +114,17 @@ impl FakeAdmin {
         self.state().senders.insert(number.parse().unwrap(), seen);
     }
 
+    /// A pool that decides where the messages of its senders go.
+    pub(crate) fn add_pool(&self, id: &str, senders: &[&str]) {
+        let pool = PoolObservation {
+            id: PoolId::new(id),
+            senders: senders.iter().map(|&handle| PoolMember { handle: handle.into(), number: None }).collect(),
+            defers_to_sender: false,
+            webhooks: WebhookTargets::default(),
+        };
+        self.state().services.insert(id.into(), pool);
+    }
+
     pub(crate) fn add_template(&self, handle: &str, name: &str, language: &str, approval: Approval) {
         self.state().templates.push(TemplateObservation {
             handle: TemplateHandle::new(handle),
@@ -107,6 +139,10 @@ impl FakeAdmin {
     fn begin(&self, operation: &'static str) -> Result<MutexGuard<'_, State>, ProviderError> {
         let mut state = self.state();
         *state.calls.entry(operation).or_default() += 1;
+        if state.refused == Some(operation) {
+            let failure = Failure::new(FailureClass::Request, "the fake provider was set to refuse it");
+            return Err(ProviderError { failure, http_status: Some(401), retry_after: None });
+        }
         match state.next_failure.take() {
             Some(failure) => Err(failure),
             None => Ok(state),
@@ -143,7 +179,8 @@ impl KeyAdmin for FakeAdmin {
     }
 
     async fn list_keys(&self) -> Result<Listed<KeyObservation>, ProviderError> {
-        Ok(one_page(self.begin("list_keys")?.keys.clone()))
+        let state = self.begin("list_keys")?;
+        Ok(state.listed(state.keys.clone()))
     }
 
     async fn verify_key(&self, _key: &MintedKey) -> Result<(), ProviderError> {
@@ -158,12 +195,14 @@ impl KeyAdmin for FakeAdmin {
 
 #[async_trait]
 impl PoolAdmin for FakeAdmin {
-    async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
-        Ok(self.begin("find_messaging_service")?.services.get(id.as_str()).cloned())
+    async fn find_pool(&self, id: &PoolId) -> Result<FoundPool, ProviderError> {
+        let state = self.begin("find_messaging_service")?;
+        Ok(FoundPool { pool: state.services.get(id.as_str()).cloned(), requests: state.requests() })
     }
 
     async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError> {
-        Ok(one_page(self.begin("list_messaging_services")?.services.values().cloned().collect()))
+        let state = self.begin("list_messaging_services")?;
+        Ok(state.listed(state.services.values().cloned().collect()))
     }
 }
 
@@ -175,7 +214,7 @@ impl SenderAdmin for FakeAdmin {
             number: number.clone(),
             seen: Ok(seen.clone()),
         };
-        Ok(one_page(state.senders.iter().map(listed).collect()))
+        Ok(state.listed(state.senders.iter().map(listed).collect()))
     }
 
     fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets {
@@ -214,7 +253,8 @@ impl TemplateAdmin for FakeAdmin {
     }
 
     async fn list_templates(&self) -> Result<Listed<TemplateObservation>, ProviderError> {
-        Ok(one_page(self.begin("list_templates")?.templates.clone()))
+        let state = self.begin("list_templates")?;
+        Ok(state.listed(state.templates.clone()))
     }
 
     async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
@@ -253,19 +293,22 @@ impl TemplateAdmin for FakeAdmin {
 
 /// What the controllers need, with an API server that never answers and a provider in memory.
 pub(crate) fn dependencies() -> Dependencies {
+    let unavailable = tower::service_fn(async |_: http::Request<kube::client::Body>| {
+        let answer = http::Response::builder().status(http::StatusCode::SERVICE_UNAVAILABLE);
+        answer.body(kube::client::Body::empty())
+    });
+    dependencies_with(kube::Client::new(unavailable, "default"), Arc::default())
+}
+
+pub(crate) fn dependencies_with(client: kube::Client, admin: Arc<FakeAdmin>) -> Dependencies {
     #[derive(Debug, clap::Parser)]
     struct Cli {
         #[command(flatten)]
         settings: Settings,
     }
     let arguments = ["operator", "--public-base-url", "https://wa.example.com", "--config-namespace", "system"];
-    let unavailable = tower::service_fn(async |_: http::Request<kube::client::Body>| {
-        let answer = http::Response::builder().status(http::StatusCode::SERVICE_UNAVAILABLE);
-        answer.body(kube::client::Body::empty())
-    });
-    let admin = Arc::new(FakeAdmin::default());
     Dependencies {
-        client: kube::Client::new(unavailable, "default"),
+        client,
         settings: Arc::new(<Cli as clap::Parser>::parse_from(arguments).settings),
         clock: Arc::new(SystemClock),
         metrics: Arc::new(Metrics::new().unwrap()),

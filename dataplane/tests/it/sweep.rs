@@ -74,7 +74,8 @@ impl Swept {
         let http = providers::http_client(HttpSettings::default()).unwrap();
         let admin = providers::admin(&tenant.config.senders[&support()].provider, &http);
         let sender = admin.find_sender(&EXAMPLE_SENDER.parse().unwrap()).await.unwrap().unwrap();
-        let service = admin.pools().unwrap().find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.unwrap().unwrap();
+        let found = admin.pools().unwrap().find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.unwrap();
+        let service = found.pool.unwrap();
         let targets = admin.webhook_targets(&WebhookHome {
             public_base_url: &"http://127.0.0.1:1".parse().unwrap(),
             tenant: &tenant.config.tenant,

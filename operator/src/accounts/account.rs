@@ -9,8 +9,9 @@ use messaging::address::PhoneNumber;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin,
-    SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, WebhookTargets, senders,
+    FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation, ReviewBegins,
+    SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
+    WebhookTargets, senders,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -64,7 +65,8 @@ impl Account {
 
     /// Every template of the account, as it was at most `max_age` ago.
     pub async fn templates(&self, max_age: Duration) -> Result<Arc<Vec<TemplateObservation>>, ProviderError> {
-        self.templates.get(max_age, self.list("list_templates", self.admin.list_templates())).await
+        let list = async { self.list_templates().await.map(|listed| listed.rows) };
+        self.templates.get(max_age, list).await
     }
 
     /// The sender with this number, as it was at most `max_age` ago; `None` when the account has no such sender.
@@ -73,27 +75,33 @@ impl Account {
         number: &PhoneNumber,
         max_age: Duration,
     ) -> Result<Option<SenderObservation>, ProviderError> {
-        let all = self.senders.get(max_age, self.list("list_senders", self.admin.list_senders())).await?;
+        let list = async { self.list_senders().await.map(|listed| listed.rows) };
+        let all = self.senders.get(max_age, list).await?;
         senders::find(&all, number)
     }
 
     /// Every pool of the account with its senders, as it was at most `max_age` ago; none where the provider has no
     /// pools.
     pub async fn every_pool(&self, max_age: Duration) -> Result<Arc<Vec<PoolObservation>>, ProviderError> {
-        let Some(pools) = self.admin.pools() else { return Ok(Arc::default()) };
-        self.pools.get(max_age, self.list("list_messaging_services", pools.list_pools())).await
+        let list = async { self.list_pools().await.map(|listed| listed.rows) };
+        self.pools.get(max_age, list).await
     }
 
-    /// A call for a whole list. The budget counts its pages: those after the first are charged when it is here, and delay
-    /// the calls that follow.
+    /// A call for a whole list, each of whose pages the budget counts.
     async fn list<T: Send>(
         &self,
         operation: &'static str,
         call: impl Future<Output = Result<Listed<T>, ProviderError>> + Send,
-    ) -> Result<Vec<T>, ProviderError> {
-        let Listed { rows, requests } = self.call(operation, call).await?;
+    ) -> Result<Listed<T>, ProviderError> {
+        let listed = self.call(operation, call).await?;
+        self.charge_after_the_first(listed.requests);
+        Ok(listed)
+    }
+
+    /// Of the requests that one call took, those after the first are charged when its answer is here, and delay the calls
+    /// that follow.
+    fn charge_after_the_first(&self, requests: u32) {
         self.budget().charge(Instant::now(), requests.saturating_sub(1));
-        Ok(rows)
     }
 
     async fn call<T: Send>(
@@ -170,7 +178,7 @@ impl AccountAdmin for Account {
 #[async_trait]
 impl SenderAdmin for Account {
     async fn list_senders(&self) -> Result<Listed<ListedSender>, ProviderError> {
-        self.call("list_senders", self.admin.list_senders()).await
+        self.list("list_senders", self.admin.list_senders()).await
     }
 
     fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets {
@@ -194,14 +202,16 @@ impl SenderAdmin for Account {
 /// Handed out only where the provider has pools.
 #[async_trait]
 impl PoolAdmin for Account {
-    async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
-        let Some(pools) = self.admin.pools() else { return Ok(None) };
-        self.call("find_messaging_service", pools.find_pool(id)).await
+    async fn find_pool(&self, id: &PoolId) -> Result<FoundPool, ProviderError> {
+        let Some(pools) = self.admin.pools() else { return Ok(FoundPool { pool: None, requests: 0 }) };
+        let found = self.call("find_messaging_service", pools.find_pool(id)).await?;
+        self.charge_after_the_first(found.requests);
+        Ok(found)
     }
 
     async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError> {
         let Some(pools) = self.admin.pools() else { return Ok(Listed { rows: vec![], requests: 0 }) };
-        self.call("list_messaging_services", pools.list_pools()).await
+        self.list("list_messaging_services", pools.list_pools()).await
     }
 }
 
@@ -213,7 +223,7 @@ impl KeyAdmin for Account {
     }
 
     async fn list_keys(&self) -> Result<Listed<KeyObservation>, ProviderError> {
-        self.call("list_keys", self.admin.keys().ok_or_else(without_keys)?.list_keys()).await
+        self.list("list_keys", self.admin.keys().ok_or_else(without_keys)?.list_keys()).await
     }
 
     async fn verify_key(&self, key: &MintedKey) -> Result<(), ProviderError> {
@@ -232,7 +242,7 @@ impl TemplateAdmin for Account {
     }
 
     async fn list_templates(&self) -> Result<Listed<TemplateObservation>, ProviderError> {
-        self.call("list_templates", self.admin.list_templates()).await
+        self.list("list_templates", self.admin.list_templates()).await
     }
 
     async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {

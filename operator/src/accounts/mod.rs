@@ -75,6 +75,7 @@ mod tests {
 
     use messaging::address::PhoneNumber;
     use messaging::config::TwilioAccount;
+    use messaging::id::PoolId;
     use messaging::provider::admin::{SenderAdmin as _, TemplateAdmin as _, TemplateHandle, WebhookTargets};
     use messaging::secret::Secret;
     use messaging::template::Approval;
@@ -146,6 +147,27 @@ mod tests {
         account.configure_webhooks(&sender, None, &WebhookTargets::default()).await.unwrap();
         account.sender(&numbers[1], age).await.unwrap();
         assert_eq!(admin.calls("list_senders"), 2);
+    }
+
+    #[tokio::test]
+    async fn the_budget_of_an_account_counts_every_request_of_a_call() {
+        for operation in ["list senders", "find a sender", "list templates", "list pools", "find a pool", "list keys"] {
+            let admin = Arc::new(FakeAdmin::default());
+            admin.take_more_requests(300);
+            let (accounts, _) = accounts(admin);
+            let account = accounts.get(&access("secret"));
+            let (pools, keys) = (account.pools().unwrap(), account.keys().unwrap());
+            match operation {
+                "list senders" => drop(account.list_senders().await.unwrap()),
+                "find a sender" => drop(account.find_sender(&"+14150000000".parse().unwrap()).await.unwrap()),
+                "list templates" => drop(account.list_templates().await.unwrap()),
+                "list pools" => drop(pools.list_pools().await.unwrap()),
+                "find a pool" => drop(pools.find_pool(&PoolId::new("MG1")).await.unwrap()),
+                _ => drop(keys.list_keys().await.unwrap()),
+            }
+            let error = account.check_credentials().await.expect_err(operation);
+            assert!(error.retry_after.is_some_and(|wait| wait > Duration::from_secs(10)), "{operation}: {error:?}");
+        }
     }
 
     #[tokio::test]

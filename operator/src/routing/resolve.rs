@@ -9,7 +9,7 @@ use crds::{RoutingPolicyStatus, WhatsAppSender};
 use kube::ResourceExt;
 use messaging::config::PoolConfig;
 use messaging::id::{PoolId, SenderName, TenantId};
-use messaging::provider::admin::PoolObservation;
+use messaging::provider::admin::{FoundPool, PoolObservation};
 use messaging::provider::{AccountAdmin as _, ProviderError};
 
 use super::RoutingContext;
@@ -180,11 +180,11 @@ async fn find_service(
         asked.push(account);
         let Some(pools) = sender.account.pools() else { continue };
         match pools.find_pool(&PoolId::new(sid)).await {
-            Ok(Some(service)) => {
+            Ok(FoundPool { pool: Some(service), .. }) => {
                 let sender = sender_of(&known, account, &service).unwrap_or(name).clone();
                 return Ok((sender, Seen::Here(service)));
             }
-            Ok(None) => {}
+            Ok(FoundPool { pool: None, .. }) => {}
             Err(error) => drop(failure.get_or_insert(error)),
         }
     }

@@ -128,7 +128,7 @@ pub async fn check(
 pub async fn observe(desired: &Desired, account: &Account, max_age: Duration) -> Result<Observed, NotObserved> {
     let sender = account.sender(&desired.number, max_age).await.map_err(failed("find the sender"))?;
     let service = match (&desired.pool, account.pools()) {
-        (Some(pool), Some(pools)) => pools.find_pool(pool).await.map_err(failed("find the Messaging Service"))?,
+        (Some(pool), Some(pools)) => pools.find_pool(pool).await.map_err(failed("find the Messaging Service"))?.pool,
         _ => None,
     };
     let unnamed_service = match &sender {

@@ -25,8 +25,8 @@ use async_trait::async_trait;
 use messaging::config::TwilioAccount;
 use messaging::id::{AttemptId, PoolId};
 use messaging::provider::admin::{
-    AccountAdmin, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation, ReviewBegins,
-    SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
+    AccountAdmin, FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation,
+    ReviewBegins, SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
     WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
@@ -176,7 +176,7 @@ impl SenderAdmin for Twilio {
 /// Messaging Services.
 #[async_trait]
 impl PoolAdmin for Twilio {
-    async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
+    async fn find_pool(&self, id: &PoolId) -> Result<FoundPool, ProviderError> {
         pools::find(&self.client, id).await
     }
 

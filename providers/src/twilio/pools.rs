@@ -3,7 +3,7 @@
 use messaging::address::Address;
 use messaging::id::PoolId;
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{Listed, PoolMember, PoolObservation, WebhookTargets};
+use messaging::provider::admin::{FoundPool, Listed, PoolMember, PoolObservation, WebhookTargets};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -21,12 +21,13 @@ struct ServiceResource {
     use_inbound_webhook_on_number: Option<bool>,
 }
 
-/// Two calls: the service, and its WhatsApp senders.
-pub(crate) async fn find(client: &Client, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError> {
-    match client.get::<ServiceResource>(Host::Messaging, &path(id)).await? {
-        Some(service) => observe(client, id.clone(), service).await.map(|(pool, _)| Some(pool)),
-        None => Ok(None),
-    }
+/// The service, and then its WhatsApp senders.
+pub(crate) async fn find(client: &Client, id: &PoolId) -> Result<FoundPool, ProviderError> {
+    let Some(service) = client.get::<ServiceResource>(Host::Messaging, &path(id)).await? else {
+        return Ok(FoundPool { pool: None, requests: 1 });
+    };
+    let (pool, more) = observe(client, id.clone(), service).await?;
+    Ok(FoundPool { pool: Some(pool), requests: 1 + more })
 }
 
 /// The services, and then the senders of each.

@@ -3,7 +3,7 @@
 use messaging::failure::FailureClass;
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    AccountAdmin as _, PoolAdmin as _, PoolMember, PoolObservation, SenderAdmin as _, SenderObservation,
+    AccountAdmin as _, FoundPool, PoolAdmin as _, PoolMember, PoolObservation, SenderAdmin as _, SenderObservation,
     TemplateAdmin as _, TemplateHandle, TemplateRevision, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
@@ -83,7 +83,7 @@ async fn what_the_account_does_not_have_is_none_and_not_an_error() {
     let peer = Scripted::start(vec![missing]).await;
     let twilio = twilio_at(&peer.url);
     assert_eq!(twilio.lookup("SM/../1").await, Ok(None));
-    assert_eq!(twilio.find_pool(&PoolId::new("MG1")).await, Ok(None));
+    assert_eq!(twilio.find_pool(&PoolId::new("MG1")).await, Ok(FoundPool { pool: None, requests: 1 }));
     assert_eq!(twilio.delete_template(&TemplateHandle::new("HX1")).await, Ok(()));
     assert!(lines(&peer.requests())[0].contains("/Messages/SM%2F%2E%2E%2F1.json "));
 }
@@ -168,4 +168,20 @@ async fn webhooks_are_set_where_they_take_effect_and_an_absent_one_stays() {
             .contains("InboundRequestUrl=https%3A%2F%2Fh%2Fwebhooks%2Fshop%2Fsupport%2Ftwilio%2Finbound%23rc%3D5%26rp%3Dall&InboundMethod=POST&StatusCallback=")
     );
     assert!(!requests[4].contains("Inbound"));
+}
+
+#[tokio::test]
+async fn a_service_whose_webhook_is_not_posted_is_not_where_it_should_be() {
+    let observed = async |method: &str| {
+        let service = json!({
+            "sid": "MG1", "inbound_request_url": "https://h/in", "inbound_method": method,
+            "status_callback": "https://h/st", "use_inbound_webhook_on_number": false,
+        });
+        let members = json!({"senders": [], "meta": {"next_page_url": null}});
+        let peer = Scripted::start([&service, &members].map(|body| Act::Say(json_answer(200, body))).to_vec()).await;
+        twilio_at(&peer.url).find_pool(&PoolId::new("MG1")).await.expect("an answer").pool.expect("it").webhooks
+    };
+    let wanted = WebhookTargets { inbound: Some("https://h/in".into()), status: Some("https://h/st".into()) };
+    assert!(observed("POST").await.same_as(&wanted));
+    assert!(!observed("PUT").await.same_as(&wanted));
 }

@@ -9,8 +9,8 @@ use messaging::failure::FailureClass;
 use messaging::id::{AttemptId, PoolId};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::admin::{
-    AccountAdmin as _, KeyAdmin as _, Listed, PoolAdmin as _, PoolMember, SenderAdmin as _, TemplateAdmin as _,
-    TemplateRevision, WebhookTargets, senders,
+    AccountAdmin as _, FoundPool, KeyAdmin as _, Listed, PoolAdmin as _, PoolMember, PoolObservation, SenderAdmin as _,
+    TemplateAdmin as _, TemplateRevision, WebhookTargets, senders,
 };
 use messaging::provider::webhook::{WebhookHome, WebhookRejected, WebhookRequest};
 use messaging::provider::{
@@ -171,12 +171,19 @@ async fn a_message_is_sent_followed_by_its_attempts_callbacks_and_found_in_the_l
     world.sandbox.shutdown().await;
 }
 
+/// The service of the example, whose senders are on one page.
+async fn the_service(twilio: &Twilio) -> PoolObservation {
+    let FoundPool { pool, requests } = twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer");
+    assert_eq!(requests, 2, "the service, and its senders");
+    pool.expect("the service")
+}
+
 #[tokio::test]
 async fn a_customers_message_is_verified_and_understood() {
     let world = World::new(Seed::example()).await;
     let sender =
         world.twilio.find_sender(&EXAMPLE_SENDER.parse().expect("a number")).await.expect("an answer").expect("it");
-    let service = world.twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("it");
+    let service = the_service(&world.twilio).await;
     let targets = targets(&world.twilio, NOWHERE);
     world.twilio.configure_webhooks(&sender, Some(&service), &targets).await.expect("configured");
     let sid = world.customer_writes().await;
@@ -201,7 +208,7 @@ async fn a_customers_message_reads_the_same_from_the_log_as_from_its_webhook() {
     let since = jiff::Timestamp::UNIX_EPOCH;
     let own = EXAMPLE_SENDER.parse().expect("a number");
     let sender = world.twilio.find_sender(&own).await.expect("an answer").expect("it");
-    let service = world.twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("it");
+    let service = the_service(&world.twilio).await;
     let targets = targets(&world.twilio, NOWHERE);
     world.twilio.configure_webhooks(&sender, Some(&service), &targets).await.expect("configured");
     let with_file = Reply {
@@ -352,7 +359,7 @@ async fn configured_webhooks_are_observed_as_configured() {
     let twilio = &world.twilio;
     let number = EXAMPLE_SENDER.parse().expect("a number");
     let sender = twilio.find_sender(&number).await.expect("an answer").expect("the sender");
-    let service = twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("the service");
+    let service = the_service(twilio).await;
     assert_eq!(service.senders, [PoolMember { handle: sender.handle.clone(), number: Some(number.clone()) }]);
     assert_eq!(twilio.list_pools().await, Ok(Listed { rows: vec![service.clone()], requests: 2 }));
     assert!(service.decides_webhooks_of(&sender.handle));
@@ -360,7 +367,7 @@ async fn configured_webhooks_are_observed_as_configured() {
     let targets = targets(twilio, "https://hooks.example.com");
     assert!(!service.webhooks.same_as(&targets) && !sender.webhooks.same_as(&targets));
     twilio.configure_webhooks(&sender, Some(&service), &targets).await.expect("configured");
-    let service = twilio.find_pool(&PoolId::new(EXAMPLE_SERVICE_SID)).await.expect("an answer").expect("the service");
+    let service = the_service(twilio).await;
     assert!(service.webhooks.same_as(&targets), "{service:?}");
 
     twilio.configure_webhooks(&sender, None, &targets).await.expect("configured");
@@ -370,7 +377,8 @@ async fn configured_webhooks_are_observed_as_configured() {
         sender.webhooks.same_as(&targets).then_some(())
     })
     .await;
-    assert_eq!(twilio.find_pool(&PoolId::new(format!("MG{}", "0".repeat(32)))).await, Ok(None));
+    let unknown = twilio.find_pool(&PoolId::new(format!("MG{}", "0".repeat(32)))).await;
+    assert_eq!(unknown, Ok(FoundPool { pool: None, requests: 1 }));
     world.sandbox.shutdown().await;
 }
 

@@ -10,7 +10,7 @@ pub mod webhook_targets;
 use async_trait::async_trait;
 
 pub use keys::{KeyAdmin, KeyObservation, MintedKey};
-pub use pools::{PoolAdmin, PoolMember, PoolObservation};
+pub use pools::{FoundPool, PoolAdmin, PoolMember, PoolObservation};
 pub use senders::{ListedSender, SenderAdmin, SenderObservation};
 pub use templates::{ReviewBegins, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision};
 pub use webhook_targets::WebhookTargets;

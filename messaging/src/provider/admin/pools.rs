@@ -11,11 +11,19 @@ use crate::provider::ProviderError;
 /// The pools of one account.
 #[async_trait]
 pub trait PoolAdmin: Send + Sync {
-    /// The pool with its senders; `None` when the account has no such pool.
-    async fn find_pool(&self, id: &PoolId) -> Result<Option<PoolObservation>, ProviderError>;
+    /// The pool with its senders.
+    async fn find_pool(&self, id: &PoolId) -> Result<FoundPool, ProviderError>;
 
     /// Every pool of the account with its senders: one call and one more for each pool.
     async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError>;
+}
+
+/// A pool that was looked up, and how many requests it took: one for the pool, and one for each page of its senders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundPool {
+    /// `None` when the account has no such pool.
+    pub pool: Option<PoolObservation>,
+    pub requests: u32,
 }
 
 /// A pool as the provider reports it.
