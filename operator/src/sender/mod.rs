@@ -226,3 +226,6 @@ fn wanted(
         taken_by,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,7 +83,7 @@ pub enum Trouble {
     )]
     NotInService(PoolId),
     #[error(
-        "the sender is in the Messaging Service {0}, which decides where its inbound messages go, and the spec does not name it; set spec.provider.twilio.messagingServiceSid to {0}, or remove the sender from the service's sender pool"
+        "the sender is in the Messaging Service {0}, which decides where its inbound messages go, and the spec does not name it; this sender sends nothing, because it could miss a STOP; set spec.provider.twilio.messagingServiceSid to {0}, or remove the sender from the service's sender pool"
     )]
     InUnnamedService(PoolId),
     #[error("the provider reports the sender as {status}{}", because(reasons))]
@@ -170,12 +170,14 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
         Some(service) if !service.holds(&sender.handle) => Some(Trouble::NotInService(sid.clone())),
         Some(_) => None,
     });
+    // Nobody repairs where that service sends what customers write.
+    let publish = if unheard.is_some() { Publish::Stopped } else { Publish::AsDeclared };
     let offline = (!sender.online)
         .then(|| Trouble::Offline { status: sender.status.clone(), reasons: sender.offline_reasons.clone() });
     // An offline sender is published, because it may still receive.
     let private_sink = wanted.private_sink.clone().map(|(index, host)| Trouble::PrivateSink { index, host });
     let trouble = unheard.or(service_trouble).or(offline).or(private_sink);
-    Plan { webhooks, publish: Publish::AsDeclared, trouble }
+    Plan { webhooks, publish, trouble }
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ fn each_situation_has_its_plan() {
             Some("ReferenceNotFound"),
         ),
         (
-            "a service that the spec does not name decides where its messages go",
+            "a service that the spec does not name decides where its messages go, so it sends nothing",
             wanted(),
             unnamed(service(&["XE1"], false, theirs.clone())),
             Webhooks::InPlace(ours.clone()),
