@@ -57,6 +57,7 @@ use crate::webhooks::{self, WebhookContext};
 
 use self::listen::{Counted, Ends, Serve, Turns};
 pub use self::open::open_store;
+use self::open::patiently;
 use self::tasks::TaskSet;
 
 /// How long the store may take to close, even where the drain took all its time.
@@ -124,11 +125,12 @@ impl Server {
         // Before anything is accepted: an unreliable clock is known, a drain applies to the first message, and the first
         // webhook's day exists.
         let clock_check = Arc::clone(&shared.clock_check);
-        clock_check.compare().await.context("comparing this replica's clock with the database's")?;
+        let what = "comparing this replica's clock with the database's";
+        patiently(what, async || clock_check.compare().await).await.context(what)?;
         let progress = Arc::clone(&shared.progress);
         base.spawn("comparing the clocks", async move |stop| clock_check.run(&progress, stop).await);
         let holds = Arc::clone(&shared.holds);
-        holds.refresh().await.context("reading the holds")?;
+        patiently("reading the holds", async || holds.refresh().await).await.context("reading the holds")?;
         retention::make_days(&shared.store, shared.clock.now()).await;
         let progress = Arc::clone(&shared.progress);
         base.spawn("following the holds", async move |stop| holds.run(&progress, stop).await);

@@ -1,4 +1,4 @@
-//! Opens the database that a URL names.
+//! Opens the database that a URL names, and bears it while it is starting or failing over.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use rustls::pki_types::pem::PemObject;
 use crate::settings::StoreUrl;
 use crate::store::{PostgresUrl, Store, StoreError, Writers};
 
-/// How often, and with which pause, a start tries to reach the database.
-const CONNECT_TRIES: u32 = 60;
-const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+/// How often, and with which pause, each step of a start tries to reach the database.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Opens the database that a URL names. `authorities` is a PEM file of the certificate authorities to trust.
 pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::Result<(Store, Writers)> {
@@ -23,18 +23,26 @@ pub async fn open_store(url: &StoreUrl, authorities: Option<&Path>) -> anyhow::R
         }
         StoreUrl::Postgres(url) => {
             let url = PostgresUrl::clone(url).with_tls(Arc::new(tls(authorities)?));
-            let mut tries = 0;
-            loop {
-                match Store::postgres(&url).await {
-                    // It may still be starting or failing over.
-                    Err(error @ (StoreError::Failed(_) | StoreError::Unanswered(_))) if tries < CONNECT_TRIES => {
-                        tries += 1;
-                        tracing::warn!(%error, "the database cannot be opened yet; trying again");
-                        tokio::time::sleep(CONNECT_PAUSE).await;
-                    }
-                    opened => return opened.with_context(|| format!("opening the database on {url}")),
-                }
+            let opened = patiently("opening the database", async || Store::postgres(&url).await).await;
+            opened.with_context(|| format!("opening the database on {url}"))
+        }
+    }
+}
+
+/// Takes a step of a start again until the database answers, within a bound: it may still be starting or failing over.
+pub(super) async fn patiently<T>(
+    what: &'static str,
+    mut step: impl AsyncFnMut() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut tries = 0;
+    loop {
+        match step().await {
+            Err(error @ (StoreError::Failed(_) | StoreError::Unanswered(_))) if tries < TRIES => {
+                tries += 1;
+                tracing::warn!(what, %error, "the database does not answer yet; trying again");
+                tokio::time::sleep(PAUSE).await;
             }
+            done => return done,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use dataplane::serve::{Addresses, Server};
+use dataplane::serve::{Addresses, Server, open_store};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use postgres_cluster::Proxy;
@@ -132,4 +132,48 @@ async fn a_replica_whose_database_has_no_room_is_not_ready_although_it_answers()
     let (status, parts) = replica.get("/readyz").await;
     assert_eq!((status, parts.contains(r#""store":false"#)), (StatusCode::SERVICE_UNAVAILABLE, true), "{parts}");
     replica.ends().await;
+}
+
+/// Ends the sessions of this database that wait for a lock, and counts them.
+const BREAK: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
+#[tokio::test]
+async fn a_start_bears_a_database_that_breaks_off_while_it_is_asked() {
+    let postgres = postgres_cluster::shared().await.unwrap();
+    let database = format!("test_{}", uuid::Uuid::new_v4().simple());
+    postgres.create_database(&database).await.unwrap();
+    let url = format!("{}?sslmode=disable", postgres.tcp_url(&database));
+    let (store, writers) = open_store(&url.parse().unwrap(), None).await.unwrap();
+    tokio::join!(writers.run(), store.close());
+    // The clock is read behind a table, too, so that another session can keep the answer back.
+    let turnstile = format!(
+        "CREATE TABLE turnstile ();
+         CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql
+           AS 'SELECT pg_catalog.clock_timestamp() FROM (SELECT count(*) FROM turnstile) AS passed';
+         ALTER DATABASE {database} SET search_path = public, pg_catalog"
+    );
+    postgres.query(&database, &turnstile).await.unwrap();
+    for table in ["turnstile", "holds"] {
+        let (session, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        let mut connected = JoinSet::new();
+        connected.spawn(connection);
+        session.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let mut starting = std::pin::pin!(Server::start(settings_over(&url, directory.path(), &["--roles", "api"])));
+        let mut broken = 0;
+        let breaking = until(async || {
+            broken += postgres.query(&database, BREAK).await.unwrap().parse::<u32>().unwrap();
+            broken >= 3
+        });
+        tokio::select! {
+            started = &mut starting => panic!("{table}: {:?}", started.map(drop)),
+            () = breaking => {}
+        }
+        session.batch_execute("ROLLBACK").await.unwrap();
+        let server = soon(starting).await.unwrap();
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        soon(server.run(shutdown)).await.unwrap();
+    }
 }
