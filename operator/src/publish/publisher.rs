@@ -272,3 +272,6 @@ fn ours(tenant: &TenantId, secret: Secret) -> Result<Secret, NotOurs> {
         found => Err(NotOurs { name: secret_name(tenant), found: found.unwrap_or("Opaque").to_owned() }),
     }
 }
+
+#[cfg(test)]
+mod tests;

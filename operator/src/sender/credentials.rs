@@ -51,3 +51,70 @@ async fn report_if_mistyped(machinery: &Machinery, tenant: &TenantId, name: &str
         machinery.events.publish(&about, &note).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use kube::runtime::watcher::Event;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controllers::Drivers;
+    use crate::sender::validate::tests::sender as quickstart;
+    use crate::testing::api::FakeApi;
+    use crate::testing::dependencies_with;
+
+    const SECRETS: &str = "/api/v1/namespaces/shop/secrets";
+    const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/shop/events";
+
+    fn secret(name: &str, key: &str, kind: &str) -> Value {
+        let field = format!("f:{key}");
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": kind, "data": { key: "d2FrXzAxMjM0NTY3ODlhYmNkZWY=" },
+            "metadata": {
+                "name": name, "namespace": "shop", "uid": name,
+                "managedFields": [{
+                    "manager": "kubectl", "operation": "Update", "fieldsType": "FieldsV1",
+                    "fieldsV1": { "f:data": { ".": {}, field: {} }, "f:type": {} },
+                }],
+            },
+        })
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_was_meant_as_an_api_key_and_has_no_type_gets_an_event_where_there_is_a_tenant() {
+        let api = Arc::<FakeApi>::default();
+        let named = quickstart().spec.provider.twilio.unwrap().credentials_secret_ref.name;
+        for (name, key, kind) in [
+            // The last one is the one that is told about, so that the others were looked at before.
+            (named.as_str(), "key", "Opaque"),
+            ("typed", "key", "whatsapp-operator.dev/api-key"),
+            ("other", "password", "Opaque"),
+            ("z-untyped", "key", "Opaque"),
+        ] {
+            api.put(&format!("{SECRETS}/{name}"), secret(name, key, kind));
+        }
+        let Drivers { watched, senders: (driver, mut writer), .. } =
+            Drivers::new(dependencies_with(api.client(), Arc::default()));
+        let mut sender = quickstart();
+        sender.metadata.namespace = Some("shop".into());
+        writer.apply_watcher_event(&Event::Apply(sender));
+        let told = async {
+            while api.list(EVENTS).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let scope = Scope::Namespace("shop".into());
+        let following = follow_credentials(&driver.machinery, &watched.senders, &scope);
+        tokio::select! {
+            () = following => panic!("it never ends"),
+            () = told => {}
+            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("no Event"),
+        }
+        let events = api.list(EVENTS);
+        let about: Vec<_> = events.iter().map(|event| (&event["reason"], &event["regarding"]["name"])).collect();
+        assert_eq!(about, [(&json!("ApiKeyUnusable"), &json!("z-untyped"))]);
+    }
+}

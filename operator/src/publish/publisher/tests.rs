@@ -1,0 +1,186 @@
+//! Promises about what is written for a tenant, on an API server in memory.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use kube::runtime::watcher::Event;
+use messaging::config::{ProviderAccount, SenderConfig, TwilioAccount};
+use messaging::id::SenderName;
+use messaging::routing::{Route, RoutingConfig};
+use messaging::secret::Secret as Hidden;
+use messaging::template::{LocalizationConfig, LocalizedContent, TemplateCategory, TemplateConfig};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+use crate::controllers::Drivers;
+use crate::metrics::KindName;
+use crate::reconcile::live::Live;
+use crate::sender::validate::tests::sender as quickstart;
+use crate::testing::api::FakeApi;
+use crate::testing::dependencies_with;
+
+const CONFIG: &str = "/api/v1/namespaces/system/secrets/whatsapp-tenant-shop";
+const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/shop/events";
+
+fn contribution(number: &str) -> SenderConfig {
+    let account = "AC0123456789abcdef0123456789abcdef";
+    SenderConfig {
+        phone_number: number.parse().unwrap(),
+        provider: ProviderAccount::Twilio(TwilioAccount {
+            account_sid: account.into(),
+            username: account.into(),
+            password: Hidden::new("secret"),
+            webhook_keys: vec![Hidden::new("secret")],
+            messaging_service_sid: None,
+            base_url: None,
+        }),
+        limits: Default::default(),
+        opt_out: Default::default(),
+        consent: Default::default(),
+        retention: Default::default(),
+        validity: Default::default(),
+        events: vec![],
+        paused: false,
+    }
+}
+
+/// The tenant `shop` has two senders that were contributed, a template and a policy.
+fn world() -> (Arc<FakeApi>, Arc<Publisher>, TenantId) {
+    let (api, tenant) = (Arc::<FakeApi>::default(), TenantId::new("shop").unwrap());
+    let Drivers { publisher, senders: (_, mut watched), mut templates, mut policies, .. } =
+        Drivers::new(dependencies_with(api.client(), Arc::default()));
+    let object = |kind: &str, name: &str, spec: Value| {
+        let metadata = json!({ "namespace": "shop", "name": name });
+        json!({ "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec })
+    };
+    let texts = json!({
+        "senderRefs": [{ "name": "support" }], "category": "UTILITY", "fallbackLanguage": "en", "localizations": [],
+    });
+    let template = serde_json::from_value(object("MessageTemplate", "news", texts)).unwrap();
+    templates.1.apply_watcher_event(&Event::Apply(template));
+    let policy = object("RoutingPolicy", "default", json!({ "default": { "senderRef": { "name": "support" } } }));
+    policies.1.apply_watcher_event(&Event::Apply(serde_json::from_value(policy).unwrap()));
+    for (name, number) in [("sales", "+14155238886"), ("support", "+14155238887")] {
+        let mut sender = quickstart();
+        sender.metadata.namespace = Some("shop".into());
+        sender.metadata.name = Some(name.into());
+        watched.apply_watcher_event(&Event::Apply(sender));
+        publisher.contributions.set_sender(&tenant, &name.parse().unwrap(), contribution(number));
+    }
+    (api, publisher, tenant)
+}
+
+fn published(api: &FakeApi, tenant: &TenantId) -> Option<TenantConfig> {
+    let secret = serde_json::from_value(api.get(CONFIG)?).unwrap();
+    read_config(tenant, &secret)
+}
+
+#[tokio::test]
+async fn a_faulty_object_is_left_out_of_its_tenants_config_and_says_why() {
+    let (api, publisher, tenant) = world();
+    let sales: SenderName = "sales".parse().unwrap();
+    let mut faulty = contribution("+14155238886");
+    faulty.limits.burst = 0;
+    publisher.contributions.set_sender(&tenant, &sales, faulty);
+    publish(&publisher, &tenant).await.unwrap();
+    let config = published(&api, &tenant).unwrap();
+    assert_eq!(config.senders.keys().map(SenderName::as_str).collect::<Vec<_>>(), ["support"]);
+    let live = |name: &str| {
+        let contributed = publisher.contributions.of(&tenant);
+        publisher.data_plane.live(KindName::Sender, &tenant, name, &contributed)
+    };
+    let Some(Live::Unpublished { stalled: true, message }) = live("sales") else { panic!("{:?}", live("sales")) };
+    assert!(message.contains("senders.sales.limits.burst: is 0"), "{message}");
+    assert!(!matches!(live("support"), Some(Live::Unpublished { .. })));
+
+    publisher.contributions.set_sender(&tenant, &sales, contribution("+14155238886"));
+    publish(&publisher, &tenant).await.unwrap();
+    assert_eq!(published(&api, &tenant).unwrap().senders.len(), 2);
+    assert!(!matches!(live("sales"), Some(Live::Unpublished { .. })));
+}
+
+#[tokio::test]
+async fn a_secret_of_the_type_of_api_keys_that_gives_nobody_access_gets_an_event() {
+    let (api, publisher, tenant) = world();
+    // "1234" and "wak_0123456789abcdef" in base64.
+    for (name, key, value) in
+        [("good", "key", "d2FrXzAxMjM0NTY3ODlhYmNkZWY="), ("short", "key", "MTIzNA=="), ("wrong", "token", "MTIzNA==")]
+    {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": API_KEY_SECRET_TYPE, "data": { key: value },
+            "metadata": { "name": name, "namespace": "shop", "uid": name },
+        });
+        api.put(&format!("/api/v1/namespaces/shop/secrets/{name}"), secret);
+    }
+    publish(&publisher, &tenant).await.unwrap();
+    let config = published(&api, &tenant).unwrap();
+    assert_eq!(config.api_keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["good"]);
+    let mut told: Vec<String> = api.list(EVENTS).iter().map(about).collect();
+    told.sort();
+    assert_eq!(told, ["Warning ApiKeyUnusable Secret/short", "Warning ApiKeyUnusable Secret/wrong"]);
+}
+
+fn about(event: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let about = &event["regarding"];
+    format!("{} {} {}/{}", text(&event["type"]), text(&event["reason"]), text(&about["kind"]), text(&about["name"]))
+}
+
+/// A text that compression makes hardly smaller.
+fn noise(bytes: usize) -> String {
+    let digest = |n: usize| BASE64_STANDARD.encode(Sha256::digest(n.to_be_bytes()));
+    (0..bytes / 44).map(digest).collect()
+}
+
+#[tokio::test]
+async fn a_config_that_fits_no_secret_is_told_on_each_object_that_is_not_live_and_counted_until_it_fits() {
+    let (api, publisher, tenant) = world();
+    publish(&publisher, &tenant).await.unwrap();
+    let changed = SenderConfig { paused: true, ..contribution("+14155238886") };
+    publisher.contributions.set_sender(&tenant, &"sales".parse().unwrap(), changed);
+    let route = RoutingConfig { default: Route::direct("support".parse().unwrap()), by_country: BTreeMap::new() };
+    publisher.contributions.set_policy(&tenant, &"default".parse().unwrap(), Some(route));
+    let content = LocalizedContent { body: noise(2_000_000), header: None, footer: None, buttons: vec![] };
+    let text = LocalizationConfig { content, accounts: BTreeMap::new() };
+    let template = TemplateConfig {
+        category: TemplateCategory::Utility,
+        variables: vec![],
+        fallback_language: "en".into(),
+        localizations: [("en".to_owned(), text)].into(),
+    };
+    publisher.contributions.set_template(&tenant, &"news".parse().unwrap(), Some(template));
+
+    let live = |kind, name: &str| publisher.data_plane.live(kind, &tenant, name, &publisher.contributions.of(&tenant));
+    let unpublished = |kind, name: &str| match live(kind, name) {
+        Some(Live::Unpublished { stalled: true, message }) => Some(message),
+        _ => None,
+    };
+    let counts = |n: usize| {
+        publisher.metrics.render().unwrap().contains(&format!("whatsapp_operator_unpublished_tenants {n}\n"))
+    };
+    let until = async |so: &(dyn Fn() -> bool + Sync)| {
+        while !so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let story = async {
+        until(&|| unpublished(KindName::Sender, "sales").is_some() && counts(1)).await;
+        for (kind, name) in [(KindName::Sender, "sales"), (KindName::Template, "news"), (KindName::Policy, "default")] {
+            let message = unpublished(kind, name).unwrap_or_else(|| panic!("{name}: {:?}", live(kind, name)));
+            assert!(message.contains("a Secret holds 1048576"), "{message}");
+        }
+        assert_eq!(unpublished(KindName::Sender, "support"), None, "it runs as it is");
+        assert_eq!(published(&api, &tenant).unwrap().policies.len(), 0);
+
+        publisher.contributions.set_template(&tenant, &"news".parse().unwrap(), None);
+        until(&|| unpublished(KindName::Sender, "sales").is_none() && counts(0)).await;
+        assert_eq!(published(&api, &tenant).unwrap().policies.len(), 1);
+    };
+    tokio::select! {
+        () = publish_forever(&publisher) => unreachable!("it never ends"),
+        () = story => {}
+        () = tokio::time::sleep(Duration::from_secs(60)) => panic!("not told"),
+    }
+}
