@@ -169,3 +169,57 @@ fn record(spec: Option<LeaseSpec>) -> Record {
         transitions: spec.lease_transitions.unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::testing::api::FakeApi;
+
+    const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/operator";
+
+    #[derive(Debug)]
+    struct Hands(Mutex<Timestamp>);
+
+    impl Clock for Hands {
+        fn now(&self) -> Timestamp {
+            *self.0.lock()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_time_at_which_the_holder_took_the_lease_stays_until_another_takes_it() {
+        let (api, clock) = (Arc::<FakeApi>::default(), Hands(Mutex::default()));
+        let seconds = Duration::from_secs;
+        let times = Times { lease_duration: seconds(15), renew_deadline: seconds(10), retry: seconds(2) };
+        let candidate = |me: &str| {
+            Candidate::new(Api::default_namespaced(api.client()), "operator".into(), me.into(), times, &clock)
+        };
+        let at = |second| *clock.0.lock() = Timestamp::from_second(second).unwrap();
+        let taken_and_renewed = || {
+            let lease: Lease = serde_json::from_value(api.get(LEASE).unwrap()).unwrap();
+            let spec = lease.spec.unwrap();
+            [spec.acquire_time, spec.renew_time].map(|time| time.unwrap().0.as_second())
+        };
+        let (mut first, mut second) = (candidate("first"), candidate("second"));
+        for (second, expected) in [(100, [100, 100]), (102, [100, 102]), (104, [100, 104])] {
+            at(second);
+            first.step().await.unwrap();
+            assert_eq!(taken_and_renewed(), expected);
+        }
+        // Also after a restart of the process that holds it.
+        at(106);
+        candidate("first").step().await.unwrap();
+        assert_eq!(taken_and_renewed(), [100, 106]);
+
+        first.step().await.unwrap();
+        first.step_down().await.unwrap();
+        at(110);
+        second.step().await.unwrap();
+        assert_eq!(taken_and_renewed(), [110, 110]);
+    }
+}

@@ -1,12 +1,22 @@
-//! Promises about the pure steps of a routing policy.
+//! Promises about a routing policy: its pure steps, and what becomes of a service that is another namespace's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crds::RoutingPolicy;
+use async_trait::async_trait;
+use crds::{RoutingPolicy, RoutingPolicyStatus};
+use messaging::id::PoolId;
 
 use super::compile::compile;
 use super::validate::validate;
+use crate::controllers::Drivers;
 use crate::publish::precedence;
+use crate::reconcile::error::{Advice, KubernetesFailure};
+use crate::reconcile::kind::{Id, Kind as _};
+use crate::reconcile::progress::Progress;
+use crate::sender::owner::{PoolOwners, Record, Recorded};
+use crate::testing::api::FakeApi;
+use crate::testing::dependencies_with;
 
 const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
 
@@ -86,4 +96,34 @@ fn policies_without_precedence_say_so_while_none_is_named_default() {
     );
     let three = [of("night", "02"), of("day", "01"), of("default", "03")];
     assert_eq!(message(&three, "night"), "resolved");
+}
+
+/// The record of every pool.
+struct Owned(Record);
+
+#[async_trait]
+impl PoolOwners for Owned {
+    async fn read(&self, _: &PoolId) -> Result<Recorded, KubernetesFailure> {
+        Ok(Recorded { record: Some(self.0.clone()), version: None })
+    }
+    async fn write(&self, _: &PoolId, _: Record, _: Option<String>) -> Result<(), KubernetesFailure> {
+        unreachable!("a policy claims nothing")
+    }
+}
+
+#[tokio::test]
+async fn a_policy_through_a_service_of_another_namespace_sends_nothing_and_says_whose_it_is() {
+    let Drivers { policies: (driver, _), .. } =
+        Drivers::new(dependencies_with(Arc::<FakeApi>::default().client(), Arc::default()));
+    let mut context = driver.context;
+    let now = context.clock.now();
+    context.owners = Arc::new(Owned(Record { owner: "bank".parse().unwrap(), since: now, seen: now }));
+    let policy = policy(&format!("{{ default: {{ messagingServiceSid: {SERVICE} }} }}"));
+    let id = Id { tenant: "toys".parse().unwrap(), name: "default".parse().unwrap() };
+    let mut progress = Progress::new(RoutingPolicyStatus::default(), false);
+    let failure = policy.reconcile(&id, &context, &mut progress).await.unwrap_err();
+    assert_eq!(failure.advice(), Advice::Stalled);
+    let message = failure.message();
+    assert!(message.starts_with("spec.default.messagingServiceSid: ") && message.contains("bank"), "{message}");
+    assert_eq!(context.contributions.of(&id.tenant).policies.get(&id.name), Some(&None));
 }

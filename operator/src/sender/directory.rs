@@ -108,3 +108,32 @@ impl SenderDirectory {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+    use crate::sender::validate::tests::sender as quickstart;
+
+    #[test]
+    fn why_a_sender_is_not_used_yet_is_told_in_its_own_words() {
+        let stalled = |reason: &str| {
+            let mut sender = quickstart();
+            let condition = Condition {
+                type_: STALLED.to_owned(),
+                status: "True".to_owned(),
+                reason: reason.to_owned(),
+                message: String::new(),
+                observed_generation: Some(1),
+                last_transition_time: Time(Timestamp::UNIX_EPOCH),
+            };
+            sender.status = Some(crds::WhatsAppSenderStatus { conditions: vec![condition], ..Default::default() });
+            why_not(&sender)
+        };
+        assert_eq!(why_not(&quickstart()), "its credentials have not been accepted yet");
+        assert_eq!(stalled(reason::CONFLICT), "another sender takes precedence over it");
+        assert_eq!(stalled(reason::CREDENTIALS_REFUSED), "it is stalled (CredentialsRefused)");
+    }
+}

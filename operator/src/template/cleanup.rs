@@ -224,6 +224,10 @@ mod tests {
             let (failing, well) = (Arc::new(FakeAdmin::default()), Arc::new(FakeAdmin::default()));
             failing.fail_next(status, None);
             well.add_template(REVISION, &own, "de", Approval::Approved);
+            // An object in another cluster may use what the one before it left under the same name.
+            let retained = own.replace(&own["toys_parcel_sent_".len()..][..10], "0123456789");
+            assert!(retained != own && names.alike(&retained));
+            well.add_template("HX2", &retained, "de", Approval::Approved);
             let accounts = [("AC1", &failing), ("AC2", &well)]
                 .map(|(key, admin)| {
                     let metrics = Arc::new(Metrics::new().unwrap());

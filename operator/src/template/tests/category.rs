@@ -72,4 +72,13 @@ fn a_revision_that_cannot_be_sent_does_not_decide_the_category() {
     world.recategorize(ACCOUNT, "en_US", TemplateCategory::Marketing);
     let (progress, _) = world.done(&changed(), &[ACCOUNT]);
     assert_eq!(compiled(&progress), TemplateCategory::Utility);
+
+    // Nor does it where nothing else serves in its language.
+    let mut world = World::new();
+    world.pass(&first(), &[ACCOUNT]);
+    world.review_language(ACCOUNT, "de", Approval::Approved);
+    world.review_language(ACCOUNT, "en_US", Approval::Rejected { reason: "INCORRECT_CATEGORY".into() });
+    world.recategorize(ACCOUNT, "en_US", TemplateCategory::Marketing);
+    let (progress, _) = world.done(&first(), &[ACCOUNT]);
+    assert_eq!(compiled(&progress), TemplateCategory::Utility);
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::condition::CREDENTIALS_VALID;
+use crds::condition::{CREDENTIALS_VALID, STALLED, WEBHOOKS_CONFIGURED};
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -106,7 +106,7 @@ fn expected() -> BTreeMap<&'static str, Vec<&'static str>> {
 
 #[tokio::test]
 async fn whoever_waits_for_an_object_is_woken_when_it_appears_changes_or_goes() {
-    let Drivers { watched, senders, templates, policies } = Drivers::new(dependencies());
+    let Drivers { watched, senders, templates, policies, .. } = Drivers::new(dependencies());
     let mut woken = (
         Woken::<WhatsAppSender>(watched.senders.trigger.listen(Scope::Cluster)),
         Woken::<MessageTemplate>(watched.templates.trigger.listen(Scope::Cluster)),
@@ -146,12 +146,25 @@ async fn whoever_waits_for_an_object_is_woken_when_it_appears_changes_or_goes() 
         changed["metadata"]["generation"] = json!(2);
         assert_eq!(&tell!(Apply, changed.clone()), waiting, "{id} changed");
         if object["kind"] == "WhatsAppSender" {
-            let accepted = json!([{
-                "type": CREDENTIALS_VALID, "status": "True", "reason": "CredentialsAccepted", "message": "",
-                "lastTransitionTime": "2026-11-01T00:00:00Z",
-            }]);
-            changed["status"] = json!({ "conditions": accepted, "observedGeneration": 2 });
-            assert_eq!(&tell!(Apply, changed.clone()), waiting, "the credentials of {id} were accepted");
+            let condition = |name: &str, status: &str| {
+                json!({
+                    "type": name, "status": status, "reason": "Told", "message": "",
+                    "lastTransitionTime": "2026-11-01T00:00:00Z",
+                })
+            };
+            let (refused, accepted) = (condition(CREDENTIALS_VALID, "False"), condition(CREDENTIALS_VALID, "True"));
+            let (configured, stalled) = (condition(WEBHOOKS_CONFIGURED, "True"), condition(STALLED, "True"));
+            for (what, conditions) in [
+                ("the credentials of {} were refused", json!([refused])),
+                ("the credentials of {} were accepted", json!([accepted])),
+                ("the webhooks of {} are in place", json!([accepted, configured])),
+                ("{} is stalled", json!([accepted, configured, stalled])),
+            ] {
+                changed["status"] = json!({ "conditions": conditions, "observedGeneration": 2 });
+                assert_eq!(&tell!(Apply, changed.clone()), waiting, "{}", what.replace("{}", &id));
+            }
+            changed["status"]["handle"] = json!("XE1");
+            assert_eq!(&tell!(Apply, changed.clone()), waiting, "{id} is known at the provider");
             changed["status"]["quality"] = json!("HIGH");
             assert_eq!(tell!(Apply, changed.clone()), Vec::<String>::new(), "nobody reads the quality of {id}");
         }

@@ -1,0 +1,75 @@
+use crds::MessageTemplate;
+
+use super::*;
+use crate::controllers::Drivers;
+use crate::reconcile::conditions::Assessment;
+use crate::testing::api::FakeApi;
+use crate::testing::dependencies_with;
+
+#[tokio::test]
+async fn an_object_with_something_to_clean_up_gets_our_finalizer_back_beside_those_of_others() {
+    let api = Arc::<FakeApi>::default();
+    let Drivers { templates: (driver, _), .. } = Drivers::new(dependencies_with(api.client(), Arc::default()));
+    (0..3).for_each(|_| driver.machinery.listings.note());
+    let template: MessageTemplate = serde_json::from_value(json!({
+        "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "MessageTemplate",
+        "metadata": { "namespace": "shop", "name": "hello", "uid": "1", "finalizers": ["others.example/one"] },
+        "spec": {
+            "senderRefs": [{ "name": "support" }], "category": "UTILITY", "fallbackLanguage": "en",
+            "localizations": [{ "language": "en", "body": "Hello" }],
+        },
+    }))
+    .unwrap();
+    drive(Arc::new(template), Arc::new(driver)).await.unwrap();
+    let written = api.get("/apis/whatsapp-operator.dev/v1alpha1/namespaces/shop/messagetemplates/hello").unwrap();
+    assert_eq!(written["metadata"]["finalizers"], json!(["others.example/one", FINALIZER]));
+}
+
+fn status(ready: &str, reason: &str, message: &str, generation: i64) -> Value {
+    json!({ "conditions": [{ "type": READY, "status": ready, "reason": reason, "message": message, "observedGeneration": generation }] })
+}
+
+fn ready(state: State, reason: &'static str, message: &str) -> Assessments {
+    [(READY, Assessment::new(state, reason, message))].into()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no")]
+struct Refused;
+impl Explain for Refused {
+    fn advice(&self) -> Advice {
+        Advice::Stalled
+    }
+    fn reason(&self) -> &'static str {
+        "Refused"
+    }
+}
+
+#[test]
+fn a_providers_bad_five_minutes_do_not_show_on_an_object_that_was_ready() {
+    let (well, busy) = (status("True", "Ready", "", 2), status("False", "UnderReview", "", 2));
+    let (passing, lasting): (Failure, Failure) = (TookTooLong.into(), Refused.into());
+    for (why, failure, seconds, before, expected) in [
+        ("it was ready, and the failure is transient", Some(&passing), 0, &well, true),
+        ("it lasts for less than five minutes", Some(&passing), 299, &well, true),
+        ("it lasts", Some(&passing), 300, &well, false),
+        ("it was not ready anyway", Some(&passing), 0, &busy, false),
+        ("a person must act", Some(&lasting), 0, &well, false),
+        ("nothing failed", None, 0, &well, false),
+    ] {
+        assert_eq!(tolerated(failure, Duration::from_secs(seconds), before, 2), expected, "{why}");
+    }
+    assert!(!tolerated(Some(&passing), Duration::ZERO, &well, 3), "this generation was never ready");
+}
+
+#[test]
+fn each_change_of_ready_has_one_event() {
+    let broken = status("False", "Refused", "wrong token", 1);
+    let reason =
+        |before: &Value, assessed: &Assessments| change_of_ready(before, assessed, true).map(|note| note.reason);
+    assert_eq!(reason(&json!({}), &ready(State::False, "Refused", "wrong token")), Some("Refused"));
+    assert_eq!(reason(&broken, &ready(State::False, "Refused", "wrong token")), None);
+    assert_eq!(reason(&broken, &ready(State::False, "Refused", "account closed")), Some("Refused"));
+    assert_eq!(reason(&broken, &ready(State::True, "Ready", "")), Some(event::BECAME_READY));
+    assert_eq!(reason(&status("True", "Ready", "", 1), &ready(State::True, "Ready", "")), None);
+}
