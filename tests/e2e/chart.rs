@@ -26,6 +26,8 @@ async fn the_chart_is_linted_installed_upgraded_and_removed() -> Result<()> {
     let release = ["whatsapp", &chart, "--namespace", "whatsapp-system"];
     let notes = helm(&cluster, &[&["install"], &release[..], &["--create-namespace", "--set", url]].concat()).await?;
     ensure!(notes.contains("STATUS: deployed"), "{notes}");
+    let first = "kubectl delete whatsappsenders,messagetemplates,routingpolicies --all --all-namespaces";
+    ensure!(notes.contains(first), "how to uninstall in order: {notes}");
     let kinds = cluster.kubectl(&["api-resources", "--api-group=whatsapp-operator.dev", "--output=name"]).await?;
     ensure!(kinds.lines().count() == 3, "{kinds}");
     let deployed = cluster
@@ -183,6 +185,27 @@ async fn the_programs_accept_every_argument_of_the_chart() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn after_an_uninstallation_a_hook_removes_the_configs() -> Result<()> {
+    let objects = render("whatsapp", "whatsapp-system", &REQUIRED).await?;
+    let runs_after = |object: &&DynamicObject| {
+        let annotations = object.metadata.annotations.as_ref();
+        annotations.and_then(|all| all.get("helm.sh/hook")).is_some_and(|hook| hook == "post-delete")
+    };
+    let hook: Vec<_> = objects.iter().filter(runs_after).collect();
+    let of = |kind: &str| hook.iter().find(|o| o.types.as_ref().is_some_and(|types| types.kind == kind));
+    // What it runs with must exist before it, because everything else of the release is gone.
+    for kind in ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
+        of(kind).with_context(|| format!("the hook has no {kind}"))?;
+    }
+    let pod = &of("Job").context("the hook has no Job")?.data["spec"]["template"]["spec"];
+    let arguments: Vec<String> = serde_json::from_value(pod["containers"][0]["args"].clone())?;
+    ensure!(arguments == ["remove-configs", "--config-namespace=whatsapp-system"], "{arguments:?}");
+    let mut command = Command::new(binary("whatsapp-operator")?);
+    command.args(&arguments).arg("--help");
+    output(command).await.map(drop)
 }
 
 #[tokio::test]

@@ -108,3 +108,16 @@ fn defaults_in_the_schema_are_those_of_the_types() {
     let read: crds::WhatsAppSender = serde_json::from_value(minimal.clone()).unwrap();
     assert_eq!(defaulted["spec"], serde_json::to_value(read.spec).unwrap());
 }
+
+#[test]
+fn who_lists_senders_or_templates_sees_which_are_paused_and_why_one_is_not_ready() {
+    for kind in ["WhatsAppSender", "MessageTemplate"] {
+        let definition = crds::definition::all().into_iter().find(|d| d.spec.names.kind == kind).unwrap();
+        let columns = definition.spec.versions[0].additional_printer_columns.clone().unwrap();
+        let shows = |name: &str| columns.iter().find(|column| column.name == name).unwrap();
+        let reconciling = shows("Reconciling");
+        assert_eq!(reconciling.json_path, ".status.conditions[?(@.type==\"Reconciling\")].reason", "{kind}");
+        assert_eq!(reconciling.priority.unwrap_or(0), 0, "{kind}: without -o wide");
+        assert_eq!(shows("Message").json_path, ".status.conditions[?(@.type==\"Ready\")].message", "{kind}");
+    }
+}
