@@ -1,5 +1,7 @@
 //! Contacts: each change is a new version, no change loses another, and one person is one person in every spelling.
 
+mod changed_ids;
+
 use dataplane::rules::apply::Keyword;
 use dataplane::store::Store;
 use dataplane::store::contact::{
@@ -7,7 +9,6 @@ use dataplane::store::contact::{
 };
 use messaging::contact::{ConsentRecord, ConsentStatus, Evidence, Lift, Suppression, SuppressionReason};
 use messaging::opt_out::OptChange;
-use messaging::provider::UserIdChange;
 
 use super::*;
 
@@ -30,8 +31,6 @@ promises!(
     a_revoked_link_makes_a_sender_judge_again,
     an_addresss_links_say_since_when_and_until_when,
     an_address_keeps_its_newest_links_and_a_link_that_goes_makes_a_sender_judge_again,
-    an_id_that_the_provider_gives_up_for_another_carries_everything_over,
-    a_change_of_id_means_the_same_in_whatever_order_it_is_applied,
 );
 
 async fn nothing_is_known_of_a_stranger(store: &Store) {
@@ -315,52 +314,4 @@ async fn an_address_keeps_its_newest_links_and_a_link_that_goes_makes_a_sender_j
 
     wrote_as(store, "SM0", REPORTED, Some("BR.0"), 1, None).await;
     assert_eq!(links_of(store, "BR.0").await, [], "a webhook that comes late does not push out a newer one");
-}
-
-/// The provider says that BR.1 is BR.2 now.
-async fn changes_id(store: &Store, now: i64) {
-    let [previous, current] = ["BR.1", "BR.2"].map(|id| id.parse().unwrap());
-    record(store, now, WebhookEvent::UserIdChange(UserIdChange { previous, current, number: None })).await;
-    apply_all(store).await;
-}
-
-async fn an_id_that_the_provider_gives_up_for_another_carries_everything_over(store: &Store) {
-    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
-    let granted = PutConsent { contact: address(DIALLED), ..consent(ConsentStatus::Granted, 2) };
-    store.write(granted).await.unwrap();
-    accept(store, NewMessage { to: address(REPORTED), ..new_message(3) }).await;
-    let claim = claim_one(store, 3).await;
-    changes_id(store, 4).await;
-    wrote_as(store, "SM2", REPORTED, Some("BR.2"), 5, None).await;
-    for known in [REPORTED, DIALLED, "BR.1", "BR.2"] {
-        let contact = known_as(store, known).await;
-        assert!(contact.state.consent.is_some(), "{known}: the consent");
-        assert_eq!(contact.state.last_inbound_at, Some(at(5)), "{known}: the window");
-    }
-    wrote(store, "SM3", "BR.2", 6, Some(OptChange::Stop)).await;
-    for known in [REPORTED, "BR.1"] {
-        assert!(known_as(store, known).await.state.suppression(at(6)).is_some(), "{known}: the stop");
-    }
-    assert_eq!(begin(store, &claim, attempt(7), 7).await, Began::ContactChanged);
-    wrote(store, "SM4", "BR.2", 8, Some(OptChange::Start)).await;
-    assert_eq!(known_as(store, REPORTED).await.state.suppression(at(8)), None, "it is their own start");
-    let ids = |links: Vec<LinkedAddress>| links.into_iter().map(|link| link.address.to_string()).collect::<Vec<_>>();
-    assert_eq!(ids(links_of(store, "BR.1").await), ["BR.2", REPORTED]);
-    assert!(links_of(store, REPORTED).await.iter().all(|link| link.until.is_none()), "the number passed to nobody");
-}
-
-async fn a_change_of_id_means_the_same_in_whatever_order_it_is_applied(store: &Store) {
-    wrote_as(store, "SM2", REPORTED, Some("BR.2"), 5, None).await;
-    let between = known_as(store, REPORTED).await;
-    wrote_as(store, "SM1", REPORTED, Some("BR.1"), 1, None).await;
-    let granted = PutConsent { contact: address(REPORTED), ..consent(ConsentStatus::Granted, 2) };
-    store.write(granted).await.unwrap();
-    assert_eq!(known_as(store, REPORTED).await.state.consent, None, "it seems to be another person's");
-    changes_id(store, 4).await;
-    let contact = known_as(store, REPORTED).await;
-    assert!(contact.state.consent.is_some() && contact.version > between.version);
-    wrote(store, "SM3", "BR.1", 3, Some(OptChange::Stop)).await;
-    for known in [REPORTED, "BR.2"] {
-        assert!(known_as(store, known).await.state.suppression(at(6)).is_some(), "{known}: said under the former id");
-    }
 }
