@@ -1,16 +1,23 @@
 //! Retention: bodies go first, metadata later, and nothing that is not over.
 
+use dataplane::retention;
 use dataplane::store::Store;
 use dataplane::store::message::MessageFilter;
+use dataplane::store::senders::{NoteSender, Seen};
 use dataplane::store::webhook::Forget;
+use messaging::config::Retention;
 use messaging::lifecycle::MessageStatus::{Accepted, Delivered};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::fake::FakeProvider;
+use crate::world::shared;
 
 promises!(
     bodies_go_before_metadata_and_what_is_not_over_stays,
     a_step_is_bounded_and_repeating_it_ends,
     an_event_that_was_forgotten_is_still_a_duplicate_until_its_metadata_goes,
+    a_status_waits_a_week_for_its_message_to_become_known,
 );
 
 fn forget(bodies: i64, metadata: i64, limit: u32) -> Forget {
@@ -77,4 +84,20 @@ async fn an_event_that_was_forgotten_is_still_a_duplicate_until_its_metadata_goe
     assert!(record(store, 1, inbound("SM1")).await.is_duplicate());
     forget_all(store, 100, 100).await;
     assert!(!record(store, 2, inbound("SM1")).await.is_duplicate());
+}
+
+async fn a_status_waits_a_week_for_its_message_to_become_known(store: &Store) {
+    for (received_at, id) in [(0, "SM1"), (10, "SM2")] {
+        report(store, received_at, update(id, None, Delivered)).await;
+    }
+    let seen = Seen::Configured { retention: Retention::default(), sinks: sinks() };
+    store.write(NoteSender { tenant: tenant(), sender: sender(), seen, now: at(10) }).await.unwrap();
+    let (shared, clock) = shared(store.clone(), Arc::new(|_: &_| FakeProvider::new() as _), Arc::new([]));
+    clock.set(at(7 * 24 * 60 * 60 + 5));
+    retention::turn(&shared, &CancellationToken::new()).await.unwrap();
+    for (id, reached) in [("SM1", Accepted), ("SM2", Delivered)] {
+        let (claim, attempt) = submitted(store, 20).await;
+        finished(store, &claim, attempt, 21, accepted(id)).await;
+        assert_eq!(status(store, claim.message.id).await, reached, "{id}");
+    }
 }
