@@ -124,6 +124,16 @@ async fn a_replica_that_starts_with_no_config_at_all_removes_nothing() {
 }
 
 #[tokio::test]
+async fn a_replica_whose_clock_is_unreliable_removes_nothing() {
+    let world = seen().await;
+    let id = world.accept("shop", |_| ()).await;
+    remove(&world);
+    world.shared.clock_check.learn(SignedDuration::from_mins(5));
+    look(&world, &[&world.shared], 2 * DAY).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Queued);
+}
+
+#[tokio::test]
 async fn a_sender_that_one_replica_has_is_not_removed_and_a_removed_one_ends_whichever_looks() {
     let world = seen().await;
     let id = world.accept("shop", |_| ()).await;
