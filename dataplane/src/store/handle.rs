@@ -210,12 +210,16 @@ impl Store {
 /// Whether the writes of one queue succeed.
 async fn works(submit: &Submit) -> bool {
     let answer = tokio::time::timeout(ANSWERS_WITHIN, submit.statements(Touch)).await;
-    let Lately { committed, full } = submit.lately();
+    writes_succeed(answer.as_ref().ok(), submit.lately())
+}
+
+/// Whether writes succeed, by the answer to one of them and by what has happened lately. `None`: it is not answered in time.
+fn writes_succeed(answer: Option<&Result<(), StoreError>>, Lately { committed, full }: Lately) -> bool {
     let works = match answer {
-        Ok(Ok(())) => true,
+        Some(Ok(())) => true,
         // It waits behind others, which are committed meanwhile.
-        Ok(Err(StoreError::Overloaded)) | Err(_) => committed.is_some_and(|ago| ago <= ANSWERS_WITHIN),
-        Ok(Err(_)) => false,
+        Some(Err(StoreError::Overloaded)) | None => committed.is_some_and(|ago| ago <= ANSWERS_WITHIN),
+        Some(Err(_)) => false,
     };
     // A disk that takes a touch may still be too full for a webhook.
     works && full.is_none_or(|ago| ago > FULL_FOR)
@@ -279,5 +283,28 @@ impl WebhookLog for Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("readers", &self.readers).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_line_works_while_others_are_committed_and_a_full_disk_does_not() {
+        let lately = |committed: Option<u64>, full: Option<u64>| Lately {
+            committed: committed.map(Duration::from_secs),
+            full: full.map(Duration::from_secs),
+        };
+        let (done, busy, away) = (Ok(()), Err(StoreError::Overloaded), Err(StoreError::Failed("away".into())));
+        for busy in [Some(&busy), None] {
+            assert!(writes_succeed(busy, lately(Some(2), None)), "{busy:?}");
+            assert!(!writes_succeed(busy, lately(Some(3), None)), "{busy:?}: nothing is committed");
+            assert!(!writes_succeed(busy, lately(None, None)), "{busy:?}: nothing ever was");
+        }
+        assert!(writes_succeed(Some(&done), lately(None, None)));
+        assert!(!writes_succeed(Some(&away), lately(Some(0), None)));
+        assert!(!writes_succeed(Some(&done), lately(Some(0), Some(30))), "a webhook may not fit");
+        assert!(writes_succeed(Some(&done), lately(Some(0), Some(31))));
     }
 }
