@@ -17,7 +17,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::listeners::Answer;
-use crate::world::World;
+use crate::world::{World, soon};
 
 /// Longer than a task may stand still.
 const A_WHILE: SignedDuration = SignedDuration::from_secs(31);
@@ -40,13 +40,18 @@ fn broken(world: &World) -> Shared {
 }
 
 async fn readyz(world: &World) -> (StatusCode, Value) {
+    world.shared.configs.mark_ready();
+    let answer = get(world, world.shared.clone(), "/readyz").await;
+    (answer.status, answer.json()["parts"].clone())
+}
+
+/// What the operators' listener of such a process answers.
+async fn get(world: &World, shared: Shared, path: &str) -> Answer {
     let draining = Arc::new(AtomicBool::new(false));
     let brakes = world.dispatching(|_| ()).brakes;
-    world.shared.configs.mark_ready();
-    let router = admin::router(Arc::new(AdminContext { shared: world.shared.clone(), brakes, draining }));
-    let request = Request::get("/readyz").body(axum::body::Body::empty()).unwrap();
-    let answer = Answer::of(router.oneshot(request).await.unwrap()).await;
-    (answer.status, answer.json()["parts"].clone())
+    let router = admin::router(Arc::new(AdminContext { shared, brakes, draining }));
+    let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+    Answer::of(router.oneshot(request).await.unwrap()).await
 }
 
 async fn is_ready(world: &World) -> bool {
@@ -94,19 +99,43 @@ async fn a_replica_that_cannot_apply_is_not_ready_until_it_does() {
 
 #[tokio::test]
 async fn a_replica_stays_ready_while_what_waits_is_held_or_its_provider_is_away() {
-    let world = World::with_shop().await;
-    world.tenant("bakery", |sender| sender["paused"] = true.into());
-    world.accept("shop", |_| ()).await;
-    world.accept("bakery", |_| ()).await;
-    let reason = "connection refused".to_owned();
-    *world.provider("shop").away.lock().unwrap() = Some(SendOutcome::NotSent { reason });
-    let mut dispatcher = world.dispatcher();
-    for _ in 0..5 {
-        dispatcher.turn().await.unwrap();
-        dispatcher.settle_down().await;
-        assert!(is_ready(&world).await);
-        world.clock.advance(A_WHILE);
-        dispatcher.turn().await.unwrap();
-        dispatcher.settle_down().await;
+    for is_away in [false, true] {
+        let world = World::with_shop().await;
+        if is_away {
+            let reason = "connection refused".to_owned();
+            *world.provider("shop").away.lock().unwrap() = Some(SendOutcome::NotSent { reason });
+        } else {
+            world.tenant("shop", |sender| sender["paused"] = true.into());
+        }
+        world.accept("shop", |_| ()).await;
+        let mut dispatcher = world.dispatcher();
+        // Longer than it takes until no message is tried any more.
+        for _ in 0..20 {
+            dispatcher.turn().await.unwrap();
+            dispatcher.settle_down().await;
+            assert!(is_ready(&world).await, "away: {is_away}");
+            world.clock.advance(A_WHILE);
+        }
     }
+}
+
+/// Never answers.
+struct Silent;
+
+#[async_trait]
+impl Tap for Silent {
+    async fn begins(&self) -> Result<u64, StoreError> {
+        std::future::pending().await
+    }
+
+    async fn ended(&self, _: u64) {}
+}
+
+#[tokio::test]
+async fn the_metrics_are_told_while_the_store_does_not_answer() {
+    let world = World::with_shop().await;
+    let store = world.shared.store.tapped_by(Arc::new(Silent));
+    let answer = soon(get(&world, Shared { store, ..world.shared.clone() }, "/metrics")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(answer.text.contains("whatsapp_attempts_total"), "{answer:?}");
 }
