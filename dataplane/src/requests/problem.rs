@@ -201,3 +201,17 @@ impl IntoResponse for Problem {
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u16(status.as_u16())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_does_not_answer_leaves_the_outcome_unknown_and_one_that_refuses_does_not() {
+        let kind = |error| Problem::from(error).kind;
+        assert_eq!(kind(StoreError::Unanswered("cut".into())), "urn:whatsapp-operator:problem:outcome-unknown");
+        for nothing_was_written in [StoreError::Overloaded, StoreError::Closed, StoreError::Failed("away".into())] {
+            assert_eq!(kind(nothing_was_written), "urn:whatsapp-operator:problem:try-again");
+        }
+    }
+}
