@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use dataplane::dispatch::brakes::Brakes;
+use dataplane::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -10,7 +12,7 @@ use crate::fake::FakeProvider;
 use crate::listeners::{Answer, Listeners, pairs};
 use crate::store::Sqlite;
 use crate::webhooks::received;
-use crate::world::{CUSTOMER, tenant};
+use crate::world::{CUSTOMER, dispatch, tenant};
 
 const OTHER: &str = "+447700900999";
 
@@ -63,6 +65,14 @@ async fn read(listeners: &Listeners, id: &str) -> Value {
     answer.json()
 }
 
+/// Hands over what is queued.
+async fn hand_over(listeners: &Listeners) {
+    let shared = listeners.shared.clone();
+    let brakes = Arc::new(Brakes::new(Arc::clone(&shared.metrics)));
+    let options = DispatchOptions::new("replica-a");
+    dispatch(&mut Dispatcher::new(DispatchContext { shared, brakes, options }), &listeners.clock).await;
+}
+
 #[tokio::test]
 async fn where_the_provider_cannot_quote_the_answer_says_so_and_a_required_quote_is_refused() {
     let listeners = at_twilio().await;
@@ -92,6 +102,37 @@ async fn where_the_provider_can_quote_the_message_is_quoted_by_the_providers_id(
     let kept =
         listeners.database.store().message(&tenant("shop"), id).await.unwrap().unwrap().message.reply_to.unwrap();
     assert_eq!((kept.id.to_string(), kept.quotes.as_deref()), (question, Some("SM1")));
+}
+
+#[tokio::test]
+async fn the_timeline_tells_whether_an_attempt_quoted_and_what_the_provider_calls_its_request() {
+    let listeners = at_one_that_quotes().await;
+    listeners.tenant("shop", |config| {
+        let sink = url::Url::parse("https://app.example/events").unwrap();
+        config["senders"]["support"]["events"] = json!([crate::world::sink_config(&sink)]);
+        config["senders"]["sales"] = config["senders"]["support"].clone();
+        config["senders"]["sales"]["phoneNumber"] = json!("+14155238887");
+    });
+    let question = writes(&listeners, "SM1", &[("Body", "Where is it?")]).await;
+    // The provider finds what is quoted only among the messages of the sender that quotes.
+    for (from, quoted) in [("support", true), ("sales", false)] {
+        let body = json!({"to": CUSTOMER, "from": from, "template": {"name": "hello", "values": {"1": "Ava"}}});
+        let answers = |required: bool| {
+            let mut body = body.clone();
+            body["replyTo"] = json!({"id": question, "required": required});
+            Some(body)
+        };
+        let answer = listeners.ask(Method::POST, "/v1/messages", answers(false)).await;
+        assert_eq!((answer.status, &answer.json()["quoted"]), (StatusCode::ACCEPTED, &json!(quoted)), "{from}");
+        hand_over(&listeners).await;
+        let timeline = read(&listeners, answer.json()["id"].as_str().unwrap()).await["timeline"].clone();
+        let told = |step: usize, field: &str| timeline[step].get(field).cloned();
+        assert_eq!([told(0, "quoted"), told(1, "quoted")], [None, Some(json!(quoted))], "{from}: {timeline}");
+        let request = |step| told(step, "providerRequestId");
+        assert_eq!([request(0), request(1)], [None, Some(json!("RQ1"))], "{from}: {timeline}");
+        let required = listeners.ask(Method::POST, "/v1/messages", answers(true)).await;
+        assert_eq!(required.status == StatusCode::ACCEPTED, quoted, "{from}: {required:?}");
+    }
 }
 
 #[tokio::test]
