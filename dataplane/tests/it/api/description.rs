@@ -5,6 +5,8 @@ use http::{Method, StatusCode};
 use crate::listeners::Listeners;
 use axum::body::Body;
 use http::Request;
+use messaging::event::EventKind;
+use messaging::lifecycle::MessageStatus;
 use serde_json::Value;
 use serde_json::json;
 
@@ -32,4 +34,24 @@ async fn every_path_that_is_described_is_routed() {
             assert!(!answer.text.contains("there is no such path"), "{method} {path}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_schema_of_each_type_of_event_is_served_where_the_list_says() {
+    let listeners = Listeners::new().await;
+    let get = async |path: &str| listeners.send(Request::get(path).body(Body::empty()).unwrap()).await;
+    let list = get("/schemas/").await.json();
+    let mut listed = Vec::new();
+    for item in list["items"].as_array().unwrap() {
+        let served = get(item["schema"].as_str().unwrap()).await;
+        assert_eq!(served.status, StatusCode::OK, "{item}");
+        assert_eq!(served.headers["content-type"], "application/schema+json", "{item}");
+        assert_eq!(served.json()["properties"]["type"]["const"], item["type"]);
+        listed.push(item["type"].as_str().unwrap().to_owned());
+    }
+    for kind in [EventKind::MessageReceived, EventKind::MessageStatus(MessageStatus::Read), EventKind::ContactOptedOut]
+    {
+        assert!(listed.contains(&kind.as_type()), "{kind:?}: {list}");
+    }
+    get("/schemas/other.json").await.problem(StatusCode::NOT_FOUND);
 }
