@@ -94,6 +94,25 @@ async fn a_message_without_a_validity_gets_its_senders_for_its_category_from_whe
 }
 
 #[tokio::test]
+async fn a_message_is_as_urgent_as_the_category_that_its_template_has_at_whatsapp() {
+    use dataplane::store::message::Priority;
+
+    let listeners = Listeners::new().await;
+    let categories = [
+        ("AUTHENTICATION", Priority::Authentication),
+        ("UTILITY", Priority::Utility),
+        ("MARKETING", Priority::Marketing),
+    ];
+    for (category, priority) in categories {
+        listeners.tenant("shop", |config| config["templates"]["hello"]["category"] = json!(category));
+        let answer = listeners.ask(Method::POST, "/v1/messages", Some(hello())).await;
+        let id = answer.json()["id"].as_str().unwrap().parse().unwrap();
+        let record = listeners.database.store().message(&tenant("shop"), id).await.unwrap().unwrap();
+        assert_eq!(record.message.priority, priority, "{category}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_with_a_time_is_not_accepted_by_an_unreliable_clock() {
     let shop = shop().await;
     shop.shared.clock_check.learn(jiff::SignedDuration::from_mins(3));
