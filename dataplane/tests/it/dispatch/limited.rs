@@ -2,7 +2,7 @@
 
 use messaging::address::Address;
 use messaging::failure::FailureScope;
-use messaging::provider::{StatusUpdate, WebhookEvent};
+use messaging::provider::{ProviderMessage, StatusUpdate, WebhookEvent};
 
 use super::*;
 use crate::store::{inbound, update};
@@ -142,4 +142,49 @@ async fn after_a_rest_conversations_begin_with_one_and_not_with_all_that_waited(
         started.push(world.provider("shop").calls() - calls);
     }
     assert_eq!(started, [1, 1, 3, 7, 15]);
+}
+
+#[tokio::test]
+async fn a_rest_that_one_replica_began_is_followed_slowly_on_every_replica() {
+    let world = World::with_shop().await;
+    let context = world.dispatching(|_| ());
+    for n in 0..50 {
+        world.accept("shop", |m| m.to = to(n)).await;
+    }
+    dispatch(&mut Dispatcher::new(context.clone()), &world.clock).await;
+    let calls = world.provider("shop").calls();
+    reports_a_limit(&world, FailureScope::Conversations, 0..1, &context).await;
+    let shared = world.replica().await;
+    let mut other = Dispatcher::new(dataplane::dispatch::DispatchContext { shared, ..world.dispatching(|_| ()) });
+    for n in 50..60 {
+        world.accept("shop", |m| m.to = to(n)).await;
+    }
+    world.clock.advance(seconds(60));
+    dispatch(&mut other, &world.clock).await;
+    assert_eq!(world.provider("shop").calls() - calls, 1);
+}
+
+#[tokio::test]
+async fn a_limit_that_only_the_providers_log_reports_costs_no_message_either() {
+    let world = World::with_shop().await;
+    let context = world.dispatching(|_| ());
+    let mut dispatcher = Dispatcher::new(context.clone());
+    let (id, provider_message_id) = world.hand_over(&mut dispatcher).await;
+    let failure = Failure {
+        scope: Some(FailureScope::Conversations),
+        ..Failure::new(FailureClass::RetryLater, "rate limit exceeded").with_code("63018")
+    };
+    let failed = ProviderMessage {
+        status: MessageStatus::Failed,
+        failure: Some(failure),
+        ..super::unsettled::logged(&world, &provider_message_id)
+    };
+    world.provider("shop").log.lock().unwrap().push(failed);
+    world.clock.advance(seconds(600));
+    crate::world::settle(&mut dataplane::dispatch::settle::Settler::new(context)).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Queued);
+    world.clock.advance(seconds(300));
+    dispatch(&mut dispatcher, &world.clock).await;
+    assert_eq!(world.status("shop", id).await, MessageStatus::Accepted);
+    assert_eq!(world.provider("shop").calls(), 2);
 }

@@ -305,6 +305,8 @@ async fn a_message_that_was_not_delivered_gets_another_attempt(store: &Store) {
     let again = claim_one(store, 92).await;
     assert_eq!((again.open_attempt, again.message.attempts), (None, 1));
     assert!(again.message.reason.unwrap().text.contains("rate limit"));
+    let defer = DeferClaim { claim: claim.reference(), until: at(500) };
+    assert_eq!(store.write(defer).await.unwrap(), Fenced::LeaseLost, "who handed it over first holds it no more");
     let second = attempt(92);
     assert_eq!(begin(store, &Claim { message: claim.message.clone(), ..again }, second, 92).await, Began::Begun);
     report(store, 93, not_delivered("SM1", None)).await;
