@@ -248,6 +248,11 @@ async fn a_log_that_cannot_be_read_is_read_again_from_where_it_was() {
     swept.sweep().await;
     let before = swept.until().await;
     assert!(before.is_some());
+    let last_success = swept.world.clock.now();
+    let told = |at: Timestamp| {
+        swept.world.metric(&format!(r#"whatsapp_last_success_timestamp_seconds{{task="sweep"}} {}"#, at.as_second()));
+    };
+    told(last_success);
 
     let fails =
         RequestEffect::Status { status: 503, retry_after: None, code: None, message: None, shape: ErrorShape::Empty };
@@ -256,12 +261,14 @@ async fn a_log_that_cannot_be_read_is_read_again_from_where_it_was() {
     swept.world.clock.advance(minutes(16));
     swept.sweep().await;
     assert_eq!(swept.until().await, before, "it was not read");
+    told(last_success);
     swept.recovered(0);
 
     swept.sandbox.control().clear_faults().await.unwrap();
     swept.world.clock.advance(minutes(16));
     swept.sweep().await;
     assert!(swept.until().await > before);
+    told(swept.world.clock.now());
     swept.recovered(1);
 }
 
