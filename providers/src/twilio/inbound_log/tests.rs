@@ -57,6 +57,17 @@ fn an_entry_is_the_same_text_in_whatever_order_twilio_writes_it() {
 }
 
 #[test]
+fn a_nul_in_an_entrys_id_is_kept_as_the_escape_that_its_webhook_has() {
+    let entry = entry(&client(), row("SM\0", 7)).expect("an entry");
+    let from_webhook =
+        translate_webhook(Route::Inbound, b"MessageSid=SM%00&From=whatsapp%3A%2B447700900123&Body=hello");
+    assert_eq!(
+        (entry.provider_message_id.as_str(), understood(&entry.body).dedupe_key()),
+        (r"SM\u0000", from_webhook.dedupe_key())
+    );
+}
+
+#[test]
 fn a_row_of_ours_or_without_an_id_is_skipped() {
     for (key, value) in [("direction", json!("outbound-api")), ("sid", Value::Null)] {
         let mut row = row("SM1", 7);
