@@ -1,6 +1,7 @@
 //! The API is what its description says: for requests that are made from it, and for clients that are.
 
 use axum::serve;
+use dataplane::store::message::NewMessage;
 use sdk::run;
 use serde_json::json;
 use std::path::Path;
@@ -9,6 +10,7 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 
 use crate::listeners::Listeners;
+use crate::store::{accept, new_message};
 
 /// Failures of Schemathesis that are none.
 const PASSED_OVER: [&str; 1] = [
@@ -26,7 +28,16 @@ struct Api {
 impl Api {
     async fn start() -> Self {
         let listeners = Listeners::new().await;
-        listeners.tenant("shop", |config| config["policies"] = json!({}));
+        // The examples of the description succeed: their template is there, and so is their message.
+        listeners.tenant("shop", |config| {
+            config["policies"] = json!({});
+            let mut shipped = config["templates"]["hello"].clone();
+            shipped["fallbackLanguage"] = json!("de");
+            shipped["localizations"] = json!({ "de": shipped["localizations"]["en"] });
+            config["templates"]["order-shipped"] = shipped;
+        });
+        let id = "msg_0192d3b8c7a97c3e8f1e2d3c4b5a6978".parse().unwrap();
+        accept(listeners.database.store(), NewMessage { id, ..new_message(0) }).await;
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
         let router = listeners.api.clone();
