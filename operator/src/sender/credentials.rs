@@ -116,5 +116,6 @@ mod tests {
         let events = api.list(EVENTS);
         let about: Vec<_> = events.iter().map(|event| (&event["reason"], &event["regarding"]["name"])).collect();
         assert_eq!(about, [(&json!("ApiKeyUnusable"), &json!("z-untyped"))]);
+        assert_eq!(api.listed_whole(), Vec::<String>::new(), "nobody else's Secret is read");
     }
 }

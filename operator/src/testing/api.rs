@@ -10,7 +10,10 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 #[derive(Debug, Default)]
-pub(crate) struct FakeApi(Mutex<BTreeMap<String, Value>>);
+pub(crate) struct FakeApi {
+    objects: Mutex<BTreeMap<String, Value>>,
+    listed_whole: Mutex<Vec<String>>,
+}
 
 impl FakeApi {
     pub(crate) fn client(self: &Arc<Self>) -> kube::Client {
@@ -23,18 +26,23 @@ impl FakeApi {
     }
 
     pub(crate) fn put(&self, path: &str, object: Value) {
-        self.0.lock().insert(path.to_owned(), object);
+        self.objects.lock().insert(path.to_owned(), object);
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
-        self.0.lock().get(path).cloned()
+        self.objects.lock().get(path).cloned()
     }
 
     /// The objects in a collection.
     pub(crate) fn list(&self, collection: &str) -> Vec<Value> {
-        let objects = self.0.lock();
+        let objects = self.objects.lock();
         let within = |path: &str| path.strip_prefix(collection).is_some_and(|name| name.starts_with('/'));
         objects.iter().filter(|(path, _)| within(path)).map(|(_, object)| object.clone()).collect()
+    }
+
+    /// The collections that were listed with more than their metadata.
+    pub(crate) fn listed_whole(&self) -> Vec<String> {
+        self.listed_whole.lock().clone()
     }
 
     async fn handle(&self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
@@ -43,6 +51,11 @@ impl FakeApi {
             return std::future::pending().await;
         }
         let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
+        let asked = parts.headers.get(http::header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        if is_collection(parts.uri.path()) && parts.method == Method::GET && !asked.contains("as=PartialObjectMetadata")
+        {
+            self.listed_whole.lock().push(parts.uri.path().to_owned());
+        }
         let (status, answer) = self.answer(&parts.method, parts.uri.path(), body);
         let answer = Response::builder().status(status).body(Body::from(answer.to_string().into_bytes()));
         Ok(answer.unwrap())
@@ -50,9 +63,8 @@ impl FakeApi {
 
     fn answer(&self, method: &Method, path: &str, body: Value) -> (StatusCode, Value) {
         let missing = json!({ "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound" });
-        let is_collection = ["secrets", "leases", "events"].iter().any(|plural| path.ends_with(&format!("/{plural}")));
         match *method {
-            Method::GET if is_collection => {
+            Method::GET if is_collection(path) => {
                 let list = json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": self.list(path) });
                 (StatusCode::OK, list)
             }
@@ -66,7 +78,7 @@ impl FakeApi {
     }
 
     fn write(&self, path: &str, mut object: Value) -> Value {
-        let mut objects = self.0.lock();
+        let mut objects = self.objects.lock();
         let version =
             |object: &Value| object["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse::<u64>().ok());
         let before = objects.get(path).and_then(version).unwrap_or(0);
@@ -74,4 +86,8 @@ impl FakeApi {
         objects.insert(path.to_owned(), object.clone());
         object
     }
+}
+
+fn is_collection(path: &str) -> bool {
+    ["secrets", "leases", "events"].iter().any(|plural| path.ends_with(&format!("/{plural}")))
 }
