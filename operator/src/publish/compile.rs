@@ -140,7 +140,7 @@ fn senders(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use messaging::config::{ProviderAccount, TwilioAccount};
     use messaging::routing::Route;
     use messaging::secret::Secret;
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    fn sender(token: &str) -> SenderConfig {
+    pub(crate) fn sender(token: &str) -> SenderConfig {
         SenderConfig {
             phone_number: "+14155238886".parse().unwrap(),
             provider: ProviderAccount::Twilio(TwilioAccount {

@@ -110,8 +110,7 @@ mod tests {
         let following = follow_credentials(&driver.machinery, &watched.senders, &scope);
         tokio::select! {
             () = following => panic!("it never ends"),
-            () = told => {}
-            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("no Event"),
+            told = tokio::time::timeout(Duration::from_secs(30), told) => told.expect("an Event"),
         }
         let events = api.list(EVENTS);
         let about: Vec<_> = events.iter().map(|event| (&event["reason"], &event["regarding"]["name"])).collect();

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kube::runtime::watcher::Event;
-use messaging::config::{ProviderAccount, SenderConfig, TwilioAccount};
+use messaging::config::SenderConfig;
 use messaging::id::SenderName;
 use messaging::routing::{Route, RoutingConfig};
-use messaging::secret::Secret as Hidden;
 use messaging::template::{LocalizationConfig, LocalizedContent, TemplateCategory, TemplateConfig};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -16,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::controllers::Drivers;
 use crate::metrics::KindName;
+use crate::publish::compile::tests::sender;
 use crate::reconcile::live::Live;
 use crate::sender::validate::tests::sender as quickstart;
 use crate::testing::api::FakeApi;
@@ -25,25 +25,7 @@ const CONFIG: &str = "/api/v1/namespaces/system/secrets/whatsapp-tenant-shop";
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/shop/events";
 
 fn contribution(number: &str) -> SenderConfig {
-    let account = "AC0123456789abcdef0123456789abcdef";
-    SenderConfig {
-        phone_number: number.parse().unwrap(),
-        provider: ProviderAccount::Twilio(TwilioAccount {
-            account_sid: account.into(),
-            username: account.into(),
-            password: Hidden::new("secret"),
-            webhook_keys: vec![Hidden::new("secret")],
-            messaging_service_sid: None,
-            base_url: None,
-        }),
-        limits: Default::default(),
-        opt_out: Default::default(),
-        consent: Default::default(),
-        retention: Default::default(),
-        validity: Default::default(),
-        events: vec![],
-        paused: false,
-    }
+    SenderConfig { phone_number: number.parse().unwrap(), ..sender("secret") }
 }
 
 /// The tenant `shop` has two senders that were contributed, a template and a policy.
@@ -180,7 +162,6 @@ async fn a_config_that_fits_no_secret_is_told_on_each_object_that_is_not_live_an
     };
     tokio::select! {
         () = publish_forever(&publisher) => unreachable!("it never ends"),
-        () = story => {}
-        () = tokio::time::sleep(Duration::from_secs(60)) => panic!("not told"),
+        told = tokio::time::timeout(Duration::from_secs(60), story) => told.expect("it is told and counted"),
     }
 }
