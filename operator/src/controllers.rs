@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{Accounts, Connect};
+use crate::leader::tenure::Tenure;
 use crate::metrics::Metrics;
 use crate::publish::published::{ConfigSecrets, PublishedConfigs};
 use crate::publish::{self, Contributions, DataPlane, Publisher, publish_forever};
@@ -88,7 +89,7 @@ pub struct Controllers {
 }
 
 impl Controllers {
-    pub fn new(dependencies: Dependencies) -> Self {
+    pub fn new(dependencies: Dependencies, tenure: Tenure) -> Self {
         let Dependencies { client, settings, clock, metrics, connect } = dependencies;
         let scopes = scopes(&settings);
         let (senders, sender_writers) = objects(&scopes);
@@ -109,6 +110,7 @@ impl Controllers {
             events: events.clone(),
             watched: watched.clone(),
             scopes,
+            tenure,
             contributions: Arc::clone(&contributions),
             data_plane: Arc::clone(&data_plane),
             namespace: settings.config_namespace.clone(),
@@ -308,7 +310,7 @@ impl Drivers {
             (Driver { machinery: Arc::clone(machinery), context }, writer)
         }
         let Controllers { watched, publisher, machinery, senders, templates, policies } =
-            Controllers::new(dependencies);
+            Controllers::new(dependencies, Tenure::Unelected);
         Self {
             watched,
             publisher,

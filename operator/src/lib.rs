@@ -42,6 +42,7 @@ use accounts::Connect;
 use clock::SystemClock;
 use controllers::{Controllers, Dependencies};
 use http::Health;
+use leader::tenure::Tenure;
 use leader::{Candidate, LeadershipLost, Times};
 use metrics::Metrics;
 pub use settings::{LogFormat, Settings};
@@ -140,7 +141,8 @@ async fn lead(dependencies: Dependencies, health: Health, shutdown: Cancellation
         }
     }
     tracing::info!("leading");
-    let controllers = Controllers::new(dependencies);
+    let tenure = if settings.leader_election { candidate.tenure() } else { Tenure::Unelected };
+    let controllers = Controllers::new(dependencies, tenure);
     health.leading(controllers.watched.clone());
     let stop = CancellationToken::new();
     let running = controllers.run(stop.clone());

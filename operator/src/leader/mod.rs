@@ -5,6 +5,7 @@
 //! survives.
 
 pub mod evaluate;
+pub mod tenure;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use messaging::clock::Clock;
 use tokio::time::Instant;
 
 use evaluate::{Decision, Observed, Record, evaluate, observe};
+use tenure::Tenure;
 
 /// The times of an election; see the flags of the same names.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +55,11 @@ impl<'a> Candidate<'a> {
     /// `me` must be unique among all processes that ever compete, including successive processes of one pod.
     pub fn new(leases: Api<Lease>, name: String, me: String, times: Times, clock: &'a dyn Clock) -> Self {
         Self { leases, name, me, times, clock, observed: None, version: None, leading: false, acquired: None }
+    }
+
+    /// What tells whether this process still leads.
+    pub fn tenure(&self) -> Tenure {
+        Tenure::Elected { leases: Box::new(self.leases.clone()), lease: self.name.clone(), me: self.me.clone() }
     }
 
     /// Returns when this process leads. Calls `looked` each time the server has answered.

@@ -48,11 +48,14 @@ struct Dirty {
 
 impl Dirty {
     /// The next tenant after the one served last, so that a tenant which is never clean does not keep the others
-    /// waiting.
-    fn pop(&mut self) -> Option<TenantId> {
-        let after =
-            self.last.as_ref().and_then(|last| self.tenants.range::<TenantId, _>((Excluded(last), Unbounded)).next());
-        let next = after.or_else(|| self.tenants.first())?.clone();
+    /// waiting. A busy one waits until it is no longer.
+    fn pop(&mut self, busy: &BTreeSet<TenantId>) -> Option<TenantId> {
+        let is_free = |tenant: &&TenantId| !busy.contains(*tenant);
+        let after = self
+            .last
+            .as_ref()
+            .and_then(|last| self.tenants.range::<TenantId, _>((Excluded(last), Unbounded)).find(is_free));
+        let next = after.or_else(|| self.tenants.iter().find(is_free))?.clone();
         self.tenants.remove(&next);
         self.last = Some(next.clone());
         Some(next)
@@ -110,14 +113,19 @@ impl Contributions {
         self.woken.notify_one();
     }
 
-    /// Waits for a tenant to publish, and takes it off the list.
-    pub async fn next_dirty(&self) -> TenantId {
+    /// Waits for a tenant to publish that is not busy, and takes it off the list.
+    pub async fn next_dirty(&self, busy: &BTreeSet<TenantId>) -> TenantId {
         loop {
-            if let Some(tenant) = self.dirty().pop() {
+            if let Some(tenant) = self.dirty().pop(busy) {
                 return tenant;
             }
             self.woken.notified().await;
         }
+    }
+
+    /// Takes a tenant off the list, because everything contributed so far is about to be published.
+    pub fn settle(&self, tenant: &TenantId) {
+        self.dirty().tenants.remove(tenant);
     }
 
     fn change(&self, tenant: &TenantId, change: impl FnOnce(&mut TenantContributions) -> bool) -> bool {
@@ -165,7 +173,8 @@ mod tests {
         let (shop, clinic): (TenantId, TenantId) = ("shop".parse().unwrap(), "clinic".parse().unwrap());
         let name: PolicyName = "default".parse().unwrap();
         let policy = RoutingConfig { default: Route::direct("support".parse().unwrap()), by_country: BTreeMap::new() };
-        let next = || contributions.next_dirty().now_or_never();
+        let idle = BTreeSet::new();
+        let next = || contributions.next_dirty(&idle).now_or_never();
         assert!(contributions.set_policy(&shop, &name, Some(policy.clone())));
         contributions.touch(&shop);
         contributions.touch(&clinic);
@@ -182,9 +191,22 @@ mod tests {
         let contributions = Contributions::default();
         let tenants: Vec<TenantId> = ["aaa", "shop"].iter().map(|name| name.parse().unwrap()).collect();
         tenants.iter().for_each(|tenant| contributions.touch(tenant));
-        let next = || contributions.next_dirty().now_or_never().unwrap();
+        let idle = BTreeSet::new();
+        let next = || contributions.next_dirty(&idle).now_or_never().unwrap();
         assert_eq!(next(), tenants[0]);
         contributions.touch(&tenants[0]);
         assert_eq!(next(), tenants[1]);
+    }
+
+    #[test]
+    fn a_tenant_that_is_being_published_waits_and_the_others_do_not_wait_for_it() {
+        let contributions = Contributions::default();
+        let (clinic, shop): (TenantId, TenantId) = ("clinic".parse().unwrap(), "shop".parse().unwrap());
+        contributions.touch(&clinic);
+        contributions.touch(&shop);
+        let busy = BTreeSet::from([clinic.clone()]);
+        assert_eq!(contributions.next_dirty(&busy).now_or_never(), Some(shop));
+        assert_eq!(contributions.next_dirty(&busy).now_or_never(), None);
+        assert_eq!(contributions.next_dirty(&BTreeSet::new()).now_or_never(), Some(clinic));
     }
 }

@@ -1,6 +1,9 @@
 //! Which replicas of the data plane run the newest config of an object.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use crds::DataPlaneStatus;
 use messaging::config::{Part, TenantConfig};
@@ -11,7 +14,7 @@ use tokio::sync::Notify;
 use super::contributions::TenantContributions;
 use super::sound::LeftOut;
 use crate::metrics::KindName;
-use crate::publish::replicas::{Acknowledged, count};
+use crate::publish::replicas::{Acknowledged, behind, count};
 use crate::reconcile::live::Live;
 
 /// A tenant's config as it was last published.
@@ -20,6 +23,36 @@ struct Published {
     version: u128,
     /// Absent: nothing is published for the tenant.
     config: Option<TenantConfig>,
+}
+
+/// A config of one tenant as it was published. Its text may be kept across restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revision(u128);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = ParseIntError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// Who runs a config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcknowledgedBy {
+    /// Every live replica runs it, or a later one.
+    All,
+    /// These live replicas do not, by their pods' names.
+    AllBut(Vec<String>),
+    /// No replica is alive. One that only looks dead may still run an earlier config.
+    Nobody,
+    /// Not known yet, right after a restart.
+    Unknown,
 }
 
 /// Why a tenant's newest config could not be published.
@@ -151,6 +184,25 @@ impl DataPlane {
         }
     }
 
+    /// The config that is published for a tenant, if it is one that the caller looks for.
+    pub fn published_as(&self, tenant: &TenantId, is_it: impl FnOnce(&TenantConfig) -> bool) -> Option<Revision> {
+        let published = self.published();
+        let Published { version, config } = published.get(tenant)?;
+        config.as_ref().is_some_and(is_it).then_some(Revision(*version))
+    }
+
+    /// Whether every live replica runs a tenant's config as it was published, or a later one.
+    pub fn acknowledged_by(&self, tenant: &TenantId, revision: Revision) -> AcknowledgedBy {
+        match &*self.alive.lock() {
+            None => AcknowledgedBy::Unknown,
+            Some(alive) if alive.is_empty() => AcknowledgedBy::Nobody,
+            Some(alive) => match behind(alive, tenant, revision.0) {
+                none if none.is_empty() => AcknowledgedBy::All,
+                some => AcknowledgedBy::AllBut(some),
+            },
+        }
+    }
+
     /// Whether every live replica runs a config without this template. `false` while that is unknown.
     pub fn has_let_go_of(&self, tenant: &TenantId, template: &TemplateName) -> bool {
         let Some(alive) = self.alive.lock().clone() else { return false };
@@ -256,6 +308,30 @@ mod tests {
         assert!(!data_plane.has_let_go_of(&tenant, &name), "one is behind");
         data_plane.set_alive([("a".into(), replica(9))].into());
         assert!(data_plane.has_let_go_of(&tenant, &name));
+    }
+
+    #[test]
+    fn a_config_is_acknowledged_once_every_live_replica_runs_it_or_a_later_one() {
+        let (data_plane, tenant) = (DataPlane::default(), "shop".parse().unwrap());
+        let has = |name: &'static str| move |config: &TenantConfig| config.templates.contains_key(name);
+        assert_eq!(data_plane.published_as(&tenant, has("hello")), None, "nothing is known");
+        data_plane.set_published(&tenant, 7, Some(config(&["hello"], &[])));
+        assert_eq!(data_plane.published_as(&tenant, has("other")), None);
+        let revision = data_plane.published_as(&tenant, has("hello")).unwrap();
+        assert_eq!(revision.to_string().parse(), Ok(revision), "it outlives a restart");
+
+        let by = || data_plane.acknowledged_by(&tenant, revision);
+        assert_eq!(by(), AcknowledgedBy::Unknown);
+        data_plane.set_alive(BTreeMap::new());
+        assert_eq!(by(), AcknowledgedBy::Nobody);
+        let refuses = Acknowledged { version: 9, refused: [("shop".to_owned(), "wrong".to_owned())].into() };
+        let lease = |pod: &str| format!("whatsapp-dataplane-{pod}");
+        data_plane.set_alive([(lease("a"), replica(6)), (lease("b"), replica(9)), (lease("c"), refuses)].into());
+        assert_eq!(by(), AcknowledgedBy::AllBut(vec!["a".into(), "c".into()]));
+        data_plane.set_alive([(lease("a"), replica(7)), (lease("b"), replica(9))].into());
+        assert_eq!(by(), AcknowledgedBy::All);
+        data_plane.set_published(&tenant, 10, None);
+        assert_eq!(by(), AcknowledgedBy::All, "what came later changes nothing");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub mod report;
 mod sound;
 
 pub use contributions::{Contributions, Observer, TenantContributions};
-pub use data_plane::DataPlane;
+pub use data_plane::{AcknowledgedBy, DataPlane, Revision};
 pub use publisher::publish_forever;
 
 use std::sync::Arc;
@@ -28,6 +28,7 @@ use kube::Client;
 use messaging::id::TenantId;
 use url::Url;
 
+use crate::leader::tenure::Tenure;
 use crate::metrics::{KindName, Metrics};
 use crate::reconcile::events::Events;
 use crate::reconcile::live::Live;
@@ -42,6 +43,7 @@ pub struct Publisher {
     pub events: Events,
     pub watched: Watched,
     pub scopes: Vec<Scope>,
+    pub tenure: Tenure,
     pub contributions: Arc<Contributions>,
     pub data_plane: Arc<DataPlane>,
     /// The data plane's namespace: of the compiled configs and of the replicas' Leases.

@@ -1,19 +1,29 @@
-//! Writes each tenant's Secret: only when its bytes differ, and after reading it from the API server, because a watch
-//! lags.
+//! Publishes the tenants: several at once, each tenant's configs one after another.
+//!
+//! A config is written only when its bytes differ, only over the version that it was compiled from, and only by the
+//! process that leads: so one that was held up overwrites nothing newer. The Secret is read from the API server, because
+//! a watch lags.
 
-use std::collections::BTreeMap;
+mod failing;
+mod slot;
+mod trouble;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_openapi::ByteString;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions};
+use kube::api::{Api, ListParams};
 use messaging::config::TenantConfig;
-use messaging::config::kubernetes::{API_KEY_SECRET_TYPE, CONFIG_KEY, SECRET_TYPE, TENANT_LABEL, secret_name};
+use messaging::config::kubernetes::API_KEY_SECRET_TYPE;
 use messaging::config::packed::{LARGEST, packed};
 use messaging::id::TenantId;
 use tokio::time::Instant;
 
+use self::failing::Failing;
+use self::slot::{Slot, Write};
+use self::trouble::{Overtaken, TooLarge, TookTooLong};
 use super::Publisher;
 use super::api_keys;
 use super::compile::{Input, Present, compile};
@@ -23,67 +33,75 @@ use super::published::read_config;
 use super::sound::{LeftOut, sound};
 use crate::clock::sleep_until;
 use crate::metrics::Published;
-use crate::reconcile::backoff;
-use crate::reconcile::drive::FIELD_MANAGER;
-use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::error::{Advice, Failure, KubernetesFailure};
 use crate::reconcile::events::{Note, reason as event};
-use crate::reconcile::freshness::number;
 use crate::reconcile::kind::name_of;
+
+/// How many tenants are published at once. They mostly wait for the API server.
+const AT_ONCE: usize = 8;
 
 /// A new tenant's objects arrive one after another; a short pause publishes them together.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// How long publishing one tenant may take before the next tenant's turn.
+/// How long publishing one tenant may take.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// The API server did not answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the API server did not answer within {WITHIN:?}")]
-struct TookTooLong;
-impl Explain for TookTooLong {
-    fn advice(&self) -> Advice {
-        Advice::Transient { not_before: None }
-    }
-    fn reason(&self) -> &'static str {
-        "KubernetesFailed"
-    }
-}
+/// How often a config is compiled again because something else wrote the Secret meanwhile.
+const ATTEMPTS: usize = 5;
 
 /// Publishes tenants as they change, until the task is dropped.
 pub async fn publish_forever(publisher: &Publisher) {
-    let mut failing: BTreeMap<TenantId, (Instant, u32)> = BTreeMap::new();
+    let mut failing = Failing::default();
+    let mut busy = BTreeSet::new();
+    let mut turns = FuturesUnordered::new();
     loop {
-        let retry_at = failing.values().map(|(at, _)| *at).min();
+        let has_room = turns.len() < AT_ONCE;
+        let retry = failing.next(&busy).map(|(at, tenant)| (at, tenant.clone()));
         let tenant = tokio::select! {
-            tenant = publisher.contributions.next_dirty() => {
-                tokio::time::sleep(GATHER).await;
-                tenant
+            Some((tenant, published)) = turns.next() => {
+                busy.remove(&tenant);
+                settle(publisher, &mut failing, &tenant, published);
+                continue;
             }
-            () = sleep_until(retry_at) => {
-                let now = Instant::now();
-                let Some(tenant) = failing.iter().find(|(_, (at, _))| *at <= now).map(|(t, _)| t.clone()) else { continue };
-                tenant
-            }
+            tenant = publisher.contributions.next_dirty(&busy), if has_room => tenant,
+            Some(tenant) = due(retry), if has_room => tenant,
         };
-        let published = tokio::time::timeout(WITHIN, publish(publisher, &tenant)).await;
-        match published.unwrap_or_else(|_| Err(TookTooLong.into())) {
-            Ok(outcome) => {
-                failing.remove(&tenant);
-                publisher.metrics.unpublished(failing.len());
-                publisher.metrics.published(outcome);
-            }
-            Err(failure) => {
-                publisher.metrics.published(Published::Error);
-                let attempt = failing.get(&tenant).map_or(1, |(_, attempt)| attempt.saturating_add(1));
-                let delay = backoff::delay(attempt, rand::random());
-                tracing::warn!(%tenant, error = failure.message(), ?delay, "the tenant's config could not be published; trying again");
-                let stalled = failure.advice() == Advice::Stalled;
-                publisher.data_plane.set_unpublished(&tenant, Unpublished { stalled, message: failure.message() });
-                failing.insert(tenant, (Instant::now() + delay, attempt));
-                publisher.metrics.unpublished(failing.len());
-            }
+        busy.insert(tenant.clone());
+        turns.push(turn(publisher, tenant));
+    }
+}
+
+/// Returns the tenant when it is its time.
+async fn due(retry: Option<(Instant, TenantId)>) -> Option<TenantId> {
+    let (at, tenant) = retry.unzip();
+    sleep_until(at).await;
+    tenant
+}
+
+async fn turn(publisher: &Publisher, tenant: TenantId) -> (TenantId, Result<Published, Failure>) {
+    tokio::time::sleep(GATHER).await;
+    publisher.contributions.settle(&tenant);
+    let published = tokio::time::timeout(WITHIN, publish(publisher, &tenant)).await;
+    let published = published.unwrap_or_else(|_| Err(TookTooLong { within: WITHIN }.into()));
+    (tenant, published)
+}
+
+/// Notes what became of a tenant's turn.
+fn settle(publisher: &Publisher, failing: &mut Failing, tenant: &TenantId, published: Result<Published, Failure>) {
+    match published {
+        Ok(outcome) => {
+            failing.published(tenant);
+            publisher.metrics.published(outcome);
+        }
+        Err(failure) => {
+            publisher.metrics.published(Published::Error);
+            let delay = failing.failed(tenant, Instant::now(), rand::random());
+            tracing::warn!(%tenant, error = failure.message(), ?delay, "the tenant's config could not be published; trying again");
+            let stalled = failure.advice() == Advice::Stalled;
+            publisher.data_plane.set_unpublished(tenant, Unpublished { stalled, message: failure.message() });
         }
     }
+    publisher.metrics.unpublished(failing.len());
 }
 
 /// The objects that the watches show.
@@ -116,18 +134,32 @@ fn present(publisher: &Publisher, tenant: &TenantId) -> Present {
     present
 }
 
+/// Publishes a tenant as everything contributed so far says.
 async fn publish(publisher: &Publisher, tenant: &TenantId) -> Result<Published, Failure> {
     let secrets: Api<Secret> = Api::namespaced(publisher.client.clone(), &publisher.namespace);
-    let name = secret_name(tenant);
-    let present = present(publisher, tenant);
-    let contributed = publisher.contributions.of(tenant);
-    let old = secrets.get_opt(&name).await.map_err(KubernetesFailure::new("the published config cannot be read"))?;
-    if old.is_none() && present.is_empty() {
-        return Ok(Published::Unchanged);
+    for _ in 0..ATTEMPTS {
+        if let Some(published) = attempt(publisher, &secrets, tenant).await? {
+            return Ok(published);
+        }
+        tracing::info!(%tenant, "the tenant's Secret was written meanwhile; compiling its config again");
     }
-    let old = old.map(|secret| ours(tenant, secret)).transpose()?;
-    let previous = old.as_ref().and_then(|secret| read_config(tenant, secret));
+    Err(Overtaken.into())
+}
+
+/// Reads, compiles and writes once. `None` when what was read is no longer what is there.
+async fn attempt(
+    publisher: &Publisher,
+    secrets: &Api<Secret>,
+    tenant: &TenantId,
+) -> Result<Option<Published>, Failure> {
+    let slot = Slot::read(secrets, tenant).await?;
+    let present = present(publisher, tenant);
+    if slot.found.is_none() && present.is_empty() {
+        return Ok(Some(Published::Unchanged));
+    }
+    let previous = slot.found.as_ref().and_then(|secret| read_config(tenant, secret));
     let api_keys = if present.is_empty() { Vec::new() } else { api_keys(publisher, tenant).await? };
+    let contributed = publisher.contributions.of(tenant);
     let config = compile(Input {
         tenant,
         public_base_url: &publisher.public_base_url,
@@ -144,75 +176,49 @@ async fn publish(publisher: &Publisher, tenant: &TenantId) -> Result<Published, 
         tracing::warn!(%tenant, ?part, why, "left out of the tenant's config, because it is faulty");
     }
     publisher.data_plane.set_left_out(tenant, left_out);
-    match (config, old) {
-        (Some(config), old) => write(publisher, &secrets, tenant, &name, config, old.as_ref()).await,
-        (None, Some(old)) => {
-            let preconditions = Preconditions { uid: old.uid(), resource_version: old.resource_version() };
-            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-            match secrets.delete(&name, &params).await {
-                Ok(_) => tracing::info!(%tenant, "tenant config removed: the tenant has nothing left to publish"),
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    return Err(KubernetesFailure::new("the published config cannot be removed")(error).into());
-                }
-            }
-            publisher.data_plane.set_published(tenant, 0, None);
-            Ok(Published::Removed)
-        }
-        (None, None) => {
-            publisher.data_plane.set_published(tenant, 0, None);
-            Ok(Published::Unchanged)
-        }
+    match config {
+        Some(config) => write(publisher, &slot, tenant, config).await,
+        None => remove(publisher, &slot, tenant).await,
     }
 }
 
 async fn write(
     publisher: &Publisher,
-    secrets: &Api<Secret>,
+    slot: &Slot<'_>,
     tenant: &TenantId,
-    name: &str,
     config: TenantConfig,
-    old: Option<&Secret>,
-) -> Result<Published, Failure> {
+) -> Result<Option<Published>, Failure> {
     let json = config.to_json();
     let size = json.len();
     let bytes = packed(json);
     if bytes.len() > LARGEST {
         return Err(TooLarge { size, compressed: bytes.len() }.into());
     }
-    let version_of = |secret: &Secret| secret.resource_version().as_deref().and_then(number).unwrap_or(0);
-    if let Some(old) = old
-        && old.data.as_ref().and_then(|data| data.get(CONFIG_KEY)).is_some_and(|published| published.0 == bytes)
-        && old.labels().get(TENANT_LABEL).is_some_and(|label| label == tenant.as_str())
-    {
-        publisher.data_plane.set_published(tenant, version_of(old), Some(config));
-        return Ok(Published::Unchanged);
+    if slot.holds(&bytes) {
+        publisher.data_plane.set_published(tenant, slot.version(), Some(config));
+        return Ok(Some(Published::Unchanged));
     }
-    let secret = Secret {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some([(TENANT_LABEL.to_owned(), tenant.to_string())].into()),
-            ..ObjectMeta::default()
-        },
-        type_: Some(SECRET_TYPE.to_owned()),
-        data: Some([(CONFIG_KEY.to_owned(), ByteString(bytes))].into()),
-        ..Secret::default()
-    };
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written = secrets
-        .patch(name, &params, &Patch::Apply(&secret))
-        .await
-        .map_err(KubernetesFailure::new("the tenant's config cannot be written"))?;
+    let Write::Done(version) = slot.write(bytes, &publisher.tenure).await? else { return Ok(None) };
     tracing::info!(
         %tenant,
         senders = config.senders.len(),
         templates = config.templates.len(),
         policies = config.policies.len(),
-        version = written.resource_version(),
+        version,
         "tenant config published"
     );
-    publisher.data_plane.set_published(tenant, version_of(&written), Some(config));
-    Ok(Published::Written)
+    publisher.data_plane.set_published(tenant, version, Some(config));
+    Ok(Some(Published::Written))
+}
+
+async fn remove(publisher: &Publisher, slot: &Slot<'_>, tenant: &TenantId) -> Result<Option<Published>, Failure> {
+    let Write::Done(_) = slot.remove(&publisher.tenure).await? else { return Ok(None) };
+    publisher.data_plane.set_published(tenant, 0, None);
+    if slot.found.is_none() {
+        return Ok(Some(Published::Unchanged));
+    }
+    tracing::info!(%tenant, "tenant config removed: the tenant has nothing left to publish");
+    Ok(Some(Published::Removed))
 }
 
 async fn api_keys(publisher: &Publisher, tenant: &TenantId) -> Result<Vec<messaging::config::ApiKeyConfig>, Failure> {
@@ -226,51 +232,6 @@ async fn api_keys(publisher: &Publisher, tenant: &TenantId) -> Result<Vec<messag
         publisher.events.publish(&secret, &note).await;
     }
     Ok(keys.usable)
-}
-
-/// The tenant has more objects than one Secret holds.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "this namespace's config can't be published: it has {size} bytes, {compressed} compressed, and a Secret holds {LARGEST}; the data plane runs the last one that fitted; delete templates, or move some to another namespace"
-)]
-struct TooLarge {
-    size: usize,
-    compressed: usize,
-}
-
-impl Explain for TooLarge {
-    fn advice(&self) -> Advice {
-        Advice::Stalled
-    }
-    fn reason(&self) -> &'static str {
-        crds::condition::reason::NOT_PUBLISHED
-    }
-}
-
-/// A Secret has the name of ours and another type. Writing would destroy what someone else made.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the secret {name} in the data plane's namespace has the type {found:?}; remove it, so that the tenant's config can take its place"
-)]
-struct NotOurs {
-    name: String,
-    found: String,
-}
-
-impl Explain for NotOurs {
-    fn advice(&self) -> Advice {
-        Advice::Stalled
-    }
-    fn reason(&self) -> &'static str {
-        crds::condition::reason::CONFLICT
-    }
-}
-
-fn ours(tenant: &TenantId, secret: Secret) -> Result<Secret, NotOurs> {
-    match secret.type_.as_deref() {
-        Some(SECRET_TYPE) => Ok(secret),
-        found => Err(NotOurs { name: secret_name(tenant), found: found.unwrap_or("Opaque").to_owned() }),
-    }
 }
 
 #[cfg(test)]

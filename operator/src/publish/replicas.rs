@@ -17,6 +17,9 @@ use crate::reconcile::freshness::number;
 /// How long a Lease without a duration lasts.
 const DEFAULT_DURATION: Duration = Duration::from_secs(40);
 
+/// How a replica's Lease is named, before its pod's name.
+const LEASE_PREFIX: &str = "whatsapp-dataplane-";
+
 /// What a replica reports about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Acknowledged {
@@ -24,6 +27,13 @@ pub struct Acknowledged {
     pub version: u128,
     /// Tenants whose config it refused, and why.
     pub refused: BTreeMap<String, String>,
+}
+
+impl Acknowledged {
+    /// Whether it runs this version of a tenant's config, or a later one.
+    fn runs(&self, tenant: &TenantId, version: u128) -> bool {
+        self.version >= version && !self.refused.contains_key(tenant.as_str())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -95,10 +105,15 @@ fn acknowledged(lease: &Lease) -> Acknowledged {
     }
 }
 
+/// The live replicas that do not run this version of a tenant's config, or a later one, by their pods' names.
+pub fn behind(alive: &BTreeMap<String, Acknowledged>, tenant: &TenantId, version: u128) -> Vec<String> {
+    let pod = |lease: &String| lease.strip_prefix(LEASE_PREFIX).unwrap_or(lease).to_owned();
+    alive.iter().filter(|(_, replica)| !replica.runs(tenant, version)).map(|(lease, _)| pod(lease)).collect()
+}
+
 /// How many replicas run this version of a tenant's config, and how many are alive.
 pub fn count(alive: &BTreeMap<String, Acknowledged>, tenant: &TenantId, version: u128) -> (usize, usize) {
-    let runs = |replica: &&Acknowledged| replica.version >= version && !replica.refused.contains_key(tenant.as_str());
-    (alive.values().filter(runs).count(), alive.len())
+    (alive.values().filter(|replica| replica.runs(tenant, version)).count(), alive.len())
 }
 
 #[cfg(test)]

@@ -1,18 +1,34 @@
 //! An API server in memory, as far as unit tests need one: it keeps what is written, by path, and gives each write a
-//! version. A watch never tells anything.
+//! version. A write that is based on another version than the newest is refused. A watch never tells anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 #[derive(Debug, Default)]
 pub(crate) struct FakeApi {
-    objects: Mutex<BTreeMap<String, Value>>,
+    objects: Mutex<Objects>,
     listed_whole: Mutex<Vec<String>>,
+    trouble: Mutex<Trouble>,
+}
+
+#[derive(Debug, Default)]
+struct Objects {
+    by_path: BTreeMap<String, Value>,
+    newest: u64,
+}
+
+/// What tests have go wrong.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Requests for these paths are never answered.
+    silent: BTreeSet<String>,
+    /// Happens once, right before the next write to this path.
+    before_write: Option<(String, Value)>,
 }
 
 impl FakeApi {
@@ -26,18 +42,18 @@ impl FakeApi {
     }
 
     pub(crate) fn put(&self, path: &str, object: Value) {
-        self.objects.lock().insert(path.to_owned(), object);
+        self.objects.lock().by_path.insert(path.to_owned(), object);
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
-        self.objects.lock().get(path).cloned()
+        self.objects.lock().by_path.get(path).cloned()
     }
 
     /// The objects in a collection.
     pub(crate) fn list(&self, collection: &str) -> Vec<Value> {
         let objects = self.objects.lock();
         let within = |path: &str| path.strip_prefix(collection).is_some_and(|name| name.starts_with('/'));
-        objects.iter().filter(|(path, _)| within(path)).map(|(_, object)| object.clone()).collect()
+        objects.by_path.iter().filter(|(path, _)| within(path)).map(|(_, object)| object.clone()).collect()
     }
 
     /// The collections that were listed with more than their metadata.
@@ -45,9 +61,20 @@ impl FakeApi {
         self.listed_whole.lock().clone()
     }
 
+    /// Never answers a request for this path.
+    pub(crate) fn fall_silent_about(&self, path: &str) {
+        self.trouble.lock().silent.insert(path.to_owned());
+    }
+
+    /// Has something else write an object right before the next write to its path.
+    pub(crate) fn write_before(&self, path: &str, object: Value) {
+        self.trouble.lock().before_write = Some((path.to_owned(), object));
+    }
+
     async fn handle(&self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
         let (parts, body) = request.into_parts();
-        if parts.uri.query().is_some_and(|query| query.contains("watch=true")) {
+        let is_silent = self.trouble.lock().silent.contains(parts.uri.path());
+        if is_silent || parts.uri.query().is_some_and(|query| query.contains("watch=true")) {
             return std::future::pending().await;
         }
         let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
@@ -56,36 +83,83 @@ impl FakeApi {
         {
             self.listed_whole.lock().push(parts.uri.path().to_owned());
         }
-        let (status, answer) = self.answer(&parts.method, parts.uri.path(), body);
+        let (status, answer) = self.answer(&parts.method, &parts.uri, body);
         let answer = Response::builder().status(status).body(Body::from(answer.to_string().into_bytes()));
         Ok(answer.unwrap())
     }
 
-    fn answer(&self, method: &Method, path: &str, body: Value) -> (StatusCode, Value) {
-        let missing = json!({ "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound" });
+    fn answer(&self, method: &Method, uri: &Uri, body: Value) -> (StatusCode, Value) {
+        let path = uri.path();
         match *method {
             Method::GET if is_collection(path) => {
                 let list = json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": self.list(path) });
                 (StatusCode::OK, list)
             }
-            Method::GET => self.get(path).map_or((StatusCode::NOT_FOUND, missing), |object| (StatusCode::OK, object)),
+            Method::GET => self.get(path).map_or_else(missing, |object| (StatusCode::OK, object)),
             Method::POST => {
                 let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                (StatusCode::CREATED, self.write(&format!("{path}/{name}"), body))
+                self.write(&format!("{path}/{name}"), |before| match before {
+                    Some(_) => Err(refused(StatusCode::CONFLICT, "AlreadyExists")),
+                    None => Ok((StatusCode::CREATED, Some(body))),
+                })
             }
-            _ => (StatusCode::OK, self.write(path, body)),
+            Method::DELETE => self.write(path, |before| match before {
+                None => Err(missing()),
+                Some(before) if is_another(before, &body["preconditions"]) => {
+                    Err(refused(StatusCode::CONFLICT, "Conflict"))
+                }
+                Some(_) => Ok((StatusCode::OK, None)),
+            }),
+            _ => self.write(path, |before| {
+                let based_on = &body["metadata"];
+                if before.map_or(!based_on["resourceVersion"].is_null(), |before| is_another(before, based_on)) {
+                    return Err(refused(StatusCode::CONFLICT, "Conflict"));
+                }
+                Ok((StatusCode::OK, Some(body)))
+            }),
         }
     }
 
-    fn write(&self, path: &str, mut object: Value) -> Value {
+    /// Writes what `change` makes of the object at a path; `None` removes it.
+    fn write(
+        &self,
+        path: &str,
+        change: impl FnOnce(Option<&Value>) -> Result<(StatusCode, Option<Value>), (StatusCode, Value)>,
+    ) -> (StatusCode, Value) {
         let mut objects = self.objects.lock();
-        let version =
-            |object: &Value| object["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse::<u64>().ok());
-        let before = objects.get(path).and_then(version).unwrap_or(0);
-        object["metadata"]["resourceVersion"] = json!((before + 1).to_string());
-        objects.insert(path.to_owned(), object.clone());
+        if let Some((_, object)) = self.trouble.lock().before_write.take_if(|(before, _)| before == path) {
+            objects.set(path, object);
+        }
+        match change(objects.by_path.get(path)) {
+            Ok((status, Some(object))) => (status, objects.set(path, object)),
+            Ok((status, None)) => (status, objects.by_path.remove(path).unwrap_or_default()),
+            Err(refused) => refused,
+        }
+    }
+}
+
+impl Objects {
+    fn set(&mut self, path: &str, mut object: Value) -> Value {
+        self.newest += 1;
+        object["metadata"]["resourceVersion"] = json!(self.newest.to_string());
+        self.by_path.insert(path.to_owned(), object.clone());
         object
     }
+}
+
+/// Whether an object is not the one that a request is based on, or not in that version.
+fn is_another(object: &Value, based_on: &Value) -> bool {
+    ["uid", "resourceVersion"]
+        .iter()
+        .any(|field| !based_on[field].is_null() && based_on[field] != object["metadata"][field])
+}
+
+fn missing() -> (StatusCode, Value) {
+    refused(StatusCode::NOT_FOUND, "NotFound")
+}
+
+fn refused(status: StatusCode, reason: &str) -> (StatusCode, Value) {
+    (status, json!({ "kind": "Status", "status": "Failure", "code": status.as_u16(), "reason": reason }))
 }
 
 fn is_collection(path: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Promises about what is written for a tenant, on an API server in memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -14,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::controllers::Drivers;
+use crate::leader::tenure::Tenure;
 use crate::metrics::KindName;
 use crate::publish::compile::tests::sender;
 use crate::reconcile::live::Live;
@@ -110,6 +112,17 @@ fn about(event: &Value) -> String {
     format!("{} {} {}/{}", text(&event["type"]), text(&event["reason"]), text(&about["kind"]), text(&about["name"]))
 }
 
+fn template(body: &str) -> TemplateConfig {
+    let content = LocalizedContent { body: body.to_owned(), header: None, footer: None, buttons: vec![] };
+    let text = LocalizationConfig { content, accounts: BTreeMap::new() };
+    TemplateConfig {
+        category: TemplateCategory::Utility,
+        variables: vec![],
+        fallback_language: "en".into(),
+        localizations: [("en".to_owned(), text)].into(),
+    }
+}
+
 /// A text that compression makes hardly smaller.
 fn noise(bytes: usize) -> String {
     let digest = |n: usize| BASE64_STANDARD.encode(Sha256::digest(n.to_be_bytes()));
@@ -124,15 +137,7 @@ async fn a_config_that_fits_no_secret_is_told_on_each_object_that_is_not_live_an
     publisher.contributions.set_sender(&tenant, &"sales".parse().unwrap(), changed);
     let route = RoutingConfig { default: Route::direct("support".parse().unwrap()), by_country: BTreeMap::new() };
     publisher.contributions.set_policy(&tenant, &"default".parse().unwrap(), Some(route));
-    let content = LocalizedContent { body: noise(2_000_000), header: None, footer: None, buttons: vec![] };
-    let text = LocalizationConfig { content, accounts: BTreeMap::new() };
-    let template = TemplateConfig {
-        category: TemplateCategory::Utility,
-        variables: vec![],
-        fallback_language: "en".into(),
-        localizations: [("en".to_owned(), text)].into(),
-    };
-    publisher.contributions.set_template(&tenant, &"news".parse().unwrap(), Some(template));
+    publisher.contributions.set_template(&tenant, &"news".parse().unwrap(), Some(template(&noise(2_000_000))));
 
     let live = |kind, name: &str| publisher.data_plane.live(kind, &tenant, name, &publisher.contributions.of(&tenant));
     let unpublished = |kind, name: &str| match live(kind, name) {
@@ -163,5 +168,97 @@ async fn a_config_that_fits_no_secret_is_told_on_each_object_that_is_not_live_an
     tokio::select! {
         () = publish_forever(&publisher) => unreachable!("it never ends"),
         told = tokio::time::timeout(Duration::from_secs(60), story) => told.expect("it is told and counted"),
+    }
+}
+
+fn base64(config: &TenantConfig) -> String {
+    BASE64_STANDARD.encode(config.to_json())
+}
+
+/// A Secret as another replica of the operator writes it.
+fn written_by_another(config: &TenantConfig) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "whatsapp-operator.dev/tenant-config",
+        "metadata": { "name": "whatsapp-tenant-shop", "namespace": "system", "labels": { "whatsapp-operator.dev/tenant": "shop" } },
+        "data": { "tenant.json": base64(config) },
+    })
+}
+
+#[tokio::test]
+async fn what_another_wrote_meanwhile_is_compiled_in_and_never_overwritten_unread() {
+    for already_published in [false, true] {
+        let (api, publisher, tenant) = world();
+        if already_published {
+            publish(&publisher, &tenant).await.unwrap();
+            publisher.contributions.set_sender(
+                &tenant,
+                &"sales".parse().unwrap(),
+                SenderConfig { paused: true, ..contribution("+14155238886") },
+            );
+        }
+        // A template that was not contributed since this process started, so only what is published tells of it.
+        let (other_api, other, _) = world();
+        other.contributions.set_template(&tenant, &"news".parse().unwrap(), Some(template("Hello")));
+        publish(&other, &tenant).await.unwrap();
+        let newer = published(&other_api, &tenant).unwrap();
+        api.write_before(CONFIG, written_by_another(&newer));
+        publish(&publisher, &tenant).await.unwrap();
+        let config = published(&api, &tenant).unwrap();
+        assert_eq!(config.templates, newer.templates, "already published: {already_published}");
+        assert_eq!(config.senders["sales"].paused, already_published);
+    }
+}
+
+#[tokio::test]
+async fn a_config_that_came_back_while_it_was_removed_stays_until_it_was_read() {
+    let (api, publisher, tenant) = world();
+    publish(&publisher, &tenant).await.unwrap();
+    let config = published(&api, &tenant).unwrap();
+    let secrets = Api::namespaced(publisher.client.clone(), "system");
+    let slot = Slot::read(&secrets, &tenant).await.unwrap();
+    api.write_before(CONFIG, written_by_another(&config));
+    assert_eq!(slot.remove(&publisher.tenure).await.unwrap(), Write::Overtaken);
+    assert_eq!(published(&api, &tenant), Some(config));
+}
+
+#[tokio::test]
+async fn a_leader_that_was_held_up_until_another_led_writes_and_removes_nothing() {
+    const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/system/leases/operator";
+    let (api, publisher, tenant) = world();
+    let mut publisher = Arc::into_inner(publisher).unwrap();
+    let leases = Box::new(Api::namespaced(publisher.client.clone(), "system"));
+    publisher.tenure = Tenure::Elected { leases, lease: "operator".into(), me: "first".into() };
+    let held_by = |holder: &str| api.put(LEASE, json!({ "spec": { "holderIdentity": holder } }));
+    held_by("second");
+    let refused = publish(&publisher, &tenant).await.unwrap_err();
+    assert!(refused.message().contains("another replica of the operator leads now"), "{}", refused.message());
+    assert_eq!(api.get(CONFIG), None);
+
+    held_by("first");
+    publish(&publisher, &tenant).await.unwrap();
+    held_by("second");
+    let secrets = Api::namespaced(publisher.client.clone(), "system");
+    let slot = Slot::read(&secrets, &tenant).await.unwrap();
+    assert!(slot.remove(&publisher.tenure).await.is_err());
+    assert!(published(&api, &tenant).is_some());
+}
+
+#[tokio::test]
+async fn tenants_that_the_api_server_says_nothing_about_delay_no_other() {
+    let (api, publisher, tenant) = world();
+    for n in 1..AT_ONCE {
+        // They come before `shop`.
+        let slow = format!("bank-{n}");
+        api.fall_silent_about(&CONFIG.replace("shop", &slow));
+        publisher.contributions.touch(&slow.parse().unwrap());
+    }
+    let story = async {
+        while published(&api, &tenant).is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = publish_forever(&publisher) => unreachable!("it never ends"),
+        told = tokio::time::timeout(WITHIN / 2, story) => told.expect("it is published meanwhile"),
     }
 }
