@@ -1,11 +1,12 @@
 //! The tenant config: all that passes from the operator to the data plane.
 //!
-//! The operator compiles one [`TenantConfig`] per tenant into one Secret in the data plane's namespace; the data plane
-//! watches those Secrets and keeps a copy of each as a file. A directory of such files, `<tenant>.json`, is also how
+//! The operator compiles one [`TenantConfig`] per tenant into one Secret in the data plane's namespace, and what does not
+//! fit into [`parts`]; the data plane watches those Secrets and keeps a copy of each config as a file. A directory of such files, `<tenant>.json`, is also how
 //! the data plane is configured without Kubernetes. The format is versioned: a reader refuses an unknown version and
 //! keeps the config that it has.
 
 pub mod packed;
+pub mod parts;
 mod unreadable;
 mod validate;
 
@@ -31,9 +32,20 @@ pub mod kubernetes {
     pub const CONFIG_KEY: &str = "tenant.json";
     /// `type` of a compiled Secret.
     pub const SECRET_TYPE: &str = "whatsapp-operator.dev/tenant-config";
+    /// `type` of a Secret that holds one of the [`super::parts`] of a config that is too large for one Secret, under
+    /// [`CONFIG_KEY`]. It has [`TENANT_LABEL`], too, and is immutable.
+    pub const PART_TYPE: &str = "whatsapp-operator.dev/tenant-config-part";
     /// `whatsapp-tenant-<tenant>`; a namespace is at most 63 characters, so this always fits.
     pub fn secret_name(tenant: &super::TenantId) -> String {
         format!("whatsapp-tenant-{tenant}")
+    }
+    /// `whatsapp-tenant-<tenant>.<id>`; a namespace's name has no dot, so this is no tenant's Secret.
+    pub fn part_name(tenant: &super::TenantId, id: &super::parts::ContentId) -> String {
+        format!("{}.{id}", secret_name(tenant))
+    }
+    /// The part that a Secret of this name holds; `None` where it is no part of this tenant's.
+    pub fn part_of(tenant: &super::TenantId, name: &str) -> Option<super::parts::ContentId> {
+        name.strip_prefix(&secret_name(tenant))?.strip_prefix('.')?.parse().ok()
     }
     /// Label of the Lease that each data-plane replica renews in the namespace of the compiled Secrets.
     pub const REPLICA_LABEL: &str = "whatsapp-operator.dev/data-plane-replica";
@@ -42,6 +54,9 @@ pub mod kubernetes {
     /// Annotation on that Lease: a JSON object of tenant → why its config was refused; the last good config keeps
     /// running.
     pub const REFUSED_ANNOTATION: &str = "whatsapp-operator.dev/refused-tenants";
+    /// Annotation on that Lease: a JSON object of tenant → [`super::parts::PartIndex::id`] of the config in parts that the
+    /// replica runs. A replica that does not have it does not read parts.
+    pub const PARTS_ANNOTATION: &str = "whatsapp-operator.dev/applied-parts";
     /// `type` of a Secret in a tenant's namespace that holds an API key under [`API_KEY_KEY`].
     pub const API_KEY_SECRET_TYPE: &str = "whatsapp-operator.dev/api-key";
     /// The key of such a Secret's data.

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::io::{self, Read as _, Write as _};
 
 use flate2::Compression;
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 /// What all the values of a Secret may hold together, in bytes. (`MaxSecretSize` in k8s.io/api/core/v1.)
 pub const LARGEST: usize = 1024 * 1024;
 /// What a compressed config may hold once it is unpacked, so that a small value cannot use up the memory.
-const LARGEST_UNPACKED: u64 = 64 * 1024 * 1024;
+pub const LARGEST_UNPACKED: usize = 64 * 1024 * 1024;
 /// How gzip begins, and JSON never does. (RFC 1952.)
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -20,24 +20,38 @@ pub fn packed(json: Vec<u8>) -> Vec<u8> {
     if json.len() <= LARGEST {
         return json;
     }
+    compressed(&json)
+}
+
+/// As one piece of gzip. The same bytes for the same content.
+pub(super) fn compressed(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder
-        .write_all(&json)
+        .write_all(content)
         .and_then(|()| encoder.finish())
         .unwrap_or_else(|e| unreachable!("writing to memory does not fail: {e}"))
 }
 
+pub(super) fn is_compressed(value: &[u8]) -> bool {
+    value.starts_with(&MAGIC)
+}
+
+/// The content of one or more pieces of gzip, of at most so many bytes.
+pub(super) fn decompressed(value: &[u8], largest: usize) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    MultiGzDecoder::new(value).take(largest as u64 + 1).read_to_end(&mut content)?;
+    if content.len() > largest {
+        return Err(io::Error::other(format!("it holds more than {largest} bytes once it is unpacked")));
+    }
+    Ok(content)
+}
+
 /// The JSON in a value.
 pub fn unpacked(value: &[u8]) -> io::Result<Cow<'_, [u8]>> {
-    if !value.starts_with(&MAGIC) {
+    if !is_compressed(value) {
         return Ok(Cow::Borrowed(value));
     }
-    let mut json = Vec::new();
-    GzDecoder::new(value).take(LARGEST_UNPACKED + 1).read_to_end(&mut json)?;
-    if json.len() as u64 > LARGEST_UNPACKED {
-        return Err(io::Error::other(format!("it holds more than {LARGEST_UNPACKED} bytes once it is unpacked")));
-    }
-    Ok(Cow::Owned(json))
+    decompressed(value, LARGEST_UNPACKED).map(Cow::Owned)
 }
 
 #[cfg(test)]
@@ -60,7 +74,7 @@ mod tests {
     fn a_damaged_or_hostile_value_is_refused() {
         let value = packed(vec![b' '; LARGEST + 1]);
         assert!(unpacked(&value[..value.len() / 2]).is_err());
-        let bomb = packed(vec![b' '; LARGEST_UNPACKED as usize + 1]);
+        let bomb = packed(vec![b' '; LARGEST_UNPACKED + 1]);
         assert!(unpacked(&bomb).unwrap_err().to_string().contains("more than"));
     }
 }

@@ -112,7 +112,8 @@ impl FakeApi {
             }),
             _ => self.write(path, |before| {
                 let based_on = &body["metadata"];
-                if before.map_or(!based_on["resourceVersion"].is_null(), |before| is_another(before, based_on)) {
+                // Of an object that is gone, only the uid is missed.
+                if before.map_or(!based_on["uid"].is_null(), |before| is_another(before, based_on)) {
                     return Err(refused(StatusCode::CONFLICT, "Conflict"));
                 }
                 Ok((StatusCode::OK, Some(body)))
@@ -142,6 +143,14 @@ impl Objects {
     fn set(&mut self, path: &str, mut object: Value) -> Value {
         self.newest += 1;
         object["metadata"]["resourceVersion"] = json!(self.newest.to_string());
+        let uid = self.by_path.get(path).map(|before| before["metadata"]["uid"].clone());
+        match uid.filter(|uid| !uid.is_null()) {
+            Some(uid) => object["metadata"]["uid"] = uid,
+            None if object["metadata"]["uid"].is_null() => {
+                object["metadata"]["uid"] = json!(format!("uid-{}", self.newest))
+            }
+            None => {}
+        }
         self.by_path.insert(path.to_owned(), object.clone());
         object
     }
