@@ -8,5 +8,9 @@ pub const PAUSED: &str = "whatsapp-operator.dev/paused";
 /// `status.lastHandledReconcileAt`.
 pub const RECONCILE_REQUESTED_AT: &str = "whatsapp-operator.dev/reconcile-requested-at";
 
+/// `"true"` on a template: what it adopted is deleted like what it created, once nothing uses it or when the object is
+/// deleted with the policy `Delete`. Without it, what the operator did not create is never deleted.
+pub const DELETE_ADOPTED: &str = "whatsapp-operator.dev/delete-adopted";
+
 /// Delays an object's deletion until it is cleaned up at the provider and in the data plane's config.
 pub const FINALIZER: &str = "whatsapp-operator.dev/finalizer";

@@ -30,8 +30,8 @@ pub use sender::{
 pub use status::{DataPlaneStatus, DeletionPolicy};
 pub use template::{
     Button, CopyCodeButton, LanguagesStatus, Localization, MessageTemplate, MessageTemplateSpec, MessageTemplateStatus,
-    PhoneNumberButton, QuickReplyButton, ReadyWhen, RevisionContent, RevisionState, RevisionStatus, TemplateCategory,
-    TemplateLocationStatus, UrlButton, Variable,
+    PhoneNumberButton, QuickReplyButton, ReadyWhen, RevisionContent, RevisionOrigin, RevisionState, RevisionStatus,
+    TemplateCategory, TemplateLocationStatus, UrlButton, Variable,
 };
 
 /// The API group of all three kinds.

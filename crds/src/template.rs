@@ -98,7 +98,8 @@ pub struct MessageTemplateSpec {
     #[serde(default = "MessageTemplateSpec::default_ready_when")]
     pub ready_when: ReadyWhen,
     /// What happens to the template at the provider when this object is deleted. What `Retain` leaves there is found and
-    /// used again when the same text is applied under this name, in this namespace; from then on it is never deleted.
+    /// used again when the same text is applied under this name, in this namespace. What this object did not create is
+    /// never deleted, whatever the policy is, unless the annotation `whatsapp-operator.dev/delete-adopted` is `"true"`.
     #[serde(default = "MessageTemplateSpec::default_deletion_policy")]
     pub deletion_policy: DeletionPolicy,
 }
@@ -197,6 +198,18 @@ pub struct Localization {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub buttons: Vec<Button>,
+    /// Templates that exist at the provider and say exactly this, by their ids there, such as `HX…` at Twilio: at most
+    /// one for each account. They are used as they are, without a new review, and never deleted. Where an account has
+    /// none, one with the same text is looked for before a new one is submitted. To change the text later, remove the id
+    /// as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 64)))]
+    #[x_kube(
+        validation = Rule::new("self.all(handle, handle.matches('^[A-Za-z0-9_-]+$'))")
+            .message("must each be the id of a template at the provider, such as HX and 32 hexadecimal digits at Twilio"),
+        merge_strategy = ListMerge::Set
+    )]
+    pub adopt: Vec<String>,
 }
 
 /// A button. Exactly one kind.
@@ -340,20 +353,27 @@ pub struct TemplateLocationStatus {
     /// The revision of the current spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<RevisionStatus>,
+    /// Adopted templates that are no longer used, and are deleted once no replica sends with them, because an annotation
+    /// handed them over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub retiring: Vec<TemplateHandle>,
 }
 
 /// A revision at a provider account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionStatus {
-    /// Its name, made from this object and the revision's content. One that an earlier object of this name left is named
-    /// after that object at the provider.
+    /// Its name, made from this object and the revision's content. An adopted one has another name at the provider.
     pub name: String,
     /// The provider's handle, such as `HX…` at Twilio; absent while it is being created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub handle: Option<TemplateHandle>,
     pub state: RevisionState,
+    /// Whether this object created it. Its name at the provider proves that, so this is right again after a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<RevisionOrigin>,
     /// Why it was rejected, paused or disabled, in the provider's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -364,6 +384,15 @@ pub struct RevisionStatus {
     /// because the provider's list of templates may lag behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_action_at: Option<Time>,
+}
+
+/// Who made a revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum RevisionOrigin {
+    /// The operator created it for this object.
+    Created,
+    /// It was there: made by other means, or left by an earlier object.
+    Adopted,
 }
 
 /// The state of a revision's review.

@@ -144,6 +144,7 @@ impl Controllers {
             poll_interval: settings.poll_interval,
             template_poll: settings.template_poll,
             directory: Arc::clone(&directory),
+            templates: Arc::clone(&watched.templates),
             intents: Arc::new(ClusterIntents { client: client.clone(), freshness: Arc::clone(&freshness) }),
             contributions: Arc::clone(&contributions),
             data_plane,

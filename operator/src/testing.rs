@@ -12,9 +12,9 @@ use messaging::address::PhoneNumber;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolMember, PoolObservation,
-    ReviewBegins, SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
-    WebhookTargets,
+    FoundContent, FoundPool, Inexpressible, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin,
+    PoolMember, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle,
+    TemplateObservation, TemplateRevision, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -59,6 +59,11 @@ pub(crate) fn provider_error(http_status: Option<u16>, retry_after: Option<Durat
         http_status,
         retry_after,
     }
+}
+
+/// What a provider says of a revision that we created there.
+pub(crate) fn content_of(revision: &TemplateRevision) -> FoundContent {
+    FoundContent { text: revision.content.clone(), examples: revision.examples.clone(), unusual_type: None }
 }
 
 impl State {
@@ -132,7 +137,13 @@ impl FakeAdmin {
             language: language.into(),
             approval,
             category: None,
+            content: Err(Inexpressible("was added without a text".into())),
         });
+    }
+
+    /// The handles of its templates.
+    pub(crate) fn handles(&self) -> Vec<String> {
+        self.state().templates.iter().map(|template| template.handle.to_string()).collect()
     }
 
     #[expect(clippy::result_large_err, reason = "the fake returns what the trait's methods do")]
@@ -269,6 +280,7 @@ impl TemplateAdmin for FakeAdmin {
                 ReviewBegins::OnSubmit => Approval::Unsubmitted,
             },
             category: None,
+            content: Ok(content_of(revision)),
         });
         Ok(handle)
     }

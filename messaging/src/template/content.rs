@@ -16,6 +16,9 @@ pub struct LocalizedContent {
     pub buttons: Vec<TemplateButton>,
 }
 
+/// The label of the button that copies a code, where an authentication template has no such button of its own.
+pub const COPY_CODE_LABEL: &str = "Copy code";
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum TemplateButton {

@@ -1,11 +1,12 @@
 //! Templates: what one is ([`TemplateCategory`], [`LocalizedContent`], [`Approval`], [`TemplateConfig`]), what it may say
-//! ([`lint`]), which of its languages is sent ([`mod@resolve`]), whether the values fit ([`values`]), and how it reads with
+//! ([`lint`]), how two differ ([`mod@differences`]), which of its languages is sent ([`mod@resolve`]), whether the values fit ([`values`]), and how it reads with
 //! the values in place ([`render`]).
 
 mod approval;
 mod buttons;
 mod category;
 mod content;
+pub mod differences;
 mod emoji;
 mod findings;
 pub mod languages;
@@ -18,6 +19,7 @@ pub mod values;
 
 pub use approval::Approval;
 pub use category::{TemplateCategory, UnknownCategory};
-pub use content::{LocalizedContent, TemplateButton};
+pub use content::{COPY_CODE_LABEL, LocalizedContent, TemplateButton};
+pub use differences::differences;
 pub use resolve::{ResolvedTemplate, is_same_language, resolve};
 pub use sendable::{AccountTemplate, LocalizationConfig, TemplateConfig};

@@ -24,7 +24,8 @@ fn rank(sender: &WhatsAppSender) -> Rank {
     )
 }
 
-fn is_true(sender: &WhatsAppSender, condition: &str) -> bool {
+/// Whether the last reconcile found a condition of a sender to be true.
+pub fn is_true(sender: &WhatsAppSender, condition: &str) -> bool {
     let conditions = sender.status.iter().flat_map(|status| &status.conditions);
     conditions.into_iter().any(|c| c.type_ == condition && c.status == "True")
 }

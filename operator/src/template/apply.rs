@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{ReviewBegins, TemplateHandle, TemplateRevision};
 
-use super::plan::{Plan, Step};
+use super::plan::{Adopted, Because, Plan, Step};
 use super::trouble::ProviderTrouble;
 use super::validate::Validated;
 use super::{category, record, report};
@@ -18,8 +18,8 @@ use crate::reconcile::progress::Progress;
 
 /// Reasons of the Events about steps taken.
 pub(super) mod event {
-    /// A revision that an earlier object of this name left is used again.
-    pub(in crate::template) const FOUND: &str = "RevisionFound";
+    /// A template that this object did not create is used.
+    pub(in crate::template) const ADOPTED: &str = "RevisionAdopted";
     pub(in crate::template) const CREATED: &str = "RevisionCreated";
     pub(in crate::template) const SUBMITTED: &str = "RevisionSubmitted";
     pub(in crate::template) const DELETED: &str = "RevisionDeleted";
@@ -81,14 +81,20 @@ async fn take_steps(
     progress: &mut Progress<MessageTemplateStatus>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let Plan { mut locations, steps, look_again_at: _, lost, found } = plan;
-    if !found.is_empty() {
-        let each = found.iter().map(|(account, language, handle)| format!("{language} is {handle} at {account}"));
+    // What was refused, and what others have, is reported by the caller.
+    let Plan { mut locations, steps, look_again_at: _, lost, adopted, taken: _, refused: _ } = plan;
+    if !adopted.is_empty() {
+        let each = adopted.iter().map(|Adopted { account, language, handle, because }| {
+            let because = match because {
+                Because::Named => "as the spec says",
+                Because::Left => "left by an earlier template of this name",
+                Because::Equal => "which has the same text",
+            };
+            format!("{language} is {handle} at {account}, {because}")
+        });
         let each = each.collect::<Vec<_>>().join("; ");
-        progress.changed(
-            event::FOUND,
-            format!("{each}; left by an earlier template of this name, used again, and never deleted"),
-        );
+        let kept = if desired.deletes_adopted { "" } else { "; what was adopted is never deleted" };
+        progress.changed(event::ADOPTED, format!("{each}{kept}"));
     }
     for TemplateLocationStatus { account, language, .. } in lost {
         let text =

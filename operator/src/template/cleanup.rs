@@ -1,6 +1,6 @@
 //! Deletes a deleted template's revisions at the providers. Needs neither a valid spec nor the tenant's Secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +8,16 @@ use crds::condition::reason;
 use crds::{MessageTemplate, MessageTemplateStatus};
 use jiff::{SignedDuration, Timestamp};
 use messaging::id::{SenderName, TemplateName, TenantId};
-use messaging::provider::admin::{TemplateAdmin as _, TemplateObservation};
+use messaging::provider::admin::{TemplateAdmin as _, TemplateHandle, TemplateObservation};
 
 use super::TemplateContext;
 use super::apply::event;
+use super::claims;
 use super::naming::Names;
-use super::observe::list;
+use super::observe::{list, recorded};
 use super::plan::LIST_LAG;
 use super::trouble::ProviderTrouble;
-use super::validate::names;
+use super::validate::{deletes_adopted, names};
 use crate::accounts::Account;
 use crate::reconcile::error::{Advice, Explain, Failure};
 use crate::reconcile::progress::Progress;
@@ -86,20 +87,49 @@ pub(super) async fn cleanup(
         return Err(NotYet::InUse.into());
     }
     let accounts = accounts(context, tenant, template, progress).await?;
-    clean_up(accounts, &names(template), context.clock.now(), progress).await
+    let ours = Ours { names: names(template), handed_over: handed_over(context, template, &progress.status) };
+    clean_up(accounts, &ours, context.clock.now(), progress).await
+}
+
+/// What may be deleted.
+struct Ours {
+    names: Names,
+    /// What this object adopted, and an annotation hands over.
+    handed_over: BTreeSet<TemplateHandle>,
+}
+
+impl Ours {
+    /// What it adopted without being handed over is not ours: others may use it.
+    fn holds(&self, listed: &TemplateObservation) -> bool {
+        self.names.own(&listed.name) || self.handed_over.contains(&listed.handle)
+    }
+}
+
+/// Except for what another object uses as well.
+fn handed_over(
+    context: &TemplateContext,
+    template: &MessageTemplate,
+    status: &MessageTemplateStatus,
+) -> BTreeSet<TemplateHandle> {
+    if !deletes_adopted(template) {
+        return BTreeSet::new();
+    }
+    let recorded = recorded(status);
+    let shared = claims::shared(template, &recorded, &context.templates.stores.all());
+    recorded.into_iter().filter(|handle| !shared.contains(handle)).collect()
 }
 
 /// Cleans up every account, even after one failed, and returns the first failure. An account that refuses the
 /// credentials would do so for ever, so its revisions are left behind.
 async fn clean_up(
     accounts: BTreeMap<String, Arc<Account>>,
-    names: &Names,
+    ours: &Ours,
     now: Timestamp,
     progress: &mut Progress<MessageTemplateStatus>,
 ) -> Result<(), Failure> {
     let mut first: Option<NotCleanedUp> = None;
     for (key, account) in accounts {
-        match clean_up_account(&key, &account, names, now, progress).await {
+        match clean_up_account(&key, &account, ours, now, progress).await {
             Ok(()) => {}
             Err(NotCleanedUp::Provider(trouble)) if trouble.is_unauthorized() => {
                 let text = format!("revisions may stay at {key}: it refuses the credentials");
@@ -116,19 +146,19 @@ async fn clean_up(
 async fn clean_up_account(
     key: &str,
     account: &Arc<Account>,
-    names: &Names,
+    ours: &Ours,
     now: Timestamp,
     progress: &mut Progress<MessageTemplateStatus>,
 ) -> Result<(), NotCleanedUp> {
-    let ours = list_own(account, names).await?;
-    for revision in &ours {
+    let listed = list_ours(account, ours).await?;
+    for revision in &listed {
         account.delete_template(&revision.handle).await.map_err(|source| ProviderTrouble {
             what: format!("{} can't be deleted at {key}", revision.name),
             source,
         })?;
         progress.changed(event::DELETED, format!("{} at {key}, named {}", revision.handle, revision.name));
     }
-    let left = if ours.is_empty() { 0 } else { list_own(account, names).await?.len() };
+    let left = if listed.is_empty() { 0 } else { list_ours(account, ours).await?.len() };
     if left > 0 {
         return Err(NotYet::StillListed { count: left, account: key.to_owned() }.into());
     }
@@ -138,11 +168,8 @@ async fn clean_up_account(
     }
 }
 
-/// Those that this object created. What it found, an object in another cluster may use.
-async fn list_own(account: &Arc<Account>, names: &Names) -> Result<Vec<TemplateObservation>, ProviderTrouble> {
-    let mut all = list(account, names, Duration::ZERO).await?;
-    all.retain(|revision| names.own(&revision.name));
-    Ok(all)
+async fn list_ours(account: &Arc<Account>, ours: &Ours) -> Result<Vec<TemplateObservation>, ProviderTrouble> {
+    list(account, Duration::ZERO, |listed| ours.holds(listed)).await
 }
 
 /// Whether replicas may still send with the template. Messages under way would fail once it is deleted at the provider.
@@ -235,9 +262,13 @@ mod tests {
                 })
                 .into();
             let mut progress = Progress::new(MessageTemplateStatus::default(), false);
-            let cleaned_up = clean_up(accounts, &names, Timestamp::UNIX_EPOCH, &mut progress).await;
+            well.add_template("HX3", "made_in_a_console", "de", Approval::Approved);
+            well.add_template("HX4", "made_by_another_tool", "de", Approval::Approved);
+            let handed_over = BTreeSet::from([TemplateHandle::new("HX4")]);
+            let ours = Ours { names: names.clone(), handed_over };
+            let cleaned_up = clean_up(accounts, &ours, Timestamp::UNIX_EPOCH, &mut progress).await;
             assert_eq!(cleaned_up.is_ok(), goes, "{status}");
-            assert_eq!(well.calls("delete_template"), 1, "{status}");
+            assert_eq!(well.handles(), ["HX2", "HX3"], "{status}");
             let notes = progress.take_notes();
             assert_eq!(notes.iter().any(|note| note.reason == event::LEFT_BEHIND), noted, "{status}");
         }

@@ -6,13 +6,15 @@
 //! [`record`] it), [`report`] (what it means), and [`mod@compile`] (what may be sent). `dereference` and `observe`
 //! read; only [`hands`] change anything; the rest is pure. [`cleanup`] deletes the revisions of a deleted template.
 
+mod adopt;
 mod apply;
 mod category;
+pub(crate) mod claims;
 mod cleanup;
 mod compile;
 mod dereference;
 pub mod hands;
-mod naming;
+pub(crate) mod naming;
 mod observe;
 mod plan;
 mod record;
@@ -30,6 +32,7 @@ use crds::{DeletionPolicy, MessageTemplate, MessageTemplateStatus};
 use messaging::clock::Clock;
 use messaging::id::TemplateName;
 
+use self::adopt::NotAdoptable;
 use self::hands::{RealHands, RecordIntents};
 use crate::metrics::KindName;
 use crate::publish::{Contributions, DataPlane};
@@ -37,6 +40,7 @@ use crate::reconcile::error::Failure;
 use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
 use crate::sender::directory::SenderDirectory;
+use crate::watch::Objects;
 
 /// One template looks at the provider's list at most this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -49,6 +53,7 @@ pub struct TemplateContext {
     /// How often the templates of an account are listed while one of them is under review.
     pub template_poll: Duration,
     pub directory: Arc<SenderDirectory>,
+    pub templates: Arc<Objects<MessageTemplate>>,
     pub intents: Arc<dyn RecordIntents>,
     pub contributions: Arc<Contributions>,
     pub data_plane: Arc<DataPlane>,
@@ -77,16 +82,20 @@ impl Kind for MessageTemplate {
 
         let found = dereference::dereference(&context.directory, tenant, self).await;
         let desired = validate::validate(self)?;
-        let (seen, trouble) = observe::observe(context, tenant, name, self, &desired.names, &found).await;
-        let plan = plan::plan(&desired, &progress.status.locations, &seen);
+        let (seen, trouble) = observe::observe(context, tenant, name, self, &desired, &found).await;
+        let mut plan = plan::plan(&desired, &progress.status.locations, &seen);
         let look_again_at = plan.look_again_at;
+        let (taken, refused) = (std::mem::take(&mut plan.taken), std::mem::take(&mut plan.refused));
         let hands = RealHands { intents: &*context.intents, template: self, accounts: &found.accounts };
         let applied = apply::apply(&hands, &desired, plan, progress, seen.now).await;
-        let verdict = report::assess(progress, &desired);
+        let verdict = report::assess(progress, &desired, &taken);
         context.contributions.set_template(tenant, name, compile::compile(&self.spec, &progress.status));
 
         // What needs a person is reported first, then what is missing, then what is transient.
         verdict?;
+        if !refused.is_empty() {
+            return Err(NotAdoptable(refused).into());
+        }
         found.unresolved.map_or(Ok(()), Err)?;
         applied?;
         trouble.map_or(Ok(()), Err)?;

@@ -5,7 +5,8 @@
 //! operator, or every template would be submitted again.
 //!
 //! An object that is deleted with the policy `Retain` leaves its revisions behind, under names with its uid. An object
-//! that is applied again under its namespace and name finds them by the rest of the name, and uses them.
+//! that is applied again under its namespace and name finds them by the rest of the name, and adopts them. What others
+//! made has other names, and that alone decides what may be deleted.
 
 use std::collections::BTreeMap;
 
@@ -63,8 +64,42 @@ impl Names {
 
     fn after_uid<'a>(&self, name: &'a str) -> Option<&'a str> {
         let (uid, content) = name.strip_prefix(&self.readable)?.split_once('_')?;
-        (uid.len() == 2 * HASH && uid.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(content)
+        is_hash(uid).then_some(content)
     }
+}
+
+/// The parts of a name that an operator gave, of whichever object and cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts<'a> {
+    /// The object's namespace and name, as far as it was kept.
+    pub(crate) readable: &'a str,
+    pub(crate) language: &'a str,
+}
+
+/// `None` for a name that no operator gave.
+pub(crate) fn parts(name: &str) -> Option<Parts<'_>> {
+    let (rest, content) = name.rsplit_once('_')?;
+    if !is_hash(content) {
+        return None;
+    }
+    // The language has at most one underscore, as in en_us.
+    rest.rmatch_indices('_').take(2).find_map(|(at, _)| {
+        let (object, language) = (&rest[..at], &rest[at + 1..]);
+        let (readable, uid) = object.rsplit_once('_')?;
+        is_hash(uid).then_some(Parts { readable, language })
+    })
+}
+
+/// Whether an operator gave this name for an object with this namespace and name, whatever its uid.
+pub(crate) fn is_of(listed: &str, namespace: &str, name: &str) -> bool {
+    parts(listed).is_some_and(|parts| {
+        let readable = plain(namespace).chain(std::iter::once('_')).chain(plain(name)).take(READABLE);
+        readable.eq(parts.readable.chars())
+    })
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 2 * HASH && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The characters that WhatsApp accepts in a template's name: lower-case letters, digits and underscores.
@@ -148,6 +183,19 @@ mod tests {
         let other = Names::new("shop", "order", UID);
         assert!(!names.alike(&revision(&other, "en_US", "Hi", "Ava")));
         assert!(!names.alike("shop_order_shipped_by_hand_en_us"));
+    }
+
+    #[test]
+    fn a_name_that_an_operator_gave_is_recognised_whatever_the_object() {
+        for (object, language) in [("order-shipped", "en_US"), ("order", "de"), ("zh_HANT", "zh_HANT")] {
+            let name = revision(&Names::new("shop", object, "another-uid"), language, "Hi", "Ava");
+            let readable = plain(&format!("shop_{object}")).collect::<String>();
+            let language = plain(language).collect::<String>();
+            assert_eq!(parts(&name), Some(Parts { readable: &readable, language: &language }), "{name}");
+        }
+        for other in ["order_shipped_en_us", "Order shipped", "", "a_24b6d64e2e", "shop_order_24b6d64e2e_en_us_2"] {
+            assert_eq!(parts(other), None, "{other}");
+        }
     }
 
     #[test]

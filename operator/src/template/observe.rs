@@ -1,25 +1,30 @@
 //! Observes what the provider accounts hold. Only reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::condition::CREDENTIALS_VALID;
 use crds::{MessageTemplate, MessageTemplateStatus, TemplateLocationStatus};
 use jiff::{SignedDuration, Timestamp};
 use messaging::id::{TemplateName, TenantId};
-use messaging::provider::admin::TemplateObservation;
+use messaging::provider::admin::{TemplateHandle, TemplateObservation};
 
 use super::TemplateContext;
+use super::adopt::is_equal;
+use super::claims::{self, Claims};
 use super::compile::compile;
 use super::dereference::Dereferenced;
-use super::naming::Names;
 use super::plan::{AccountView, LIST_LAG, Observation};
 use super::report::is_under_way;
 use super::trouble::ProviderTrouble;
+use super::validate::Validated;
 use crate::accounts::Account;
 use crate::metrics::KindName;
 use crate::publish::TenantContributions;
 use crate::reconcile::error::Failure;
+use crate::sender::provider::SpecProvider;
+use crate::sender::rival;
 
 /// Lists the templates of every account. An account that can't be listed is reported, and the others are still
 /// observed.
@@ -28,16 +33,17 @@ pub(super) async fn observe(
     tenant: &TenantId,
     name: &TemplateName,
     template: &MessageTemplate,
-    names: &Names,
+    desired: &Validated,
     found: &Dereferenced,
 ) -> (Observation, Option<Failure>) {
     let status = template.status.clone().unwrap_or_default();
+    let recorded = recorded(&status);
     let max_age = max_age(context, template, &status);
     let mut trouble = None;
     let mut accounts = BTreeMap::new();
     for (key, account) in &found.accounts {
         let asked_at = context.clock.now();
-        let view = match list(account, names, max_age).await {
+        let view = match list(account, max_age, |listed| is_of_interest(desired, &recorded, listed)).await {
             // The list may have been fetched for another template, before we asked.
             Ok(templates) => AccountView::Listed { at: earlier(asked_at, max_age), templates },
             Err(error) => {
@@ -53,21 +59,108 @@ pub(super) async fn observe(
         accounts.insert(key.clone(), view);
     }
     let data_plane_follows = data_plane_follows(context, tenant, name, template, &status);
-    let wanted = found.wanted.clone();
-    (Observation { wanted, accounts, data_plane_follows, now: context.clock.now() }, trouble)
+    let observation = Observation {
+        wanted: found.wanted.clone(),
+        elsewhere: elsewhere(context, tenant, desired, found, &accounts, max_age).await,
+        claims: claims(context, template, desired, &accounts),
+        accounts,
+        knows_senders: found.unresolved.is_none(),
+        data_plane_follows,
+        now: context.clock.now(),
+    };
+    (observation, trouble)
 }
 
-/// The templates of this object at an account, and those of earlier objects of its namespace and name.
+/// Every template that the status names.
+pub(super) fn recorded(status: &MessageTemplateStatus) -> BTreeSet<TemplateHandle> {
+    let of = |location: &TemplateLocationStatus| {
+        let revisions = [location.serving.clone(), location.newest.clone()].into_iter().flatten();
+        let handles: Vec<_> = revisions.filter_map(|revision| revision.handle).collect();
+        handles.into_iter().chain(location.retiring.clone())
+    };
+    status.locations.iter().flat_map(of).collect()
+}
+
+/// Whether the plan may depend on a template: this object's own, those of earlier objects of its namespace and name, and
+/// those that it has adopted, names or may use.
+pub(super) fn is_of_interest(
+    desired: &Validated,
+    recorded: &BTreeSet<TemplateHandle>,
+    listed: &TemplateObservation,
+) -> bool {
+    let equals_one = || desired.languages.get(&listed.language).is_some_and(|(_, revision)| is_equal(revision, listed));
+    desired.names.alike(&listed.name)
+        || recorded.contains(&listed.handle)
+        || desired.adopt.values().flatten().any(|named| named.handle == listed.handle)
+        || equals_one()
+}
+
+/// The other accounts of this tenant that have the templates which the spec names and no wanted account has. What can't be
+/// asked has none, because this only explains a fault.
+async fn elsewhere(
+    context: &TemplateContext,
+    tenant: &TenantId,
+    desired: &Validated,
+    found: &Dereferenced,
+    accounts: &BTreeMap<String, AccountView>,
+    max_age: Duration,
+) -> BTreeMap<TemplateHandle, String> {
+    let is_wanted = |key: &String| found.wanted.contains(key);
+    let here: BTreeSet<&TemplateHandle> = accounts
+        .iter()
+        .filter(|(key, _)| is_wanted(key))
+        .flat_map(|(_, view)| view.templates())
+        .map(|listed| &listed.handle)
+        .collect();
+    let named = desired.adopt.values().flatten().map(|named| &named.handle);
+    let missing: BTreeSet<&TemplateHandle> = named.filter(|handle| !here.contains(handle)).collect();
+    let mut elsewhere = BTreeMap::new();
+    if missing.is_empty() {
+        return elsewhere;
+    }
+    let others = context.directory.accounts(tenant).await.unwrap_or_default();
+    for (key, account) in others.into_iter().filter(|(key, _)| !is_wanted(key)) {
+        let listed = list(&account, max_age, |listed| missing.contains(&listed.handle)).await.unwrap_or_default();
+        elsewhere.extend(listed.into_iter().map(|listed| (listed.handle, key.clone())));
+    }
+    elsewhere
+}
+
+/// What other objects have of the templates that this one did not create.
+fn claims(
+    context: &TemplateContext,
+    template: &MessageTemplate,
+    desired: &Validated,
+    accounts: &BTreeMap<String, AccountView>,
+) -> Claims {
+    let listed: Vec<(&str, &TemplateObservation)> = accounts
+        .iter()
+        .flat_map(|(key, view)| view.templates().iter().map(move |listed| (key.as_str(), listed)))
+        .filter(|(_, listed)| !desired.names.own(&listed.name))
+        .collect();
+    if listed.is_empty() {
+        return Claims::default();
+    }
+    let senders = &context.directory.senders.stores;
+    let account_of = |namespace: &str, sender: &str| {
+        let sender = senders.get(&TenantId::new(namespace).ok()?, sender)?;
+        let accepted = rival::is_true(&sender, CREDENTIALS_VALID);
+        SpecProvider::of(&sender).filter(|_| accepted).map(|provider| provider.account().1.to_owned())
+    };
+    claims::claims(template, listed.into_iter(), &context.templates.stores.all(), &account_of)
+}
+
+/// The picked templates of an account.
 pub(super) async fn list(
     account: &Arc<Account>,
-    names: &Names,
     max_age: Duration,
+    pick: impl Fn(&TemplateObservation) -> bool,
 ) -> Result<Vec<TemplateObservation>, ProviderTrouble> {
     let all = account.templates(max_age).await.map_err(|source| ProviderTrouble {
         what: format!("the templates of {} can't be listed", account.key()),
         source,
     })?;
-    Ok(all.iter().filter(|template| names.alike(&template.name)).cloned().collect())
+    Ok(all.iter().filter(|listed| pick(listed)).cloned().collect())
 }
 
 /// How often this template's accounts are listed.

@@ -9,6 +9,7 @@ use crds::{
 };
 
 use super::category;
+use super::plan::Taken;
 use super::validate::Validated;
 use crate::reconcile::conditions::State;
 use crate::reconcile::error::{Advice, Explain, Failure};
@@ -60,11 +61,15 @@ pub(super) fn record(status: &mut MessageTemplateStatus, desired: &Validated, lo
     status.locations = locations;
 }
 
-/// Assesses the conditions from the recorded locations.
+/// Assesses the conditions from the recorded locations. `taken` are templates with the same text that other objects have.
 ///
 /// # Errors
 /// When WhatsApp rejected or disabled a revision.
-pub(super) fn assess(progress: &mut Progress<MessageTemplateStatus>, desired: &Validated) -> Result<(), Failure> {
+pub(super) fn assess(
+    progress: &mut Progress<MessageTemplateStatus>,
+    desired: &Validated,
+    taken: &[Taken],
+) -> Result<(), Failure> {
     let wanted = || progress.status.locations.iter().filter_map(|l| l.newest.as_ref().map(|newest| (l, newest)));
     let is_desired = |language: &str, newest: &RevisionStatus| {
         desired.languages.get(language).is_some_and(|(_, revision)| revision.name == newest.name)
@@ -98,7 +103,11 @@ pub(super) fn assess(progress: &mut Progress<MessageTemplateStatus>, desired: &V
         (reason::PROGRESSING, format!("to be submitted: {unsynced}"))
     };
     if synced {
-        let text = format!("submitted in {} to {}", count(total, "language"), count(accounts, "account"));
+        let submitted = format!("submitted in {} to {}", count(total, "language"), count(accounts, "account"));
+        let others = taken.iter().map(|Taken { account, language, handle, by }| {
+            format!("{handle} at {account} has the same text in {language}, and is used by {by}")
+        });
+        let text = std::iter::once(submitted).chain(others).collect::<Vec<_>>().join("; ");
         progress.set(SYNCED, State::True, reason::SUBMITTED, &text);
     } else {
         progress.set(SYNCED, State::False, why_unsynced, &unsynced);

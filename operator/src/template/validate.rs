@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use crds::annotation::DELETE_ADOPTED;
 use crds::condition::reason;
 use crds::{Button, Localization, MessageTemplate, MessageTemplateSpec, ReadyWhen, TemplateCategory, Variable};
 use kube::ResourceExt;
 use messaging::finding::Finding;
-use messaging::provider::admin::TemplateRevision;
+use messaging::provider::admin::{TemplateHandle, TemplateRevision};
 use messaging::template::lint::{self, Draft};
 use messaging::template::placeholder::used_keys;
 use messaging::template::{LocalizedContent, TemplateButton};
@@ -27,6 +28,18 @@ pub(super) struct Validated {
     pub(super) ready_when: ReadyWhen,
     /// The text of each language, as written and as submitted.
     pub(super) languages: BTreeMap<String, (Localization, TemplateRevision)>,
+    /// The templates to adopt, by language.
+    pub(super) adopt: BTreeMap<String, Vec<Named>>,
+    /// What was adopted may be deleted like what was created.
+    pub(super) deletes_adopted: bool,
+}
+
+/// A template at the provider that the spec names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    /// The field that names it.
+    pub(super) path: String,
+    pub(super) handle: TemplateHandle,
 }
 
 /// Everything that is wrong with a template.
@@ -51,22 +64,50 @@ impl Explain for Invalid {
 pub(super) fn validate(template: &MessageTemplate) -> Result<Validated, Invalid> {
     let spec = &template.spec;
     let contents = contents(spec)?;
-    let findings = lint::lint(&draft(spec, &contents));
+    let mut findings = lint::lint(&draft(spec, &contents));
+    let adopt = named(spec, &mut findings);
     if !findings.is_empty() {
         return Err(Invalid(findings));
     }
     let names = names(template);
     let languages = spec.localizations.iter().zip(contents).map(|(localization, content)| {
         let revision = revision(&names, spec, &localization.language, content);
-        (localization.language.clone(), (localization.clone(), revision))
+        let text = Localization { adopt: Vec::new(), ..localization.clone() };
+        (localization.language.clone(), (text, revision))
     });
     Ok(Validated {
         category: spec.category,
         variables: spec.variables.iter().map(|variable| variable.key.clone()).collect(),
         ready_when: spec.ready_when,
         languages: languages.collect(),
+        adopt,
+        deletes_adopted: deletes_adopted(template),
         names,
     })
+}
+
+/// Whether an annotation hands over what was adopted. Needs no valid spec.
+pub(super) fn deletes_adopted(template: &MessageTemplate) -> bool {
+    template.annotations().get(DELETE_ADOPTED).is_some_and(|value| value == "true")
+}
+
+/// The templates to adopt. One can have one language only.
+fn named(spec: &MessageTemplateSpec, findings: &mut Vec<Finding>) -> BTreeMap<String, Vec<Named>> {
+    let mut all: BTreeMap<String, Vec<Named>> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, String> = BTreeMap::new();
+    for (index, localization) in spec.localizations.iter().enumerate() {
+        for (at, handle) in localization.adopt.iter().enumerate() {
+            let path = format!("spec.localizations[{index}].adopt[{at}]");
+            if let Some(first) = seen.insert(handle, path.clone()) {
+                let message = format!("{handle} is already in {first}; name each template once, in its language");
+                findings.push(Finding::new(path, message));
+                continue;
+            }
+            let named = Named { path, handle: TemplateHandle::new(handle) };
+            all.entry(localization.language.clone()).or_default().push(named);
+        }
+    }
+    all
 }
 
 /// The names of an object's revisions. Needs no valid spec.
@@ -92,7 +133,7 @@ fn contents(spec: &MessageTemplateSpec) -> Result<Vec<LocalizedContent>, Invalid
 /// # Errors
 /// With the index of a button that has no kind, or more than one.
 pub(super) fn content(localization: &Localization) -> Result<LocalizedContent, usize> {
-    let Localization { language: _, body, header, footer, buttons } = localization;
+    let Localization { language: _, body, header, footer, buttons, adopt: _ } = localization;
     let buttons: Result<_, _> = buttons.iter().enumerate().map(|(at, b)| button(b).ok_or(at)).collect();
     Ok(LocalizedContent { body: body.clone(), header: header.clone(), footer: footer.clone(), buttons: buttons? })
 }

@@ -14,6 +14,7 @@ use super::Watched;
 use crate::reconcile::kind::Kind;
 use crate::sender::provider::SpecProvider;
 use crate::sender::rival;
+use crate::template::claims;
 
 /// A kind whose objects others may wait for.
 pub trait Awaited: Kind {
@@ -49,8 +50,20 @@ impl Awaited for WhatsAppSender {
 }
 
 impl Awaited for MessageTemplate {
-    /// Nothing waits for a template.
-    fn wake_waiting(&self, _: &Watched) {}
+    fn wake_waiting(&self, watched: &Watched) {
+        // Of two templates that name or adopted the same one at the provider, one comes first.
+        let wanted = claims::adopted_or_named(self);
+        if wanted.is_empty() {
+            return;
+        }
+        watched.templates.ask_where(|other| {
+            other.metadata.uid != self.metadata.uid && !claims::adopted_or_named(other).is_disjoint(&wanted)
+        });
+    }
+
+    fn read_by_others(&self) -> Value {
+        json!(claims::adopted_or_named(self))
+    }
 }
 
 impl Awaited for RoutingPolicy {

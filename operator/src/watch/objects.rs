@@ -201,7 +201,9 @@ fn fingerprint<K: Awaited>(object: &K) -> u64 {
     meta.deletion_timestamp.is_some().hash(&mut hasher);
     // Whoever removes it gets it back at once.
     object.finalizers().iter().any(|finalizer| finalizer == crds::annotation::FINALIZER).hash(&mut hasher);
-    for annotation in [crds::annotation::PAUSED, crds::annotation::RECONCILE_REQUESTED_AT] {
+    for annotation in
+        [crds::annotation::PAUSED, crds::annotation::RECONCILE_REQUESTED_AT, crds::annotation::DELETE_ADOPTED]
+    {
         object.annotations().get(annotation).hash(&mut hasher);
     }
     hasher.finish()

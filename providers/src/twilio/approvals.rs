@@ -8,6 +8,7 @@ use messaging::template::Approval;
 use serde_json::{Value, json};
 
 use super::client::Client;
+use super::content;
 use super::hosts::{Host, Segment};
 
 /// "The template associated with this SID has already been submitted for approval." (Twilio docs, error 92009.)
@@ -61,6 +62,7 @@ fn observation(row: &Value) -> Option<TemplateObservation> {
             )
         }),
         category: approval.and_then(|approval| text(approval, "category")).and_then(|word| word.parse().ok()),
+        content: content::read(row, approval.and_then(|approval| text(approval, "content_type")).as_deref()),
     })
 }
 

@@ -3,9 +3,12 @@
 //! A submitted content cannot be changed (Twilio docs, error 92009), so there is no update: a change is a new content
 //! under a new name.
 
+mod read;
+
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{TemplateHandle, TemplateRevision};
-use messaging::template::{LocalizedContent, TemplateButton, TemplateCategory};
+use messaging::template::{COPY_CODE_LABEL, LocalizedContent, TemplateButton, TemplateCategory};
+pub(crate) use read::read;
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -80,7 +83,7 @@ fn authentication(buttons: &[TemplateButton]) -> Value {
     });
     json!({
         "add_security_recommendation": true,
-        "actions": [{ "type": "COPY_CODE", "copy_code_text": label.unwrap_or("Copy code") }],
+        "actions": [{ "type": "COPY_CODE", "copy_code_text": label.unwrap_or(COPY_CODE_LABEL) }],
     })
 }
 

@@ -12,7 +12,9 @@ use async_trait::async_trait;
 pub use keys::{KeyAdmin, KeyObservation, MintedKey};
 pub use pools::{FoundPool, PoolAdmin, PoolMember, PoolObservation};
 pub use senders::{ListedSender, SenderAdmin, SenderObservation};
-pub use templates::{ReviewBegins, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision};
+pub use templates::{
+    FoundContent, Inexpressible, ReviewBegins, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
+};
 pub use webhook_targets::WebhookTargets;
 
 use super::ProviderError;

@@ -83,4 +83,22 @@ pub struct TemplateObservation {
     /// The category that the provider reports now, which WhatsApp may have changed. `None` where it reports none, or one
     /// that this version does not know.
     pub category: Option<TemplateCategory>,
+    pub content: Result<FoundContent, Inexpressible>,
 }
+
+/// What a template at the provider says, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundContent {
+    /// In the category AUTHENTICATION it has no body, and at most the button that copies the code.
+    pub text: LocalizedContent,
+    /// Sample values by variable key; not every variable has one.
+    pub examples: BTreeMap<String, String>,
+    /// The provider's type of the content, where [`TemplateAdmin::create_template`] would make another type of the same
+    /// text. WhatsApp shows both alike.
+    pub unusual_type: Option<String>,
+}
+
+/// Why this project cannot express what a template at the provider says: continues "it".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it {0}")]
+pub struct Inexpressible(pub String);

@@ -1,7 +1,9 @@
 //! Promises about templates, on the real steps and a provider in memory whose list may lag. The process may crash
 //! after any write, and is then run until it writes nothing.
 
+mod adopted;
 mod category;
+mod named;
 mod retained;
 mod review;
 mod world;
@@ -13,7 +15,7 @@ use crds::{MessageTemplate, MessageTemplateStatus, RevisionState};
 use jiff::{SignedDuration, Timestamp};
 use messaging::failure::{self, FailureClass};
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{ReviewBegins, TemplateHandle, TemplateObservation};
+use messaging::provider::admin::{Inexpressible, ReviewBegins, TemplateHandle, TemplateObservation};
 use messaging::template::Approval;
 
 use self::world::{ACCOUNT, Kept, OTHER, World, changed, first, lock, template};
@@ -228,6 +230,7 @@ fn other_peoples_templates_are_left_alone() {
         language: "en_US".into(),
         approval: Approval::Rejected { reason: "no".into() },
         category: None,
+        content: Err(Inexpressible("is of no interest".into())),
     };
     lock(&world.accounts).entry(ACCOUNT.into()).or_default().push(Kept { since: Timestamp::MIN, template: theirs });
     world.run_until_quiet(&first(), &[ACCOUNT]);

@@ -32,7 +32,7 @@ fn a_template_that_is_applied_again_uses_what_it_left_and_is_approved_at_once() 
     let handles: BTreeSet<_> =
         progress.status.locations.iter().filter_map(|l| l.serving.clone()?.handle).map(|h| h.to_string()).collect();
     assert_eq!(handles, ["HX1", "HX2"].map(str::to_owned).into());
-    assert!(progress.take_notes().iter().any(|note| note.reason == event::FOUND));
+    assert!(progress.take_notes().iter().any(|note| note.reason == event::ADOPTED));
     // It is told once.
     let (mut progress, _) = world.done(&again, &[ACCOUNT]);
     assert_eq!(progress.take_notes(), vec![]);

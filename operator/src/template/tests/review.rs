@@ -1,5 +1,6 @@
 //! Promises about what begins a review: the creation of a revision at one provider, a submission at another.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::reconcile::error::Failure;
 use crate::reconcile::progress::Progress;
 use crate::template::apply::apply;
+use crate::template::claims::Claims;
 use crate::template::hands::{RealHands, RecordIntents};
 use crate::template::plan::{AccountView, Observation, plan};
 use crate::template::validate::validate;
@@ -57,6 +59,9 @@ async fn a_provider_is_called_to_submit_only_where_creation_does_not_begin_the_r
         let seen = Observation {
             wanted: [ACCOUNT.to_owned()].into(),
             accounts: [(ACCOUNT.to_owned(), nothing_yet)].into(),
+            knows_senders: true,
+            elsewhere: BTreeMap::new(),
+            claims: Claims::default(),
             data_plane_follows: true,
             now,
         };

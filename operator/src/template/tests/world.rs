@@ -12,10 +12,13 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::reconcile::error::Failure;
 use crate::reconcile::progress::Progress;
+use crate::template::adopt::NotAdoptable;
 use crate::template::apply::{Hands, apply};
+use crate::template::claims::Claims;
 use crate::template::plan::{AccountView, Observation, Plan, plan};
-use crate::template::report;
 use crate::template::validate::{Validated, validate};
+use crate::template::{observe, report};
+use crate::testing::content_of;
 
 pub(super) const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 pub(super) const OTHER: &str = "AC9999456789abcdef0123456789abcdef";
@@ -69,6 +72,7 @@ pub(super) struct World {
     pub(super) writes: Mutex<Vec<String>>,
     pub(super) fail_next: Mutex<Option<ProviderError>>,
     pub(super) handles: Mutex<usize>,
+    pub(super) claims: Mutex<Claims>,
 }
 
 pub(super) struct Kept {
@@ -138,6 +142,7 @@ impl Hands for Process<'_> {
                 ReviewBegins::OnSubmit => Approval::Unsubmitted,
             },
             category: None,
+            content: Ok(content_of(revision)),
         };
         lock(&self.world.accounts).entry(account.to_owned()).or_default().push(Kept { since: self.now, template });
         lock(&self.world.writes).push(format!("create {} at {}", revision.language, &account[..4]));
@@ -192,6 +197,7 @@ impl World {
             writes: Mutex::default(),
             fail_next: Mutex::default(),
             handles: Mutex::default(),
+            claims: Mutex::default(),
         }
     }
 
@@ -207,6 +213,9 @@ impl World {
         Observation {
             wanted: wanted.iter().map(|key| (*key).to_owned()).collect(),
             accounts: keys.into_iter().map(view).collect(),
+            knows_senders: true,
+            elsewhere: BTreeMap::new(),
+            claims: lock(&self.claims).clone(),
             data_plane_follows: self.data_plane_follows,
             now: self.now,
         }
@@ -214,15 +223,23 @@ impl World {
 
     pub(super) fn plan(&self, template: &MessageTemplate, wanted: &[&str]) -> (Validated, Plan) {
         let desired = validate(template).unwrap();
-        let known = lock(&self.recorded).locations.clone();
-        let plan = plan(&desired, &known, &self.observe(wanted));
+        let recorded = lock(&self.recorded).clone();
+        let handles = observe::recorded(&recorded);
+        let mut seen = self.observe(wanted);
+        for view in seen.accounts.values_mut() {
+            if let AccountView::Listed { templates, .. } = view {
+                templates.retain(|listed| observe::is_of_interest(&desired, &handles, listed));
+            }
+        }
+        let plan = plan(&desired, &recorded.locations, &seen);
         (desired, plan)
     }
 
     /// Runs one reconcile, a few seconds after the last.
     pub(super) fn reconcile(&mut self, template: &MessageTemplate, wanted: &[&str]) -> Ended {
         self.now += SignedDuration::from_secs(5);
-        let (desired, plan) = self.plan(template, wanted);
+        let (desired, mut plan) = self.plan(template, wanted);
+        let (taken, refused) = (std::mem::take(&mut plan.taken), std::mem::take(&mut plan.refused));
         let mut progress = Progress::new(lock(&self.recorded).clone(), self.paused);
         let process = Process { world: self, now: self.now, writes_left: Mutex::new(*lock(&self.crash_after)) };
         let outcome = apply(&process, &desired, plan, &mut progress, self.now).now_or_never();
@@ -231,7 +248,8 @@ impl World {
             *lock(&self.crash_after) = None;
             return Ended::Crashed;
         };
-        let verdict = report::assess(&mut progress, &desired);
+        let verdict = report::assess(&mut progress, &desired, &taken);
+        let verdict = verdict.and(if refused.is_empty() { Ok(()) } else { Err(NotAdoptable(refused).into()) });
         // The last write is the status.
         if left == Some(1) {
             *lock(&self.crash_after) = None;
@@ -301,6 +319,36 @@ impl World {
                 kept.template.approval = Approval::Approved;
             }
         }
+    }
+
+    /// Somebody else makes a template that says what this one says in a language, and WhatsApp approves it.
+    pub(super) fn make(&self, account: &str, handle: &str, template: &MessageTemplate, language: &str) {
+        let desired = validate(template).unwrap();
+        let (_, revision) = &desired.languages[language];
+        let made = TemplateObservation {
+            handle: TemplateHandle::new(handle),
+            name: format!("made in a console: {handle}"),
+            language: language.to_owned(),
+            approval: Approval::Approved,
+            category: Some(revision.category),
+            content: Ok(content_of(revision)),
+        };
+        lock(&self.accounts)
+            .entry(account.to_owned())
+            .or_default()
+            .push(Kept { since: Timestamp::MIN, template: made });
+    }
+
+    /// Changes a template at the provider behind the operator's back.
+    pub(super) fn tamper(&self, handle: &str, change: impl FnOnce(&mut TemplateObservation)) {
+        let mut accounts = lock(&self.accounts);
+        let mut all = accounts.values_mut().flatten();
+        change(&mut all.find(|kept| kept.template.handle.as_str() == handle).unwrap().template);
+    }
+
+    pub(super) fn handles(&self, account: &str) -> BTreeSet<String> {
+        let accounts = lock(&self.accounts);
+        accounts.get(account).into_iter().flatten().map(|kept| kept.template.handle.to_string()).collect()
     }
 
     pub(super) fn names(&self, account: &str) -> Vec<String> {
