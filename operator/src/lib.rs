@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`leader`] lets one process act at a time; [`controllers`] starts what that process runs; [`watch`]
 //! turns changes in the cluster into requests to [`reconcile`]; [`sender`], [`template`] and [`routing`] are the kinds,
-//! which call providers through [`accounts`]; [`publish`] compiles what they found into one Secret per tenant.
+//! which call providers through [`accounts`]; [`publish`] compiles what they found into one Secret per tenant. Apart from
+//! all that, [`export`] writes the manifests of an account that exists.
 //!
 //! # What it may do in the cluster
 //!
@@ -15,6 +16,7 @@
 pub mod accounts;
 pub mod clock;
 pub mod controllers;
+pub mod export;
 pub mod http;
 pub mod leader;
 pub mod metrics;

@@ -1,9 +1,11 @@
 //! The binary `whatsapp-operator`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use operator::export::{Export, Exported};
 use operator::uninstall::RemoveConfigs;
 use operator::{LogFormat, Settings};
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,14 +26,21 @@ enum Command {
     Run(Box<Settings>),
     /// After an uninstallation, removes the compiled tenant configs that nothing still needs
     RemoveConfigs(RemoveConfigs),
+    /// Writes the manifests of what an account at Twilio has to stdout, and what they leave out to stderr. Applied, they
+    /// change nothing there. The credentials come from TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET
+    Export(Export),
 }
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     log(match &command {
         Command::Run(settings) => settings.log_format,
-        Command::RemoveConfigs(_) => LogFormat::Text,
+        Command::RemoveConfigs(_) | Command::Export(_) => LogFormat::Text,
     });
+    let failed = match &command {
+        Command::Run(_) | Command::RemoveConfigs(_) => "the operator has ended",
+        Command::Export(_) => "nothing was exported",
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -43,13 +52,14 @@ fn main() -> ExitCode {
         match command {
             Command::Run(settings) => run_until_signal(*settings).await,
             Command::RemoveConfigs(options) => Ok(operator::remove_configs(options).await?),
+            Command::Export(options) => export(&options).await,
         }
     });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = error.downcast_ref::<operator::Ended>().map_or(1, operator::Ended::exit_code);
-            tracing::error!(error = format!("{error:#}"), code, "the operator has ended");
+            tracing::error!(error = format!("{error:#}"), code, "{failed}");
             ExitCode::from(code)
         }
     }
@@ -67,6 +77,15 @@ async fn run_until_signal(settings: Settings) -> anyhow::Result<()> {
     }
     shutdown.cancel();
     Ok(running.await?)
+}
+
+async fn export(options: &Export) -> anyhow::Result<()> {
+    let Exported { yaml, left_out } = operator::export::export(options, &|name| std::env::var(name).ok()).await?;
+    std::io::stdout().write_all(yaml.as_bytes()).context("the manifests can't be written to stdout")?;
+    for one in left_out {
+        writeln!(std::io::stderr(), "left out: {one}")?;
+    }
+    Ok(())
 }
 
 /// `RUST_LOG` selects what is logged; the default is what the person who runs the operator needs.

@@ -133,14 +133,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn namespace(text: &str) -> Result<String, String> {
+pub(crate) fn namespace(text: &str) -> Result<String, String> {
     TenantId::new(text).map(Into::into).map_err(|_| {
         format!("{text:?} is not a namespace: expected 1 to 63 lower-case letters, digits or '-', with a letter or digit at each end")
     })
 }
 
 /// The text is not repeated, because it may hold a password.
-fn base_url(text: &str) -> Result<Url, String> {
+pub(crate) fn base_url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err("is not the URL of a server: expected one such as https://whatsapp.example.com".to_owned()),

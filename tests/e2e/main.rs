@@ -4,6 +4,7 @@ mod at_rest;
 mod chart;
 mod crash;
 mod examples;
+mod export;
 mod large;
 mod lost_response;
 mod manifests;

@@ -20,7 +20,7 @@ mod plan;
 mod record;
 mod report;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trouble;
 mod validate;
 
@@ -44,6 +44,12 @@ use crate::watch::Objects;
 
 /// One template looks at the provider's list at most this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// # Errors
+/// With every fault of a template that its reconcile would report, by its field's path.
+pub(crate) fn check(template: &MessageTemplate) -> Result<(), String> {
+    validate::validate(template).map(drop).map_err(|invalid| invalid.to_string())
+}
 
 /// What a template's reconcile needs.
 pub struct TemplateContext {

@@ -147,7 +147,7 @@ impl Objects {
         match uid.filter(|uid| !uid.is_null()) {
             Some(uid) => object["metadata"]["uid"] = uid,
             None if object["metadata"]["uid"].is_null() => {
-                object["metadata"]["uid"] = json!(format!("uid-{}", self.newest))
+                object["metadata"]["uid"] = json!(format!("uid-{}", self.newest));
             }
             None => {}
         }

@@ -1,14 +1,19 @@
 //! Setting up accounts, from a seed or through the control API.
 
+use serde_json::Value;
+
 use super::{
+    content_types,
     desk::Desk,
     state::{
         accounts::Account,
+        approvals::Approval,
+        contents::Content,
         phone_numbers::PhoneNumber,
         senders::Sender,
         services::{Member, Service},
     },
-    types::{CreatedAccount, CreatedSender, NewAccount, NewService},
+    types::{CreatedAccount, CreatedSender, NewAccount, NewApproval, NewContent, NewService},
 };
 use crate::{address, ids};
 
@@ -23,9 +28,11 @@ pub(crate) enum SetupError {
     PhoneNumber(String),
     #[error("services: the account has no sender {0}")]
     NoSuchSender(String),
+    #[error("contents[{index}]: {why}")]
+    Content { index: usize, why: String },
 }
 
-/// Creates an account with senders that are online and services that contain them: all of it or nothing.
+/// Creates an account with senders that are online and services that contain them, and contents: all of it or nothing.
 pub(crate) fn create_account(desk: &mut Desk<'_>, new: NewAccount) -> Result<CreatedAccount, SetupError> {
     let now = desk.world.now();
     let sid = own_or_new(desk, "accountSid", "AC", new.account_sid)?;
@@ -41,6 +48,7 @@ pub(crate) fn create_account(desk: &mut Desk<'_>, new: NewAccount) -> Result<Cre
         auth_token: account.auth_token.clone(),
         senders: Vec::new(),
         services: Vec::new(),
+        contents: Vec::new(),
     };
 
     let mut senders = Vec::new();
@@ -73,7 +81,15 @@ pub(crate) fn create_account(desk: &mut Desk<'_>, new: NewAccount) -> Result<Cre
         services.push(service);
     }
 
+    let mut contents = Vec::new();
+    for (index, new) in new.contents.into_iter().enumerate() {
+        let content = new_content(desk, &sid, index, new)?;
+        created.contents.push(content.sid.clone());
+        contents.push(content);
+    }
+
     desk.state.accounts.insert(sid, account);
+    desk.state.contents.extend(contents.into_iter().map(|content| (content.sid.clone(), content)));
     for (sender, phone_number) in senders {
         desk.state.phone_numbers.insert(phone_number.sid.clone(), phone_number);
         desk.state.senders.insert(sender.sid.clone(), sender);
@@ -105,6 +121,42 @@ fn new_service(
         service.senders.push(Member { sid, since: now });
     }
     Ok(service)
+}
+
+/// `index` is its place in the request.
+fn new_content(desk: &mut Desk<'_>, account: &str, index: usize, new: NewContent) -> Result<Content, SetupError> {
+    let NewContent { sid, friendly_name, language, variables, types, approval } = new;
+    let now = desk.world.now();
+    let sid = own_or_new(desk, "contents[].sid", "HX", sid)?;
+    if desk.state.contents.contains_key(&sid) {
+        return Err(SetupError::Exists { what: "content", which: sid });
+    }
+    let types = content_types::check(Some(&Value::Object(types)))
+        .map_err(|error| SetupError::Content { index, why: error.message })?;
+    let first = types.keys().next().cloned().unwrap_or_default();
+    let approval = approval.map(|NewApproval { status, category, reason, content_type }| Approval {
+        name: friendly_name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
+        category,
+        content_type: content_type.unwrap_or(first),
+        status,
+        rejection_reason: reason,
+        allow_category_change: true,
+        verdict: None,
+    });
+    let number = desk.state.contents.values().map(|content| content.number + 1).max().unwrap_or(0) + index;
+    let account = account.to_owned();
+    Ok(Content {
+        sid,
+        account,
+        friendly_name,
+        language,
+        variables,
+        types,
+        approval,
+        created: now,
+        updated: now,
+        number,
+    })
 }
 
 fn own_or_new(

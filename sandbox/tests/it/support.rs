@@ -56,6 +56,7 @@ impl Bench {
             auth_token: EXAMPLE_AUTH_TOKEN.to_owned(),
             senders: vec![],
             services: vec![EXAMPLE_SERVICE_SID.to_owned()],
+            contents: vec![],
         };
         Self { control: sandbox.control(), sandbox, account, http: reqwest::Client::new() }
     }

@@ -1,6 +1,6 @@
 //! Contents, their review, and sending them.
 
-use sandbox::twilio::types::{Decision, ReviewRule};
+use sandbox::twilio::types::{Decision, NewAccount, NewApproval, NewContent, ReviewRule};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, answer};
@@ -166,4 +166,40 @@ async fn incomplete_contents_are_refused_with_their_codes() {
         let (status, error) = bench.post_json("/v1/Content", &body).await;
         assert_eq!((status, error["code"].as_i64()), (400, Some(code)), "{body}");
     }
+}
+
+#[tokio::test]
+async fn an_account_may_begin_with_contents_of_every_type_in_any_state() {
+    let bench = Bench::start().await;
+    let content = |kind: &str, fields: Value, approval: Option<NewApproval>| NewContent {
+        friendly_name: kind.to_owned(),
+        language: "en".to_owned(),
+        types: [(kind.to_owned(), fields)].into_iter().collect(),
+        approval,
+        ..NewContent::default()
+    };
+    let rejected = NewApproval {
+        status: "rejected".to_owned(),
+        category: "MARKETING".to_owned(),
+        reason: "ABUSIVE_CONTENT. No.".to_owned(),
+        ..NewApproval::default()
+    };
+    let card = json!({"body": "Hi", "media": ["https://example.com/1.png"]});
+    let list = json!({"body": "Hi", "button": "Go", "items": []});
+    let contents = vec![content("whatsapp/card", card, Some(rejected)), content("twilio/list-picker", list, None)];
+    let new = NewAccount { contents, ..NewAccount::default() };
+    let account = bench.control.create_account(&new).await.unwrap();
+    let list = reqwest::Client::new()
+        .get(format!("{}/v1/ContentAndApprovals", bench.sandbox.base_url()))
+        .basic_auth(&account.account_sid, Some(&account.auth_token));
+    let (_, list) = answer(list).await;
+    let rows = list["contents"].as_array().unwrap();
+    let sids: Vec<_> = rows.iter().map(|row| row["sid"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(sids.into_iter().rev().collect::<Vec<_>>(), account.contents);
+    assert_eq!(rows[1]["approval_requests"]["rejection_reason"], "ABUSIVE_CONTENT. No.");
+    assert_eq!(rows[0]["approval_requests"]["status"], "unsubmitted");
+
+    let bad = NewAccount { contents: vec![content("twilio/hologram", json!({}), None)], ..NewAccount::default() };
+    let error = format!("{:#}", bench.control.create_account(&bad).await.unwrap_err());
+    assert!(error.contains("contents[0]: Unsupported content type 'twilio/hologram'"), "{error}");
 }

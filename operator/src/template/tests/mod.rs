@@ -8,7 +8,7 @@ mod retained;
 mod review;
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crds::condition::{APPROVED, READY, RECONCILING, STALLED, SYNCED};
 use crds::{MessageTemplate, MessageTemplateStatus, RevisionState};
@@ -19,12 +19,35 @@ use messaging::provider::admin::{Inexpressible, ReviewBegins, TemplateHandle, Te
 use messaging::template::Approval;
 
 use self::world::{ACCOUNT, Kept, OTHER, World, changed, first, lock, template};
+use super::claims::Claims;
 use super::compile::compile;
-use super::plan::{AccountView, Step, plan};
+use super::plan::{AccountView, Observation, Step, plan};
 use super::report;
 use super::validate::validate;
 use crate::reconcile::error::Failure;
 use crate::reconcile::progress::Progress;
+
+/// What a first reconcile of a template would do at an account that has these, and which of them it could not adopt.
+pub(crate) fn first_plan(
+    template: &MessageTemplate,
+    account: &str,
+    templates: Vec<TemplateObservation>,
+) -> (Vec<String>, Vec<String>) {
+    let desired = validate(template).unwrap();
+    let at = Timestamp::from_second(1_800_000_000).unwrap();
+    let seen = Observation {
+        wanted: [account.to_owned()].into(),
+        accounts: [(account.to_owned(), AccountView::Listed { at, templates })].into(),
+        knows_senders: true,
+        elsewhere: BTreeMap::new(),
+        claims: Claims::default(),
+        data_plane_follows: true,
+        now: at,
+    };
+    let plan = plan(&desired, &[], &seen);
+    let steps = plan.steps.iter().map(|step| format!("{step:?}")).collect();
+    (steps, plan.refused.iter().map(ToString::to_string).collect())
+}
 
 fn desired_names(template: &MessageTemplate) -> BTreeSet<String> {
     validate(template).unwrap().languages.into_values().map(|(_, revision)| revision.name).collect()

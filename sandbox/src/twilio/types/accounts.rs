@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::templates::NewContent;
+
 /// An account to create. Fields that are left out are generated.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -11,6 +13,8 @@ pub struct NewAccount {
     pub friendly_name: Option<String>,
     pub senders: Vec<NewSender>,
     pub services: Vec<NewService>,
+    /// Contents, from the oldest to the newest.
+    pub contents: Vec<NewContent>,
     /// Whether the provider itself answers to STOP: it then refuses messages with 21610 until START. Default: true.
     pub opt_out_handling: Option<bool>,
 }
@@ -81,6 +85,9 @@ pub struct CreatedAccount {
     pub senders: Vec<CreatedSender>,
     /// The SIDs of its messaging services, in the order of the request.
     pub services: Vec<String>,
+    /// The SIDs of its contents, in the order of the request.
+    #[serde(default)]
+    pub contents: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -9,5 +9,5 @@ pub use self::{
     accounts::{CreatedAccount, CreatedSender, NewAccount, NewSender, NewService},
     messages::{MessageFilter, MessageRecord, StatusChange},
     senders::{OfflineReason, SenderChange},
-    templates::{Decision, ReviewRule},
+    templates::{Decision, NewApproval, NewContent, ReviewRule},
 };
