@@ -12,5 +12,11 @@ pub const RECONCILE_REQUESTED_AT: &str = "whatsapp-operator.dev/reconcile-reques
 /// deleted with the policy `Delete`. Without it, what the operator did not create is never deleted.
 pub const DELETE_ADOPTED: &str = "whatsapp-operator.dev/delete-adopted";
 
+/// On a sender that declares `credentialRotation`: a new value (a time is customary) begins a rotation now.
+pub const ROTATE_REQUESTED_AT: &str = "whatsapp-operator.dev/rotate-requested-at";
+
+/// The same in an emergency: the old credentials end as soon as every replica uses the new ones, without an overlap.
+pub const ROTATE_IMMEDIATELY_REQUESTED_AT: &str = "whatsapp-operator.dev/rotate-immediately-requested-at";
+
 /// Delays an object's deletion until it is cleaned up at the provider and in the data plane's config.
 pub const FINALIZER: &str = "whatsapp-operator.dev/finalizer";

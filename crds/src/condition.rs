@@ -27,6 +27,10 @@ pub const ONLINE: &str = "Online";
 /// Senders: the provider's webhooks point at the data plane.
 pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
 
+/// Senders with a `credentialRotation`: the credentials are being replaced. The reason is the phase, and
+/// [`reason::HELD`] while a person must act; the message says what it waits for. `False` between rotations.
+pub const ROTATING_CREDENTIALS: &str = "RotatingCredentials";
+
 /// Reasons of conditions.
 pub mod reason {
     /// Everything is as the spec says.
@@ -66,6 +70,10 @@ pub mod reason {
     pub const SENDER_NOT_FOUND: &str = "SenderNotFound";
     /// Senders: webhooks point at the data plane.
     pub const WEBHOOKS_IN_PLACE: &str = "WebhooksInPlace";
+    /// Senders: no rotation is under way.
+    pub const IDLE: &str = "Idle";
+    /// Senders: the rotation is in doubt about something, and goes on once that is resolved.
+    pub const HELD: &str = "Held";
     /// Senders: webhooks do not point at the data plane yet.
     pub const WEBHOOKS_DRIFTED: &str = "WebhooksDrifted";
 

@@ -16,6 +16,13 @@ pub(crate) const VALIDITY_RULE: &str = "self.matches('^[1-9][0-9]{0,5}[smhd]$') 
 pub(crate) const VALIDITY_MESSAGE: &str =
     "must be a duration from 10s to 30d: a whole number and one unit of s, m, h or d, such as 24h";
 
+/// The rule that a rotation has time for its overlap. The fields' own rules hold, so both are numbers with a unit.
+pub(crate) const INTERVAL_RULE: &str = "!self.every.matches('^[1-9][0-9]{0,5}[smhd]$') || !self.minOverlap.matches('^[1-9][0-9]{0,5}[smhd]$') || \
+    int(self.every.substring(0, self.every.size() - 1)) * (self.every.endsWith('s') ? 1 : self.every.endsWith('m') ? 60 : self.every.endsWith('h') ? 3600 : 86400) >= \
+    2 * int(self.minOverlap.substring(0, self.minOverlap.size() - 1)) * (self.minOverlap.endsWith('s') ? 1 : self.minOverlap.endsWith('m') ? 60 : self.minOverlap.endsWith('h') ? 3600 : 86400)";
+pub(crate) const INTERVAL_MESSAGE: &str =
+    "every must be at least twice minOverlap, so that one rotation ends before the next begins";
+
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a duration: expected a whole number from 1 to 999999 and one unit of s, m, h or d, such as 30d")]

@@ -24,8 +24,8 @@ mod template;
 pub use reference::{SecretKeyRef, SecretRef, SenderRef};
 pub use routing::{CountryRoute, RouteTarget, RoutingPolicy, RoutingPolicySpec, RoutingPolicyStatus, ServiceSender};
 pub use sender::{
-    Consent, EventSink, HttpSink, Limits, OptOut, Provider, Retention, TwilioProvider, Validity, WebhooksStatus,
-    WhatsAppSender, WhatsAppSenderSpec, WhatsAppSenderStatus,
+    Consent, CredentialRotation, EventSink, HttpSink, Limits, OptOut, Provider, Retention, RotationStatus,
+    TwilioProvider, Validity, WebhooksStatus, WhatsAppSender, WhatsAppSenderSpec, WhatsAppSenderStatus,
 };
 pub use status::{DataPlaneStatus, DeletionPolicy};
 pub use template::{

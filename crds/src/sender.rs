@@ -1,6 +1,6 @@
 //! `WhatsAppSender`: a phone number at a provider.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use messaging::config::{Limits as DefaultLimits, OptOutConfig};
 use schemars::JsonSchema;
@@ -46,6 +46,12 @@ use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Reconciling\")].reason",
         description = "What is under way, such as Paused; empty at rest"
+    ),
+    printcolumn(
+        name = "Rotation",
+        type_ = "string",
+        json_path = ".status.rotation.summary",
+        description = "The phase of the rotation of its credentials, and whom it waits for"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
@@ -97,6 +103,9 @@ pub struct WhatsAppSenderSpec {
     #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other.name == one.name))")
         .message("must name each receiver once"))]
     pub events: Vec<EventSink>,
+    /// Lets the operator replace the credentials. Absent: it never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_rotation: Option<CredentialRotation>,
     /// What happens to the number's webhooks at the provider when this object is deleted. `Retain` leaves them as they
     /// are; `Delete` removes those that point to this data plane. The number itself is never given up.
     #[serde(default = "WhatsAppSenderSpec::default_deletion_policy")]
@@ -302,6 +311,44 @@ impl Default for Validity {
     }
 }
 
+/// How the operator replaces a sender's credentials. Senders that share a Secret rotate together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("self.apiKey || self.authToken").message("must rotate something: apiKey, authToken or both"))]
+#[x_kube(validation = Rule::new(duration::INTERVAL_RULE).message(duration::INTERVAL_MESSAGE))]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialRotation {
+    /// How often: a whole number and a unit of s, m, h or d. At least twice `minOverlap`.
+    #[serde(default = "CredentialRotation::default_every")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
+    pub every: String,
+    /// How long the old API key works after every replica uses the new one.
+    #[serde(default = "CredentialRotation::default_min_overlap")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(duration::RULE).message(duration::MESSAGE))]
+    pub min_overlap: String,
+    /// Whether the operator makes an API key that makes the calls, and replaces it. It replaces the `apiKeySid` of the
+    /// Secret, which it does not revoke.
+    #[serde(default = "CredentialRotation::default_api_key")]
+    pub api_key: bool,
+    /// Whether the account's auth token is replaced, too. All software that uses the account must take the token from the
+    /// Secret, because the old one ends. The operator needs the right to patch the Secret.
+    #[serde(default)]
+    pub auth_token: bool,
+}
+
+impl CredentialRotation {
+    fn default_every() -> String {
+        "90d".into()
+    }
+    fn default_min_overlap() -> String {
+        "1h".into()
+    }
+    fn default_api_key() -> bool {
+        true
+    }
+}
+
 /// A receiver of events. Exactly one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("has(self.http)").message("must name the kind of receiver: http"))]
@@ -370,6 +417,12 @@ pub struct WhatsAppSenderStatus {
     /// Where the provider's webhooks point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhooks: Option<WebhooksStatus>,
+    /// Where the rotation of the credentials stands. Absent when none is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationStatus>,
+    /// Until when webhooks are accepted that were signed with a key that was replaced. Absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_webhook_keys_until: Option<Time>,
 }
 
 impl Default for WhatsAppSenderStatus {
@@ -385,8 +438,27 @@ impl Default for WhatsAppSenderStatus {
             quality: None,
             messaging_limit: None,
             webhooks: None,
+            rotation: None,
+            old_webhook_keys_until: None,
         }
     }
+}
+
+/// Where the rotation of a sender's credentials stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RotationStatus {
+    /// The phase: Minting, Verifying, CreatingToken, Publishing, AwaitingAck, PromotingToken, Overlap, Revoking, Held or
+    /// Idle.
+    pub phase: String,
+    /// The phase, and whom or what it waits for.
+    pub summary: String,
+    /// When the newest rotation began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Time>,
+    /// The provider's id of the API key in use, if the operator made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Where the provider's webhooks point.

@@ -11,6 +11,7 @@ use kube::runtime::controller::{Action, Config, Error, ReconcileRequest, applier
 use kube::runtime::reflector::store::{Writer, store};
 use kube::{Api, Client};
 use messaging::clock::Clock;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,12 +28,16 @@ use crate::reconcile::freshness::Freshness;
 use crate::reconcile::kind::Kind;
 use crate::reconcile::listings::Listings;
 use crate::reconcile::machinery::{Driver, LastFound, Machinery};
+use crate::rotation::Rotation;
+use crate::rotation::records::RecordSecrets;
+use crate::rotation::secrets::ClusterSecret;
 use crate::routing::RoutingContext;
 use crate::sender::credentials::follow_credentials;
 use crate::sender::dereference::ClusterSecrets;
 use crate::sender::directory::SenderDirectory;
 use crate::sender::owner::{OwnerLeases, PoolOwners};
 use crate::sender::provider::BaseUrls;
+use crate::sender::retiring::Ends;
 use crate::sender::{SenderContext, SenderSettings};
 use crate::settings::Settings;
 use crate::template::TemplateContext;
@@ -132,11 +137,19 @@ impl Controllers {
                 poll_interval: settings.poll_interval,
             },
             secrets: Arc::new(ClusterSecrets(client.clone())),
-            accounts,
+            accounts: Arc::clone(&accounts),
             contributions: Arc::clone(&contributions),
             directory: Arc::clone(&directory),
             watched: watched.clone(),
             owners: Arc::clone(&owners),
+            ends: Ends::default(),
+            rotation: Rotation {
+                records: Arc::new(RecordSecrets(Api::namespaced(client.clone(), &settings.config_namespace))),
+                secret: Arc::new(ClusterSecret(client.clone())),
+                accounts: Arc::clone(&accounts),
+                acknowledgements: Arc::clone(&data_plane) as _,
+                unrecorded: Mutex::default(),
+            },
             clock: Arc::clone(&clock),
         };
         let templates = TemplateContext {

@@ -22,6 +22,7 @@ pub mod leader;
 pub mod metrics;
 pub mod publish;
 pub mod reconcile;
+pub mod rotation;
 pub mod routing;
 pub mod sender;
 pub mod settings;

@@ -68,7 +68,7 @@ impl Published {
 }
 
 /// The values of the label `operation` of provider calls.
-pub const OPERATIONS: [&str; 14] = [
+pub const OPERATIONS: [&str; 17] = [
     "check_credentials",
     "check_webhook_key",
     "list_senders",
@@ -83,6 +83,9 @@ pub const OPERATIONS: [&str; 14] = [
     "list_keys",
     "verify_key",
     "revoke_key",
+    "create_token",
+    "discard_token",
+    "promote_token",
 ];
 
 /// How a call to a provider ended.

@@ -2,6 +2,7 @@
 //! to fail.
 
 pub(crate) mod api;
+pub(crate) mod crash;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,35 +10,61 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::address::PhoneNumber;
+use messaging::config::ProviderAccount;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
     FoundContent, FoundPool, Inexpressible, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin,
     PoolMember, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle,
-    TemplateObservation, TemplateRevision, WebhookTargets,
+    TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
 use messaging::secret::Secret;
 use messaging::template::Approval;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+use self::crash::Fuse;
 
 use crate::Settings;
 use crate::clock::SystemClock;
 use crate::controllers::Dependencies;
 use crate::metrics::Metrics;
 
-#[derive(Debug)]
+/// One client of the account. Clients share the account's state.
+#[derive(Debug, Clone)]
 pub(crate) struct FakeAdmin {
     review_begins: ReviewBegins,
     can_mint_keys: bool,
-    state: Mutex<State>,
+    /// The user name and password that it calls with. They count once the account has a token.
+    caller: Option<(String, Secret)>,
+    state: Arc<Mutex<State>>,
+    /// Burns with every write.
+    pub(crate) fuse: Fuse,
+    waits: Arc<Notify>,
+    goes_on: Arc<Notify>,
 }
 
 impl Default for FakeAdmin {
     fn default() -> Self {
-        Self { review_begins: ReviewBegins::OnSubmit, can_mint_keys: true, state: Mutex::default() }
+        Self {
+            review_begins: ReviewBegins::OnSubmit,
+            can_mint_keys: true,
+            caller: None,
+            state: Arc::default(),
+            fuse: Fuse::default(),
+            waits: Arc::default(),
+            goes_on: Arc::default(),
+        }
     }
+}
+
+/// The tokens of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    pub(crate) primary: Secret,
+    pub(crate) secondary: Option<Secret>,
 }
 
 #[derive(Debug, Default)]
@@ -45,9 +72,19 @@ struct State {
     senders: BTreeMap<PhoneNumber, SenderObservation>,
     services: BTreeMap<String, PoolObservation>,
     templates: Vec<TemplateObservation>,
-    keys: Vec<KeyObservation>,
+    keys: Vec<(KeyObservation, Secret)>,
+    /// Absent: every caller may do everything.
+    tokens: Option<Tokens>,
+    /// How many keys and tokens were made.
+    made: usize,
     calls: BTreeMap<&'static str, usize>,
     next_failure: Option<ProviderError>,
+    /// How many of the next calls of an operation fail.
+    failures: BTreeMap<&'static str, usize>,
+    /// The next call of this operation takes effect, and its answer is lost.
+    lost: Option<&'static str>,
+    /// The next call of this operation takes effect, and its answer waits.
+    held_up: Option<&'static str>,
     refused: Option<&'static str>,
     /// How many requests a list, or the look-up of a pool, takes besides the first.
     more_requests: u32,
@@ -83,6 +120,94 @@ impl FakeAdmin {
 
     pub(crate) fn without_keys() -> Self {
         Self { can_mint_keys: false, ..Self::default() }
+    }
+
+    /// The same account, for a caller with these credentials.
+    pub(crate) fn signed_in_as(&self, access: &ProviderAccount) -> Self {
+        let caller = access.caller();
+        Self { caller: Some((caller[2].to_owned(), Secret::new(caller[3]))), ..self.clone() }
+    }
+
+    pub(crate) fn fail_operation(&self, operation: &'static str, calls: usize) {
+        self.state().failures.insert(operation, calls);
+    }
+
+    pub(crate) fn lose_answer(&self, operation: &'static str) {
+        self.state().lost = Some(operation);
+    }
+
+    /// The next call of the operation waits for [`FakeAdmin::go_on`] with its answer.
+    pub(crate) fn hold_up(&self, operation: &'static str) {
+        self.state().held_up = Some(operation);
+    }
+
+    /// Returns when a call waits.
+    pub(crate) async fn is_held_up(&self) {
+        self.waits.notified().await;
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.goes_on.notify_one();
+    }
+
+    /// What follows a write's effect.
+    async fn end<T: Send>(&self, operation: &'static str, answer: T) -> Result<T, ProviderError> {
+        self.fuse.burn().await;
+        let (is_lost, waits) = {
+            let mut state = self.state();
+            (state.lost.take_if(|lost| *lost == operation), state.held_up.take_if(|held| *held == operation))
+        };
+        if waits.is_some() {
+            self.waits.notify_one();
+            self.goes_on.notified().await;
+        }
+        if is_lost.is_some() {
+            let failure = Failure::new(FailureClass::Ambiguous, "the answer was lost");
+            return Err(ProviderError { failure, http_status: None, retry_after: None });
+        }
+        Ok(answer)
+    }
+
+    /// From now on, credentials count.
+    pub(crate) fn set_token(&self, token: &str) {
+        self.state().tokens = Some(Tokens { primary: Secret::new(token), secondary: None });
+    }
+
+    pub(crate) fn tokens(&self) -> Tokens {
+        self.state().tokens.clone().expect("the account has a token")
+    }
+
+    /// The keys that exist, by id.
+    pub(crate) fn key_ids(&self) -> Vec<String> {
+        self.state().keys.iter().map(|(key, _)| key.id.clone()).collect()
+    }
+
+    pub(crate) fn secret_of(&self, id: &str) -> Secret {
+        let state = self.state();
+        state.keys.iter().find(|(key, _)| key.id == id).map(|(_, secret)| secret.clone()).expect("the key exists")
+    }
+
+    /// Somebody else revokes a key.
+    pub(crate) fn remove_key(&self, id: &str) {
+        self.state().keys.retain(|(key, _)| key.id != id);
+    }
+
+    /// Whether the account lets somebody call with these credentials.
+    pub(crate) fn accepts(&self, access: &ProviderAccount) -> bool {
+        let client = self.signed_in_as(access);
+        let state = client.state();
+        client.may_call(&state, "check_credentials")
+    }
+
+    fn may_call(&self, state: &State, operation: &str) -> bool {
+        let (Some(Tokens { primary, secondary }), Some((user, password))) = (&state.tokens, &self.caller) else {
+            return true;
+        };
+        if !user.starts_with("SK") {
+            return password == primary || Some(password) == secondary.as_ref();
+        }
+        let manages = ["mint_key", "list_keys", "revoke_key", "create_token", "discard_token", "promote_token"];
+        !manages.contains(&operation) && state.keys.iter().any(|(key, secret)| key.id == *user && secret == password)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -154,6 +279,14 @@ impl FakeAdmin {
             let failure = Failure::new(FailureClass::Request, "the fake provider was set to refuse it");
             return Err(ProviderError { failure, http_status: Some(401), retry_after: None });
         }
+        if !self.may_call(&state, operation) {
+            let failure = Failure::new(FailureClass::Request, "the fake provider does not accept the credentials");
+            return Err(ProviderError { failure, http_status: Some(401), retry_after: None });
+        }
+        if let Some(left) = state.failures.get_mut(operation).filter(|left| **left > 0) {
+            *left -= 1;
+            return Err(provider_error(Some(503), None));
+        }
         match state.next_failure.take() {
             Some(failure) => Err(failure),
             None => Ok(state),
@@ -167,8 +300,12 @@ impl AccountAdmin for FakeAdmin {
         self.begin("check_credentials").map(drop)
     }
 
-    async fn check_webhook_key(&self, _: &Secret) -> Result<(), ProviderError> {
-        self.begin("check_webhook_key").map(drop)
+    async fn check_webhook_key(&self, key: &Secret) -> Result<(), ProviderError> {
+        let client = match &self.caller {
+            Some(_) => Self { caller: Some((String::new(), key.clone())), ..self.clone() },
+            None => self.clone(),
+        };
+        client.begin("check_webhook_key").map(drop)
     }
 
     fn pools(&self) -> Option<&dyn PoolAdmin> {
@@ -178,29 +315,73 @@ impl AccountAdmin for FakeAdmin {
     fn keys(&self) -> Option<&dyn KeyAdmin> {
         self.can_mint_keys.then_some(self as _)
     }
+
+    fn tokens(&self) -> Option<&dyn TokenAdmin> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl TokenAdmin for FakeAdmin {
+    async fn create_next_token(&self) -> Result<Secret, ProviderError> {
+        let token = {
+            let mut state = self.begin("create_token")?;
+            state.made += 1;
+            let token = Secret::new(format!("token{}", state.made));
+            if let Some(tokens) = &mut state.tokens {
+                tokens.secondary = Some(token.clone());
+            }
+            token
+        };
+        self.end("create_token", token).await
+    }
+
+    async fn discard_next_token(&self) -> Result<(), ProviderError> {
+        self.begin("discard_token")?.tokens.as_mut().map(|tokens| tokens.secondary.take());
+        self.end("discard_token", ()).await
+    }
+
+    async fn promote_next_token(&self) -> Result<Secret, ProviderError> {
+        let promoted = {
+            let mut state = self.begin("promote_token")?;
+            let tokens = state.tokens.as_mut().expect("the account has a token");
+            match tokens.secondary.take() {
+                Some(secondary) => tokens.primary = secondary,
+                None => return Err(provider_error(Some(400), None)),
+            }
+            tokens.primary.clone()
+        };
+        self.end("promote_token", promoted).await
+    }
 }
 
 #[async_trait]
 impl KeyAdmin for FakeAdmin {
     async fn mint_key(&self, name: &str) -> Result<MintedKey, ProviderError> {
-        let mut state = self.begin("mint_key")?;
-        let id = format!("SK{}", state.keys.len());
-        state.keys.push(KeyObservation { id: id.clone(), name: name.to_owned() });
-        Ok(MintedKey { id, secret: Secret::new("minted") })
+        let minted = {
+            let mut state = self.begin("mint_key")?;
+            state.made += 1;
+            let (id, secret) = (format!("SK{}", state.made), Secret::new(format!("secret{}", state.made)));
+            state.keys.push((KeyObservation { id: id.clone(), name: name.to_owned() }, secret.clone()));
+            MintedKey { id, secret }
+        };
+        self.end("mint_key", minted).await
     }
 
     async fn list_keys(&self) -> Result<Listed<KeyObservation>, ProviderError> {
         let state = self.begin("list_keys")?;
-        Ok(state.listed(state.keys.clone()))
+        Ok(state.listed(state.keys.iter().map(|(key, _)| key.clone()).collect()))
     }
 
-    async fn verify_key(&self, _key: &MintedKey) -> Result<(), ProviderError> {
-        self.begin("verify_key").map(drop)
+    async fn verify_key(&self, MintedKey { id, secret }: &MintedKey) -> Result<(), ProviderError> {
+        let mut client = self.clone();
+        client.caller = Some((id.clone(), secret.clone()));
+        client.begin("verify_key").map(drop)
     }
 
     async fn revoke_key(&self, id: &str) -> Result<(), ProviderError> {
-        self.begin("revoke_key")?.keys.retain(|key| key.id != id);
-        Ok(())
+        self.begin("revoke_key")?.keys.retain(|(key, _)| key.id != id);
+        self.end("revoke_key", ()).await
     }
 }
 
@@ -324,6 +505,6 @@ pub(crate) fn dependencies_with(client: kube::Client, admin: Arc<FakeAdmin>) -> 
         settings: Arc::new(<Cli as clap::Parser>::parse_from(arguments).settings),
         clock: Arc::new(SystemClock),
         metrics: Arc::new(Metrics::new().unwrap()),
-        connect: Arc::new(move |_| Arc::clone(&admin) as _),
+        connect: Arc::new(move |access| Arc::new(admin.signed_in_as(access)) as _),
     }
 }

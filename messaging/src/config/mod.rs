@@ -150,9 +150,37 @@ impl ProviderAccount {
     }
     /// The key that the provider signs webhooks with now.
     pub fn webhook_key(&self) -> Option<&Secret> {
+        self.webhook_keys().first()
+    }
+    /// The keys that webhooks may be signed with, the current one first.
+    pub fn webhook_keys(&self) -> &[Secret] {
         match self {
-            Self::Twilio(account) => account.webhook_keys.first(),
+            Self::Twilio(account) => &account.webhook_keys,
         }
+    }
+    pub fn webhook_keys_mut(&mut self) -> &mut Vec<Secret> {
+        match self {
+            Self::Twilio(account) => &mut account.webhook_keys,
+        }
+    }
+    /// Who makes the calls: the account itself, or the id of a key.
+    pub fn username(&self) -> &str {
+        match self {
+            Self::Twilio(account) => &account.username,
+        }
+    }
+    /// The same account, with a key that makes the calls.
+    pub fn called_with(&self, id: &str, secret: &Secret) -> Self {
+        match self {
+            Self::Twilio(account) => {
+                Self::Twilio(TwilioAccount { username: id.to_owned(), password: secret.clone(), ..account.clone() })
+            }
+        }
+    }
+    /// The same account, called with its own token. A key may not do everything that the token may.
+    pub fn called_with_token(&self, token: &Secret) -> Self {
+        let Self::Twilio(TwilioAccount { account_sid, .. }) = self;
+        self.called_with(account_sid, token)
     }
     /// The pool that the sender is declared to be in.
     pub fn pool(&self) -> Option<PoolId> {

@@ -10,7 +10,7 @@ use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
     FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation, ReviewBegins,
-    SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
+    SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin,
     WebhookTargets, senders,
 };
 use messaging::provider::webhook::WebhookHome;
@@ -56,6 +56,11 @@ impl Account {
             pools: SharedList::default(),
             senders: SharedList::default(),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_unlimited(&self, is_unlimited: bool) {
+        self.budget().is_unlimited = is_unlimited;
     }
 
     /// The key under which template handles and routes are stored.
@@ -136,12 +141,17 @@ impl Account {
     }
 }
 
+fn without(what: &str) -> ProviderError {
+    let failure = Failure::new(FailureClass::Request, format!("this provider has no calls for {what}"));
+    ProviderError { failure, http_status: None, retry_after: None }
+}
+
 fn without_keys() -> ProviderError {
-    ProviderError {
-        failure: Failure::new(FailureClass::Request, "this provider cannot mint keys"),
-        http_status: None,
-        retry_after: None,
-    }
+    without("keys")
+}
+
+fn without_tokens() -> ProviderError {
+    without("tokens")
 }
 
 fn outcome<T>(answer: &Result<T, ProviderError>) -> CallOutcome {
@@ -172,6 +182,10 @@ impl AccountAdmin for Account {
 
     fn keys(&self) -> Option<&dyn KeyAdmin> {
         self.admin.keys().map(|_| self as _)
+    }
+
+    fn tokens(&self) -> Option<&dyn TokenAdmin> {
+        self.admin.tokens().map(|_| self as _)
     }
 }
 
@@ -232,6 +246,22 @@ impl KeyAdmin for Account {
 
     async fn revoke_key(&self, id: &str) -> Result<(), ProviderError> {
         self.call("revoke_key", self.admin.keys().ok_or_else(without_keys)?.revoke_key(id)).await
+    }
+}
+
+/// Handed out only where the provider's token can be replaced.
+#[async_trait]
+impl TokenAdmin for Account {
+    async fn create_next_token(&self) -> Result<Secret, ProviderError> {
+        self.call("create_token", self.admin.tokens().ok_or_else(without_tokens)?.create_next_token()).await
+    }
+
+    async fn discard_next_token(&self) -> Result<(), ProviderError> {
+        self.call("discard_token", self.admin.tokens().ok_or_else(without_tokens)?.discard_next_token()).await
+    }
+
+    async fn promote_next_token(&self) -> Result<Secret, ProviderError> {
+        self.call("promote_token", self.admin.tokens().ok_or_else(without_tokens)?.promote_next_token()).await
     }
 }
 

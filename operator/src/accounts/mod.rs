@@ -30,6 +30,8 @@ pub struct Accounts {
     connect: Connect,
     metrics: Arc<Metrics>,
     cached: Mutex<HashMap<[u8; 32], CachedAccount>>,
+    #[cfg(test)]
+    pub(crate) is_unlimited: bool,
 }
 
 struct CachedAccount {
@@ -39,7 +41,13 @@ struct CachedAccount {
 
 impl Accounts {
     pub fn new(connect: Connect, metrics: Arc<Metrics>) -> Self {
-        Self { connect, metrics, cached: Mutex::default() }
+        Self {
+            connect,
+            metrics,
+            cached: Mutex::default(),
+            #[cfg(test)]
+            is_unlimited: false,
+        }
     }
 
     /// The account that these credentials open. Two tenants that name the same account with different credentials share
@@ -51,6 +59,8 @@ impl Accounts {
         let entry = cached.entry(fingerprint(access)).or_insert_with(|| {
             let admin = (self.connect)(access);
             let account = Account::new(access.account_key().to_owned(), admin, Arc::clone(&self.metrics));
+            #[cfg(test)]
+            account.set_unlimited(self.is_unlimited);
             CachedAccount { account: Arc::new(account), used: now }
         });
         entry.used = now;

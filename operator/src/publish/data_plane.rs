@@ -1,9 +1,6 @@
 //! Which replicas of the data plane run the newest config of an object.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::num::ParseIntError;
-use std::str::FromStr;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crds::DataPlaneStatus;
 use messaging::config::{Part, TenantConfig};
@@ -16,6 +13,8 @@ use super::sound::LeftOut;
 use crate::metrics::KindName;
 use crate::publish::replicas::{Acknowledged, behind, count};
 use crate::reconcile::live::Live;
+use crate::rotation::Acknowledgements;
+use crate::rotation::proof::Proof;
 
 /// A tenant's config as it was last published.
 #[derive(Debug, Clone)]
@@ -23,36 +22,6 @@ struct Published {
     version: u128,
     /// Absent: nothing is published for the tenant.
     config: Option<TenantConfig>,
-}
-
-/// A config of one tenant as it was published. Its text may be kept across restarts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Revision(u128);
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for Revision {
-    type Err = ParseIntError;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
-    }
-}
-
-/// Who runs a config.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AcknowledgedBy {
-    /// Every live replica runs it, or a later one.
-    All,
-    /// These live replicas do not, by their pods' names.
-    AllBut(Vec<String>),
-    /// No replica is alive. One that only looks dead may still run an earlier config.
-    Nobody,
-    /// Not known yet, right after a restart.
-    Unknown,
 }
 
 /// Why a tenant's newest config could not be published.
@@ -73,6 +42,8 @@ pub struct DataPlane {
     left_out: Mutex<HashMap<TenantId, LeftOut>>,
     /// Absent until the Leases have been listed.
     alive: Mutex<Option<BTreeMap<String, Acknowledged>>>,
+    /// Replicas that stopped renewing their Leases and did not remove them, by their Leases.
+    silent: Mutex<BTreeSet<String>>,
     changed: Notify,
 }
 
@@ -117,6 +88,10 @@ impl DataPlane {
         *alive = Some(now_alive);
         self.changed.notify_one();
         true
+    }
+
+    pub fn set_silent(&self, silent: BTreeSet<String>) {
+        *self.silent.lock() = silent;
     }
 
     /// Lets [`DataPlane::changed`] return although nothing changed.
@@ -184,25 +159,6 @@ impl DataPlane {
         }
     }
 
-    /// The config that is published for a tenant, if it is one that the caller looks for.
-    pub fn published_as(&self, tenant: &TenantId, is_it: impl FnOnce(&TenantConfig) -> bool) -> Option<Revision> {
-        let published = self.published();
-        let Published { version, config } = published.get(tenant)?;
-        config.as_ref().is_some_and(is_it).then_some(Revision(*version))
-    }
-
-    /// Whether every live replica runs a tenant's config as it was published, or a later one.
-    pub fn acknowledged_by(&self, tenant: &TenantId, revision: Revision) -> AcknowledgedBy {
-        match &*self.alive.lock() {
-            None => AcknowledgedBy::Unknown,
-            Some(alive) if alive.is_empty() => AcknowledgedBy::Nobody,
-            Some(alive) => match behind(alive, tenant, revision.0) {
-                none if none.is_empty() => AcknowledgedBy::All,
-                some => AcknowledgedBy::AllBut(some),
-            },
-        }
-    }
-
     /// Whether every live replica runs a config without this template. `false` while that is unknown.
     pub fn has_let_go_of(&self, tenant: &TenantId, template: &TemplateName) -> bool {
         let Some(alive) = self.alive.lock().clone() else { return false };
@@ -214,8 +170,33 @@ impl DataPlane {
         })
     }
 
+    /// Whether every replica that may be running runs a config of the tenant of which `is_so` is true.
+    pub fn everyone_runs(&self, tenant: &TenantId, is_so: &dyn Fn(&TenantConfig) -> bool) -> Proof {
+        let published = self.published();
+        let (Some(Published { version, config }), Some(alive)) = (published.get(tenant), &*self.alive.lock()) else {
+            return Proof::NotPublished;
+        };
+        if !config.as_ref().is_none_or(is_so) {
+            return Proof::NotPublished;
+        }
+        let replicas = behind(alive, tenant, *version);
+        if !replicas.is_empty() {
+            return Proof::Waiting { replicas, total: alive.len() };
+        }
+        match self.silent.lock().first() {
+            Some(lease) => Proof::Doubtful(lease.clone()),
+            None => Proof::Everyone,
+        }
+    }
+
     fn published(&self) -> MutexGuard<'_, HashMap<TenantId, Published>> {
         self.published.lock()
+    }
+}
+
+impl Acknowledgements for DataPlane {
+    fn everyone_runs(&self, tenant: &TenantId, is_so: &dyn Fn(&TenantConfig) -> bool) -> Proof {
+        Self::everyone_runs(self, tenant, is_so)
     }
 }
 
@@ -311,27 +292,27 @@ mod tests {
     }
 
     #[test]
-    fn a_config_is_acknowledged_once_every_live_replica_runs_it_or_a_later_one() {
+    fn everyone_runs_a_config_once_each_replica_that_may_be_running_does() {
         let (data_plane, tenant) = (DataPlane::default(), "shop".parse().unwrap());
-        let has = |name: &'static str| move |config: &TenantConfig| config.templates.contains_key(name);
-        assert_eq!(data_plane.published_as(&tenant, has("hello")), None, "nothing is known");
+        let has =
+            |name: &'static str| data_plane.everyone_runs(&tenant, &move |config| config.templates.contains_key(name));
+        assert_eq!(has("hello"), Proof::NotPublished, "nothing is known");
         data_plane.set_published(&tenant, 7, Some(config(&["hello"], &[])));
-        assert_eq!(data_plane.published_as(&tenant, has("other")), None);
-        let revision = data_plane.published_as(&tenant, has("hello")).unwrap();
-        assert_eq!(revision.to_string().parse(), Ok(revision), "it outlives a restart");
-
-        let by = || data_plane.acknowledged_by(&tenant, revision);
-        assert_eq!(by(), AcknowledgedBy::Unknown);
+        assert_eq!(has("hello"), Proof::NotPublished, "the replicas are not known");
         data_plane.set_alive(BTreeMap::new());
-        assert_eq!(by(), AcknowledgedBy::Nobody);
-        let refuses = Acknowledged { version: 9, refused: [("shop".to_owned(), "wrong".to_owned())].into() };
+        assert_eq!((has("hello"), has("other")), (Proof::Everyone, Proof::NotPublished));
+        let refuses =
+            Acknowledged { version: 9, refused: [("shop".to_owned(), "wrong".to_owned())].into(), ..replica(9) };
         let lease = |pod: &str| format!("whatsapp-dataplane-{pod}");
         data_plane.set_alive([(lease("a"), replica(6)), (lease("b"), replica(9)), (lease("c"), refuses)].into());
-        assert_eq!(by(), AcknowledgedBy::AllBut(vec!["a".into(), "c".into()]));
+        assert_eq!(has("hello"), Proof::Waiting { replicas: vec!["a".into(), "c".into()], total: 3 });
         data_plane.set_alive([(lease("a"), replica(7)), (lease("b"), replica(9))].into());
-        assert_eq!(by(), AcknowledgedBy::All);
+        assert_eq!(has("hello"), Proof::Everyone);
+        data_plane.set_silent([lease("c")].into());
+        assert_eq!(has("hello"), Proof::Doubtful(lease("c")), "it may be cut off, and still running");
+        data_plane.set_silent(BTreeSet::new());
         data_plane.set_published(&tenant, 10, None);
-        assert_eq!(by(), AcknowledgedBy::All, "what came later changes nothing");
+        assert_eq!(has("hello"), Proof::Waiting { replicas: vec!["a".into(), "b".into()], total: 2 });
     }
 
     #[test]

@@ -78,6 +78,7 @@ pub async fn follow_replicas(publisher: &Publisher) {
         if all_known {
             let alive = replicas.alive(Instant::now());
             publisher.metrics.replicas(alive.len());
+            publisher.data_plane.set_silent(replicas.silent(Instant::now()));
             publisher.data_plane.set_alive(alive);
         }
     }

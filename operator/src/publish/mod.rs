@@ -18,7 +18,7 @@ pub mod report;
 mod sound;
 
 pub use contributions::{Contributions, Observer, TenantContributions};
-pub use data_plane::{AcknowledgedBy, DataPlane, Revision};
+pub use data_plane::DataPlane;
 pub use publisher::publish_forever;
 
 use std::sync::Arc;

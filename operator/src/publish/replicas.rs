@@ -3,7 +3,7 @@
 //! A replica is alive while its Lease changes, by our own clock and never by the time in the Lease. A replica runs a
 //! tenant's config when it acknowledged that version or a later one, and did not refuse that tenant.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -82,6 +82,12 @@ impl Replicas {
             .filter(|(_, seen)| live(seen))
             .map(|(name, seen)| (name.clone(), seen.acknowledged.clone()))
             .collect()
+    }
+
+    /// The replicas that stopped renewing their Leases and did not remove them, by their Leases.
+    pub fn silent(&self, now: Instant) -> BTreeSet<String> {
+        let has_lapsed = |seen: &Seen| now.saturating_duration_since(seen.changed_at) >= seen.duration;
+        self.0.iter().filter(|(_, seen)| has_lapsed(seen)).map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether each replica is known to be alive or dead. Right after a start that is unknown, because a replica that

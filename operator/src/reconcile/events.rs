@@ -15,6 +15,14 @@ pub mod reason {
     pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
     /// Webhooks at the provider that pointed at the data plane were removed.
     pub const WEBHOOKS_REMOVED: &str = "WebhooksRemoved";
+    /// The key that webhooks are signed with was replaced.
+    pub const WEBHOOK_KEY_REPLACED: &str = "WebhookKeyReplaced";
+    /// A rotation of credentials began.
+    pub const ROTATION_BEGAN: &str = "RotationBegan";
+    /// The old credentials are gone.
+    pub const CREDENTIALS_ROTATED: &str = "CredentialsRotated";
+    /// A rotation waits for a person.
+    pub const ROTATION_HELD: &str = "RotationHeld";
     /// The object became ready.
     pub const BECAME_READY: &str = "BecameReady";
     /// A Secret of the type of API keys holds none.

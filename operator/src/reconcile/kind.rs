@@ -68,7 +68,7 @@ pub trait Kind:
 }
 
 /// Which object it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Id<N> {
     pub tenant: TenantId,
     pub name: N,

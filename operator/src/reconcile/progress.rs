@@ -57,6 +57,11 @@ impl<S> Progress<S> {
     /// Something was written at the provider; an Event reports it.
     pub fn changed(&mut self, reason: &'static str, text: impl Into<String>) {
         self.changed = true;
+        self.tell(reason, text);
+    }
+
+    /// Something began or ended as it should; an Event reports it.
+    pub fn tell(&mut self, reason: &'static str, text: impl Into<String>) {
         self.notes.push(Note { warning: false, reason, text: text.into() });
     }
 

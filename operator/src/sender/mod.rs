@@ -3,7 +3,7 @@
 //!
 //! A reconcile reads as a list: [`mod@dereference`] (the Secrets it names), [`mod@validate`] (what it should be),
 //! [`mod@observe`] (what the provider has), [`mod@plan`] (what to do), [`mod@apply`] (do it) and [`mod@report`] (what
-//! it means). [`rival`] decides between senders that claim the same number, [`directory`] looks senders up for other
+//! it means). [`mod@rotate`] lets the sender take part in the rotation of its credentials; [`retiring`] keeps replaced webhook keys for a time; [`rival`] decides between senders that claim the same number, [`directory`] looks senders up for other
 //! kinds, and [`credentials`] triggers a reconcile when one of a sender's Secrets changes.
 //!
 //! Nothing here registers or gives up the number itself, or sends a message.
@@ -18,7 +18,9 @@ pub mod owner;
 pub mod plan;
 pub mod provider;
 pub mod report;
+pub mod retiring;
 pub mod rival;
+pub mod rotate;
 pub mod secret;
 pub mod validate;
 
@@ -29,10 +31,13 @@ use self::dereference::ReadSecrets;
 use self::directory::SenderDirectory;
 use self::owner::PoolOwners;
 use self::provider::BaseUrls;
+use self::retiring::{Accepted, Before, Ends};
 use crate::watch::Watched;
 use crate::watch::edges::Awaited as _;
 use crds::condition::{CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED};
 use crds::{DeletionPolicy, WhatsAppSender, WhatsAppSenderStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use messaging::clock::Clock;
 use messaging::config::{SenderConfig, SinkConfig};
@@ -49,8 +54,10 @@ use crate::accounts::Accounts;
 use crate::metrics::KindName;
 use crate::publish::{Contributions, Observer};
 use crate::reconcile::error::Failure;
+use crate::reconcile::events;
 use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
+use crate::rotation::Rotation;
 
 /// How soon to look again after a change: some providers accept a change at once and show it later.
 const LOOK_AFTER_CHANGE: Duration = Duration::from_secs(30);
@@ -67,6 +74,8 @@ pub struct SenderContext {
     pub directory: Arc<SenderDirectory>,
     pub watched: Watched,
     pub owners: Arc<dyn PoolOwners>,
+    pub ends: Ends,
+    pub rotation: Rotation,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -90,9 +99,10 @@ impl Kind for WhatsAppSender {
     const PLURAL: &'static str = "whatsappsenders";
     const CONDITIONS: &'static [&'static str] = &[CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED];
 
-    /// With `Retain`, webhooks at the provider stay as they are.
+    /// With `Retain`, webhooks at the provider stay as they are. Keys that the operator made never stay.
     fn needs_cleanup(&self) -> bool {
-        self.spec.deletion_policy == DeletionPolicy::Delete
+        let has_keys = self.status.as_ref().is_some_and(|status| status.rotation.is_some());
+        self.spec.deletion_policy == DeletionPolicy::Delete || self.spec.credential_rotation.is_some() || has_keys
     }
 
     async fn reconcile(
@@ -104,10 +114,14 @@ impl Kind for WhatsAppSender {
         // Needs the cluster.
         let found = dereference::dereference(self, &*context.secrets).await?;
         // Needs nothing.
-        let desired = validate::validate(self, id, &found, &context.settings)?;
+        let mut desired = validate::validate(self, id, &found, &context.settings)?;
         // Needs the provider.
+        observe::check(&mut desired, &context.accounts, progress).await?;
+        // Needs the cluster and the provider.
+        let rotated = rotate::rotate(self, &mut desired, &found.credentials, context, progress).await?;
         let account = context.accounts.get(&desired.config.provider);
-        observe::check(&desired, &account, progress).await?;
+        // Needs the cluster, after a restart.
+        let old_keys_until = keep_old_keys(&mut desired, id, context, progress).await?;
         let (mut observed, mut plan) = (Observed::default(), Plan::default());
         for max_age in ages(self, context.settings.poll_interval) {
             observed = observe::observe(&desired, &account, max_age).await?;
@@ -136,11 +150,14 @@ impl Kind for WhatsAppSender {
         }
         applied?;
         trouble.map_or(Ok(()), Err)?;
+        let old_keys_end = old_keys_until.and_then(|until| until.duration_since(context.clock.now()).try_into().ok());
+        let after_change = progress.has_changed().then_some(LOOK_AFTER_CHANGE);
+        let soonest = [old_keys_end, rotated, after_change].into_iter().flatten().min();
         let poll = context.settings.poll_interval;
-        Ok(if progress.has_changed() { Next::After(LOOK_AFTER_CHANGE.min(poll)) } else { Next::Poll })
+        Ok(soonest.filter(|soonest| *soonest < poll).map_or(Next::Poll, Next::After))
     }
 
-    /// Unsets the sender's own webhooks that still point to us.
+    /// Revokes the keys that the operator made, and unsets the sender's own webhooks that still point to us.
     ///
     /// A Messaging Service's webhooks are left as they are. Without an inbound URL Twilio drops what customers write
     /// to any sender of the service, and does not even log it.
@@ -150,6 +167,10 @@ impl Kind for WhatsAppSender {
         context: &SenderContext,
         progress: &mut Progress<WhatsAppSenderStatus>,
     ) -> Result<(), Failure> {
+        rotate::clean_up(self, id, context, progress).await?;
+        if self.spec.deletion_policy == DeletionPolicy::Retain {
+            return Ok(());
+        }
         apply::clean_up(self, id, context, progress).await
     }
 
@@ -166,6 +187,28 @@ fn ages(sender: &WhatsAppSender, poll_interval: Duration) -> Vec<Duration> {
     let requested = sender.annotations().get(crds::annotation::RECONCILE_REQUESTED_AT);
     let handled = sender.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
     if requested.is_some() && requested != handled { vec![Duration::ZERO] } else { vec![poll_interval / 2, FRESH] }
+}
+
+/// Lets the webhook keys verify that were replaced a short time ago, and tells until when.
+async fn keep_old_keys(
+    desired: &mut Desired,
+    id: &Id<SenderName>,
+    context: &SenderContext,
+    progress: &mut Progress<WhatsAppSenderStatus>,
+) -> Result<Option<Timestamp>, Failure> {
+    let known = context.directory.find(&desired.tenant, &desired.name).await?;
+    let before = known.iter().flat_map(|known| known.config.provider.webhook_keys()).cloned().collect::<Vec<_>>();
+    let told = progress.status.old_webhook_keys_until.as_ref().map(|until| until.0);
+    let current = desired.config.provider.webhook_keys_mut();
+    let before = Before { keys: &before, until: told };
+    let Accepted { keys, until, is_news } = retiring::accepted(id, current, before, &context.ends, context.clock.now());
+    *current = keys;
+    if let Some(until) = until.filter(|_| is_news) {
+        let text = format!("webhooks that are signed with the key before are accepted until {until}");
+        progress.tell(events::reason::WEBHOOK_KEY_REPLACED, text);
+    }
+    progress.status.old_webhook_keys_until = until.map(Time);
+    Ok(until)
 }
 
 /// The pool of a sender that another namespace owns, and that namespace. A pool that the spec names is claimed.

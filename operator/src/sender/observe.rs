@@ -11,7 +11,7 @@ use messaging::provider::admin::{PoolObservation, SenderObservation};
 use messaging::provider::{AccountAdmin as _, ProviderError};
 
 use super::validate::Desired;
-use crate::accounts::Account;
+use crate::accounts::{Account, Accounts};
 use crate::reconcile::conditions::State;
 use crate::reconcile::error::{Advice, Explain, advice_of};
 use crate::reconcile::progress::Progress;
@@ -38,11 +38,11 @@ impl Observed {
 #[derive(Debug, thiserror::Error)]
 pub enum NotObserved {
     #[error(
-        "the provider refused the credentials of the account; put valid ones into the secret {secret:?}, or make sure that the account is not suspended"
+        "the provider refused the credentials of the account; those that were accepted last stay in use; put valid ones into the secret {secret:?}, or make sure that the account is not suspended"
     )]
     Credentials { secret: String, source: ProviderError },
     #[error(
-        "the provider refused the key that signs webhooks, so that none could be verified; put the account's current authToken into the secret {secret:?}"
+        "the provider refused the key that signs webhooks, so that none could be verified; the one that was accepted last stays in use; put the account's current authToken into the secret {secret:?}"
     )]
     WebhookKey { secret: String, source: ProviderError },
     #[error(
@@ -98,20 +98,38 @@ fn refused_or(
     failed(what)(source)
 }
 
-/// Checks the credentials, and records whether they work as soon as that is known.
+/// Checks the credentials, decides which of them to use, and records whether they work as soon as that is known.
 pub async fn check(
-    desired: &Desired,
-    account: &Account,
+    desired: &mut Desired,
+    accounts: &Accounts,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<(), NotObserved> {
-    if let Err(source) = account.check_credentials().await {
-        let secret = desired.secret.clone();
-        return Err(refused_or(source, "check the credentials", progress, |source| NotObserved::Credentials {
-            secret,
-            source,
-        }));
+    let secret = desired.secret.clone();
+    let refused = |source| NotObserved::Credentials { secret, source };
+    let mut left_aside = String::new();
+    let mut is_next_accepted = false;
+    if let Some(next) = &desired.next {
+        match accounts.get(&next.probe).check_credentials().await {
+            Ok(()) => {
+                desired.config.provider = next.if_accepted.clone();
+                is_next_accepted = true;
+            }
+            Err(source) if source.is_unauthorized() => {
+                left_aside = format!("the provider refuses the {} in the secret, so it is not used", next.key);
+            }
+            Err(source) => return Err(refused_or(source, "check the credentials", progress, refused)),
+        }
     }
-    if let Some(key) = desired.config.provider.webhook_key()
+    let account = accounts.get(&desired.config.provider);
+    // The new token may make the calls itself, and then they were just checked.
+    let is_checked = is_next_accepted
+        && desired.next.as_ref().is_some_and(|next| next.probe.caller() == desired.config.provider.caller());
+    if !is_checked && let Err(source) = account.check_credentials().await {
+        return Err(refused_or(source, "check the credentials", progress, refused));
+    }
+    // From the promotion on, the old token is refused, and webhooks are signed with the accepted new one.
+    if !is_next_accepted
+        && let Some(key) = desired.config.provider.webhook_key()
         && let Err(source) = account.check_webhook_key(key).await
     {
         let secret = desired.secret.clone();
@@ -120,7 +138,7 @@ pub async fn check(
             source,
         }));
     }
-    progress.set(CREDENTIALS_VALID, State::True, reason::CREDENTIALS_ACCEPTED, "");
+    progress.set(CREDENTIALS_VALID, State::True, reason::CREDENTIALS_ACCEPTED, &left_aside);
     Ok(())
 }
 

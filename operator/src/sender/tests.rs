@@ -15,8 +15,11 @@ use super::validate::tests::{found, sender as quickstart};
 use super::*;
 use crate::controllers::Drivers;
 use crate::reconcile::error::{Advice, KubernetesFailure};
-use crate::testing::{FakeAdmin, dependencies, dependencies_with};
+use crate::rotation::records::Subject;
+use crate::testing::api::FakeApi;
+use crate::testing::{FakeAdmin, dependencies_with};
 
+const TENANT: &str = "shop";
 const HANDLE: &str = "XE0123456789abcdef0123456789abcdef";
 const POOL: &str = "MG0123456789abcdef0123456789abcdef";
 
@@ -86,11 +89,14 @@ impl World {
     fn new() -> Self {
         let admin = Arc::new(FakeAdmin::default());
         admin.add_sender(&quickstart().spec.phone_number, HANDLE);
-        let client = dependencies().client;
+        let client = Arc::<FakeApi>::default().client();
         let Drivers { senders: (driver, watched), .. } = Drivers::new(dependencies_with(client, Arc::clone(&admin)));
         let (mut context, owners) = (driver.context, Arc::<Owners>::default());
         context.secrets = Arc::new(Secrets(found()));
         context.owners = Arc::clone(&owners) as _;
+        let all =
+            [TENANT, "bank"].map(|tenant| Subject { tenant: tenant.parse().unwrap(), secret: "twilio".to_owned() });
+        *context.rotation.unrecorded.lock() = all.into();
         context.settings.allow_private_sinks = true;
         Self { admin, context, owners, watched }
     }

@@ -17,7 +17,7 @@ use messaging::id::{PoolId, SenderName, SinkName, TenantId};
 use super::SenderSettings;
 use super::dereference::Found;
 use super::invalid::Invalid;
-use super::provider::SpecProvider;
+use super::provider::{Next, Offered, SpecProvider};
 use crate::reconcile::kind::Id;
 
 /// What a sender should be.
@@ -30,6 +30,8 @@ pub struct Desired {
     pub pool: Option<PoolId>,
     /// The name of the Secret with the credentials.
     pub secret: String,
+    /// A credential in it that is to replace the one in use.
+    pub next: Option<Next>,
     pub config: SenderConfig,
 }
 
@@ -59,9 +61,20 @@ pub fn validate(
             "is already in an earlier entry; name each URL once".into(),
         ));
     }
+    if let Some(rotation) = &spec.credential_rotation {
+        let path = "spec.credentialRotation";
+        let every = seconds(&format!("{path}.every"), &rotation.every)?;
+        if every < 2 * seconds(&format!("{path}.minOverlap"), &rotation.min_overlap)? {
+            return Err(invalid(
+                &format!("{path}.every"),
+                format!("is {}: expected at least twice minOverlap, which is {}", rotation.every, rotation.min_overlap),
+            ));
+        }
+    }
+    let Offered { account, next } = provider.compile(&found.credentials, &settings.provider_base_urls)?;
     let config = SenderConfig {
         phone_number: number.clone(),
-        provider: provider.compile(&found.credentials, &settings.provider_base_urls)?,
+        provider: account,
         limits: limits(&spec.limits),
         opt_out: OptOutConfig {
             stop_keywords: spec.opt_out.stop_keywords.clone(),
@@ -91,6 +104,7 @@ pub fn validate(
         number,
         pool: provider.pool(),
         secret: provider.credentials_secret().to_owned(),
+        next,
         config,
     })
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Watched;
 use crate::reconcile::kind::Kind;
+use crate::rotation::wish;
 use crate::sender::provider::SpecProvider;
 use crate::sender::rival;
 use crate::template::claims;
@@ -36,8 +37,10 @@ impl Awaited for WhatsAppSender {
         // A Messaging Service belongs to one namespace, and no other may route through it.
         let pool = SpecProvider::of(self).and_then(SpecProvider::pool);
         watched.policies.ask_where(|policy| pool.as_ref().is_some_and(|pool| routes_through(policy, pool)));
-        // Of several senders with one number, one takes precedence, and the senders of a pool agree on its URLs.
-        watched.senders.ask_where(|sender| rival::compete(sender, self) && sender.uid() != self.uid());
+        // Of several senders with one number, one takes precedence, the senders of a pool agree on its URLs, and those that
+        // share a Secret rotate together.
+        let waits = |sender: &WhatsAppSender| rival::compete(sender, self) || wish::share_a_secret(sender, self);
+        watched.senders.ask_where(|sender| waits(sender) && sender.uid() != self.uid());
     }
 
     fn read_by_others(&self) -> Value {
@@ -45,7 +48,8 @@ impl Awaited for WhatsAppSender {
         let condition = |name: &str| status.conditions.iter().find(|condition| condition.type_ == name);
         let state = |name: &str| condition(name).map(|condition| condition.status.as_str());
         let stalled = condition(STALLED).map(|condition| condition.reason.as_str());
-        json!([state(CREDENTIALS_VALID), state(WEBHOOKS_CONFIGURED), stalled, status.handle])
+        let key = status.rotation.as_ref().and_then(|rotation| rotation.key.as_ref());
+        json!([state(CREDENTIALS_VALID), state(WEBHOOKS_CONFIGURED), stalled, status.handle, key])
     }
 }
 

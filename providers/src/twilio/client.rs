@@ -49,6 +49,10 @@ impl Client {
         }
     }
 
+    pub(crate) fn account_sid(&self) -> &str {
+        &self.account_sid
+    }
+
     /// The same account with another key.
     pub(crate) fn signed_in_as(&self, username: &str, password: &Secret) -> Self {
         Self {

@@ -11,6 +11,10 @@ pub(crate) enum Host {
     Api,
     Content,
     Messaging,
+    /// Keys.
+    Iam,
+    /// Auth tokens.
+    Accounts,
 }
 
 impl Host {
@@ -19,6 +23,8 @@ impl Host {
             Self::Api => "https://api.twilio.com",
             Self::Content => "https://content.twilio.com",
             Self::Messaging => "https://messaging.twilio.com",
+            Self::Iam => "https://iam.twilio.com",
+            Self::Accounts => "https://accounts.twilio.com",
         }
     }
 }

@@ -1,18 +1,32 @@
-//! API keys of the 2010 API. Only the account's auth token and its main keys may manage them. A standard key gets 401
-//! with code 20003, as for wrong credentials. (Twilio docs, API keys.)
+//! API keys, by IAM. Only the account's auth token and its main keys may manage them. A standard key gets 401 with code
+//! 20003, as for wrong credentials. (Twilio docs, API keys.)
 
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{KeyObservation, Listed, MintedKey};
 use messaging::secret::Secret;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::hosts::{Host, Segment};
 
-/// Only this answer ever holds the secret.
+/// What the data plane does: it sends, looks messages up, lists them, and reads received files. (Twilio docs, permissions
+/// of restricted API keys. They have none of their own for listing the files of a message.)
+const PERMISSIONS: [&str; 4] = [
+    "/twilio/messaging/messages/create",
+    "/twilio/messaging/messages/read",
+    "/twilio/messaging/messages/list",
+    "/twilio/messaging/messages.media/read",
+];
+
+/// Mints a restricted key. Only this answer ever holds the secret.
 pub(crate) async fn mint(client: &Client, name: &str) -> Result<MintedKey, ProviderError> {
-    let form = [("FriendlyName", name.to_owned())];
-    let key = client.post_form(Host::Api, &client.account_path("Keys.json"), &form).await?;
+    let form = [
+        ("AccountSid", client.account_sid().to_owned()),
+        ("FriendlyName", name.to_owned()),
+        ("KeyType", "restricted".to_owned()),
+        ("Policy", json!({ "allow": PERMISSIONS }).to_string()),
+    ];
+    let key = client.post_form(Host::Iam, "/v1/Keys", &form).await?;
     let text = |field: &str| key.get(field).and_then(Value::as_str).map(str::to_owned);
     match (text("sid"), text("secret")) {
         (Some(id), Some(secret)) => Ok(MintedKey { id, secret: Secret::new(secret) }),
@@ -21,8 +35,8 @@ pub(crate) async fn mint(client: &Client, name: &str) -> Result<MintedKey, Provi
 }
 
 pub(crate) async fn list(client: &Client) -> Result<Listed<KeyObservation>, ProviderError> {
-    let Listed { rows, requests } =
-        client.list(Host::Api, client.account_path("Keys.json?PageSize=100"), "keys").await?;
+    let first = format!("/v1/Keys?AccountSid={}&PageSize=50", Segment(client.account_sid()));
+    let Listed { rows, requests } = client.list(Host::Iam, first, "keys").await?;
     let key = |row: &Value| {
         let name = row.get("friendly_name").and_then(Value::as_str).unwrap_or_default().to_owned();
         Some(KeyObservation { id: row.get("sid")?.as_str()?.to_owned(), name })
@@ -31,5 +45,5 @@ pub(crate) async fn list(client: &Client) -> Result<Listed<KeyObservation>, Prov
 }
 
 pub(crate) async fn revoke(client: &Client, id: &str) -> Result<(), ProviderError> {
-    client.delete(Host::Api, &client.account_path(&format!("Keys/{}.json", Segment(id)))).await
+    client.delete(Host::Iam, &format!("/v1/Keys/{}", Segment(id))).await
 }

@@ -16,6 +16,7 @@ mod messages;
 pub(crate) mod pages;
 mod pools;
 mod senders;
+mod tokens;
 pub mod webhook;
 mod words;
 
@@ -27,7 +28,7 @@ use messaging::id::{AttemptId, PoolId};
 use messaging::provider::admin::{
     AccountAdmin, FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation,
     ReviewBegins, SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
-    WebhookTargets,
+    TokenAdmin, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{
@@ -148,6 +149,10 @@ impl AccountAdmin for Twilio {
     fn keys(&self) -> Option<&dyn KeyAdmin> {
         Some(self)
     }
+
+    fn tokens(&self) -> Option<&dyn TokenAdmin> {
+        Some(self)
+    }
 }
 
 #[async_trait]
@@ -224,5 +229,20 @@ impl KeyAdmin for Twilio {
 
     async fn revoke_key(&self, id: &str) -> Result<(), ProviderError> {
         keys::revoke(&self.client, id).await
+    }
+}
+
+#[async_trait]
+impl TokenAdmin for Twilio {
+    async fn create_next_token(&self) -> Result<Secret, ProviderError> {
+        tokens::create_secondary(&self.client).await
+    }
+
+    async fn discard_next_token(&self) -> Result<(), ProviderError> {
+        tokens::delete_secondary(&self.client).await
+    }
+
+    async fn promote_next_token(&self) -> Result<Secret, ProviderError> {
+        tokens::promote(&self.client).await
     }
 }

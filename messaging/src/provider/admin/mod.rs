@@ -1,10 +1,11 @@
 //! What the operator needs from one provider account. Each concern is a trait of its own. What a provider does not have
-//! is absent: pools of senders, and keys that can be minted and revoked.
+//! is absent: pools of senders, keys that can be minted and revoked, and a token that can be replaced.
 
 pub mod keys;
 pub mod pools;
 pub mod senders;
 pub mod templates;
+pub mod tokens;
 pub mod webhook_targets;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ pub use senders::{ListedSender, SenderAdmin, SenderObservation};
 pub use templates::{
     FoundContent, Inexpressible, ReviewBegins, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
 };
+pub use tokens::TokenAdmin;
 pub use webhook_targets::WebhookTargets;
 
 use super::ProviderError;
@@ -42,4 +44,7 @@ pub trait AccountAdmin: SenderAdmin + TemplateAdmin {
 
     /// The account's keys; `None` where the provider cannot mint any.
     fn keys(&self) -> Option<&dyn KeyAdmin>;
+
+    /// The account's token; `None` where the provider's cannot be replaced by calls.
+    fn tokens(&self) -> Option<&dyn TokenAdmin>;
 }

@@ -18,6 +18,26 @@ pub struct BaseUrls {
     pub twilio: Option<Url>,
 }
 
+/// What a Secret offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// The account as the tenant's config describes it, with the credentials in use.
+    pub account: ProviderAccount,
+    /// What is to replace it, once the provider accepts it.
+    pub next: Option<Next>,
+}
+
+/// A credential that is to replace the one in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Next {
+    /// Its key in the Secret.
+    pub key: &'static str,
+    /// Opens if the provider accepts the credential.
+    pub probe: ProviderAccount,
+    /// The account with it and the one in use, for the time in which the provider may go from one to the other.
+    pub if_accepted: ProviderAccount,
+}
+
 /// The provider in a spec.
 #[derive(Debug, Clone, Copy)]
 pub enum SpecProvider<'a> {
@@ -65,12 +85,10 @@ impl<'a> SpecProvider<'a> {
         }
     }
 
-    /// The account as the tenant's config describes it, with its credentials.
-    pub fn compile(self, credentials: &Contents, base_urls: &BaseUrls) -> Result<ProviderAccount, Invalid> {
+    /// The accounts that the Secret opens.
+    pub fn compile(self, credentials: &Contents, base_urls: &BaseUrls) -> Result<Offered, Invalid> {
         match self {
-            Self::Twilio(spec) => {
-                twilio::account(spec, credentials, base_urls.twilio.as_ref()).map(ProviderAccount::Twilio)
-            }
+            Self::Twilio(spec) => twilio::offered(spec, credentials, base_urls.twilio.as_ref()),
         }
     }
 }

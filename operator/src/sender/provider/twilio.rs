@@ -1,54 +1,69 @@
 //! Compiles a Twilio account from the spec and its Secret.
 
 use crds::TwilioProvider;
-use messaging::config::TwilioAccount;
+use messaging::config::{ProviderAccount, TwilioAccount};
 use messaging::secret::Secret;
 use url::Url;
 
+use super::{Next, Offered};
 use crate::sender::invalid::Invalid;
 use crate::sender::secret::Contents;
 
 /// The Secret's keys, in words for the person who creates it.
 pub(super) const CREDENTIALS: &str = "the key authToken";
 
-pub(super) fn account(
-    twilio: &TwilioProvider,
-    secret: &Contents,
-    base_url: Option<&Url>,
-) -> Result<TwilioAccount, Invalid> {
-    let wrong =
-        |what: &str| Invalid::Credentials { secret: twilio.credentials_secret_ref.name.clone(), what: what.to_owned() };
+/// The account's auth token. It signs webhooks, also where an API key makes the calls.
+const TOKEN: &str = "authToken";
+/// The token that will replace it. Twilio accepts it in calls from its creation on, and signs with it once it is promoted.
+const SECONDARY_TOKEN: &str = "secondaryAuthToken";
+const KEY_SID: &str = "apiKeySid";
+const KEY_SECRET: &str = "apiKeySecret";
+
+pub(super) fn offered(twilio: &TwilioProvider, secret: &Contents, base_url: Option<&Url>) -> Result<Offered, Invalid> {
+    let wrong = |what: String| Invalid::Credentials { secret: twilio.credentials_secret_ref.name.clone(), what };
     let value = |key: &str| secret.get(key).filter(|value| !value.expose().is_empty());
-    let token = value("authToken").ok_or_else(|| {
-        wrong("has no authToken: it must hold the account's auth token, which verifies webhooks even when an API key makes the calls")
+    let token = value(TOKEN).ok_or_else(|| {
+        wrong(format!("has no {TOKEN}: it must hold the account's auth token, which verifies webhooks even when an API key makes the calls"))
     })?;
     // A value must not break the header that carries it.
     let printable = |secret: &Secret| secret.expose().bytes().all(|byte| byte.is_ascii_graphic());
-    if !printable(token) {
-        return Err(wrong("has an invalid authToken: expected 32 letters and digits"));
+    let secondary = value(SECONDARY_TOKEN);
+    for (key, token) in [(TOKEN, Some(token)), (SECONDARY_TOKEN, secondary)] {
+        if !token.is_none_or(printable) {
+            return Err(wrong(format!("has an invalid {key}: expected 32 letters and digits")));
+        }
     }
-    let (username, password) = match (value("apiKeySid"), value("apiKeySecret")) {
-        (None, None) => (twilio.account_sid.clone(), token.clone()),
+    let key = match (value(KEY_SID), value(KEY_SECRET)) {
+        (None, None) => None,
         (Some(sid), Some(_)) if !(sid.expose().starts_with("SK") && printable(sid)) => {
-            return Err(wrong("has an invalid apiKeySid: expected SK and 32 hexadecimal digits"));
+            return Err(wrong(format!("has an invalid {KEY_SID}: expected SK and 32 hexadecimal digits")));
         }
         (Some(_), Some(key)) if !printable(key) => {
-            return Err(wrong("has an invalid apiKeySecret: expected 32 letters and digits"));
+            return Err(wrong(format!("has an invalid {KEY_SECRET}: expected 32 letters and digits")));
         }
-        (Some(sid), Some(key)) => (sid.expose().to_owned(), key.clone()),
+        (Some(sid), Some(key)) => Some((sid.expose(), key)),
         (Some(_), None) => {
-            return Err(wrong("has an apiKeySid without an apiKeySecret: expected both, or neither"));
+            return Err(wrong(format!("has an {KEY_SID} without an {KEY_SECRET}: expected both, or neither")));
         }
         (None, Some(_)) => {
-            return Err(wrong("has an apiKeySecret without an apiKeySid: expected both, or neither"));
+            return Err(wrong(format!("has an {KEY_SECRET} without an {KEY_SID}: expected both, or neither")));
         }
     };
-    Ok(TwilioAccount {
-        account_sid: twilio.account_sid.clone(),
-        username,
-        password,
-        webhook_keys: vec![token.clone()],
-        messaging_service_sid: twilio.messaging_service_sid.clone(),
-        base_url: base_url.cloned(),
-    })
+    let account = |(username, password): (&str, &Secret), webhook_keys: &[&Secret]| {
+        ProviderAccount::Twilio(TwilioAccount {
+            account_sid: twilio.account_sid.clone(),
+            username: username.to_owned(),
+            password: password.clone(),
+            webhook_keys: webhook_keys.iter().map(|&key| key.clone()).collect(),
+            messaging_service_sid: twilio.messaging_service_sid.clone(),
+            base_url: base_url.cloned(),
+        })
+    };
+    let sid = twilio.account_sid.as_str();
+    let next = secondary.map(|secondary| Next {
+        key: SECONDARY_TOKEN,
+        probe: account((sid, secondary), &[]),
+        if_accepted: account(key.unwrap_or((sid, secondary)), &[token, secondary]),
+    });
+    Ok(Offered { account: account(key.unwrap_or((sid, token)), &[token]), next })
 }

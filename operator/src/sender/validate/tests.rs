@@ -68,11 +68,31 @@ fn an_api_key_calls_and_the_auth_token_still_verifies() {
 }
 
 #[test]
+fn a_token_that_will_be_promoted_verifies_and_calls_beside_the_one_in_use() {
+    let secondary = "fedcba9876543210fedcba9876543210";
+    let mut found = found();
+    found.credentials.extend(contents(&[("secondaryAuthToken", secondary)]));
+    let of = |found: &Found| validate(&sender(), &id(), found, &settings()).unwrap();
+    let Desired { config, next: Some(next), .. } = of(&found) else { panic!("it has a next token") };
+    assert_eq!(config.provider.caller()[3], TOKEN, "as long as nobody knows whether it is accepted");
+    assert_eq!((config.provider.webhook_keys().len(), next.key), (1, "secondaryAuthToken"));
+    assert_eq!((next.probe.caller()[3], next.if_accepted.caller()[3]), (secondary, secondary));
+    let keys: Vec<_> = next.if_accepted.webhook_keys().iter().map(Secret::expose).collect();
+    assert_eq!(keys, [TOKEN, secondary]);
+
+    let key = "SK11111111111111111111111111111111";
+    found.credentials.extend(contents(&[("apiKeySid", key), ("apiKeySecret", "secret")]));
+    let Desired { next: Some(next), .. } = of(&found) else { panic!("it has a next token") };
+    assert_eq!((next.probe.caller()[3], next.if_accepted.caller()[2]), (secondary, key));
+}
+
+#[test]
 fn an_error_about_a_secret_does_not_reveal_it() {
     for (credentials, expected) in [
         (vec![], "has no authToken"),
         (vec![("authToken", "")], "has no authToken"),
         (vec![("authToken", "two words")], "expected 32 letters and digits"),
+        (vec![("authToken", TOKEN), ("secondaryAuthToken", "two words")], "invalid secondaryAuthToken"),
         (vec![("authToken", TOKEN), ("apiKeySid", "SK1")], "without an apiKeySecret"),
         (vec![("authToken", TOKEN), ("apiKeySecret", "s")], "without an apiKeySid"),
         (vec![("authToken", TOKEN), ("apiKeySid", "AC1"), ("apiKeySecret", "s")], "expected SK"),

@@ -13,14 +13,14 @@ use crate::controllers::Drivers;
 use crate::reconcile::kind::Kind;
 use crate::testing::dependencies;
 
-/// Two tenants. `shop` has two senders of one number, one that shares a pool with the first, and one that shares
-/// nothing; `bank` has a sender of the same number.
+/// Two tenants. `shop` has two senders of one number, one that shares a pool with the first, one that shares nothing, and
+/// one that shares only a Secret with that; `bank` has a sender of the same number.
 fn cluster() -> Vec<Value> {
-    let sender = |tenant: &str, name: &str, number: &str, pool: Option<&str>| {
+    let sender = |tenant: &str, name: &str, number: &str, pool: Option<&str>, secret: &str| {
         let twilio = json!({
             "accountSid": "AC0123456789abcdef0123456789abcdef",
             "messagingServiceSid": pool,
-            "credentialsSecretRef": { "name": "twilio" },
+            "credentialsSecretRef": { "name": secret },
         });
         object(tenant, "WhatsAppSender", name, &json!({ "phoneNumber": number, "provider": { "twilio": twilio } }))
     };
@@ -36,11 +36,12 @@ fn cluster() -> Vec<Value> {
     };
     let service = Some("MG0123456789abcdef0123456789abcdef");
     vec![
-        sender("shop", "first", "+14155238886", service),
-        sender("shop", "renamed", "+14155238886", None),
-        sender("shop", "pooled", "+14155238887", service),
-        sender("shop", "alone", "+14155238888", None),
-        sender("bank", "claims", "+14155238886", None),
+        sender("shop", "first", "+14155238886", service, "first"),
+        sender("shop", "renamed", "+14155238886", None, "renamed"),
+        sender("shop", "pooled", "+14155238887", service, "pooled"),
+        sender("shop", "alone", "+14155238888", None, "alone"),
+        sender("shop", "together", "+14155238889", None, "alone"),
+        sender("bank", "claims", "+14155238886", None, "first"),
         template("shop", "hello"),
         template("bank", "hello"),
         policy("shop", "default"),
@@ -84,7 +85,8 @@ fn expected() -> BTreeMap<&'static str, Vec<&'static str>> {
         ),
         ("WhatsAppSender/shop/renamed", and(&["WhatsAppSender/bank/claims", "WhatsAppSender/shop/first"])),
         ("WhatsAppSender/shop/pooled", with_pool(&["WhatsAppSender/shop/first"])),
-        ("WhatsAppSender/shop/alone", and(&[])),
+        ("WhatsAppSender/shop/alone", and(&["WhatsAppSender/shop/together"])),
+        ("WhatsAppSender/shop/together", and(&["WhatsAppSender/shop/alone"])),
         (
             "WhatsAppSender/bank/claims",
             vec![

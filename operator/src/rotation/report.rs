@@ -1,0 +1,145 @@
+//! Tells where a rotation stands: in the condition, the status and Events.
+
+use std::time::Duration;
+
+use crds::condition::{ROTATING_CREDENTIALS, reason};
+use crds::{RotationStatus, WhatsAppSenderStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::plan::{Rest, Step};
+use super::record::Record;
+use crate::reconcile::conditions::State;
+use crate::reconcile::events;
+use crate::reconcile::progress::Progress;
+
+/// How soon to look again at what changes by itself.
+const SOON: Duration = Duration::from_secs(2);
+/// How soon to try again what failed.
+const AGAIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    Minting,
+    Verifying,
+    CreatingToken,
+    PromotingToken,
+    Publishing,
+    Revoking,
+    Resting(Rest),
+    /// It is tried again.
+    Failing {
+        at: Box<Phase>,
+        why: String,
+    },
+}
+
+impl Phase {
+    /// The phase in which a step is the next one.
+    pub fn of(step: &Step) -> Self {
+        match step {
+            Step::Begin { .. } | Step::Replace | Step::FindLost | Step::Mint => Self::Minting,
+            Step::Verify | Step::DropNext => Self::Verifying,
+            Step::CreateToken | Step::StoreToken => Self::CreatingToken,
+            Step::Promote | Step::MoveToken | Step::EndToken => Self::PromotingToken,
+            Step::Release | Step::LetGo | Step::TakeHold => Self::Publishing,
+            Step::Revoke { .. } | Step::Forget => Self::Revoking,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Minting => "Minting",
+            Self::Verifying => "Verifying",
+            Self::CreatingToken => "CreatingToken",
+            Self::PromotingToken => "PromotingToken",
+            Self::Publishing | Self::Resting(Rest::Publishing) => reason::PUBLISHING,
+            Self::Revoking => "Revoking",
+            Self::Resting(Rest::Idle { .. }) => reason::IDLE,
+            Self::Resting(Rest::AwaitingAck { .. }) => "AwaitingAck",
+            Self::Resting(Rest::Overlap { .. }) => "Overlap",
+            Self::Resting(Rest::Looking { .. }) => "LookingForLostKeys",
+            Self::Resting(Rest::Held(_)) => reason::HELD,
+            Self::Failing { at, .. } => at.reason(),
+        }
+    }
+
+    /// For the column.
+    fn summary(&self) -> String {
+        match self {
+            Self::Resting(Rest::AwaitingAck { replicas, total }) => {
+                let first = replicas.first().map(String::as_str).unwrap_or_default();
+                format!("AwaitingAck {first} ({}/{total})", total.saturating_sub(replicas.len()))
+            }
+            Self::Resting(Rest::Held(held)) => format!("Held {}", held.reason()),
+            other => other.reason().to_owned(),
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Resting(Rest::Idle { next: Some(next) }) => format!("the next rotation begins at {next}"),
+            Self::Resting(Rest::AwaitingAck { replicas, total }) => {
+                format!("waiting for {} of {total} replicas: {}", replicas.len(), replicas.join(", "))
+            }
+            Self::Resting(Rest::Overlap { until }) => format!("the old key is revoked at {until}"),
+            Self::Resting(Rest::Looking { at }) => {
+                format!("a key may exist whose secret was lost; the account's keys are looked through again at {at}")
+            }
+            Self::Resting(Rest::Held(held)) => held.to_string(),
+            Self::Failing { why, .. } => format!("{why}; trying again"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// When to look again; `None`: in the usual interval.
+pub fn again(phase: &Phase, now: Timestamp) -> Option<Duration> {
+    let until = |at: Timestamp| at.duration_since(now).try_into().unwrap_or(Duration::ZERO);
+    match phase {
+        Phase::Resting(Rest::Idle { next }) => next.map(until),
+        Phase::Resting(Rest::Overlap { until: at } | Rest::Looking { at }) => Some(until(*at)),
+        Phase::Resting(Rest::Held(_)) => None,
+        Phase::Failing { .. } => Some(AGAIN),
+        _ => Some(SOON),
+    }
+}
+
+/// `None`: nothing is rotated.
+pub fn report(standing: Option<(&Record, &Phase)>, progress: &mut Progress<WhatsAppSenderStatus>) {
+    let Some((record, phase)) = standing else {
+        if progress.status.rotation.take().is_some() {
+            progress.set(
+                ROTATING_CREDENTIALS,
+                State::False,
+                reason::IDLE,
+                "no sender of the secret asks for a rotation",
+            );
+        }
+        return;
+    };
+    let before = progress.status.rotation.take();
+    let status = RotationStatus {
+        phase: phase.reason().to_owned(),
+        summary: phase.summary(),
+        began_at: record.began_at.map(Time),
+        key: record.key.as_ref().map(|key| key.id.clone()),
+    };
+    let was = before.as_ref().map_or(reason::IDLE, |before| before.phase.as_str());
+    let message = phase.message();
+    if phase.reason() == reason::HELD && before.as_ref().is_none_or(|before| before.summary != status.summary) {
+        progress.warn(events::reason::ROTATION_HELD, message.clone());
+    } else if was != status.phase && phase.reason() == reason::IDLE {
+        progress.tell(events::reason::CREDENTIALS_ROTATED, message.clone());
+    } else if before.as_ref().and_then(|before| before.began_at.clone()) != status.began_at {
+        let text = if record.immediately {
+            "a rotation of the credentials begins; the old ones end without an overlap, once every replica uses the new ones"
+        } else {
+            "a rotation of the credentials begins"
+        };
+        progress.tell(events::reason::ROTATION_BEGAN, text);
+    }
+    let state = if phase.reason() == reason::IDLE { State::False } else { State::True };
+    progress.set(ROTATING_CREDENTIALS, state, phase.reason(), &message);
+    progress.status.rotation = Some(status);
+}

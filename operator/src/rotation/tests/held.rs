@@ -1,0 +1,168 @@
+//! Whatever is in doubt holds, says so, and goes on once it is resolved.
+
+use std::sync::atomic::Ordering;
+
+use crds::annotation::ROTATE_REQUESTED_AT;
+use messaging::secret::Secret;
+
+use super::world::{World, phase, rotation, summary, token};
+
+/// A rotation of key and token begins.
+async fn begun() -> World {
+    let mut world = World::new(Some(rotation("90d", "10m", true))).await;
+    world.until("Idle").await;
+    world.annotate(ROTATE_REQUESTED_AT, "now");
+    world
+}
+
+async fn rounds(world: &mut World, rounds: usize) {
+    for n in 0..rounds {
+        world.round(n).await;
+    }
+}
+
+fn is_told(world: &World, words: &str) {
+    assert!(world.told.iter().any(|note| note.warning && note.text.contains(words)), "{:?}", world.told);
+}
+
+#[tokio::test]
+async fn a_replica_that_does_not_acknowledge_is_named_and_waited_for() {
+    let mut world = begun().await;
+    for _ in 0..100 {
+        world.reconcile().await;
+        world.publish();
+        world.take_over("data-plane-0");
+        world.wait(60);
+    }
+    assert_eq!(summary(&world.senders[0]), "AwaitingAck data-plane-1 (1/2)");
+    assert_eq!(summary(&world.senders[1]), "AwaitingAck data-plane-1 (1/2)");
+    assert_eq!(world.admin.tokens().primary, token(), "nothing is promoted");
+    assert_eq!(world.admin.key_ids().len(), 2, "nothing is revoked");
+    world.until("Idle").await;
+    world.is_settled();
+}
+
+#[tokio::test]
+async fn a_replica_that_may_be_cut_off_holds_until_its_lease_is_gone() {
+    let mut world = begun().await;
+    world.fall_silent("data-plane-1");
+    rounds(&mut world, 100).await;
+    assert_eq!(summary(&world.senders[0]), "Held SilentReplica");
+    is_told(&world, "data-plane-1 has not renewed its Lease");
+    assert_eq!((world.admin.tokens().primary, world.admin.key_ids().len()), (token(), 2));
+    world.is_gone();
+    world.until("Idle").await;
+    world.is_settled();
+}
+
+#[tokio::test]
+async fn a_replica_that_comes_up_with_an_earlier_config_is_waited_for_although_all_had_let_go() {
+    let mut world = begun().await;
+    world.until("Overlap").await;
+    let old = world.record().unwrap().old[0].id.clone();
+    world.is_behind("data-plane-2", &old);
+    for _ in 0..30 {
+        world.reconcile().await;
+        world.wait(60);
+    }
+    assert!(world.admin.key_ids().contains(&old) && phase(&world.senders[0]) == "AwaitingAck");
+    world.take_over("data-plane-2");
+    world.until("Idle").await;
+    world.is_settled();
+}
+
+#[tokio::test]
+async fn a_token_is_created_only_once_the_tenant_grants_that_its_secret_is_written() {
+    let mut world = World::new(Some(rotation("90d", "10m", true))).await;
+    world.cluster.may_write.store(false, Ordering::Relaxed);
+    world.until("Idle").await;
+    world.annotate(ROTATE_REQUESTED_AT, "now");
+    rounds(&mut world, 30).await;
+    assert_eq!(summary(&world.senders[0]), "Held NotGranted");
+    is_told(&world, "kubectl -n shop create role");
+    assert_eq!(world.admin.tokens().secondary, None);
+    world.cluster.may_write.store(true, Ordering::Relaxed);
+    world.until("Idle").await;
+    world.is_settled();
+}
+
+#[tokio::test]
+async fn a_secret_that_another_tool_writes_back_is_held_and_never_fought() {
+    let mut world = begun().await;
+    let reverted = world.cluster.secret.lock().clone();
+    while world.cluster.secret.lock().len() == reverted.len() {
+        world.reconcile().await;
+    }
+    *world.cluster.secret.lock() = reverted.clone();
+    rounds(&mut world, 20).await;
+    assert_eq!(summary(&world.senders[0]), "Held SecretReverted");
+    is_told(&world, "another tool wrote the secret back");
+    assert_eq!(*world.cluster.secret.lock(), reverted, "it is not written again");
+    assert_eq!(world.admin.tokens().primary, token(), "nothing is promoted");
+    // That tool is given the next token.
+    let next = world.admin.tokens().secondary.unwrap();
+    world.cluster.secret.lock().insert("secondaryAuthToken".to_owned(), next);
+    world.until("Idle").await;
+    world.is_settled();
+}
+
+#[tokio::test]
+async fn a_secret_that_is_written_back_after_the_promotion_keeps_what_the_replicas_have() {
+    let mut world = begun().await;
+    let reverted = world.cluster.secret.lock().clone();
+    for n in 0.. {
+        if world.admin.tokens().primary != token() {
+            break;
+        }
+        world.round(n).await;
+    }
+    *world.cluster.secret.lock() = reverted.clone();
+    world.restart();
+    for sender in 0..2 {
+        let why = world.refused(sender).await;
+        assert!(why.contains("those that were accepted last stay in use"), "{why}");
+    }
+    assert_eq!(*world.cluster.secret.lock(), reverted, "it is not written again");
+    let promoted = world.admin.tokens().primary;
+    world.cluster.secret.lock().insert("authToken".to_owned(), promoted);
+    world.until("Idle").await;
+    world.is_settled();
+}
+
+#[tokio::test]
+async fn a_secondary_token_that_a_person_made_is_left_alone() {
+    let mut world = World::new(Some(rotation("90d", "10m", true))).await;
+    world.until("Idle").await;
+    world.cluster.secret.lock().insert("secondaryAuthToken".to_owned(), Secret::new("theirs"));
+    world.annotate(ROTATE_REQUESTED_AT, "now");
+    rounds(&mut world, 30).await;
+    assert_eq!(summary(&world.senders[0]), "Held SecondaryInUse");
+    world.cluster.secret.lock().remove("secondaryAuthToken");
+    world.until("Idle").await;
+    world.is_settled();
+}
+
+#[tokio::test]
+async fn a_token_that_another_secret_has_too_is_not_rotated_and_the_key_is() {
+    let mut world = World::new(Some(rotation("90d", "10m", true))).await;
+    world.until("Idle").await;
+    let first = world.admin.key_ids();
+    world.add_sender_with_another_secret();
+    world.annotate(ROTATE_REQUESTED_AT, "now");
+    rounds(&mut world, 40).await;
+    assert_eq!(summary(&world.senders[0]), "Held TokenElsewhere");
+    is_told(&world, "a WhatsAppSender of another namespace has it from another Secret");
+    assert_eq!(world.admin.tokens().primary, token());
+    assert!(!world.admin.key_ids().contains(&first[0]), "the key needs nobody else");
+}
+
+#[tokio::test]
+async fn credentials_that_may_not_mint_keys_are_told_apart_from_wrong_ones() {
+    let mut world = World::new(None).await;
+    world.admin.refuse("mint_key");
+    world.change(|sender| sender.spec.credential_rotation = Some(rotation("90d", "10m", false)));
+    rounds(&mut world, 10).await;
+    assert_eq!(summary(&world.senders[0]), "Held MayNotMint");
+    is_told(&world, "only the account's auth token and its main keys");
+    assert!(world.record().unwrap().lost.is_empty(), "nothing was made");
+}

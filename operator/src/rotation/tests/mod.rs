@@ -1,0 +1,6 @@
+//! Promises about rotations: with a provider, a cluster and a data plane in memory, through whole reconciles of the senders.
+
+mod crashes;
+mod held;
+mod plans;
+mod world;

@@ -1,0 +1,31 @@
+//! The account's auth token. Only the token itself may replace it. The secondary token makes calls as soon as it exists, and
+//! webhooks are signed with the primary one until the promotion. (Twilio docs, AuthTokens; error 57012.)
+
+use messaging::provider::ProviderError;
+use messaging::secret::Secret;
+use serde_json::Value;
+
+use super::client::Client;
+use super::hosts::Host;
+
+const SECONDARY: &str = "/v1/AuthTokens/Secondary";
+
+/// Only this answer ever holds the token.
+pub(crate) async fn create_secondary(client: &Client) -> Result<Secret, ProviderError> {
+    let created = client.post_form(Host::Accounts, SECONDARY, &[]).await?;
+    token(client, &created, "secondary_auth_token")
+}
+
+pub(crate) async fn delete_secondary(client: &Client) -> Result<(), ProviderError> {
+    client.delete(Host::Accounts, SECONDARY).await
+}
+
+pub(crate) async fn promote(client: &Client) -> Result<Secret, ProviderError> {
+    let promoted = client.post_form(Host::Accounts, "/v1/AuthTokens/Promote", &[]).await?;
+    token(client, &promoted, "auth_token")
+}
+
+fn token(client: &Client, answer: &Value, field: &str) -> Result<Secret, ProviderError> {
+    let token = answer.get(field).and_then(Value::as_str).filter(|token| !token.is_empty());
+    token.map(Secret::new).ok_or_else(|| client.unreadable_write(&format!("it has no {field}")))
+}
