@@ -12,6 +12,7 @@ mod opt_out;
 mod outage;
 mod pools;
 mod replicas;
+mod rotation;
 mod story;
 mod templates;
 mod tenancy;

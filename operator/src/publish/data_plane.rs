@@ -301,8 +301,7 @@ mod tests {
         assert_eq!(has("hello"), Proof::NotPublished, "the replicas are not known");
         data_plane.set_alive(BTreeMap::new());
         assert_eq!((has("hello"), has("other")), (Proof::Everyone, Proof::NotPublished));
-        let refuses =
-            Acknowledged { version: 9, refused: [("shop".to_owned(), "wrong".to_owned())].into(), ..replica(9) };
+        let refuses = Acknowledged { version: 9, refused: [("shop".to_owned(), "wrong".to_owned())].into() };
         let lease = |pod: &str| format!("whatsapp-dataplane-{pod}");
         data_plane.set_alive([(lease("a"), replica(6)), (lease("b"), replica(9)), (lease("c"), refuses)].into());
         assert_eq!(has("hello"), Proof::Waiting { replicas: vec!["a".into(), "c".into()], total: 3 });

@@ -30,8 +30,8 @@ pub enum Stopped {
     /// The provider does not accept the new key yet.
     #[error("the provider does not accept the new key yet")]
     NotAcceptedYet,
-    #[error("the provider could not be asked to {what}")]
-    Provider { what: &'static str, source: ProviderError },
+    #[error("the provider could not be asked to {what}: {why}")]
+    Provider { what: &'static str, why: String },
     #[error(transparent)]
     Kubernetes(#[from] KubernetesFailure),
 }
@@ -88,7 +88,7 @@ impl Actor<'_> {
             Step::Revoke { id } => {
                 let owner = self.owner()?;
                 let Some(keys) = owner.keys() else { return Ok(()) };
-                keys.revoke_key(id).await.map_err(|source| stopped("revoke the old key", source))?;
+                keys.revoke_key(id).await.map_err(|source| stopped("revoke the old key", &source))?;
                 self.save(book, |record| record.revoked(id)).await
             }
             Step::CreateToken => self.create_token(book).await,
@@ -123,7 +123,7 @@ impl Actor<'_> {
                 Err(if source.is_unauthorized() {
                     Stopped::Held(Held::MayNotMint(source.to_string()))
                 } else {
-                    stopped("mint a key", source)
+                    stopped("mint a key", &source)
                 })
             }
         }
@@ -132,7 +132,7 @@ impl Actor<'_> {
     async fn find_lost(&self, book: &mut Book) -> Result<(), Stopped> {
         let (owner, now) = (self.owner()?, self.now);
         if let Some(keys) = owner.keys() {
-            let all = keys.list_keys().await.map_err(|source| stopped("list the account's keys", source))?.rows;
+            let all = keys.list_keys().await.map_err(|source| stopped("list the account's keys", &source))?.rows;
             let record = &book.record;
             let in_use = |id: &str| {
                 let next = match &record.next {
@@ -145,7 +145,7 @@ impl Actor<'_> {
             for key in all.iter().filter(|key| is_lost(&key.name) && !in_use(&key.id)) {
                 keys.revoke_key(&key.id)
                     .await
-                    .map_err(|source| stopped("revoke a key whose secret was lost", source))?;
+                    .map_err(|source| stopped("revoke a key whose secret was lost", &source))?;
             }
         }
         let has_shown_up = |lost: &LostKey| has_shown_up(lost.since, now);
@@ -160,7 +160,7 @@ impl Actor<'_> {
         match keys.verify_key(&minted).await {
             Ok(()) => self.save(book, Record::use_next_key).await,
             Err(source) if source.is_unauthorized() => Err(Stopped::NotAcceptedYet),
-            Err(source) => Err(stopped("verify the new key", source)),
+            Err(source) => Err(stopped("verify the new key", &source)),
         }
     }
 
@@ -175,11 +175,11 @@ impl Actor<'_> {
         };
         if book.record.token == Some(NextToken::Creating) {
             // It may exist, and nobody knows its value.
-            tokens.discard_next_token().await.map_err(|source| stopped("discard a lost auth token", source))?;
+            tokens.discard_next_token().await.map_err(|source| stopped("discard a lost auth token", &source))?;
         } else {
             self.save(book, |record| record.token = Some(NextToken::Creating)).await?;
         }
-        let next = tokens.create_next_token().await.map_err(|source| stopped("create the next auth token", source))?;
+        let next = tokens.create_next_token().await.map_err(|source| stopped("create the next auth token", &source))?;
         self.save(book, |record| record.token = Some(NextToken::Created(next))).await
     }
 
@@ -204,14 +204,14 @@ impl Actor<'_> {
         let promoted = match owner.check_credentials().await {
             Ok(()) => {
                 let Some(tokens) = owner.tokens() else { return Ok(()) };
-                tokens.promote_next_token().await.map_err(|source| stopped("promote the next auth token", source))?
+                tokens.promote_next_token().await.map_err(|source| stopped("promote the next auth token", &source))?
             }
             // It was promoted before, and its answer was lost.
             Err(source) if source.is_unauthorized() => {
                 self.accepts(&next).await?;
                 next.clone()
             }
-            Err(source) => return Err(stopped("ask which auth token it accepts", source)),
+            Err(source) => return Err(stopped("ask which auth token it accepts", &source)),
         };
         if promoted != next {
             return Err(Stopped::Held(Held::AnotherToken));
@@ -223,7 +223,7 @@ impl Actor<'_> {
         match self.accounts.get(&self.provider.called_with_token(token)).check_credentials().await {
             Ok(()) => Ok(()),
             Err(source) if source.is_unauthorized() => Err(Stopped::Held(Held::AnotherToken)),
-            Err(source) => Err(stopped("ask which auth token it accepts", source)),
+            Err(source) => Err(stopped("ask which auth token it accepts", &source)),
         }
     }
 }
@@ -233,12 +233,9 @@ fn is_refusal(error: &ProviderError) -> bool {
     error.http_status.is_some() && advice_of(error) == Advice::Stalled
 }
 
-fn stopped(what: &'static str, source: ProviderError) -> Stopped {
-    if is_refusal(&source) {
-        Stopped::Held(Held::Refused { what, why: source.to_string() })
-    } else {
-        Stopped::Provider { what, source }
-    }
+fn stopped(what: &'static str, source: &ProviderError) -> Stopped {
+    let why = source.to_string();
+    if is_refusal(source) { Stopped::Held(Held::Refused { what, why }) } else { Stopped::Provider { what, why } }
 }
 
 impl From<NotWritten> for Stopped {

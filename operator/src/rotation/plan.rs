@@ -229,7 +229,7 @@ fn due(record: &Record, wish: Option<&Wish>, now: Timestamp) -> Option<Plan> {
     let by_request = immediately || is_new(&wish.asked.soon, &record.answered.soon);
     let is_first = record.began_at.is_none();
     let by_schedule = after(record.began_at.unwrap_or(record.since), wish.every).is_some_and(|due| due <= now);
-    if !by_request && !by_schedule && !(is_first && wish.keys) {
+    if !(by_request || by_schedule || is_first && wish.keys) {
         return None;
     }
     if record.old.len() >= MOST {

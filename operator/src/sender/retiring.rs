@@ -19,7 +19,9 @@ const MOST: usize = 4;
 
 /// When the replaced keys of senders end, by the sender and the key's digest. After a restart the status tells instead.
 #[derive(Debug, Default)]
-pub struct Ends(Mutex<HashMap<(Id<SenderName>, [u8; 32]), Timestamp>>);
+pub struct Ends(Mutex<HashMap<ReplacedKey, Timestamp>>);
+
+type ReplacedKey = (Id<SenderName>, [u8; 32]);
 
 /// The keys to accept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

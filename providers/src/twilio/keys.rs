@@ -9,13 +9,26 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::hosts::{Host, Segment};
 
-/// What the data plane does: it sends, looks messages up, lists them, and reads received files. (Twilio docs, permissions
-/// of restricted API keys. They have none of their own for listing the files of a message.)
-const PERMISSIONS: [&str; 4] = [
+/// What the data plane and the operator do: they send, look messages up, list them and read received files; watch senders
+/// and Messaging Services, and point their webhooks; and submit templates. (Twilio docs, permissions of restricted API keys.
+/// There is none of its own for listing the files of a message.)
+const PERMISSIONS: [&str; 16] = [
     "/twilio/messaging/messages/create",
     "/twilio/messaging/messages/read",
     "/twilio/messaging/messages/list",
     "/twilio/messaging/messages.media/read",
+    "/twilio/messaging/services/read",
+    "/twilio/messaging/services/list",
+    "/twilio/messaging/services/update",
+    "/twilio/messaging/services.channelsenders/read",
+    "/twilio/messaging/services.channelsenders/list",
+    "/twilio/messaging/whatsapp-senders/read",
+    "/twilio/messaging/whatsapp-senders/list",
+    "/twilio/messaging/whatsapp-senders/update",
+    "/twilio/messaging/content-templates/read",
+    "/twilio/messaging/content-templates/list",
+    "/twilio/messaging/content-templates/create",
+    "/twilio/messaging/content-templates/delete",
 ];
 
 /// Mints a restricted key. Only this answer ever holds the secret.

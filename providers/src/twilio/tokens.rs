@@ -13,7 +13,7 @@ const SECONDARY: &str = "/v1/AuthTokens/Secondary";
 /// Only this answer ever holds the token.
 pub(crate) async fn create_secondary(client: &Client) -> Result<Secret, ProviderError> {
     let created = client.post_form(Host::Accounts, SECONDARY, &[]).await?;
-    token(client, &created, "secondary_auth_token")
+    token(&created, "secondary_auth_token").ok_or_else(|| client.unreadable_write("it has no token"))
 }
 
 pub(crate) async fn delete_secondary(client: &Client) -> Result<(), ProviderError> {
@@ -22,10 +22,9 @@ pub(crate) async fn delete_secondary(client: &Client) -> Result<(), ProviderErro
 
 pub(crate) async fn promote(client: &Client) -> Result<Secret, ProviderError> {
     let promoted = client.post_form(Host::Accounts, "/v1/AuthTokens/Promote", &[]).await?;
-    token(client, &promoted, "auth_token")
+    token(&promoted, "auth_token").ok_or_else(|| client.unreadable_write("it has no token"))
 }
 
-fn token(client: &Client, answer: &Value, field: &str) -> Result<Secret, ProviderError> {
-    let token = answer.get(field).and_then(Value::as_str).filter(|token| !token.is_empty());
-    token.map(Secret::new).ok_or_else(|| client.unreadable_write(&format!("it has no {field}")))
+fn token(answer: &Value, field: &str) -> Option<Secret> {
+    answer.get(field).and_then(Value::as_str).filter(|token| !token.is_empty()).map(Secret::new)
 }

@@ -157,7 +157,7 @@ async fn two_processes_at_once_mint_one_key_that_stays() {
     world.until("Idle").await;
     world.annotate(ROTATE_REQUESTED_AT, "now");
     // The first one is held up before its answer is recorded, the second one ends the rotation, and the first goes on.
-    world.overtake("mint_key").await;
+    Box::pin(world.overtake("mint_key")).await;
     world.until("Idle").await;
     world.is_settled();
     assert!(!matches!(world.record().unwrap().token, Some(NextToken::Wanted)));
