@@ -1,5 +1,6 @@
 //! The promises, tested end to end with real components. Each test is one promise, as its name says.
 
+mod adoption;
 mod at_rest;
 mod chart;
 mod crash;

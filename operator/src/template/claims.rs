@@ -1,13 +1,13 @@
 //! Which templates at the provider other objects of this cluster have, so that no two objects use the same one: pure.
 //!
-//! An object has a template if its status records it, or if its spec names it and one of its senders has the account. Of
-//! two that have or name one, the older comes first. One that would take up an equal template by itself yields to an
-//! older one that is about to.
+//! The one whose status records a template comes first, so that none is taken from an object that uses it. Otherwise it
+//! is one whose spec names the template, if the text fits and one of its senders has the account. One that would take up
+//! an equal template by itself comes last. Among equals the older comes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::{MessageTemplate, RevisionOrigin, RevisionStatus};
+use crds::{Localization, MessageTemplate, RevisionOrigin, RevisionStatus};
 use kube::ResourceExt;
 use messaging::provider::admin::{TemplateHandle, TemplateObservation};
 
@@ -37,16 +37,18 @@ pub(super) fn claims<'a>(
     let mut claims = Claims::default();
     for (account, template) in listed {
         let has = |object, hold| holds(object, hold, account, template, account_of);
-        let mine = has(me, Hold::Recorded) || has(me, Hold::Named);
+        let mine = [Hold::Recorded, Hold::Named].into_iter().find(|hold| has(me, *hold)).unwrap_or(Hold::Expected);
         let mut first: Option<&MessageTemplate> = None;
         for other in all.iter().map(|other| &**other).filter(|other| other.metadata.uid != me.metadata.uid) {
-            let has_it = has(other, Hold::Recorded) || has(other, Hold::Named);
-            if has_it {
+            let theirs = [Hold::Recorded, Hold::Named].into_iter().find(|hold| has(other, *hold));
+            if theirs.is_some() {
                 claims.shared.insert(template.handle.clone());
             }
-            let comes_first = has(other, Hold::Created)
-                || has_it && (!mine || is_older(other, me))
-                || !mine && is_older(other, me) && has(other, Hold::Expected);
+            let comes_first = match theirs.unwrap_or(Hold::Expected) {
+                _ if has(other, Hold::Created) => true,
+                theirs if theirs != mine => theirs < mine,
+                theirs => is_older(other, me) && (theirs != Hold::Expected || has(other, Hold::Expected)),
+            };
             if comes_first && first.is_none_or(|first| is_older(other, first)) {
                 first = Some(other);
             }
@@ -76,12 +78,13 @@ pub(crate) fn adopted_or_named(template: &MessageTemplate) -> BTreeSet<&str> {
     adopted.filter_map(|revision| revision.handle.as_ref()).map(TemplateHandle::as_str).chain(named(template)).collect()
 }
 
-/// How an object may have a template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How an object may have a template. What comes first takes precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Hold {
     /// Its name says that the object created it. The object may delete it at any time, also while it is being deleted.
     Created,
     Recorded,
+    /// The spec names it, and says what it says.
     Named,
     /// It says the same, and the object has looked at none for this language at the account yet.
     Expected,
@@ -104,14 +107,15 @@ fn holds(
         _ if is_going(object) => false,
         Hold::Recorded => recorded(object).any(|handle| handle == listed.handle.as_str()),
         Hold::Named => {
-            named(object).any(|handle| handle == listed.handle.as_str()) && has_account(object, account, account_of)
+            let mut localizations = object.spec.localizations.iter();
+            localizations.any(|localization| {
+                localization.adopt.iter().any(|handle| handle == listed.handle.as_str()) && fits(localization, listed)
+            }) && has_account(object, account, account_of)
         }
         Hold::Expected => {
-            let declares = object.spec.localizations.iter().any(|localization| {
-                localization.language == listed.language
-                    && localization.adopt.is_empty()
-                    && listed.content.as_ref().is_ok_and(|content| content.text.body == localization.body)
-            });
+            let mut localizations = object.spec.localizations.iter();
+            let declares =
+                localizations.any(|localization| localization.adopt.is_empty() && fits(localization, listed));
             let mut locations = object.status.iter().flat_map(|status| &status.locations);
             declares
                 && !locations.any(|location| {
@@ -123,6 +127,12 @@ fn holds(
                 })
         }
     }
+}
+
+/// Whether a template may be this localization, as far as that is quickly seen.
+fn fits(localization: &Localization, listed: &TemplateObservation) -> bool {
+    localization.language == listed.language
+        && listed.content.as_ref().is_ok_and(|content| content.text.body == localization.body)
 }
 
 fn is_going(object: &MessageTemplate) -> bool {
@@ -201,6 +211,11 @@ spec:
         object
     }
 
+    fn saying_more(mut object: MessageTemplate) -> MessageTemplate {
+        object.spec.localizations[0].body.push_str(" It is heavy.");
+        object
+    }
+
     fn having(mut object: MessageTemplate, handle: &str) -> MessageTemplate {
         let revision = RevisionStatus {
             name: "n".into(),
@@ -251,7 +266,7 @@ spec:
     }
 
     #[test]
-    fn of_two_objects_with_one_template_the_older_comes_first() {
+    fn of_two_objects_with_one_template_the_one_that_uses_it_comes_first_and_then_the_older() {
         let (old, young) = (|| object("old", 1), || object("young", 2));
         let found = listed("made in a console");
         let taken = |me: &MessageTemplate, other| by(me, other, &found).is_some();
@@ -265,7 +280,9 @@ spec:
             ("both have it, and this is the younger", having(young(), "HX1"), having(old(), "HX1"), true),
             ("both name it, and this is the older", naming_it(old()), naming_it(young()), false),
             ("both name it, and this is the younger", naming_it(young()), naming_it(old()), true),
-            ("the older names it, and this one has it", having(young(), "HX1"), naming_it(old()), true),
+            ("the older names it, and this one has it", having(young(), "HX1"), naming_it(old()), false),
+            ("the younger has it, and this one names it", naming_it(old()), having(young(), "HX1"), true),
+            ("the older names it, and says something else", naming_it(young()), saying_more(naming_it(old())), false),
             ("the younger names it, and this one has it", having(old(), "HX1"), naming_it(young()), false),
             ("the younger names it, and this one only says the same", old(), naming_it(young()), true),
             ("the older has it, and is being deleted", young(), going(having(old(), "HX1")), false),

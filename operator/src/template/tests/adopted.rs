@@ -234,6 +234,22 @@ fn one_that_another_object_has_is_left_to_it_and_the_condition_says_so() {
 }
 
 #[test]
+fn one_that_turns_out_to_be_another_objects_serves_until_a_revision_of_ones_own_is_approved() {
+    let mut world = made();
+    world.run_until_quiet(&first(), &[ACCOUNT]);
+    // Two objects took it up at once, and each now sees the other's status.
+    lock(&world.claims).taken =
+        [(TemplateHandle::new("HXen"), "the MessageTemplate \"letter-sent\"".to_owned())].into();
+    world.pass(&first(), &[ACCOUNT]);
+    assert_eq!(world.writes(), ["create en_US at AC01", "submit en_US at AC01"]);
+    assert_eq!(serving(&world), set(&["HXen", "HXde"]));
+    world.approve_all();
+    world.run_until_quiet(&first(), &[ACCOUNT]);
+    assert_eq!(serving(&world), set(&["HX1", "HXde"]));
+    assert_eq!(world.handles(ACCOUNT), set(&["HX1", "HXen", "HXde"]));
+}
+
+#[test]
 fn a_status_of_a_version_that_recorded_no_origin_is_completed_without_a_write_at_the_provider() {
     let mut world = World::new();
     world.run_until_quiet(&first(), &[ACCOUNT]);
