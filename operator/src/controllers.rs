@@ -100,7 +100,7 @@ impl Controllers {
         let (senders, sender_writers) = objects(&scopes);
         let (templates, template_writers) = objects(&scopes);
         let (policies, policy_writers) = objects(&scopes);
-        let watched = Watched { senders, templates, policies };
+        let watched = Watched { senders, templates, policies, holders: Arc::default() };
         let listings = Arc::new(Listings::new(sender_writers.len() + template_writers.len() + policy_writers.len()));
         let contributions = Arc::<Contributions>::default();
         let data_plane = Arc::<DataPlane>::default();
@@ -158,6 +158,7 @@ impl Controllers {
             template_poll: settings.template_poll,
             directory: Arc::clone(&directory),
             templates: Arc::clone(&watched.templates),
+            holders: Arc::clone(&watched.holders),
             intents: Arc::new(ClusterIntents { client: client.clone(), freshness: Arc::clone(&freshness) }),
             contributions: Arc::clone(&contributions),
             data_plane,

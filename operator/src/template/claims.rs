@@ -27,20 +27,30 @@ pub(super) struct Claims {
     pub(super) shared: BTreeSet<TemplateHandle>,
 }
 
+/// The objects of this cluster.
+pub(super) trait Objects {
+    fn all(&self) -> Vec<Arc<MessageTemplate>>;
+    /// Those that have or name a template.
+    fn holding(&self, handle: &TemplateHandle) -> Vec<Arc<MessageTemplate>>;
+}
+
 /// `listed` are templates with their accounts.
 pub(super) fn claims<'a>(
     me: &MessageTemplate,
     listed: impl Iterator<Item = (&'a str, &'a TemplateObservation)>,
-    all: &[Arc<MessageTemplate>],
+    objects: &impl Objects,
     account_of: AccountOf<'_>,
 ) -> Claims {
     let mut claims = Claims::default();
     for (account, template) in listed {
         let has = |object, hold| holds(object, hold, account, template, account_of);
-        let mine = [Hold::Recorded, Hold::Named].into_iter().find(|hold| has(me, *hold)).unwrap_or(Hold::Expected);
+        let strongest = |object| [Hold::Recorded, Hold::Named].into_iter().find(|hold| has(object, *hold));
+        let mine = strongest(me).unwrap_or(Hold::Expected);
+        // What this object uses already it may only have to share. That is the usual case, and needs no look at them all.
+        let others = if mine == Hold::Recorded { objects.holding(&template.handle) } else { objects.all() };
         let mut first: Option<&MessageTemplate> = None;
-        for other in all.iter().map(|other| &**other).filter(|other| other.metadata.uid != me.metadata.uid) {
-            let theirs = [Hold::Recorded, Hold::Named].into_iter().find(|hold| has(other, *hold));
+        for other in others.iter().map(|other| &**other).filter(|other| is_other(other, me)) {
+            let theirs = strongest(other);
             if theirs.is_some() {
                 claims.shared.insert(template.handle.clone());
             }
@@ -64,12 +74,17 @@ pub(super) fn claims<'a>(
 pub(super) fn shared(
     me: &MessageTemplate,
     handles: &BTreeSet<TemplateHandle>,
-    all: &[Arc<MessageTemplate>],
+    objects: &impl Objects,
 ) -> BTreeSet<TemplateHandle> {
-    let others =
-        all.iter().map(|other| &**other).filter(|other| other.metadata.uid != me.metadata.uid && !is_going(other));
-    let theirs: BTreeSet<&str> = others.flat_map(|other| recorded(other).chain(named(other))).collect();
-    handles.iter().filter(|handle| theirs.contains(handle.as_str())).cloned().collect()
+    let is_shared = |handle: &&TemplateHandle| {
+        objects.holding(handle).iter().any(|object| is_other(object, me) && !is_going(object))
+    };
+    handles.iter().filter(is_shared).cloned().collect()
+}
+
+/// What an object has or names.
+pub(crate) fn recorded_or_named(template: &MessageTemplate) -> impl Iterator<Item = &str> {
+    recorded(template).chain(named(template))
 }
 
 /// What two objects might quarrel over: the templates that one names or has adopted.
@@ -133,6 +148,10 @@ fn holds(
 fn fits(localization: &Localization, listed: &TemplateObservation) -> bool {
     localization.language == listed.language
         && listed.content.as_ref().is_ok_and(|content| content.text.body == localization.body)
+}
+
+fn is_other(object: &MessageTemplate, me: &MessageTemplate) -> bool {
+    object.metadata.uid != me.metadata.uid
 }
 
 fn is_going(object: &MessageTemplate) -> bool {
@@ -259,9 +278,18 @@ spec:
         }
     }
 
+    impl Objects for Vec<Arc<MessageTemplate>> {
+        fn all(&self) -> Vec<Arc<MessageTemplate>> {
+            self.clone()
+        }
+        fn holding(&self, handle: &TemplateHandle) -> Vec<Arc<MessageTemplate>> {
+            self.iter().filter(|one| recorded_or_named(one).any(|has| has == handle.as_str())).cloned().collect()
+        }
+    }
+
     fn by(me: &MessageTemplate, other: MessageTemplate, listed: &TemplateObservation) -> Option<String> {
         let account_of = |_: &str, sender: &str| (sender == "counter").then(|| ACCOUNT.to_owned());
-        let all = [Arc::new(me.clone()), Arc::new(other)];
+        let all = vec![Arc::new(me.clone()), Arc::new(other)];
         claims(me, std::iter::once((ACCOUNT, listed)), &all, &account_of).taken.remove(&listed.handle)
     }
 
@@ -317,13 +345,11 @@ spec:
     fn what_another_object_has_or_names_is_shared_unless_that_object_goes() {
         let me = object("me", 1);
         let handles: BTreeSet<_> = ["HX1", "HX2"].map(TemplateHandle::new).into();
-        let of = |other: MessageTemplate| shared(&me, &handles, &[Arc::new(me.clone()), Arc::new(other)]);
+        let of = |other: MessageTemplate| shared(&me, &handles, &vec![Arc::new(me.clone()), Arc::new(other)]);
         assert_eq!(of(having(object("other", 2), "HX2")), BTreeSet::from([TemplateHandle::new("HX2")]));
         assert_eq!(of(naming_it(object("other", 2))), BTreeSet::from([TemplateHandle::new("HX1")]));
         assert_eq!(of(going(having(object("other", 2), "HX2"))), BTreeSet::new());
-        assert_eq!(
-            shared(&having(me.clone(), "HX1"), &handles, &[Arc::new(having(me.clone(), "HX1"))]),
-            BTreeSet::new()
-        );
+        let alone = having(me.clone(), "HX1");
+        assert_eq!(shared(&alone, &handles, &vec![Arc::new(alone.clone())]), BTreeSet::new());
     }
 }

@@ -115,7 +115,7 @@ fn handed_over(
         return BTreeSet::new();
     }
     let recorded = recorded(status);
-    let shared = claims::shared(template, &recorded, &context.templates.stores.all());
+    let shared = claims::shared(template, &recorded, context);
     recorded.into_iter().filter(|handle| !shared.contains(handle)).collect()
 }
 

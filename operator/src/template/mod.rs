@@ -14,6 +14,7 @@ mod cleanup;
 mod compile;
 mod dereference;
 pub mod hands;
+pub mod holders;
 pub(crate) mod naming;
 mod observe;
 mod plan;
@@ -34,6 +35,7 @@ use messaging::id::TemplateName;
 
 use self::adopt::NotAdoptable;
 use self::hands::{RealHands, RecordIntents};
+use self::holders::Holders;
 use crate::metrics::KindName;
 use crate::publish::{Contributions, DataPlane};
 use crate::reconcile::error::Failure;
@@ -60,6 +62,7 @@ pub struct TemplateContext {
     pub template_poll: Duration,
     pub directory: Arc<SenderDirectory>,
     pub templates: Arc<Objects<MessageTemplate>>,
+    pub holders: Arc<Holders>,
     pub intents: Arc<dyn RecordIntents>,
     pub contributions: Arc<Contributions>,
     pub data_plane: Arc<DataPlane>,

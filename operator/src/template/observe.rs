@@ -12,7 +12,7 @@ use messaging::provider::admin::{TemplateHandle, TemplateObservation};
 
 use super::TemplateContext;
 use super::adopt::is_equal;
-use super::claims::{self, Claims};
+use super::claims::{self, Claims, Objects};
 use super::compile::compile;
 use super::dereference::Dereferenced;
 use super::plan::{AccountView, LIST_LAG, Observation};
@@ -147,7 +147,18 @@ fn claims(
         let accepted = rival::is_true(&sender, CREDENTIALS_VALID);
         SpecProvider::of(&sender).filter(|_| accepted).map(|provider| provider.account().1.to_owned())
     };
-    claims::claims(template, listed.into_iter(), &context.templates.stores.all(), &account_of)
+    claims::claims(template, listed.into_iter(), context, &account_of)
+}
+
+impl Objects for TemplateContext {
+    fn all(&self) -> Vec<Arc<MessageTemplate>> {
+        self.templates.stores.all()
+    }
+
+    fn holding(&self, handle: &TemplateHandle) -> Vec<Arc<MessageTemplate>> {
+        let keys = self.holders.of(handle).into_iter();
+        keys.filter_map(|(tenant, name)| self.templates.stores.get(&TenantId::new(tenant).ok()?, &name)).collect()
+    }
 }
 
 /// The picked templates of an account.

@@ -4,6 +4,8 @@
 //! it is reconciled at once. What a reconcile reads of another object and is not here is noticed only at the next poll.
 //! Objects that name a Secret are woken by [`crate::sender::credentials`].
 
+use std::collections::BTreeSet;
+
 use crds::condition::{CREDENTIALS_VALID, STALLED, WEBHOOKS_CONFIGURED};
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
 use kube::ResourceExt;
@@ -11,7 +13,7 @@ use messaging::id::PoolId;
 use serde_json::{Value, json};
 
 use super::Watched;
-use crate::reconcile::kind::Kind;
+use crate::reconcile::kind::{Kind, tenant_of};
 use crate::rotation::wish;
 use crate::sender::provider::SpecProvider;
 use crate::sender::rival;
@@ -55,6 +57,8 @@ impl Awaited for WhatsAppSender {
 
 impl Awaited for MessageTemplate {
     fn wake_waiting(&self, watched: &Watched) {
+        let current = tenant_of(self).and_then(|tenant| watched.templates.stores.get(&tenant, &self.name_any()));
+        watched.holders.note(current.as_deref().unwrap_or(self), current.is_some());
         // Of two templates that name or adopted the same one at the provider, one comes first.
         let wanted = claims::adopted_or_named(self);
         if wanted.is_empty() {
@@ -66,7 +70,7 @@ impl Awaited for MessageTemplate {
     }
 
     fn read_by_others(&self) -> Value {
-        json!(claims::adopted_or_named(self))
+        json!(claims::recorded_or_named(self).collect::<BTreeSet<_>>())
     }
 }
 

@@ -21,6 +21,7 @@ use triggers::Trigger;
 use crate::metrics::Metrics;
 use crate::reconcile::kind::Kind;
 use crate::reconcile::redact;
+use crate::template::holders::Holders;
 
 /// The objects of one kind, and a trigger to reconcile them.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct Watched {
     pub senders: Arc<Objects<WhatsAppSender>>,
     pub templates: Arc<Objects<MessageTemplate>>,
     pub policies: Arc<Objects<RoutingPolicy>>,
+    /// Which of the templates have what at the provider.
+    pub holders: Arc<Holders>,
 }
 
 /// A watch that reports its errors and restarts, with growing delays.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crds::condition::{CREDENTIALS_VALID, STALLED, WEBHOOKS_CONFIGURED};
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
+use messaging::provider::admin::TemplateHandle;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -173,6 +174,43 @@ async fn whoever_waits_for_an_object_is_woken_when_it_appears_changes_or_goes() 
         assert_eq!(&tell!(Delete, changed), waiting, "{id} is gone");
         assert_eq!(&tell!(Apply, object), waiting, "{id} is back");
     }
+}
+
+#[tokio::test]
+async fn templates_that_have_or_name_one_at_the_provider_wake_each_other_and_it_is_known_which_those_are() {
+    let Drivers { watched, templates, .. } = Drivers::new(dependencies());
+    let mut woken = Woken::<MessageTemplate>(watched.templates.trigger.listen(Scope::Cluster));
+    let mut follower = Follower::new(&templates.0, &watched.templates.stores, templates.1);
+    let holding = || -> Vec<String> {
+        let keys = watched.holders.of(&TemplateHandle::new("HX1"));
+        keys.into_iter().map(|(tenant, name)| format!("{tenant}/{name}")).collect()
+    };
+    let template = |tenant: &str, name: &str, adopt: &[&str]| {
+        let spec = json!({
+            "senderRefs": [{ "name": "first" }], "category": "UTILITY", "fallbackLanguage": "en",
+            "localizations": [{ "language": "en", "body": "Hello", "adopt": adopt }],
+        });
+        object(tenant, "MessageTemplate", name, &spec)
+    };
+    for object in [template("shop", "named", &["HX1"]), template("bank", "other", &["HX2"])] {
+        follower.handle(Event::Apply(read(&object))).await;
+    }
+    assert_eq!((woken.take(), holding()), (vec![], vec!["shop/named".to_owned()]));
+
+    let mut adopted = template("bank", "adopted", &[]);
+    follower.handle(Event::Apply(read(&adopted))).await;
+    assert_eq!(woken.take(), Vec::<String>::new());
+    let newest = json!({ "name": "n", "handle": "HX1", "state": "Approved", "origin": "Adopted" });
+    adopted["status"] = json!({ "locations": [{ "account": "AC1", "language": "en", "newest": newest }] });
+    follower.handle(Event::Apply(read(&adopted))).await;
+    assert_eq!(woken.take(), ["MessageTemplate/shop/named"]);
+    assert_eq!(holding(), ["bank/adopted", "shop/named"]);
+
+    follower.handle(Event::Delete(read(&adopted))).await;
+    assert_eq!(
+        (woken.take(), holding()),
+        (vec!["MessageTemplate/shop/named".to_owned()], vec!["shop/named".to_owned()])
+    );
 }
 
 #[tokio::test]
