@@ -336,7 +336,9 @@ spec:
         let (me, found) = (object("young", 2), listed("made in a console"));
         let mut without = naming_it(object("old", 1));
         without.spec.sender_refs[0].name = "stranger".into();
-        assert_eq!(by(&me, without, &found), None);
+        assert_eq!(by(&me, without.clone(), &found), None);
+        without.spec.localizations[0].adopt.clear();
+        assert_eq!(by(&me, without, &found), None, "it would take it up, and can't");
         let other = naming_it(elsewhere(object("old", 1)));
         assert_eq!(by(&me, other, &found).as_deref(), Some("a MessageTemplate of another namespace"));
     }
