@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::{Accounts, Connect};
 use crate::leader::tenure::Tenure;
 use crate::metrics::Metrics;
+use crate::publish::known_parts::KnownParts;
 use crate::publish::published::{ConfigSecrets, PublishedConfigs};
 use crate::publish::{self, Contributions, DataPlane, Publisher, publish_forever};
 use crate::reconcile::backoff::Attempts;
@@ -106,8 +107,14 @@ impl Controllers {
         let data_plane = Arc::<DataPlane>::default();
         let freshness = Arc::<Freshness>::default();
         let accounts = Arc::new(Accounts::new(connect, Arc::clone(&metrics)));
-        let published: Arc<dyn PublishedConfigs> =
-            Arc::new(ConfigSecrets::new(client.clone(), &settings.config_namespace));
+        let known_parts = Arc::<KnownParts>::default();
+        let configs = ConfigSecrets::new(
+            client.clone(),
+            &settings.config_namespace,
+            Arc::clone(&known_parts),
+            Arc::clone(&data_plane),
+        );
+        let published: Arc<dyn PublishedConfigs> = Arc::new(configs.clone());
         let events = Events::new(client.clone(), &settings.pod_name);
         let publisher = Arc::new(Publisher {
             client: client.clone(),
@@ -118,6 +125,8 @@ impl Controllers {
             tenure,
             contributions: Arc::clone(&contributions),
             data_plane: Arc::clone(&data_plane),
+            known_parts,
+            published: configs,
             namespace: settings.config_namespace.clone(),
             public_base_url: settings.public_base_url.clone(),
         });

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
-use messaging::config::kubernetes::{SECRET_TYPE, TENANT_LABEL};
+use messaging::config::kubernetes::{PART_TYPE, SECRET_TYPE, TENANT_LABEL};
 use messaging::id::TenantId;
 
 use crate::reconcile::error::KubernetesFailure;
@@ -32,19 +32,29 @@ pub struct RemoveConfigs {
 /// When the cluster does not answer. What was not looked at stays.
 pub async fn remove_configs(client: &Client, options: &RemoveConfigs) -> Result<(), KubernetesFailure> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &options.config_namespace);
-    let selection = ListParams::default().labels(TENANT_LABEL).fields(&format!("type={SECRET_TYPE}"));
-    let listed =
-        secrets.list_metadata(&selection).await.map_err(KubernetesFailure::new("the configs cannot be listed"))?;
-    for secret in listed.items {
+    let mut listed = Vec::new();
+    // The configs first: parts that no index names are harmless, and an index without its parts is not.
+    for kind in [SECRET_TYPE, PART_TYPE] {
+        let selection = ListParams::default().labels(TENANT_LABEL).fields(&format!("type={kind}"));
+        let found = secrets.list_metadata(&selection).await;
+        listed.extend(found.map_err(KubernetesFailure::new("the configs cannot be listed"))?.items);
+    }
+    let mut waits: BTreeMap<TenantId, Option<(&str, String)>> = BTreeMap::new();
+    for secret in listed {
         let Some(tenant) = secret.labels().get(TENANT_LABEL).and_then(|tenant| tenant.parse::<TenantId>().ok()) else {
             continue;
         };
-        let waiting = BTreeMap::from([
-            ("whatsappsenders", waiting::<WhatsAppSender>(client, &tenant).await?),
-            ("messagetemplates", waiting::<MessageTemplate>(client, &tenant).await?),
-            ("routingpolicies", waiting::<RoutingPolicy>(client, &tenant).await?),
-        ]);
-        if let Some((kind, name)) = waiting.iter().find_map(|(kind, names)| Some((kind, names.first()?))) {
+        // Asked once for each tenant, however many Secrets hold its config.
+        if !waits.contains_key(&tenant) {
+            let waiting = BTreeMap::from([
+                ("whatsappsenders", waiting::<WhatsAppSender>(client, &tenant).await?),
+                ("messagetemplates", waiting::<MessageTemplate>(client, &tenant).await?),
+                ("routingpolicies", waiting::<RoutingPolicy>(client, &tenant).await?),
+            ]);
+            let first = waiting.into_iter().find_map(|(kind, names)| Some((kind, names.into_iter().next()?)));
+            waits.insert(tenant.clone(), first);
+        }
+        if let Some(Some((kind, name))) = waits.get(&tenant) {
             tracing::warn!(%tenant, kind, name, "config kept: an object still waits for the operator to clean up at the provider");
             continue;
         }

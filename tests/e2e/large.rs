@@ -1,9 +1,12 @@
 //! A tenant whose config grows beyond what one Secret holds.
 
-use anyhow::{Context, Result, ensure};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Error, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -58,64 +61,101 @@ async fn annotate(world: &World, tenant: &Tenant, annotation: &str) -> Result<()
     world.cluster.kubectl(&arguments).await.map(drop)
 }
 
+/// A replica of a version that does not read configs in parts: a Lease that says nothing of them.
+async fn old_replica(world: &World) -> Result<Api<Lease>> {
+    let leases: Api<Lease> = Api::namespaced(world.cluster.admin().await?, &world.system);
+    let lease = json!({
+        "metadata": {
+            "name": "whatsapp-dataplane-old",
+            "labels": {"whatsapp-operator.dev/data-plane-replica": "true"},
+            "annotations": {"whatsapp-operator.dev/applied-resource-version": "0"},
+        },
+        "spec": {"holderIdentity": "old", "leaseDurationSeconds": 3600},
+    });
+    leases.create(&PostParams::default(), &serde_json::from_value(lease)?).await?;
+    Ok(leases)
+}
+
+/// What the tenant's Secret holds.
+async fn published(world: &World, tenant: &Tenant) -> Result<Value, String> {
+    let secret = format!("whatsapp-tenant-{}", tenant.namespace);
+    let path = "jsonpath={.data.tenant\\.json}";
+    let value =
+        world.cluster.kubectl(&["get", "secret", &secret, "--namespace", &world.system, "--output", path]).await;
+    let value = BASE64_STANDARD.decode(value.map_err(|e| format!("{e:#}"))?.trim()).map_err(|e| e.to_string())?;
+    serde_json::from_slice(&value).map_err(|e| e.to_string())
+}
+
+/// How many Secrets hold parts of the tenant's config.
+async fn parts(world: &World, tenant: &Tenant) -> Result<usize, String> {
+    let label = format!("whatsapp-operator.dev/tenant={}", tenant.namespace);
+    let kind = "type=whatsapp-operator.dev/tenant-config-part";
+    let arguments = ["get", "secrets", "--namespace", &world.system, "--selector", &label, "--field-selector", kind];
+    let listed = world.cluster.kubectl(&[&arguments[..], &["--output", "name"]].concat()).await;
+    Ok(listed.map_err(|e| format!("{e:#}"))?.lines().count())
+}
+
 #[tokio::test]
-async fn a_config_that_fits_no_secret_is_told_with_its_size_and_mends_itself() -> Result<()> {
+async fn a_config_that_fits_no_secret_is_published_in_parts_once_every_replica_reads_them() -> Result<()> {
     let mut world = World::start(&["shop"]).await?;
     let shop = world.tenant(0).await?;
-    let names = |of: std::ops::Range<usize>| of.map(|n| format!("t{n}")).collect::<Vec<_>>();
-
-    // Above 1 MiB it is compressed, and the data plane runs it.
+    let names: Vec<String> = (0..46).map(|n| format!("t{n}")).collect();
     world.operator.kill()?;
-    approved(&world, &shop, &names(0..30)).await?;
+    approved(&world, &shop, &names).await?;
+    let leases = old_replica(&world).await?;
     world.start_operator()?;
-    let secret = format!("whatsapp-tenant-{}", shop.namespace);
-    eventually("the config is compressed", async || {
-        let value = world
-            .cluster
-            .kubectl(&[
-                "get",
-                "secret",
-                &secret,
-                "--namespace",
-                &world.system,
-                "--output",
-                "jsonpath={.data.tenant\\.json}",
-            ])
-            .await
-            .map_err(|e| format!("{e:#}"))?;
-        let bytes = BASE64_STANDARD.decode(value.trim()).map_err(|e| e.to_string())?;
-        if bytes.starts_with(&[0x1f, 0x8b]) { Ok(()) } else { Err(format!("{} bytes, not compressed", bytes.len())) }
-    })
-    .await?;
-    annotate(&world, &shop, "whatsapp-operator.dev/paused=true").await?;
-    is_paused(&world, &shop).await?;
 
-    // Above that nothing is published, and what the data plane does not do is told on the object.
-    world.operator.kill()?;
-    let too_many = names(30..46);
-    approved(&world, &shop, &too_many).await?;
-    world.start_operator()?;
+    // While one replica does not read parts, nothing is published, and what the data plane does not do is told on the
+    // object.
+    let renewals = AtomicUsize::new(0);
     let metrics = format!("http://127.0.0.1:{}/metrics", world.ports.operator);
     eventually("the operator counts the tenant", async || {
+        // It is alive as long as it renews its Lease.
+        let renewed = renewals.fetch_add(1, Ordering::Relaxed);
+        let now =
+            json!({"spec": {"renewTime": format!("2026-01-01T00:{:02}:{:02}.000000Z", renewed / 60, renewed % 60)}});
+        let renewed = leases.patch("whatsapp-dataplane-old", &PatchParams::default(), &Patch::Merge(&now)).await;
+        renewed.map_err(|e| e.to_string())?;
         let answer = reqwest::get(&metrics).await.map_err(|e| e.to_string())?;
         let text = answer.text().await.map_err(|e| e.to_string())?;
         let counted = text.lines().find(|line| line.starts_with("whatsapp_operator_unpublished_tenants "));
         if counted.is_some_and(|line| line.ends_with(" 1")) { Ok(()) } else { Err(format!("{counted:?}")) }
     })
     .await?;
-    annotate(&world, &shop, "whatsapp-operator.dev/paused-").await?;
+    annotate(&world, &shop, "whatsapp-operator.dev/paused=true").await?;
     let sender = world.condition("whatsappsender", &shop.namespace, "support", "Stalled", "True").await?;
     let stalled = conditions(&sender).find(|c| c["type"] == "Stalled").context("no Stalled condition")?;
     let message = stalled["message"].as_str().unwrap_or_default();
     ensure!(stalled["reason"] == "NotPublished", "{stalled}");
     ensure!(message.contains("bytes") && message.contains("1048576"), "{message}");
-    ensure!(conditions(&sender).any(|c| c["type"] == "Ready" && c["status"] == "False"), "{sender:#}");
+    ensure!(message.contains("these do not: old;"), "{message}");
 
+    // Then it is, and the data plane runs it.
+    leases.delete("whatsapp-dataplane-old", &DeleteParams::default()).await?;
+    is_paused(&world, &shop).await?;
+    let index = published(&world, &shop).await.map_err(Error::msg)?;
+    ensure!(index["format"] == 2 && index["parts"].as_array().is_some_and(|parts| parts.len() > 1), "{index}");
+    annotate(&world, &shop, "whatsapp-operator.dev/paused-").await?;
+    world.ready("whatsappsender", &shop.namespace, "support").await?;
+    eventually("of the parts, only those of the newest config are left", async || {
+        let (index, parts) = (published(&world, &shop).await?, parts(&world, &shop).await?);
+        let named = index["parts"].as_array().map(Vec::len);
+        if named == Some(parts) { Ok(()) } else { Err(format!("{parts}, and {index}")) }
+    })
+    .await?;
+    world.kill_data_plane()?;
+    world.start_data_plane(&[]).await?;
+    world.in_data_plane("whatsappsender", &shop.namespace, "support").await?;
+
+    // And when it is small again, one Secret holds it.
     let delete = ["delete", "messagetemplate", "--namespace", &shop.namespace];
-    world
-        .cluster
-        .kubectl(&[&delete[..], &too_many.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat())
-        .await?;
+    let too_many = names.iter().skip(4).map(String::as_str).collect::<Vec<_>>();
+    world.cluster.kubectl(&[&delete[..], &too_many[..]].concat()).await?;
+    eventually("the config is one Secret without parts", async || {
+        let (config, parts) = (published(&world, &shop).await?, parts(&world, &shop).await?);
+        if config["format"] == 1 && parts == 0 { Ok(()) } else { Err(format!("{}, {parts} parts", config["format"])) }
+    })
+    .await?;
     world.ready("whatsappsender", &shop.namespace, "support").await?;
     world.in_data_plane("whatsappsender", &shop.namespace, "support").await
 }

@@ -1,24 +1,28 @@
-//! Config from the Secrets that the operator compiles: listed, then watched, in one namespace.
+//! Config from the Secrets that the operator compiles: listed, then watched, in one namespace. One watch shows the configs
+//! and their parts, in the order in which they were written.
 //!
 //! The API server may be away for any time: loaded configs keep running, the copy on disk serves a restart, and the
 //! watch resumes by itself with a fresh list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
-use messaging::config::kubernetes::{CONFIG_KEY, SECRET_TYPE, TENANT_LABEL, secret_name};
+use messaging::config::kubernetes::{CONFIG_KEY, PART_TYPE, SECRET_TYPE, TENANT_LABEL, part_of, secret_name};
+use messaging::config::parts::{ContentId, Stored};
 use messaging::error::with_causes;
 use messaging::id::TenantId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::assembly::{Assembly, Index};
 use super::cache::Cache;
-use super::{Applied, Configs};
+use super::{Applied, Configs, RefusedConfig};
 use crate::metrics::Metrics;
 
 /// What this replica reports to the operator: it runs every config up to this version, except those that
@@ -27,6 +31,8 @@ use crate::metrics::Metrics;
 pub struct Acknowledgement {
     /// The newest `resourceVersion` that was applied; `None` before the first list.
     pub resource_version: Option<String>,
+    /// For each tenant that runs a config in parts, what that config's index is known by.
+    pub parts: BTreeMap<TenantId, ContentId>,
 }
 
 /// Watches the compiled Secrets of one namespace.
@@ -38,6 +44,15 @@ pub struct SecretWatch {
     /// Tenants seen since the list began. A tenant that is missing when it ends is gone.
     listed: BTreeSet<TenantId>,
     newest: Option<String>,
+    assembly: Assembly,
+    /// The configs in parts that run.
+    running: BTreeMap<TenantId, ContentId>,
+}
+
+/// What the operator wrote a Secret for.
+enum Purpose {
+    Config,
+    Part(ContentId),
 }
 
 impl SecretWatch {
@@ -49,6 +64,8 @@ impl SecretWatch {
             acknowledged: watch::Sender::new(Acknowledgement::default()),
             listed: BTreeSet::new(),
             newest: None,
+            assembly: Assembly::default(),
+            running: BTreeMap::new(),
         }
     }
 
@@ -83,8 +100,7 @@ impl SecretWatch {
     /// Watches until `stop`. Errors are reported and retried with backoff; they never end the watch.
     pub async fn follow(mut self, client: Client, namespace: &str, stop: CancellationToken) {
         let secrets: Api<Secret> = Api::namespaced(client, namespace);
-        let selection = watcher::Config::default().labels(TENANT_LABEL).fields(&format!("type={SECRET_TYPE}"));
-        let events = watcher(secrets, selection).default_backoff();
+        let events = watcher(secrets, watcher::Config::default().labels(TENANT_LABEL)).default_backoff();
         let mut events = std::pin::pin!(events);
         loop {
             let event = tokio::select! {
@@ -106,48 +122,104 @@ impl SecretWatch {
     /// Applies one event of the watch.
     pub async fn take(&mut self, event: Event<Secret>) {
         match event {
-            Event::Init => self.listed.clear(),
-            Event::InitApply(secret) => {
-                if let Some(tenant) = self.apply(&secret).await {
+            Event::Init => {
+                self.listed.clear();
+                self.assembly.begin_list();
+            }
+            Event::InitApply(secret) => match purpose_of(&secret) {
+                // A list shows an index before its parts.
+                Some((tenant, Purpose::Config)) => {
+                    self.read(&tenant, &secret).await;
                     self.listed.insert(tenant);
                 }
-            }
+                Some((tenant, Purpose::Part(id))) => drop(self.assembly.take_part(&tenant, id, value_of(secret))),
+                None => {}
+            },
             Event::InitDone => {
+                self.assembly.end_list();
                 for gone in self.configs.retain(&std::mem::take(&mut self.listed)) {
                     self.forget(&gone).await;
+                }
+                for tenant in self.assembly.tenants() {
+                    self.assemble(&tenant).await;
                 }
                 self.configs.mark_ready();
                 self.acknowledge();
             }
-            Event::Apply(secret) => {
-                self.apply(&secret).await;
-                self.acknowledge();
-            }
-            Event::Delete(secret) => {
-                if let Some(tenant) = tenant_of(&secret) {
-                    self.note_version(&secret);
+            Event::Apply(secret) => match purpose_of(&secret) {
+                Some((tenant, Purpose::Config)) => {
+                    self.read(&tenant, &secret).await;
+                    self.assemble(&tenant).await;
+                    self.acknowledge();
+                }
+                Some((tenant, Purpose::Part(id))) => {
+                    let is_named = self.assembly.take_part(&tenant, id, value_of(secret));
+                    if is_named {
+                        self.assemble(&tenant).await;
+                        self.acknowledge();
+                    }
+                }
+                None => {}
+            },
+            Event::Delete(secret) => match purpose_of(&secret) {
+                Some((tenant, Purpose::Config)) => {
+                    self.note_version(secret.resource_version());
                     self.configs.remove(&tenant);
                     self.forget(&tenant).await;
                     self.acknowledge();
                 }
+                // What runs needs its parts no longer.
+                Some((tenant, Purpose::Part(id))) => self.assembly.drop_part(&tenant, &id),
+                None => {}
+            },
+        }
+    }
+
+    /// Reads a tenant's Secret: a config is applied, an index is kept for [`SecretWatch::assemble`].
+    async fn read(&mut self, tenant: &TenantId, secret: &Secret) {
+        let value = secret.data.as_ref().and_then(|data| data.get(CONFIG_KEY)).map_or(&[][..], |bytes| &bytes.0);
+        let version = secret.resource_version();
+        match Stored::read(tenant, value) {
+            Ok(Stored::Whole(config)) => {
+                self.assembly.set_index(tenant, None);
+                if self.offer(tenant, config, version).await {
+                    self.running.remove(tenant);
+                }
+            }
+            Ok(Stored::Parts(names)) => self.assembly.set_index(tenant, Some(Index { names, version })),
+            Err(error) => {
+                self.assembly.set_index(tenant, None);
+                self.configs.refuse(tenant, RefusedConfig(error.to_string()));
             }
         }
     }
 
-    async fn apply(&mut self, secret: &Secret) -> Option<TenantId> {
-        let tenant = tenant_of(secret)?;
-        let bytes = secret.data.as_ref().and_then(|data| data.get(CONFIG_KEY)).map_or(&[][..], |bytes| &bytes.0);
-        match self.configs.apply(&tenant, bytes) {
-            Applied::New => {
-                tracing::info!(%tenant, version = secret.resource_version(), "tenant config applied");
-                self.keep(&tenant, bytes).await;
-                self.note_version(secret);
+    /// Applies a tenant's config in parts if every part is here. Otherwise the last good one keeps running.
+    async fn assemble(&mut self, tenant: &TenantId) {
+        let Some((Index { names, version }, whole)) = self.assembly.whole(tenant) else { return };
+        match whole {
+            Ok(config) => {
+                if self.offer(tenant, &config, version).await {
+                    self.running.insert(tenant.clone(), names.id());
+                }
             }
-            Applied::Unchanged => self.note_version(secret),
-            // Not applied, so its version is not acknowledged.
-            Applied::Refused(_) => {}
+            Err(not_whole) => self.configs.refuse(tenant, RefusedConfig(not_whole.to_string())),
         }
-        Some(tenant)
+    }
+
+    /// Returns whether the config runs.
+    async fn offer(&mut self, tenant: &TenantId, config: &[u8], version: Option<String>) -> bool {
+        match self.configs.apply(tenant, config) {
+            Applied::New => {
+                tracing::info!(%tenant, version, "tenant config applied");
+                self.keep(tenant, config).await;
+            }
+            Applied::Unchanged => {}
+            // Not applied, so its version is not acknowledged.
+            Applied::Refused(_) => return false,
+        }
+        self.note_version(version);
+        true
     }
 
     async fn keep(&self, tenant: &TenantId, bytes: &[u8]) {
@@ -158,7 +230,9 @@ impl SecretWatch {
         }
     }
 
-    async fn forget(&self, tenant: &TenantId) {
+    async fn forget(&mut self, tenant: &TenantId) {
+        self.assembly.set_index(tenant, None);
+        self.running.remove(tenant);
         let Some(cache) = &self.cache else { return };
         if let Err(error) = cache.remove(tenant).await {
             self.metrics.config_source_error("cache");
@@ -166,8 +240,8 @@ impl SecretWatch {
         }
     }
 
-    fn note_version(&mut self, secret: &Secret) {
-        let Some(version) = secret.resource_version() else { return };
+    fn note_version(&mut self, version: Option<String>) {
+        let Some(version) = version else { return };
         // Resource versions of one kind are growing numbers. One that is not a number cannot be compared, so it wins.
         let newer = match (version.parse::<u128>(), self.newest.as_deref().map(str::parse::<u128>)) {
             (Ok(new), Some(Ok(old))) => new > old,
@@ -182,19 +256,50 @@ impl SecretWatch {
     fn acknowledge(&self) {
         // After an empty first list there is no version to acknowledge, but the replica still counts.
         let version = self.newest.clone().unwrap_or_else(|| "0".to_owned());
-        self.acknowledged.send_replace(Acknowledgement { resource_version: Some(version) });
+        self.acknowledged
+            .send_replace(Acknowledgement { resource_version: Some(version), parts: self.running.clone() });
     }
 }
 
-/// The tenant whose config a Secret holds; `None` for a Secret that the operator did not write.
-fn tenant_of(secret: &Secret) -> Option<TenantId> {
-    let labelled = secret.labels().get(TENANT_LABEL)?;
-    match TenantId::new(labelled.as_str()) {
-        // Two Secrets could carry the same tenant's label, but only one can have the name.
-        Ok(tenant) if secret.name_any() == secret_name(&tenant) => Some(tenant),
-        _ => {
-            tracing::warn!(secret = %secret.name_any(), "Secret ignored: its name does not match its tenant label; expected whatsapp-tenant-<tenant>");
-            None
+/// A tenant's config out of a list of Secrets, for [`Configs::apply`].
+///
+/// # Errors
+/// When it is not there, or a part of it is not.
+pub fn config_in(tenant: &TenantId, secrets: Vec<Secret>) -> anyhow::Result<Vec<u8>> {
+    let (mut assembly, mut found) = (Assembly::default(), None);
+    for secret in secrets {
+        match purpose_of(&secret) {
+            Some((of, Purpose::Config)) if of == *tenant => found = Some(value_of(secret)),
+            Some((of, Purpose::Part(id))) => drop(assembly.take_part(&of, id, value_of(secret))),
+            _ => {}
         }
     }
+    let value = found.with_context(|| format!("there is no Secret {} with a config", secret_name(tenant)))?;
+    let names = match Stored::read(tenant, &value)? {
+        Stored::Whole(_) => return Ok(value),
+        Stored::Parts(names) => names,
+    };
+    assembly.set_index(tenant, Some(Index { names, version: None }));
+    let (_, whole) = assembly.whole(tenant).context("its index was just set")?;
+    Ok(whole?)
+}
+
+/// What a Secret is for; `None` for one that the operator did not write.
+fn purpose_of(secret: &Secret) -> Option<(TenantId, Purpose)> {
+    let labelled = secret.labels().get(TENANT_LABEL)?;
+    let (name, tenant) = (secret.name_any(), TenantId::new(labelled.as_str()).ok());
+    // Two Secrets could carry the same tenant's label, but only one can have the name.
+    let purpose = tenant.and_then(|tenant| match secret.type_.as_deref() {
+        Some(SECRET_TYPE) if name == secret_name(&tenant) => Some((tenant, Purpose::Config)),
+        Some(PART_TYPE) => part_of(&tenant, &name).map(|id| (tenant, Purpose::Part(id))),
+        _ => None,
+    });
+    if purpose.is_none() {
+        tracing::warn!(secret = %name, "Secret ignored: its name and type do not match its tenant label; expected whatsapp-tenant-<tenant> and {SECRET_TYPE}");
+    }
+    purpose
+}
+
+fn value_of(secret: Secret) -> Vec<u8> {
+    secret.data.and_then(|mut data| data.remove(CONFIG_KEY)).map_or_else(Vec::new, |value| value.0)
 }

@@ -10,6 +10,7 @@
 //! A broken config is refused and reported. The last good one keeps running, and no other tenant is affected. This
 //! module decides nothing about messages: it only holds what the operator compiled.
 
+mod assembly;
 pub mod cache;
 pub mod directory;
 mod endpoints;
@@ -189,6 +190,19 @@ impl Configs {
                 tracing::warn!(%tenant, reason = %refused, "tenant config refused; the last good one keeps running");
                 (Entry { refused: Some(refused.0.clone()), ..current }, Applied::Refused(refused))
             }
+        }
+    }
+
+    /// Notes that a tenant's newest config cannot be run, before there is a whole one to apply. The last good one keeps
+    /// running.
+    pub fn refuse(&self, tenant: &TenantId, why: RefusedConfig) {
+        let _writing = self.begin_writing();
+        let current = self.index.read().get(tenant).cloned().unwrap_or_default();
+        self.metrics.config(ConfigResult::Refused);
+        if current.refused.as_ref() != Some(&why.0) {
+            tracing::warn!(%tenant, reason = %why, "tenant config refused; the last good one keeps running");
+            // What was offered before may be offered again, and runs then.
+            self.publish(tenant, Some(Entry { refused: Some(why.0), offered: [0; 32], ..current }));
         }
     }
 

@@ -1,4 +1,5 @@
-//! This replica's Lease: it shows that the replica is alive, the newest config that it runs, and the ones it refused.
+//! This replica's Lease: it shows that the replica is alive, the newest config that it runs, the ones it refused, and
+//! that it reads configs in parts.
 //!
 //! The operator waits for every live replica's acknowledgement before it revokes a credential. So the Lease is written
 //! as soon as something newer is applied, and deleted when the replica leaves.
@@ -11,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Owne
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use messaging::clock::Clock;
-use messaging::config::kubernetes::{APPLIED_ANNOTATION, REFUSED_ANNOTATION, REPLICA_LABEL};
+use messaging::config::kubernetes::{APPLIED_ANNOTATION, PARTS_ANNOTATION, REFUSED_ANNOTATION, REPLICA_LABEL};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -77,8 +78,10 @@ impl Replica {
                 () = tokio::time::sleep(wait) => {}
             }
             let acknowledged = self.acknowledged.borrow_and_update().clone();
-            let Some(version) = acknowledged.resource_version else { continue };
-            wait = match self.renew(&leases, &version, acquired).await {
+            if acknowledged.resource_version.is_none() {
+                continue;
+            }
+            wait = match self.renew(&leases, &acknowledged, acquired).await {
                 Ok(()) => {
                     self.metrics.task_succeeded(Task::Lease, self.clock.now());
                     RENEW_EVERY
@@ -93,15 +96,25 @@ impl Replica {
         self.leave(&leases).await;
     }
 
-    async fn renew(&self, leases: &Api<Lease>, version: &str, acquired: jiff::Timestamp) -> Result<(), kube::Error> {
-        let lease = self.lease(version, acquired);
+    async fn renew(
+        &self,
+        leases: &Api<Lease>,
+        acknowledged: &Acknowledgement,
+        acquired: jiff::Timestamp,
+    ) -> Result<(), kube::Error> {
+        let lease = self.lease(acknowledged, acquired);
         // Server-side apply: creates it, or takes over the one of an earlier container of this pod.
         let params = PatchParams::apply(FIELD_MANAGER).force();
         leases.patch(&self.identity.lease_name(), &params, &Patch::Apply(&lease)).await.map(drop)
     }
 
-    fn lease(&self, version: &str, acquired: jiff::Timestamp) -> Lease {
-        let refused = serde_json::json!(self.configs.refused()).to_string();
+    fn lease(&self, acknowledged: &Acknowledgement, acquired: jiff::Timestamp) -> Lease {
+        let annotations = [
+            (APPLIED_ANNOTATION, acknowledged.resource_version.clone().unwrap_or_default()),
+            (REFUSED_ANNOTATION, serde_json::json!(self.configs.refused()).to_string()),
+            // Also without any: it says that this replica reads parts.
+            (PARTS_ANNOTATION, serde_json::json!(acknowledged.parts).to_string()),
+        ];
         let owner = self.identity.pod_uid.as_ref().map(|uid| OwnerReference {
             api_version: "v1".into(),
             kind: "Pod".into(),
@@ -113,10 +126,7 @@ impl Replica {
             metadata: ObjectMeta {
                 name: Some(self.identity.lease_name()),
                 labels: Some([(REPLICA_LABEL.to_owned(), "true".to_owned())].into()),
-                annotations: Some(
-                    [(APPLIED_ANNOTATION.to_owned(), version.to_owned()), (REFUSED_ANNOTATION.to_owned(), refused)]
-                        .into(),
-                ),
+                annotations: Some(annotations.map(|(name, value)| (name.to_owned(), value)).into()),
                 owner_references: owner.map(|owner| vec![owner]),
                 ..ObjectMeta::default()
             },

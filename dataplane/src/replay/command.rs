@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::ListParams;
 use messaging::clock::Clock;
-use messaging::config::kubernetes::{CONFIG_KEY, TENANT_LABEL, secret_name};
+use messaging::config::kubernetes::TENANT_LABEL;
 use messaging::id::{MessageId, SenderName, TenantId};
 use providers::HttpSettings;
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use super::{Kind, Progress, Replay, Summary, Wanted};
 use crate::config::cache::Cache;
 use crate::config::directory::Directory;
+use crate::config::kubernetes::config_in;
 use crate::config::{Applied, Configs, Tenant};
 use crate::metrics::Metrics;
 use crate::publish::sinks;
@@ -140,10 +141,7 @@ async fn of_cluster(namespace: &str, tenant: &TenantId) -> anyhow::Result<Vec<u8
     // Listed, because listing is what serving replicas are permitted to do.
     let labelled = ListParams::default().labels(&format!("{TENANT_LABEL}={tenant}"));
     let found = secrets.list(&labelled).await.with_context(|| format!("reading the configs in {namespace}"))?;
-    let name = secret_name(tenant);
-    let secret = found.items.into_iter().find(|secret| secret.metadata.name.as_deref() == Some(name.as_str()));
-    let data = secret.and_then(|secret| secret.data?.remove(CONFIG_KEY));
-    Ok(data.with_context(|| format!("there is no Secret {name} with a config in {namespace}"))?.0)
+    config_in(tenant, found.items).with_context(|| format!("reading the configs in {namespace}"))
 }
 
 async fn of_cache(path: &std::path::Path, tenant: &TenantId) -> anyhow::Result<Vec<u8>> {

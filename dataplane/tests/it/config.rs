@@ -13,7 +13,8 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 use kube::runtime::watcher::Event;
-use messaging::config::kubernetes::{CONFIG_KEY, TENANT_LABEL, secret_name};
+use messaging::config::kubernetes::{CONFIG_KEY, PART_TYPE, SECRET_TYPE, TENANT_LABEL, part_name, secret_name};
+use messaging::config::parts::{ContentId, PartIndex, cut, packed_part};
 use messaging::config::{ProviderAccount, TenantConfig};
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::MessagingProvider;
@@ -198,9 +199,122 @@ fn secret(name: &str, version: &str, data: &[u8]) -> Secret {
             labels: Some([(TENANT_LABEL.to_owned(), name.to_owned())].into()),
             ..ObjectMeta::default()
         },
+        type_: Some(SECRET_TYPE.to_owned()),
         data: Some([(CONFIG_KEY.to_owned(), ByteString(data.to_vec()))].into()),
         ..Secret::default()
     }
+}
+
+/// The Secrets of a config in parts: the index, and the parts in the order of their names.
+fn in_parts(name: &str, version: &str, config: &Value) -> (Secret, Vec<Secret>) {
+    let json = bytes(config);
+    // Smaller pieces than the operator makes.
+    let pieces: Vec<&[u8]> = json.chunks(json.len() / 3).collect();
+    assert!(pieces.len() > 2 && cut(&json).concat() == json);
+    let part = |piece: &&[u8]| {
+        let mut part = secret(name, "1", &packed_part(piece));
+        part.metadata.name = Some(part_name(&tenant(name), &ContentId::of(piece)));
+        part.type_ = Some(PART_TYPE.to_owned());
+        part
+    };
+    let mut parts: Vec<Secret> = pieces.iter().map(part).collect();
+    parts.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    (secret(name, version, &PartIndex::of(&tenant(name), &pieces).to_json()), parts)
+}
+
+fn with_number(name: &str, number: &str) -> Value {
+    let mut config = tenant_json(name);
+    config["senders"]["support"]["phoneNumber"] = json!(number);
+    config
+}
+
+#[tokio::test]
+async fn a_config_in_parts_runs_once_it_is_whole_and_until_then_the_one_before() {
+    let World { configs, metrics, .. } = world();
+    let mut watch = SecretWatch::new(Arc::clone(&configs), None, metrics);
+    let acknowledged = watch.acknowledgements();
+    let (version, parts) =
+        (|| acknowledged.borrow().resource_version.clone().unwrap_or_default(), || acknowledged.borrow().parts.clone());
+    let names = |index: &Secret| {
+        let names: PartIndex = serde_json::from_slice(&index.data.as_ref().unwrap()[CONFIG_KEY].0).unwrap();
+        [(tenant("shop"), names.id())].into()
+    };
+    // A list shows the index before its parts.
+    let (first, its_parts) = in_parts("shop", "10", &with_number("shop", "+447700900001"));
+    watch.take(Event::Init).await;
+    watch.take(Event::InitApply(first.clone())).await;
+    for part in its_parts.clone() {
+        watch.take(Event::InitApply(part)).await;
+    }
+    assert!(configs.get(&tenant("shop")).is_none(), "not before the list is complete");
+    watch.take(Event::InitDone).await;
+    assert_eq!((phone(&configs, "shop").as_str(), version(), parts()), ("+447700900001", "10".into(), names(&first)));
+
+    let (second, mut newer) = in_parts("shop", "20", &with_number("shop", "+447700900002"));
+    newer.retain(|part| !its_parts.contains(part));
+    let late = newer.pop().unwrap();
+    for part in newer {
+        watch.take(Event::Apply(part)).await;
+    }
+    assert_eq!(configs.refused().len(), 0, "parts that come before their index are no fault");
+    watch.take(Event::Apply(second.clone())).await;
+    assert_eq!((phone(&configs, "shop").as_str(), version(), parts()), ("+447700900001", "10".into(), names(&first)));
+    assert!(configs.refused()[&tenant("shop")].contains("is not there"), "{:?}", configs.refused());
+    watch.take(Event::Apply(secret("bank", "21", &bytes(&tenant_json("bank"))))).await;
+    assert!(configs.refused().contains_key(&tenant("shop")), "another tenant's config changes nothing");
+
+    watch.take(Event::Apply(late)).await;
+    assert_eq!((phone(&configs, "shop").as_str(), configs.refused().len()), ("+447700900002", 0));
+    assert_eq!((version(), parts()), ("21".into(), names(&second)));
+    for part in its_parts {
+        watch.take(Event::Delete(part)).await;
+    }
+    assert_eq!((phone(&configs, "shop").as_str(), configs.refused().len()), ("+447700900002", 0));
+
+    watch.take(Event::Apply(secret("shop", "30", &bytes(&with_number("shop", "+447700900003"))))).await;
+    assert_eq!((phone(&configs, "shop").as_str(), version(), parts().len()), ("+447700900003", "30".into(), 0));
+}
+
+#[tokio::test]
+async fn a_config_in_parts_that_is_taken_back_runs_as_before() {
+    let World { configs, metrics, .. } = world();
+    let mut watch = SecretWatch::new(Arc::clone(&configs), None, metrics);
+    let good = bytes(&tenant_json("shop"));
+    watch.take(Event::Apply(secret("shop", "1", &good))).await;
+    let (index, _) = in_parts("shop", "2", &with_number("shop", "+447700900002"));
+    watch.take(Event::Apply(index)).await;
+    assert_eq!(configs.refused().len(), 1);
+    watch.take(Event::Apply(secret("shop", "3", &good))).await;
+    assert_eq!((configs.refused().len(), phone(&configs, "shop").as_str()), (0, "+14155238886"));
+}
+
+#[tokio::test]
+async fn a_restart_without_an_api_server_runs_a_config_that_was_in_parts() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::open(directory.path()).await.unwrap();
+    let (index, parts) = in_parts("shop", "10", &with_number("shop", "+447700900001"));
+    {
+        let World { configs, metrics, .. } = world();
+        let mut watch = SecretWatch::new(configs, Some(cache.clone()), metrics);
+        for secret in parts.iter().cloned().chain([index.clone()]) {
+            watch.take(Event::Apply(secret)).await;
+        }
+    }
+    let World { configs, metrics, .. } = world();
+    SecretWatch::new(Arc::clone(&configs), Some(cache), metrics).load_cache().await;
+    assert_eq!(phone(&configs, "shop"), "+447700900001");
+
+    // The copy is also what a directory of configs holds.
+    let World { configs, metrics, .. } = world();
+    Directory::new(directory.path(), Arc::clone(&configs), metrics).look().await.unwrap();
+    assert_eq!(phone(&configs, "shop"), "+447700900001");
+
+    // And a program that reads it once finds it among the others.
+    let listed: Vec<Secret> = [secret("bank", "1", b"{}"), index].into_iter().chain(parts).collect();
+    let whole = dataplane::config::kubernetes::config_in(&tenant("shop"), listed.clone()).unwrap();
+    assert!(TenantConfig::from_json(&tenant("shop"), &whole).is_ok());
+    assert!(dataplane::config::kubernetes::config_in(&tenant("shop"), listed[..3].to_vec()).is_err());
+    assert!(dataplane::config::kubernetes::config_in(&tenant("gone"), listed).is_err());
 }
 
 #[tokio::test]

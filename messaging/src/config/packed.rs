@@ -1,5 +1,5 @@
-//! Packs a config into the one value of a Secret: as plain JSON while that fits, so that people and every version read
-//! it, and compressed when it does not.
+//! The value of a compiled Secret: plain JSON while that fits, so that people and every version read it, and compressed
+//! when it does not.
 
 use std::borrow::Cow;
 use std::io::{self, Read as _, Write as _};
@@ -15,16 +15,8 @@ pub const LARGEST_UNPACKED: usize = 64 * 1024 * 1024;
 /// How gzip begins, and JSON never does. (RFC 1952.)
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// The value for a config's JSON. It may still be larger than [`LARGEST`].
-pub fn packed(json: Vec<u8>) -> Vec<u8> {
-    if json.len() <= LARGEST {
-        return json;
-    }
-    compressed(&json)
-}
-
-/// As one piece of gzip. The same bytes for the same content.
-pub(super) fn compressed(content: &[u8]) -> Vec<u8> {
+/// As one piece of gzip: the same bytes for the same content. The value may still be larger than [`LARGEST`].
+pub fn compressed(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder
         .write_all(content)
@@ -59,22 +51,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_stays_plain_and_the_rest_is_compressed() {
+    fn what_was_compressed_and_what_was_not_is_read_alike() {
         let small = br#"{"format": 1}"#.to_vec();
-        assert_eq!(packed(small.clone()), small);
         let large = [b"[".as_slice(), &br#"{"body": "Hello"},"#.repeat(200_000), b"0]"].concat();
-        let value = packed(large.clone());
+        let value = compressed(&large);
         assert!(value.len() < LARGEST && value.starts_with(&MAGIC), "{}", value.len());
-        assert_eq!(packed(large.clone()), value, "the same bytes for the same config");
+        assert_eq!(compressed(&large), value, "the same bytes for the same config");
         assert_eq!(unpacked(&value).unwrap(), large);
         assert_eq!(unpacked(&small).unwrap(), small);
+        assert_eq!(unpacked(&[value.clone(), value].concat()).unwrap(), large.repeat(2), "one piece after another");
     }
 
     #[test]
     fn a_damaged_or_hostile_value_is_refused() {
-        let value = packed(vec![b' '; LARGEST + 1]);
+        let value = compressed(&vec![b' '; LARGEST + 1]);
         assert!(unpacked(&value[..value.len() / 2]).is_err());
-        let bomb = packed(vec![b' '; LARGEST_UNPACKED + 1]);
+        let bomb = compressed(&vec![b' '; LARGEST_UNPACKED + 1]);
         assert!(unpacked(&bomb).unwrap_err().to_string().contains("more than"));
     }
 }

@@ -23,6 +23,17 @@ impl Present {
     pub fn is_empty(&self) -> bool {
         self.senders.is_empty() && self.templates.is_empty() && self.policies.is_empty()
     }
+
+    /// An object of which nothing was contributed, not even that it has nothing to publish.
+    pub fn not_in(&self, contributed: &TenantContributions) -> Option<String> {
+        let sender = self.senders.iter().find(|name| !contributed.senders.contains_key(*name));
+        let template = || self.templates.keys().find(|name| !contributed.templates.contains_key(*name));
+        let policy = || self.policies.iter().find(|name| !contributed.policies.contains_key(*name));
+        sender
+            .map(|name| format!("the WhatsAppSender {name}"))
+            .or_else(|| template().map(|name| format!("the MessageTemplate {name}")))
+            .or_else(|| policy().map(|name| format!("the RoutingPolicy {name}")))
+    }
 }
 
 /// What the operator knows of a tenant when it publishes.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::LazyLock;
 
 use messaging::config::{PoolConfig, SenderConfig};
 use messaging::id::{PolicyName, PoolId, SenderName, TemplateName, TenantId};
@@ -101,6 +102,21 @@ impl Contributions {
 
     pub fn sender(&self, tenant: &TenantId, name: &SenderName) -> Option<SenderConfig> {
         self.tenants().get(tenant)?.senders.get(name).cloned()
+    }
+
+    pub fn senders(&self, tenant: &TenantId) -> BTreeMap<SenderName, SenderConfig> {
+        self.tenants().get(tenant).map(|contributed| contributed.senders.clone()).unwrap_or_default()
+    }
+
+    /// What a policy contributed; the outer `None` when that is unknown.
+    pub fn policy(&self, tenant: &TenantId, name: &PolicyName) -> Option<Option<RoutingConfig>> {
+        self.tenants().get(tenant)?.policies.get(name).cloned()
+    }
+
+    /// Looks at everything that was contributed for one tenant.
+    pub fn with<T>(&self, tenant: &TenantId, look: impl FnOnce(&TenantContributions) -> T) -> T {
+        static NOTHING: LazyLock<TenantContributions> = LazyLock::new(TenantContributions::default);
+        look(self.tenants().get(tenant).unwrap_or(&NOTHING))
     }
 
     pub fn of(&self, tenant: &TenantId) -> TenantContributions {

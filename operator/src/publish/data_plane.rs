@@ -1,8 +1,10 @@
 //! Which replicas of the data plane run the newest config of an object.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crds::DataPlaneStatus;
+use messaging::config::parts::ContentId;
 use messaging::config::{Part, TenantConfig};
 use messaging::id::{TemplateName, TenantId};
 use parking_lot::{Mutex, MutexGuard};
@@ -11,7 +13,8 @@ use tokio::sync::Notify;
 use super::contributions::TenantContributions;
 use super::sound::LeftOut;
 use crate::metrics::KindName;
-use crate::publish::replicas::{Acknowledged, behind, count};
+use crate::publish::publisher::Readers;
+use crate::publish::replicas::{self, Acknowledged, behind, count};
 use crate::reconcile::live::Live;
 use crate::rotation::Acknowledgements;
 use crate::rotation::proof::Proof;
@@ -20,8 +23,19 @@ use crate::rotation::proof::Proof;
 #[derive(Debug, Clone)]
 struct Published {
     version: u128,
+    /// What the index of its parts is known by; absent where one Secret holds it.
+    index: Option<ContentId>,
     /// Absent: nothing is published for the tenant.
-    config: Option<TenantConfig>,
+    config: Option<Arc<TenantConfig>>,
+}
+
+/// What has to happen before a tenant is published again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// That every live replica reads configs in parts.
+    Readers,
+    /// That every live replica runs what is published.
+    Acknowledgement,
 }
 
 /// Why a tenant's newest config could not be published.
@@ -36,6 +50,9 @@ pub struct Unpublished {
 #[derive(Debug, Default)]
 pub struct DataPlane {
     published: Mutex<HashMap<TenantId, Published>>,
+    /// Configs that were read back because this process had not published them, each with its version.
+    read_back: Mutex<HashMap<TenantId, (u128, Arc<TenantConfig>)>>,
+    awaited: Mutex<HashMap<TenantId, Awaited>>,
     /// The tenants whose newest config could not be published.
     unpublished: Mutex<HashMap<TenantId, Unpublished>>,
     /// What could not be published of each tenant, because it is faulty.
@@ -48,10 +65,69 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
-    pub fn set_published(&self, tenant: &TenantId, version: u128, config: Option<TenantConfig>) {
-        self.published().insert(tenant.clone(), Published { version, config });
+    pub fn set_published(
+        &self,
+        tenant: &TenantId,
+        version: u128,
+        index: Option<ContentId>,
+        config: Option<Arc<TenantConfig>>,
+    ) {
+        self.published().insert(tenant.clone(), Published { version, index, config });
+        self.read_back.lock().remove(tenant);
         self.unpublished.lock().remove(tenant);
         self.changed.notify_one();
+    }
+
+    /// Whether this process published a tenant's config in this version, or found it to be the newest.
+    pub(super) fn is_at(&self, tenant: &TenantId, version: u128) -> bool {
+        self.published().get(tenant).is_some_and(|published| published.version == version)
+    }
+
+    /// The config that is published for a tenant in this version, if it was published or read by this process.
+    pub(super) fn config_at(&self, tenant: &TenantId, version: u128) -> Option<Arc<TenantConfig>> {
+        if let Some(published) = self.published().get(tenant).filter(|published| published.version == version) {
+            return published.config.clone();
+        }
+        self.read_back.lock().get(tenant).filter(|(at, _)| *at == version).map(|(_, config)| Arc::clone(config))
+    }
+
+    /// The config that this process published last for a tenant.
+    pub(super) fn last_published(&self, tenant: &TenantId) -> Option<Arc<TenantConfig>> {
+        self.published().get(tenant)?.config.clone()
+    }
+
+    pub(super) fn set_read_back(&self, tenant: &TenantId, version: u128, config: Arc<TenantConfig>) {
+        self.read_back.lock().insert(tenant.clone(), (version, config));
+    }
+
+    /// Has the tenant named by [`DataPlane::ripe`] once this happens; `None` for nothing.
+    pub(super) fn wait_for(&self, tenant: &TenantId, awaited: Option<Awaited>) {
+        match awaited {
+            Some(awaited) => drop(self.awaited.lock().insert(tenant.clone(), awaited)),
+            None => drop(self.awaited.lock().remove(tenant)),
+        }
+    }
+
+    /// The tenants for which happened what they wait for.
+    pub(super) fn ripe(&self) -> Vec<TenantId> {
+        let mut awaited = self.awaited.lock();
+        let happened = |tenant: &TenantId, awaited: &Awaited| match awaited {
+            Awaited::Readers => self.readers() == Readers::All,
+            Awaited::Acknowledgement => self.is_run_by_all(tenant),
+        };
+        awaited.extract_if(|tenant, awaited| happened(tenant, awaited)).map(|(tenant, _)| tenant).collect()
+    }
+
+    /// Which live replicas read configs in parts.
+    pub(super) fn readers(&self) -> Readers {
+        match &*self.alive.lock() {
+            None => Readers::Unknown,
+            Some(alive) if alive.is_empty() => Readers::Nobody,
+            Some(alive) => match replicas::not_reading_parts(alive) {
+                none if none.is_empty() => Readers::All,
+                some => Readers::AllBut(some),
+            },
+        }
     }
 
     pub fn set_unpublished(&self, tenant: &TenantId, why: Unpublished) {
@@ -112,11 +188,12 @@ impl DataPlane {
         name: &str,
         contributed: &TenantContributions,
     ) -> Option<DataPlaneStatus> {
-        let alive = self.alive.lock().clone()?;
+        let alive = self.alive.lock();
+        let alive = alive.as_ref()?;
         let published = self.published();
         let published = published.get(tenant)?;
         let up_to_date = published.config.as_ref().is_some_and(|config| holds(config, kind, name, contributed));
-        let (ready, total) = count(&alive, tenant, published.version);
+        let (ready, total) = count(alive, tenant, published.version, published.index.as_ref());
         let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         Some(DataPlaneStatus::new(if up_to_date { int(ready) } else { 0 }, int(total)))
     }
@@ -131,7 +208,7 @@ impl DataPlane {
         contributed: &TenantContributions,
     ) -> Option<Live> {
         let published = self.published().get(tenant).cloned();
-        let config = published.as_ref().and_then(|published| published.config.as_ref());
+        let config = published.as_ref().and_then(|published| published.config.as_deref());
         if !runs(config, kind, name, contributed)
             && let Some(Unpublished { stalled, message }) = self.unpublished.lock().get(tenant).cloned()
         {
@@ -143,43 +220,63 @@ impl DataPlane {
             let message = format!("it can't be published, and the data plane runs what was published before: {why}");
             return Some(Live::Unpublished { stalled: true, message });
         }
-        let alive = self.alive.lock().clone()?;
-        let (version, total) = (published.as_ref()?.version, alive.len());
+        let alive = self.alive.lock();
+        let alive = alive.as_ref()?;
+        let (Published { version, index, .. }, total) = (published.as_ref()?, alive.len());
         if !runs(config, kind, name, contributed) {
             return Some(Live::On { ready: 0, total });
         }
-        let refusals: Vec<&String> =
-            alive.values().filter_map(|replica| replica.refused.get(tenant.as_str())).collect();
-        if let Some(first) = refusals.first().filter(|_| refusals.len() == total) {
-            return Some(Live::Refused((*first).clone()));
+        let (ready, _) = count(alive, tenant, *version, index.as_ref());
+        let refusals: Vec<_> = alive
+            .iter()
+            .filter_map(|(lease, replica)| Some((replicas::pod(lease), replica.refused.get(tenant.as_str())?.clone())))
+            .collect();
+        let refused_by = refusals.len();
+        match refusals.into_iter().next() {
+            Some((_, why)) if refused_by == total => return Some(Live::Refused(why)),
+            Some((pod, why)) => return Some(Live::RefusedBySome { pod, why, ready, total }),
+            None => {}
         }
-        match count(&alive, tenant, version) {
+        match (ready, total) {
             (ready, total) if ready == total && total > 0 => Some(Live::Everywhere),
             (ready, total) => Some(Live::On { ready, total }),
         }
     }
 
+    /// Whether every live replica runs what is published for a tenant. `false` while that is unknown, and while none is
+    /// alive.
+    pub(super) fn is_run_by_all(&self, tenant: &TenantId) -> bool {
+        let alive = self.alive.lock();
+        let published = self.published();
+        let (Some(alive), Some(Published { version, index, .. })) = (alive.as_ref(), published.get(tenant)) else {
+            return false;
+        };
+        !alive.is_empty() && behind(alive, tenant, *version, index.as_ref()).is_empty()
+    }
+
     /// Whether every live replica runs a config without this template. `false` while that is unknown.
     pub fn has_let_go_of(&self, tenant: &TenantId, template: &TemplateName) -> bool {
-        let Some(alive) = self.alive.lock().clone() else { return false };
+        let alive = self.alive.lock();
+        let Some(alive) = alive.as_ref() else { return false };
         let published = self.published();
         published.get(tenant).is_some_and(|published| {
             let is_published = published.config.as_ref().is_some_and(|config| config.templates.contains_key(template));
-            let (ready, total) = count(&alive, tenant, published.version);
+            let (ready, total) = count(alive, tenant, published.version, published.index.as_ref());
             !is_published && ready == total
         })
     }
 
     /// Whether every replica that may be running runs a config of the tenant of which `is_so` is true.
     pub fn everyone_runs(&self, tenant: &TenantId, is_so: &dyn Fn(&TenantConfig) -> bool) -> Proof {
+        let alive = self.alive.lock();
         let published = self.published();
-        let (Some(Published { version, config }), Some(alive)) = (published.get(tenant), &*self.alive.lock()) else {
+        let (Some(Published { version, index, config }), Some(alive)) = (published.get(tenant), alive.as_ref()) else {
             return Proof::NotPublished;
         };
-        if !config.as_ref().is_none_or(is_so) {
+        if !config.as_deref().is_none_or(is_so) {
             return Proof::NotPublished;
         }
-        let replicas = behind(alive, tenant, *version);
+        let replicas = behind(alive, tenant, *version, index.as_ref());
         if !replicas.is_empty() {
             return Proof::Waiting { replicas, total: alive.len() };
         }
@@ -274,17 +371,17 @@ mod tests {
     }
 
     fn replica(version: u128) -> Acknowledged {
-        Acknowledged { version, refused: BTreeMap::new() }
+        Acknowledged { version, ..Acknowledged::default() }
     }
 
     #[test]
     fn a_template_is_let_go_of_once_every_live_replica_runs_a_config_without_it() {
         let (data_plane, tenant, name) = (DataPlane::default(), "shop".parse().unwrap(), "hello".parse().unwrap());
         assert!(!data_plane.has_let_go_of(&tenant, &name), "nothing is known");
-        data_plane.set_published(&tenant, 7, Some(config(&["hello"], &[])));
+        data_plane.set_published(&tenant, 7, None, Some(config(&["hello"], &[]).into()));
         data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(7))].into());
         assert!(!data_plane.has_let_go_of(&tenant, &name), "it is published");
-        data_plane.set_published(&tenant, 9, Some(config(&["other"], &[])));
+        data_plane.set_published(&tenant, 9, None, Some(config(&["other"], &[]).into()));
         data_plane.set_alive([("a".into(), replica(9)), ("b".into(), replica(7))].into());
         assert!(!data_plane.has_let_go_of(&tenant, &name), "one is behind");
         data_plane.set_alive([("a".into(), replica(9))].into());
@@ -297,11 +394,12 @@ mod tests {
         let has =
             |name: &'static str| data_plane.everyone_runs(&tenant, &move |config| config.templates.contains_key(name));
         assert_eq!(has("hello"), Proof::NotPublished, "nothing is known");
-        data_plane.set_published(&tenant, 7, Some(config(&["hello"], &[])));
+        data_plane.set_published(&tenant, 7, None, Some(config(&["hello"], &[]).into()));
         assert_eq!(has("hello"), Proof::NotPublished, "the replicas are not known");
         data_plane.set_alive(BTreeMap::new());
         assert_eq!((has("hello"), has("other")), (Proof::Everyone, Proof::NotPublished));
-        let refuses = Acknowledged { version: 9, refused: [("shop".to_owned(), "wrong".to_owned())].into() };
+        let refuses =
+            Acknowledged { version: 9, refused: [("shop".to_owned(), "wrong".to_owned())].into(), parts: None };
         let lease = |pod: &str| format!("whatsapp-dataplane-{pod}");
         data_plane.set_alive([(lease("a"), replica(6)), (lease("b"), replica(9)), (lease("c"), refuses)].into());
         assert_eq!(has("hello"), Proof::Waiting { replicas: vec!["a".into(), "c".into()], total: 3 });
@@ -310,8 +408,37 @@ mod tests {
         data_plane.set_silent([lease("c")].into());
         assert_eq!(has("hello"), Proof::Doubtful(lease("c")), "it may be cut off, and still running");
         data_plane.set_silent(BTreeSet::new());
-        data_plane.set_published(&tenant, 10, None);
+        data_plane.set_published(&tenant, 10, None, None);
         assert_eq!(has("hello"), Proof::Waiting { replicas: vec!["a".into(), "b".into()], total: 2 });
+    }
+
+    #[test]
+    fn a_config_in_parts_is_run_by_the_replicas_that_name_its_index() {
+        let (data_plane, tenant) = (DataPlane::default(), "shop".parse().unwrap());
+        let (old, new) = (ContentId::of(b"old"), ContentId::of(b"new"));
+        let names = |index: &ContentId| Acknowledged {
+            parts: Some([("shop".to_owned(), index.to_string())].into()),
+            ..replica(9)
+        };
+        assert_eq!(data_plane.readers(), Readers::Unknown);
+        data_plane.set_published(&tenant, 7, Some(new.clone()), Some(config(&["hello"], &[]).into()));
+        data_plane.wait_for(&tenant, Some(Awaited::Acknowledgement));
+        let lease = |pod: &str| format!("whatsapp-dataplane-{pod}");
+        data_plane.set_alive([(lease("a"), names(&new)), (lease("b"), names(&old)), (lease("c"), replica(9))].into());
+        let everyone = || data_plane.everyone_runs(&tenant, &|_| true);
+        assert_eq!(everyone(), Proof::Waiting { replicas: vec!["b".into(), "c".into()], total: 3 });
+        assert_eq!(data_plane.readers(), Readers::AllBut(vec!["c".into()]));
+        let status = || data_plane.status_of(KindName::Template, &tenant, "hello", &TenantContributions::default());
+        assert_eq!(status().unwrap().summary, "1/3");
+        assert_eq!(data_plane.ripe(), []);
+
+        data_plane.set_alive([(lease("a"), names(&new)), (lease("b"), names(&new))].into());
+        assert_eq!((everyone(), data_plane.is_run_by_all(&tenant)), (Proof::Everyone, true));
+        assert_eq!((data_plane.readers(), status().unwrap().summary.as_str()), (Readers::All, "2/2"));
+        assert_eq!((data_plane.ripe(), data_plane.ripe()), (vec![tenant.clone()], vec![]), "it is told once");
+        data_plane.set_alive(BTreeMap::new());
+        assert!(!data_plane.is_run_by_all(&tenant));
+        assert_eq!(data_plane.readers(), Readers::Nobody);
     }
 
     #[test]
@@ -329,7 +456,7 @@ mod tests {
         data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(6))].into());
         assert_eq!(status(&published, "default"), None, "what is published is not known yet");
 
-        data_plane.set_published(&tenant, 7, Some(config(&[], &[("default", policy("support"))])));
+        data_plane.set_published(&tenant, 7, None, Some(config(&[], &[("default", policy("support"))]).into()));
         assert_eq!(status(&published, "default").as_deref(), Some("1/2"));
         assert_eq!(status(&TenantContributions::default(), "default").as_deref(), Some("1/2"), "right after a restart");
         assert_eq!(status(&contributed(Some(policy("sales"))), "default").as_deref(), Some("0/2"), "a newer one waits");
@@ -348,7 +475,7 @@ mod tests {
         let live = |of: &TenantContributions| data_plane.live(KindName::Policy, &tenant, "default", of);
         assert_eq!(live(&old), None, "nothing is known yet");
 
-        data_plane.set_published(&tenant, 7, Some(config(&[], &[("default", policy("support"))])));
+        data_plane.set_published(&tenant, 7, None, Some(config(&[], &[("default", policy("support"))]).into()));
         data_plane.set_alive(BTreeMap::new());
         assert_eq!(live(&old), Some(Live::On { ready: 0, total: 0 }));
         data_plane.set_alive([("a".into(), replica(7)), ("b".into(), replica(6))].into());
@@ -367,10 +494,12 @@ mod tests {
         assert_eq!(live(&old), Some(Live::Everywhere), "it runs as it is");
         assert_eq!(live(&new), Some(Live::Unpublished { stalled: true, message: "too large".into() }));
 
-        data_plane.set_published(&tenant, 9, Some(config(&[], &[("default", policy("sales"))])));
-        let refuses = Acknowledged { version: 9, refused: [("shop".to_owned(), "wrong".to_owned())].into() };
+        data_plane.set_published(&tenant, 9, None, Some(config(&[], &[("default", policy("sales"))]).into()));
+        let refuses =
+            Acknowledged { version: 9, refused: [("shop".to_owned(), "wrong".to_owned())].into(), parts: None };
         data_plane.set_alive([("a".into(), refuses.clone()), ("b".into(), replica(9))].into());
-        assert_eq!(live(&new), Some(Live::On { ready: 1, total: 2 }));
+        let by_some = Live::RefusedBySome { pod: "a".into(), why: "wrong".into(), ready: 1, total: 2 };
+        assert_eq!(live(&new), Some(by_some));
         data_plane.set_alive([("a".into(), refuses)].into());
         assert_eq!(live(&new), Some(Live::Refused("wrong".into())));
     }

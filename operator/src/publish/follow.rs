@@ -9,13 +9,14 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{Config, Event};
 use kube::{Api, ResourceExt};
-use messaging::config::kubernetes::{API_KEY_SECRET_TYPE, REPLICA_LABEL, SECRET_TYPE, TENANT_LABEL};
+use messaging::config::kubernetes::{API_KEY_SECRET_TYPE, REPLICA_LABEL, TENANT_LABEL, part_of};
 use messaging::id::TenantId;
 use tokio::time::Instant;
 
 use super::Publisher;
 use super::replicas::Replicas;
 use crate::clock::sleep_until;
+use crate::reconcile::freshness::number;
 use crate::watch::stores::Scope;
 use crate::watch::{endless, touched};
 
@@ -31,19 +32,30 @@ pub async fn follow_api_keys(publisher: &Publisher, scope: &Scope) {
     }
 }
 
-/// Publishes tenants again whose compiled Secret something else changed. That also removes a Secret whose tenant is
-/// gone.
+/// Publishes tenants again whose compiled Secret, or a part of it, something else changed. That also removes what is there
+/// of a tenant that is gone.
 pub async fn follow_published(publisher: &Publisher) {
     let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(publisher.client.clone(), &publisher.namespace);
-    let selection = Config::default().labels(TENANT_LABEL).fields(&format!("type={SECRET_TYPE}"));
-    let mut events = endless(api, selection, "secrets", &publisher.metrics).boxed();
+    let mut events = endless(api, Config::default().labels(TENANT_LABEL), "secrets", &publisher.metrics).boxed();
     while let Some(event) = events.next().await {
+        let is_gone = matches!(event, Event::Delete(_));
         let Some(secret) = touched(event) else { continue };
         let tenant = secret.labels().get(TENANT_LABEL).and_then(|tenant| TenantId::new(tenant.as_str()).ok());
         // A tenant that this operator does not watch may belong to another operator, so its config is left alone.
-        if let Some(tenant) = tenant.filter(|tenant| publisher.watches(tenant)) {
+        let Some(tenant) = tenant.filter(|tenant| publisher.watches(tenant)) else { continue };
+        if is_news(publisher, &tenant, &secret, is_gone) {
             publisher.contributions.touch(&tenant);
         }
+    }
+}
+
+/// Whether something else than this process wrote or removed a Secret.
+fn is_news(publisher: &Publisher, tenant: &TenantId, secret: &PartialObjectMeta<Secret>, is_gone: bool) -> bool {
+    let version = secret.metadata.resource_version.as_deref();
+    match part_of(tenant, &secret.name_any()) {
+        Some(part) if is_gone => publisher.known_parts.forget(tenant, &part),
+        Some(part) => publisher.known_parts.see(tenant, &part, version),
+        None => is_gone || version.and_then(number).is_none_or(|version| !publisher.data_plane.is_at(tenant, version)),
     }
 }
 
@@ -80,6 +92,9 @@ pub async fn follow_replicas(publisher: &Publisher) {
             publisher.metrics.replicas(alive.len());
             publisher.data_plane.set_silent(replicas.silent(Instant::now()));
             publisher.data_plane.set_alive(alive);
+            for tenant in publisher.data_plane.ripe() {
+                publisher.contributions.touch(&tenant);
+            }
         }
     }
 }

@@ -3,13 +3,16 @@
 //! Controllers add their [`contributions`], [`compile`] puts them together, [`publisher`] writes the Secret, and
 //! [`follow`] has it written again when something besides the kinds changed. [`replicas`] records which replicas are
 //! alive and what they acknowledged, [`data_plane`] counts those that run an object's newest config, and [`report`]
-//! writes that number on the object. [`published`] reads the current config back.
+//! writes that number on the object. [`published`] reads the current config back. A config that
+//! one Secret does not hold is in parts: [`part_secrets`] writes them, and [`known_parts`] records which are good.
 
 pub mod api_keys;
 pub mod compile;
 pub mod contributions;
 pub mod data_plane;
 pub mod follow;
+pub mod known_parts;
+mod part_secrets;
 pub mod precedence;
 pub mod published;
 pub mod publisher;
@@ -28,6 +31,8 @@ use kube::Client;
 use messaging::id::TenantId;
 use url::Url;
 
+use self::known_parts::KnownParts;
+use self::published::ConfigSecrets;
 use crate::leader::tenure::Tenure;
 use crate::metrics::{KindName, Metrics};
 use crate::reconcile::events::Events;
@@ -46,6 +51,8 @@ pub struct Publisher {
     pub tenure: Tenure,
     pub contributions: Arc<Contributions>,
     pub data_plane: Arc<DataPlane>,
+    pub known_parts: Arc<KnownParts>,
+    pub published: ConfigSecrets,
     /// The data plane's namespace: of the compiled configs and of the replicas' Leases.
     pub namespace: String,
     pub public_base_url: Url,
@@ -60,11 +67,11 @@ impl Publisher {
 
 impl Publication for Publisher {
     fn status_of(&self, kind: KindName, tenant: &TenantId, name: &str) -> Option<DataPlaneStatus> {
-        self.data_plane.status_of(kind, tenant, name, &self.contributions.of(tenant))
+        self.contributions.with(tenant, |contributed| self.data_plane.status_of(kind, tenant, name, contributed))
     }
 
     fn live(&self, kind: KindName, tenant: &TenantId, name: &str) -> Option<Live> {
-        self.data_plane.live(kind, tenant, name, &self.contributions.of(tenant))
+        self.contributions.with(tenant, |contributed| self.data_plane.live(kind, tenant, name, contributed))
     }
 
     fn report_again(&self) {

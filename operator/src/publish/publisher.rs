@@ -5,10 +5,12 @@
 //! a watch lags.
 
 mod failing;
+mod form;
 mod slot;
 mod trouble;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -16,20 +18,23 @@ use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams};
 use messaging::config::TenantConfig;
-use messaging::config::kubernetes::API_KEY_SECRET_TYPE;
-use messaging::config::packed::{LARGEST, packed};
+use messaging::config::kubernetes::{API_KEY_SECRET_TYPE, secret_name};
+use messaging::config::parts::{MOST_PARTS, PartIndex, cut};
 use messaging::id::TenantId;
 use tokio::time::Instant;
 
 use self::failing::Failing;
-use self::slot::{Slot, Write};
-use self::trouble::{Overtaken, TooLarge, TookTooLong};
+pub use self::form::Readers;
+use self::form::{Form, form};
+pub(super) use self::slot::only_as_read;
+use self::slot::{Slot, Write, confirm};
+use self::trouble::{Overtaken, TookTooLong, Unaccounted};
 use super::Publisher;
 use super::api_keys;
 use super::compile::{Input, Present, compile};
-use super::data_plane::Unpublished;
+use super::data_plane::{Awaited, Unpublished};
+use super::part_secrets::{Listed, Put, leftovers};
 use super::precedence::ordered;
-use super::published::read_config;
 use super::sound::{LeftOut, sound};
 use crate::clock::sleep_until;
 use crate::metrics::Published;
@@ -45,6 +50,9 @@ const GATHER: Duration = Duration::from_millis(50);
 
 /// How long publishing one tenant may take.
 const WITHIN: Duration = Duration::from_secs(30);
+
+/// How many parts that no index names may wait for the replicas.
+const MOST_LEFTOVERS: usize = MOST_PARTS;
 
 /// How often a config is compiled again because something else wrote the Secret meanwhile.
 const ATTEMPTS: usize = 5;
@@ -155,20 +163,22 @@ async fn attempt(
     let slot = Slot::read(secrets, tenant).await?;
     let present = present(publisher, tenant);
     if slot.found.is_none() && present.is_empty() {
+        sweep(publisher, tenant, false, None, None).await?;
         return Ok(Some(Published::Unchanged));
     }
-    let previous = slot.found.as_ref().and_then(|secret| read_config(tenant, secret));
+    let previous = previous(publisher, &slot, tenant, &present).await?;
     let api_keys = if present.is_empty() { Vec::new() } else { api_keys(publisher, tenant).await? };
-    let contributed = publisher.contributions.of(tenant);
-    let config = compile(Input {
-        tenant,
-        public_base_url: &publisher.public_base_url,
-        present: &present,
-        contributed: &contributed,
-        api_keys,
-        previous: previous.as_ref(),
+    let config = publisher.contributions.with(tenant, |contributed| {
+        compile(Input {
+            tenant,
+            public_base_url: &publisher.public_base_url,
+            present: &present,
+            contributed,
+            api_keys,
+            previous: previous.as_deref(),
+        })
     });
-    let (config, left_out) = match config.map(|config| sound(config, previous.as_ref())) {
+    let (config, left_out) = match config.map(|config| sound(config, previous.as_deref())) {
         Some((config, left_out)) => (Some(config), left_out),
         None => (None, LeftOut::new()),
     };
@@ -182,43 +192,119 @@ async fn attempt(
     }
 }
 
+/// What is published now.
+///
+/// Failure policy: fail static. Where that cannot be read, nothing is published until everything that may be in it is
+/// known, because what is left out stops working.
+async fn previous(
+    publisher: &Publisher,
+    slot: &Slot<'_>,
+    tenant: &TenantId,
+    present: &Present,
+) -> Result<Option<Arc<TenantConfig>>, Failure> {
+    let Some(secret) = &slot.found else { return Ok(None) };
+    let why = match publisher.published.read(tenant, secret).await? {
+        Ok(config) => return Ok(Some(config)),
+        Err(why) => why,
+    };
+    tracing::warn!(%tenant, why, "the published config cannot be read; it is compiled anew");
+    if let Some(last) = publisher.data_plane.last_published(tenant) {
+        return Ok(Some(last));
+    }
+    match publisher.contributions.with(tenant, |contributed| present.not_in(contributed)) {
+        Some(object) => Err(Unaccounted { why, object, secret: secret_name(tenant) }.into()),
+        None => Ok(None),
+    }
+}
+
 async fn write(
     publisher: &Publisher,
     slot: &Slot<'_>,
     tenant: &TenantId,
     config: TenantConfig,
 ) -> Result<Option<Published>, Failure> {
-    let json = config.to_json();
-    let size = json.len();
-    let bytes = packed(json);
-    if bytes.len() > LARGEST {
-        return Err(TooLarge { size, compressed: bytes.len() }.into());
-    }
-    if slot.holds(&bytes) {
-        publisher.data_plane.set_published(tenant, slot.version(), Some(config));
-        return Ok(Some(Published::Unchanged));
-    }
-    let Write::Done(version) = slot.write(bytes, &publisher.tenure).await? else { return Ok(None) };
-    tracing::info!(
-        %tenant,
-        senders = config.senders.len(),
-        templates = config.templates.len(),
-        policies = config.policies.len(),
-        version,
-        "tenant config published"
-    );
-    publisher.data_plane.set_published(tenant, version, Some(config));
-    Ok(Some(Published::Written))
+    let form = form(config.to_json(), slot.is_index(), &publisher.data_plane.readers()).inspect_err(|too_large| {
+        publisher.data_plane.wait_for(tenant, too_large.may_fit_later().then_some(Awaited::Readers));
+    })?;
+    let mut listed = None;
+    let (value, index, for_now) = match form {
+        Form::Whole { value, for_now } => (value, None, for_now),
+        Form::Parts(json) => {
+            let pieces = cut(&json);
+            let parts = publisher.published.parts(tenant);
+            let before = parts.list().await?;
+            if parts.put(&pieces, &before).await? == Put::Overtaken {
+                return Ok(None);
+            }
+            listed = Some(before);
+            let index = PartIndex::of(tenant, &pieces);
+            (index.to_json(), Some(index), false)
+        }
+    };
+    let (version, published) = if slot.holds(&value) {
+        (slot.version(), Published::Unchanged)
+    } else {
+        let Write::Done(version) = slot.write(value, &publisher.tenure).await? else { return Ok(None) };
+        tracing::info!(
+            %tenant,
+            senders = config.senders.len(),
+            templates = config.templates.len(),
+            policies = config.policies.len(),
+            parts = index.as_ref().map_or(0, |index| index.parts().len()),
+            version,
+            "tenant config published"
+        );
+        (version, Published::Written)
+    };
+    let id = index.as_ref().map(PartIndex::id);
+    publisher.data_plane.set_published(tenant, version, id, Some(Arc::new(config)));
+    publisher.data_plane.wait_for(tenant, for_now.then_some(Awaited::Readers));
+    sweep(publisher, tenant, true, index.as_ref(), listed).await?;
+    Ok(Some(published))
 }
 
 async fn remove(publisher: &Publisher, slot: &Slot<'_>, tenant: &TenantId) -> Result<Option<Published>, Failure> {
     let Write::Done(_) = slot.remove(&publisher.tenure).await? else { return Ok(None) };
-    publisher.data_plane.set_published(tenant, 0, None);
+    publisher.data_plane.set_published(tenant, 0, None, None);
+    sweep(publisher, tenant, false, None, None).await?;
     if slot.found.is_none() {
         return Ok(Some(Published::Unchanged));
     }
     tracing::info!(%tenant, "tenant config removed: the tenant has nothing left to publish");
     Ok(Some(Published::Removed))
+}
+
+/// Removes the parts that the published index does not name, also those that a crash left behind.
+///
+/// It waits until every live replica runs what is published. That bears no wait for ever: a replica runs from its memory
+/// and its copy on disk, and never reads old parts again. So those above [`MOST_LEFTOVERS`] go at once, the oldest first.
+async fn sweep(
+    publisher: &Publisher,
+    tenant: &TenantId,
+    is_published: bool,
+    index: Option<&PartIndex>,
+    listed: Option<Listed>,
+) -> Result<(), Failure> {
+    let parts = publisher.published.parts(tenant);
+    let listed = match listed {
+        Some(listed) => listed,
+        None if publisher.known_parts.has_any(tenant) => parts.list().await?,
+        None => return Ok(()),
+    };
+    let mut left = leftovers(&listed, index);
+    if left.is_empty() {
+        return Ok(());
+    }
+    if is_published {
+        publisher.data_plane.wait_for(tenant, Some(Awaited::Acknowledgement));
+        match publisher.data_plane.is_run_by_all(tenant) {
+            true => publisher.data_plane.wait_for(tenant, None),
+            false => left.truncate(left.len().saturating_sub(MOST_LEFTOVERS)),
+        }
+    }
+    confirm(&publisher.tenure).await?;
+    parts.remove(&left).await?;
+    Ok(())
 }
 
 async fn api_keys(publisher: &Publisher, tenant: &TenantId) -> Result<Vec<messaging::config::ApiKeyConfig>, Failure> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
-use messaging::config::kubernetes::{APPLIED_ANNOTATION, REFUSED_ANNOTATION};
+use messaging::config::kubernetes::{APPLIED_ANNOTATION, PARTS_ANNOTATION, REFUSED_ANNOTATION};
+use messaging::config::parts::ContentId;
 use messaging::id::TenantId;
 use tokio::time::Instant;
 
@@ -27,12 +28,18 @@ pub struct Acknowledged {
     pub version: u128,
     /// Tenants whose config it refused, and why.
     pub refused: BTreeMap<String, String>,
+    /// For each tenant whose config in parts it runs, what the index is known by. `None`: it does not read parts.
+    pub parts: Option<BTreeMap<String, String>>,
 }
 
 impl Acknowledged {
-    /// Whether it runs this version of a tenant's config, or a later one.
-    fn runs(&self, tenant: &TenantId, version: u128) -> bool {
-        self.version >= version && !self.refused.contains_key(tenant.as_str())
+    /// Whether it runs this version of a tenant's config, or a later one; where an index is given, exactly that.
+    fn runs(&self, tenant: &TenantId, version: u128, index: Option<&ContentId>) -> bool {
+        let runs_parts = |index: &ContentId| {
+            let parts = self.parts.as_ref().and_then(|parts| parts.get(tenant.as_str()));
+            parts.is_some_and(|running| running == index.as_str())
+        };
+        self.version >= version && !self.refused.contains_key(tenant.as_str()) && index.is_none_or(runs_parts)
     }
 }
 
@@ -108,18 +115,38 @@ fn acknowledged(lease: &Lease) -> Acknowledged {
     Acknowledged {
         version: annotation(APPLIED_ANNOTATION).and_then(number).unwrap_or(0),
         refused: annotation(REFUSED_ANNOTATION).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
+        parts: annotation(PARTS_ANNOTATION).and_then(|json| serde_json::from_str(json).ok()),
     }
 }
 
 /// The live replicas that do not run this version of a tenant's config, or a later one, by their pods' names.
-pub fn behind(alive: &BTreeMap<String, Acknowledged>, tenant: &TenantId, version: u128) -> Vec<String> {
-    let pod = |lease: &String| lease.strip_prefix(LEASE_PREFIX).unwrap_or(lease).to_owned();
-    alive.iter().filter(|(_, replica)| !replica.runs(tenant, version)).map(|(lease, _)| pod(lease)).collect()
+pub fn behind(
+    alive: &BTreeMap<String, Acknowledged>,
+    tenant: &TenantId,
+    version: u128,
+    index: Option<&ContentId>,
+) -> Vec<String> {
+    alive.iter().filter(|(_, replica)| !replica.runs(tenant, version, index)).map(|(lease, _)| pod(lease)).collect()
+}
+
+/// The live replicas that do not read configs in parts, by their pods' names.
+pub fn not_reading_parts(alive: &BTreeMap<String, Acknowledged>) -> Vec<String> {
+    alive.iter().filter(|(_, replica)| replica.parts.is_none()).map(|(lease, _)| pod(lease)).collect()
+}
+
+/// The name of the pod whose Lease this is.
+pub fn pod(lease: &str) -> String {
+    lease.strip_prefix(LEASE_PREFIX).unwrap_or(lease).to_owned()
 }
 
 /// How many replicas run this version of a tenant's config, and how many are alive.
-pub fn count(alive: &BTreeMap<String, Acknowledged>, tenant: &TenantId, version: u128) -> (usize, usize) {
-    (alive.values().filter(|replica| replica.runs(tenant, version)).count(), alive.len())
+pub fn count(
+    alive: &BTreeMap<String, Acknowledged>,
+    tenant: &TenantId,
+    version: u128,
+    index: Option<&ContentId>,
+) -> (usize, usize) {
+    (alive.values().filter(|replica| replica.runs(tenant, version, index)).count(), alive.len())
 }
 
 #[cfg(test)]
@@ -159,8 +186,8 @@ mod tests {
             replicas.observe(&lease(name, 1, applied, refused), now);
         }
         let alive = replicas.alive(now);
-        assert_eq!(count(&alive, &"shop".parse().unwrap(), 100), (2, 5));
-        assert_eq!(count(&alive, &"clinic".parse().unwrap(), 100), (3, 5));
+        assert_eq!(count(&alive, &"shop".parse().unwrap(), 100, None), (2, 5));
+        assert_eq!(count(&alive, &"clinic".parse().unwrap(), 100, None), (3, 5));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::reconcile::conditions::{Assessments, State};
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 use crate::reconcile::events::{Note, reason as event};
 use crate::reconcile::kind::{Kind, id_of, tenant_of};
-use crate::reconcile::live;
+use crate::reconcile::live::{self, Live};
 use crate::reconcile::machinery::{Driver, Found, Machinery};
 use crate::reconcile::progress::{Next, Progress};
 use crate::reconcile::status::{Frame, compose, difference};
@@ -292,7 +292,8 @@ async fn report<K: Kind>(
     match api(object, machinery).patch_status(&name, &params(), &Patch::Merge(json!({ "status": changes }))).await {
         Ok(written) => {
             machinery.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
-            Ok(Some(change_of_ready(before, &assessed, failed || assessed.contains_key(STALLED))))
+            let is_refused = matches!(live, Some(Live::RefusedBySome { .. }));
+            Ok(Some(change_of_ready(before, &assessed, failed || is_refused || assessed.contains_key(STALLED))))
         }
         // The object was deleted meanwhile.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),

@@ -15,6 +15,8 @@ pub enum Live {
     Unpublished { stalled: bool, message: String },
     /// Every live replica refused the tenant's config.
     Refused(String),
+    /// Some live replicas refused it: the name of one and why, and so many run it, of all.
+    RefusedBySome { pod: String, why: String, ready: usize, total: usize },
 }
 
 /// What the data plane's answer changes.
@@ -43,6 +45,14 @@ pub fn correct(mut assessed: Assessments, live: Option<&Live>, before: Before) -
         Some(Live::On { total: 0, .. }) => {
             (false, reason::NOT_PUBLISHED, "no replica of the data plane is alive".to_owned())
         }
+        // Failure policy: a replica that refuses does not come round by itself, so what was ready no longer is.
+        Some(Live::RefusedBySome { pod, why, ready, total }) => (
+            false,
+            reason::PUBLISHING,
+            format!(
+                "{ready} of {total} replicas of the data plane run it; {pod} refused this namespace's config, and runs the one before: {why}"
+            ),
+        ),
         // Replicas take a config over one after another. What was ready stays so meanwhile.
         _ if before.was_ready && !before.paused => return assessed,
         Some(Live::On { ready, total }) => {
@@ -95,6 +105,18 @@ mod tests {
         let passing = Live::Unpublished { stalled: false, message: String::new() };
         for live in [None, Some(&Live::On { ready: 0, total: 2 }), Some(&passing)] {
             assert_eq!(corrected(live, true), ["Ready=True Ready"], "{live:?}");
+        }
+    }
+
+    #[test]
+    fn a_replica_that_refuses_a_config_is_told_with_its_reason_also_on_what_was_ready() {
+        let refused = Live::RefusedBySome { pod: "b".into(), why: "senders.support: wrong".into(), ready: 1, total: 2 };
+        for was_ready in [false, true] {
+            let told = correct(found(State::True), Some(&refused), Before { was_ready, paused: false });
+            assert_eq!(summary(&told), ["Ready=False Publishing", "Reconciling=True Publishing"]);
+            let message = &told[READY].message;
+            assert!(message.contains("1 of 2") && message.contains("b refused"), "{message}");
+            assert!(message.ends_with("senders.support: wrong"), "{message}");
         }
     }
 

@@ -106,9 +106,9 @@ fn describe(status: &mut RoutingPolicyStatus, desired: &Validated) {
 
 /// Withdraws a published policy that routes to a deleted sender, because the data plane refuses a config with one.
 async fn withdraw_if_dangling(context: &RoutingContext, tenant: &TenantId, name: &PolicyName) -> Result<(), Failure> {
-    let published = match context.contributions.of(tenant).policies.remove(name) {
+    let published = match context.contributions.policy(tenant, name) {
         Some(contributed) => contributed,
-        None => context.published.of(tenant).await?.and_then(|mut published| published.policies.remove(name)),
+        None => context.published.of(tenant).await?.and_then(|published| published.policies.get(name).cloned()),
     };
     let senders = context.senders.stores.of(tenant);
     // An unreadable sender still exists.

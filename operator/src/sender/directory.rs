@@ -91,15 +91,15 @@ impl SenderDirectory {
         // What the sender's controller contributed is newer than what is published.
         let config = match self.contributions.sender(tenant, name) {
             Some(config) => Some(config),
-            None => self.published.of(tenant).await?.and_then(|mut published| published.senders.remove(name)),
+            None => self.published.of(tenant).await?.and_then(|published| published.senders.get(name).cloned()),
         };
         Ok(config.map(|config| AcceptedSender { account: self.accounts.get(&config.provider), config }))
     }
 
     /// Every account of a tenant that its senders have credentials for, also of senders that are gone.
     pub async fn accounts(&self, tenant: &TenantId) -> Result<BTreeMap<String, Arc<Account>>, KubernetesFailure> {
-        let published = self.published.of(tenant).await?.map(|config| config.senders).unwrap_or_default();
-        let contributed = self.contributions.of(tenant).senders;
+        let published = self.published.of(tenant).await?.map(|config| config.senders.clone()).unwrap_or_default();
+        let contributed = self.contributions.senders(tenant);
         // What was contributed is newer than what is published, so it comes last.
         Ok(published
             .into_values()

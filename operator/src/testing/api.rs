@@ -16,10 +16,11 @@ pub(crate) struct FakeApi {
     trouble: Mutex<Trouble>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Objects {
     by_path: BTreeMap<String, Value>,
     newest: u64,
+    writes: u64,
 }
 
 /// What tests have go wrong.
@@ -29,6 +30,8 @@ struct Trouble {
     silent: BTreeSet<String>,
     /// Happens once, right before the next write to this path.
     before_write: Option<(String, Value)>,
+    /// After so many more writes, no request succeeds.
+    writes_left: Option<usize>,
 }
 
 impl FakeApi {
@@ -41,8 +44,17 @@ impl FakeApi {
         kube::Client::new(service, "default")
     }
 
+    /// Another one, that holds the same.
+    pub(crate) fn copy(&self) -> Arc<Self> {
+        Arc::new(Self { objects: Mutex::new(self.objects.lock().clone()), ..Self::default() })
+    }
+
     pub(crate) fn put(&self, path: &str, object: Value) {
         self.objects.lock().by_path.insert(path.to_owned(), object);
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        self.objects.lock().by_path.remove(path);
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
@@ -71,11 +83,24 @@ impl FakeApi {
         self.trouble.lock().before_write = Some((path.to_owned(), object));
     }
 
+    /// Lets so many more writes succeed, and then no request, as if the process had crashed; `None` for all again.
+    pub(crate) fn crash_after(&self, writes: Option<usize>) {
+        self.trouble.lock().writes_left = writes;
+    }
+
+    pub(crate) fn writes(&self) -> u64 {
+        self.objects.lock().writes
+    }
+
     async fn handle(&self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
         let (parts, body) = request.into_parts();
         let is_silent = self.trouble.lock().silent.contains(parts.uri.path());
         if is_silent || parts.uri.query().is_some_and(|query| query.contains("watch=true")) {
             return std::future::pending().await;
+        }
+        if self.trouble.lock().crashes_at(&parts.method) {
+            let answer = Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).body(Body::empty());
+            return Ok(answer.unwrap());
         }
         let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
         let asked = parts.headers.get(http::header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
@@ -131,10 +156,24 @@ impl FakeApi {
         if let Some((_, object)) = self.trouble.lock().before_write.take_if(|(before, _)| before == path) {
             objects.set(path, object);
         }
+        objects.writes += 1;
         match change(objects.by_path.get(path)) {
             Ok((status, Some(object))) => (status, objects.set(path, object)),
             Ok((status, None)) => (status, objects.by_path.remove(path).unwrap_or_default()),
             Err(refused) => refused,
+        }
+    }
+}
+
+impl Trouble {
+    fn crashes_at(&mut self, method: &Method) -> bool {
+        match &mut self.writes_left {
+            Some(0) => true,
+            Some(left) => {
+                *left -= usize::from(method != Method::GET);
+                false
+            }
+            None => false,
         }
     }
 }

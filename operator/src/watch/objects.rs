@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer;
@@ -161,7 +162,10 @@ impl<'a, K: Awaited> Follower<'a, K> {
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
         self.note(&object, object.0.is_ok());
         match object.0 {
-            Ok(object) => Some(object),
+            Ok(mut object) => {
+                lighten(object.meta_mut());
+                Some(object)
+            }
             Err(unreadable) => {
                 self.list_again_at = self.list_again_at.or_else(|| Some(Instant::now() + LIST_AGAIN));
                 tracing::warn!(kind = K::PLURAL, namespace, name, error = unreadable.error, "an object can't be read");
@@ -190,6 +194,15 @@ impl<'a, K: Awaited> Follower<'a, K> {
     fn note(&self, object: &DeserializeGuard<K>, readable: bool) {
         let count = self.stores.note_readable(&object.namespace().unwrap_or_default(), &object.name_any(), readable);
         self.driver.machinery.metrics.unreadable(K::NAME, count);
+    }
+}
+
+/// Drops what nothing here reads and what makes a stored object several times as large: which fields who set, and the
+/// copy of the spec that `kubectl apply` keeps.
+fn lighten(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
 }
 

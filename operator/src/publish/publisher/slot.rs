@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use messaging::config::kubernetes::{CONFIG_KEY, SECRET_TYPE, TENANT_LABEL, secret_name};
+use messaging::config::parts::Stored;
 use messaging::id::TenantId;
 
 use super::trouble::{NoLongerLeading, NotOurs};
@@ -47,6 +48,12 @@ impl<'a> Slot<'a> {
     /// The version that was read; 0 when there is no Secret.
     pub(super) fn version(&self) -> u128 {
         self.found.as_ref().map_or(0, version_of)
+    }
+
+    /// Whether it holds an index of parts.
+    pub(super) fn is_index(&self) -> bool {
+        let value = self.found.as_ref().and_then(|secret| secret.data.as_ref()?.get(CONFIG_KEY));
+        value.is_some_and(|value| matches!(Stored::read(self.tenant, &value.0), Ok(Stored::Parts(_))))
     }
 
     /// Whether the Secret is as [`Slot::write`] would leave it.
@@ -97,13 +104,14 @@ impl<'a> Slot<'a> {
 }
 
 /// Has an object deleted only in the version that was read.
-pub(super) fn only_as_read<K: kube::Resource>(read: &K) -> DeleteParams {
+pub(in crate::publish) fn only_as_read<K: kube::Resource>(read: &K) -> DeleteParams {
     let meta = read.meta();
     let preconditions = Preconditions { uid: meta.uid.clone(), resource_version: meta.resource_version.clone() };
     DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
 }
 
-async fn confirm(tenure: &Tenure) -> Result<(), Failure> {
+/// Makes sure that what was read before is no newer than this process's tenure.
+pub(super) async fn confirm(tenure: &Tenure) -> Result<(), Failure> {
     match tenure.lasts().await.map_err(KubernetesFailure::new("it cannot be read which replica leads"))? {
         true => Ok(()),
         false => Err(NoLongerLeading.into()),

@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kube::runtime::watcher::Event;
 use messaging::config::SenderConfig;
+use messaging::config::kubernetes::part_of;
+use messaging::config::parts::{ContentId, Stored, check_part};
 use messaging::id::SenderName;
 use messaging::routing::{Route, RoutingConfig};
 use messaging::template::{LocalizationConfig, LocalizedContent, TemplateCategory, TemplateConfig};
@@ -18,6 +20,7 @@ use crate::controllers::Drivers;
 use crate::leader::tenure::Tenure;
 use crate::metrics::KindName;
 use crate::publish::compile::tests::sender;
+use crate::publish::replicas::Acknowledged;
 use crate::reconcile::live::Live;
 use crate::sender::validate::tests::sender as quickstart;
 use crate::testing::api::FakeApi;
@@ -56,9 +59,29 @@ fn world() -> (Arc<FakeApi>, Arc<Publisher>, TenantId) {
     (api, publisher, tenant)
 }
 
+/// The parts that exist, checked.
+fn parts(api: &FakeApi) -> Vec<(ContentId, Vec<u8>)> {
+    let tenant = "shop".parse().unwrap();
+    let secrets = api.list("/api/v1/namespaces/system/secrets").into_iter();
+    let secrets = secrets.map(|secret| serde_json::from_value::<Secret>(secret).unwrap());
+    let part = |secret: Secret| {
+        let id = part_of(&tenant, secret.metadata.name.as_deref()?)?;
+        let value = secret.data.unwrap().remove("tenant.json").unwrap().0;
+        check_part(&id, &value).expect("it is sound");
+        Some((id, value))
+    };
+    secrets.filter_map(part).collect()
+}
+
 fn published(api: &FakeApi, tenant: &TenantId) -> Option<TenantConfig> {
-    let secret = serde_json::from_value(api.get(CONFIG)?).unwrap();
-    read_config(tenant, &secret)
+    let secret: Secret = serde_json::from_value(api.get(CONFIG)?).unwrap();
+    let value = secret.data.unwrap().remove("tenant.json").unwrap().0;
+    let Stored::Parts(index) = Stored::read(tenant, &value).unwrap() else {
+        return Some(TenantConfig::from_json(tenant, &value).unwrap());
+    };
+    let parts: BTreeMap<_, _> = parts(api).into_iter().collect();
+    let whole = index.whole(|id| parts.get(id).map(Vec::as_slice)).expect("what a reader sees is whole");
+    Some(TenantConfig::from_json(tenant, &whole).unwrap())
 }
 
 #[tokio::test]
@@ -132,6 +155,9 @@ fn noise(bytes: usize) -> String {
 #[tokio::test]
 async fn a_config_that_fits_no_secret_is_told_on_each_object_that_is_not_live_and_counted_until_it_fits() {
     let (api, publisher, tenant) = world();
+    // A replica of an earlier version, which does not read parts.
+    let old = Acknowledged { version: u128::MAX, ..Acknowledged::default() };
+    publisher.data_plane.set_alive([("whatsapp-dataplane-old".to_owned(), old)].into());
     publish(&publisher, &tenant).await.unwrap();
     let changed = SenderConfig { paused: true, ..contribution("+14155238886") };
     publisher.contributions.set_sender(&tenant, &"sales".parse().unwrap(), changed);
@@ -156,7 +182,7 @@ async fn a_config_that_fits_no_secret_is_told_on_each_object_that_is_not_live_an
         until(&|| unpublished(KindName::Sender, "sales").is_some() && counts(1)).await;
         for (kind, name) in [(KindName::Sender, "sales"), (KindName::Template, "news"), (KindName::Policy, "default")] {
             let message = unpublished(kind, name).unwrap_or_else(|| panic!("{name}: {:?}", live(kind, name)));
-            assert!(message.contains("a Secret holds 1048576"), "{message}");
+            assert!(message.contains("a Secret holds 1048576") && message.contains("these do not: old;"), "{message}");
         }
         assert_eq!(unpublished(KindName::Sender, "support"), None, "it runs as it is");
         assert_eq!(published(&api, &tenant).unwrap().policies.len(), 0);
@@ -262,3 +288,5 @@ async fn tenants_that_the_api_server_says_nothing_about_delay_no_other() {
         told = tokio::time::timeout(WITHIN / 2, story) => told.expect("it is published meanwhile"),
     }
 }
+
+mod parts;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use messaging::config::packed::LARGEST;
-
 use crate::reconcile::error::{Advice, Explain};
 
 /// The API server did not answer.
@@ -50,19 +48,20 @@ impl Explain for NoLongerLeading {
     }
 }
 
-/// The tenant has more objects than one Secret holds.
+/// What is published cannot be read, and not everything that may be in it is known.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "this namespace's config can't be published: it has {size} bytes, {compressed} compressed, and a Secret holds {LARGEST}; the data plane runs the last one that fitted; delete templates, or move some to another namespace"
+    "the published config of this namespace can't be read ({why}), and {object} has not been taken in since the operator started, so it isn't known what is published of it; the data plane runs what it has; to publish without it, delete the secret {secret} in the data plane's namespace"
 )]
-pub(super) struct TooLarge {
-    pub size: usize,
-    pub compressed: usize,
+pub(super) struct Unaccounted {
+    pub why: String,
+    pub object: String,
+    pub secret: String,
 }
 
-impl Explain for TooLarge {
+impl Explain for Unaccounted {
     fn advice(&self) -> Advice {
-        Advice::Stalled
+        Advice::Transient { not_before: None }
     }
     fn reason(&self) -> &'static str {
         crds::condition::reason::NOT_PUBLISHED

@@ -165,8 +165,8 @@ impl Acknowledgements for Plane {
 
 #[async_trait]
 impl PublishedConfigs for Plane {
-    async fn of(&self, _: &TenantId) -> Result<Option<TenantConfig>, KubernetesFailure> {
-        Ok(self.0.lock().published.clone())
+    async fn of(&self, _: &TenantId) -> Result<Option<Arc<TenantConfig>>, KubernetesFailure> {
+        Ok(self.0.lock().published.clone().map(Arc::new))
     }
 }
 
