@@ -20,7 +20,7 @@ struct Located<'a> {
 }
 
 /// The order of templates that say the same, the best first: see [`Planner::choose`].
-type Rank<'a> = (bool, bool, Because, RevisionState, &'a TemplateHandle);
+type Rank<'a> = (bool, bool, bool, Because, RevisionState, &'a TemplateHandle);
 
 impl<'a> Planner<'a> {
     pub(super) fn newest_revisions(&mut self) -> BTreeMap<Key, Option<RevisionStatus>> {
@@ -127,8 +127,8 @@ impl<'a> Planner<'a> {
     }
 
     /// The same one of several templates that say the same, every time: the recorded one, or else our own, or else one
-    /// that an earlier object left, or else the one furthest in its review. What is not our own counts only while it may
-    /// be sent or is under review, and while no other object has it.
+    /// that may be sent or is under review, or else one that an earlier object left. What is not our own counts only
+    /// while no other object has it.
     fn choose(
         &mut self,
         account: &str,
@@ -142,7 +142,7 @@ impl<'a> Planner<'a> {
         for template in templates {
             let (own, is_recorded) = (names.own(&template.name), recorded == Some(&template.handle));
             let because = if names.same(&template.name, &revision.name) {
-                (own || is_recorded || is_usable(template)).then_some(Because::Left)
+                Some(Because::Left)
             } else {
                 let equal = is_equal(revision, template) || is_recorded && still_says(revision, template);
                 (!own && equal).then_some(Because::Equal)
@@ -158,7 +158,8 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let unrecorded = recorded.is_some() && !is_recorded;
-            let rank: Rank<'_> = (unrecorded, !own, because, state(&template.approval).0, &template.handle);
+            let state = state(&template.approval).0;
+            let rank: Rank<'_> = (unrecorded, !own, !is_usable(template), because, state, &template.handle);
             if chosen.as_ref().is_none_or(|(best, ..)| rank < *best) {
                 chosen = Some((rank, template, because));
             }

@@ -54,17 +54,37 @@ fn a_change_is_submitted_under_the_new_uid_and_what_was_found_is_never_deleted()
 }
 
 #[test]
-fn what_another_text_left_or_whatsapp_took_away_is_not_used() {
+fn what_another_text_left_is_not_used() {
     let world = retained();
     let (_, plan) = world.plan(&template(&[(UID, NEXT_UID), ("Hallo {{1}}", "Guten Tag {{1}}")]), &[ACCOUNT]);
     assert_eq!(plan.steps, [Step::Create { account: ACCOUNT.into(), language: "de".into() }]);
-    for approval in
-        [Approval::Rejected { reason: "no".into() }, Approval::Disabled { reason: "no".into() }, Approval::Unsubmitted]
-    {
-        world.review_language(ACCOUNT, "de", approval);
-        let (_, plan) = world.plan(&template(&[(UID, NEXT_UID)]), &[ACCOUNT]);
-        assert_eq!(plan.steps, [Step::Create { account: ACCOUNT.into(), language: "de".into() }]);
+}
+
+#[test]
+fn what_was_left_is_used_in_whatever_state_it_is_and_nothing_is_submitted_twice() {
+    let no = || "no".to_owned();
+    for (approval, state, writes) in [
+        (Approval::Pending, RevisionState::Pending, vec![]),
+        (Approval::Rejected { reason: no() }, RevisionState::Rejected, vec![]),
+        (Approval::Disabled { reason: no() }, RevisionState::Disabled, vec![]),
+        (Approval::Unsubmitted, RevisionState::Pending, vec!["submit de at AC01"]),
+    ] {
+        let mut world = retained();
+        world.review_language(ACCOUNT, "de", approval.clone());
+        world.pass(&template(&[(UID, NEXT_UID)]), &[ACCOUNT]);
+        let german = lock(&world.recorded).locations[0].newest.clone().unwrap();
+        assert_eq!((german.state, world.writes()), (state, writes.into_iter().map(str::to_owned).collect()));
     }
+}
+
+#[test]
+fn one_that_may_be_sent_comes_before_what_was_left_and_rejected() {
+    let mut world = retained();
+    world.review_language(ACCOUNT, "de", Approval::Rejected { reason: "no".into() });
+    world.make(ACCOUNT, "HXde", &first(), "de");
+    world.pass(&template(&[(UID, NEXT_UID)]), &[ACCOUNT]);
+    let german = lock(&world.recorded).locations[0].newest.clone().unwrap();
+    assert_eq!((german.handle.unwrap().as_str(), world.writes()), ("HXde", vec![]));
 }
 
 #[test]
