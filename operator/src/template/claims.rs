@@ -46,8 +46,11 @@ pub(super) fn claims<'a>(
         let has = |object, hold| holds(object, hold, account, template, account_of);
         let strongest = |object| [Hold::Recorded, Hold::Named].into_iter().find(|hold| has(object, *hold));
         let mine = strongest(me).unwrap_or(Hold::Expected);
-        // What this object uses already it may only have to share. That is the usual case, and needs no look at them all.
-        let others = if mine == Hold::Recorded { objects.holding(&template.handle) } else { objects.all() };
+        // In the usual cases nobody else can have created it or be about to take it up, so not all objects are looked at:
+        // this one uses it already, or an earlier object of its namespace and name left it.
+        let was_left = mine == Hold::Expected && naming::parts(&template.name).is_some();
+        let few = mine == Hold::Recorded || was_left;
+        let others = if few { objects.holding(&template.handle) } else { objects.all() };
         let mut first: Option<&MessageTemplate> = None;
         for other in others.iter().map(|other| &**other).filter(|other| is_other(other, me)) {
             let theirs = strongest(other);
