@@ -7,10 +7,10 @@ use std::time::Duration;
 use crds::condition::CREDENTIALS_VALID;
 use crds::{MessageTemplate, MessageTemplateStatus, TemplateLocationStatus};
 use jiff::{SignedDuration, Timestamp};
+use messaging::clock::Clock;
 use messaging::id::{TemplateName, TenantId};
 use messaging::provider::admin::{TemplateHandle, TemplateObservation};
 
-use super::TemplateContext;
 use super::adopt::is_equal;
 use super::claims::{self, Claims, Objects};
 use super::compile::compile;
@@ -19,6 +19,7 @@ use super::plan::{AccountView, LIST_LAG, Observation};
 use super::report::is_under_way;
 use super::trouble::ProviderTrouble;
 use super::validate::Validated;
+use super::{LOOK_AGAIN, TemplateContext};
 use crate::accounts::Account;
 use crate::metrics::KindName;
 use crate::publish::TenantContributions;
@@ -39,20 +40,9 @@ pub(super) async fn observe(
     let status = template.status.clone().unwrap_or_default();
     let recorded = recorded(&status);
     let max_age = max_age(context, template, &status);
-    let mut trouble = None;
-    let mut accounts = BTreeMap::new();
-    for (key, account) in &found.accounts {
-        let asked_at = context.clock.now();
-        let view = match list(account, max_age, |listed| is_of_interest(desired, &recorded, listed)).await {
-            // The list may have been fetched for another template, before we asked.
-            Ok(templates) => AccountView::Listed { at: earlier(asked_at, max_age), templates },
-            Err(error) => {
-                trouble.get_or_insert(error.into());
-                AccountView::Unavailable
-            }
-        };
-        accounts.insert(key.clone(), view);
-    }
+    // Nothing is said to be missing on the word of an old list.
+    let ages = [max_age, max_age.min(LOOK_AGAIN)];
+    let (mut accounts, trouble) = look(&*context.clock, desired, &recorded, found, ages).await;
     let known = status.locations.iter().map(|location| &location.account);
     for key in known.filter(|key| !found.accounts.contains_key(*key)) {
         let view = if found.unresolved.is_some() { AccountView::Unavailable } else { AccountView::Lost };
@@ -69,6 +59,59 @@ pub(super) async fn observe(
         now: context.clock.now(),
     };
     (observation, trouble)
+}
+
+/// Lists the accounts, as they were at most `ages[0]` ago. If none of the wanted ones has a template that the spec names,
+/// which may be new, they are listed once more.
+async fn look(
+    clock: &dyn Clock,
+    desired: &Validated,
+    recorded: &BTreeSet<TemplateHandle>,
+    found: &Dereferenced,
+    ages: [Duration; 2],
+) -> (BTreeMap<String, AccountView>, Option<Failure>) {
+    let [usual, newer] = ages;
+    let (accounts, trouble) = list_all(clock, desired, recorded, found, usual).await;
+    if newer < usual && !missing(desired, found, &accounts).is_empty() {
+        return list_all(clock, desired, recorded, found, newer).await;
+    }
+    (accounts, trouble)
+}
+
+async fn list_all(
+    clock: &dyn Clock,
+    desired: &Validated,
+    recorded: &BTreeSet<TemplateHandle>,
+    found: &Dereferenced,
+    max_age: Duration,
+) -> (BTreeMap<String, AccountView>, Option<Failure>) {
+    let mut trouble = None;
+    let mut accounts = BTreeMap::new();
+    for (key, account) in &found.accounts {
+        let asked_at = clock.now();
+        let view = match list(account, max_age, |listed| is_of_interest(desired, recorded, listed)).await {
+            // The list may have been fetched for another template, before we asked.
+            Ok(templates) => AccountView::Listed { at: earlier(asked_at, max_age), templates },
+            Err(error) => {
+                trouble.get_or_insert(error.into());
+                AccountView::Unavailable
+            }
+        };
+        accounts.insert(key.clone(), view);
+    }
+    (accounts, trouble)
+}
+
+/// The templates that the spec names and no wanted account has.
+fn missing<'a>(
+    desired: &'a Validated,
+    found: &Dereferenced,
+    accounts: &BTreeMap<String, AccountView>,
+) -> BTreeSet<&'a TemplateHandle> {
+    let wanted = accounts.iter().filter(|(key, _)| found.wanted.contains(*key));
+    let here: BTreeSet<_> = wanted.flat_map(|(_, view)| view.templates()).map(|listed| &listed.handle).collect();
+    let named = desired.adopt.values().flatten().map(|named| &named.handle);
+    named.filter(|handle| !here.contains(handle)).collect()
 }
 
 /// Every template that the status names.
@@ -105,21 +148,13 @@ async fn elsewhere(
     accounts: &BTreeMap<String, AccountView>,
     max_age: Duration,
 ) -> BTreeMap<TemplateHandle, String> {
-    let is_wanted = |key: &String| found.wanted.contains(key);
-    let here: BTreeSet<&TemplateHandle> = accounts
-        .iter()
-        .filter(|(key, _)| is_wanted(key))
-        .flat_map(|(_, view)| view.templates())
-        .map(|listed| &listed.handle)
-        .collect();
-    let named = desired.adopt.values().flatten().map(|named| &named.handle);
-    let missing: BTreeSet<&TemplateHandle> = named.filter(|handle| !here.contains(handle)).collect();
+    let missing = missing(desired, found, accounts);
     let mut elsewhere = BTreeMap::new();
     if missing.is_empty() {
         return elsewhere;
     }
     let others = context.directory.accounts(tenant).await.unwrap_or_default();
-    for (key, account) in others.into_iter().filter(|(key, _)| !is_wanted(key)) {
+    for (key, account) in others.into_iter().filter(|(key, _)| !found.wanted.contains(key)) {
         let listed = list(&account, max_age, |listed| missing.contains(&listed.handle)).await.unwrap_or_default();
         elsewhere.extend(listed.into_iter().map(|listed| (listed.handle, key.clone())));
     }
@@ -217,4 +252,37 @@ fn data_plane_follows(
     };
     let run = context.data_plane.status_of(KindName::Template, tenant, name.as_str(), &contributed);
     run.is_some_and(|run| run.ready == run.total)
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::template::Approval;
+
+    use super::super::tests::naming;
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::metrics::Metrics;
+    use crate::template::validate::validate;
+    use crate::testing::FakeAdmin;
+
+    #[tokio::test]
+    async fn a_template_that_is_newer_than_the_list_is_found_when_the_spec_names_it_and_costs_nothing_otherwise() {
+        let admin = Arc::new(FakeAdmin::default());
+        let account = Account::new("AC1".into(), Arc::clone(&admin) as _, Arc::new(Metrics::new().unwrap()));
+        let accounts = BTreeMap::from([("AC1".to_owned(), Arc::new(account))]);
+        let found = Dereferenced { wanted: ["AC1".to_owned()].into(), accounts, unresolved: None };
+        let (unnamed, named) = (validate(&naming(&[])).unwrap(), validate(&naming(&["HXnew"])).unwrap());
+        let ages = [Duration::from_secs(3600), Duration::ZERO];
+        let handles = async |desired: &Validated| {
+            let (accounts, _) = look(&SystemClock, desired, &BTreeSet::new(), &found, ages).await;
+            accounts["AC1"].templates().iter().map(|listed| listed.handle.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(handles(&unnamed).await, Vec::<String>::new());
+        admin.add_template("HXnew", "made in a console", "en_US", Approval::Approved);
+        assert_eq!(handles(&unnamed).await, Vec::<String>::new());
+        assert_eq!(admin.calls("list_templates"), 1);
+        assert_eq!(handles(&named).await, ["HXnew"]);
+        assert_eq!(handles(&named).await, ["HXnew"]);
+        assert_eq!(admin.calls("list_templates"), 2);
+    }
 }

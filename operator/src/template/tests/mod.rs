@@ -27,6 +27,13 @@ use super::validate::validate;
 use crate::reconcile::error::Failure;
 use crate::reconcile::progress::Progress;
 
+/// The template with these named in English.
+pub(crate) fn naming(handles: &[&str]) -> MessageTemplate {
+    let mut template = first();
+    template.spec.localizations[0].adopt = handles.iter().map(|&handle| handle.to_owned()).collect();
+    template
+}
+
 /// What a first reconcile of a template would do at an account that has these, and which of them it could not adopt.
 pub(crate) fn first_plan(
     template: &MessageTemplate,

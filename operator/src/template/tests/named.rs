@@ -9,15 +9,9 @@ use super::world::{ACCOUNT, OTHER, World, changed, first, lock, template};
 use super::{AccountView, plan, validate};
 use crate::reconcile::error::{Advice, Failure};
 
-/// The template with one named in English.
+/// The template with these named in English, separated by commas.
 fn naming(handles: &str) -> MessageTemplate {
-    naming_in(handles, &first())
-}
-
-fn naming_in(handles: &str, template: &MessageTemplate) -> MessageTemplate {
-    let mut template = template.clone();
-    template.spec.localizations[0].adopt = handles.split(',').map(Into::into).collect();
-    template
+    super::naming(&handles.split(',').collect::<Vec<_>>())
 }
 
 /// An account where somebody made both languages.
@@ -157,7 +151,8 @@ fn an_account_without_a_named_one_gets_one_submitted() {
 fn a_change_of_the_text_alone_is_refused_and_the_approved_one_goes_on() {
     let mut world = made();
     world.run_until_quiet(&naming("HXen"), &[ACCOUNT]);
-    let edited = naming_in("HXen", &changed());
+    let mut edited = changed();
+    edited.spec.localizations[0].adopt = vec!["HXen".into()];
     let message = refusal(&mut world, &edited, &[ACCOUNT]).message();
     assert!(message.contains("\"Hello {{1}}, your") && message.contains("instead of \"Dear {{1}}, your"), "{message}");
     assert_eq!(world.writes(), Vec::<String>::new());
