@@ -401,17 +401,17 @@ impl TenantConfig {
     pub fn from_json(expected: &TenantId, bytes: &[u8]) -> Result<Self, InvalidConfig> {
         let json = packed::unpacked(bytes).map_err(|e| InvalidConfig::Malformed(e.to_string()))?;
         // The format is read before the rest, so that a newer config does not look like a broken one.
-        let value: serde_json::Value =
-            serde_json::from_slice(&json).map_err(|e| InvalidConfig::Malformed(e.to_string()))?;
-        match value.get("format").and_then(serde_json::Value::as_u64) {
+        match format_of(&json)? {
             Some(found) if found != u64::from(FORMAT) => return Err(InvalidConfig::UnknownFormat { found }),
             Some(_) => {}
             None => return Err(InvalidConfig::Malformed("missing field `format`".into())),
         }
-        let config: Self = serde_path_to_error::deserialize(value).map_err(|e| {
-            let at = e.path().to_string();
-            InvalidConfig::Malformed(unreadable::explained(&at, &e.into_inner()))
-        })?;
+        // Straight from the bytes: a tree of values in between would take several times the memory of a large config.
+        let config: Self =
+            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(&json)).map_err(|e| {
+                let at = e.path().to_string();
+                InvalidConfig::Malformed(unreadable::explained(&at, &e.into_inner()))
+            })?;
         if &config.tenant != expected {
             return Err(InvalidConfig::WrongTenant { expected: expected.clone(), found: config.tenant });
         }
@@ -444,6 +444,20 @@ impl TenantConfig {
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self)
             .unwrap_or_else(|e| unreachable!("a tenant config has no map keys but strings: {e}"))
+    }
+}
+
+/// The version of a config's format; `None` where it has none.
+fn format_of(json: &[u8]) -> Result<Option<u64>, InvalidConfig> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: Option<serde_json::Value>,
+    }
+    match serde_json::from_slice(json) {
+        Ok(Head { format }) => Ok(format.as_ref().and_then(serde_json::Value::as_u64)),
+        // It is JSON, and no object. What serde says of it may quote it.
+        Err(error) if error.is_data() => Ok(None),
+        Err(error) => Err(InvalidConfig::Malformed(error.to_string())),
     }
 }
 

@@ -3,6 +3,8 @@
 /// The path of what is wrong, and what was expected there. `at` is the path, as far as it was read.
 pub(super) fn explained(at: &str, error: &serde_json::Error) -> String {
     let words = error.to_string();
+    // The path says where.
+    let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
     let begins = |with: &[&str]| with.iter().any(|with| words.starts_with(with));
     // These name fields of ours, which are no secrets.
     if begins(&["missing field `", "duplicate field `"]) {

@@ -10,6 +10,7 @@ pub mod api_keys;
 pub mod compile;
 pub mod contributions;
 pub mod data_plane;
+mod fit;
 pub mod follow;
 pub mod known_parts;
 mod part_secrets;

@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams};
 use messaging::config::TenantConfig;
 use messaging::config::kubernetes::{API_KEY_SECRET_TYPE, secret_name};
-use messaging::config::parts::{MOST_PARTS, PartIndex, cut};
+use messaging::config::parts::{LARGEST_IN_PARTS, MOST_PARTS, PartIndex, cut};
 use messaging::id::TenantId;
 use tokio::time::Instant;
 
@@ -33,6 +33,7 @@ use super::Publisher;
 use super::api_keys;
 use super::compile::{Input, Present, compile};
 use super::data_plane::{Awaited, Unpublished};
+use super::fit::fitting;
 use super::part_secrets::{Listed, Put, leftovers};
 use super::precedence::ordered;
 use super::sound::{LeftOut, sound};
@@ -179,15 +180,17 @@ async fn attempt(
         })
     });
     let (config, left_out) = match config.map(|config| sound(config, previous.as_deref())) {
-        Some((config, left_out)) => (Some(config), left_out),
+        Some((config, mut left_out)) => {
+            (Some(fitting(config, previous.as_deref(), LARGEST_IN_PARTS, &mut left_out)), left_out)
+        }
         None => (None, LeftOut::new()),
     };
     for (part, why) in &left_out {
-        tracing::warn!(%tenant, ?part, why, "left out of the tenant's config, because it is faulty");
+        tracing::warn!(%tenant, ?part, why, "left out of the tenant's config, because it is faulty or too much");
     }
     publisher.data_plane.set_left_out(tenant, left_out);
     match config {
-        Some(config) => write(publisher, &slot, tenant, config).await,
+        Some((config, json)) => write(publisher, &slot, tenant, config, json).await,
         None => remove(publisher, &slot, tenant).await,
     }
 }
@@ -222,8 +225,9 @@ async fn write(
     slot: &Slot<'_>,
     tenant: &TenantId,
     config: TenantConfig,
+    json: Vec<u8>,
 ) -> Result<Option<Published>, Failure> {
-    let form = form(config.to_json(), slot.is_index(), &publisher.data_plane.readers()).inspect_err(|too_large| {
+    let form = form(json, slot.is_index(), &publisher.data_plane.readers()).inspect_err(|too_large| {
         publisher.data_plane.wait_for(tenant, too_large.may_fit_later().then_some(Awaited::Readers));
     })?;
     let mut listed = None;

@@ -108,6 +108,14 @@ fn a_change_of_one_template_leaves_most_parts_as_they_are() {
         // Each change so far is in at most two parts.
         assert!(new <= 6 && new < after.parts().len() / 2, "{name}: {new} of {}", after.parts().len());
     }
+    // One that comes before all others moves them all, and they are cut as before.
+    let (before, _) = published(&config);
+    let mut first = changed(&config.templates["t0"], 0);
+    first.localizations.values_mut().for_each(|text| text.content.body = "x".repeat(100_000));
+    config.templates.insert("a".parse().unwrap(), first);
+    let (after, _) = published(&config);
+    let new = after.parts().iter().filter(|part| !before.parts().contains(part)).count();
+    assert!(new < after.parts().len() / 2, "{new} of {}", after.parts().len());
 }
 
 #[test]
