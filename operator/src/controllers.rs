@@ -106,7 +106,7 @@ impl Controllers {
         let contributions = Arc::<Contributions>::default();
         let data_plane = Arc::<DataPlane>::default();
         let freshness = Arc::<Freshness>::default();
-        let accounts = Arc::new(Accounts::new(connect, Arc::clone(&metrics)));
+        let accounts = Arc::new(Accounts::new(connect, Arc::clone(&metrics)).during(tenure.clone()));
         let known_parts = Arc::<KnownParts>::default();
         let configs = ConfigSecrets::new(
             client.clone(),

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::budget::Budget;
 use super::shared::SharedList;
+use crate::leader::tenure::Tenure;
 use crate::metrics::{CallOutcome, Metrics};
 
 /// How long a call may wait for its turn. A call that would wait longer is not made.
@@ -32,6 +33,7 @@ pub struct Account {
     key: String,
     admin: Arc<dyn AccountAdmin>,
     metrics: Arc<Metrics>,
+    tenure: Tenure,
     budget: Mutex<Budget>,
     templates: SharedList<TemplateObservation>,
     pools: SharedList<PoolObservation>,
@@ -51,11 +53,18 @@ impl Account {
             key,
             admin,
             metrics,
+            tenure: Tenure::default(),
             budget: Mutex::default(),
             templates: SharedList::default(),
             pools: SharedList::default(),
             senders: SharedList::default(),
         }
+    }
+
+    /// The same, where nothing is changed after this process's tenure.
+    #[must_use]
+    pub fn during(self, tenure: Tenure) -> Self {
+        Self { tenure, ..self }
     }
 
     #[cfg(test)]
@@ -114,6 +123,22 @@ impl Account {
         self.budget().charge(Instant::now(), requests.saturating_sub(1));
     }
 
+    /// A call that changes something. None begins after this process's tenure, because another one may be at work then.
+    async fn write<T: Send>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, ProviderError>> + Send,
+    ) -> Result<T, ProviderError> {
+        let call = async {
+            // The call may have waited for its turn.
+            if !self.tenure.may_write(Instant::now()) {
+                return Err(not_made("this process no longer leads"));
+            }
+            call.await
+        };
+        self.call(operation, call).await
+    }
+
     async fn call<T: Send>(
         &self,
         operation: &'static str,
@@ -144,6 +169,11 @@ impl Account {
     fn budget(&self) -> parking_lot::MutexGuard<'_, Budget> {
         self.budget.lock()
     }
+}
+
+/// The error of a call that was surely not made, and may be made later.
+fn not_made(reason: &str) -> ProviderError {
+    ProviderError { failure: Failure::new(FailureClass::Retry, reason), http_status: None, retry_after: None }
 }
 
 fn without(what: &str) -> ProviderError {
@@ -210,7 +240,7 @@ impl SenderAdmin for Account {
         pool: Option<&PoolObservation>,
         targets: &WebhookTargets,
     ) -> Result<(), ProviderError> {
-        let configured = self.call("configure_webhooks", self.admin.configure_webhooks(sender, pool, targets)).await;
+        let configured = self.write("configure_webhooks", self.admin.configure_webhooks(sender, pool, targets)).await;
         // Also after an error: the change may have been made although its answer was lost.
         self.senders.forget().await;
         self.pools.forget().await;
@@ -238,7 +268,7 @@ impl PoolAdmin for Account {
 #[async_trait]
 impl KeyAdmin for Account {
     async fn mint_key(&self, name: &str) -> Result<MintedKey, ProviderError> {
-        self.call("mint_key", self.admin.keys().ok_or_else(without_keys)?.mint_key(name)).await
+        self.write("mint_key", self.admin.keys().ok_or_else(without_keys)?.mint_key(name)).await
     }
 
     async fn list_keys(&self) -> Result<Listed<KeyObservation>, ProviderError> {
@@ -250,7 +280,7 @@ impl KeyAdmin for Account {
     }
 
     async fn revoke_key(&self, id: &str) -> Result<(), ProviderError> {
-        self.call("revoke_key", self.admin.keys().ok_or_else(without_keys)?.revoke_key(id)).await
+        self.write("revoke_key", self.admin.keys().ok_or_else(without_keys)?.revoke_key(id)).await
     }
 }
 
@@ -258,15 +288,15 @@ impl KeyAdmin for Account {
 #[async_trait]
 impl TokenAdmin for Account {
     async fn create_next_token(&self) -> Result<Secret, ProviderError> {
-        self.call("create_token", self.admin.tokens().ok_or_else(without_tokens)?.create_next_token()).await
+        self.write("create_token", self.admin.tokens().ok_or_else(without_tokens)?.create_next_token()).await
     }
 
     async fn discard_next_token(&self) -> Result<(), ProviderError> {
-        self.call("discard_token", self.admin.tokens().ok_or_else(without_tokens)?.discard_next_token()).await
+        self.write("discard_token", self.admin.tokens().ok_or_else(without_tokens)?.discard_next_token()).await
     }
 
     async fn promote_next_token(&self) -> Result<Secret, ProviderError> {
-        self.call("promote_token", self.admin.tokens().ok_or_else(without_tokens)?.promote_next_token()).await
+        self.write("promote_token", self.admin.tokens().ok_or_else(without_tokens)?.promote_next_token()).await
     }
 }
 
@@ -281,20 +311,20 @@ impl TemplateAdmin for Account {
     }
 
     async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
-        let created = self.call("create_template", self.admin.create_template(revision)).await;
+        let created = self.write("create_template", self.admin.create_template(revision)).await;
         // Also after an error: the template may exist although its answer was lost.
         self.templates.forget().await;
         created
     }
 
     async fn submit_template(&self, handle: &TemplateHandle, revision: &TemplateRevision) -> Result<(), ProviderError> {
-        let submitted = self.call("submit_template", self.admin.submit_template(handle, revision)).await;
+        let submitted = self.write("submit_template", self.admin.submit_template(handle, revision)).await;
         self.templates.forget().await;
         submitted
     }
 
     async fn delete_template(&self, handle: &TemplateHandle) -> Result<(), ProviderError> {
-        let deleted = self.call("delete_template", self.admin.delete_template(handle)).await;
+        let deleted = self.write("delete_template", self.admin.delete_template(handle)).await;
         self.templates.forget().await;
         deleted
     }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 pub use account::Account;
 
+use crate::leader::tenure::Tenure;
 use crate::metrics::Metrics;
 
 /// Makes the adapter of an account, without calling the provider.
@@ -29,6 +30,7 @@ const KEPT_FOR: Duration = Duration::from_secs(3600);
 pub struct Accounts {
     connect: Connect,
     metrics: Arc<Metrics>,
+    tenure: Tenure,
     cached: Mutex<HashMap<[u8; 32], CachedAccount>>,
     #[cfg(test)]
     pub(crate) is_unlimited: bool,
@@ -44,10 +46,17 @@ impl Accounts {
         Self {
             connect,
             metrics,
+            tenure: Tenure::default(),
             cached: Mutex::default(),
             #[cfg(test)]
             is_unlimited: false,
         }
+    }
+
+    /// The same, where nothing is changed at a provider after this process's tenure.
+    #[must_use]
+    pub fn during(self, tenure: Tenure) -> Self {
+        Self { tenure, ..self }
     }
 
     /// The account that these credentials open. Two tenants that name the same account with different credentials share
@@ -58,7 +67,8 @@ impl Accounts {
         cached.retain(|_, cached| now.saturating_duration_since(cached.used) < KEPT_FOR);
         let entry = cached.entry(fingerprint(access)).or_insert_with(|| {
             let admin = (self.connect)(access);
-            let account = Account::new(access.account_key().to_owned(), admin, Arc::clone(&self.metrics));
+            let account = Account::new(access.account_key().to_owned(), admin, Arc::clone(&self.metrics))
+                .during(self.tenure.clone());
             #[cfg(test)]
             account.set_unlimited(self.is_unlimited);
             CachedAccount { account: Arc::new(account), used: now }
@@ -86,12 +96,16 @@ mod tests {
     use messaging::address::PhoneNumber;
     use messaging::config::TwilioAccount;
     use messaging::id::PoolId;
-    use messaging::provider::admin::{SenderAdmin as _, TemplateAdmin as _, TemplateHandle, WebhookTargets};
+    use messaging::provider::admin::{
+        SenderAdmin as _, TemplateAdmin as _, TemplateHandle, TemplateRevision, WebhookTargets,
+    };
     use messaging::secret::Secret;
-    use messaging::template::Approval;
+    use messaging::template::{Approval, LocalizedContent, TemplateCategory};
 
     use super::*;
+    use crate::leader::tenure::Deadline;
     use crate::testing::FakeAdmin;
+    use crate::testing::api::FakeApi;
 
     fn access(password: &str) -> ProviderAccount {
         ProviderAccount::Twilio(TwilioAccount {
@@ -177,6 +191,62 @@ mod tests {
             }
             let error = account.check_credentials().await.expect_err(operation);
             assert!(error.retry_after.is_some_and(|wait| wait > Duration::from_secs(10)), "{operation}: {error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_changed_at_a_provider_after_the_tenure_and_everything_may_be_read() {
+        let api = Arc::<FakeApi>::default();
+        let leases = Box::new(kube::Api::default_namespaced(api.client()));
+        let tenure = |deadline| Tenure::Elected {
+            leases: leases.clone(),
+            lease: "operator".into(),
+            me: "first".into(),
+            deadline: Deadline::new(deadline),
+        };
+        for (has_ended, writes) in [(true, 0), (false, 1)] {
+            let admin = Arc::new(FakeAdmin::default());
+            admin.add_sender("+14150000000", "XE1");
+            let now = Instant::now();
+            let (accounts, _) = accounts(Arc::clone(&admin));
+            let accounts = accounts.during(tenure(if has_ended { now } else { now + Duration::from_secs(3600) }));
+            let account = accounts.get(&access("secret"));
+            let sender = account.sender(&"+14150000000".parse().unwrap(), Duration::ZERO).await.unwrap().unwrap();
+            account.templates(Duration::ZERO).await.unwrap();
+            let (keys, tokens) = (account.keys().unwrap(), account.tokens().unwrap());
+            keys.list_keys().await.unwrap();
+            let revision = TemplateRevision {
+                name: "a".into(),
+                language: "en".into(),
+                category: TemplateCategory::Utility,
+                content: LocalizedContent { body: "Hi".into(), header: None, footer: None, buttons: vec![] },
+                examples: Default::default(),
+            };
+            let handle = TemplateHandle::new("HX0");
+            let written = [
+                account.create_template(&revision).await.map(drop),
+                account.submit_template(&handle, &revision).await,
+                account.delete_template(&handle).await,
+                account.configure_webhooks(&sender, None, &WebhookTargets::default()).await,
+                keys.mint_key("a").await.map(drop),
+                keys.revoke_key("SK1").await,
+                tokens.create_next_token().await.map(drop),
+                tokens.discard_next_token().await,
+            ];
+            assert!(written.iter().all(|written| written.is_err() == has_ended), "{written:?}");
+            let operations = [
+                "create_template",
+                "submit_template",
+                "delete_template",
+                "configure_webhooks",
+                "mint_key",
+                "revoke_key",
+                "create_token",
+                "discard_token",
+            ];
+            for operation in operations {
+                assert_eq!(admin.calls(operation), writes, "{operation}");
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use messaging::clock::Clock;
 use tokio::time::Instant;
 
 use evaluate::{Decision, Observed, Record, evaluate, observe};
-use tenure::Tenure;
+use tenure::{Deadline, Tenure};
 
 /// The times of an election; see the flags of the same names.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,7 @@ pub struct Candidate<'a> {
     /// The version that the next write is based on.
     version: Option<String>,
     leading: bool,
+    deadline: Deadline,
     /// When the holder took the Lease, by its clock.
     acquired: Option<MicroTime>,
 }
@@ -54,21 +55,29 @@ pub struct Candidate<'a> {
 impl<'a> Candidate<'a> {
     /// `me` must be unique among all processes that ever compete, including successive processes of one pod.
     pub fn new(leases: Api<Lease>, name: String, me: String, times: Times, clock: &'a dyn Clock) -> Self {
-        Self { leases, name, me, times, clock, observed: None, version: None, leading: false, acquired: None }
+        let deadline = Deadline::new(Instant::now());
+        Self { leases, name, me, times, clock, observed: None, version: None, leading: false, deadline, acquired: None }
     }
 
     /// What tells whether this process still leads.
     pub fn tenure(&self) -> Tenure {
-        Tenure::Elected { leases: Box::new(self.leases.clone()), lease: self.name.clone(), me: self.me.clone() }
+        Tenure::Elected {
+            leases: Box::new(self.leases.clone()),
+            lease: self.name.clone(),
+            me: self.me.clone(),
+            deadline: self.deadline.clone(),
+        }
     }
 
     /// Returns when this process leads. Calls `looked` each time the server has answered.
     pub async fn acquire(&mut self, looked: impl Fn()) {
         loop {
+            let begin = Instant::now();
             match tokio::time::timeout(self.times.renew_deadline, self.step()).await {
                 Ok(Ok(_)) => {
                     looked();
                     if self.leading {
+                        self.deadline.set(begin + self.times.renew_deadline);
                         return;
                     }
                 }
@@ -89,7 +98,10 @@ impl<'a> Candidate<'a> {
             let begin = deadline.min(Instant::now() + self.times.retry);
             tokio::time::sleep_until(begin).await;
             match tokio::time::timeout_at(deadline, self.step()).await {
-                Ok(Ok(Decision::Renew)) => deadline = begin + self.times.renew_deadline,
+                Ok(Ok(Decision::Renew)) => {
+                    deadline = begin + self.times.renew_deadline;
+                    self.deadline.set(deadline);
+                }
                 Ok(Ok(_)) => return LeadershipLost::TakenOver,
                 Ok(Err(error)) => {
                     tracing::warn!(%error, lease = self.name, "the lease can't be renewed; trying again until the deadline");
@@ -228,5 +240,22 @@ mod tests {
         at(110);
         second.step().await.unwrap();
         assert_eq!(taken_and_renewed(), [110, 110]);
+    }
+
+    #[tokio::test]
+    async fn a_tenure_begins_with_the_lease_and_lasts_until_the_deadline_of_its_renewal() {
+        let (api, clock) = (Arc::<FakeApi>::default(), Hands(Mutex::default()));
+        let seconds = Duration::from_secs;
+        let times = Times { lease_duration: seconds(15), renew_deadline: seconds(10), retry: seconds(2) };
+        let candidate = |me: &str| {
+            Candidate::new(Api::default_namespaced(api.client()), "operator".into(), me.into(), times, &clock)
+        };
+        let (mut first, second) = (candidate("first"), candidate("second"));
+        let begin = Instant::now();
+        assert!(!first.tenure().may_write(begin), "nobody leads");
+        first.acquire(|| {}).await;
+        let end = Instant::now() + seconds(10);
+        assert!(first.tenure().may_write(begin + seconds(10) - Duration::from_millis(1)));
+        assert!(!first.tenure().may_write(end) && !second.tenure().may_write(begin));
     }
 }

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::controllers::Drivers;
-use crate::leader::tenure::Tenure;
+use crate::leader::tenure::{Deadline, Tenure};
 use crate::metrics::KindName;
 use crate::publish::compile::tests::sender;
 use crate::publish::replicas::Acknowledged;
@@ -253,7 +253,12 @@ async fn a_leader_that_was_held_up_until_another_led_writes_and_removes_nothing(
     let (api, publisher, tenant) = world();
     let mut publisher = Arc::into_inner(publisher).unwrap();
     let leases = Box::new(Api::namespaced(publisher.client.clone(), "system"));
-    publisher.tenure = Tenure::Elected { leases, lease: "operator".into(), me: "first".into() };
+    publisher.tenure = Tenure::Elected {
+        leases,
+        lease: "operator".into(),
+        me: "first".into(),
+        deadline: Deadline::new(Instant::now()),
+    };
     let held_by = |holder: &str| api.put(LEASE, json!({ "spec": { "holderIdentity": holder } }));
     held_by("second");
     let refused = publish(&publisher, &tenant).await.unwrap_err();
