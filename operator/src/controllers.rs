@@ -122,7 +122,7 @@ impl Controllers {
             events: events.clone(),
             watched: watched.clone(),
             scopes,
-            tenure,
+            tenure: tenure.clone(),
             contributions: Arc::clone(&contributions),
             data_plane: Arc::clone(&data_plane),
             known_parts,
@@ -154,7 +154,7 @@ impl Controllers {
             ends: Ends::default(),
             rotation: Rotation {
                 records: Arc::new(RecordSecrets(Api::namespaced(client.clone(), &settings.config_namespace))),
-                secret: Arc::new(ClusterSecret(client.clone())),
+                secret: Arc::new(ClusterSecret { client: client.clone(), tenure: tenure.clone() }),
                 accounts: Arc::clone(&accounts),
                 acknowledgements: Arc::clone(&data_plane) as _,
                 unrecorded: Mutex::default(),

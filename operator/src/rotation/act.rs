@@ -93,6 +93,7 @@ impl Actor<'_> {
             }
             Step::CreateToken => self.create_token(book).await,
             Step::StoreToken => self.store_token(book).await,
+            Step::WithdrawToken => self.withdraw_token(book).await,
             Step::Promote => self.promote(book).await,
             Step::MoveToken => {
                 let Some(NextToken::Promoted(next)) = &book.record.token else { return Ok(()) };
@@ -173,11 +174,11 @@ impl Actor<'_> {
                 why: "this provider's cannot be replaced".to_owned(),
             }));
         };
-        if book.record.token == Some(NextToken::Creating) {
-            // It may exist, and nobody knows its value.
+        let may_exist = matches!(book.record.token, Some(NextToken::Creating { .. }));
+        self.save(book, |record| record.ask_for_token(self.now)).await?;
+        if may_exist {
+            // Nobody knows its value.
             tokens.discard_next_token().await.map_err(|source| stopped("discard a lost auth token", &source))?;
-        } else {
-            self.save(book, |record| record.token = Some(NextToken::Creating)).await?;
         }
         let next = tokens.create_next_token().await.map_err(|source| stopped("create the next auth token", &source))?;
         self.save(book, |record| record.token = Some(NextToken::Created(next))).await
@@ -190,6 +191,15 @@ impl Actor<'_> {
             self.secret.write(self.subject, &[(SECONDARY, None)], &[(SECONDARY, Some(&next))]).await?;
         }
         self.save(book, |record| record.token = Some(NextToken::Stored(next))).await
+    }
+
+    /// The provider refuses the next token: another one was created meanwhile, by a process that was held up.
+    async fn withdraw_token(&self, book: &mut Book) -> Result<(), Stopped> {
+        let Some(NextToken::Stored(next)) = &book.record.token else { return Ok(()) };
+        if self.secret.holds(self.subject, SECONDARY, next).await? {
+            self.secret.write(self.subject, &[(SECONDARY, Some(next))], &[(SECONDARY, None)]).await?;
+        }
+        self.save(book, |record| record.token = Some(NextToken::Wanted)).await
     }
 
     async fn promote(&self, book: &mut Book) -> Result<(), Stopped> {

@@ -174,7 +174,7 @@ impl Rotation {
             match step {
                 Step::Forget => return Phase::Resting(Rest::Idle { next: None }),
                 // The Secret has changed, and is read again.
-                Step::StoreToken | Step::MoveToken => return Phase::of(&step),
+                Step::StoreToken | Step::WithdrawToken | Step::MoveToken => return Phase::of(&step),
                 Step::Replace => seen.key_is_refused = false,
                 _ => {}
             }
@@ -184,18 +184,24 @@ impl Rotation {
     }
 
     async fn seen(&self, turn: &Turn<'_>, record: &Record) -> Seen {
+        let is_refused = async |provider: &ProviderAccount| {
+            let checked = self.accounts.get(provider).check_credentials().await;
+            checked.is_err_and(|error| error.http_status == Some(401))
+        };
         let key_is_refused = match &record.key {
-            Some(key) => {
-                let account = self.accounts.get(&turn.provider.called_with(&key.id, &key.secret));
-                account.check_credentials().await.is_err_and(|error| error.http_status == Some(401))
-            }
+            Some(key) => is_refused(&turn.provider.called_with(&key.id, &key.secret)).await,
             None => false,
+        };
+        let next_is_refused = match &record.token {
+            Some(NextToken::Stored(next)) => is_refused(&turn.provider.called_with_token(next)).await,
+            _ => false,
         };
         let value = |key: &str| turn.contents.get(key).filter(|value| !value.expose().is_empty()).cloned();
         let mut seen = Seen {
             token: value("authToken"),
             secondary: value("secondaryAuthToken"),
             key_is_refused,
+            next_is_refused,
             calls: Proof::NotPublished,
             accepts: Proof::NotPublished,
             elsewhere: turn.group.others.first().map(|other| {

@@ -19,6 +19,10 @@ const VERIFY_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 const LOOK_FOR: SignedDuration = SignedDuration::from_mins(30);
 const LOOK_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
+/// When a call that was announced has surely taken effect or failed, also one of a process that is gone: longer than a
+/// reconcile and a call may take together.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(3);
+
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -27,6 +31,8 @@ pub struct Seen {
     pub secondary: Option<Secret>,
     /// Whether the provider refuses the key in use.
     pub key_is_refused: bool,
+    /// Whether the provider refuses the next token, which is stored.
+    pub next_is_refused: bool,
     /// Who calls with none of the old keys.
     pub calls: Proof,
     /// Who accepts the next token, and calls with nothing that its promotion ends.
@@ -62,6 +68,8 @@ pub enum Step {
     },
     CreateToken,
     StoreToken,
+    /// Take a token that the provider refuses out of the Secret again.
+    WithdrawToken,
     Promote,
     /// Write the promoted token into the Secret as the one in use.
     MoveToken,
@@ -84,6 +92,10 @@ pub enum Rest {
     AwaitingAck {
         replicas: Vec<String>,
         total: usize,
+    },
+    /// A token may be being created. It is asked for again then.
+    Settling {
+        until: Timestamp,
     },
     /// The old key is revoked then.
     Overlap {
@@ -108,7 +120,7 @@ pub fn plan(record: &Record, wish: Option<&Wish>, seen: &Seen, now: Timestamp) -
         lost(record, now),
         next_key(record, wish, now),
         key_in_use(record, wish, seen),
-        next_token(record, seen),
+        next_token(record, seen, now),
         due(record, wish, now),
         old_keys(record, wish, seen, now),
     ];
@@ -185,13 +197,18 @@ fn key_in_use(record: &Record, wish: Option<&Wish>, seen: &Seen) -> Option<Plan>
     }
 }
 
-fn next_token(record: &Record, seen: &Seen) -> Option<Plan> {
+fn next_token(record: &Record, seen: &Seen, now: Timestamp) -> Option<Plan> {
     let (token, secondary) = (seen.token.as_ref(), seen.secondary.as_ref());
     match record.token.as_ref()? {
         NextToken::Wanted if seen.elsewhere.is_some() => elsewhere(seen),
         NextToken::Wanted if secondary.is_some() => held(Held::SecondaryInUse),
-        NextToken::Wanted | NextToken::Creating => act(Step::CreateToken),
+        NextToken::Wanted => act(Step::CreateToken),
+        NextToken::Creating { at, .. } if now < *at + SETTLED_AFTER => {
+            rest(Rest::Settling { until: *at + SETTLED_AFTER })
+        }
+        NextToken::Creating { .. } => act(Step::CreateToken),
         NextToken::Created(_) => act(Step::StoreToken),
+        NextToken::Stored(_) if seen.next_is_refused => act(Step::WithdrawToken),
         NextToken::Stored(next) if secondary != Some(next) => held(Held::SecretReverted),
         NextToken::Stored(_) if seen.elsewhere.is_some() => elsewhere(seen),
         NextToken::Stored(_) => match &seen.accepts {

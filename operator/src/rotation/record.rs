@@ -81,8 +81,8 @@ pub struct LostKey {
 pub enum NextToken {
     /// A rotation asked for it.
     Wanted,
-    /// It was asked for, and no answer is recorded.
-    Creating,
+    /// It was asked for so many times, the last time then, and no answer is recorded.
+    Creating { times: u32, at: Timestamp },
     /// The provider accepts it in calls. It is not in the Secret yet.
     Created(Secret),
     /// The Secret holds it beside the one in use.
@@ -171,6 +171,15 @@ impl Record {
     pub fn replace_key(&mut self) {
         self.retire_key();
         self.next.get_or_insert(NextKey::Wanted);
+    }
+
+    /// The next token is about to be asked for. Whoever asked before can no longer record an answer.
+    pub fn ask_for_token(&mut self, now: Timestamp) {
+        let before = match self.token {
+            Some(NextToken::Creating { times, .. }) => times,
+            _ => 0,
+        };
+        self.token = Some(NextToken::Creating { times: before.saturating_add(1), at: now });
     }
 
     /// Nobody asks for rotated keys any longer: the Secret's own credentials take over.

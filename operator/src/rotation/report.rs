@@ -40,7 +40,7 @@ impl Phase {
         match step {
             Step::Begin { .. } | Step::Replace | Step::FindLost | Step::Mint => Self::Minting,
             Step::Verify | Step::DropNext => Self::Verifying,
-            Step::CreateToken | Step::StoreToken => Self::CreatingToken,
+            Step::CreateToken | Step::StoreToken | Step::WithdrawToken => Self::CreatingToken,
             Step::Promote | Step::MoveToken | Step::EndToken => Self::PromotingToken,
             Step::Release | Step::LetGo | Step::TakeHold => Self::Publishing,
             Step::Revoke { .. } | Step::Forget => Self::Revoking,
@@ -51,7 +51,7 @@ impl Phase {
         match self {
             Self::Minting => "Minting",
             Self::Verifying => "Verifying",
-            Self::CreatingToken => "CreatingToken",
+            Self::CreatingToken | Self::Resting(Rest::Settling { .. }) => "CreatingToken",
             Self::PromotingToken => "PromotingToken",
             Self::Publishing | Self::Resting(Rest::Publishing) => reason::PUBLISHING,
             Self::Revoking => "Revoking",
@@ -86,6 +86,9 @@ impl Phase {
             Self::Resting(Rest::Looking { at }) => {
                 format!("a key may exist whose secret was lost; the account's keys are looked through again at {at}")
             }
+            Self::Resting(Rest::Settling { until }) => {
+                format!("the answer about the next auth token was lost; another one is created at {until}")
+            }
             Self::Resting(Rest::Held(held)) => held.to_string(),
             Self::Failing { why, .. } => format!("{why}; trying again"),
             _ => String::new(),
@@ -98,7 +101,9 @@ pub fn again(phase: &Phase, now: Timestamp) -> Option<Duration> {
     let until = |at: Timestamp| at.duration_since(now).try_into().unwrap_or(Duration::ZERO);
     match phase {
         Phase::Resting(Rest::Idle { next }) => next.map(until),
-        Phase::Resting(Rest::Overlap { until: at } | Rest::Looking { at }) => Some(until(*at)),
+        Phase::Resting(Rest::Overlap { until: at } | Rest::Looking { at } | Rest::Settling { until: at }) => {
+            Some(until(*at))
+        }
         Phase::Resting(Rest::Held(_)) => None,
         Phase::Failing { .. } => Some(AGAIN),
         _ => Some(SOON),

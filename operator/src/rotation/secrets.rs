@@ -1,4 +1,5 @@
-//! Writes into a tenant's Secret. The tenant grants that, and only what was read is written over.
+//! Writes into a tenant's Secret. The tenant grants that. Only what was read is written over, and only by a process that
+//! led after it read.
 
 use async_trait::async_trait;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::held::Held;
 use super::records::Subject;
+use crate::leader::tenure::Tenure;
 use crate::reconcile::drive::FIELD_MANAGER;
 use crate::reconcile::error::KubernetesFailure;
 
@@ -38,11 +40,19 @@ pub trait WriteSecret: Send + Sync {
 }
 
 /// The Secrets of the cluster.
-pub struct ClusterSecret(pub Client);
+pub struct ClusterSecret {
+    pub client: Client,
+    pub tenure: Tenure,
+}
+
+/// Another process leads.
+#[derive(Debug, thiserror::Error)]
+#[error("this process no longer leads")]
+struct NoLongerLeading;
 
 impl ClusterSecret {
     fn api(&self, subject: &Subject) -> Api<KubernetesSecret> {
-        Api::namespaced(self.0.clone(), subject.tenant.as_str())
+        Api::namespaced(self.client.clone(), subject.tenant.as_str())
     }
 
     async fn read(&self, subject: &Subject) -> Result<KubernetesSecret, KubernetesFailure> {
@@ -51,7 +61,7 @@ impl ClusterSecret {
     }
 
     async fn not_granted(&self, subject: &Subject) -> Result<Held, KubernetesFailure> {
-        let reviews: Api<SelfSubjectReview> = Api::all(self.0.clone());
+        let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
         let review = review.map_err(KubernetesFailure::new("the operator's own name can't be asked for"))?;
         let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username);
@@ -85,7 +95,7 @@ impl WriteSecret for ClusterSecret {
             },
             ..SelfSubjectAccessReview::default()
         };
-        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.0.clone());
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         let review = reviews.create(&PostParams::default(), &review).await;
         let review = review.map_err(KubernetesFailure::new("the operator's own rights can't be asked for"))?;
         if review.status.is_some_and(|status| status.allowed) {
@@ -103,6 +113,11 @@ impl WriteSecret for ClusterSecret {
         let secret = self.read(subject).await?;
         if expected.iter().any(|(key, value)| value_of(&secret, key).as_ref() != *value) {
             return Err(NotWritten::Held(Held::SecretReverted));
+        }
+        let asked = self.tenure.lasts().await;
+        if !asked.map_err(KubernetesFailure::new("it cannot be read which replica leads"))? {
+            let error = kube::Error::Service(Box::new(NoLongerLeading));
+            return Err(KubernetesFailure::new(format!("the secret {:?} is not written", subject.secret))(error).into());
         }
         let data = values.iter().map(|(key, value)| {
             let encoded = value.map(|value| json!(k8s_openapi::ByteString(value.expose().into())));

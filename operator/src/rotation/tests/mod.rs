@@ -2,5 +2,6 @@
 
 mod crashes;
 mod held;
+mod model;
 mod plans;
 mod world;

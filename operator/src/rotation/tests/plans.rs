@@ -30,6 +30,7 @@ fn seen(calls: Proof) -> Seen {
         token: Some(Secret::new("token")),
         secondary: None,
         key_is_refused: false,
+        next_is_refused: false,
         calls,
         accepts: Proof::NotPublished,
         elsewhere: None,
