@@ -154,7 +154,7 @@ impl Controllers {
             ends: Ends::default(),
             rotation: Rotation {
                 records: Arc::new(RecordSecrets(Api::namespaced(client.clone(), &settings.config_namespace))),
-                secret: Arc::new(ClusterSecret { client: client.clone(), tenure: tenure.clone() }),
+                secret: Arc::new(ClusterSecret { client: client.clone(), tenure }),
                 accounts: Arc::clone(&accounts),
                 acknowledgements: Arc::clone(&data_plane) as _,
                 unrecorded: Mutex::default(),
