@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use crds::WhatsAppSender;
 use listener::{Limits, Listener};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::reconcile::kind::Kind;
+use crate::rotation::report::PHASES;
 use crate::watch::Watched;
 use crate::watch::stores::{Stores, readiness};
 
@@ -83,6 +85,14 @@ async fn metrics(State(health): State<Health>) -> Response {
         count(&health.metrics, &watched.senders.stores);
         count(&health.metrics, &watched.templates.stores);
         count(&health.metrics, &watched.policies.stores);
+        let senders = watched.senders.stores.all();
+        for phase in PHASES {
+            let is_in = |sender: &&Arc<WhatsAppSender>| {
+                let rotation = sender.status.as_ref().and_then(|status| status.rotation.as_ref());
+                rotation.is_some_and(|rotation| rotation.phase == phase)
+            };
+            health.metrics.rotations(phase, senders.iter().filter(is_in).count());
+        }
     }
     match health.metrics.render() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),

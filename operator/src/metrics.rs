@@ -129,6 +129,7 @@ pub struct Metrics {
     reconcile_seconds: HistogramVec,
     objects: IntGaugeVec,
     unreadable: IntGaugeVec,
+    rotations: IntGaugeVec,
     publishes: IntCounterVec,
     unpublished: IntGauge,
     watch_errors: IntCounterVec,
@@ -178,6 +179,12 @@ impl Metrics {
                 "Objects that this version can't read; their last readable version stays in effect",
                 &["kind"],
             )?,
+            rotations: gauges(
+                &registry,
+                "rotations",
+                "Senders that rotate their credentials, by the phase that their status shows",
+                &["phase"],
+            )?,
             publishes: counters(
                 &registry,
                 "publishes_total",
@@ -211,6 +218,9 @@ impl Metrics {
             }
             self.unreadable.with_label_values(&[kind.as_str()]);
         }
+        for phase in crate::rotation::report::PHASES {
+            self.rotations.with_label_values(&[phase]);
+        }
         for outcome in Published::ALL {
             self.publishes.with_label_values(&[outcome.as_str()]);
         }
@@ -237,6 +247,11 @@ impl Metrics {
     /// `ready` is the status of the condition: `True`, `False` or `Unknown`.
     pub fn objects(&self, kind: KindName, ready: &'static str, count: usize) {
         self.objects.with_label_values(&[kind.as_str(), ready]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// `phase` is one of [`crate::rotation::report::PHASES`].
+    pub fn rotations(&self, phase: &'static str, count: usize) {
+        self.rotations.with_label_values(&[phase]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     pub fn unreadable(&self, kind: KindName, count: usize) {

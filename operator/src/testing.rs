@@ -223,6 +223,10 @@ impl FakeAdmin {
         self.state().refused = Some(operation);
     }
 
+    pub(crate) fn refuse_nothing(&self) {
+        self.state().refused = None;
+    }
+
     pub(crate) fn take_more_requests(&self, more: u32) {
         self.state().more_requests = more;
     }
@@ -329,6 +333,9 @@ impl TokenAdmin for FakeAdmin {
             state.made += 1;
             let token = Secret::new(format!("token{}", state.made));
             if let Some(tokens) = &mut state.tokens {
+                if tokens.secondary.is_some() {
+                    return Err(provider_error(Some(400), None));
+                }
                 tokens.secondary = Some(token.clone());
             }
             token

@@ -13,6 +13,21 @@ use crate::reconcile::conditions::State;
 use crate::reconcile::events;
 use crate::reconcile::progress::Progress;
 
+/// Every phase that a status may show.
+pub const PHASES: [&str; 11] = [
+    "Minting",
+    "Verifying",
+    "CreatingToken",
+    "PromotingToken",
+    reason::PUBLISHING,
+    "AwaitingAck",
+    "Overlap",
+    "Revoking",
+    "LookingForLostKeys",
+    reason::IDLE,
+    reason::HELD,
+];
+
 /// How soon to look again at what changes by itself.
 const SOON: Duration = Duration::from_secs(2);
 /// How soon to try again what failed.
@@ -147,4 +162,34 @@ pub fn report(standing: Option<(&Record, &Phase)>, progress: &mut Progress<Whats
     let state = if phase.reason() == reason::IDLE { State::False } else { State::True };
     progress.set(ROTATING_CREDENTIALS, state, phase.reason(), &message);
     progress.status.rotation = Some(status);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation::held::Held;
+
+    #[test]
+    fn every_phase_is_one_of_those_that_are_counted_and_says_whom_it_waits_for() {
+        let at = Timestamp::UNIX_EPOCH;
+        let waiting = Rest::AwaitingAck { replicas: vec!["a".into(), "b".into()], total: 3 };
+        let rests = [
+            Rest::Idle { next: Some(at) },
+            Rest::Publishing,
+            waiting.clone(),
+            Rest::Settling { until: at },
+            Rest::Overlap { until: at },
+            Rest::Looking { at },
+            Rest::Held(Held::SecondaryInUse),
+        ];
+        let steps = [Step::Mint, Step::Verify, Step::CreateToken, Step::Promote, Step::LetGo, Step::Forget];
+        for phase in rests.map(Phase::Resting).into_iter().chain(steps.iter().map(Phase::of)) {
+            assert!(PHASES.contains(&phase.reason()), "{phase:?}");
+            let failing = Phase::Failing { at: Box::new(phase.clone()), why: "no answer".into() };
+            assert_eq!((failing.reason(), failing.message().as_str()), (phase.reason(), "no answer; trying again"));
+        }
+        let waiting = Phase::Resting(waiting);
+        assert_eq!(waiting.summary(), "AwaitingAck a (1/3)");
+        assert_eq!(waiting.message(), "waiting for 2 of 3 replicas: a, b");
+    }
 }

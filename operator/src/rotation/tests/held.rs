@@ -166,3 +166,18 @@ async fn credentials_that_may_not_mint_keys_are_told_apart_from_wrong_ones() {
     is_told(&world, "only the account's auth token and its main keys");
     assert!(world.record().unwrap().lost.is_empty(), "nothing was made");
 }
+
+#[tokio::test]
+async fn a_key_takes_over_only_once_the_provider_accepts_it_and_one_that_it_never_accepts_goes() {
+    let mut world = World::new(Some(rotation("90d", "10m", false))).await;
+    world.admin.refuse("verify_key");
+    rounds(&mut world, 5).await;
+    let first = world.admin.key_ids();
+    assert_eq!((first.len(), phase(&world.senders[0]).as_str()), (1, "Verifying"));
+    assert_eq!(world.record().unwrap().key, None, "nobody calls with it");
+    rounds(&mut world, 10).await;
+    assert!(!world.admin.key_ids().contains(&first[0]), "another one is tried");
+    world.admin.refuse_nothing();
+    world.until("Idle").await;
+    world.is_settled();
+}
