@@ -10,7 +10,7 @@ use messaging::secret::Secret;
 
 use super::held::Held;
 use super::proof::Proof;
-use super::record::{MOST, NextKey, NextToken, OldKey, Record};
+use super::record::{MOST, NextKey, NextToken, Record};
 use super::wish::Wish;
 
 /// How long the provider may take to accept a key that it gave.
@@ -117,6 +117,7 @@ pub enum Plan {
 /// `wish` is absent when no sender asks for rotated credentials.
 pub fn plan(record: &Record, wish: Option<&Wish>, seen: &Seen, now: Timestamp) -> Plan {
     let parts = [
+        never_used(record),
         lost(record, now),
         next_key(record, wish, now),
         key_in_use(record, wish, seen),
@@ -159,6 +160,12 @@ fn rest(rest: Rest) -> Option<Plan> {
 
 fn held(held: Held) -> Option<Plan> {
     rest(Rest::Held(held))
+}
+
+/// A key that nobody ever used goes at once, whatever else is under way.
+fn never_used(record: &Record) -> Option<Plan> {
+    let old = record.old.iter().find(|old| !old.published)?;
+    act(Step::Revoke { id: old.id.clone() })
 }
 
 /// Lost keys are looked for until they must have shown up.
@@ -257,9 +264,6 @@ fn due(record: &Record, wish: Option<&Wish>, now: Timestamp) -> Option<Plan> {
 }
 
 fn old_keys(record: &Record, wish: Option<&Wish>, seen: &Seen, now: Timestamp) -> Option<Plan> {
-    if let Some(OldKey { id, .. }) = record.old.iter().find(|old| !old.published) {
-        return act(Step::Revoke { id: id.clone() });
-    }
     let first = record.old.first()?;
     match &seen.calls {
         Proof::Everyone => {}
