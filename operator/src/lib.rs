@@ -3,7 +3,8 @@
 //! Reading order: [`leader`] lets one process act at a time; [`controllers`] starts what that process runs; [`watch`]
 //! turns changes in the cluster into requests to [`reconcile`]; [`sender`], [`template`] and [`routing`] are the kinds,
 //! which call providers through [`accounts`]; [`publish`] compiles what they found into one Secret per tenant. Apart from
-//! all that, [`export`] writes the manifests of an account that exists.
+//! all that, [`export`] writes the manifests of an account that exists, and [`uninstall`] and [`release`] are for the time
+//! when the operator is gone.
 //!
 //! # What it may do in the cluster
 //!
@@ -22,6 +23,7 @@ pub mod leader;
 pub mod metrics;
 pub mod publish;
 pub mod reconcile;
+pub mod release;
 pub mod rotation;
 pub mod routing;
 pub mod sender;
@@ -70,6 +72,8 @@ pub enum Ended {
     Metrics(#[from] prometheus::Error),
     #[error("what the uninstalled operator left can't be removed")]
     Uninstall(#[source] reconcile::error::KubernetesFailure),
+    #[error(transparent)]
+    Release(#[from] release::ReleaseFailed),
     #[error("leadership was lost")]
     LeadershipLost(#[from] LeadershipLost),
     #[error("a task of the operator ended by itself: {0}")]
@@ -77,10 +81,12 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// The exit code of the process: 3 when leadership was lost, which is not a fault; 1 otherwise.
+    /// The exit code of the process: 3 when leadership was lost, which is not a fault; what [`release`] says of its own
+    /// errors; 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::LeadershipLost(_) => 3,
+            Self::Release(failed) => failed.exit_code(),
             _ => 1,
         }
     }
@@ -89,6 +95,12 @@ impl Ended {
 /// Removes the compiled configs of an installation that is gone; see [`uninstall`].
 pub async fn remove_configs(options: uninstall::RemoveConfigs) -> Result<(), Ended> {
     uninstall::remove_configs(&client().await?, &options).await.map_err(Ended::Uninstall)
+}
+
+/// Releases the objects that wait for an operator that is gone; see [`release`]. What stays is written to stdout.
+pub async fn release(options: &release::Release) -> Result<(), Ended> {
+    let (client, pace, mut out) = (client().await?, release::leader::RealTime, std::io::stdout());
+    Ok(release::release(&client, options, &pace, &mut out).await?)
 }
 
 async fn client() -> Result<kube::Client, Ended> {

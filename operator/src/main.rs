@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use operator::export::{Export, Exported};
+use operator::release::Release;
 use operator::uninstall::RemoveConfigs;
 use operator::{LogFormat, Settings};
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,17 +30,22 @@ enum Command {
     /// Writes the manifests of what an account at Twilio has to stdout, and what they leave out to stderr. Applied, they
     /// change nothing there. The credentials come from TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET
     Export(Export),
+    /// When the operator is gone for good: lets objects go that are being deleted and still wait for it, and writes to
+    /// stdout what they leave at the provider. Without --execute it changes nothing. Exits with 4 if an operator lives or
+    /// may live, with 5 if a right is missing
+    Release(Release),
 }
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     log(match &command {
         Command::Run(settings) => settings.log_format,
-        Command::RemoveConfigs(_) | Command::Export(_) => LogFormat::Text,
+        Command::RemoveConfigs(_) | Command::Export(_) | Command::Release(_) => LogFormat::Text,
     });
     let failed = match &command {
         Command::Run(_) | Command::RemoveConfigs(_) => "the operator has ended",
         Command::Export(_) => "nothing was exported",
+        Command::Release(_) => "not everything was released",
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -53,6 +59,7 @@ fn main() -> ExitCode {
             Command::Run(settings) => run_until_signal(*settings).await,
             Command::RemoveConfigs(options) => Ok(operator::remove_configs(options).await?),
             Command::Export(options) => export(&options).await,
+            Command::Release(options) => Ok(operator::release(&options).await?),
         }
     });
     match ended {

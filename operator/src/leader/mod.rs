@@ -179,7 +179,8 @@ impl<'a> Candidate<'a> {
     }
 }
 
-fn record(spec: Option<LeaseSpec>) -> Record {
+/// What a Lease says.
+pub fn record(spec: Option<LeaseSpec>) -> Record {
     let spec = spec.unwrap_or_default();
     Record {
         holder: spec.holder_identity,

@@ -53,8 +53,8 @@ pub trait Records: Send + Sync {
 /// Records in the operator's namespace.
 pub struct RecordSecrets(pub Api<Secret>);
 
-/// A namespace and a name may be longer together than a name may be.
-fn name(Subject { tenant, secret }: &Subject) -> String {
+/// The name of the Secret that a record is in. A namespace and a name may be longer together than a name may be.
+pub fn name(Subject { tenant, secret }: &Subject) -> String {
     let digest: String = Sha256::digest(format!("{tenant}/{secret}")).encode_hex();
     format!("whatsapp-rotation-{tenant}-{}", &digest[..10])
 }

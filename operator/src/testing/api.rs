@@ -211,5 +211,6 @@ fn refused(status: StatusCode, reason: &str) -> (StatusCode, Value) {
 }
 
 fn is_collection(path: &str) -> bool {
-    ["secrets", "leases", "events"].iter().any(|plural| path.ends_with(&format!("/{plural}")))
+    let plurals = ["secrets", "leases", "events", "whatsappsenders", "messagetemplates", "routingpolicies"];
+    plurals.iter().any(|plural| path.ends_with(&format!("/{plural}")))
 }
