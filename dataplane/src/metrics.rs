@@ -13,8 +13,8 @@ use prometheus::{
 };
 
 pub use labels::{
-    AttemptOutcome, AuthMethod, AuthResult, ClosedLabel, ConfigResult, ConfigStep, DeferReason, ListenerLabel,
-    PublishResult, Repair, WebhookLabel, WebhookResult,
+    AccessResult, AttemptOutcome, AuthMethod, AuthResult, ClosedLabel, ConfigResult, ConfigStep, DeferReason,
+    ListenerLabel, PublishResult, Repair, WebhookLabel, WebhookResult,
 };
 
 use crate::progress::Task;
@@ -60,6 +60,7 @@ pub struct Metrics {
     config_tenants: IntGaugeVec,
     config_source_errors: IntCounterVec,
     auth: IntCounterVec,
+    sender_access: IntCounterVec,
     connections: IntGaugeVec,
     connections_closed: IntCounterVec,
     queue: IntGaugeVec,
@@ -148,6 +149,12 @@ impl Metrics {
                 "authentication_total",
                 "Calls of the tenants' API, by authentication method and result.",
                 &["method", "result"],
+            )?,
+            sender_access: counters(
+                r,
+                "sender_access_total",
+                "Checks of a ServiceAccount's right to send from a sender, by result.",
+                &["result"],
             )?,
             connections: gauges(r, "connections", "Open connections of clients, by listener.", &["listener"])?,
             connections_closed: counters(
@@ -239,6 +246,7 @@ impl Metrics {
         start(&self.repairs, &mut Repair::ALL.iter().map(|v| v.as_str()));
         start(&self.publish, &mut PublishResult::ALL.iter().map(|v| v.as_str()));
         start(&self.config_steps, &mut ConfigStep::ALL.iter().map(|v| v.as_str()));
+        start(&self.sender_access, &mut AccessResult::ALL.iter().map(|v| v.as_str()));
         start(&self.config, &mut ConfigResult::ALL.iter().map(|v| v.as_str()));
         for listener in ListenerLabel::ALL {
             self.connections.with_label_values(&[listener.as_str()]).set(0);
@@ -330,6 +338,10 @@ impl Metrics {
 
     pub fn authentication(&self, method: AuthMethod, result: AuthResult) {
         self.auth.with_label_values(&[method.as_str(), result.as_str()]).inc();
+    }
+
+    pub fn sender_access(&self, result: AccessResult) {
+        self.sender_access.with_label_values(&[result.as_str()]).inc();
     }
 
     /// This many more connections of a listener are open.

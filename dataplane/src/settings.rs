@@ -78,6 +78,11 @@ pub struct Settings {
     )]
     pub api_audience: String,
 
+    /// Ask the API server whether a ServiceAccount may send from a sender: it needs the verb create on
+    /// whatsappsenders/messages with the sender's name. API keys may send from every sender of their tenant.
+    #[arg(long, env = "WHATSAPP_AUTHORIZE_SENDERS", conflicts_with = "config_dir")]
+    pub authorize_senders: bool,
+
     /// How long a claim on a message or an event lasts unless renewed: after a replica dies, others wait this long
     /// before they take over its work.
     #[arg(long, env = "WHATSAPP_LEASE", default_value = "30s", value_parser = duration, value_name = "DURATION")]
@@ -294,6 +299,13 @@ mod tests {
             }
             assert!(error.to_string().contains("expected"), "{error}");
         }
+    }
+
+    #[test]
+    fn rights_that_no_api_server_can_check_are_refused() {
+        let error = parse(&["--store", "sqlite:data.db", "--authorize-senders"]).unwrap_err().to_string();
+        assert!(error.contains("--authorize-senders") && error.contains("--config-dir"), "{error}");
+        assert!(!parse(&["--store", "sqlite:data.db"]).unwrap().authorize_senders);
     }
 
     #[test]

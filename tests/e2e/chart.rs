@@ -162,6 +162,7 @@ async fn the_programs_accept_every_argument_of_the_chart() -> Result<()> {
         ("twilioBaseUrl", "https://proxy.example.com"),
         ("watchNamespaces", "{shop,bakery}"),
         ("dataPlane.allowPrivateSinks", "true"),
+        ("dataPlane.authorizeSenders", "true"),
         ("listenAddress", "[::]"),
     ];
     let sqlite = [&REQUIRED[..], &more[..]].concat();

@@ -1,12 +1,15 @@
 //! One tenant cannot see, impersonate or reach another.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use reqwest::{Method, StatusCode};
+use sandbox::twilio::types::NewAccount;
 use serde_json::json;
+use tests::api::TenantApi;
 use tests::cluster::{Cluster, client, kubectl};
-use tests::world::{Options, Store, World};
+use tests::eventually::eventually;
+use tests::world::{AUDIENCE, Options, Store, World};
 
 #[tokio::test]
 async fn another_tenants_token_is_forbidden_and_sees_nothing() -> Result<()> {
@@ -35,7 +38,7 @@ async fn strangers(world: World) -> Result<()> {
     }
     // Naming the other tenant is forbidden. Without that, the message does not exist.
     let http = reqwest::Client::new();
-    let token = world.cluster.token(&bakery.namespace, "default", Some(tests::world::AUDIENCE)).await?;
+    let token = world.cluster.token(&bakery.namespace, "default", Some(AUDIENCE)).await?;
     let url = format!("http://127.0.0.1:{}/v1/messages", world.ports.api);
     let as_shop = http.get(&url).bearer_auth(&token).header("whatsapp-tenant", &shop.namespace).send().await?;
     ensure!(as_shop.status() == StatusCode::FORBIDDEN, "{as_shop:?}");
@@ -64,7 +67,7 @@ async fn a_token_for_another_audience_or_from_outside_is_rejected() -> Result<()
     let wrong_audience = world.cluster.token(&shop.namespace, "default", None).await?;
     ensure!(ask(&wrong_audience).await? == StatusCode::UNAUTHORIZED);
     // A namespace without a sender is not a tenant.
-    let stranger = world.cluster.token(&world.namespaces[1], "default", Some(tests::world::AUDIENCE)).await?;
+    let stranger = world.cluster.token(&world.namespaces[1], "default", Some(AUDIENCE)).await?;
     ensure!(ask(&stranger).await? == StatusCode::FORBIDDEN);
     Ok(())
 }
@@ -101,5 +104,60 @@ async fn another_tenants_secret_is_unreachable() -> Result<()> {
         matches!(&reached, Err(kube::Error::Api(status)) if status.code == 403),
         "a tenant can list compiled Secrets"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_account_sends_from_the_senders_that_rbac_grants_it_and_from_no_other() -> Result<()> {
+    let options = Options { authorize_senders: true, ..Options::default() };
+    let world = World::start_in(Cluster::shared().await?, &["shop"], options).await?;
+    let numbers = ["+14155237101", "+14155237102"];
+    let new = NewAccount { senders: numbers.map(Into::into).into(), ..NewAccount::default() };
+    let mut shop = world.tenant_without_sender(0).await?;
+    shop.account = world.control.create_account(&new).await?;
+    let namespace = shop.namespace.as_str();
+    let credentials = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "twilio", "namespace": namespace},
+        "stringData": {"authToken": shop.account.auth_token},
+    });
+    let mut objects = vec![serde_json::from_value(credentials)?];
+    for (name, number) in ["support", "sales"].into_iter().zip(numbers) {
+        let mut sender = shop.sender(&json!({ "phoneNumber": number }))?;
+        sender.metadata.name = Some(name.to_owned());
+        objects.push(sender);
+    }
+    objects.push(shop.template("order-shipped", &json!({"senderRefs": [{"name": "support"}, {"name": "sales"}]}))?);
+    world.cluster.apply(&objects, None).await?;
+    world.ready("messagetemplate", namespace, "order-shipped").await?;
+    for (kind, name) in
+        [("whatsappsender", "support"), ("whatsappsender", "sales"), ("messagetemplate", "order-shipped")]
+    {
+        world.in_data_plane(kind, namespace, name).await?;
+    }
+    world.cluster.kubectl(&["create", "serviceaccount", "orders", "--namespace", namespace]).await?;
+    let token = world.cluster.token(namespace, "orders", Some(AUDIENCE)).await?;
+    let orders = TenantApi::new(format!("http://127.0.0.1:{}", world.ports.api), token);
+    let from = |sender: &str| json!({"to": "+447700900132", "from": sender, "template": {"name": "order-shipped", "values": {"1": "Ava"}}});
+
+    // Without a right it sends from neither. The answer's own commands grant it.
+    let refused = orders.try_send("order-1", &from("support")).await?;
+    ensure!(refused.status == StatusCode::FORBIDDEN, "{refused:?}");
+    ensure!(refused.body["errors"][0]["pointer"] == "/from", "{refused:?}");
+    let commands = refused.body["errors"][0]["expected"].as_str().context("no remedy")?;
+    for command in commands.split("kubectl ").skip(1) {
+        let arguments: Vec<&str> = command.split_whitespace().filter(|word| *word != "&&").collect();
+        world.cluster.kubectl(&arguments).await?;
+    }
+    let sent = eventually("the right counts", async || {
+        let answer = orders.try_send("order-1", &from("support")).await.map_err(|e| format!("{e:#}"))?;
+        if answer.status == StatusCode::ACCEPTED { Ok(answer) } else { Err(format!("{answer:?}")) }
+    })
+    .await?;
+    ensure!(sent.body["sender"] == "support", "{sent:?}");
+    let refused = orders.try_send("order-2", &from("sales")).await?;
+    ensure!(refused.status == StatusCode::FORBIDDEN, "{refused:?}");
+    // Another ServiceAccount of the namespace has no right, and does not get the first one's answer.
+    let repeated = shop.api.try_send("order-1", &from("support")).await?;
+    ensure!(repeated.status == StatusCode::FORBIDDEN, "{repeated:?}");
     Ok(())
 }

@@ -29,15 +29,16 @@ pub async fn render(release: &str, namespace: &str, values: &[(&str, &str)]) -> 
     documents(&output(command).await?)
 }
 
-/// Applies only the chart's ServiceAccounts and RBAC rules.
+/// Applies only the chart's ServiceAccounts and RBAC rules, with `more` values.
 pub async fn install_rbac(
     cluster: &Cluster,
     release: &str,
     namespace: &str,
     watch: &[String],
+    more: &[(&str, &str)],
 ) -> Result<ServiceAccounts> {
     let watched = format!("{{{}}}", watch.join(","));
-    let mut values = REQUIRED.to_vec();
+    let mut values = [&REQUIRED[..], more].concat();
     if !watch.is_empty() {
         values.push(("watchNamespaces", watched.as_str()));
     }

@@ -37,6 +37,8 @@ pub struct Options {
     /// The sandbox's seed.
     pub seed: Seed,
     pub store: Store,
+    /// Whether a ServiceAccount needs a right for each sender that it sends from.
+    pub authorize_senders: bool,
 }
 
 /// The data plane's store, which decides how many replicas it may have.
@@ -116,7 +118,9 @@ impl World {
             namespaces.push(cluster.namespace(tenant).await?);
         }
         // The release is named after its namespace, because all tests share the names of cluster roles.
-        let accounts = chart::install_rbac(&cluster, &system, &system, &namespaces).await?;
+        let on = options.authorize_senders;
+        let values: &[_] = if on { &[("dataPlane.authorizeSenders", "true")] } else { &[] };
+        let accounts = chart::install_rbac(&cluster, &system, &system, &namespaces, values).await?;
         cluster.kubeconfig_of(&system, &accounts.operator, &dir.path().join("operator.kubeconfig")).await?;
         cluster.kubeconfig_of(&system, &accounts.data_plane, &dir.path().join("data-plane.kubeconfig")).await?;
 
@@ -170,7 +174,7 @@ impl World {
             dir,
             sandbox,
         };
-        world.start_data_plane(&[]).await?;
+        world.start_data_plane(if on { &["--authorize-senders"] } else { &[] }).await?;
         Ok(world)
     }
 

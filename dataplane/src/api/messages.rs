@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use super::send::{self, A_SENDER, Answers, RouteChoice, SendRequest, of_sender};
 use super::view::{MessageList, MessageView, ReadView, ReceivedView};
-use super::{ApiContext, page_limit};
+use super::{ApiContext, page_limit, permission};
 use crate::apply;
 use crate::auth::Caller;
 use crate::config::{Sender, Tenant};
@@ -62,24 +62,27 @@ pub(super) async fn send(
     if let Some(idempotency) = &idempotency
         && let Some(answer) = context.shared.store.replayed(&caller.tenant, idempotency).await?
     {
-        return answered(answer);
+        return answered(&context, &caller, answer).await;
     }
     let now = context.shared.clock.now();
     let request = send::read(value, now).map_err(Problem::invalid)?;
     let tenant = context.tenant_of(&caller)?;
-    let message = admit(&context, &tenant, request, now).await?;
+    let message = admit(&context, &caller, &tenant, request, now).await?;
     let acceptance = context.shared.store.write(AcceptMessage { message, idempotency }).await?;
     if matches!(acceptance, Acceptance::New(_)) {
         context.shared.metrics.message_reached(MessageStatus::Queued);
     }
-    answered(acceptance)
+    answered(&context, &caller, acceptance).await
 }
 
-fn answered(acceptance: Acceptance) -> Result<Response, Problem> {
+async fn answered(context: &ApiContext, caller: &Caller, acceptance: Acceptance) -> Result<Response, Problem> {
     let accepted = |message: Message| (StatusCode::ACCEPTED, Json(MessageView::from(message)));
     match acceptance {
         Acceptance::New(message) => Ok(accepted(*message).into_response()),
         Acceptance::Replayed(message) => {
+            // The first request may have been another caller's, or this one's while it had the right.
+            permission::check(context, caller, &*context.tenant_of(caller)?, &message.route, message.content.as_ref())
+                .await?;
             Ok(([(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"))], accepted(message.as_accepted()))
                 .into_response())
         }
@@ -117,6 +120,7 @@ fn digest(mut body: Value) -> [u8; 32] {
 /// Turns a request into a message, if policy allows it.
 async fn admit(
     context: &ApiContext,
+    caller: &Caller,
     tenant: &Tenant,
     request: SendRequest,
     now: jiff::Timestamp,
@@ -132,6 +136,7 @@ async fn admit(
         route = answering(context, tenant, route, &to, not_before.unwrap_or(now)).await?;
     }
     let sender = sender(tenant, &route).map_err(|error| Problem::invalid(vec![error]))?;
+    permission::check(context, caller, tenant, &route, Some(&content)).await?;
     let tenant_id = &tenant.config.tenant;
     if let Some(drain) = context.shared.holds.refuses_sends(tenant_id, sender.name, now) {
         return Err(draining(&drain, now));

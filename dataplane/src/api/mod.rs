@@ -7,6 +7,7 @@ mod event_schemas;
 mod events;
 mod messages;
 mod openapi;
+mod permission;
 mod send;
 mod view;
 
@@ -21,6 +22,7 @@ use http::request::Parts;
 pub use event_schemas::page as events_page;
 pub use openapi::document as openapi_document;
 
+use crate::auth::sender_access::SenderAccess;
 use crate::auth::{Authenticator, Caller};
 use crate::config::Tenant;
 use crate::requests::fields::Errors;
@@ -37,6 +39,8 @@ const LARGEST_PAGE: u32 = 200;
 pub struct ApiContext {
     pub shared: Shared,
     pub authenticator: Authenticator,
+    /// `None`: every caller may send from every sender of its tenant.
+    pub sender_access: Option<SenderAccess>,
 }
 
 impl ApiContext {

@@ -3,9 +3,13 @@
 //! The caller's namespace *is* the tenant. It is never read from a path or a body, so another tenant's message is not
 //! found rather than forbidden. A caller may name the tenant it means in `WhatsApp-Tenant`: another one than its own is
 //! refused.
+//!
+//! Where the platform asks for it, a ServiceAccount also needs a right for each sender that it sends from
+//! ([`sender_access`]).
 
 mod api_key;
 mod bounded;
+pub mod sender_access;
 pub mod service_account;
 
 use std::sync::Arc;
@@ -13,7 +17,7 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode, header};
 use messaging::id::TenantId;
 
-use self::service_account::ServiceAccounts;
+use self::service_account::{ServiceAccounts, User};
 use crate::config::Configs;
 use crate::metrics::{AuthMethod, AuthResult, Metrics};
 use crate::requests::seldom::Seldom;
@@ -30,6 +34,8 @@ pub struct Caller {
     pub tenant: TenantId,
     /// For logs: `serviceaccount/<name>` or `apikey/<secret>`.
     pub name: String,
+    /// The user that the API server knows a ServiceAccount as. An API key has none.
+    pub user: Option<Arc<User>>,
 }
 
 /// Why a request is not authenticated. Each text may be shown to the caller.
@@ -107,7 +113,7 @@ impl Authenticator {
         let token = bearer(headers)?;
         if let Some(holder) = api_key::holder(&self.configs, token) {
             *method = AuthMethod::ApiKey;
-            return Ok(Caller { tenant: holder.tenant, name: format!("apikey/{}", holder.name) });
+            return Ok(Caller { tenant: holder.tenant, name: format!("apikey/{}", holder.name), user: None });
         }
         let Some(service_accounts) = self.service_accounts.as_ref().filter(|_| service_account::looks_like_one(token))
         else {
@@ -118,7 +124,7 @@ impl Authenticator {
         let name = format!("serviceaccount/{}", account.name);
         // A namespace without a config is not a tenant, even if its token is authentic.
         match TenantId::new(account.namespace.as_str()) {
-            Ok(tenant) if self.configs.get(&tenant).is_some() => Ok(Caller { tenant, name }),
+            Ok(tenant) if self.configs.get(&tenant).is_some() => Ok(Caller { tenant, name, user: Some(account.user) }),
             _ => Err(AuthError::NotATenant { name, namespace: account.namespace }),
         }
     }

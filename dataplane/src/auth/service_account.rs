@@ -1,5 +1,6 @@
 //! ServiceAccount tokens: the API server checks them (TokenReview), and its verdicts are cached for a short while.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus, UserInfo};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use messaging::clock::Clock;
@@ -37,6 +38,24 @@ const REVIEW_WITHIN: Duration = Duration::from_secs(5);
 pub struct ServiceAccount {
     pub namespace: String,
     pub name: String,
+    pub user: Arc<User>,
+}
+
+/// A user as the API server authenticated it: all that an authorizer may decide by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    pub uid: Option<String>,
+    pub groups: Vec<String>,
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl From<UserInfo> for User {
+    fn from(info: UserInfo) -> Self {
+        let UserInfo { username, uid, groups, extra } = info;
+        let (groups, extra) = (groups.unwrap_or_default(), extra.unwrap_or_default());
+        Self { name: username.unwrap_or_default(), uid, groups, extra }
+    }
 }
 
 /// The API server gave no answer.
@@ -146,13 +165,14 @@ fn verdict(status: TokenReviewStatus, audience: &str) -> Result<ServiceAccount, 
     if !status.audiences.unwrap_or_default().iter().any(|a| a == audience) {
         return Err(format!("it is not for the audience {audience:?}"));
     }
-    let username = status.user.and_then(|user| user.username).unwrap_or_default();
-    username
+    let user = User::from(status.user.unwrap_or_default());
+    let (namespace, name) = user
+        .name
         .strip_prefix("system:serviceaccount:")
         .and_then(|rest| rest.split_once(':'))
         .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains(':'))
-        .map(|(namespace, name)| ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() })
-        .ok_or_else(|| "it does not belong to a ServiceAccount".into())
+        .ok_or("it does not belong to a ServiceAccount")?;
+    Ok(ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned(), user: Arc::new(user) })
 }
 
 /// Whether a bearer token has the form of a JWT, so that a mistyped API key is not sent to the API server.

@@ -133,6 +133,10 @@ label!(
     /// What became of a caller's authentication.
     AuthResult { Accepted => "accepted", Unauthenticated => "unauthenticated", Forbidden => "forbidden", Unavailable => "unavailable" }
 );
+label!(
+    /// What became of the question whether a ServiceAccount may send from a sender.
+    AccessResult { Allowed => "allowed", Denied => "denied", Unavailable => "unavailable" }
+);
 
 label!(
     /// Whose listener it is.

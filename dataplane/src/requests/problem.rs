@@ -111,6 +111,13 @@ impl Problem {
         }
     }
 
+    /// A message that its caller has no right to send.
+    pub fn forbidden(error: FieldError) -> Self {
+        let title = "The caller may not do this";
+        let problem = Self::new(StatusCode::FORBIDDEN, "forbidden", title, error.detail.clone());
+        Self { errors: vec![error], ..problem }
+    }
+
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("this tenant has no such {what}"))
     }

@@ -29,6 +29,7 @@ use crate::admin::{self, AdminContext};
 use crate::api::{self, ApiContext};
 use crate::apply::{Applier, ApplyContext};
 use crate::auth::Authenticator;
+use crate::auth::sender_access::SenderAccess;
 use crate::auth::service_account::ServiceAccounts;
 use crate::bounds::{Bounds, BoundsOptions};
 use crate::budget::Budget;
@@ -120,7 +121,7 @@ impl Server {
         let progress = Arc::new(Progress::new(Arc::clone(&metrics)));
         let removals = Arc::new(Removals::new(settings.removal_grace));
         let shared = Shared { store, configs, clock, clock_check, metrics, holds, progress, removals };
-        let service_accounts = follow_config(&settings, &shared, &mut base).await?;
+        let api_server = follow_config(&settings, &shared, &mut base).await?;
 
         // Before anything is accepted: an unreliable clock is known, a drain applies to the first message, and the first
         // webhook's day exists.
@@ -171,9 +172,7 @@ impl Server {
             addresses.webhooks = Some(bound);
         }
         if has(Role::Api) {
-            let Shared { configs, metrics, .. } = shared.clone();
-            let authenticator = Authenticator::new(configs, service_accounts, metrics);
-            let router = api::router(Arc::new(ApiContext { shared: shared.clone(), authenticator }));
+            let router = api::router(Arc::new(api_context(&settings, &shared, api_server)));
             let serve = serve(ListenerLabel::Api, "the tenants' listener", router, ends);
             let turns = turns(&shared, Task::Api);
             let bound = listen::on_every_core(&mut workers.running, settings.api_listen, &serve, &turns)?;
@@ -292,12 +291,23 @@ pub(crate) fn connect(client: reqwest::Client, twilio_base_url: Option<Url>) -> 
     })
 }
 
-/// Loads the configs and starts following them. On Kubernetes, returns what checks ServiceAccount tokens.
+/// What the tenants' API needs. Without an API server, only API keys are accepted.
+fn api_context(settings: &Settings, shared: &Shared, api_server: Option<kube::Client>) -> ApiContext {
+    let Shared { configs, clock, metrics, .. } = shared.clone();
+    let sender_access = (api_server.clone().filter(|_| settings.authorize_senders))
+        .map(|client| SenderAccess::new(Arc::new(client), Arc::clone(&clock), Arc::clone(&metrics)));
+    let service_accounts =
+        api_server.map(|client| ServiceAccounts::new(Arc::new(client), settings.api_audience.as_str(), clock));
+    let authenticator = Authenticator::new(configs, service_accounts, metrics);
+    ApiContext { shared: shared.clone(), authenticator, sender_access }
+}
+
+/// Loads the configs and starts following them. On Kubernetes, returns a client of its API server.
 async fn follow_config(
     settings: &Settings,
     shared: &Shared,
     base: &mut TaskSet,
-) -> anyhow::Result<Option<ServiceAccounts>> {
+) -> anyhow::Result<Option<kube::Client>> {
     let Shared { configs, clock, metrics, .. } = shared;
     let ConfigSource { config_namespace, config_cache, config_dir } = &settings.config;
     if let Some(path) = config_dir {
@@ -332,5 +342,5 @@ async fn follow_config(
     base.spawn("keeping the replica's lease", async move |stop| {
         replica.keep(replica_client, &namespace, stop).await;
     });
-    Ok(Some(ServiceAccounts::new(Arc::new(client), settings.api_audience.as_str(), Arc::clone(clock))))
+    Ok(Some(client))
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use dataplane::auth::service_account::{ReviewFailed, ServiceAccounts, TokenReviewer};
+use dataplane::auth::service_account::{ReviewFailed, ServiceAccounts, TokenReviewer, User};
 use dataplane::auth::{AuthError, Authenticator, Caller};
 use dataplane::config::Configs;
 use dataplane::metrics::Metrics;
@@ -94,7 +94,15 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn caller(tenant: &str, name: &str) -> Result<Caller, AuthError> {
-    Ok(Caller { tenant: TenantId::new(tenant).unwrap(), name: name.into() })
+    let user = name.strip_prefix("serviceaccount/").map(|account| {
+        Arc::new(User {
+            name: format!("system:serviceaccount:{tenant}:{account}"),
+            uid: None,
+            groups: Vec::new(),
+            extra: [].into(),
+        })
+    });
+    Ok(Caller { tenant: TenantId::new(tenant).unwrap(), name: name.into(), user })
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ impl Listeners {
             metrics: Arc::clone(&metrics),
         }));
         let authenticator = Authenticator::new(configs, None, metrics);
-        let api = api::router(Arc::new(ApiContext { shared: shared.clone(), authenticator }));
+        let api = api::router(Arc::new(ApiContext { shared: shared.clone(), authenticator, sender_access: None }));
         Self { database, shared, clock, api, webhooks }
     }
 

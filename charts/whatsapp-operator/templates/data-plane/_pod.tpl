@@ -21,6 +21,9 @@ spec:
         - --api-listen={{ .Values.listenAddress }}:8081
         - --admin-listen={{ .Values.listenAddress }}:9090
         - --api-audience={{ .Values.dataPlane.apiAudience }}
+        {{- if .Values.dataPlane.authorizeSenders }}
+        - --authorize-senders
+        {{- end }}
         - --drain-delay={{ .Values.dataPlane.drainDelay }}
         - --drain-timeout={{ .Values.dataPlane.drainTimeout }}
         - --removal-grace={{ .Values.dataPlane.removalGrace }}

@@ -33,7 +33,11 @@ const ANSWERS: [Answer; 8] = [
         header: Some(("WWW-Authenticate", "`Bearer`")),
         ..answer("401", "Unauthenticated", "The request carries no valid credentials.")
     },
-    answer("403", "Forbidden", "The caller may not act for this tenant."),
+    answer(
+        "403",
+        "Forbidden",
+        "The caller may not act for this tenant, or not send from this sender; `errors` then names the right that is missing.",
+    ),
     Answer { to_a_body: true, ..answer("408", "SlowBody", "The body did not arrive in time.") },
     Answer { to_a_body: true, ..answer("413", "TooLarge", "The body is larger than 256 KiB.") },
     Answer { to_a_body: true, ..answer("415", "NotJson", "The Content-Type is not `application/json`.") },
@@ -43,7 +47,8 @@ const ANSWERS: [Answer; 8] = [
         ..answer(
             "503",
             "TryAgain",
-            "The service is overloaded or starts, the sender or tenant is being drained, `scheduleAt` or `validFor` cannot be \
+            "The service is overloaded or starts, the sender or tenant is being drained, the API server does not say what the \
+             caller may do, `scheduleAt` or `validFor` cannot be \
              kept because the replica's clock is wrong, or the outcome is unknown (`type` ends in `outcome-unknown`). Try again \
              after `Retry-After` seconds, with the same Idempotency-Key.",
         )

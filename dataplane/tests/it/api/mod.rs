@@ -6,5 +6,6 @@ mod contract;
 mod description;
 mod events;
 mod messages;
+mod permission;
 mod replies;
 mod text;
