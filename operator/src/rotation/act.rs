@@ -17,10 +17,7 @@ use super::secrets::{NotWritten, WriteSecret};
 use super::wish::Wish;
 use crate::accounts::{Account, Accounts};
 use crate::reconcile::error::{Advice, KubernetesFailure, advice_of};
-
-/// The keys of the tenant's Secret.
-const TOKEN: &str = "authToken";
-const SECONDARY: &str = "secondaryAuthToken";
+use crate::sender::provider::TokenKeys;
 
 /// Why a step did not end.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +39,7 @@ pub struct Actor<'a> {
     pub records: &'a dyn Records,
     pub secret: &'a dyn WriteSecret,
     pub accounts: &'a Accounts,
+    pub token_keys: TokenKeys,
     /// The account as the Secret opens it.
     pub provider: &'a ProviderAccount,
     pub wish: Option<&'a Wish>,
@@ -97,8 +95,14 @@ impl Actor<'_> {
             Step::Promote => self.promote(book).await,
             Step::MoveToken => {
                 let Some(NextToken::Promoted(next)) = &book.record.token else { return Ok(()) };
-                let expected = [(SECONDARY, Some(next))];
-                self.secret.write(self.subject, &expected, &[(TOKEN, Some(next)), (SECONDARY, None)]).await?;
+                let expected = [(self.token_keys.next, Some(next))];
+                self.secret
+                    .write(
+                        self.subject,
+                        &expected,
+                        &[(self.token_keys.current, Some(next)), (self.token_keys.next, None)],
+                    )
+                    .await?;
                 Ok(())
             }
             Step::EndToken => self.save(book, |record| record.token = None).await,
@@ -187,8 +191,10 @@ impl Actor<'_> {
     async fn store_token(&self, book: &mut Book) -> Result<(), Stopped> {
         let Some(NextToken::Created(next)) = book.record.token.clone() else { return Ok(()) };
         // It may have been stored before a crash.
-        if !self.secret.holds(self.subject, SECONDARY, &next).await? {
-            self.secret.write(self.subject, &[(SECONDARY, None)], &[(SECONDARY, Some(&next))]).await?;
+        if !self.secret.holds(self.subject, self.token_keys.next, &next).await? {
+            self.secret
+                .write(self.subject, &[(self.token_keys.next, None)], &[(self.token_keys.next, Some(&next))])
+                .await?;
         }
         self.save(book, |record| record.token = Some(NextToken::Stored(next))).await
     }
@@ -196,8 +202,10 @@ impl Actor<'_> {
     /// The provider refuses the next token: another one was created meanwhile, by a process that was held up.
     async fn withdraw_token(&self, book: &mut Book) -> Result<(), Stopped> {
         let Some(NextToken::Stored(next)) = &book.record.token else { return Ok(()) };
-        if self.secret.holds(self.subject, SECONDARY, next).await? {
-            self.secret.write(self.subject, &[(SECONDARY, Some(next))], &[(SECONDARY, None)]).await?;
+        if self.secret.holds(self.subject, self.token_keys.next, next).await? {
+            self.secret
+                .write(self.subject, &[(self.token_keys.next, Some(next))], &[(self.token_keys.next, None)])
+                .await?;
         }
         self.save(book, |record| record.token = Some(NextToken::Wanted)).await
     }

@@ -47,10 +47,12 @@ use self::wish::{Group, Wish};
 use crate::accounts::Accounts;
 use crate::reconcile::error::Failure;
 use crate::reconcile::progress::Progress;
+use crate::sender::provider::TokenKeys;
 use crate::sender::secret::Contents;
 
 /// How many steps one reconcile takes at most. A whole rotation has fewer.
 const STEPS: usize = 16;
+
 /// Tells who runs what.
 pub trait Acknowledgements: Send + Sync {
     /// Whether every live replica runs a config of the tenant of which `is_so` is true.
@@ -74,8 +76,9 @@ pub struct Turn<'a> {
     pub group: Group,
     /// The account as the Secret opens it.
     pub provider: &'a ProviderAccount,
-    /// What the Secret holds.
+    /// What the Secret holds, and where.
     pub contents: &'a Contents,
+    pub token_keys: TokenKeys,
     pub now: Timestamp,
 }
 
@@ -118,16 +121,23 @@ impl Rotation {
         };
         let before = book.record.key.clone();
         let mut seen = self.seen(turn, &book.record).await;
-        let phase = self.advance(turn, wish.as_ref(), &mut seen, &mut book, progress.paused).await;
-        let again = report::again(&phase, turn.now);
-        report::report(Some((&book.record, &phase)), progress);
+        let mut refused = None;
+        let again = match turn.group.leader().filter(|leader| leader.uid() != turn.sender.uid()) {
+            // Another sender acts, and tells where it stands.
+            Some(leader) => report::follow(leader, progress),
+            None => {
+                let phase = self.advance(turn, wish.as_ref(), &mut seen, &mut book, progress.paused).await;
+                report::report(Some((&book.record, &phase)), progress);
+                if let Phase::Resting(Rest::Held(held @ Held::Refused { .. })) = &phase {
+                    refused = Some(held.to_string());
+                }
+                // Nothing happens while it is paused.
+                report::again(&phase, turn.now).filter(|_| !progress.paused)
+            }
+        };
         // A key that the provider refuses is of no use to anybody.
         let key = book.record.key.as_ref().filter(|_| !seen.key_is_refused || book.record.key != before);
         let provider = key.map_or_else(|| turn.provider.clone(), |key| turn.provider.called_with(&key.id, &key.secret));
-        let refused = match &phase {
-            Phase::Resting(Rest::Held(held @ Held::Refused { .. })) => Some(held.to_string()),
-            _ => None,
-        };
         Ok(Turned { provider, again, refused, is_over: book.version.is_none() && book.record.is_empty() })
     }
 
@@ -153,6 +163,7 @@ impl Rotation {
             records: &*self.records,
             secret: &*self.secret,
             accounts: &self.accounts,
+            token_keys: turn.token_keys,
             provider: turn.provider,
             wish,
             now: turn.now,
@@ -162,7 +173,7 @@ impl Rotation {
                 Plan::Rest(rest) => return Phase::Resting(rest),
                 Plan::Act(step) => step,
             };
-            if paused || !turn.group.is_led_by(turn.sender) {
+            if paused {
                 return Phase::of(&step);
             }
             if let Err(stopped) = actor.act(&step, book).await {
@@ -198,8 +209,8 @@ impl Rotation {
         };
         let value = |key: &str| turn.contents.get(key).filter(|value| !value.expose().is_empty()).cloned();
         let mut seen = Seen {
-            token: value("authToken"),
-            secondary: value("secondaryAuthToken"),
+            token: value(turn.token_keys.current),
+            secondary: value(turn.token_keys.next),
             key_is_refused,
             next_is_refused,
             calls: Proof::NotPublished,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crds::condition::{ROTATING_CREDENTIALS, reason};
-use crds::{RotationStatus, WhatsAppSenderStatus};
+use crds::{RotationStatus, WhatsAppSender, WhatsAppSenderStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -125,6 +125,21 @@ pub fn again(phase: &Phase, now: Timestamp) -> Option<Duration> {
     }
 }
 
+/// Tells of one sender what another one told, that acts for both. Returns when to look again.
+pub fn follow(leader: &WhatsAppSender, progress: &mut Progress<WhatsAppSenderStatus>) -> Option<Duration> {
+    let status = leader.status.as_ref();
+    let rotation = status.and_then(|status| status.rotation.as_ref())?;
+    let told = status.into_iter().flat_map(|status| &status.conditions).find(|told| told.type_ == ROTATING_CREDENTIALS);
+    let phase = PHASES.into_iter().find(|phase| *phase == rotation.phase).unwrap_or(reason::PUBLISHING);
+    progress.status.rotation = Some(rotation.clone());
+    progress.set(ROTATING_CREDENTIALS, state_of(phase), phase, told.map_or("", |told| told.message.as_str()));
+    (phase != reason::IDLE && phase != reason::HELD).then_some(AGAIN)
+}
+
+fn state_of(phase: &str) -> State {
+    if phase == reason::IDLE { State::False } else { State::True }
+}
+
 /// `None`: nothing is rotated.
 pub fn report(standing: Option<(&Record, &Phase)>, progress: &mut Progress<WhatsAppSenderStatus>) {
     let Some((record, phase)) = standing else {
@@ -159,8 +174,7 @@ pub fn report(standing: Option<(&Record, &Phase)>, progress: &mut Progress<Whats
         };
         progress.tell(events::reason::ROTATION_BEGAN, text);
     }
-    let state = if phase.reason() == reason::IDLE { State::False } else { State::True };
-    progress.set(ROTATING_CREDENTIALS, state, phase.reason(), &message);
+    progress.set(ROTATING_CREDENTIALS, state_of(phase.reason()), phase.reason(), &message);
     progress.status.rotation = Some(status);
 }
 

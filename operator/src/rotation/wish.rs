@@ -63,9 +63,13 @@ impl Group {
         Self { senders, others }
     }
 
-    /// Whether this sender acts for all.
+    /// The sender that acts for all.
+    pub fn leader(&self) -> Option<&WhatsAppSender> {
+        self.senders.first().map(|first| &**first)
+    }
+
     pub fn is_led_by(&self, sender: &WhatsAppSender) -> bool {
-        self.senders.first().is_some_and(|first| first.uid() == sender.uid())
+        self.leader().is_some_and(|leader| leader.uid() == sender.uid())
     }
 
     /// The senders that stay.

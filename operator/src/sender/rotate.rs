@@ -43,6 +43,8 @@ pub async fn rotate(
     context: &SenderContext,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<Option<Duration>, Failure> {
+    // The API server admits no sender without a provider.
+    let Some(spec) = SpecProvider::of(sender) else { return Ok(None) };
     let provider = desired.config.provider.clone();
     let turn = Turn {
         sender,
@@ -50,6 +52,7 @@ pub async fn rotate(
         group: Group::of(sender, &context.watched.senders.stores.all()),
         provider: &provider,
         contents,
+        token_keys: spec.token_keys(),
         now: context.clock.now(),
     };
     let Turned { provider, again, .. } = context.rotation.turn(&turn, progress).await?;
@@ -79,7 +82,8 @@ pub async fn clean_up(
     let provider: ProviderAccount = kept.unwrap_or_else(|| known.config.provider.clone());
     let subject = Subject { tenant: tenant.clone(), secret };
     let contents = Contents::new();
-    let turn = Turn { sender, subject, group, provider: &provider, contents: &contents, now: context.clock.now() };
+    let (token_keys, now) = (spec.token_keys(), context.clock.now());
+    let turn = Turn { sender, subject, group, provider: &provider, contents: &contents, token_keys, now };
     let Turned { is_over, refused, .. } = context.rotation.turn(&turn, progress).await?;
     if is_over {
         return Ok(());

@@ -27,6 +27,13 @@ pub struct Offered {
     pub next: Option<Next>,
 }
 
+/// The keys of a Secret that hold the account's token, and the one that will replace it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenKeys {
+    pub current: &'static str,
+    pub next: &'static str,
+}
+
 /// A credential that is to replace the one in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next {
@@ -68,6 +75,13 @@ impl<'a> SpecProvider<'a> {
     pub fn credentials_keys(self) -> &'static str {
         match self {
             Self::Twilio(_) => twilio::CREDENTIALS,
+        }
+    }
+
+    /// Where that Secret holds the account's token.
+    pub fn token_keys(self) -> TokenKeys {
+        match self {
+            Self::Twilio(_) => twilio::TOKEN_KEYS,
         }
     }
 

@@ -5,7 +5,7 @@ use messaging::config::{ProviderAccount, TwilioAccount};
 use messaging::secret::Secret;
 use url::Url;
 
-use super::{Next, Offered};
+use super::{Next, Offered, TokenKeys};
 use crate::sender::invalid::Invalid;
 use crate::sender::secret::Contents;
 
@@ -16,6 +16,7 @@ pub(super) const CREDENTIALS: &str = "the key authToken";
 const TOKEN: &str = "authToken";
 /// The token that will replace it. Twilio accepts it in calls from its creation on, and signs with it once it is promoted.
 const SECONDARY_TOKEN: &str = "secondaryAuthToken";
+pub(super) const TOKEN_KEYS: TokenKeys = TokenKeys { current: TOKEN, next: SECONDARY_TOKEN };
 const KEY_SID: &str = "apiKeySid";
 const KEY_SECRET: &str = "apiKeySecret";
 
