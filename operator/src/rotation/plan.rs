@@ -73,7 +73,7 @@ pub enum Step {
     Promote,
     /// Write the promoted token into the Secret as the one in use.
     MoveToken,
-    /// Record that the Secret holds the promoted token.
+    /// Record that the Secret holds the promoted token, or that no other one is wanted.
     EndToken,
     /// Remove the record, because there is nothing left to look after.
     Forget,
@@ -121,7 +121,7 @@ pub fn plan(record: &Record, wish: Option<&Wish>, seen: &Seen, now: Timestamp) -
         lost(record, now),
         next_key(record, wish, now),
         key_in_use(record, wish, seen),
-        next_token(record, seen, now),
+        next_token(record, wish, seen, now),
         due(record, wish, now),
         old_keys(record, wish, seen, now),
     ];
@@ -204,9 +204,18 @@ fn key_in_use(record: &Record, wish: Option<&Wish>, seen: &Seen) -> Option<Plan>
     }
 }
 
-fn next_token(record: &Record, seen: &Seen, now: Timestamp) -> Option<Plan> {
+fn next_token(record: &Record, wish: Option<&Wish>, seen: &Seen, now: Timestamp) -> Option<Plan> {
     let (token, secondary) = (seen.token.as_ref(), seen.secondary.as_ref());
     match record.token.as_ref()? {
+        // Nobody asks for it any longer. Where the Secret has it already, it stays in use beside the other one, as if a
+        // person had put it there.
+        NextToken::Wanted | NextToken::Creating { .. } | NextToken::Created(_) | NextToken::Stored(_)
+            if wish.is_none() =>
+        {
+            act(Step::EndToken)
+        }
+        // The Secret is gone, or has no token.
+        NextToken::Promoted(_) if wish.is_none() && token.is_none() => act(Step::EndToken),
         NextToken::Wanted if seen.elsewhere.is_some() => elsewhere(seen),
         NextToken::Wanted if secondary.is_some() => held(Held::SecondaryInUse),
         NextToken::Wanted => act(Step::CreateToken),

@@ -3,8 +3,9 @@
 //!
 //! A reconcile reads as a list: [`mod@dereference`] (the Secrets it names), [`mod@validate`] (what it should be),
 //! [`mod@observe`] (what the provider has), [`mod@plan`] (what to do), [`mod@apply`] (do it) and [`mod@report`] (what
-//! it means). [`mod@rotate`] lets the sender take part in the rotation of its credentials; [`retiring`] keeps replaced webhook keys for a time; [`rival`] decides between senders that claim the same number, [`directory`] looks senders up for other
-//! kinds, and [`credentials`] triggers a reconcile when one of a sender's Secrets changes.
+//! it means). [`mod@rotate`] lets the sender take part in the rotation of its credentials, and [`retiring`] keeps replaced
+//! webhook keys for a time. [`rival`] decides between senders that claim the same number, [`directory`] looks senders up
+//! for other kinds, and [`credentials`] triggers a reconcile when one of a sender's Secrets changes.
 //!
 //! Nothing here registers or gives up the number itself, or sends a message.
 
@@ -178,6 +179,7 @@ impl Kind for WhatsAppSender {
         if let (Some(tenant), Some(name)) = (tenant_of(self), name_of::<_, SenderName>(self)) {
             context.contributions.forget_sender(&tenant, &name);
         }
+        rotate::forget(self, context);
     }
 }
 

@@ -6,13 +6,14 @@ use crds::condition::reason;
 use crds::{WhatsAppSender, WhatsAppSenderStatus};
 use messaging::config::{ProviderAccount, SenderConfig};
 use messaging::id::SenderName;
+use messaging::provider::AccountAdmin as _;
 
 use super::SenderContext;
 use super::provider::SpecProvider;
 use super::secret::Contents;
 use super::validate::Desired;
 use crate::reconcile::error::{Advice, Explain, Failure};
-use crate::reconcile::kind::Id;
+use crate::reconcile::kind::{Id, tenant_of};
 use crate::reconcile::progress::Progress;
 use crate::rotation::records::Subject;
 use crate::rotation::wish::Group;
@@ -77,11 +78,10 @@ pub async fn clean_up(
         return Ok(());
     };
     let secret = spec.credentials_secret().to_owned();
-    // The Secret may be gone, or its token. The one that verified webhooks last may do everything.
-    let kept = known.config.provider.webhook_key().map(|token| known.config.provider.called_with_token(token));
-    let provider: ProviderAccount = kept.unwrap_or_else(|| known.config.provider.clone());
+    // The Secret may be gone, or its token.
+    let provider = with_accepted_token(&known.config.provider, context).await?;
+    let contents = context.secrets.read(tenant.as_str(), &secret).await?.unwrap_or_else(Contents::new);
     let subject = Subject { tenant: tenant.clone(), secret };
-    let contents = Contents::new();
     let (token_keys, now) = (spec.token_keys(), context.clock.now());
     let turn = Turn { sender, subject, group, provider: &provider, contents: &contents, token_keys, now };
     let Turned { is_over, refused, .. } = context.rotation.turn(&turn, progress).await?;
@@ -98,4 +98,33 @@ pub async fn clean_up(
     context.contributions.set_sender(tenant, name, config);
     let standing = progress.status.rotation.as_ref().map(|rotation| rotation.summary.clone());
     Err(StillInUse(standing.unwrap_or_default()).into())
+}
+
+/// The account, called with the first of the tokens that verify its webhooks that the provider accepts: after a promotion
+/// it is not the first of all. The token may do everything.
+async fn with_accepted_token(
+    provider: &ProviderAccount,
+    context: &SenderContext,
+) -> Result<ProviderAccount, StillInUse> {
+    for token in provider.webhook_keys() {
+        let mut with_token = provider.called_with_token(token);
+        // The current one is the first.
+        with_token.webhook_keys_mut().sort_by_key(|key| key != token);
+        match context.accounts.get(&with_token).check_credentials().await {
+            Ok(()) => return Ok(with_token),
+            Err(error) if error.is_unauthorized() => {}
+            Err(error) => return Err(StillInUse(error.to_string())),
+        }
+    }
+    // It will be told that the provider refuses it.
+    Ok(provider.webhook_key().map_or_else(|| provider.clone(), |token| provider.called_with_token(token)))
+}
+
+/// Forgets what this process knows about the rotation of a sender that is gone. Another sender of the Secret learns it
+/// again.
+pub fn forget(sender: &WhatsAppSender, context: &SenderContext) {
+    if let (Some(tenant), Some(spec)) = (tenant_of(sender), SpecProvider::of(sender)) {
+        let secret = spec.credentials_secret().to_owned();
+        context.rotation.unrecorded.lock().remove(&Subject { tenant, secret });
+    }
 }

@@ -162,3 +162,33 @@ async fn two_processes_at_once_mint_one_key_that_stays() {
     world.is_settled();
     assert!(!matches!(world.record().unwrap().token, Some(NextToken::Wanted)));
 }
+
+#[tokio::test]
+async fn a_rotation_of_the_token_keeps_no_sender_from_being_deleted_wherever_it_stands() {
+    for secret_is_gone in [false, true] {
+        for steps in 0..12 {
+            let mut world = World::new(Some(rotation("90d", "10m", true))).await;
+            world.until("Idle").await;
+            world.annotate(ROTATE_REQUESTED_AT, "now");
+            for n in 0..steps {
+                world.round(n).await;
+            }
+            world.delete_all();
+            if secret_is_gone {
+                world.cluster.secret.lock().clear();
+            }
+            let mut is_over = false;
+            for _ in 0..10 {
+                is_over = is_over || world.clean_up().await;
+                if !is_over {
+                    world.publish();
+                    world.take_over("data-plane-0");
+                    world.take_over("data-plane-1");
+                    world.wait(60);
+                }
+            }
+            assert!(is_over, "after {steps} rounds, the Secret is gone: {secret_is_gone}: {:?}", world.record());
+            assert!(world.admin.key_ids().is_empty() && world.record().is_none());
+        }
+    }
+}
