@@ -43,6 +43,8 @@ pub mod reason {
     pub const INVALID_SPEC: &str = "InvalidSpec";
     /// Something that the spec refers to does not exist, or not yet.
     pub const REFERENCE_NOT_FOUND: &str = "ReferenceNotFound";
+    /// The operator may not read the Secrets of the object's namespace.
+    pub const SECRETS_NOT_GRANTED: &str = "SecretsNotGranted";
     /// Something that the spec refers to exists, and is not ready.
     pub const DEPENDENCY_NOT_READY: &str = "DependencyNotReady";
     /// Another object claims the same thing, and came first.

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
 use futures::{StreamExt, stream};
 use kube::runtime::controller::{Action, Config, Error, ReconcileRequest, applier};
 use kube::runtime::reflector::store::{Writer, store};
 use kube::{Api, Client};
 use messaging::clock::Clock;
+use messaging::id::TenantId;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -36,14 +38,16 @@ use crate::routing::RoutingContext;
 use crate::sender::credentials::follow_credentials;
 use crate::sender::dereference::ClusterSecrets;
 use crate::sender::directory::SenderDirectory;
+use crate::sender::grant::Grant;
 use crate::sender::owner::{OwnerLeases, PoolOwners};
 use crate::sender::provider::BaseUrls;
 use crate::sender::retiring::Ends;
 use crate::sender::{SenderContext, SenderSettings};
-use crate::settings::Settings;
+use crate::settings::{SecretAccess, Settings};
 use crate::template::TemplateContext;
 use crate::template::hands::ClusterIntents;
 use crate::watch::edges::Awaited;
+use crate::watch::granted::{Followed, Pace, Wanted, follow_granted, may_list};
 use crate::watch::stores::{Scope, Stores};
 use crate::watch::{self, Objects, Watched};
 
@@ -89,6 +93,8 @@ pub struct Controllers {
     pub watched: Watched,
     publisher: Arc<Publisher>,
     machinery: Arc<Machinery>,
+    /// Where Secrets are followed namespace by namespace.
+    wanted: Option<Arc<Wanted>>,
     senders: (SenderContext, Writers<WhatsAppSender>),
     templates: (TemplateContext, Writers<MessageTemplate>),
     policies: (RoutingContext, Writers<RoutingPolicy>),
@@ -136,6 +142,7 @@ impl Controllers {
             published: Arc::clone(&published),
             accounts: Arc::clone(&accounts),
         });
+        let wanted = (settings.secret_access == SecretAccess::Granted).then(Arc::<Wanted>::default);
         let owners: Arc<dyn PoolOwners> =
             Arc::new(OwnerLeases(Api::namespaced(client.clone(), &settings.config_namespace)));
         let senders = SenderContext {
@@ -145,7 +152,11 @@ impl Controllers {
                 allow_private_sinks: settings.allow_private_sinks,
                 poll_interval: settings.poll_interval,
             },
-            secrets: Arc::new(ClusterSecrets(client.clone())),
+            secrets: Arc::new(ClusterSecrets {
+                client: client.clone(),
+                grant: Grant::of(&settings),
+                wanted: wanted.clone(),
+            }),
             accounts: Arc::clone(&accounts),
             contributions: Arc::clone(&contributions),
             directory: Arc::clone(&directory),
@@ -199,6 +210,7 @@ impl Controllers {
             watched,
             publisher,
             machinery,
+            wanted,
             senders: (senders, sender_writers),
             templates: (templates, template_writers),
             policies: (policies, policy_writers),
@@ -208,20 +220,25 @@ impl Controllers {
     /// Runs until `stop`, then lets running reconciles finish. Returns early with a task's name when that task ends by
     /// itself.
     pub async fn run(self, stop: CancellationToken) -> Result<(), &'static str> {
-        let Self { watched, publisher, machinery, senders, templates, policies } = self;
+        let Self { watched, publisher, machinery, wanted, senders, templates, policies } = self;
         let mut tasks = JoinSet::new();
         spawn_kind(&mut tasks, &machinery, senders, &watched.senders, &stop);
         spawn_kind(&mut tasks, &machinery, templates, &watched.templates, &stop);
         spawn_kind(&mut tasks, &machinery, policies, &watched.policies, &stop);
-        for scope in publisher.scopes.clone() {
-            let (shared, senders, own) = (Arc::clone(&machinery), Arc::clone(&watched.senders), scope.clone());
-            spawn(&mut tasks, "credentials watch", stop.clone(), async move {
-                follow_credentials(&shared, &senders, &own).await;
+        let secrets = TenantSecrets {
+            machinery: Arc::clone(&machinery),
+            publisher: Arc::clone(&publisher),
+            senders: Arc::clone(&watched.senders),
+        };
+        if let Some(wanted) = wanted {
+            spawn(&mut tasks, "watch of granted Secrets", stop.clone(), async move {
+                follow_granted(&wanted, &secrets, Pace::default()).await;
             });
-            let shared = Arc::clone(&publisher);
-            spawn(&mut tasks, "API key watch", stop.clone(), async move {
-                publish::follow::follow_api_keys(&shared, &scope).await;
-            });
+        } else {
+            for scope in publisher.scopes.clone() {
+                let secrets = secrets.clone();
+                spawn(&mut tasks, "watch of Secrets", stop.clone(), async move { secrets.follow_in(&scope).await });
+            }
         }
         let shared = Arc::clone(&publisher);
         spawn(&mut tasks, "replica watch", stop.clone(), async move {
@@ -237,6 +254,36 @@ impl Controllers {
             tokio::join!(publish::follow::follow_published(&publisher), publish_forever(&publisher));
         });
         supervise(tasks, &stop).await
+    }
+}
+
+/// The Secrets of tenants: the credentials that senders name, and API keys.
+#[derive(Clone)]
+struct TenantSecrets {
+    machinery: Arc<Machinery>,
+    publisher: Arc<Publisher>,
+    senders: Arc<Objects<WhatsAppSender>>,
+}
+
+impl TenantSecrets {
+    async fn follow_in(&self, scope: &Scope) {
+        tokio::join!(
+            follow_credentials(&self.machinery, &self.senders, scope),
+            publish::follow::follow_api_keys(&self.publisher, scope),
+        );
+    }
+}
+
+#[async_trait]
+impl Followed for TenantSecrets {
+    fn has_senders(&self, namespace: &str) -> bool {
+        TenantId::new(namespace).is_ok_and(|tenant| !self.senders.stores.of(&tenant).is_empty())
+    }
+    async fn is_granted(&self, namespace: &str) -> bool {
+        may_list(&self.machinery.client, namespace).await
+    }
+    async fn follow(&self, namespace: &str) {
+        self.follow_in(&Scope::Namespace(namespace.to_owned())).await;
     }
 }
 
@@ -333,7 +380,7 @@ impl Drivers {
             let (_, writer) = writers.remove(0);
             (Driver { machinery: Arc::clone(machinery), context }, writer)
         }
-        let Controllers { watched, publisher, machinery, senders, templates, policies } =
+        let Controllers { watched, publisher, machinery, wanted: _, senders, templates, policies } =
             Controllers::new(dependencies, Tenure::Unelected);
         Self {
             watched,

@@ -79,12 +79,34 @@ pub struct Settings {
     #[arg(long = "watch-namespace", env = "WHATSAPP_WATCH_NAMESPACES", value_name = "NAMESPACE", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
 
+    /// The Secrets that the operator may read: those of every namespace that it reconciles, or those of the namespaces
+    /// whose RoleBinding grants it
+    #[arg(long, env = "WHATSAPP_SECRET_ACCESS", value_name = "ACCESS", default_value = "cluster")]
+    pub secret_access: SecretAccess,
+
+    /// The ClusterRole that permits reading Secrets, for the command that a sender without access shows
+    #[arg(long, env = "WHATSAPP_SECRET_ROLE", value_name = "NAME", default_value = "whatsapp-operator-secrets", value_parser = object_name)]
+    pub secret_role: String,
+
+    /// The operator's own ServiceAccount in the config namespace, for the same command
+    #[arg(long, env = "WHATSAPP_SERVICE_ACCOUNT", value_name = "NAME", default_value = "whatsapp-operator", value_parser = object_name)]
+    pub service_account: String,
+
     /// The name of this process in Events and in the Lease
     #[arg(long, env = "POD_NAME", value_name = "NAME", default_value = "whatsapp-operator")]
     pub pod_name: String,
 
     #[arg(long, env = "WHATSAPP_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+}
+
+/// Which Secrets of tenants the operator may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SecretAccess {
+    /// Those of every namespace that it reconciles.
+    Cluster,
+    /// Those of the namespaces whose RoleBinding grants it.
+    Granted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -137,6 +159,16 @@ pub(crate) fn namespace(text: &str) -> Result<String, String> {
     TenantId::new(text).map(Into::into).map_err(|_| {
         format!("{text:?} is not a namespace: expected 1 to 63 lower-case letters, digits or '-', with a letter or digit at each end")
     })
+}
+
+/// The name of a role or a ServiceAccount, which a shell takes as one word.
+fn object_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    if !text.is_empty() && text.len() <= 253 && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not a name: expected 1 to 253 lower-case letters, digits, '-' or '.'"))
+    }
 }
 
 /// The text is not repeated, because it may hold a password.

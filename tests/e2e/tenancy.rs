@@ -3,13 +3,14 @@
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use kube::api::DynamicObject;
 use reqwest::{Method, StatusCode};
 use sandbox::twilio::types::NewAccount;
 use serde_json::json;
 use tests::api::TenantApi;
 use tests::cluster::{Cluster, client, kubectl};
 use tests::eventually::eventually;
-use tests::world::{AUDIENCE, Options, Store, World};
+use tests::world::{AUDIENCE, Options, Store, World, conditions};
 
 #[tokio::test]
 async fn another_tenants_token_is_forbidden_and_sees_nothing() -> Result<()> {
@@ -160,4 +161,46 @@ async fn a_service_account_sends_from_the_senders_that_rbac_grants_it_and_from_n
     let repeated = shop.api.try_send("order-1", &from("support")).await?;
     ensure!(repeated.status == StatusCode::FORBIDDEN, "{repeated:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn an_operator_without_a_right_to_all_secrets_reads_those_of_a_namespace_once_it_grants_them() -> Result<()> {
+    let options = Options { granted_secrets: true, ..Options::default() };
+    let world = World::start_in(Cluster::shared().await?, &["shop", "bakery"], options).await?;
+    let (shop, bakery) = (world.tenant_without_sender(0).await?, world.tenant_without_sender(1).await?);
+    world.cluster.apply(&[shop.sender(&json!({}))?, bakery.sender(&json!({}))?], None).await?;
+
+    // The sender names the command that grants it. The other namespace is not touched by it.
+    let sender = world.condition("whatsappsender", &shop.namespace, "support", "CredentialsValid", "False").await?;
+    let refused =
+        conditions(&sender).find(|condition| condition["type"] == "CredentialsValid").context("no condition")?;
+    ensure!(refused["reason"] == "SecretsNotGranted", "{refused:#}");
+    let (_, command) = refused["message"].as_str().and_then(|m| m.split_once("kubectl ")).context("no command")?;
+    world.cluster.kubectl(&command.split_whitespace().collect::<Vec<_>>()).await?;
+    world.ready("whatsappsender", &shop.namespace, "support").await?;
+    world.in_data_plane("whatsappsender", &shop.namespace, "support").await?;
+    let operator = world.operator_kubeconfig();
+    let reached = kubectl(&operator, &["get", "secrets", "--namespace", &bakery.namespace]).await;
+    ensure!(reached.as_ref().is_err_and(|e| e.to_string().contains("forbidden")), "{reached:?}");
+    world.condition("whatsappsender", &bakery.namespace, "support", "CredentialsValid", "False").await?;
+
+    // Its Secrets are followed from then on: a key that arrives gives access, and wrong credentials are told.
+    world.cluster.apply(&[api_key(&shop.namespace)?], None).await?;
+    let client = TenantApi::new(format!("http://127.0.0.1:{}", world.ports.api), API_KEY.to_owned());
+    eventually("the key gives access", async || {
+        let answer = client.get("/v1/messages").await.map_err(|error| format!("{error:#}"))?;
+        if answer.status == StatusCode::OK { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await?;
+    world.cluster.kubectl(&["delete", "secret", "twilio", "--namespace", &shop.namespace]).await?;
+    world.condition("whatsappsender", &shop.namespace, "support", "CredentialsValid", "False").await.map(drop)
+}
+
+const API_KEY: &str = "wak_0123456789abcdefghij";
+
+fn api_key(namespace: &str) -> Result<DynamicObject> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "whatsapp-operator.dev/api-key",
+        "metadata": {"name": "orders", "namespace": namespace}, "stringData": {"key": API_KEY},
+    }))?)
 }

@@ -39,6 +39,8 @@ pub struct Options {
     pub store: Store,
     /// Whether a ServiceAccount needs a right for each sender that it sends from.
     pub authorize_senders: bool,
+    /// Whether each namespace grants the operator its Secrets. In a world with this the namespaces do not yet.
+    pub granted_secrets: bool,
 }
 
 /// The data plane's store, which decides how many replicas it may have.
@@ -56,6 +58,8 @@ pub enum Store {
 pub struct World {
     // Dropped in this order: the processes first, the provider and the cluster last.
     pub operator: Process,
+    /// Those that are its own in this world.
+    operator_arguments: Vec<String>,
     pub replicas: Vec<Replica>,
     /// In front of several replicas: one for webhooks, one for the tenants' API.
     _balancers: Option<(Balancer, Balancer)>,
@@ -119,8 +123,14 @@ impl World {
         }
         // The release is named after its namespace, because all tests share the names of cluster roles.
         let on = options.authorize_senders;
-        let values: &[_] = if on { &[("dataPlane.authorizeSenders", "true")] } else { &[] };
-        let accounts = chart::install_rbac(&cluster, &system, &system, &namespaces, values).await?;
+        let mut values = if on { vec![("dataPlane.authorizeSenders", "true")] } else { vec![] };
+        let mut bound = namespaces.as_slice();
+        if options.granted_secrets {
+            values.push(("secretAccess", "granted"));
+            // In the namespaces to watch the chart would grant them.
+            bound = &[];
+        }
+        let accounts = chart::install_rbac(&cluster, &system, &system, bound, &values).await?;
         cluster.kubeconfig_of(&system, &accounts.operator, &dir.path().join("operator.kubeconfig")).await?;
         cluster.kubeconfig_of(&system, &accounts.data_plane, &dir.path().join("data-plane.kubeconfig")).await?;
 
@@ -159,9 +169,20 @@ impl World {
             (ports.webhooks, ports.api) = (webhooks.port(), api.port());
             balancers = Some((webhooks, api));
         }
-        let operator = start_operator(&dir, &system, ports, sandbox.base_url(), &namespaces)?;
+        let mut arguments: Vec<String> = Vec::new();
+        // Each namespace once, even if a test names it twice.
+        for namespace in namespaces.iter().collect::<BTreeSet<_>>() {
+            arguments.extend(["--watch-namespace".to_owned(), namespace.clone()]);
+        }
+        if options.granted_secrets {
+            let (account, role) = (accounts.operator.clone(), format!("{}-secrets", accounts.operator));
+            arguments.extend(["--secret-access=granted", "--service-account"].map(str::to_owned));
+            arguments.extend([account, "--secret-role".to_owned(), role]);
+        }
+        let operator = start_operator(&dir, &system, ports, sandbox.base_url(), &arguments)?;
         let mut world = Self {
             operator,
+            operator_arguments: arguments,
             replicas,
             _balancers: balancers,
             control,
@@ -207,8 +228,14 @@ impl World {
 
     /// Starts another operator in place of one that has ended.
     pub fn start_operator(&mut self) -> Result<()> {
-        self.operator = start_operator(&self.dir, &self.system, self.ports, self.sandbox.base_url(), &self.namespaces)?;
+        let provider = self.sandbox.base_url();
+        self.operator = start_operator(&self.dir, &self.system, self.ports, provider, &self.operator_arguments)?;
         Ok(())
+    }
+
+    /// A kubeconfig with the operator's rights.
+    pub fn operator_kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("operator.kubeconfig")
     }
 
     /// A kubeconfig with the data plane's rights.
@@ -343,7 +370,7 @@ fn start_operator(
     system: &str,
     ports: Ports,
     provider: &str,
-    namespaces: &[String],
+    arguments: &[String],
 ) -> Result<Process> {
     let mut command = Command::new(binary("whatsapp-operator")?);
     command
@@ -355,12 +382,9 @@ fn start_operator(
         .args(["--listen", &format!("127.0.0.1:{}", ports.operator)])
         .args(["--template-poll", "200ms", "--poll-interval", "2s"])
         .arg("--allow-private-sinks")
+        .args(arguments)
         .env("KUBECONFIG", dir.path().join("operator.kubeconfig"))
         .env("POD_NAME", "operator-0");
-    // Each namespace once, even if a test names it twice.
-    for namespace in namespaces.iter().collect::<BTreeSet<_>>() {
-        command.args(["--watch-namespace", namespace]);
-    }
     Process::start("operator", dir.path(), &mut command)
 }
 

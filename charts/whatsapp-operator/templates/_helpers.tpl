@@ -4,6 +4,9 @@
 {{- end }}
 
 {{- define "whatsapp.operator.name" -}}{{ include "whatsapp.fullname" . }}-operator{{- end }}
+{{- define "whatsapp.operator.secretRole" -}}{{ include "whatsapp.operator.name" . }}-secrets{{- end }}
+{{/* An upgrade that reuses the values of a release from before there was a choice keeps what it had. */}}
+{{- define "whatsapp.secretAccess" -}}{{ .Values.secretAccess | default "cluster" }}{{- end }}
 {{- define "whatsapp.dataPlane.name" -}}{{ include "whatsapp.fullname" . }}-data-plane{{- end }}
 
 {{- define "whatsapp.labels" -}}

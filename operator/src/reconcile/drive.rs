@@ -221,7 +221,7 @@ fn was_ready(before: &Value, generation: i64) -> bool {
     condition(before, READY).is_some_and(|ready| ready["status"] == "True" && ready["observedGeneration"] == generation)
 }
 
-fn is_paused<K: Kind>(object: &K) -> bool {
+pub(crate) fn is_paused<K: Kind>(object: &K) -> bool {
     object.annotations().get(PAUSED).is_some_and(|value| value == "true")
 }
 

@@ -1,6 +1,7 @@
 //! Reads the Secrets that a sender names. [`super::validate`] checks their contents.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use crds::WhatsAppSender;
@@ -9,9 +10,11 @@ use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use kube::{Api, Client, ResourceExt};
 use messaging::secret::Secret;
 
+use super::grant::Grant;
 use super::provider::SpecProvider;
 use super::secret::Contents;
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::watch::granted::Wanted;
 
 /// Everything that a sender refers to.
 #[derive(Debug, Clone, Default)]
@@ -52,18 +55,31 @@ impl Explain for Missing {
 #[async_trait]
 pub trait ReadSecrets: Send + Sync {
     /// `None` when the namespace has no such Secret.
-    async fn read(&self, namespace: &str, name: &str) -> Result<Option<Contents>, KubernetesFailure>;
+    async fn read(&self, namespace: &str, name: &str) -> Result<Option<Contents>, Failure>;
 }
 
 /// Reads from the API server.
-pub struct ClusterSecrets(pub Client);
+pub struct ClusterSecrets {
+    pub client: Client,
+    pub grant: Grant,
+    /// Where the operator has no right to all Secrets: it follows those of the namespaces that are noted here.
+    pub wanted: Option<Arc<Wanted>>,
+}
 
 #[async_trait]
 impl ReadSecrets for ClusterSecrets {
-    async fn read(&self, namespace: &str, name: &str) -> Result<Option<Contents>, KubernetesFailure> {
-        let api: Api<KubernetesSecret> = Api::namespaced(self.0.clone(), namespace);
-        let secret =
-            api.get_opt(name).await.map_err(KubernetesFailure::new(format!("the secret {name:?} can't be read")))?;
+    async fn read(&self, namespace: &str, name: &str) -> Result<Option<Contents>, Failure> {
+        if let Some(wanted) = &self.wanted {
+            wanted.note(namespace);
+        }
+        let api: Api<KubernetesSecret> = Api::namespaced(self.client.clone(), namespace);
+        let secret = match api.get_opt(name).await {
+            Ok(secret) => secret,
+            Err(kube::Error::Api(status)) if status.code == 403 => return Err(self.grant.missing_in(namespace).into()),
+            Err(source) => {
+                return Err(KubernetesFailure::new(format!("the secret {name:?} can't be read"))(source).into());
+            }
+        };
         Ok(secret.map(|secret| {
             let data = secret.data.unwrap_or_default();
             data.into_iter()

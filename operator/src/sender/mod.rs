@@ -13,6 +13,7 @@ pub mod apply;
 pub mod credentials;
 pub mod dereference;
 pub mod directory;
+pub mod grant;
 pub mod invalid;
 pub mod observe;
 pub mod owner;

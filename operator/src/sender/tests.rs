@@ -14,7 +14,7 @@ use super::secret::Contents;
 use super::validate::tests::{found, sender as quickstart};
 use super::*;
 use crate::controllers::Drivers;
-use crate::reconcile::error::{Advice, KubernetesFailure};
+use crate::reconcile::error::{Advice, Failure, KubernetesFailure};
 use crate::rotation::records::Subject;
 use crate::testing::api::FakeApi;
 use crate::testing::{FakeAdmin, dependencies_with};
@@ -28,7 +28,7 @@ struct Secrets(Found);
 
 #[async_trait]
 impl ReadSecrets for Secrets {
-    async fn read(&self, _: &str, name: &str) -> Result<Option<Contents>, KubernetesFailure> {
+    async fn read(&self, _: &str, name: &str) -> Result<Option<Contents>, Failure> {
         Ok(Some(self.0.signing.get(name).unwrap_or(&self.0.credentials).clone()))
     }
 }

@@ -1,6 +1,7 @@
 //! Watches turn changes in the cluster into stores and reconcile requests.
 
 pub mod edges;
+pub mod granted;
 pub mod objects;
 pub mod stores;
 pub mod triggers;

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use crds::annotation::ROTATE_REQUESTED_AT;
+use crds::annotation::{PAUSED, ROTATE_REQUESTED_AT};
+use kube::ResourceExt as _;
 use messaging::secret::Secret;
 
 use super::world::{World, phase, rotation, summary, token};
@@ -180,4 +181,31 @@ async fn a_key_takes_over_only_once_the_provider_accepts_it_and_one_that_it_neve
     world.admin.refuse_nothing();
     world.until("Idle").await;
     world.is_settled();
+}
+
+#[tokio::test]
+async fn one_sender_of_a_secret_acts_and_the_others_tell_what_it_does() {
+    let mut world = begun().await;
+    let written = world.admin.fuse.burnt();
+    for _ in 0..5 {
+        world.reconcile_only(1).await;
+    }
+    assert_eq!(world.admin.fuse.burnt(), written);
+    world.reconcile_only(0).await;
+    assert!(world.admin.fuse.burnt() > written);
+    world.reconcile_only(1).await;
+    assert_eq!(summary(&world.senders[1]), summary(&world.senders[0]));
+}
+
+#[tokio::test]
+async fn nothing_is_written_while_it_is_paused() {
+    let mut world = begun().await;
+    world.annotate(PAUSED, "true");
+    let written = world.admin.fuse.burnt();
+    rounds(&mut world, 20).await;
+    assert_eq!(world.admin.fuse.burnt(), written);
+    world.change(|sender| drop(sender.annotations_mut().remove(PAUSED)));
+    world.until("Idle").await;
+    world.is_settled();
+    assert_ne!(world.admin.tokens().primary, token(), "it went on");
 }

@@ -21,7 +21,8 @@ use crate::accounts::{Accounts, Connect};
 use crate::controllers::Drivers;
 use crate::metrics::Metrics;
 use crate::publish::published::PublishedConfigs;
-use crate::reconcile::error::KubernetesFailure;
+use crate::reconcile::drive::is_paused;
+use crate::reconcile::error::{Failure, KubernetesFailure};
 use crate::reconcile::events::Note;
 use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
 use crate::reconcile::progress::Progress;
@@ -56,7 +57,7 @@ fn conflict() -> KubernetesFailure {
 
 #[async_trait]
 impl ReadSecrets for Cluster {
-    async fn read(&self, _: &str, name: &str) -> Result<Option<Contents>, KubernetesFailure> {
+    async fn read(&self, _: &str, name: &str) -> Result<Option<Contents>, Failure> {
         Ok(Some(found().signing.get(name).cloned().unwrap_or_else(|| self.secret.lock().clone())))
     }
 }
@@ -265,25 +266,30 @@ impl World {
         self.watch();
     }
 
-    /// Reconciles every sender once. A crash ends the process, and another one begins.
+    /// Reconciles every sender once.
     pub(super) async fn reconcile(&mut self) {
         for n in 0..self.senders.len() {
-            let sender = self.senders[n].clone();
-            let id = Id { tenant: tenant_of(&sender).unwrap(), name: name_of(&sender).unwrap() };
-            let mut progress = Progress::new(sender.status.clone().unwrap_or_default(), false);
-            let context = &self.process.context;
-            let fuse = self.admin.fuse.clone();
-            match fuse.until_crash(sender.reconcile(&id, context, &mut progress)).await {
-                Some(reconciled) => {
-                    reconciled.unwrap();
-                    self.told.extend(progress.take_notes());
-                    self.senders[n].status = Some(progress.status);
-                    self.watch();
-                }
-                None => self.restart(),
-            }
-            self.everything_works();
+            self.reconcile_only(n).await;
         }
+    }
+
+    /// Reconciles one sender. A crash ends the process, and another one begins.
+    pub(super) async fn reconcile_only(&mut self, n: usize) {
+        let sender = self.senders[n].clone();
+        let id = Id { tenant: tenant_of(&sender).unwrap(), name: name_of(&sender).unwrap() };
+        let mut progress = Progress::new(sender.status.clone().unwrap_or_default(), is_paused(&sender));
+        let context = &self.process.context;
+        let fuse = self.admin.fuse.clone();
+        match fuse.until_crash(sender.reconcile(&id, context, &mut progress)).await {
+            Some(reconciled) => {
+                reconciled.unwrap();
+                self.told.extend(progress.take_notes());
+                self.senders[n].status = Some(progress.status);
+                self.watch();
+            }
+            None => self.restart(),
+        }
+        self.everything_works();
     }
 
     /// Why a sender's reconcile fails.
