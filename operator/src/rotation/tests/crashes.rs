@@ -192,3 +192,24 @@ async fn a_rotation_of_the_token_keeps_no_sender_from_being_deleted_wherever_it_
         }
     }
 }
+
+#[tokio::test]
+async fn what_was_signed_before_a_promotion_is_accepted_for_an_hour_after_it() {
+    let mut world = World::new(Some(rotation("90d", "10m", true))).await;
+    world.until("Idle").await;
+    world.annotate(ROTATE_REQUESTED_AT, "now");
+    let mut rounds = 0..;
+    while world.admin.tokens().primary == token() {
+        world.round(rounds.next().unwrap()).await;
+        assert!(rounds.start < 400, "it is never promoted");
+    }
+    // Each round is a minute, and a replica takes over what is published in every second one.
+    for _ in 0..58 {
+        world.round(rounds.next().unwrap()).await;
+        assert!(world.verifies(&token()));
+    }
+    for _ in 0..6 {
+        world.round(rounds.next().unwrap()).await;
+    }
+    assert!(!world.verifies(&token()));
+}

@@ -367,6 +367,13 @@ impl World {
         *now += SignedDuration::from_secs(seconds);
     }
 
+    /// Whether every replica accepts webhooks of every sender that are signed with this token.
+    pub(super) fn verifies(&self, token: &Secret) -> bool {
+        let running = self.plane.0.lock();
+        let mut senders = running.replicas.values().flat_map(|(_, config)| config.senders.values());
+        senders.all(|sender| sender.provider.webhook_keys().contains(token))
+    }
+
     /// Every replica's calls are accepted, and it accepts what the provider signs.
     pub(super) fn everything_works(&self) {
         let running = self.plane.0.lock();
