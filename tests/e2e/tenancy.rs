@@ -6,8 +6,9 @@ use kube::Api;
 use kube::api::DynamicObject;
 use reqwest::{Method, StatusCode};
 use sandbox::twilio::types::NewAccount;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::api::TenantApi;
+use tests::chart;
 use tests::cluster::{Cluster, client, kubectl};
 use tests::eventually::eventually;
 use tests::world::{AUDIENCE, Options, Store, World, conditions};
@@ -194,6 +195,78 @@ async fn an_operator_without_a_right_to_all_secrets_reads_those_of_a_namespace_o
     .await?;
     world.cluster.kubectl(&["delete", "secret", "twilio", "--namespace", &shop.namespace]).await?;
     world.condition("whatsappsender", &shop.namespace, "support", "CredentialsValid", "False").await.map(drop)
+}
+
+#[tokio::test]
+async fn a_platform_says_where_events_may_go_and_which_accounts_a_namespace_may_use() -> Result<()> {
+    const ACCOUNTS: &str = "whatsapp-operator.dev/twilio-accounts";
+    let cluster = Cluster::shared().await?;
+    let shop = cluster.namespace("shop").await?;
+    let named = |name: &str, url: &str, account: &str, note: &str| {
+        json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppSender",
+            "metadata": {"name": name, "namespace": shop, "annotations": {"example.com/note": note}},
+            "spec": {
+                "phoneNumber": "+14155237201",
+                "provider": {"twilio": {"accountSid": account, "credentialsSecretRef": {"name": "twilio"}}},
+                "events": [{"http": {"url": url, "signingSecretRef": {"name": "events"}}}],
+            },
+        })
+    };
+    let sender = |url: &str, account: &str| named("support", url, account, "");
+    let (own, others) = ("AC00000000000000000000000000007201", "AC00000000000000000000000000007202");
+    let good = "https://in.events.example.com/a";
+    // One from before the policies.
+    let file = tempfile::NamedTempFile::new()?;
+    let apply = async |sender: &Value, dry: bool| {
+        std::fs::write(file.path(), sender.to_string())?;
+        let (path, dry) = (file.path().to_string_lossy(), if dry { "--dry-run=server" } else { "--dry-run=none" });
+        cluster.kubectl(&["apply", dry, "-f", &path]).await
+    };
+    let before = named("old", "https://elsewhere.example.com/", others, "before");
+    apply(&before, false).await?;
+
+    let values = [
+        ("watchNamespaces", format!("{{{shop}}}")),
+        ("admission.eventHosts", "{events.example.org,*.events.example.com}".to_owned()),
+        ("admission.accountsOfNamespaces", "true".to_owned()),
+    ];
+    let values: Vec<_> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let objects = chart::render(&shop, &shop, &[&chart::REQUIRED[..], &values].concat()).await?;
+    let is_policy = |object: &DynamicObject| {
+        object.types.as_ref().is_some_and(|types| types.kind.starts_with("ValidatingAdmissionPolicy"))
+    };
+    let policies: Vec<_> = objects.into_iter().filter(is_policy).collect();
+    ensure!(policies.len() == 4, "{policies:#?}");
+    cluster.apply(&policies, None).await?;
+
+    let refused = async |sender: &Value, words: &str| {
+        eventually(words, async || match apply(sender, true).await {
+            Ok(_) => Err("it is admitted".to_owned()),
+            Err(error) if format!("{error:#}").contains(words) => Ok(()),
+            Err(error) => Err(format!("{error:#}")),
+        })
+        .await
+    };
+    refused(&sender(good, others), &format!("this namespace may not use {others}")).await?;
+    let annotation = format!("{ACCOUNTS}=AC00000000000000000000000000007203, {own}");
+    cluster.kubectl(&["annotate", "namespace", &shop, &annotation]).await?;
+    eventually("the account is allowed", async || {
+        apply(&sender(good, own), true).await.map(drop).map_err(|error| format!("{error:#}"))
+    })
+    .await?;
+    refused(&sender(good, others), &format!("this namespace may not use {others}")).await?;
+    for (url, host) in [
+        ("https://events.example.com/", "events.example.com"),
+        ("https://evilevents.example.com/", "evilevents.example.com"),
+        ("https://in.events.example.com@elsewhere.example.net/", "elsewhere.example.net"),
+        ("https://elsewhere.example.net/?.events.example.com", "elsewhere.example.net"),
+    ] {
+        refused(&sender(url, own), &format!("spec.events: events may not be sent to {host}")).await?;
+    }
+    apply(&sender("https://EVENTS.example.org:8443/", own), true).await?;
+    // The operator still writes its finalizer to one from before.
+    apply(&named("old", "https://elsewhere.example.com/", others, "after"), false).await.map(drop)
 }
 
 const API_KEY: &str = "wak_0123456789abcdefghij";

@@ -180,7 +180,7 @@ mod tests {
         async fn follow(&self, namespace: &str) {
             *self.0.lock().followed.entry(namespace.to_owned()).or_default() += 1;
             self.1.notify_one();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
