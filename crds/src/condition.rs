@@ -24,7 +24,7 @@ pub const APPROVED: &str = "Approved";
 pub const CREDENTIALS_VALID: &str = "CredentialsValid";
 /// Senders: the provider reports the sender as online.
 pub const ONLINE: &str = "Online";
-/// Senders: the provider's webhooks point at the data plane.
+/// Senders: the provider's webhooks point at the data plane. `Unknown` where only a person can see that.
 pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
 
 /// Senders with a `credentialRotation`: the credentials are being replaced. The reason is the phase, and
@@ -72,6 +72,10 @@ pub mod reason {
     pub const SENDER_NOT_FOUND: &str = "SenderNotFound";
     /// Senders: webhooks point at the data plane.
     pub const WEBHOOKS_IN_PLACE: &str = "WebhooksInPlace";
+    /// Senders: a person pastes the webhooks' URLs into the provider's console.
+    pub const PASTE_WEBHOOKS: &str = "PasteWebhooks";
+    /// Senders: the number is the provider's sandbox, whose state no call can read.
+    pub const SANDBOX: &str = "Sandbox";
     /// Senders: no rotation is under way.
     pub const IDLE: &str = "Idle";
     /// Senders: the rotation is in doubt about something, and goes on once that is resolved.

@@ -14,6 +14,7 @@ pub mod annotation;
 pub mod condition;
 pub mod definition;
 pub mod duration;
+mod limits;
 mod one_of;
 mod reference;
 mod routing;
@@ -21,10 +22,11 @@ mod sender;
 mod status;
 mod template;
 
+pub use limits::{InvalidRate, Limits, MessageRate};
 pub use reference::{SecretKeyRef, SecretRef, SenderRef};
 pub use routing::{CountryRoute, RouteTarget, RoutingPolicy, RoutingPolicySpec, RoutingPolicyStatus, ServiceSender};
 pub use sender::{
-    Consent, CredentialRotation, EventSink, HttpSink, Limits, OptOut, Provider, Retention, RotationStatus,
+    Consent, CredentialRotation, EventSink, HttpSink, OptOut, Provider, Retention, RotationStatus, SandboxStatus,
     TwilioProvider, Validity, WebhooksStatus, WhatsAppSender, WhatsAppSenderSpec, WhatsAppSenderStatus,
 };
 pub use status::{DataPlaneStatus, DeletionPolicy};

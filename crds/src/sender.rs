@@ -2,11 +2,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
-use messaging::config::{Limits as DefaultLimits, OptOutConfig};
+use messaging::config::OptOutConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::duration;
+use crate::limits::Limits;
 use crate::reference::{SecretKeyRef, SecretRef};
 use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
 
@@ -129,6 +130,12 @@ pub struct Provider {
 
 /// An account at Twilio.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("self.sandbox || !has(self.sandboxJoinCode)")
+    .message("sandboxJoinCode is only for Twilio's Sandbox: set sandbox to true, or remove sandboxJoinCode"))]
+#[x_kube(validation = Rule::new("!self.sandbox || !has(self.messagingServiceSid)")
+    .message("Twilio's Sandbox is used without a Messaging Service: remove messagingServiceSid, or remove sandbox"))]
+#[x_kube(validation = Rule::new("self.sandbox == oldSelf.sandbox")
+    .message("sandbox can't be changed: create another WhatsAppSender for a number of your own"))]
 #[serde(rename_all = "camelCase")]
 pub struct TwilioProvider {
     /// The account SID: `AC` and 32 hexadecimal digits. Immutable.
@@ -146,37 +153,23 @@ pub struct TwilioProvider {
     #[x_kube(validation = Rule::new("self.matches('^MG[0-9a-f]{32}$')")
         .message("must be a Messaging Service SID: MG and 32 lower-case hexadecimal digits"))]
     pub messaging_service_sid: Option<String>,
+    /// Whether the number is Twilio's Sandbox for WhatsApp: a number that all accounts share (+14155238886), where anybody
+    /// can try things out with phones that have joined. Twilio has no API for it, so the two URLs that the condition
+    /// `WebhooksConfigured` tells are to be pasted into Twilio's console. It sends at most one message in 3 seconds, and
+    /// three templates of Twilio's own. Immutable.
+    #[serde(default)]
+    pub sandbox: bool,
+    /// What a phone must send to the Sandbox after the word `join`, as Twilio's console shows it, such as `plenty-tiger`.
+    /// The status repeats it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]+(-[a-z0-9]+)*$')")
+        .message("must be the words after `join` in Twilio's console, in lower case, such as plenty-tiger"))]
+    pub sandbox_join_code: Option<String>,
     /// A Secret with the key `authToken`: the account's auth token, which verifies the webhooks that Twilio sends and
     /// calls Twilio's API. With the keys `apiKeySid` (`SK…`) and `apiKeySecret` as well, that API key makes the calls
     /// instead, and the auth token only verifies webhooks.
     pub credentials_secret_ref: SecretRef,
-}
-
-/// How fast a number may send.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Limits {
-    /// Messages per second. A WhatsApp sender at Twilio starts with 80.
-    #[schemars(range(min = 1, max = 1000))]
-    pub messages_per_second: i32,
-    /// Messages that may leave at once after an idle period.
-    #[schemars(range(min = 1, max = 1000))]
-    pub burst: i32,
-    /// Calls to the provider in flight at once, on each data-plane replica.
-    #[schemars(range(min = 1, max = 256))]
-    pub max_concurrency: i32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let limits = DefaultLimits::default();
-        let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-        Self {
-            messages_per_second: int(limits.messages_per_second),
-            burst: int(limits.burst),
-            max_concurrency: int(limits.max_concurrency),
-        }
-    }
 }
 
 /// The words with which customers opt out and back in. A message counts when all of it is such a word, in any case and any
@@ -417,6 +410,9 @@ pub struct WhatsAppSenderStatus {
     /// Where the provider's webhooks point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhooks: Option<WebhooksStatus>,
+    /// How to use Twilio's Sandbox, where the number is that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxStatus>,
     /// Where the rotation of the credentials stands. Absent when none is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<RotationStatus>,
@@ -438,6 +434,7 @@ impl Default for WhatsAppSenderStatus {
             quality: None,
             messaging_limit: None,
             webhooks: None,
+            sandbox: None,
             rotation: None,
             old_webhook_keys_until: None,
         }
@@ -459,6 +456,18 @@ pub struct RotationStatus {
     /// The provider's id of the API key in use, if the operator made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// How to use Twilio's Sandbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxStatus {
+    /// What each phone sends to the number before it can take part.
+    pub join: String,
+    /// The URL for Twilio's console, under "When a message comes in" (POST).
+    pub inbound_url: String,
+    /// The URL for Twilio's console, under "Status callback URL" (POST).
+    pub status_url: String,
 }
 
 /// Where the provider's webhooks point.

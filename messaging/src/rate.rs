@@ -68,7 +68,10 @@ impl Rate {
 
 impl From<&Limits> for Rate {
     fn from(limits: &Limits) -> Self {
-        Self::per_second(limits.messages_per_second, limits.burst)
+        match limits.interval_millis {
+            Some(millis) => Self::every(Duration::from_millis(millis), limits.burst),
+            None => Self::per_second(limits.messages_per_second, limits.burst),
+        }
     }
 }
 

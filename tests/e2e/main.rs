@@ -17,6 +17,7 @@ mod rotation;
 mod story;
 mod templates;
 mod tenancy;
+mod twilio_sandbox;
 mod uninstall;
 mod webhooks;
 mod window;

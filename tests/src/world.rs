@@ -268,19 +268,24 @@ impl World {
 
     /// A tenant with its Secrets, and nothing else.
     pub async fn tenant_without_sender(&self, index: usize) -> Result<Tenant> {
-        let namespace = self.namespaces.get(index).context("no such tenant")?.clone();
         let number = format!("+1415523{:04}", 8886 + index);
         let new = NewAccount {
             senders: vec![number.as_str().into()],
             services: vec![NewService { use_inbound_webhook_on_number: true, ..NewService::default() }],
             ..NewAccount::default()
         };
-        let account = self.control.create_account(&new).await?;
+        Ok(Tenant { number, ..self.tenant_of(index, &new).await? })
+    }
+
+    /// A tenant with this account and its Secrets, and nothing else.
+    pub async fn tenant_of(&self, index: usize, account: &NewAccount) -> Result<Tenant> {
+        let namespace = self.namespaces.get(index).context("no such tenant")?.clone();
+        let account = self.control.create_account(account).await?;
         let app = App::start().await?;
         self.cluster.apply(&secrets(&namespace, &account)?, None).await?;
         let token = self.cluster.token(&namespace, "default", Some(AUDIENCE)).await?;
         let api = TenantApi::new(format!("http://127.0.0.1:{}", self.ports.api), token).without_keep_alive()?;
-        Ok(Tenant { namespace, number, account, app, api })
+        Ok(Tenant { namespace, number: String::new(), account, app, api })
     }
 
     /// Waits until an object is `Ready`, and returns it.

@@ -470,7 +470,7 @@ mod tests {
         Destination { account: "AC1".into(), base_url: None }
     }
 
-    const LIMITS: Limits = Limits { messages_per_second: 10, burst: 3, max_concurrency: 4 };
+    const LIMITS: Limits = Limits { messages_per_second: 10, interval_millis: None, burst: 3, max_concurrency: 4 };
     const ALL_FREE: Room = Room::For { calls: 4, campaign: 4 };
     const FULL: Room = Room::None { why: DeferReason::Concurrency, again_at: None };
 

@@ -231,6 +231,10 @@ pub struct TwilioAccount {
 pub struct Limits {
     /// Messages per second; 80 is a WhatsApp sender's default at Twilio.
     pub messages_per_second: u32,
+    /// Counts instead, for a rate that is no whole number of messages per second: the time between two messages. Left
+    /// out otherwise, so that a data plane of an earlier version reads the config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_millis: Option<u64>,
     /// Messages that may leave at once after a quiet period.
     pub burst: u32,
     /// Concurrent calls.
@@ -240,7 +244,7 @@ impl Eq for Limits {}
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { messages_per_second: 80, burst: 60, max_concurrency: 32 }
+        Self { messages_per_second: 80, interval_millis: None, burst: 60, max_concurrency: 32 }
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn full() -> TenantConfig {
             messaging_service_sid: Some(SERVICE.into()),
             base_url: Some(url("http://sandbox.example:8080/")),
         }),
-        limits: Limits { messages_per_second: 10, burst: 5, max_concurrency: 4 },
+        limits: Limits { messages_per_second: 10, interval_millis: None, burst: 5, max_concurrency: 4 },
         opt_out: OptOutConfig {
             stop_reply: Some("Bye.".into()),
             start_reply: Some("Hi.".into()),
@@ -147,6 +147,22 @@ fn a_config_with_the_default_validity_reads_in_a_data_plane_that_does_not_know_t
     let written = String::from_utf8(config.to_json()).expect("UTF-8");
     assert!(!written.contains("validity"), "{written}");
     assert_eq!(TenantConfig::from_json(&config.tenant, written.as_bytes()), Ok(config));
+}
+
+#[test]
+fn a_rate_in_whole_messages_reads_as_before_there_were_others() {
+    let mut config = full();
+    assert!(!String::from_utf8(config.to_json()).expect("UTF-8").contains("intervalMillis"));
+    config.senders.values_mut().for_each(|sender| sender.limits.interval_millis = Some(3000));
+    assert_eq!(TenantConfig::from_json(&config.tenant, &config.to_json()), Ok(config.clone()));
+    config.senders.values_mut().for_each(|sender| sender.limits.interval_millis = Some(0));
+    let findings: Vec<_> = config.validate().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        findings,
+        [
+            "senders.support.limits.intervalMillis: is 0; expected at least 1, or none for a whole number of messages per second"
+        ]
+    );
 }
 
 #[test]

@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(
             reported("/senders/support/limits", json!({ "perSecond": 5 })),
             "tenant config: senders.support.limits.perSecond: has a field that is not known; expected one of \
-             `messagesPerSecond`, `burst`, `maxConcurrency`"
+             `messagesPerSecond`, `intervalMillis`, `burst`, `maxConcurrency`"
         );
         assert_eq!(
             reported("/senders/support", json!({ "phoneNumber": "+14155238886" })),

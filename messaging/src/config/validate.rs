@@ -111,6 +111,10 @@ fn check_sender(path: &str, sender: &SenderConfig, findings: &mut Vec<Finding>) 
             findings.push(Finding::new(format!("{path}.limits.{field}"), message));
         }
     }
+    if limits.interval_millis == Some(0) {
+        let message = "is 0; expected at least 1, or none for a whole number of messages per second";
+        findings.push(Finding::new(format!("{path}.limits.intervalMillis"), message));
+    }
     let Validity { authentication_seconds, utility_seconds, marketing_seconds } = sender.validity;
     for (field, seconds) in [
         ("authenticationSeconds", authentication_seconds),

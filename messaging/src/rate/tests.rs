@@ -26,6 +26,14 @@ fn a_burst_passes_at_once_and_then_one_each_interval() {
 }
 
 #[test]
+fn a_rate_may_be_slower_than_one_a_second() {
+    let limits = Limits { interval_millis: Some(3000), burst: 1, ..Limits::default() };
+    let seconds = |s: u64| s * 1_000_000_000;
+    let asked = [0, 1, seconds(2), seconds(3), seconds(5), seconds(6)];
+    assert_eq!(passing(Rate::from(&limits), &asked), [0, seconds(3), seconds(6)]);
+}
+
+#[test]
 fn a_refusal_says_when_it_will_pass() {
     let pair = Rate::every(Duration::from_secs(6), 45);
     let mut bucket = None;

@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use messaging::config::{ApiKeyConfig, FORMAT, PoolConfig, SenderConfig, TenantConfig};
 use messaging::id::{PolicyName, PoolId, SenderName, TemplateName, TenantId};
 use messaging::routing::RoutingConfig;
+use messaging::template::{LocalizationConfig, TemplateConfig};
 use url::Url;
 
 use super::contributions::{Observer, TenantContributions};
+use crate::sender::sandbox::canned;
 
 /// The objects that a tenant has, whatever their state, including those that are being deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Present {
     pub senders: BTreeSet<SenderName>,
+    /// Those of them that are their provider's sandbox, which has templates of its own.
+    pub sandboxes: BTreeSet<SenderName>,
     /// Each with the senders that it names.
     pub templates: BTreeMap<TemplateName, BTreeSet<SenderName>>,
     /// In order of precedence.
@@ -52,7 +56,7 @@ pub struct Input<'a> {
 pub fn compile(input: Input<'_>) -> Option<TenantConfig> {
     let Input { tenant, public_base_url, present, contributed, api_keys, previous } = input;
     let senders = senders(present, contributed, previous);
-    let templates: BTreeMap<_, _> = present
+    let mut templates: BTreeMap<_, _> = present
         .templates
         .keys()
         .filter_map(|name| {
@@ -63,6 +67,10 @@ pub fn compile(input: Input<'_>) -> Option<TenantConfig> {
             Some((name.clone(), contribution?))
         })
         .collect();
+    for account in present.sandboxes.iter().filter_map(|name| Some(senders.get(name)?.provider.account_key())) {
+        // An object of the same name comes first.
+        add_canned(&mut templates, canned(account), |name| present.templates.contains_key(name));
+    }
     let policies: BTreeMap<_, _> = present
         .policies
         .iter()
@@ -91,6 +99,24 @@ pub fn compile(input: Input<'_>) -> Option<TenantConfig> {
         pools,
         api_keys,
     })
+}
+
+/// Adds templates that no object declares. Two sandboxes are of two accounts, and have the same ones.
+fn add_canned(
+    templates: &mut BTreeMap<TemplateName, TemplateConfig>,
+    canned: BTreeMap<TemplateName, TemplateConfig>,
+    is_taken: impl Fn(&TemplateName) -> bool,
+) {
+    for (name, template) in canned.into_iter().filter(|(name, _)| !is_taken(name)) {
+        match templates.get_mut(&name) {
+            None => drop(templates.insert(name, template)),
+            Some(known) => {
+                for (language, LocalizationConfig { accounts, .. }) in template.localizations {
+                    known.localizations.entry(language).and_modify(|known| known.accounts.extend(accounts));
+                }
+            }
+        }
+    }
 }
 
 /// The pools that the objects saw. What an object saw before this process started stays until it has looked again.
@@ -155,7 +181,7 @@ pub(crate) mod tests {
     use messaging::config::{ProviderAccount, TwilioAccount};
     use messaging::routing::Route;
     use messaging::secret::Secret;
-    use messaging::template::{TemplateCategory, TemplateConfig};
+    use messaging::template::TemplateCategory;
 
     use super::*;
 
@@ -207,6 +233,7 @@ pub(crate) mod tests {
                 base: "https://wa.example.com".parse().unwrap(),
                 present: Present {
                     senders: [support.clone()].into(),
+                    sandboxes: BTreeSet::new(),
                     templates: [("hello".parse().unwrap(), [support.clone()].into())].into(),
                     policies: ["default".parse().unwrap()].into(),
                 },
@@ -241,6 +268,32 @@ pub(crate) mod tests {
         let first = world.publish().unwrap();
         assert_eq!((first.senders.len(), first.templates.len(), first.policies.len()), (1, 1, 1));
         assert_eq!(world.publish().unwrap().to_json(), first.to_json());
+    }
+
+    #[test]
+    fn the_sandboxs_own_templates_are_offered_unless_an_object_has_the_name_and_outlive_a_restart() {
+        let mut world = World::whole();
+        let sales: SenderName = "sales".parse().unwrap();
+        let mut of_sales = sender("good");
+        let ProviderAccount::Twilio(account) = &mut of_sales.provider;
+        account.account_sid = "AC2".into();
+        world.contributed.senders.insert(sales.clone(), of_sales);
+        world.present.senders.insert(sales.clone());
+        let names = |config: &TenantConfig| config.templates.keys().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&world.publish().unwrap()), ["hello"]);
+
+        world.present.sandboxes = [sales, "support".parse().unwrap()].into();
+        let own = world.contributed.templates.remove("hello").unwrap();
+        let hello = world.present.templates.remove("hello").unwrap();
+        world.present.templates.insert("sandbox-code".parse().unwrap(), hello);
+        world.contributed.templates.insert("sandbox-code".parse().unwrap(), own.clone());
+        let published = world.publish().unwrap();
+        assert_eq!(names(&published), ["sandbox-appointment", "sandbox-code", "sandbox-delivery"]);
+        assert_eq!(Some(&published.templates["sandbox-code"]), own.as_ref());
+        assert_eq!(published.templates["sandbox-delivery"].localizations["en"].accounts.len(), 2);
+
+        world.contributed = TenantContributions::default();
+        assert_eq!(world.publish(), Some(published));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::WhatsAppSender;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::Secret;
@@ -42,6 +43,7 @@ use crate::metrics::Published;
 use crate::reconcile::error::{Advice, Failure, KubernetesFailure};
 use crate::reconcile::events::{Note, reason as event};
 use crate::reconcile::kind::name_of;
+use crate::sender::provider::SpecProvider;
 
 /// How many tenants are published at once. They mostly wait for the API server.
 const AT_ONCE: usize = 8;
@@ -115,8 +117,12 @@ fn settle(publisher: &Publisher, failing: &mut Failing, tenant: &TenantId, publi
 
 /// The objects that the watches show.
 fn present(publisher: &Publisher, tenant: &TenantId) -> Present {
+    let senders = publisher.watched.senders.stores.of(tenant);
+    let is_sandbox =
+        |sender: &&Arc<WhatsAppSender>| SpecProvider::of(sender).is_some_and(|provider| provider.sandbox().is_some());
     let mut present = Present {
-        senders: publisher.watched.senders.stores.of(tenant).iter().filter_map(|sender| name_of(&**sender)).collect(),
+        senders: senders.iter().filter_map(|sender| name_of(&**sender)).collect(),
+        sandboxes: senders.iter().filter(is_sandbox).filter_map(|sender| name_of(&**sender)).collect(),
         templates: publisher
             .watched
             .templates

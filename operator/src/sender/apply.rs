@@ -9,6 +9,7 @@ use messaging::provider::{AccountAdmin, ProviderError};
 
 use super::observe::Observed;
 use super::plan::Webhooks;
+use super::provider::SpecProvider;
 use super::{SenderContext, SenderSettings, rival};
 use crate::reconcile::error::{Advice, Explain, Failure, advice_of};
 use crate::reconcile::events;
@@ -72,6 +73,10 @@ pub async fn clean_up(
     context: &SenderContext,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<(), Failure> {
+    // Those of the sandbox are a person's.
+    if SpecProvider::of(sender).is_some_and(|provider| provider.sandbox().is_some()) {
+        return Ok(());
+    }
     // Another sender of this number takes the webhooks over. Unsetting them might undo what it has just written.
     if rival::has_successor(sender, &context.watched.senders.stores.all()) {
         return Ok(());

@@ -4,7 +4,7 @@
 //! A reconcile reads as a list: [`mod@dereference`] (the Secrets it names), [`mod@validate`] (what it should be),
 //! [`mod@observe`] (what the provider has), [`mod@plan`] (what to do), [`mod@apply`] (do it) and [`mod@report`] (what
 //! it means). [`mod@rotate`] lets the sender take part in the rotation of its credentials, and [`retiring`] keeps replaced
-//! webhook keys for a time. [`rival`] decides between senders that claim the same number, [`directory`] looks senders up
+//! webhook keys for a time. [`mod@sandbox`] is the provider's number for trying things out. [`rival`] decides between senders that claim the same number, [`directory`] looks senders up
 //! for other kinds, and [`credentials`] triggers a reconcile when one of a sender's Secrets changes.
 //!
 //! Nothing here registers or gives up the number itself, or sends a message.
@@ -23,6 +23,7 @@ pub mod report;
 pub mod retiring;
 pub mod rival;
 pub mod rotate;
+pub mod sandbox;
 pub mod secret;
 pub mod validate;
 
@@ -37,7 +38,7 @@ use self::retiring::{Accepted, Before, Ends};
 use crate::watch::Watched;
 use crate::watch::edges::Awaited as _;
 use crds::condition::{CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED};
-use crds::{DeletionPolicy, WhatsAppSender, WhatsAppSenderStatus};
+use crds::{DeletionPolicy, SandboxStatus, WhatsAppSender, WhatsAppSenderStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -48,7 +49,7 @@ use messaging::provider::AccountAdmin;
 use messaging::provider::admin::PoolObservation;
 use messaging::public_address::is_private;
 use observe::Observed;
-use plan::{Plan, Publish, Wanted};
+use plan::{Plan, Publish, Wanted, Webhooks};
 use url::Url;
 use validate::Desired;
 
@@ -140,6 +141,7 @@ impl Kind for WhatsAppSender {
         // Needs the provider.
         let applied = apply::apply(&webhooks, &observed, &*account, progress).await;
         // Needs nothing.
+        progress.status.sandbox = sandbox_status(&desired, &webhooks);
         report::report(desired.config.provider.provider(), &observed, &webhooks, applied.is_ok(), progress);
         if publish != Publish::No {
             let paused = desired.config.paused || publish == Publish::Stopped;
@@ -235,6 +237,12 @@ async fn pool_of_another(
     Ok(None)
 }
 
+/// How to use the provider's sandbox, where the sender is that.
+fn sandbox_status(desired: &Desired, webhooks: &Webhooks) -> Option<SandboxStatus> {
+    let (Some(sandbox), Webhooks::ByHand(targets)) = (&desired.sandbox, webhooks) else { return None };
+    Some(sandbox::status(&desired.number, sandbox.join_code.as_deref(), targets))
+}
+
 /// The index and the host of the first sink that the data plane never calls, because its address is a private one.
 fn private_sink(config: &SenderConfig, settings: &SenderSettings) -> Option<(usize, String)> {
     let mut urls = config.events.iter().map(|SinkConfig::Http(http)| &http.url).enumerate();
@@ -267,6 +275,7 @@ fn wanted(
         of_service: targets(&bearer),
         pool: desired.pool.clone(),
         pool_of_another,
+        is_sandbox: desired.sandbox.is_some(),
         private_sink: private_sink(&desired.config, &context.settings),
         paused,
         taken_by,

@@ -22,6 +22,8 @@ pub struct Wanted {
     pub private_sink: Option<(usize, String)>,
     /// Nothing may be written at the provider.
     pub paused: bool,
+    /// Nothing of the sender can be read or changed by calls, so a person does it.
+    pub is_sandbox: bool,
     /// The other sender that has this number, in words that this tenant may read. This one then changes nothing.
     pub taken_by: Option<String>,
 }
@@ -38,7 +40,7 @@ pub struct Plan {
 impl Plan {
     /// Whether everything is as it should be.
     pub fn is_nothing(&self) -> bool {
-        matches!(self.webhooks, Webhooks::InPlace(_)) && self.trouble.is_none()
+        matches!(self.webhooks, Webhooks::InPlace(_) | Webhooks::ByHand(_)) && self.trouble.is_none()
     }
 }
 
@@ -62,6 +64,8 @@ pub enum Webhooks {
     InPlace(WebhookTargets),
     /// Write them.
     Configure(WebhookTargets),
+    /// A person must do it, and no call can see whether it is done.
+    ByHand(WebhookTargets),
     /// They differ, and may not be written.
     Held {
         found: WebhookTargets,
@@ -139,6 +143,11 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     if let Some(other) = &wanted.taken_by {
         return Plan { trouble: Some(Trouble::Taken(other.clone())), ..Plan::default() };
     }
+    let private_sink = wanted.private_sink.clone().map(|(index, host)| Trouble::PrivateSink { index, host });
+    if wanted.is_sandbox {
+        let webhooks = Webhooks::ByHand(wanted.own.clone());
+        return Plan { webhooks, publish: Publish::AsDeclared, trouble: private_sink };
+    }
     let Some(sender) = &observed.sender else {
         return Plan { trouble: Some(Trouble::SenderNotFound), ..Plan::default() };
     };
@@ -175,7 +184,6 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     let offline = (!sender.online)
         .then(|| Trouble::Offline { status: sender.status.clone(), reasons: sender.offline_reasons.clone() });
     // An offline sender is published, because it may still receive.
-    let private_sink = wanted.private_sink.clone().map(|(index, host)| Trouble::PrivateSink { index, host });
     let trouble = unheard.or(service_trouble).or(offline).or(private_sink);
     Plan { webhooks, publish, trouble }
 }

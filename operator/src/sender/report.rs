@@ -31,6 +31,18 @@ pub fn report(
     };
     match webhooks {
         Webhooks::NotOurs => progress.status.webhooks = None,
+        Webhooks::ByHand(targets) => {
+            progress.status.webhooks = None;
+            let url = |url: &Option<String>| url.clone().unwrap_or_default();
+            let message = format!(
+                "paste these URLs into the Sandbox's settings in Twilio's console, because no call can set or read them: {} under \"When a message comes in\", {} under \"Status callback URL\"",
+                url(&targets.inbound),
+                url(&targets.status)
+            );
+            progress.set(WEBHOOKS_CONFIGURED, State::Unknown, reason::PASTE_WEBHOOKS, &message);
+            progress.set(ONLINE, State::Unknown, reason::SANDBOX, "no call reads the state of Twilio's Sandbox");
+            progress.ready("messages are sent; they are received once the URLs in the condition WebhooksConfigured are pasted into Twilio's console");
+        }
         Webhooks::InPlace(targets) => {
             progress.status.webhooks = known(targets);
             progress.set(WEBHOOKS_CONFIGURED, State::True, reason::WEBHOOKS_IN_PLACE, "");

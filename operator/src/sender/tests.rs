@@ -205,3 +205,58 @@ async fn senders_at_rest_share_one_list_of_their_account() {
     world.reconcile(&asked).await.unwrap();
     assert_eq!(lists(), (before.0 + 1, before.1 + 1));
 }
+
+fn sandbox(tenant: &str, name: &str, created: i64) -> WhatsAppSender {
+    let mut sender = sender(tenant, name, created);
+    let twilio = sender.spec.provider.twilio.as_mut().unwrap();
+    (twilio.sandbox, twilio.sandbox_join_code) = (true, Some("plenty-tiger".to_owned()));
+    sender
+}
+
+#[tokio::test]
+async fn of_the_sandbox_nothing_but_the_credentials_is_asked_and_a_person_is_told_what_to_do() {
+    let world = World::new();
+    let sender = sandbox(TENANT, "support", 1);
+    let id = Id { tenant: tenant_of(&sender).unwrap(), name: name_of(&sender).unwrap() };
+    let mut progress = Progress::new(WhatsAppSenderStatus::default(), false);
+    let next = sender.reconcile(&id, &world.context, &mut progress).await.unwrap();
+    assert_eq!(next, Next::Poll);
+    for (operation, calls) in
+        [("check_credentials", 1), ("list_senders", 0), ("list_messaging_services", 0), ("configure_webhooks", 0)]
+    {
+        assert_eq!(world.admin.calls(operation), calls, "{operation}");
+    }
+    let assessed = progress.assess(Ok(()), WhatsAppSender::CONDITIONS);
+    let webhooks = &assessed[WEBHOOKS_CONFIGURED];
+    assert_eq!((webhooks.state.as_str(), webhooks.reason), ("Unknown", reason::PASTE_WEBHOOKS));
+    let told = progress.status.sandbox.unwrap();
+    for told in [&told.inbound_url, &told.status_url] {
+        assert!(told.starts_with("https://wa.example.com/webhooks/") && webhooks.message.contains(told), "{told}");
+    }
+    assert_eq!(assessed[crds::condition::READY].state.as_str(), "True");
+    assert!(!world.is_stopped(&sender));
+}
+
+#[tokio::test]
+async fn who_deletes_the_sandbox_leaves_it_to_a_person_too() {
+    let world = World::new();
+    let mut sender = sandbox(TENANT, "support", 1);
+    sender.spec.deletion_policy = DeletionPolicy::Delete;
+    world.reconcile(&sender).await.unwrap();
+    let id = Id { tenant: tenant_of(&sender).unwrap(), name: name_of(&sender).unwrap() };
+    let mut progress = Progress::new(WhatsAppSenderStatus::default(), false);
+    sender.cleanup(&id, &world.context, &mut progress).await.unwrap();
+    assert_eq!((world.admin.calls("list_senders"), world.admin.calls("configure_webhooks")), (0, 0));
+}
+
+#[tokio::test]
+async fn of_two_objects_with_the_sandbox_of_one_account_the_older_has_it() {
+    let mut world = World::new();
+    let (first, second) = (accepted(sandbox("bank", "support", 1)), sandbox(TENANT, "support", 2));
+    for sender in [&first, &second] {
+        world.watched.apply_watcher_event(&Event::Apply(sender.clone()));
+    }
+    let (told, text) = world.told(&second).await;
+    assert_eq!(told, reason::CONFLICT, "{text}");
+    world.reconcile(&first).await.unwrap();
+}

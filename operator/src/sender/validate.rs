@@ -1,11 +1,12 @@
 //! Validates a sender and its Secrets, and compiles them for the tenant's config. Later steps take only the result.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use crds::duration;
-use crds::{HttpSink, WhatsAppSender};
+use crds::{HttpSink, MessageRate, WhatsAppSender};
 use kube::ResourceExt;
 use messaging::address::PhoneNumber;
 use messaging::config::{
@@ -17,7 +18,7 @@ use messaging::id::{PoolId, SenderName, SinkName, TenantId};
 use super::SenderSettings;
 use super::dereference::Found;
 use super::invalid::Invalid;
-use super::provider::{Next, Offered, SpecProvider};
+use super::provider::{Next, Offered, Sandbox, SpecProvider};
 use crate::reconcile::kind::Id;
 
 /// What a sender should be.
@@ -28,6 +29,8 @@ pub struct Desired {
     pub number: PhoneNumber,
     /// The pool of senders that the spec names.
     pub pool: Option<PoolId>,
+    /// Present where the number is the provider's sandbox.
+    pub sandbox: Option<Sandbox>,
     /// The name of the Secret with the credentials.
     pub secret: String,
     /// A credential in it that is to replace the one in use.
@@ -71,11 +74,12 @@ pub fn validate(
             ));
         }
     }
+    let sandbox = provider.sandbox();
     let Offered { account, next } = provider.compile(&found.credentials, &settings.provider_base_urls)?;
     let config = SenderConfig {
         phone_number: number.clone(),
         provider: account,
-        limits: limits(&spec.limits),
+        limits: limits(&spec.limits, sandbox.as_ref())?,
         opt_out: OptOutConfig {
             stop_keywords: spec.opt_out.stop_keywords.clone(),
             start_keywords: spec.opt_out.start_keywords.clone(),
@@ -103,20 +107,41 @@ pub fn validate(
         name,
         number,
         pool: provider.pool(),
+        sandbox,
         secret: provider.credentials_secret().to_owned(),
         next,
         config,
     })
 }
 
-fn limits(limits: &crds::Limits) -> Limits {
-    // The schema keeps all three above zero.
-    let positive = |value: i32| u32::try_from(value).unwrap_or(1).max(1);
-    Limits {
-        messages_per_second: positive(limits.messages_per_second),
-        burst: positive(limits.burst),
-        max_concurrency: positive(limits.max_concurrency),
+fn limits(limits: &crds::Limits, sandbox: Option<&Sandbox>) -> Result<Limits, Invalid> {
+    let defaults = Limits::default();
+    let invalid = |what: String| Invalid::Spec { path: "spec.limits.messagesPerSecond".to_owned(), what };
+    let declared = limits.messages_per_second.as_ref();
+    let interval = declared.map(|rate| rate.interval().map_err(|error| invalid(error.to_string()))).transpose()?;
+    if let Some(sandbox) = sandbox
+        && interval.is_some_and(|interval| interval < sandbox.interval)
+    {
+        let seconds = sandbox.interval.as_secs();
+        return Err(invalid(format!(
+            "is more than the one message in {seconds} seconds that Twilio's Sandbox takes; leave it out, or set it to \"0.33\""
+        )));
     }
+    let interval = interval.or(sandbox.map(|sandbox| sandbox.interval));
+    let whole = declared.map_or_else(|| sandbox.is_none().then_some(defaults.messages_per_second), MessageRate::whole);
+    let is_slow = interval.is_some_and(|interval| interval > Duration::from_secs(1));
+    // The schema keeps both above zero.
+    let positive = |value: i32| u32::try_from(value).unwrap_or(1).max(1);
+    let burst = limits.burst.map_or(if is_slow { 1 } else { defaults.burst }, positive);
+    Ok(Limits {
+        messages_per_second: whole.unwrap_or(1),
+        interval_millis: interval
+            .filter(|_| whole.is_none())
+            .map(|interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX)),
+        // Its rate is strict.
+        burst: if sandbox.is_some() { 1 } else { burst },
+        max_concurrency: positive(limits.max_concurrency),
+    })
 }
 
 fn sink(i: usize, name: &str, http: &HttpSink, found: &Found) -> Result<SinkConfig, Invalid> {

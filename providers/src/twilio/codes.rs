@@ -86,6 +86,8 @@ const CHECK_SERVICE: &str = "check the Messaging Service and its senders in Twil
 const CHECK_WEBHOOK: &str = "the data plane did not answer Twilio's webhook correctly; check publicBaseUrl, the ingress and the data plane's log";
 const CHECK_TEMPLATE: &str = "see the template's conditions: kubectl describe messagetemplate";
 const CHECK_VALUES: &str = "compare the values with the template's variables";
+const JOIN: &str =
+    "from that phone, send what status.sandbox.join of the WhatsAppSender says, or use a number of your own";
 const USE_A_TEMPLATE: &str = "send an approved template";
 const OTHER_CHANNEL: &str = "reach the recipient on another channel";
 const SEND_LATER: &str = "send it again later if it is still of use";
@@ -142,7 +144,7 @@ const CODES: CodeTable = CodeTable(&[
     code("63012", RetryLater, SEND_LATER), // WhatsApp internal error
     code("63013", Template, "check the content, and the values for long runs of spaces"), // violates WhatsApp's policy
     gone("63014", Blocked, ""), // blocked by the recipient
-    code("63015", Request, "join the sandbox from that phone, or use a sender of your own"), // the recipient has not joined the sandbox
+    code("63015", Request, JOIN), // the recipient has not joined the sandbox
     code("63016", Fallback, USE_A_TEMPLATE), // outside the 24-hour window
     code("63017", Retry, "send more slowly"), // account's rate limit exceeded
     of_conversations("63018", "lower spec.limits, or wait for WhatsApp's 24-hour messaging limit"), // rate limit exceeded

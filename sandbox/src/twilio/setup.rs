@@ -12,8 +12,9 @@ use super::{
         phone_numbers::PhoneNumber,
         senders::Sender,
         services::{Member, Service},
+        try_out::{self, TryOut},
     },
-    types::{CreatedAccount, CreatedSender, NewAccount, NewApproval, NewContent, NewService},
+    types::{CreatedAccount, CreatedSender, NewAccount, NewApproval, NewContent, NewService, NewTryOut},
 };
 use crate::{address, ids};
 
@@ -26,6 +27,8 @@ pub(crate) enum SetupError {
     Exists { what: &'static str, which: String },
     #[error("senders: '{0}' is not a phone number such as +14155238886")]
     PhoneNumber(String),
+    #[error("sandbox.joinCode: '{0}' is empty, or another account's")]
+    JoinCode(String),
     #[error("services: the account has no sender {0}")]
     NoSuchSender(String),
     #[error("contents[{index}]: {why}")]
@@ -58,8 +61,8 @@ pub(crate) fn create_account(desk: &mut Desk<'_>, new: NewAccount) -> Result<Cre
             return Err(SetupError::PhoneNumber(number));
         }
         let address = format!("{}{number}", address::WHATSAPP);
-        let mut known = desk.state.senders.values().chain(senders.iter().map(|(sender, _)| sender));
-        if known.any(|known| known.address == address) {
+        let known = desk.state.senders.values().chain(senders.iter().map(|(sender, _)| sender));
+        if known.filter(|known| known.try_out.is_none()).any(|known| known.address == address) {
             return Err(SetupError::Exists { what: "sender", which: number });
         }
         let mut sender = Sender::online(own_or_new(desk, "senders[].sid", "XE", new.sid)?, sid.clone(), &number);
@@ -73,6 +76,8 @@ pub(crate) fn create_account(desk: &mut Desk<'_>, new: NewAccount) -> Result<Cre
         });
         senders.push((sender, phone_number));
     }
+
+    let try_out = new.sandbox.map(|new| new_try_out(desk, &sid, new)).transpose()?;
 
     let mut services = Vec::new();
     for new in new.services {
@@ -90,12 +95,30 @@ pub(crate) fn create_account(desk: &mut Desk<'_>, new: NewAccount) -> Result<Cre
 
     desk.state.accounts.insert(sid, account);
     desk.state.contents.extend(contents.into_iter().map(|content| (content.sid.clone(), content)));
+    if let Some(sender) = try_out {
+        desk.state.contents.extend(try_out::contents(now).map(|content| (content.sid.clone(), content)));
+        desk.state.senders.insert(sender.sid.clone(), sender);
+    }
     for (sender, phone_number) in senders {
         desk.state.phone_numbers.insert(phone_number.sid.clone(), phone_number);
         desk.state.senders.insert(sender.sid.clone(), sender);
     }
     desk.state.services.extend(services.into_iter().map(|service| (service.sid.clone(), service)));
     Ok(created)
+}
+
+fn new_try_out(desk: &mut Desk<'_>, account: &str, new: NewTryOut) -> Result<Sender, SetupError> {
+    let NewTryOut { join_code, inbound_url, status_url } = new;
+    let mut others = desk.state.senders.values().filter_map(|sender| sender.try_out.as_ref());
+    if join_code.is_empty() || others.any(|other| other.is_joined_by(&format!("join {join_code}"))) {
+        return Err(SetupError::JoinCode(join_code));
+    }
+    let sid = ids::sid(&mut desk.world.rng, "XE");
+    let mut sender = Sender::online(sid, account.to_owned(), try_out::NUMBER);
+    sender.set_webhook("callback_url", inbound_url.as_deref());
+    sender.set_webhook("status_callback_url", status_url.as_deref());
+    sender.try_out = Some(TryOut::new(join_code));
+    Ok(sender)
 }
 
 fn new_service(

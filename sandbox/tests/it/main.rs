@@ -14,4 +14,5 @@ mod services;
 mod signatures;
 mod support;
 mod templates;
+mod try_out;
 mod webhooks;

@@ -63,7 +63,12 @@ fn config(tenant: &str, handle: &str) -> Result<TenantConfig> {
         let sender = SenderConfig {
             phone_number: number(n).parse()?,
             provider: ProviderAccount::Twilio(account.clone()),
-            limits: Limits { messages_per_second: 1_000_000, burst: 1_000_000, max_concurrency: 1_000 },
+            limits: Limits {
+                messages_per_second: 1_000_000,
+                interval_millis: None,
+                burst: 1_000_000,
+                max_concurrency: 1_000,
+            },
             opt_out: OptOutConfig::default(),
             consent: ConsentConfig::default(),
             retention: Retention::default(),

@@ -17,6 +17,7 @@ fn wanted() -> Wanted {
         pool_of_another: None,
         private_sink: None,
         paused: false,
+        is_sandbox: false,
         taken_by: None,
     }
 }

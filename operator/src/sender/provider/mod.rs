@@ -4,6 +4,8 @@
 
 mod twilio;
 
+use std::time::Duration;
+
 use crds::{TwilioProvider, WhatsAppSender};
 use messaging::config::ProviderAccount;
 use messaging::id::PoolId;
@@ -32,6 +34,15 @@ pub struct Offered {
 pub struct TokenKeys {
     pub current: &'static str,
     pub next: &'static str,
+}
+
+/// A number for trying things out, which all accounts share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox {
+    /// What a phone joins it with.
+    pub join_code: Option<String>,
+    /// The time between two messages that it asks for.
+    pub interval: Duration,
 }
 
 /// A credential that is to replace the one in use.
@@ -96,6 +107,15 @@ impl<'a> SpecProvider<'a> {
     pub fn pool(self) -> Option<PoolId> {
         match self {
             Self::Twilio(twilio) => twilio.messaging_service_sid.as_deref().map(PoolId::new),
+        }
+    }
+
+    /// What the spec says of the provider's sandbox; `None` for a number of one's own.
+    pub fn sandbox(self) -> Option<Sandbox> {
+        match self {
+            Self::Twilio(twilio) => twilio
+                .sandbox
+                .then(|| Sandbox { join_code: twilio.sandbox_join_code.clone(), interval: twilio::SANDBOX_INTERVAL }),
         }
     }
 

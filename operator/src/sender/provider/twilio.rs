@@ -1,5 +1,7 @@
 //! Compiles a Twilio account from the spec and its Secret.
 
+use std::time::Duration;
+
 use crds::TwilioProvider;
 use messaging::config::{ProviderAccount, TwilioAccount};
 use messaging::secret::Secret;
@@ -17,6 +19,8 @@ const TOKEN: &str = "authToken";
 /// The token that will replace it. Twilio accepts it in calls from its creation on, and signs with it once it is promoted.
 const SECONDARY_TOKEN: &str = "secondaryAuthToken";
 pub(super) const TOKEN_KEYS: TokenKeys = TokenKeys { current: TOKEN, next: SECONDARY_TOKEN };
+/// Twilio's Sandbox takes one message in 3 seconds. (Twilio's page on the Sandbox.)
+pub(super) const SANDBOX_INTERVAL: Duration = Duration::from_secs(3);
 const KEY_SID: &str = "apiKeySid";
 const KEY_SECRET: &str = "apiKeySecret";
 

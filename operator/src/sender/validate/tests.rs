@@ -149,3 +149,39 @@ fn a_paused_sender_sends_nothing() {
     sender.annotations_mut().insert(crds::annotation::PAUSED.into(), "true".into());
     assert!(validate(&sender, &id(), &found(), &settings()).unwrap().config.paused);
 }
+
+fn rate(rate: Option<MessageRate>, is_sandbox: bool) -> Result<Limits, Invalid> {
+    let mut sender = sender();
+    sender.spec.limits.messages_per_second = rate;
+    sender.spec.provider.twilio.as_mut().unwrap().sandbox = is_sandbox;
+    validate(&sender, &id(), &found(), &settings()).map(|desired| desired.config.limits)
+}
+
+#[test]
+fn a_rate_that_the_sandbox_does_not_take_is_refused_with_one_that_it_takes() {
+    for too_fast in [MessageRate::Whole(80), MessageRate::Text("0.334".into())] {
+        assert_eq!(
+            rate(Some(too_fast), true).unwrap_err().to_string(),
+            "spec.limits.messagesPerSecond: is more than the one message in 3 seconds that Twilio's Sandbox takes; leave it out, or set it to \"0.33\""
+        );
+    }
+    let nonsense = rate(Some(MessageRate::Text("fast".into())), false).unwrap_err().to_string();
+    assert!(
+        nonsense.starts_with("spec.limits.messagesPerSecond: \"fast\" is not a rate: expected 0.01 to"),
+        "{nonsense}"
+    );
+}
+
+#[test]
+fn a_sender_sends_80_a_second_by_default_and_the_sandbox_one_in_three() {
+    let limits =
+        |rate, millis, burst| Limits { messages_per_second: rate, interval_millis: millis, burst, ..Limits::default() };
+    let text = |rate: &str| Some(MessageRate::Text(rate.into()));
+    assert_eq!(rate(None, false).unwrap(), Limits::default());
+    assert_eq!(rate(Some(MessageRate::Whole(10)), false).unwrap(), limits(10, None, 60));
+    assert_eq!(rate(text("10"), false).unwrap(), limits(10, None, 60));
+    assert_eq!(rate(text("2.5"), false).unwrap(), limits(1, Some(400), 60));
+    assert_eq!(rate(text("0.5"), false).unwrap(), limits(1, Some(2000), 1));
+    assert_eq!(rate(None, true).unwrap(), limits(1, Some(3000), 1));
+    assert_eq!(rate(text("0.2"), true).unwrap(), limits(1, Some(5000), 1));
+}

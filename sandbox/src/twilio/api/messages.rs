@@ -24,6 +24,9 @@ pub(crate) fn create(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     let new = new_message::check(desk, call.account, &form, now)?;
     let send_at = new.send_at;
     let message = new.into_message(&mut desk.world.rng, call.account, now);
+    if let Some(sender) = message.from.as_deref().and_then(|from| desk.state.sender_at_mut(call.account, from)) {
+        sender.try_out.iter_mut().for_each(|try_out| try_out.sends(now));
+    }
     let (sid, rendered) = (message.sid.clone(), message.render());
     desk.state.messages.add(message, desk.world.keep);
     match send_at {

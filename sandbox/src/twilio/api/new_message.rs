@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
 use serde_json::{Map, Value};
@@ -55,9 +56,10 @@ pub(crate) fn check(desk: &Desk<'_>, account: &str, form: &Pairs, now: Timestamp
         return Err(ApiError::invalid(21211, format!("Invalid 'To' Phone Number: {to}")));
     }
     let service = service.map(|sid| check_service(state, account, sid, to)).transpose()?;
-    let from = from.map(|from| check_from(state, account, from, to)).transpose()?;
+    let from = from.map(|from| check_from(state, account, from, to, now)).transpose()?;
     let (body, media) = (form.text("Body").unwrap_or_default(), form.all("MediaUrl"));
-    let content = check_content(state, account, form)?;
+    let is_try_out = |from: &String| state.sender_at(account, from).is_some_and(|from| from.try_out.is_some());
+    let content = check_content(state, account, form, from.as_ref().is_some_and(is_try_out))?;
     if body.is_empty() && media.is_empty() && content.is_none() {
         return Err(ApiError::invalid(21619, "A text message body, media urls or a content must be specified."));
     }
@@ -141,7 +143,7 @@ fn check_service(state: &State, account: &str, sid: &str, to: &str) -> Result<St
     Ok(sid.to_owned())
 }
 
-fn check_from(state: &State, account: &str, from: &str, to: &str) -> Result<String, ApiError> {
+fn check_from(state: &State, account: &str, from: &str, to: &str, now: Timestamp) -> Result<String, ApiError> {
     if address::is_whatsapp(from) != address::is_whatsapp(to) {
         let message = "Invalid From and To pair. From and To should be of the same channel";
         return Err(ApiError::invalid(21910, message));
@@ -150,10 +152,14 @@ fn check_from(state: &State, account: &str, from: &str, to: &str) -> Result<Stri
         return Err(ApiError::invalid(63031, "Channels message cannot have same From and To"));
     }
     if address::is_whatsapp(from) {
-        let online = state.sender_at(account, from).is_some_and(Sender::is_online);
-        if !online {
+        let sender = state.sender_at(account, from);
+        if !sender.is_some_and(Sender::is_online) {
             let message = "Twilio could not find a Channel with the specified From address";
             return Err(ApiError::invalid(63007, message));
+        }
+        if !sender.and_then(|sender| sender.try_out.as_ref()).is_none_or(|try_out| try_out.is_free(now)) {
+            let message = "Rate limit exceeded for Channel: Account exceeded the 1 rps rate limit";
+            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, 63018, message));
         }
     } else if !state.phone_numbers.values().any(|number| number.account == account && number.number == from) {
         let message = format!("The From phone number {from} is not a message-capable phone number of this account");
@@ -162,15 +168,23 @@ fn check_from(state: &State, account: &str, from: &str, to: &str) -> Result<Stri
     Ok(from.to_owned())
 }
 
-/// The content of the message, and its text with the values in place.
-fn check_content(state: &State, account: &str, form: &Pairs) -> Result<Option<(ContentUse, String)>, ApiError> {
+/// The content of the message, and its text with the values in place. Contents of no account are for Twilio's Sandbox.
+fn check_content(
+    state: &State,
+    account: &str,
+    form: &Pairs,
+    is_try_out: bool,
+) -> Result<Option<(ContentUse, String)>, ApiError> {
     let Some(sid) = form.text("ContentSid") else {
         return match form.text("ContentVariables") {
             Some(_) => Err(ApiError::invalid(21654, "ContentSid Required")),
             None => Ok(None),
         };
     };
-    let content = state.contents.get(sid).filter(|content| content.account == account);
+    let content = state
+        .contents
+        .get(sid)
+        .filter(|content| content.account == account || (is_try_out && content.account.is_empty()));
     let content = content.ok_or_else(|| ApiError::invalid(21655, format!("The ContentSid {sid} is Invalid")))?;
     let given = parse_variables(form.text("ContentVariables"))?;
     let values = with_samples(content, given.clone());

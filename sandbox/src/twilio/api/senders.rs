@@ -32,7 +32,8 @@ pub(crate) fn create(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     if name.is_empty() {
         return Err(ApiError::invalid(20001, "profile.name is required for a WhatsApp sender"));
     }
-    if desk.state.senders.values().any(|sender| address::bare(&sender.address) == number) {
+    let mut known = desk.state.senders.values().filter(|sender| sender.try_out.is_none());
+    if known.any(|sender| address::bare(&sender.address) == number) {
         return Err(ApiError::new(StatusCode::CONFLICT, 20409, format!("the sender {number} already exists")));
     }
     let mut sender = Sender::online(ids::sid(&mut desk.world.rng, "XE"), call.account.to_owned(), number);
@@ -52,7 +53,8 @@ pub(crate) fn list(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     if !["whatsapp", "rcs"].contains(&channel) {
         return Err(ApiError::invalid(20001, "Channel is required: whatsapp or rcs"));
     }
-    let of_account = |sender: &&Sender| sender.account == call.account && channel == "whatsapp";
+    let of_account =
+        |sender: &&Sender| sender.account == call.account && channel == "whatsapp" && sender.try_out.is_none();
     let senders = desk.state.senders.values().filter(of_account).collect();
     let render = |sender: &Sender| sender.render(&call.request.base);
     pages::absolute(call.request, "senders", senders, PAGE_SIZE, |sender| &sender.sid, render)
@@ -85,6 +87,7 @@ pub(crate) fn delete(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
 }
 
 fn find<'s>(state: &'s mut State, call: &Call<'_>) -> Result<&'s mut Sender, ApiError> {
-    let sender = state.senders.get_mut(call.id(0)).filter(|sender| sender.account == call.account);
+    let sender = state.senders.get_mut(call.id(0));
+    let sender = sender.filter(|sender| sender.account == call.account && sender.try_out.is_none());
     sender.ok_or_else(|| ApiError::not_found(&call.request.path))
 }

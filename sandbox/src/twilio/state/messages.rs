@@ -163,6 +163,7 @@ pub(crate) fn error_message(code: i64) -> &'static str {
         63003 => "The channel could not find the recipient's address",
         63007 => "No channel with this From address",
         63013 => "The message breaks the channel's policy",
+        63015 => "The recipient has not joined the Sandbox",
         63016 => "Outside the messaging window: use an approved template",
         63018 => "The channel's rate limit was exceeded",
         63021 => "The channel finds the content invalid",

@@ -9,6 +9,7 @@ pub(crate) mod phone_numbers;
 pub(crate) mod reviews;
 pub(crate) mod senders;
 pub(crate) mod services;
+pub(crate) mod try_out;
 
 use std::collections::BTreeMap;
 
@@ -60,6 +61,10 @@ impl State {
     /// The account's sender with this address.
     pub(crate) fn sender_at(&self, account: &str, address: &str) -> Option<&Sender> {
         self.senders.values().find(|sender| sender.account == account && sender.address == address)
+    }
+
+    pub(crate) fn sender_at_mut(&mut self, account: &str, address: &str) -> Option<&mut Sender> {
+        self.senders.values_mut().find(|sender| sender.account == account && sender.address == address)
     }
 
     /// The service that a sender is in.

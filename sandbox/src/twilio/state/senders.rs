@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::try_out::TryOut;
 use crate::{
     address,
     twilio::{
@@ -49,6 +50,8 @@ pub(crate) struct Sender {
     quality_rating: Option<String>,
     messaging_limit: Option<String>,
     offline_reasons: Vec<Value>,
+    /// Present where it is the account's part of Twilio's own Sandbox, which the Senders API does not have.
+    pub(crate) try_out: Option<TryOut>,
 }
 
 impl Sender {
@@ -73,6 +76,7 @@ impl Sender {
             quality_rating: Some("HIGH".to_owned()),
             messaging_limit: Some("10K Customers/24hr".to_owned()),
             offline_reasons: Vec::new(),
+            try_out: None,
         }
     }
 

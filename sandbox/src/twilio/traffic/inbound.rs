@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Method;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::webhooks::{self, Outgoing};
@@ -15,6 +16,7 @@ use crate::{
             messages::{Media, Message, Status},
             senders::Sender,
             services::Service,
+            try_out,
         },
     },
     types::{Reply, ReplyAccepted, ReplyMedia, WebhookKind},
@@ -29,6 +31,8 @@ const START: [&str; 3] = ["START", "UNSTOP", "YES"];
 pub(crate) enum ReplyError {
     #[error("there is no sender {0}")]
     NoSuchSender(String),
+    #[error("the customer has not joined the Sandbox of any account: they write `join` and its code first")]
+    NotJoined,
     #[error("`to` is required, because there is not exactly one sender")]
     WhichSender,
     #[error("media[{0}].data is not base64")]
@@ -40,7 +44,17 @@ pub(crate) enum ReplyError {
 /// Receives a customer's message: opens the window, handles STOP and START, and sends the inbound webhook.
 pub(crate) fn receive(desk: &mut Desk<'_>, customer: &str, reply: &Reply) -> Result<ReplyAccepted, ReplyError> {
     let now = desk.world.now();
-    let sender = sender(desk.state, reply.to.as_deref())?.clone();
+    let try_out = of_try_out(desk.state, customer, reply, now)?;
+    let sender = match &try_out {
+        Some(sid) => desk.state.senders[sid].clone(),
+        None => sender(desk.state, reply.to.as_deref())?.clone(),
+    };
+    let joins = sender.try_out.as_ref().is_some_and(|try_out| try_out.is_joined_by(&reply.body));
+    if let Some(joined) =
+        desk.state.senders.get_mut(&sender.sid).and_then(|sender| sender.try_out.as_mut().filter(|_| joins))
+    {
+        joined.join(address::bare(customer), now);
+    }
     let service = desk.state.service_of(&sender.sid).cloned();
     let media = media(desk.world, reply)?;
 
@@ -95,12 +109,39 @@ pub(crate) fn receive(desk: &mut Desk<'_>, customer: &str, reply: &Reply) -> Res
         fallback: target.fallback,
     });
     desk.state.messages.add(message, desk.world.keep);
-    let webhook = webhook.and_then(|webhook| webhooks::send(desk, webhook));
+    // Twilio answers the words that join by itself.
+    let webhook = webhook.filter(|_| !joins).and_then(|webhook| webhooks::send(desk, webhook));
     Ok(ReplyAccepted { message_sid, webhook })
 }
 
+/// The SID of the part of Twilio's Sandbox that a customer's message is for: the one that it joins, or that the customer has
+/// joined. `None` for a message to another number.
+fn of_try_out(state: &State, customer: &str, reply: &Reply, now: Timestamp) -> Result<Option<String>, ReplyError> {
+    let is_addressed = reply.to.as_deref().is_some_and(|to| address::bare(to) == try_out::NUMBER);
+    let mut parts =
+        state.senders.values().filter_map(|sender| Some((&sender.sid, sender.try_out.as_ref()?))).peekable();
+    if !is_addressed || parts.peek().is_none() {
+        return Ok(None);
+    }
+    let parts: Vec<_> = parts.collect();
+    let joins = parts.iter().find(|(_, part)| part.is_joined_by(&reply.body));
+    let joined = || parts.iter().find(|(_, part)| part.has_joined(address::bare(customer), now));
+    match joins.or_else(joined) {
+        Some((sid, _)) => Ok(Some((*sid).clone())),
+        // A seed may have a sender of its own with this number.
+        None if state
+            .senders
+            .values()
+            .any(|sender| sender.try_out.is_none() && address::bare(&sender.address) == try_out::NUMBER) =>
+        {
+            Ok(None)
+        }
+        None => Err(ReplyError::NotJoined),
+    }
+}
+
 fn sender<'s>(state: &'s State, to: Option<&str>) -> Result<&'s Sender, ReplyError> {
-    let mut senders = state.senders.values();
+    let mut senders = state.senders.values().filter(|sender| sender.try_out.is_none());
     match to {
         Some(to) => senders
             .find(|sender| address::bare(&sender.address) == address::bare(to))

@@ -21,6 +21,8 @@ use crate::{
 /// What a message's next status depends on, besides the message.
 pub(crate) struct Facts<'f> {
     pub(crate) customer: &'f Customer,
+    /// The sender is Twilio's Sandbox, and the customer has not joined it.
+    pub(crate) is_outsider: bool,
     /// The customer wrote to this sender within 24 hours.
     pub(crate) window_open: bool,
     pub(crate) template: Template,
@@ -68,6 +70,9 @@ fn leave(message: &Message, facts: &Facts<'_>, now: Timestamp) -> Next {
     }
     if !address::is_whatsapp(&message.to) {
         return Next::Become(Status::Sent);
+    }
+    if facts.is_outsider {
+        return Next::End(Status::Failed, 63015);
     }
     if let Some(code) = template_problem(facts) {
         return Next::End(Status::Failed, code);
@@ -123,7 +128,10 @@ pub(crate) fn advance(desk: &mut Desk<'_>, sid: &str) {
         let service = desk.state.services.get(message.service.as_deref()?)?;
         desk.state.choose_sender(service, &message.to)
     });
+    let try_out = sender.as_deref().and_then(|from| desk.state.sender_at(&message.account, from)?.try_out.as_ref());
+    let is_outsider = try_out.is_some_and(|try_out| !try_out.has_joined(address::bare(&message.to), now));
     let facts = Facts {
+        is_outsider,
         customer: desk.world.customers.of(&message.to),
         window_open: sender.as_deref().is_some_and(|from| desk.world.customers.window_open(&message.to, from, now)),
         template: template(message, |sid| desk.state.contents.get(sid)),
@@ -190,7 +198,7 @@ mod tests {
     }
 
     fn decide(message: &Message, customer: &Customer, window_open: bool, template: Template) -> Next {
-        let facts = Facts { customer, window_open, template, sender: message.from.clone() };
+        let facts = Facts { is_outsider: false, customer, window_open, template, sender: message.from.clone() };
         next(message, &facts, Timestamp::UNIX_EPOCH)
     }
 

@@ -12,6 +12,8 @@ pub struct NewAccount {
     pub auth_token: Option<String>,
     pub friendly_name: Option<String>,
     pub senders: Vec<NewSender>,
+    /// The account's part of Twilio's own Sandbox for WhatsApp.
+    pub sandbox: Option<NewTryOut>,
     pub services: Vec<NewService>,
     /// Contents, from the oldest to the newest.
     pub contents: Vec<NewContent>,
@@ -60,6 +62,16 @@ impl From<&str> for NewSender {
     fn from(number: &str) -> Self {
         Self { phone_number: number.to_owned(), ..Self::default() }
     }
+}
+
+/// An account's part of Twilio's own Sandbox: the number that all accounts share, without a Senders resource.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct NewTryOut {
+    /// What a phone sends after the word `join`.
+    pub join_code: String,
+    pub inbound_url: Option<String>,
+    pub status_url: Option<String>,
 }
 
 /// A messaging service to create.

@@ -6,7 +6,7 @@ mod senders;
 mod templates;
 
 pub use self::{
-    accounts::{CreatedAccount, CreatedSender, NewAccount, NewSender, NewService},
+    accounts::{CreatedAccount, CreatedSender, NewAccount, NewSender, NewService, NewTryOut},
     messages::{MessageFilter, MessageRecord, StatusChange},
     senders::{OfflineReason, SenderChange},
     templates::{Decision, NewApproval, NewContent, ReviewRule},
