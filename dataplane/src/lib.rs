@@ -11,6 +11,7 @@ pub mod clock_check;
 pub mod config;
 pub mod dispatch;
 pub mod expiry;
+pub mod hints;
 pub mod holds;
 pub mod metrics;
 pub mod progress;

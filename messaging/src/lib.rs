@@ -10,7 +10,7 @@
 //! - what may be sent, as what, and through which sender: [`policy`] and its [`refusal`]s, [`template`], [`routing`];
 //! - what happens to it afterwards: [`lifecycle`], [`failure`], how fast: [`rate`], and whether its provider is there: [`breaker`];
 //! - what tenants receive, and when a delivery is retried: [`event`], [`publication`];
-//! - what passes between the operator and the data plane: [`config`];
+//! - what passes from the operator to the data plane: [`config`], and the little that passes back: [`hints`];
 //! - the seam that the providers' adapters implement: [`provider`].
 
 pub mod address;
@@ -24,6 +24,7 @@ pub mod error;
 pub mod event;
 pub mod failure;
 pub mod finding;
+pub mod hints;
 pub mod id;
 pub mod lifecycle;
 pub mod link;

@@ -68,7 +68,7 @@ impl Published {
 }
 
 /// The values of the label `operation` of provider calls.
-pub const OPERATIONS: [&str; 17] = [
+pub const OPERATIONS: [&str; 25] = [
     "check_credentials",
     "check_webhook_key",
     "list_senders",
@@ -86,6 +86,14 @@ pub const OPERATIONS: [&str; 17] = [
     "create_token",
     "discard_token",
     "promote_token",
+    "list_streams",
+    "create_stream",
+    "test_stream",
+    "confirm_stream",
+    "delete_stream",
+    "list_subscriptions",
+    "subscribe",
+    "unsubscribe",
 ];
 
 /// How a call to a provider ended.

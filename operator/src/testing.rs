@@ -3,6 +3,7 @@
 
 pub(crate) mod api;
 pub(crate) mod crash;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
     FoundContent, FoundPool, Inexpressible, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin,
-    PoolMember, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle,
-    TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
+    PoolMember, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, StreamAdmin, TemplateAdmin,
+    TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -86,6 +87,7 @@ struct State {
     /// The next call of this operation takes effect, and its answer waits.
     held_up: Option<&'static str>,
     refused: Option<&'static str>,
+    streams: streams::Streams,
     /// How many requests a list, or the look-up of a pool, takes besides the first.
     more_requests: u32,
 }
@@ -321,6 +323,10 @@ impl AccountAdmin for FakeAdmin {
     }
 
     fn tokens(&self) -> Option<&dyn TokenAdmin> {
+        Some(self)
+    }
+
+    fn streams(&self) -> Option<&dyn StreamAdmin> {
         Some(self)
     }
 }

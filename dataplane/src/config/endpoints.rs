@@ -44,7 +44,8 @@ pub struct Speaker {
     /// In its canonical spelling.
     number: PhoneNumber,
     handle: Option<String>,
-    account: String,
+    /// The provider's id of its account.
+    pub account: String,
     /// The keys that the sender's own config holds.
     keys: Vec<Secret>,
 }

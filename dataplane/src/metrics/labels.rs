@@ -19,7 +19,7 @@ macro_rules! label {
 
 label!(
     /// What a webhook is about.
-    WebhookLabel { Inbound => "inbound", Status => "status", Mixed => "mixed" }
+    WebhookLabel { Inbound => "inbound", Status => "status", Mixed => "mixed", Event => "event" }
 );
 label!(
     /// What became of a webhook.
@@ -40,6 +40,8 @@ label!(
         Unaddressed => "unaddressed",
         /// Not recorded because too many were waiting; the provider is asked to try again.
         Overload => "overload",
+        /// Signed, but the operator could not be told; the provider is asked to try again.
+        NotPassedOn => "not_passed_on",
     }
 );
 label!(

@@ -38,7 +38,7 @@ impl Selection {
                 match came_as {
                     Traffic::Inbound => Some(Kind::Inbound),
                     Traffic::Statuses { .. } => Some(Kind::Status),
-                    Traffic::Mixed => None,
+                    Traffic::Mixed | Traffic::Hints => None,
                 }
             }
         };
@@ -57,7 +57,7 @@ impl About {
             WebhookEvent::UserIdChange(_) => (None, None),
             WebhookEvent::Unreadable { .. } => match came_as {
                 Traffic::Statuses { of } => (None, of),
-                Traffic::Inbound | Traffic::Mixed => (None, None),
+                Traffic::Inbound | Traffic::Mixed | Traffic::Hints => (None, None),
             },
         };
         provider_id.is_some_and(|id| self.provider_message_ids.contains(id))

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
 use listener::Listener;
 use messaging::clock::Clock;
 use messaging::config::ProviderAccount;
@@ -44,6 +46,7 @@ use crate::dispatch::brakes::Brakes;
 use crate::dispatch::settle::Settler;
 use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
+use crate::hints::{HintHandle, HintWriter};
 use crate::holds::Holds;
 use crate::metrics::{ListenerLabel, Metrics};
 use crate::progress::{Progress, Task};
@@ -163,9 +166,10 @@ impl Server {
             workers.spawn("applying events", |stop| applier.run(stop));
         }
         if has(Role::Webhooks) {
+            let hints = start_hints(&settings, api_server.clone(), &mut base);
             let Shared { store, configs, clock, metrics, .. } = shared.clone();
             let store = Arc::new(store);
-            let router = webhooks::router(Arc::new(WebhookContext { fresh, store, configs, clock, metrics }));
+            let router = webhooks::router(Arc::new(WebhookContext { fresh, hints, store, configs, clock, metrics }));
             let serve = serve(ListenerLabel::Webhooks, "the webhooks' listener", router, ends.clone());
             let turns = turns(&shared, Task::Webhooks);
             let bound = listen::on_every_core(&mut workers.running, settings.webhook_listen, &serve, &turns)?;
@@ -343,4 +347,12 @@ async fn follow_config(
         replica.keep(replica_client, &namespace, stop).await;
     });
     Ok(Some(client))
+}
+
+/// Starts the task that tells the operator, where there is one.
+fn start_hints(settings: &Settings, api_server: Option<kube::Client>, base: &mut TaskSet) -> Option<HintHandle> {
+    let object: Api<ConfigMap> = Api::namespaced(api_server?, settings.config.config_namespace.as_deref()?);
+    let (writer, handle) = HintWriter::new(Arc::new(object));
+    base.spawn("passing hints on", |stop| writer.run(stop));
+    Some(handle)
 }

@@ -1,5 +1,6 @@
 //! The listener for the internet: providers' webhooks, and nothing else.
 
+mod hints;
 mod receive;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use messaging::clock::Clock;
 
 use crate::apply::Fresh;
 use crate::config::Configs;
+use crate::hints::HintHandle;
 use crate::metrics::Metrics;
 use crate::requests::guard::guarded;
 use crate::requests::problem::Problem;
@@ -20,6 +22,8 @@ use crate::store::WebhookLog;
 pub struct WebhookContext {
     /// Takes the events of recorded webhooks, where this process applies them.
     pub fresh: Option<Fresh>,
+    /// Tells the operator, where there is one.
+    pub hints: Option<HintHandle>,
     pub store: Arc<dyn WebhookLog>,
     pub configs: Arc<Configs>,
     pub clock: Arc<dyn Clock>,

@@ -14,12 +14,13 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
 use messaging::clock::after;
 use messaging::provider::webhook::{
-    Headers, Location, Part, Received, Traffic, WebhookAnswer, WebhookRejected, WebhookRequest, WebhookRoute,
+    Headers, Location, Part, Received, ReceivedHints, Traffic, WebhookAnswer, WebhookRejected, WebhookRequest,
+    WebhookRoute,
 };
 use messaging::provider::{WebhookAdapter, WebhookEvent};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-use super::WebhookContext;
+use super::{WebhookContext, hints};
 use crate::apply::RecordedWebhook;
 use crate::config::Endpoint;
 use crate::metrics::{WebhookLabel, WebhookResult};
@@ -93,19 +94,15 @@ async fn record(
         Traffic::Inbound => WebhookLabel::Inbound,
         Traffic::Statuses { .. } => WebhookLabel::Status,
         Traffic::Mixed => WebhookLabel::Mixed,
+        Traffic::Hints => {
+            let taken = hints::take(context, adapter, endpoint, &location, &parts, body).await;
+            return taken.unwrap_or_else(|why| reject(context, WebhookLabel::Event, forged, &location, &why));
+        }
     };
     let Verified { request, fresh, stops, unreadable, other_channel } =
         match verify(context, endpoint, &location, &parts, &body) {
             Ok(verified) => verified,
-            Err(rejected) => {
-                // Neither the body nor the signature is logged: nothing vouches for either.
-                if let Some(left_out) = REJECTED.turn() {
-                    let endpoint = location.endpoint.as_str();
-                    tracing::info!(endpoint, reason = %rejected, result = ?forged, left_out, "webhook rejected");
-                }
-                context.metrics.webhook(label, forged);
-                return refused().into_response();
-            }
+            Err(rejected) => return reject(context, label, forged, &location, &rejected),
         };
     // Free the memory before the wait below, in which many requests may be at once.
     drop((parts, body));
@@ -138,10 +135,45 @@ async fn record(
     }
 }
 
+/// Refuses a request whose signature does not match, and counts it.
+fn reject(
+    context: &WebhookContext,
+    label: WebhookLabel,
+    forged: WebhookResult,
+    location: &Location,
+    why: &WebhookRejected,
+) -> Response {
+    // Neither the body nor the signature is logged: nothing vouches for either.
+    if let Some(left_out) = REJECTED.turn() {
+        let endpoint = location.endpoint.as_str();
+        tracing::info!(endpoint, reason = %why, result = ?forged, left_out, "webhook rejected");
+    }
+    context.metrics.webhook(label, forged);
+    refused().into_response()
+}
+
 /// The answer to whatever is not signed for an endpoint of ours. It tells nothing else.
 fn refused() -> Problem {
     let detail = "no key of this endpoint signed the request";
     Problem::new(StatusCode::FORBIDDEN, "not-signed", "Not signed by the provider", detail)
+}
+
+/// A request that may be the provider's.
+pub(super) struct Incoming<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) location: &'a Location,
+    pub(super) parts: &'a Parts,
+    pub(super) body: &'a [u8],
+}
+
+impl Incoming<'_> {
+    /// Verifies the request and reads what it hints at.
+    pub(super) fn hints(&self) -> Result<ReceivedHints, WebhookRejected> {
+        let (url, headers) = (url_of(self.endpoint, self.parts), RequestHeaders(&self.parts.headers));
+        let (route, method) = (self.location.route.as_str(), self.parts.method.as_str());
+        let request = WebhookRequest { route, method, url: &url, headers: &headers, body: self.body };
+        self.endpoint.verifier.hints(&request)
+    }
 }
 
 /// A request that the provider signed, as it is to be recorded.
@@ -244,7 +276,7 @@ fn result(recorded: &[Recorded], other_channel: bool, unreadable: bool, unaddres
     }
 }
 
-fn response(answer: WebhookAnswer) -> Response {
+pub(super) fn response(answer: WebhookAnswer) -> Response {
     let WebhookAnswer { status, content_type, body } = answer;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     match content_type {

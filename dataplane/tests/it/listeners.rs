@@ -61,6 +61,7 @@ impl Listeners {
         configs.mark_ready();
         let webhooks = webhooks::router(Arc::new(WebhookContext {
             fresh: None,
+            hints: None,
             store: Arc::clone(&database.store) as _,
             configs: Arc::clone(&configs),
             clock: Arc::clone(&clock) as _,

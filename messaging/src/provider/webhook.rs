@@ -15,6 +15,7 @@ use url::Url;
 use super::WebhookEvent;
 use crate::address::PhoneNumber;
 use crate::config::ProviderAccount;
+use crate::hints::About;
 use crate::id::{AttemptId, SenderName, TenantId};
 use crate::secret::Secret;
 
@@ -56,6 +57,29 @@ pub trait Endpoint: Send + Sync {
     /// Verifies a request against every key, in constant time, and takes it apart. A bad item affects no other: it
     /// becomes [`WebhookEvent::Unreadable`].
     fn receive<'a>(&self, request: &WebhookRequest<'a>) -> Result<Received<'a>, WebhookRejected>;
+
+    /// Verifies a request on a route that carries [`Traffic::Hints`], as [`Endpoint::receive`] does, and reads what it
+    /// hints at. A provider without such a route has none.
+    fn hints(&self, _request: &WebhookRequest<'_>) -> Result<ReceivedHints, WebhookRejected> {
+        Err(WebhookRejected::NoKey)
+    }
+}
+
+/// A verified request that hints at something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedHints {
+    /// As [`Received::key`].
+    pub key: usize,
+    /// `None` where the body cannot be read.
+    pub hints: Option<Vec<Hinted>>,
+}
+
+/// What a request hints at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hinted {
+    /// The account that it names; a hint about another account than the sender's is none.
+    pub account: Option<String>,
+    pub about: About,
 }
 
 /// Names an endpoint across all tenants. Opaque outside the adapters.
@@ -104,6 +128,8 @@ pub enum Traffic {
     Statuses { of: Option<AttemptId> },
     /// Either, or both.
     Mixed,
+    /// Reasons for the operator to look at the account, and nothing about a message.
+    Hints,
 }
 
 /// A webhook before it is verified.

@@ -10,8 +10,8 @@ use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
     FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation, ReviewBegins,
-    SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin,
-    WebhookTargets, senders,
+    SenderAdmin, SenderObservation, Stream, StreamAdmin, Subscription, TemplateAdmin, TemplateHandle,
+    TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets, senders,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -189,6 +189,10 @@ fn without_tokens() -> ProviderError {
     without("tokens")
 }
 
+fn without_streams() -> ProviderError {
+    without("streams of events")
+}
+
 fn outcome<T>(answer: &Result<T, ProviderError>) -> CallOutcome {
     match answer {
         Ok(_) => CallOutcome::Ok,
@@ -221,6 +225,10 @@ impl AccountAdmin for Account {
 
     fn tokens(&self) -> Option<&dyn TokenAdmin> {
         self.admin.tokens().map(|_| self as _)
+    }
+
+    fn streams(&self) -> Option<&dyn StreamAdmin> {
+        self.admin.streams().map(|_| self as _)
     }
 }
 
@@ -297,6 +305,47 @@ impl TokenAdmin for Account {
 
     async fn promote_next_token(&self) -> Result<Secret, ProviderError> {
         self.write("promote_token", self.admin.tokens().ok_or_else(without_tokens)?.promote_next_token()).await
+    }
+}
+
+/// Handed out only where the provider has streams.
+#[async_trait]
+impl StreamAdmin for Account {
+    fn stream_url(&self, home: &WebhookHome<'_>) -> String {
+        self.admin.streams().map(|streams| streams.stream_url(home)).unwrap_or_default()
+    }
+
+    async fn list_streams(&self) -> Result<Listed<Stream>, ProviderError> {
+        self.list("list_streams", self.admin.streams().ok_or_else(without_streams)?.list_streams()).await
+    }
+
+    async fn create_stream(&self, name: &str, url: &str) -> Result<Stream, ProviderError> {
+        self.write("create_stream", self.admin.streams().ok_or_else(without_streams)?.create_stream(name, url)).await
+    }
+
+    async fn test_stream(&self, id: &str) -> Result<(), ProviderError> {
+        self.write("test_stream", self.admin.streams().ok_or_else(without_streams)?.test_stream(id)).await
+    }
+
+    async fn confirm_stream(&self, id: &str, test: &str) -> Result<(), ProviderError> {
+        self.write("confirm_stream", self.admin.streams().ok_or_else(without_streams)?.confirm_stream(id, test)).await
+    }
+
+    async fn delete_stream(&self, id: &str) -> Result<(), ProviderError> {
+        self.write("delete_stream", self.admin.streams().ok_or_else(without_streams)?.delete_stream(id)).await
+    }
+
+    async fn list_subscriptions(&self, stream: &str) -> Result<Listed<Subscription>, ProviderError> {
+        let streams = self.admin.streams().ok_or_else(without_streams)?;
+        self.list("list_subscriptions", streams.list_subscriptions(stream)).await
+    }
+
+    async fn subscribe(&self, stream: &str, name: &str) -> Result<Subscription, ProviderError> {
+        self.write("subscribe", self.admin.streams().ok_or_else(without_streams)?.subscribe(stream, name)).await
+    }
+
+    async fn unsubscribe(&self, id: &str) -> Result<(), ProviderError> {
+        self.write("unsubscribe", self.admin.streams().ok_or_else(without_streams)?.unsubscribe(id)).await
     }
 }
 

@@ -215,6 +215,8 @@ mod tests {
             account.templates(Duration::ZERO).await.unwrap();
             let (keys, tokens) = (account.keys().unwrap(), account.tokens().unwrap());
             keys.list_keys().await.unwrap();
+            let streams = account.streams().unwrap();
+            streams.list_streams().await.unwrap();
             let revision = TemplateRevision {
                 name: "a".into(),
                 language: "en".into(),
@@ -232,6 +234,11 @@ mod tests {
                 keys.revoke_key("SK1").await,
                 tokens.create_next_token().await.map(drop),
                 tokens.discard_next_token().await,
+                streams.create_stream("a", "https://hooks.example.com/").await.map(drop),
+                streams.test_stream("DG1").await,
+                streams.confirm_stream("DG1", "TE2").await,
+                streams.unsubscribe("DF1").await,
+                streams.delete_stream("DG1").await,
             ];
             assert!(written.iter().all(|written| written.is_err() == has_ended), "{written:?}");
             let operations = [
@@ -243,6 +250,11 @@ mod tests {
                 "revoke_key",
                 "create_token",
                 "discard_token",
+                "create_stream",
+                "test_stream",
+                "confirm_stream",
+                "unsubscribe",
+                "delete_stream",
             ];
             for operation in operations {
                 assert_eq!(admin.calls(operation), writes, "{operation}");

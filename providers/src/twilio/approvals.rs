@@ -1,6 +1,6 @@
 //! WhatsApp's approval of contents: submits one, and lists them all with their approvals.
 //!
-//! Twilio has no event for an approval, so each account's list is polled.
+//! Each account's list is polled; see [`super::streams`] for the events that tell when to look sooner.
 
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{Listed, TemplateHandle, TemplateObservation, TemplateRevision};

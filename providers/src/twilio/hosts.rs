@@ -15,6 +15,8 @@ pub(crate) enum Host {
     Iam,
     /// Auth tokens.
     Accounts,
+    /// Event Streams.
+    Events,
 }
 
 impl Host {
@@ -25,6 +27,7 @@ impl Host {
             Self::Messaging => "https://messaging.twilio.com",
             Self::Iam => "https://iam.twilio.com",
             Self::Accounts => "https://accounts.twilio.com",
+            Self::Events => "https://events.twilio.com",
         }
     }
 }

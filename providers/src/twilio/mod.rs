@@ -16,6 +16,7 @@ mod messages;
 pub(crate) mod pages;
 mod pools;
 mod senders;
+mod streams;
 mod tokens;
 pub mod webhook;
 mod words;
@@ -27,8 +28,8 @@ use messaging::config::TwilioAccount;
 use messaging::id::{AttemptId, PoolId};
 use messaging::provider::admin::{
     AccountAdmin, FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation,
-    ReviewBegins, SenderAdmin, SenderObservation, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
-    TokenAdmin, WebhookTargets,
+    ReviewBegins, SenderAdmin, SenderObservation, Stream, StreamAdmin, Subscription, TemplateAdmin, TemplateHandle,
+    TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{
@@ -153,6 +154,10 @@ impl AccountAdmin for Twilio {
     fn tokens(&self) -> Option<&dyn TokenAdmin> {
         Some(self)
     }
+
+    fn streams(&self) -> Option<&dyn StreamAdmin> {
+        Some(self)
+    }
 }
 
 #[async_trait]
@@ -244,5 +249,44 @@ impl TokenAdmin for Twilio {
 
     async fn promote_next_token(&self) -> Result<Secret, ProviderError> {
         tokens::promote(&self.client).await
+    }
+}
+
+#[async_trait]
+impl StreamAdmin for Twilio {
+    fn stream_url(&self, home: &WebhookHome<'_>) -> String {
+        webhook::urls::events(home)
+    }
+
+    async fn list_streams(&self) -> Result<Listed<Stream>, ProviderError> {
+        streams::list(&self.client).await
+    }
+
+    async fn create_stream(&self, name: &str, url: &str) -> Result<Stream, ProviderError> {
+        streams::create(&self.client, name, url).await
+    }
+
+    async fn test_stream(&self, id: &str) -> Result<(), ProviderError> {
+        streams::test(&self.client, id).await
+    }
+
+    async fn confirm_stream(&self, id: &str, test: &str) -> Result<(), ProviderError> {
+        streams::confirm(&self.client, id, test).await
+    }
+
+    async fn delete_stream(&self, id: &str) -> Result<(), ProviderError> {
+        streams::delete(&self.client, id).await
+    }
+
+    async fn list_subscriptions(&self, stream: &str) -> Result<Listed<Subscription>, ProviderError> {
+        streams::list_subscriptions(&self.client, stream).await
+    }
+
+    async fn subscribe(&self, stream: &str, name: &str) -> Result<Subscription, ProviderError> {
+        streams::subscribe(&self.client, stream, name).await
+    }
+
+    async fn unsubscribe(&self, id: &str) -> Result<(), ProviderError> {
+        streams::unsubscribe(&self.client, id).await
     }
 }

@@ -35,14 +35,14 @@ const CUSTOMER: &str = "+447700900123";
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// A sandbox, an adapter for its account, and its control API.
-struct World {
-    sandbox: Running,
+pub(crate) struct World {
+    pub(crate) sandbox: Running,
     http: reqwest::Client,
-    twilio: Twilio,
+    pub(crate) twilio: Twilio,
 }
 
 impl World {
-    async fn new(seed: Seed) -> Self {
+    pub(crate) async fn new(seed: Seed) -> Self {
         let sandbox = Sandbox::start(Config { seed, ..Config::default() }).await.expect("a sandbox");
         let http = providers::http_client(HttpSettings::default()).expect("a client");
         let twilio = adapter(&sandbox, &http, EXAMPLE_AUTH_TOKEN);
@@ -95,7 +95,7 @@ fn account_of(sandbox: &Running) -> TwilioAccount {
 }
 
 /// Asks until there is an answer.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
     let poll = async {
         loop {
@@ -264,7 +264,7 @@ async fn every_page_of_customers_messages_names_the_next() {
     world.sandbox.shutdown().await;
 }
 
-fn revision(name: &str) -> TemplateRevision {
+pub(crate) fn revision(name: &str) -> TemplateRevision {
     TemplateRevision {
         name: name.into(),
         language: "en".into(),

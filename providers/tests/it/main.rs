@@ -6,3 +6,4 @@ mod admin;
 mod against_sandbox;
 mod outcomes;
 mod scripted;
+mod streams;

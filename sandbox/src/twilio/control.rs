@@ -6,7 +6,7 @@ use super::{
     desk::Desk,
     setup,
     state::{messages::Message, senders::Sender},
-    traffic::{inbound, read},
+    traffic::{events, inbound, read},
     types::{Decision, NewAccount, ReviewRule, SenderChange},
 };
 use crate::{
@@ -52,8 +52,7 @@ fn read(desk: &mut Desk<'_>, customer: &str, request: &Request) -> Reaction {
 fn decide(desk: &mut Desk<'_>, sid: &str, request: &Request) -> Reaction {
     let decision: Decision = body(request)?;
     let now = desk.world.now();
-    let content = desk.state.contents.get_mut(sid);
-    if !content.is_some_and(|content| content.overrule(decision, now)) {
+    if events::change(desk, sid, |content| content.overrule(decision, now)) != Some(true) {
         return Err(Refusal::not_found(format!("no content {sid} has been submitted")));
     }
     done(())

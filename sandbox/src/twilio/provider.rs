@@ -9,7 +9,7 @@ use super::{
     errors::{ApiError, usual_code},
     setup,
     state::{State, Step},
-    traffic::{lifecycle, webhooks},
+    traffic::{events, lifecycle, webhooks},
 };
 use crate::{
     http::{Answer, Request},
@@ -81,9 +81,8 @@ impl Provider for Twilio {
             None => {}
             Some(Step::Advance(sid)) => lifecycle::advance(&mut self.desk(world), &sid),
             Some(Step::Review(sid)) => {
-                if let Some(content) = self.state.contents.get_mut(&sid) {
-                    content.take_review_step(world.now());
-                }
+                let now = world.now();
+                events::change(&mut self.desk(world), &sid, |content| content.take_review_step(now));
             }
             Some(Step::SenderOnline(sid)) => {
                 if let Some(sender) = self.state.senders.get_mut(&sid) {

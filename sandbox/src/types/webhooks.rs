@@ -12,6 +12,8 @@ pub enum WebhookKind {
     Status,
     /// Sent to the fallback address after the inbound webhook failed.
     Fallback,
+    /// An event of Event Streams, whose `messageSid` is what it is about.
+    Event,
 }
 
 /// One webhook and all its attempts.

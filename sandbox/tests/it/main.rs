@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported")]
 
 mod credentials;
+mod events;
 mod faults;
 mod fuzz;
 mod messages;

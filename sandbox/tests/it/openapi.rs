@@ -6,7 +6,10 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use sandbox::twilio::types::{NewAccount, NewService};
+use sandbox::{
+    twilio::types::{NewAccount, NewService},
+    types::WebhookFilter,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -51,6 +54,10 @@ struct Ground<'b> {
     in_an_hour: String,
     new_sender: String,
     from: String,
+    sink: String,
+    subscription: String,
+    /// The id in the sink's last test event.
+    test: String,
 }
 
 #[tokio::test]
@@ -206,6 +213,11 @@ fn value(document: &Value, schema: &Value, name: &str) -> Value {
         "language" => Some(json!("en")),
         "variables" => Some(json!({"1": "Ava"})),
         "sender_id" => Some(json!("a new sender")),
+        "SinkType" => Some(json!("webhook")),
+        "SinkConfiguration" => Some(json!("{\"destination\":\"http://127.0.0.1:1/events\",\"method\":\"POST\"}")),
+        "SinkSid" => Some(json!("sink")),
+        "Types" => Some(json!(["{\"type\":\"com.twilio.messaging.template.approval.updated\"}"])),
+        "TestId" => Some(json!("test")),
         _ => None,
     };
     if let Some(known) = known {
@@ -259,7 +271,11 @@ impl<'b> Ground<'b> {
         let (_, media) = bench.get(&bench.path(&format!("Messages/{}/Media.json", reply.message_sid))).await;
         let (_, key) = bench.post(&bench.path("Keys.json"), &[]).await;
         let now = bench.control.health().await.unwrap().now;
+        let (sink, subscription) = bench.subscribe("http://127.0.0.1:1/events").await;
         Self {
+            sink,
+            subscription,
+            test: String::new(),
             content,
             message: reply.message_sid,
             media: media["media_list"][0]["sid"].as_str().unwrap().to_owned(),
@@ -270,6 +286,20 @@ impl<'b> Ground<'b> {
             new_sender: format!("whatsapp:+1500002{number:04}"),
             from: format!("whatsapp:{}", numbers[0]),
             bench,
+        }
+    }
+
+    /// A sink without subscriptions can be deleted, and one that was sent a test event can be validated.
+    async fn unsubscribe_or_test(&mut self, operation: &Operation<'_>) {
+        if operation.method == "DELETE" && operation.path == "/v1/Sinks/{Sid}" {
+            self.bench.delete(&format!("/v1/Subscriptions/{}", self.subscription)).await;
+        }
+        if operation.path.ends_with("/Validate") {
+            self.bench.post(&format!("/v1/Sinks/{}/Test", self.sink), &[]).await;
+            let filter = WebhookFilter { account: Some(self.bench.account.account_sid.clone()), ..Default::default() };
+            let sent = self.bench.control.webhooks(&filter).await.unwrap();
+            let test = sent.iter().rfind(|webhook| webhook.message_status == "test").unwrap();
+            self.test.clone_from(&test.message_sid);
         }
     }
 
@@ -284,6 +314,8 @@ impl<'b> Ground<'b> {
             "spare number" => self.spare_number.clone(),
             "in an hour" => self.in_an_hour.clone(),
             "a new sender" => self.new_sender.clone(),
+            "sink" => self.sink.clone(),
+            "test" => self.test.clone(),
             FROM => self.from.clone(),
             other => other.to_owned(),
         }
@@ -305,6 +337,8 @@ impl<'b> Ground<'b> {
             path if path.contains("Keys/") => &self.key,
             path if path.contains("/Content/") => &self.content,
             path if path.contains("/Services/") => bench.service(),
+            path if path.contains("/Sinks/") => &self.sink,
+            path if path.contains("/Subscriptions/") => &self.subscription,
             path if path.contains("/Senders/") => bench.account.senders[0].sid.as_str(),
             _ => account,
         };
@@ -320,6 +354,7 @@ impl<'b> Ground<'b> {
             .replace("{MessagingServiceSid}", bench.service())
             .replace("{ServiceSid}", bench.service())
             .replace("{ContentSid}", &self.content)
+            .replace("{SubscriptionSid}", &self.subscription)
             .replace("{Sid}", sid)
     }
 }
@@ -330,7 +365,8 @@ async fn check(
     operation: &Operation<'_>,
     parameters: &Parameters,
 ) -> Result<(), String> {
-    let ground = Ground::prepare(bench, number).await;
+    let mut ground = Ground::prepare(bench, number).await;
+    ground.unsubscribe_or_test(operation).await;
     let path = ground.path(operation).await;
     let with_reals = |pairs: &[(String, String)]| -> Vec<(String, String)> {
         let reals = pairs.iter().map(|(name, value)| (name.clone(), ground.real(value)));

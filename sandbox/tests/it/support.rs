@@ -160,6 +160,21 @@ impl Bench {
         self.post_json(&format!("/v1/Content/{content}/ApprovalRequests/whatsapp"), &body).await
     }
 
+    /// Has events about approvals sent to this URL; returns the SIDs of the sink and of the subscription.
+    pub(crate) async fn subscribe(&self, destination: &str) -> (String, String) {
+        let configuration = json!({"destination": destination, "method": "POST", "batch_events": false}).to_string();
+        let sink =
+            [("Description", "approvals"), ("SinkType", "webhook"), ("SinkConfiguration", configuration.as_str())];
+        let (status, sink) = self.post("/v1/Sinks", &sink).await;
+        assert_eq!((status, &sink["status"]), (201, &json!("active")), "{sink}");
+        let sink = sink["sid"].as_str().unwrap().to_owned();
+        let types = r#"{"type":"com.twilio.messaging.template.approval.updated"}"#;
+        let form = [("Description", "approvals"), ("SinkSid", sink.as_str()), ("Types", types)];
+        let (status, subscription) = self.post("/v1/Subscriptions", &form).await;
+        assert_eq!(status, 201, "{subscription}");
+        (sink, subscription["sid"].as_str().unwrap().to_owned())
+    }
+
     /// Waits until a review has this status.
     pub(crate) async fn until_approval(&self, content: &str, status: &str) -> Value {
         until(&format!("{content} is {status}"), async || {

@@ -48,7 +48,7 @@ pub async fn logs(world: &World, diary: &Diary) -> Result<Logs> {
             sid: webhook.message_sid,
             reports: match webhook.kind {
                 WebhookKind::Inbound | WebhookKind::Fallback => "received".to_owned(),
-                WebhookKind::Status => webhook.message_status,
+                WebhookKind::Status | WebhookKind::Event => webhook.message_status,
             },
             answers: webhook.attempts.iter().map(|attempt| attempt.status).collect(),
             faults: webhook.faults,

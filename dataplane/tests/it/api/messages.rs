@@ -352,7 +352,7 @@ async fn before_the_configs_are_loaded_every_request_is_to_be_retried() {
     let store = Arc::clone(&listeners.database.store);
     let (Shared { configs, clock, metrics, .. }, _) =
         shared((*store).clone(), Arc::new(connect), providers::webhook_adapters().into());
-    let context = Arc::new(WebhookContext { fresh: None, store, configs, clock, metrics });
+    let context = Arc::new(WebhookContext { fresh: None, hints: None, store, configs, clock, metrics });
     let hook = Request::post("/webhooks/shop/support/twilio/inbound").body(Body::empty()).unwrap();
     let answer = Answer::of(dataplane::webhooks::router(context).oneshot(hook).await.unwrap()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "a 404 would tell the provider to give up");

@@ -2,6 +2,7 @@
 
 mod addressee;
 mod endpoints;
+mod hints;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

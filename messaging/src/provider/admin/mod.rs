@@ -1,9 +1,10 @@
 //! What the operator needs from one provider account. Each concern is a trait of its own. What a provider does not have
-//! is absent: pools of senders, keys that can be minted and revoked, and a token that can be replaced.
+//! is absent: pools of senders, keys that can be minted and revoked, a token that can be replaced, and streams of events.
 
 pub mod keys;
 pub mod pools;
 pub mod senders;
+pub mod streams;
 pub mod templates;
 pub mod tokens;
 pub mod webhook_targets;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 pub use keys::{KeyAdmin, KeyObservation, MintedKey};
 pub use pools::{FoundPool, PoolAdmin, PoolMember, PoolObservation};
 pub use senders::{ListedSender, SenderAdmin, SenderObservation};
+pub use streams::{Stream, StreamAdmin, StreamState, Subscription};
 pub use templates::{
     FoundContent, Inexpressible, ReviewBegins, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
 };
@@ -47,4 +49,7 @@ pub trait AccountAdmin: SenderAdmin + TemplateAdmin {
 
     /// The account's token; `None` where the provider's cannot be replaced by calls.
     fn tokens(&self) -> Option<&dyn TokenAdmin>;
+
+    /// The account's streams of events; `None` where the provider has none, or they need no setting up.
+    fn streams(&self) -> Option<&dyn StreamAdmin>;
 }

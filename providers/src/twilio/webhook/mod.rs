@@ -1,6 +1,7 @@
 //! Twilio's webhooks: one endpoint per sender, one event per request, signed with the account's auth token.
 
 mod candidates;
+mod events;
 pub(crate) mod fields;
 pub(crate) mod form;
 mod inbound;
@@ -15,7 +16,8 @@ use messaging::address::Address;
 use messaging::config::ProviderAccount;
 use messaging::id::{SenderName, TenantId};
 use messaging::provider::webhook::{
-    Addressee, Ear, Endpoint, Location, Part, Received, Traffic, WebhookAnswer, WebhookRejected, WebhookRequest,
+    Addressee, Ear, Endpoint, Location, Part, Received, ReceivedHints, Traffic, WebhookAnswer, WebhookRejected,
+    WebhookRequest,
 };
 use messaging::provider::{InboundMessage, WebhookAdapter, WebhookEvent};
 use messaging::secret::Secret;
@@ -58,6 +60,7 @@ impl WebhookAdapter for TwilioWebhooks {
         match Route::parse(route) {
             Some(Route::Status { attempt }) => Traffic::Statuses { of: attempt },
             Some(Route::Inbound) => Traffic::Inbound,
+            Some(Route::Events) => Traffic::Hints,
             None => Traffic::Mixed,
         }
     }
@@ -77,7 +80,9 @@ impl WebhookAdapter for TwilioWebhooks {
 
     fn answer(&self, route: &str) -> WebhookAnswer {
         match self.carries(route) {
-            Traffic::Statuses { .. } => WebhookAnswer { status: 204, content_type: None, body: String::new() },
+            Traffic::Statuses { .. } | Traffic::Hints => {
+                WebhookAnswer { status: 204, content_type: None, body: String::new() }
+            }
             Traffic::Inbound | Traffic::Mixed => {
                 WebhookAnswer { status: 200, content_type: Some("text/xml"), body: NO_REPLY.to_owned() }
             }
@@ -89,8 +94,9 @@ impl WebhookAdapter for TwilioWebhooks {
 /// not know makes the body unreadable: a guess could let a status take effect as a message.
 fn event(route: &str, body: &[u8], form: Option<SortedForm>) -> WebhookEvent {
     match Route::parse(route) {
-        Some(route) => translate::event(route, body, form),
-        None => {
+        Some(route @ (Route::Inbound | Route::Status { .. })) => translate::event(route, body, form),
+        // Hints are not kept, so nothing was ever stored by their route.
+        Some(Route::Events) | None => {
             let reason =
                 format!("{route:?} is not a webhook route of Twilio's: expected inbound, status or status/att-…");
             translate::unreadable(reason, body)
@@ -123,6 +129,12 @@ impl Endpoint for TwilioEndpoint {
         let part = Part { addressee, route: request.route.into(), body: request.body, events: vec![event] };
         Ok(Received { key, parts: vec![part] })
     }
+
+    /// Signed as every webhook whose body is no form, so its key is the account's token and is replaced with it.
+    fn hints(&self, request: &WebhookRequest<'_>) -> Result<ReceivedHints, WebhookRejected> {
+        let (key, form) = signature::signed_form(&self.keys, request)?;
+        Ok(ReceivedHints { key, hints: if form.is_none() { events::hints(request.body) } else { None } })
+    }
 }
 
 #[cfg(test)]
@@ -132,11 +144,12 @@ mod tests {
     #[test]
     fn an_unknown_stored_route_is_unreadable_and_not_guessed_at() {
         let body = b"MessageSid=SM1&From=whatsapp%3A%2B447700900123&Body=STOP";
-        for route in ["", "calls", "inbound/1", "status/not-an-attempt"] {
+        for route in ["", "calls", "inbound/1", "status/not-an-attempt", "events"] {
             let events = TwilioWebhooks.translate(route, body);
             let [WebhookEvent::Unreadable { reason, .. }] = events.as_slice() else { panic!("{route:?}: {events:?}") };
             assert!(reason.contains(&format!("{route:?}")), "{reason}");
-            assert_eq!(TwilioWebhooks.carries(route), Traffic::Mixed, "{route:?}");
+            let carries = if route == "events" { Traffic::Hints } else { Traffic::Mixed };
+            assert_eq!(TwilioWebhooks.carries(route), carries, "{route:?}");
         }
     }
 }

@@ -25,6 +25,7 @@ pub(crate) fn event(route: Route, body: &[u8], form: Option<SortedForm>) -> Webh
         (Some(event), _) => Ok(event),
         (None, Route::Inbound) => inbound::translate(fields).map(WebhookEvent::Inbound),
         (None, Route::Status { attempt }) => status::translate(fields, attempt).map(WebhookEvent::Status),
+        (None, Route::Events) => Err("events of a stream are hints".to_owned()),
     });
     event.unwrap_or_else(|reason| unreadable(reason, body))
 }

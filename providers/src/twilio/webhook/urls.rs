@@ -1,4 +1,4 @@
-//! The URLs that Twilio calls: `{namespace}/{sender}/twilio/inbound`, `…/status`, and `…/status/{attempt}`. The
+//! The URLs that Twilio calls: `{namespace}/{sender}/twilio/inbound`, `…/status`, `…/status/{attempt}` and `…/events`. The
 //! signature covers the URL and so proves the attempt id in it.
 
 use messaging::id::{AttemptId, SenderName, TenantId};
@@ -12,11 +12,16 @@ use crate::twilio::PROVIDER;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Inbound,
-    Status { attempt: Option<AttemptId> },
+    Status {
+        attempt: Option<AttemptId>,
+    },
+    /// Event Streams.
+    Events,
 }
 
 const INBOUND: &str = "inbound";
 const STATUS: &str = "status";
+const EVENTS: &str = "events";
 
 impl Route {
     /// Reads [`Location::route`].
@@ -24,6 +29,7 @@ impl Route {
         match route.split_once('/') {
             None if route == INBOUND => Some(Self::Inbound),
             None if route == STATUS => Some(Self::Status { attempt: None }),
+            None if route == EVENTS => Some(Self::Events),
             Some((STATUS, attempt)) => attempt.parse().ok().map(|attempt| Self::Status { attempt: Some(attempt) }),
             _ => None,
         }
@@ -64,6 +70,11 @@ pub(crate) fn targets(home: &WebhookHome<'_>) -> WebhookTargets {
         inbound: Some(with_connection_overrides(&url(home, INBOUND))),
         status: Some(with_connection_overrides(&url(home, STATUS))),
     }
+}
+
+/// Where a sender's account sends its events. Event Streams takes no connection overrides.
+pub(crate) fn events(home: &WebhookHome<'_>) -> String {
+    url(home, EVENTS)
 }
 
 /// Twilio's connection overrides, carried in the fragment of a callback URL: repeat up to five times, after any kind of
@@ -112,6 +123,7 @@ mod tests {
             (inbound.expect("set"), Route::Inbound),
             (status.expect("set"), Route::Status { attempt: None }),
             (callback, Route::Status { attempt: Some(attempt) }),
+            (events(&home), Route::Events),
         ] {
             let path = url.strip_prefix("https://hooks.example.com/behind/a/path/webhooks/").expect("below the base");
             let located = locate(path.split('#').next().expect("a path")).expect("located");
@@ -127,6 +139,7 @@ mod tests {
             "shop/support/twilio",
             "shop/support/twilio/",
             "shop/support/twilio/outbound",
+            "shop/support/twilio/events/1",
             "shop/support/twilio/inbound/x",
             "shop/support/twilio/status/att-1",
             "shop/support/meta/inbound",

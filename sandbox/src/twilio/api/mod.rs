@@ -16,6 +16,8 @@ mod pages;
 mod routes;
 mod senders;
 mod services;
+mod sinks;
+mod subscriptions;
 
 use http::StatusCode;
 

@@ -4,6 +4,7 @@
 
 use super::{
     accounts, approval, auth::Access, call::Call, channel_senders, content, keys, media, messages, senders, services,
+    sinks, subscriptions,
 };
 use crate::twilio::{desk::Desk, errors::Outcome};
 
@@ -139,6 +140,20 @@ pub(crate) const ROUTES: &[Route] = routes! {
     GET "/v1/Services/{ServiceSid}/PhoneNumbers" Resource("/twilio/messaging/services.phonenumbers/list") => channel_senders::list_numbers;
     GET "/v1/Services/{ServiceSid}/PhoneNumbers/{Sid}" Resource("/twilio/messaging/services.phonenumbers/read") => channel_senders::fetch_number;
     DELETE "/v1/Services/{ServiceSid}/PhoneNumbers/{Sid}" Resource("/twilio/messaging/services.phonenumbers/delete") => channel_senders::remove_number;
+
+    POST "/v1/Sinks" Resource("/twilio/events/sinks/create") => sinks::create;
+    GET "/v1/Sinks" Resource("/twilio/events/sinks/list") => sinks::list;
+    GET "/v1/Sinks/{Sid}" Resource("/twilio/events/sinks/read") => sinks::fetch;
+    POST "/v1/Sinks/{Sid}" Resource("/twilio/events/sinks/update") => sinks::update;
+    DELETE "/v1/Sinks/{Sid}" Resource("/twilio/events/sinks/delete") => sinks::delete;
+    POST "/v1/Sinks/{Sid}/Test" Resource("/twilio/events/sinks/update") => sinks::test;
+    POST "/v1/Sinks/{Sid}/Validate" Resource("/twilio/events/sinks/update") => sinks::validate;
+    POST "/v1/Subscriptions" Resource("/twilio/events/subscriptions/create") => subscriptions::create;
+    GET "/v1/Subscriptions" Resource("/twilio/events/subscriptions/list") => subscriptions::list;
+    GET "/v1/Subscriptions/{Sid}" Resource("/twilio/events/subscriptions/read") => subscriptions::fetch;
+    POST "/v1/Subscriptions/{Sid}" Resource("/twilio/events/subscriptions/update") => subscriptions::update;
+    DELETE "/v1/Subscriptions/{Sid}" Resource("/twilio/events/subscriptions/delete") => subscriptions::delete;
+    GET "/v1/Subscriptions/{SubscriptionSid}/SubscribedEvents" Resource("/twilio/events/subscriptions/read") => subscriptions::list_types;
 
     POST "/v2/Channels/Senders" Resource("/twilio/messaging/whatsapp-senders/create") => senders::create;
     GET "/v2/Channels/Senders" Resource("/twilio/messaging/whatsapp-senders/list") => senders::list;

@@ -9,6 +9,7 @@ pub(crate) mod phone_numbers;
 pub(crate) mod reviews;
 pub(crate) mod senders;
 pub(crate) mod services;
+pub(crate) mod streams;
 pub(crate) mod try_out;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use self::{
     reviews::Reviews,
     senders::Sender,
     services::{Member, Service},
+    streams::Streams,
 };
 use crate::{address, timetable::Timetable};
 
@@ -45,6 +47,7 @@ pub(crate) struct State {
     pub(crate) senders: BTreeMap<String, Sender>,
     pub(crate) phone_numbers: BTreeMap<String, PhoneNumber>,
     pub(crate) services: BTreeMap<String, Service>,
+    pub(crate) streams: Streams,
     pub(crate) steps: Timetable<Step>,
 }
 

@@ -2,6 +2,7 @@
 //! both.
 
 pub(crate) mod callbacks;
+pub(crate) mod events;
 pub(crate) mod inbound;
 pub(crate) mod lifecycle;
 pub(crate) mod read;

@@ -1,14 +1,18 @@
 //! Twilio's webhooks: encoded and signed, with the connection overrides of their URL, and sent through the world.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     ids,
     twilio::{desk::Desk, overrides, signature},
     types::WebhookKind,
-    world::webhooks::{About, Fallback, NewWebhook, Parcel, without_fragment},
+    world::{
+        patience::{Patience, Trouble},
+        webhooks::{About, Fallback, NewWebhook, Parcel, without_fragment},
+    },
 };
 
 /// The name by which fallbacks return to Twilio.
@@ -33,6 +37,31 @@ pub(crate) fn send(desk: &mut Desk<'_>, outgoing: Outgoing) -> Option<u64> {
     let url = format!("{}{fragment}", parcel.url);
     let fallback = outgoing.fallback.as_ref().map(|(method, url)| fallback(&outgoing, method.clone(), url.clone()));
     Some(desk.world.send_webhook(NewWebhook { about: outgoing.about, parcel, url, fallback }))
+}
+
+/// Signs a batch of Event Streams and sends it to a sink's destination, which takes no connection overrides: it has 5 s to
+/// answer, and whatever fails is sent again.
+pub(crate) fn send_events(desk: &mut Desk<'_>, about: About, destination: &str, body: &str) {
+    let Some(account) = desk.state.accounts.get(&about.account) else { return };
+    let bare = without_fragment(destination);
+    let separator = if bare.contains('?') { '&' } else { '?' };
+    let url = format!("{bare}{separator}bodySHA256={}", hex::encode(Sha256::digest(body)));
+    let headers = BTreeMap::from([
+        ("X-Twilio-Signature".to_owned(), signature::sign(&account.auth_token, &url, &[])),
+        ("I-Twilio-Idempotency-Token".to_owned(), ids::uuid(&mut desk.world.rng)),
+        ("User-Agent".to_owned(), "TwilioProxy/1.1".to_owned()),
+        ("Accept".to_owned(), "*/*".to_owned()),
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+    ]);
+    let patience = Patience {
+        retries: 5,
+        retried: vec![Trouble::Connect, Trouble::Timeout, Trouble::Answer4xx, Trouble::Answer5xx],
+        read_timeout: Duration::from_secs(5),
+        total_timeout: Duration::from_secs(30),
+    };
+    let parcel =
+        Parcel { webhook: 0, method: Method::POST, url: url.clone(), headers, body: body.to_owned(), patience };
+    desk.world.send_webhook(NewWebhook { about, parcel, url, fallback: None });
 }
 
 /// Sends a webhook to its fallback URL.

@@ -69,8 +69,14 @@ pub(crate) async fn serve(listen: SocketAddr, config: &Path) -> Result<()> {
     let applied = configs.apply(&TenantId::new(TENANT)?, &bytes);
     ensure!(applied == Applied::New, "the config was not applied: {applied:?}");
     configs.mark_ready();
-    let context =
-        WebhookContext { fresh: None, store: Arc::new(Nowhere), configs, clock: Arc::new(SystemClock), metrics };
+    let context = WebhookContext {
+        fresh: None,
+        hints: None,
+        store: Arc::new(Nowhere),
+        configs,
+        clock: Arc::new(SystemClock),
+        metrics,
+    };
     // As the data plane listens.
     let mut parts = JoinSet::new();
     let limits = Limits { connections: 1024, ..Limits::default() };

@@ -1,0 +1,118 @@
+//! The streams of events of the account in memory.
+
+use async_trait::async_trait;
+use messaging::failure::{Failure, FailureClass};
+use messaging::provider::ProviderError;
+use messaging::provider::admin::{Listed, Stream, StreamAdmin, StreamState, Subscription};
+use messaging::provider::webhook::WebhookHome;
+
+use super::FakeAdmin;
+
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    made: usize,
+    streams: Vec<Stream>,
+    /// With the stream that each is to.
+    subscriptions: Vec<(String, Subscription)>,
+    /// Stream and id of each test event, oldest first.
+    tests: Vec<(String, String)>,
+}
+
+impl Streams {
+    fn next(&mut self, prefix: &str) -> String {
+        self.made += 1;
+        format!("{prefix}{}", self.made)
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "the fake returns what the trait's methods do")]
+fn refused<T>(why: &str) -> Result<T, ProviderError> {
+    let failure = Failure::new(FailureClass::Request, why);
+    Err(ProviderError { failure, http_status: Some(400), retry_after: None })
+}
+
+#[async_trait]
+impl StreamAdmin for FakeAdmin {
+    fn stream_url(&self, home: &WebhookHome<'_>) -> String {
+        format!("{}webhooks/{}/{}/twilio/events", home.public_base_url, home.tenant, home.sender)
+    }
+
+    async fn list_streams(&self) -> Result<Listed<Stream>, ProviderError> {
+        let state = self.begin("list_streams")?;
+        Ok(state.listed(state.streams.streams.clone()))
+    }
+
+    async fn create_stream(&self, name: &str, url: &str) -> Result<Stream, ProviderError> {
+        let stream = {
+            let mut state = self.begin("create_stream")?;
+            let id = state.streams.next("DG");
+            let stream = Stream { id, name: name.to_owned(), url: url.to_owned(), state: StreamState::Active };
+            state.streams.streams.push(stream.clone());
+            stream
+        };
+        self.end("create_stream", stream).await
+    }
+
+    async fn test_stream(&self, id: &str) -> Result<(), ProviderError> {
+        {
+            let mut state = self.begin("test_stream")?;
+            let test = state.streams.next("TE");
+            let Some(stream) = state.streams.streams.iter_mut().find(|stream| stream.id == id) else {
+                return refused("there is no such stream");
+            };
+            stream.state = StreamState::Validating;
+            state.streams.tests.push((id.to_owned(), test));
+        }
+        self.end("test_stream", ()).await
+    }
+
+    async fn confirm_stream(&self, id: &str, test: &str) -> Result<(), ProviderError> {
+        {
+            let mut state = self.begin("confirm_stream")?;
+            let last = state.streams.tests.iter().rfind(|(stream, _)| stream == id);
+            if last.is_none_or(|(_, last)| last != test) {
+                return refused("it is not the id of the last test event");
+            }
+            let stream = state.streams.streams.iter_mut().find(|stream| stream.id == id);
+            stream.expect("a tested stream").state = StreamState::Active;
+        }
+        self.end("confirm_stream", ()).await
+    }
+
+    async fn delete_stream(&self, id: &str) -> Result<(), ProviderError> {
+        {
+            let mut state = self.begin("delete_stream")?;
+            if state.streams.subscriptions.iter().any(|(stream, _)| stream == id) {
+                return refused("the stream has subscriptions");
+            }
+            state.streams.streams.retain(|stream| stream.id != id);
+        }
+        self.end("delete_stream", ()).await
+    }
+
+    async fn list_subscriptions(&self, stream: &str) -> Result<Listed<Subscription>, ProviderError> {
+        let state = self.begin("list_subscriptions")?;
+        let of = state.streams.subscriptions.iter().filter(|(to, _)| to == stream);
+        Ok(state.listed(of.map(|(_, subscription)| subscription.clone()).collect()))
+    }
+
+    async fn subscribe(&self, stream: &str, name: &str) -> Result<Subscription, ProviderError> {
+        let subscription = {
+            let mut state = self.begin("subscribe")?;
+            let is_active = |known: &&Stream| known.id == stream && known.state == StreamState::Active;
+            if state.streams.streams.iter().find(is_active).is_none() {
+                return refused("the stream is not active");
+            }
+            let id = state.streams.next("DF");
+            let subscription = Subscription { id, name: name.to_owned(), has_approvals: true };
+            state.streams.subscriptions.push((stream.to_owned(), subscription.clone()));
+            subscription
+        };
+        self.end("subscribe", subscription).await
+    }
+
+    async fn unsubscribe(&self, id: &str) -> Result<(), ProviderError> {
+        self.begin("unsubscribe")?.streams.subscriptions.retain(|(_, subscription)| subscription.id != id);
+        self.end("unsubscribe", ()).await
+    }
+}
