@@ -66,8 +66,8 @@ generate: need-build ## Write the generated files: CRDs, the chart's copy of the
 	for kind in $(KINDS); do $(CHART)/crd-template crds/$$kind.yaml > $(CHART)/templates/crds/$$kind.yaml; done
 
 .PHONY: bench
-bench: need-build need-postgres ## Measure throughput, latency, processor time and memory against targets; BENCH_ONLY=webhooks runs a part
-	cargo build --release --bins --package dataplane --package sandbox --package bench
+bench: need-build need-postgres tools ## Measure throughput, latency, processor time and memory against targets; BENCH_ONLY=webhooks runs a part
+	cargo build --release --bins --package dataplane --package operator --package sandbox --package bench
 	target/release/bench
 
 .PHONY: tools

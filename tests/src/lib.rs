@@ -10,6 +10,7 @@ pub mod balancer;
 pub mod chart;
 pub mod cluster;
 pub mod eventually;
+pub mod metrics;
 pub mod process;
 pub mod replica;
 pub mod world;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 
 use crate::eventually::eventually;
+use crate::metrics;
 use crate::process::{Process, binary};
 
 /// A replica, running or not.
@@ -103,11 +104,6 @@ impl Replica {
 
     /// The value of a metric, summed over its labels that contain all of `labels`.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let text = reqwest::get(self.admin_url("/metrics")).await?.text().await?;
-        let lines = text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-                && labels.iter().all(|l| line.contains(l))
-        });
-        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+        metrics::sum(&self.admin_url("/metrics"), name, labels).await
     }
 }

@@ -23,6 +23,7 @@ use crate::balancer::Balancer;
 use crate::chart::{self, ServiceAccounts};
 use crate::cluster::Cluster;
 use crate::eventually::eventually;
+use crate::metrics;
 use crate::process::{Process, binary};
 use crate::replica::{Replica, Shared};
 
@@ -41,6 +42,8 @@ pub struct Options {
     pub authorize_senders: bool,
     /// Whether each namespace grants the operator its Secrets. In a world with this the namespaces do not yet.
     pub granted_secrets: bool,
+    /// Whether the operator polls as it does by default, instead of every few seconds.
+    pub usual_pace: bool,
 }
 
 /// The data plane's store, which decides how many replicas it may have.
@@ -174,6 +177,9 @@ impl World {
         for namespace in namespaces.iter().collect::<BTreeSet<_>>() {
             arguments.extend(["--watch-namespace".to_owned(), namespace.clone()]);
         }
+        if !options.usual_pace {
+            arguments.extend(["--template-poll", "200ms", "--poll-interval", "2s"].map(str::to_owned));
+        }
         if options.granted_secrets {
             let (account, role) = (accounts.operator.clone(), format!("{}-secrets", accounts.operator));
             arguments.extend(["--secret-access=granted", "--service-account"].map(str::to_owned));
@@ -255,6 +261,16 @@ impl World {
             sum += replica.metric(name, labels).await?;
         }
         Ok(sum)
+    }
+
+    /// The directory in which a replica keeps the configs that it has seen.
+    pub fn config_cache(&self, replica: usize) -> Option<PathBuf> {
+        self.replicas.get(replica).map(|replica| self.dir.path().join(format!("{}-cache", replica.name)))
+    }
+
+    /// The value of a metric of the operator, summed over its labels that contain all of `labels`.
+    pub async fn operator_metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        metrics::sum(&format!("http://127.0.0.1:{}/metrics", self.ports.operator), name, labels).await
     }
 
     /// A tenant with its Secrets and a sender named `support` that is ready and runs in the data plane.
@@ -385,7 +401,6 @@ fn start_operator(
         .args(["--config-namespace", system])
         .args(["--twilio-base-url", provider])
         .args(["--listen", &format!("127.0.0.1:{}", ports.operator)])
-        .args(["--template-poll", "200ms", "--poll-interval", "2s"])
         .arg("--allow-private-sinks")
         .args(arguments)
         .env("KUBECONFIG", dir.path().join("operator.kubeconfig"))

@@ -43,6 +43,9 @@ struct Cli {
     /// The databases to measure.
     #[arg(long, value_enum, env = "BENCH_DATABASES", value_delimiter = ',', default_values_t = [Kind::Postgres, Kind::Sqlite])]
     databases: Vec<Kind>,
+    /// How many templates the operator has, with a tenant for every 50 and a sender for every 20 of them.
+    #[arg(long, env = "BENCH_TEMPLATES", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(50..=20_000))]
+    templates: u32,
 }
 
 /// Runs in a separate process, so that its processor time and memory can be measured.
@@ -66,7 +69,7 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Some(Command::ServeVerify { listen, config }) => servers::verify::serve(listen, &config),
         Some(Command::Claim(settings)) => measure::queue::claim(&settings),
-        None => run(&cli.only, cli.databases),
+        None => run(&cli.only, cli.databases, cli.templates as usize),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,12 +81,12 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(only: &[Measurement], databases: Vec<Kind>) -> Result<()> {
+async fn run(only: &[Measurement], databases: Vec<Kind>, templates: usize) -> Result<()> {
     ensure!(!cfg!(debug_assertions), "a debug build measures nothing: run `make bench`");
     tests::install_crypto();
     let mut results = Results::default();
     machine::describe(&mut results);
-    let bench = Bench::start(databases)?;
+    let bench = Bench::start(databases, templates)?;
     let mut failed = Vec::new();
     for measurement in Measurement::ALL.into_iter().filter(|m| only.is_empty() || only.contains(m)) {
         eprintln!("{}…", measurement.title());

@@ -52,6 +52,15 @@ const TARGETS: &[(&str, Target)] = &[
     ("hostile.sqlite.memory_mb", Target::AtMost(200.0)),
     ("replicas.two_to_one", Target::AtLeast(0.85)),
     ("replicas.sent_twice", Target::AtMost(0.0)),
+    // With 200 tenants, 500 senders and 10,000 templates.
+    ("operator.templates_ready_s", Target::AtMost(600.0)),
+    ("operator.calls_per_template", Target::AtMost(2.2)),
+    ("operator.memory_mb", Target::AtMost(150.0)),
+    ("operator.writes_at_rest", Target::AtMost(0.0)),
+    ("operator.provider_writes_at_rest", Target::AtMost(0.0)),
+    ("operator.restart_s", Target::AtMost(60.0)),
+    ("operator.restart_provider_writes", Target::AtMost(0.0)),
+    ("config.apply_to_all_p95_ms", Target::AtMost(1_000.0)),
 ];
 
 /// Every figure in the order of measurement, and what it was measured on.

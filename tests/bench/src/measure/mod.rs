@@ -4,6 +4,7 @@ pub(crate) mod hostile;
 pub(crate) mod latency;
 pub(crate) mod queue;
 pub(crate) mod replicas;
+pub(crate) mod scale;
 pub(crate) mod send;
 pub(crate) mod webhooks;
 
@@ -36,11 +37,13 @@ pub(crate) enum Measurement {
     Queue,
     /// Ten thousand hostile connections.
     Hostile,
+    /// The operator with ten thousand templates.
+    Scale,
 }
 
 impl Measurement {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Webhooks, Self::Latency, Self::Send, Self::Replicas, Self::Queue, Self::Hostile];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Webhooks, Self::Latency, Self::Send, Self::Replicas, Self::Queue, Self::Hostile, Self::Scale];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -50,6 +53,7 @@ impl Measurement {
             Self::Replicas => "two replicas on one database",
             Self::Queue => "claims from a long queue",
             Self::Hostile => "webhooks among hostile clients",
+            Self::Scale => "the operator with many templates",
         }
     }
 
@@ -61,6 +65,7 @@ impl Measurement {
             Self::Replicas => replicas::measure(bench, results).await,
             Self::Queue => queue::measure(bench, results).await,
             Self::Hostile => hostile::measure(bench, results).await,
+            Self::Scale => scale::measure(bench.templates, results).await,
         }
     }
 }
@@ -70,16 +75,18 @@ impl Measurement {
 pub(crate) struct Bench {
     pub(crate) databases: Databases,
     kinds: Vec<Kind>,
+    /// How many the operator has.
+    templates: usize,
     /// On a disk, like the databases.
     target: std::path::PathBuf,
     peak_mib: Mutex<Option<f64>>,
 }
 
 impl Bench {
-    pub(crate) fn start(kinds: Vec<Kind>) -> Result<Self> {
+    pub(crate) fn start(kinds: Vec<Kind>, templates: usize) -> Result<Self> {
         let target = root().join("target/bench");
         std::fs::create_dir_all(&target).with_context(|| format!("making {}", target.display()))?;
-        Ok(Self { databases: Databases::default(), kinds, target, peak_mib: Mutex::default() })
+        Ok(Self { databases: Databases::default(), kinds, templates, target, peak_mib: Mutex::default() })
     }
 
     /// An empty value for each database that is measured.

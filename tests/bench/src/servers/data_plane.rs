@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use tests::metrics;
 use tests::process::{Process, binary};
 
 use super::database::Database;
@@ -91,12 +92,7 @@ impl DataPlane {
 
     /// The value of a metric, summed over its labels that contain all of `labels`.
     pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let text = reqwest::get(format!("http://{}/metrics", self.admin)).await?.text().await?;
-        let lines = text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-                && labels.iter().all(|label| line.contains(label))
-        });
-        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+        metrics::sum(&format!("http://{}/metrics", self.admin), name, labels).await
     }
 
     /// Waits until it is idle: until two readings half a second apart show almost no work between them.
