@@ -416,6 +416,33 @@ pub enum RevisionState {
     Rejected,
 }
 
+impl RevisionState {
+    pub const ALL: [Self; 8] = [
+        Self::Approved,
+        Self::Pending,
+        Self::Unsubmitted,
+        Self::Creating,
+        Self::Unknown,
+        Self::Paused,
+        Self::Disabled,
+        Self::Rejected,
+    ];
+
+    /// As the status shows it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "Approved",
+            Self::Pending => "Pending",
+            Self::Unsubmitted => "Unsubmitted",
+            Self::Creating => "Creating",
+            Self::Unknown => "Unknown",
+            Self::Paused => "Paused",
+            Self::Disabled => "Disabled",
+            Self::Rejected => "Rejected",
+        }
+    }
+}
+
 /// The contents of a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -217,6 +217,11 @@ impl Controllers {
         }
     }
 
+    /// Which of its watches have listed their objects.
+    pub fn listings(&self) -> Arc<Listings> {
+        Arc::clone(&self.machinery.listings)
+    }
+
     /// Runs until `stop`, then lets running reconciles finish. Returns early with a task's name when that task ends by
     /// itself.
     pub async fn run(self, stop: CancellationToken) -> Result<(), &'static str> {

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use crds::WhatsAppSender;
+use crds::{MessageTemplate, RevisionState, WhatsAppSender};
 use listener::{Limits, Listener};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::reconcile::kind::Kind;
+use crate::reconcile::listings::Listings;
 use crate::rotation::report::PHASES;
 use crate::watch::Watched;
 use crate::watch::stores::{Stores, readiness};
@@ -33,7 +34,8 @@ enum Phase {
     Starting,
     /// Another replica leads. That is a healthy state.
     Standby,
-    Leading(Watched),
+    /// With the watches that must list their objects first.
+    Leading(Watched, Arc<Listings>),
 }
 
 impl Health {
@@ -46,9 +48,9 @@ impl Health {
         self.set(Phase::Standby);
     }
 
-    pub fn leading(&self, watched: Watched) {
+    pub fn leading(&self, watched: Watched, listings: Arc<Listings>) {
         self.metrics.leader(true);
-        self.set(Phase::Leading(watched));
+        self.set(Phase::Leading(watched, listings));
     }
 
     fn set(&self, phase: Phase) {
@@ -76,12 +78,15 @@ async fn ready(State(health): State<Health>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, "starting: the API server has not answered yet\n").into_response()
         }
         Phase::Standby => "standby\n".into_response(),
-        Phase::Leading(_) => "leading\n".into_response(),
+        Phase::Leading(_, listings) if listings.are_complete() => "leading\n".into_response(),
+        Phase::Leading(..) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "leading: not every object has been listed yet\n").into_response()
+        }
     }
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
-    if let Phase::Leading(watched) = health.phase() {
+    if let Phase::Leading(watched, _) = health.phase() {
         count(&health.metrics, &watched.senders.stores);
         count(&health.metrics, &watched.templates.stores);
         count(&health.metrics, &watched.policies.stores);
@@ -92,6 +97,15 @@ async fn metrics(State(health): State<Health>) -> Response {
                 rotation.is_some_and(|rotation| rotation.phase == phase)
             };
             health.metrics.rotations(phase, senders.iter().filter(is_in).count());
+        }
+        let templates = watched.templates.stores.all();
+        let newest = |template: &Arc<MessageTemplate>| {
+            let locations = template.status.iter().flat_map(|status| &status.locations);
+            locations.filter_map(|location| Some(location.newest.as_ref()?.state)).collect::<Vec<_>>()
+        };
+        let states: Vec<_> = templates.iter().flat_map(newest).collect();
+        for state in RevisionState::ALL {
+            health.metrics.templates(state, states.iter().filter(|known| **known == state).count());
         }
     }
     match health.metrics.render() {

@@ -158,7 +158,7 @@ async fn lead(dependencies: Dependencies, health: Health, shutdown: Cancellation
     tracing::info!("leading");
     let tenure = if settings.leader_election { candidate.tenure() } else { Tenure::Unelected };
     let controllers = Controllers::new(dependencies, tenure);
-    health.leading(controllers.watched.clone());
+    health.leading(controllers.watched.clone(), controllers.listings());
     let stop = CancellationToken::new();
     let running = controllers.run(stop.clone());
     let mut running = std::pin::pin!(running);

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crds::RevisionState;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// The kinds that are reconciled, as labels name them.
@@ -138,6 +139,9 @@ pub struct Metrics {
     objects: IntGaugeVec,
     unreadable: IntGaugeVec,
     rotations: IntGaugeVec,
+    templates: IntGaugeVec,
+    time_to_ready: HistogramVec,
+    repairs: IntCounterVec,
     publishes: IntCounterVec,
     unpublished: IntGauge,
     watch_errors: IntCounterVec,
@@ -193,6 +197,25 @@ impl Metrics {
                 "Senders that rotate their credentials, by the phase that their status shows",
                 &["phase"],
             )?,
+            templates: gauges(
+                &registry,
+                "templates",
+                "Templates at providers, one for each language and account, by the state of the newest revision",
+                &["state"],
+            )?,
+            time_to_ready: histograms_within(
+                &registry,
+                "time_to_ready_seconds",
+                "How long objects that became ready had not been: since their creation, or since they last were",
+                &["kind"],
+                &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 6.0 * 3_600.0, 24.0 * 3_600.0, 72.0 * 3_600.0],
+            )?,
+            repairs: counters(
+                &registry,
+                "repairs_total",
+                "Objects that were ready and had to be put right at the provider, because something else changed it",
+                &["kind"],
+            )?,
             publishes: counters(
                 &registry,
                 "publishes_total",
@@ -225,9 +248,14 @@ impl Metrics {
                 self.reconciles.with_label_values(&[kind.as_str(), outcome.as_str()]);
             }
             self.unreadable.with_label_values(&[kind.as_str()]);
+            self.time_to_ready.with_label_values(&[kind.as_str()]);
+            self.repairs.with_label_values(&[kind.as_str()]);
         }
         for phase in crate::rotation::report::PHASES {
             self.rotations.with_label_values(&[phase]);
+        }
+        for state in RevisionState::ALL {
+            self.templates.with_label_values(&[state.as_str()]);
         }
         for outcome in Published::ALL {
             self.publishes.with_label_values(&[outcome.as_str()]);
@@ -260,6 +288,20 @@ impl Metrics {
     /// `phase` is one of [`crate::rotation::report::PHASES`].
     pub fn rotations(&self, phase: &'static str, count: usize) {
         self.rotations.with_label_values(&[phase]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn templates(&self, state: RevisionState, count: usize) {
+        self.templates.with_label_values(&[state.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// An object became ready that had not been for this long.
+    pub fn became_ready(&self, kind: KindName, after: Duration) {
+        self.time_to_ready.with_label_values(&[kind.as_str()]).observe(after.as_secs_f64());
+    }
+
+    /// An object that was ready had to be put right at the provider.
+    pub fn repaired(&self, kind: KindName) {
+        self.repairs.with_label_values(&[kind.as_str()]).inc();
     }
 
     pub fn unreadable(&self, kind: KindName, count: usize) {
@@ -316,8 +358,19 @@ fn gauge(r: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::E
 
 /// From 5 ms, for a provider on the same machine, to 60 s, for a reconcile that is about to be given up.
 fn histograms(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
-    let buckets = vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-    let metric = HistogramVec::new(HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets), labels)?;
+    let buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+    histograms_within(r, name, help, labels, &buckets)
+}
+
+fn histograms_within(
+    r: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> Result<HistogramVec, prometheus::Error> {
+    let options = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets.to_vec());
+    let metric = HistogramVec::new(options, labels)?;
     r.register(Box::new(metric.clone()))?;
     Ok(metric)
 }
@@ -333,6 +386,8 @@ mod tests {
             r#"whatsapp_operator_reconciles_total{kind="WhatsAppSender",outcome="unchanged"} 0"#,
             r#"whatsapp_operator_provider_calls_total{operation="configure_webhooks",outcome="rate_limited"} 0"#,
             r#"whatsapp_operator_publishes_total{outcome="written"} 0"#,
+            r#"whatsapp_operator_templates{state="Rejected"} 0"#,
+            r#"whatsapp_operator_repairs_total{kind="MessageTemplate"} 0"#,
             "whatsapp_operator_leader 0",
         ] {
             assert!(text.contains(line), "{line} is missing from\n{text}");

@@ -84,10 +84,19 @@ async fn webhooks_that_drifted_are_repaired() -> Result<()> {
     };
     let wanted = get().await?["inbound_request_url"].clone();
     ensure!(wanted.as_str().is_some_and(|u| u.contains(&shop.namespace) && u.ends_with("#rc=5&rp=all")), "{wanted}");
+    let sender = &["kind=\"WhatsAppSender\""][..];
+    let counted = async |name: &str| world.operator_metric(name, sender).await;
+    ensure!(counted("whatsapp_operator_time_to_ready_seconds_count").await? == 1.0);
+    ensure!(counted("whatsapp_operator_repairs_total").await? == 0.0, "its first write is no repair");
     change(&[("InboundRequestUrl", "https://elsewhere.example.com/hook")]).await?;
     eventually("the webhook is repaired", async || {
         let now = get().await.map_err(|e| format!("{e:#}"))?["inbound_request_url"].clone();
         if now == wanted { Ok(()) } else { Err(now) }
+    })
+    .await?;
+    eventually("the repair is counted", async || match counted("whatsapp_operator_repairs_total").await {
+        Ok(1.0) => Ok(()),
+        other => Err(format!("{other:?}")),
     })
     .await
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crds::annotation::{FINALIZER, PAUSED, RECONCILE_REQUESTED_AT};
 use crds::condition::{READY, STALLED, reason};
+use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
@@ -141,6 +142,7 @@ async fn conclude<K: Kind>(
         Err(failure) => Err(failure),
     };
     let generation = object.meta().generation.unwrap_or(0);
+    let before = object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_else(|| json!({}));
     let poll = || jittered(machinery.poll_interval, rand::random());
     let (again, lasting) = match next {
         Ok(next) => {
@@ -152,7 +154,9 @@ async fn conclude<K: Kind>(
             (again, Duration::ZERO)
         }
         Err(failure) => {
-            let Failures { attempts, lasting } = machinery.attempts.failed(uid, generation, Instant::now());
+            let shown_for = shown_for(failure, &before, generation, machinery.clock.now());
+            let failures = machinery.attempts.failed(uid, generation, Instant::now(), shown_for);
+            let Failures { attempts, lasting } = failures;
             let again = match failure.advice() {
                 Advice::Stalled => poll(),
                 Advice::Waiting { after } => after.unwrap_or_else(poll),
@@ -162,14 +166,17 @@ async fn conclude<K: Kind>(
             (again, lasting)
         }
     };
-    let before = object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_else(|| json!({}));
     let mut ended = match next {
         Err(_) => Reconciled::Error,
         Ok(_) if progress.has_changed() => Reconciled::Changed,
         Ok(_) => Reconciled::Unchanged,
     };
+    let notes = progress.take_notes();
+    if was_ready(&before, generation) && notes.iter().any(|note| K::PUTS_RIGHT.contains(&note.reason)) {
+        machinery.metrics.repaired(K::NAME);
+    }
     if tolerated(next.err(), lasting, &before, generation) {
-        publish_all(object, machinery, progress.take_notes()).await;
+        publish_all(object, machinery, notes).await;
         // Looks again when it is no longer tolerated, at the latest.
         return (ended, Action::requeue(again.min(TOLERATED.saturating_sub(lasting))));
     }
@@ -177,7 +184,6 @@ async fn conclude<K: Kind>(
     let assessed = progress.assess(next.map(|_| ()), K::CONDITIONS);
     let found = Found { generation, paused: progress.paused, failed: next.is_err(), assessed };
     machinery.found.set(uid, found.clone());
-    let notes = progress.take_notes();
     let is_ready = found.assessed.get(READY).is_some_and(|ready| ready.state == State::True);
     let is_news = progress.paused || (is_ready && !was_ready(&before, generation));
     match tokio::time::timeout(REPORT, report(object, machinery, &progress.status, found, &before)).await {
@@ -204,10 +210,19 @@ async fn conclude<K: Kind>(
                 error,
                 "the status can't be written; trying again"
             );
-            let attempts = machinery.attempts.failed(uid, generation, Instant::now()).attempts;
+            let attempts = machinery.attempts.failed(uid, generation, Instant::now(), Duration::ZERO).attempts;
             (Reconciled::Error, Action::requeue(delay(attempts, rand::random())))
         }
     }
+}
+
+/// For how long the status has shown this failure.
+fn shown_for(failure: &Failure, before: &Value, generation: i64, now: Timestamp) -> Duration {
+    let shown = condition(before, READY).filter(|ready| {
+        ready["status"] == "False" && ready["observedGeneration"] == generation && ready["reason"] == failure.reason()
+    });
+    let since: Option<Timestamp> = shown.and_then(|ready| ready["lastTransitionTime"].as_str()?.parse().ok());
+    since.and_then(|since| now.duration_since(since).try_into().ok()).unwrap_or_default()
 }
 
 /// Whether a failure is not reported on the object yet.
@@ -227,6 +242,16 @@ pub(crate) fn is_paused<K: Kind>(object: &K) -> bool {
 
 fn condition<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
     status["conditions"].as_array()?.iter().find(|condition| condition["type"] == name)
+}
+
+/// Since when an object is not ready: since its creation if it never was; `None` if it is ready.
+fn not_ready_since<K: Kind>(object: &K, before: &Value) -> Option<Timestamp> {
+    let created = || object.creation_timestamp().map(|created| created.0);
+    match condition(before, READY) {
+        Some(ready) if ready["status"] == "True" => None,
+        Some(ready) => ready["lastTransitionTime"].as_str().and_then(|time| time.parse().ok()).or_else(created),
+        None => created(),
+    }
 }
 
 /// The Event for a change of `Ready`; `None` while it is unchanged.
@@ -292,6 +317,11 @@ async fn report<K: Kind>(
     match api(object, machinery).patch_status(&name, &params(), &Patch::Merge(json!({ "status": changes }))).await {
         Ok(written) => {
             machinery.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
+            let is_ready = assessed.get(READY).is_some_and(|ready| ready.state == State::True);
+            if let Some(since) = not_ready_since(object, before).filter(|_| is_ready) {
+                let after = machinery.clock.now().duration_since(since);
+                machinery.metrics.became_ready(K::NAME, after.try_into().unwrap_or_default());
+            }
             let is_refused = matches!(live, Some(Live::RefusedBySome { .. }));
             Ok(Some(change_of_ready(before, &assessed, failed || is_refused || assessed.contains_key(STALLED))))
         }

@@ -20,6 +20,11 @@ impl Listings {
         self.listed.send_modify(|listed| *listed += 1);
     }
 
+    /// Whether every watch has listed its objects.
+    pub fn are_complete(&self) -> bool {
+        *self.listed.borrow() >= self.expected
+    }
+
     /// Returns when every watch has listed its objects. Before that, an object that exists looks as if it were gone.
     pub async fn complete(&self) {
         // It fails only when the sender is dropped, and `self` owns the sender.

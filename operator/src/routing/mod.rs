@@ -47,6 +47,7 @@ impl Kind for RoutingPolicy {
     const NAME: KindName = KindName::Policy;
     const PLURAL: &'static str = "routingpolicies";
     const CONDITIONS: &'static [&'static str] = &[];
+    const PUTS_RIGHT: &'static [&'static str] = &[];
 
     /// A policy is only config.
     fn needs_cleanup(&self) -> bool {

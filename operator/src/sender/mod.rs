@@ -101,6 +101,7 @@ impl Kind for WhatsAppSender {
     const NAME: KindName = KindName::Sender;
     const PLURAL: &'static str = "whatsappsenders";
     const CONDITIONS: &'static [&'static str] = &[CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED];
+    const PUTS_RIGHT: &'static [&'static str] = &[events::reason::WEBHOOKS_CONFIGURED];
 
     /// With `Retain`, webhooks at the provider stay as they are. Keys that the operator made never stay.
     fn needs_cleanup(&self) -> bool {

@@ -75,6 +75,7 @@ impl Kind for MessageTemplate {
     const NAME: KindName = KindName::Template;
     const PLURAL: &'static str = "messagetemplates";
     const CONDITIONS: &'static [&'static str] = &[SYNCED, APPROVED];
+    const PUTS_RIGHT: &'static [&'static str] = &[apply::event::CREATED, apply::event::SUBMITTED];
 
     fn needs_cleanup(&self) -> bool {
         self.spec.deletion_policy == DeletionPolicy::Delete

@@ -73,3 +73,39 @@ fn each_change_of_ready_has_one_event() {
     assert_eq!(reason(&broken, &ready(State::True, "Ready", "")), Some(event::BECAME_READY));
     assert_eq!(reason(&status("True", "Ready", "", 1), &ready(State::True, "Ready", "")), None);
 }
+
+#[test]
+fn an_object_is_not_ready_since_its_creation_or_since_it_last_was() {
+    let mut object = crate::sender::validate::tests::sender();
+    let at = |time: &str| Some(time.parse::<jiff::Timestamp>().unwrap());
+    object.metadata.creation_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at("2026-11-01T10:00:00Z").unwrap()));
+    let with = |status: &str, time: &str| json!({"conditions": [{"type": "Ready", "status": status, "lastTransitionTime": time}]});
+    for (before, since) in [
+        (json!({}), at("2026-11-01T10:00:00Z")),
+        (with("False", "2026-11-02T11:00:00Z"), at("2026-11-02T11:00:00Z")),
+        (with("Unknown", "2026-11-02T11:00:00Z"), at("2026-11-02T11:00:00Z")),
+        (with("False", "yesterday"), at("2026-11-01T10:00:00Z")),
+        (with("True", "2026-11-02T11:00:00Z"), None),
+    ] {
+        assert_eq!(not_ready_since(&object, &before), since, "{before}");
+    }
+}
+
+#[test]
+fn how_long_a_failure_lasts_is_read_from_the_status_that_shows_it() {
+    let failure: Failure = Refused.into();
+    let now = "2026-11-02T12:00:00Z".parse().unwrap();
+    let shows = |status: &str, reason: &str, generation: i64, time: &str| {
+        let ready = json!({"type": "Ready", "status": status, "reason": reason, "observedGeneration": generation, "lastTransitionTime": time});
+        let before = json!({ "conditions": [ready] });
+        shown_for(&failure, &before, 2, now).as_secs()
+    };
+    let (same, hour) = (failure.reason(), "2026-11-02T11:00:00Z");
+    assert_eq!(shows("False", same, 2, hour), 3600);
+    assert_eq!(shows("False", same, 1, hour), 0, "another spec");
+    assert_eq!(shows("False", "UnderReview", 2, hour), 0, "something else");
+    assert_eq!(shows("True", same, 2, hour), 0);
+    assert_eq!(shows("False", same, 2, "2026-11-02T13:00:00Z"), 0, "a clock that was ahead");
+    assert_eq!(shows("False", same, 2, "soon"), 0);
+}
