@@ -26,6 +26,7 @@ demo: need-build tools ## Follow one message from YAML to delivery; KEEP=1 keeps
 test: need-build need-sdks need-postgres tools ## Run every test
 	cargo build --workspace --bins
 	cargo test --workspace
+	go -C tests/kstatus test ./...
 
 .PHONY: soak
 soak: need-build need-postgres ## Inject faults for SOAK_MINUTES (10), then compare every log with every other
@@ -51,17 +52,19 @@ lint: need-build tools $(CARGO_DENY) ## Check formatting, lints, licences, the c
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	$(CARGO_DENY) --log-level error check bans licenses sources
-	test -z "$$(gofmt -l tests/cluster)" || { gofmt -d tests/cluster; exit 1; }
+	test -z "$$(gofmt -l tests/cluster tests/kstatus)" || { gofmt -d tests/cluster tests/kstatus; exit 1; }
 	go -C tests/cluster vet ./...
+	go -C tests/kstatus vet ./...
 	$(TOOLS)/helm lint --strict $(CHART) --set publicBaseUrl=https://whatsapp.example.com,image.repository=registry.example.com/whatsapp
 	$(MAKE) --no-print-directory generate
-	git diff --exit-code --stat -- crds $(CHART) dataplane/openapi.json docs/events.md || { echo "generated files are out of date: commit what make generate wrote"; exit 1; }
+	git diff --exit-code --stat -- crds $(CHART) dataplane/openapi.json docs/events.md tests/kstatus/testdata || { echo "generated files are out of date: commit what make generate wrote"; exit 1; }
 
 .PHONY: generate
 generate: need-build ## Write the generated files: CRDs, the chart's copy of them, OpenAPI, the page about events
 	cargo run --quiet --package crds --bin crdgen -- crds
 	cargo run --quiet --package dataplane --bin whatsapp-dataplane -- openapi > dataplane/openapi.json
 	cargo run --quiet --package dataplane --bin whatsapp-dataplane -- events > docs/events.md
+	UPDATE_STATES=1 cargo test --quiet --package operator --lib -- reconcile::states >/dev/null
 	mkdir -p $(CHART)/templates/crds
 	for kind in $(KINDS); do $(CHART)/crd-template crds/$$kind.yaml > $(CHART)/templates/crds/$$kind.yaml; done
 

@@ -17,4 +17,6 @@ pub mod live;
 pub mod machinery;
 pub mod progress;
 pub mod redact;
+#[cfg(test)]
+mod states;
 pub mod status;
