@@ -31,6 +31,10 @@ pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
 /// [`reason::HELD`] while a person must act; the message says what it waits for. `False` between rotations.
 pub const ROTATING_CREDENTIALS: &str = "RotatingCredentials";
 
+/// Senders with `templateEvents`: the provider tells of approvals here, which a test event has proven. Not part of
+/// [`READY`], because polling finds whatever is lost.
+pub const TEMPLATE_EVENTS_CONFIGURED: &str = "TemplateEventsConfigured";
+
 /// Reasons of conditions.
 pub mod reason {
     /// Everything is as the spec says.
@@ -76,6 +80,10 @@ pub mod reason {
     pub const PASTE_WEBHOOKS: &str = "PasteWebhooks";
     /// Senders: the number is the provider's sandbox, whose state no call can read.
     pub const SANDBOX: &str = "Sandbox";
+    /// Senders: the provider tells of approvals here.
+    pub const STREAM_IN_PLACE: &str = "StreamInPlace";
+    /// Senders: a test event of the provider has not arrived yet.
+    pub const AWAITING_TEST_EVENT: &str = "AwaitingTestEvent";
     /// Senders: no rotation is under way.
     pub const IDLE: &str = "Idle";
     /// Senders: the rotation is in doubt about something, and goes on once that is resolved.

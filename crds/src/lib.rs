@@ -27,7 +27,8 @@ pub use reference::{SecretKeyRef, SecretRef, SenderRef};
 pub use routing::{CountryRoute, RouteTarget, RoutingPolicy, RoutingPolicySpec, RoutingPolicyStatus, ServiceSender};
 pub use sender::{
     Consent, CredentialRotation, EventSink, HttpSink, OptOut, Provider, Retention, RotationStatus, SandboxStatus,
-    TwilioProvider, Validity, WebhooksStatus, WhatsAppSender, WhatsAppSenderSpec, WhatsAppSenderStatus,
+    TemplateEventsStatus, TwilioProvider, Validity, WebhooksStatus, WhatsAppSender, WhatsAppSenderSpec,
+    WhatsAppSenderStatus,
 };
 pub use status::{DataPlaneStatus, DeletionPolicy};
 pub use template::{

@@ -170,6 +170,11 @@ pub struct TwilioProvider {
     /// calls Twilio's API. With the keys `apiKeySid` (`SK…`) and `apiKeySecret` as well, that API key makes the calls
     /// instead, and the auth token only verifies webhooks.
     pub credentials_secret_ref: SecretRef,
+    /// Whether Twilio tells of approvals, so that a template is ready seconds after WhatsApp approves it instead of at the
+    /// next poll. The operator then keeps a sink and a subscription of Event Streams in the account. Of several senders of
+    /// an account in a namespace, the oldest that asks acts for all.
+    #[serde(default)]
+    pub template_events: bool,
 }
 
 /// The words with which customers opt out and back in. A message counts when all of it is such a word, in any case and any
@@ -413,6 +418,10 @@ pub struct WhatsAppSenderStatus {
     /// How to use Twilio's Sandbox, where the number is that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxStatus>,
+    /// How the provider tells of approvals, where this sender acts for its account. Absent where nothing of it is at the
+    /// provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_events: Option<TemplateEventsStatus>,
     /// Where the rotation of the credentials stands. Absent when none is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<RotationStatus>,
@@ -435,10 +444,26 @@ impl Default for WhatsAppSenderStatus {
             messaging_limit: None,
             webhooks: None,
             sandbox: None,
+            template_events: None,
             rotation: None,
             old_webhook_keys_until: None,
         }
     }
+}
+
+/// How the provider tells of approvals.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateEventsStatus {
+    /// The provider's id of what sends the events: a sink (`DG…`) at Twilio. Absent while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// When the last test event was asked for that has not arrived yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested_at: Option<Time>,
+    /// How many test events were asked for that have not arrived yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<u32>,
 }
 
 /// Where the rotation of a sender's credentials stands.

@@ -24,6 +24,9 @@ use crate::metrics::Metrics;
 use crate::publish::known_parts::KnownParts;
 use crate::publish::published::{ConfigSecrets, PublishedConfigs};
 use crate::publish::{self, Contributions, DataPlane, Publisher, publish_forever};
+use crate::push::Push;
+use crate::push::board::{Board, ClusterObject};
+use crate::push::follow::follow_hints;
 use crate::reconcile::backoff::Attempts;
 use crate::reconcile::drive::drive;
 use crate::reconcile::events::Events;
@@ -93,6 +96,7 @@ pub struct Controllers {
     pub watched: Watched,
     publisher: Arc<Publisher>,
     machinery: Arc<Machinery>,
+    board: Arc<Board>,
     /// Where Secrets are followed namespace by namespace.
     wanted: Option<Arc<Wanted>>,
     senders: (SenderContext, Writers<WhatsAppSender>),
@@ -145,6 +149,7 @@ impl Controllers {
         let wanted = (settings.secret_access == SecretAccess::Granted).then(Arc::<Wanted>::default);
         let owners: Arc<dyn PoolOwners> =
             Arc::new(OwnerLeases(Api::namespaced(client.clone(), &settings.config_namespace)));
+        let board = Arc::<Board>::default();
         let senders = SenderContext {
             settings: SenderSettings {
                 public_base_url: settings.public_base_url.clone(),
@@ -170,9 +175,17 @@ impl Controllers {
                 acknowledgements: Arc::clone(&data_plane) as _,
                 unrecorded: Mutex::default(),
             },
+            push: Push {
+                board: Arc::clone(&board),
+                object: Arc::new(ClusterObject {
+                    api: Api::namespaced(client.clone(), &settings.config_namespace),
+                    board: Arc::clone(&board),
+                }),
+            },
             clock: Arc::clone(&clock),
         };
         let templates = TemplateContext {
+            board: Arc::clone(&board),
             clock: Arc::clone(&clock),
             poll_interval: settings.poll_interval,
             template_poll: settings.template_poll,
@@ -210,6 +223,7 @@ impl Controllers {
             watched,
             publisher,
             machinery,
+            board,
             wanted,
             senders: (senders, sender_writers),
             templates: (templates, template_writers),
@@ -225,7 +239,7 @@ impl Controllers {
     /// Runs until `stop`, then lets running reconciles finish. Returns early with a task's name when that task ends by
     /// itself.
     pub async fn run(self, stop: CancellationToken) -> Result<(), &'static str> {
-        let Self { watched, publisher, machinery, wanted, senders, templates, policies } = self;
+        let Self { watched, publisher, machinery, board, wanted, senders, templates, policies } = self;
         let mut tasks = JoinSet::new();
         spawn_kind(&mut tasks, &machinery, senders, &watched.senders, &stop);
         spawn_kind(&mut tasks, &machinery, templates, &watched.templates, &stop);
@@ -252,6 +266,12 @@ impl Controllers {
         let (shared, reporting) = (Arc::clone(&publisher), Arc::clone(&machinery));
         spawn(&mut tasks, "replica report", stop.clone(), async move {
             publish::report::report_forever(&shared, &reporting).await;
+        });
+        let shared = Arc::clone(&machinery);
+        let namespace = publisher.namespace.clone();
+        spawn(&mut tasks, "hint watch", stop.clone(), async move {
+            shared.listings.complete().await;
+            follow_hints(shared.client.clone(), &namespace, &board, &shared.watched, &shared.metrics).await;
         });
         spawn(&mut tasks, "publisher", stop.clone(), async move {
             // Before everything is listed, objects that exist look as if they were gone.
@@ -385,7 +405,7 @@ impl Drivers {
             let (_, writer) = writers.remove(0);
             (Driver { machinery: Arc::clone(machinery), context }, writer)
         }
-        let Controllers { watched, publisher, machinery, wanted: _, senders, templates, policies } =
+        let Controllers { watched, publisher, machinery, board: _, wanted: _, senders, templates, policies } =
             Controllers::new(dependencies, Tenure::Unelected);
         Self {
             watched,

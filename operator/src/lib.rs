@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`leader`] lets one process act at a time; [`controllers`] starts what that process runs; [`watch`]
 //! turns changes in the cluster into requests to [`reconcile`]; [`sender`], [`template`] and [`routing`] are the kinds,
-//! which call providers through [`accounts`]; [`publish`] compiles what they found into one Secret per tenant. Apart from
+//! which call providers through [`accounts`]; [`publish`] compiles what they found into one Secret per tenant; [`push`] has
+//! the provider tell of approvals. Apart from
 //! all that, [`export`] writes the manifests of an account that exists, and [`uninstall`] and [`release`] are for the time
 //! when the operator is gone.
 //!
@@ -22,6 +23,7 @@ pub mod http;
 pub mod leader;
 pub mod metrics;
 pub mod publish;
+pub mod push;
 pub mod reconcile;
 pub mod release;
 pub mod rotation;

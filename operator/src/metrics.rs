@@ -97,6 +97,25 @@ pub const OPERATIONS: [&str; 25] = [
     "unsubscribe",
 ];
 
+/// What became of a hint that the data plane passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HintOutcome {
+    /// What it is about was looked at.
+    Followed,
+    /// No object has or awaits what it is about.
+    Unknown,
+}
+
+impl HintOutcome {
+    const ALL: [Self; 2] = [Self::Followed, Self::Unknown];
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Followed => "followed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// How a call to a provider ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
@@ -143,6 +162,7 @@ pub struct Metrics {
     time_to_ready: HistogramVec,
     repairs: IntCounterVec,
     publishes: IntCounterVec,
+    hints: IntCounterVec,
     unpublished: IntGauge,
     watch_errors: IntCounterVec,
     replicas: IntGauge,
@@ -222,6 +242,12 @@ impl Metrics {
                 "Attempts to publish a tenant's config, by outcome",
                 &["outcome"],
             )?,
+            hints: counters(
+                &registry,
+                "hints_total",
+                "Hints of the data plane that something changed at a provider, by whether any object is about it",
+                &["outcome"],
+            )?,
             unpublished: gauge(
                 &registry,
                 "unpublished_tenants",
@@ -260,6 +286,9 @@ impl Metrics {
         for outcome in Published::ALL {
             self.publishes.with_label_values(&[outcome.as_str()]);
         }
+        for outcome in HintOutcome::ALL {
+            self.hints.with_label_values(&[outcome.as_str()]);
+        }
         for operation in OPERATIONS {
             for outcome in CallOutcome::ALL {
                 self.provider_calls.with_label_values(&[operation, outcome.as_str()]);
@@ -283,6 +312,10 @@ impl Metrics {
     /// `ready` is the status of the condition: `True`, `False` or `Unknown`.
     pub fn objects(&self, kind: KindName, ready: &'static str, count: usize) {
         self.objects.with_label_values(&[kind.as_str(), ready]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn hint(&self, outcome: HintOutcome) {
+        self.hints.with_label_values(&[outcome.as_str()]).inc();
     }
 
     /// `phase` is one of [`crate::rotation::report::PHASES`].

@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use clap::Args;
 use crds::annotation::FINALIZER;
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
 use messaging::config::kubernetes::{PART_TYPE, SECRET_TYPE, TENANT_LABEL};
+use messaging::hints::OBJECT;
 use messaging::id::TenantId;
 
 use crate::reconcile::error::KubernetesFailure;
@@ -38,6 +39,12 @@ pub async fn remove_configs(client: &Client, options: &RemoveConfigs) -> Result<
         let selection = ListParams::default().labels(TENANT_LABEL).fields(&format!("type={kind}"));
         let found = secrets.list_metadata(&selection).await;
         listed.extend(found.map_err(KubernetesFailure::new("the configs cannot be listed"))?.items);
+    }
+    let hints: Api<ConfigMap> = Api::namespaced(client.clone(), &options.config_namespace);
+    match hints.delete(OBJECT, &DeleteParams::default()).await {
+        Ok(_) => tracing::info!("hints removed"),
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => return Err(KubernetesFailure::new("the hints cannot be removed")(error)),
     }
     let mut waits: BTreeMap<TenantId, Option<(&str, String)>> = BTreeMap::new();
     for secret in listed {

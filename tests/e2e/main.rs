@@ -12,6 +12,7 @@ mod manifests;
 mod opt_out;
 mod outage;
 mod pools;
+mod push;
 mod replicas;
 mod rotation;
 mod story;

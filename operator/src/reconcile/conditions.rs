@@ -19,6 +19,8 @@ pub enum State {
     True,
     False,
     Unknown,
+    /// The condition does not apply any more, and goes.
+    Absent,
 }
 
 impl State {
@@ -27,6 +29,7 @@ impl State {
             Self::True => "True",
             Self::False => "False",
             Self::Unknown => "Unknown",
+            Self::Absent => "Absent",
         }
     }
 }
@@ -49,7 +52,8 @@ impl Assessment {
 /// What one reconcile says, by condition type.
 pub type Assessments = BTreeMap<&'static str, Assessment>;
 
-/// The conditions to report. Assessed ones are stamped; the rest of ours stay unchanged, as do those of other writers.
+/// The conditions to report. Assessed ones are stamped, also those that apply only at times and so are not `owned`; the
+/// rest of ours stay unchanged, as do those of other writers.
 /// `Reconciling` and `Stalled` are present only while they are true.
 pub fn merge(
     owned: &[&'static str],
@@ -58,11 +62,14 @@ pub fn merge(
     generation: i64,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let ours = || [READY, RECONCILING, STALLED].into_iter().chain(owned.iter().copied());
+    let always = || [READY, RECONCILING, STALLED].into_iter().chain(owned.iter().copied());
+    let at_times = || assessed.keys().copied().filter(|name| !always().any(|known| known == *name));
+    let ours = || always().chain(at_times());
     let mut merged: Vec<Condition> = ours()
         .filter_map(|name| {
             let old = before.iter().find(|condition| condition.type_ == name);
             match assessed.get(name) {
+                Some(Assessment { state: State::Absent, .. }) => None,
                 Some(assessment) => Some(stamp(name, assessment, old, generation, now)),
                 None if name == RECONCILING || name == STALLED => None,
                 None => old.cloned(),
@@ -124,6 +131,16 @@ mod tests {
         let second = merge(OWNED, &first, &assessed(&[(READY, State::True)]), 1, at(2));
         let types: Vec<&str> = second.iter().map(|c| c.type_.as_str()).collect();
         assert_eq!(types, [READY, "Online", "SomebodyElses"]);
+    }
+
+    #[test]
+    fn a_condition_that_applies_at_times_is_shown_kept_and_withdrawn() {
+        let shown = |conditions: &[Condition]| conditions.iter().any(|c| c.type_ == "AtTimes" && c.status == "True");
+        let first = merge(OWNED, &[], &assessed(&[(READY, State::True), ("AtTimes", State::True)]), 1, at(1));
+        let second = merge(OWNED, &first, &assessed(&[(READY, State::True)]), 1, at(2));
+        let third = merge(OWNED, &second, &assessed(&[(READY, State::True), ("AtTimes", State::Absent)]), 1, at(3));
+        assert_eq!((shown(&first), shown(&second), shown(&third)), (true, true, false));
+        assert_eq!(third.len(), 1);
     }
 
     fn any_state() -> impl Strategy<Value = State> {

@@ -17,6 +17,8 @@ pub mod reason {
     pub const WEBHOOKS_REMOVED: &str = "WebhooksRemoved";
     /// The key that webhooks are signed with was replaced.
     pub const WEBHOOK_KEY_REPLACED: &str = "WebhookKeyReplaced";
+    /// The provider was made to tell of no approvals here any more.
+    pub const TEMPLATE_EVENTS_REMOVED: &str = "TemplateEventsRemoved";
     /// A rotation of credentials began.
     pub const ROTATION_BEGAN: &str = "RotationBegan";
     /// The old credentials are gone.

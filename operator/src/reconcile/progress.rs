@@ -44,6 +44,11 @@ impl<S> Progress<S> {
         self.assessed.insert(condition, Assessment::new(state, reason, message));
     }
 
+    /// Removes a condition that does not apply any more.
+    pub fn withdraw(&mut self, condition: &'static str) {
+        self.set(condition, State::Absent, NOT_OBSERVED, "");
+    }
+
     /// Everything that the object asks for is done. `message` is that of `Ready`.
     pub fn ready(&mut self, message: &str) {
         self.verdict = Some(Assessment::new(State::True, reason::READY, message));

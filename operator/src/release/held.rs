@@ -109,6 +109,10 @@ impl Leaves for WhatsAppSender {
             let record = records::name(&Subject { tenant, secret: provider.credentials_secret().to_owned() });
             stays.push(format!("the Secret {record} in the namespace {config_namespace}, if there is one: it lists every key that the operator made and did not revoke, in use or not"));
         }
+        if status.is_some_and(|status| status.template_events.is_some()) {
+            let name = format!("whatsapp-operator/{}", self.uid().unwrap_or_default());
+            stays.push(format!("the Event Streams sink with the description {name} and its subscription, if there is one, in the account {account}"));
+        }
         stays
     }
 }

@@ -56,6 +56,7 @@ use validate::Desired;
 use crate::accounts::Accounts;
 use crate::metrics::KindName;
 use crate::publish::{Contributions, Observer};
+use crate::push::{self, Push};
 use crate::reconcile::error::Failure;
 use crate::reconcile::events;
 use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
@@ -79,6 +80,7 @@ pub struct SenderContext {
     pub owners: Arc<dyn PoolOwners>,
     pub ends: Ends,
     pub rotation: Rotation,
+    pub push: Push,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -103,10 +105,14 @@ impl Kind for WhatsAppSender {
     const CONDITIONS: &'static [&'static str] = &[CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED];
     const PUTS_RIGHT: &'static [&'static str] = &[events::reason::WEBHOOKS_CONFIGURED];
 
-    /// With `Retain`, webhooks at the provider stay as they are. Keys that the operator made never stay.
+    /// With `Retain`, webhooks at the provider stay as they are. Keys and streams that the operator made never stay.
     fn needs_cleanup(&self) -> bool {
         let has_keys = self.status.as_ref().is_some_and(|status| status.rotation.is_some());
-        self.spec.deletion_policy == DeletionPolicy::Delete || self.spec.credential_rotation.is_some() || has_keys
+        let has_stream = push::act::needs_cleanup(self);
+        self.spec.deletion_policy == DeletionPolicy::Delete
+            || self.spec.credential_rotation.is_some()
+            || has_keys
+            || has_stream
     }
 
     async fn reconcile(
@@ -139,6 +145,7 @@ impl Kind for WhatsAppSender {
             }
         }
         let Plan { webhooks, publish, trouble } = plan;
+        let provider = desired.config.provider.clone();
         // Needs the provider.
         let applied = apply::apply(&webhooks, &observed, &*account, progress).await;
         // Needs nothing.
@@ -153,11 +160,13 @@ impl Kind for WhatsAppSender {
                 self.wake_waiting(&context.watched);
             }
         }
+        // Needs the provider and the cluster. The data plane must know the sender, and nothing else depends on it.
+        let pushed = push::act::configure(self, id, &provider, context, progress).await;
         applied?;
         trouble.map_or(Ok(()), Err)?;
         let old_keys_end = old_keys_until.and_then(|until| until.duration_since(context.clock.now()).try_into().ok());
         let after_change = progress.has_changed().then_some(LOOK_AFTER_CHANGE);
-        let soonest = [old_keys_end, rotated, after_change].into_iter().flatten().min();
+        let soonest = [old_keys_end, rotated, pushed, after_change].into_iter().flatten().min();
         let poll = context.settings.poll_interval;
         Ok(soonest.filter(|soonest| *soonest < poll).map_or(Next::Poll, Next::After))
     }
@@ -172,6 +181,7 @@ impl Kind for WhatsAppSender {
         context: &SenderContext,
         progress: &mut Progress<WhatsAppSenderStatus>,
     ) -> Result<(), Failure> {
+        push::act::clean_up(self, id, context, progress).await?;
         rotate::clean_up(self, id, context, progress).await?;
         if self.spec.deletion_policy == DeletionPolicy::Retain {
             return Ok(());
@@ -183,6 +193,7 @@ impl Kind for WhatsAppSender {
         if let (Some(tenant), Some(name)) = (tenant_of(self), name_of::<_, SenderName>(self)) {
             context.contributions.forget_sender(&tenant, &name);
         }
+        push::act::forget(self, context);
         rotate::forget(self, context);
     }
 }

@@ -38,6 +38,7 @@ use self::hands::{RealHands, RecordIntents};
 use self::holders::Holders;
 use crate::metrics::KindName;
 use crate::publish::{Contributions, DataPlane};
+use crate::push::board::Board;
 use crate::reconcile::error::Failure;
 use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
@@ -60,6 +61,7 @@ pub struct TemplateContext {
     pub poll_interval: Duration,
     /// How often the templates of an account are listed while one of them is under review.
     pub template_poll: Duration,
+    pub board: Arc<Board>,
     pub directory: Arc<SenderDirectory>,
     pub templates: Arc<Objects<MessageTemplate>>,
     pub holders: Arc<Holders>,

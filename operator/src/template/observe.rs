@@ -40,6 +40,8 @@ pub(super) async fn observe(
     let status = template.status.clone().unwrap_or_default();
     let recorded = recorded(&status);
     let max_age = max_age(context, template, &status);
+    // The provider told of a change, which no older list has.
+    let max_age = context.board.since_hint(tenant, name).map_or(max_age, |since_hint| since_hint.min(max_age));
     // Nothing is said to be missing on the word of an old list.
     let ages = [max_age, max_age.min(LOOK_AGAIN)];
     let (mut accounts, trouble) = look(&*context.clock, desired, &recorded, found, ages).await;

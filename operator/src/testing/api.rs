@@ -211,6 +211,7 @@ fn refused(status: StatusCode, reason: &str) -> (StatusCode, Value) {
 }
 
 fn is_collection(path: &str) -> bool {
-    let plurals = ["secrets", "leases", "events", "whatsappsenders", "messagetemplates", "routingpolicies"];
+    let plurals =
+        ["configmaps", "secrets", "leases", "events", "whatsappsenders", "messagetemplates", "routingpolicies"];
     plurals.iter().any(|plural| path.ends_with(&format!("/{plural}")))
 }

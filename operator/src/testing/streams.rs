@@ -31,6 +31,30 @@ fn refused<T>(why: &str) -> Result<T, ProviderError> {
     Err(ProviderError { failure, http_status: Some(400), retry_after: None })
 }
 
+impl FakeAdmin {
+    pub(crate) fn all_streams(&self) -> Vec<Stream> {
+        self.state().streams.streams.clone()
+    }
+
+    /// The stream of each subscription, and the subscription.
+    pub(crate) fn all_subscriptions(&self) -> Vec<(String, Subscription)> {
+        self.state().streams.subscriptions.clone()
+    }
+
+    /// The ids of the test events to a URL that were sent, oldest first.
+    pub(crate) fn tests_to(&self, url: &str) -> Vec<String> {
+        let state = self.state();
+        let is_to = |id: &String| state.streams.streams.iter().any(|stream| stream.id == *id && stream.url == url);
+        state.streams.tests.iter().filter(|(stream, _)| is_to(stream)).map(|(_, test)| test.clone()).collect()
+    }
+
+    /// Somebody else changes the account's streams.
+    pub(crate) fn tamper_with_streams(&self, change: impl FnOnce(&mut Vec<Stream>, &mut Vec<(String, Subscription)>)) {
+        let streams = &mut self.state().streams;
+        change(&mut streams.streams, &mut streams.subscriptions);
+    }
+}
+
 #[async_trait]
 impl StreamAdmin for FakeAdmin {
     fn stream_url(&self, home: &WebhookHome<'_>) -> String {

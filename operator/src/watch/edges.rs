@@ -6,13 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use crds::condition::{CREDENTIALS_VALID, STALLED, WEBHOOKS_CONFIGURED};
+use crds::condition::{CREDENTIALS_VALID, STALLED, TEMPLATE_EVENTS_CONFIGURED, WEBHOOKS_CONFIGURED};
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
 use kube::ResourceExt;
 use messaging::id::PoolId;
 use serde_json::{Value, json};
 
 use super::Watched;
+use crate::push;
 use crate::reconcile::kind::{Kind, tenant_of};
 use crate::rotation::wish;
 use crate::sender::provider::SpecProvider;
@@ -41,7 +42,11 @@ impl Awaited for WhatsAppSender {
         watched.policies.ask_where(|policy| pool.as_ref().is_some_and(|pool| routes_through(policy, pool)));
         // Of several senders with one number, one takes precedence, the senders of a pool agree on its URLs, and those that
         // share a Secret rotate together.
-        let waits = |sender: &WhatsAppSender| rival::compete(sender, self) || wish::share_a_secret(sender, self);
+        let waits = |sender: &WhatsAppSender| {
+            // Of those of an account that ask for template events, one acts, and the others show the same.
+            let follows = || push::wish::asks(sender) && push::wish::share_an_account(sender, self);
+            rival::compete(sender, self) || wish::share_a_secret(sender, self) || follows()
+        };
         watched.senders.ask_where(|sender| waits(sender) && sender.uid() != self.uid());
     }
 
@@ -51,7 +56,8 @@ impl Awaited for WhatsAppSender {
         let state = |name: &str| condition(name).map(|condition| condition.status.as_str());
         let stalled = condition(STALLED).map(|condition| condition.reason.as_str());
         let key = status.rotation.as_ref().and_then(|rotation| rotation.key.as_ref());
-        json!([state(CREDENTIALS_VALID), state(WEBHOOKS_CONFIGURED), stalled, status.handle, key])
+        let events = condition(TEMPLATE_EVENTS_CONFIGURED).map(|condition| [&condition.status, &condition.message]);
+        json!([state(CREDENTIALS_VALID), state(WEBHOOKS_CONFIGURED), stalled, status.handle, key, events])
     }
 }
 

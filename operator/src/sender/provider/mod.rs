@@ -103,6 +103,13 @@ impl<'a> SpecProvider<'a> {
         }
     }
 
+    /// Whether the provider is to tell of approvals.
+    pub fn template_events(self) -> bool {
+        match self {
+            Self::Twilio(twilio) => twilio.template_events,
+        }
+    }
+
     /// The pool of senders that the spec names.
     pub fn pool(self) -> Option<PoolId> {
         match self {

@@ -2,6 +2,7 @@
 
 pub(crate) mod hostile;
 pub(crate) mod latency;
+pub(crate) mod push;
 pub(crate) mod queue;
 pub(crate) mod replicas;
 pub(crate) mod scale;
@@ -39,11 +40,21 @@ pub(crate) enum Measurement {
     Hostile,
     /// The operator with ten thousand templates.
     Scale,
+    /// From an approval that the provider tells of until the template is ready.
+    Push,
 }
 
 impl Measurement {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Webhooks, Self::Latency, Self::Send, Self::Replicas, Self::Queue, Self::Hostile, Self::Scale];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Webhooks,
+        Self::Latency,
+        Self::Send,
+        Self::Replicas,
+        Self::Queue,
+        Self::Hostile,
+        Self::Scale,
+        Self::Push,
+    ];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -54,6 +65,7 @@ impl Measurement {
             Self::Queue => "claims from a long queue",
             Self::Hostile => "webhooks among hostile clients",
             Self::Scale => "the operator with many templates",
+            Self::Push => "approvals that the provider tells of",
         }
     }
 
@@ -66,6 +78,7 @@ impl Measurement {
             Self::Queue => queue::measure(bench, results).await,
             Self::Hostile => hostile::measure(bench, results).await,
             Self::Scale => scale::measure(bench.templates, results).await,
+            Self::Push => push::measure(results).await,
         }
     }
 }

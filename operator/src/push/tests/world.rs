@@ -1,0 +1,324 @@
+//! An account, two senders of it that ask for template events, and a data plane that passes hints on when the test lets it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use crds::condition::TEMPLATE_EVENTS_CONFIGURED;
+use crds::{WhatsAppSender, WhatsAppSenderStatus};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::watcher::Event;
+use messaging::clock::Clock;
+use messaging::config::TenantConfig;
+use messaging::hints::{About, Hint, Hints};
+use messaging::id::TenantId;
+use parking_lot::Mutex;
+
+use crate::accounts::{Accounts, Connect};
+use crate::controllers::Drivers;
+use crate::metrics::Metrics;
+use crate::publish::published::PublishedConfigs;
+use crate::push::Push;
+use crate::push::board::{Board, EnsureObject};
+use crate::reconcile::conditions::merge;
+use crate::reconcile::error::{Failure, KubernetesFailure};
+use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
+use crate::reconcile::progress::{Next, Progress};
+use crate::rotation::records::Subject;
+use crate::sender::SenderContext;
+use crate::sender::dereference::{Found, ReadSecrets};
+use crate::sender::directory::SenderDirectory;
+use crate::sender::secret::Contents;
+use crate::sender::validate::tests::{found, sender as quickstart};
+use crate::testing::api::FakeApi;
+use crate::testing::crash::Fuse;
+use crate::testing::{FakeAdmin, dependencies_with};
+
+pub(super) const TENANT: &str = "shop";
+
+struct Secrets(Found);
+
+#[async_trait]
+impl ReadSecrets for Secrets {
+    async fn read(&self, _: &str, name: &str) -> Result<Option<Contents>, Failure> {
+        Ok(Some(self.0.signing.get(name).unwrap_or(&self.0.credentials).clone()))
+    }
+}
+
+/// Whether the object exists; it outlives the process.
+struct Object {
+    exists: Arc<Mutex<bool>>,
+    fuse: Fuse,
+}
+
+#[async_trait]
+impl EnsureObject for Object {
+    async fn ensure(&self) -> Result<(), KubernetesFailure> {
+        if !std::mem::replace(&mut *self.exists.lock(), true) {
+            self.fuse.burn().await;
+        }
+        Ok(())
+    }
+}
+
+/// What is published is what was contributed; see [`World::restart`].
+struct Unpublished;
+
+#[async_trait]
+impl PublishedConfigs for Unpublished {
+    async fn of(&self, _: &TenantId) -> Result<Option<Arc<TenantConfig>>, KubernetesFailure> {
+        Ok(None)
+    }
+}
+
+#[derive(Debug)]
+struct TestClock(Mutex<Timestamp>);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock()
+    }
+}
+
+struct Process {
+    context: SenderContext,
+    watched: Writer<WhatsAppSender>,
+}
+
+pub(super) struct World {
+    pub(super) admin: FakeAdmin,
+    pub(super) senders: Vec<WhatsAppSender>,
+    /// Whether the data plane can be reached by the provider.
+    pub(super) is_reachable: bool,
+    hints: Hints,
+    exists: Arc<Mutex<bool>>,
+    clock: Arc<TestClock>,
+    public_base_url: String,
+    process: Process,
+    pub(super) told: Vec<&'static str>,
+}
+
+fn process(admin: &FakeAdmin, exists: &Arc<Mutex<bool>>, clock: &Arc<TestClock>, base: &str) -> Process {
+    let client = Arc::<FakeApi>::default().client();
+    let Drivers { senders: (driver, watched), watched: all, .. } =
+        Drivers::new(dependencies_with(client, Arc::new(admin.clone())));
+    let mut context = driver.context;
+    let connected = admin.clone();
+    let connect: Connect = Arc::new(move |_| Arc::new(connected.clone()) as _);
+    let mut accounts = Accounts::new(connect, Arc::new(Metrics::new().unwrap()));
+    accounts.is_unlimited = true;
+    context.accounts = Arc::new(accounts);
+    context.directory = Arc::new(SenderDirectory {
+        senders: all.senders,
+        contributions: Arc::clone(&context.contributions),
+        published: Arc::new(Unpublished),
+        accounts: Arc::clone(&context.accounts),
+    });
+    context.secrets = Arc::new(Secrets(found()));
+    context.clock = Arc::clone(clock) as _;
+    context.settings.public_base_url = base.parse().unwrap();
+    context.settings.allow_private_sinks = true;
+    context.push = Push {
+        board: Arc::<Board>::default(),
+        object: Arc::new(Object { exists: Arc::clone(exists), fuse: admin.fuse.clone() }),
+    };
+    *context.rotation.unrecorded.lock() =
+        [Subject { tenant: TENANT.parse().unwrap(), secret: "twilio".to_owned() }].into();
+    Process { context, watched }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let admin = FakeAdmin::default();
+        let senders = ["support", "sales"].iter().enumerate().map(|(n, name)| {
+            let mut sender = quickstart();
+            sender.metadata.namespace = Some(TENANT.to_owned());
+            sender.metadata.name = Some((*name).to_owned());
+            sender.metadata.uid = Some(format!("uid-{name}"));
+            sender.metadata.creation_timestamp = Some(Time(Timestamp::from_second(n.try_into().unwrap()).unwrap()));
+            sender.spec.phone_number = format!("+1415523888{n}");
+            sender.spec.provider.twilio.as_mut().unwrap().template_events = true;
+            admin.add_sender(&sender.spec.phone_number, &format!("XE{n}"));
+            sender
+        });
+        let senders = senders.collect();
+        let (exists, clock) = (Arc::<Mutex<bool>>::default(), Arc::new(TestClock(Mutex::new(Timestamp::UNIX_EPOCH))));
+        let public_base_url = "https://wa.example.com/".to_owned();
+        let process = process(&admin, &exists, &clock, &public_base_url);
+        let mut world = Self {
+            admin,
+            senders,
+            is_reachable: true,
+            hints: Hints::default(),
+            exists,
+            clock,
+            public_base_url,
+            process,
+            told: vec![],
+        };
+        world.watch();
+        world
+    }
+
+    fn watch(&mut self) {
+        for sender in &self.senders {
+            self.process.watched.apply_watcher_event(&Event::Apply(sender.clone()));
+        }
+    }
+
+    pub(super) fn change(&mut self, change: impl Fn(&mut WhatsAppSender)) {
+        self.senders.iter_mut().for_each(change);
+        self.watch();
+    }
+
+    /// Another process begins, which knows nothing but what is written down.
+    pub(super) fn restart(&mut self) {
+        let tenant: TenantId = TENANT.parse().unwrap();
+        let published = self.process.context.contributions.of(&tenant).senders;
+        self.process = process(&self.admin, &self.exists, &self.clock, &self.public_base_url);
+        for (name, config) in published {
+            self.process.context.contributions.set_sender(&tenant, &name, config);
+        }
+        self.process.context.push.board.take(self.hints.clone());
+        self.watch();
+    }
+
+    /// The platform's team gives the data plane another URL.
+    pub(super) fn move_to(&mut self, base: &str) {
+        self.public_base_url = base.to_owned();
+        self.restart();
+    }
+
+    pub(super) fn url(&self, sender: &str) -> String {
+        format!("{}webhooks/{TENANT}/{sender}/twilio/events", self.public_base_url)
+    }
+
+    pub(super) fn wait(&self, seconds: i64) {
+        *self.clock.0.lock() += SignedDuration::from_secs(seconds);
+    }
+
+    /// The data plane passes on what reached it.
+    fn pass_on(&mut self) {
+        if !self.is_reachable || !*self.exists.lock() {
+            return;
+        }
+        for sender in self.senders.clone() {
+            for id in self.admin.tests_to(&self.url(&sender.name_any())) {
+                let about = About::Test(id);
+                if !self.hints.iter().any(|hint| hint.about == about) {
+                    self.hints.add(Hint {
+                        tenant: TENANT.parse().unwrap(),
+                        sender: name_of(&sender).unwrap(),
+                        about,
+                        at: self.clock.now(),
+                    });
+                }
+            }
+        }
+        self.process.context.push.board.take(self.hints.clone());
+    }
+
+    /// Reconciles every sender once, and cleans those up that are being deleted. A crash ends the process, and another one
+    /// begins. Returns when they want to be looked at again.
+    pub(super) async fn round(&mut self) -> Vec<Option<Next>> {
+        let mut ends = Vec::new();
+        for sender in self.senders.clone() {
+            let fuse = self.admin.fuse.clone();
+            let is_leaving = sender.metadata.deletion_timestamp.is_some();
+            let done = fuse.until_crash(async {
+                let (ended, progress) = self.reconcile(&sender).await;
+                let status = status_of(&sender, &progress);
+                // The last write is the status, or the finalizer.
+                if Some(&status) != sender.status.as_ref() || (is_leaving && ended.is_ok()) {
+                    let mut after = sender.clone();
+                    after.status = Some(status);
+                    self.write(&after, is_leaving && ended.is_ok());
+                    fuse.burn().await;
+                }
+                self.told.extend(progress.clone().take_notes().into_iter().map(|note| note.reason));
+                ended
+            });
+            match done.await {
+                Some(ended) => ends.push(ended.ok()),
+                None => self.restart(),
+            }
+            self.pass_on();
+            self.wait(1);
+        }
+        ends
+    }
+
+    fn write(&mut self, sender: &WhatsAppSender, is_gone: bool) {
+        if is_gone {
+            self.senders.retain(|other| other.uid() != sender.uid());
+            self.process.watched.apply_watcher_event(&Event::Delete(sender.clone()));
+            sender.forget(&self.process.context);
+        } else {
+            let known = self.senders.iter_mut().find(|other| other.uid() == sender.uid());
+            known.unwrap().status.clone_from(&sender.status);
+            self.watch();
+        }
+    }
+
+    async fn reconcile(&self, sender: &WhatsAppSender) -> (Result<Next, Failure>, Progress<WhatsAppSenderStatus>) {
+        let id = Id { tenant: tenant_of(sender).unwrap(), name: name_of(sender).unwrap() };
+        let paused = sender.annotations().contains_key(crds::annotation::PAUSED);
+        let mut progress = Progress::new(sender.status.clone().unwrap_or_default(), paused);
+        let context = &self.process.context;
+        let ended = if sender.metadata.deletion_timestamp.is_some() {
+            match sender.needs_cleanup() {
+                true => sender.cleanup(&id, context, &mut progress).await.map(|()| Next::Poll),
+                false => Ok(Next::Poll),
+            }
+        } else {
+            sender.reconcile(&id, context, &mut progress).await
+        };
+        (ended, progress)
+    }
+
+    /// Reconciles until nothing is written in two rounds.
+    pub(super) async fn settle(&mut self) {
+        let mut quiet = 0;
+        for _ in 0..60 {
+            let before = self.admin.fuse.burnt();
+            self.round().await;
+            quiet = if self.admin.fuse.burnt() == before { quiet + 1 } else { 0 };
+            if quiet == 2 {
+                return;
+            }
+        }
+        panic!("it never stops writing: {:#?}", self.senders.iter().map(|sender| &sender.status).collect::<Vec<_>>());
+    }
+
+    pub(super) fn condition(&self, name: &str) -> Option<Condition> {
+        let sender = self.senders.iter().find(|sender| sender.name_any() == name)?;
+        let conditions = &sender.status.as_ref()?.conditions;
+        conditions.iter().find(|condition| condition.type_ == TEMPLATE_EVENTS_CONFIGURED).cloned()
+    }
+
+    /// State and reason of the condition.
+    pub(super) fn shows(&self, name: &str) -> Option<(String, String)> {
+        self.condition(name).map(|condition| (condition.status, condition.reason))
+    }
+
+    /// One stream to this sender's URL, with one subscription, and it carries events.
+    pub(super) fn is_in_place(&self, sender: &str) {
+        let (streams, subscriptions) = (self.admin.all_streams(), self.admin.all_subscriptions());
+        assert_eq!((streams.len(), subscriptions.len()), (1, 1), "{streams:?} {subscriptions:?}");
+        assert_eq!(streams[0].url, self.url(sender));
+        assert_eq!(streams[0].name, format!("whatsapp-operator/uid-{sender}"));
+        assert_eq!(streams[0].state, messaging::provider::admin::StreamState::Active);
+        assert!(subscriptions[0].0 == streams[0].id && subscriptions[0].1.has_approvals, "{subscriptions:?}");
+    }
+}
+
+/// The status as the driver writes it.
+fn status_of(sender: &WhatsAppSender, progress: &Progress<WhatsAppSenderStatus>) -> WhatsAppSenderStatus {
+    let mut status = progress.status.clone();
+    let before = sender.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+    let assessed = progress.assess(Ok(()), WhatsAppSender::CONDITIONS);
+    status.conditions = merge(WhatsAppSender::CONDITIONS, &before, &assessed, 1, Timestamp::UNIX_EPOCH);
+    status
+}
