@@ -71,6 +71,25 @@ async fn a_crash_after_any_write_leaves_one_stream_and_one_subscription_and_then
 }
 
 #[tokio::test]
+async fn a_field_that_is_removed_while_the_operator_is_down_leaves_nothing() {
+    let mut crashes = 0;
+    for nth in 0..20 {
+        let mut world = World::new();
+        world.admin.fuse.light(nth);
+        for _ in 0..20 {
+            if world.crashes == 0 {
+                world.round().await;
+            }
+        }
+        crashes += world.crashes;
+        world.change(asks(false));
+        world.settle().await;
+        assert_eq!((world.admin.all_streams(), world.admin.all_subscriptions()), (vec![], vec![]), "write {nth}");
+    }
+    assert!(crashes > 5, "{crashes} crashes");
+}
+
+#[tokio::test]
 async fn a_lost_answer_leaves_nothing_twice() {
     for operation in ["create_stream", "test_stream", "confirm_stream", "subscribe", "unsubscribe", "delete_stream"] {
         let mut world = World::new();

@@ -98,6 +98,7 @@ pub(super) struct World {
     public_base_url: String,
     process: Process,
     pub(super) told: Vec<&'static str>,
+    pub(super) crashes: usize,
 }
 
 fn process(admin: &FakeAdmin, exists: &Arc<Mutex<bool>>, clock: &Arc<TestClock>, base: &str) -> Process {
@@ -157,6 +158,7 @@ impl World {
             public_base_url,
             process,
             told: vec![],
+            crashes: 0,
         };
         world.watch();
         world
@@ -242,7 +244,10 @@ impl World {
             });
             match done.await {
                 Some(ended) => ends.push(ended.ok()),
-                None => self.restart(),
+                None => {
+                    self.crashes += 1;
+                    self.restart();
+                }
             }
             self.pass_on();
             self.wait(1);
