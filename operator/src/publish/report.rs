@@ -40,6 +40,11 @@ async fn report<K: Kind>(machinery: &Machinery, stores: &Stores<K>) -> bool {
     for object in stores.all() {
         let error = match tokio::time::timeout(WITHIN, report_again(&*object, machinery)).await {
             Ok(Ok(true)) => continue,
+            // Something else wrote meanwhile, and the watch will show it.
+            Ok(Err(kube::Error::Api(refused))) if refused.code == 409 => {
+                all = false;
+                continue;
+            }
             Ok(Ok(false)) => {
                 all = false;
                 continue;

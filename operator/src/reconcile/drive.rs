@@ -26,7 +26,7 @@ use crate::reconcile::kind::{Kind, id_of, tenant_of};
 use crate::reconcile::live::{self, Live};
 use crate::reconcile::machinery::{Driver, Found, Machinery};
 use crate::reconcile::progress::{Next, Progress};
-use crate::reconcile::status::{Frame, compose, difference};
+use crate::reconcile::status::{self, Frame, compose, difference};
 
 /// The operator's name in `metadata.managedFields`.
 pub const FIELD_MANAGER: &str = "whatsapp-operator";
@@ -186,7 +186,8 @@ async fn conclude<K: Kind>(
     machinery.found.set(uid, found.clone());
     let is_ready = found.assessed.get(READY).is_some_and(|ready| ready.state == State::True);
     let is_news = progress.paused || (is_ready && !was_ready(&before, generation));
-    match tokio::time::timeout(REPORT, report(object, machinery, &progress.status, found, &before)).await {
+    let recorded = progress.recorded(before);
+    match tokio::time::timeout(REPORT, report(object, machinery, &progress.status, found, &recorded)).await {
         Ok(Ok(written)) => {
             if written.is_some() && ended == Reconciled::Unchanged {
                 ended = Reconciled::Changed;
@@ -197,6 +198,11 @@ async fn conclude<K: Kind>(
                 machinery.publication.report_again();
             }
             (ended, Action::requeue(again))
+        }
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
+            // Another process wrote the status, or the object was made anew. What was done is found at the provider.
+            publish_all(object, machinery, notes).await;
+            (ended, Action::requeue(STALE))
         }
         failed => {
             let error = match failed {
@@ -314,7 +320,7 @@ async fn report<K: Kind>(
     };
     let status = serde_json::to_value(status).unwrap_or_else(|_| json!({}));
     let Some(changes) = difference(before, &compose(before, status, &frame)) else { return Ok(None) };
-    match api(object, machinery).patch_status(&name, &params(), &Patch::Merge(json!({ "status": changes }))).await {
+    match write_status(object, machinery, before, &changes).await {
         Ok(written) => {
             machinery.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
             let is_ready = assessed.get(READY).is_some_and(|ready| ready.state == State::True);
@@ -328,6 +334,39 @@ async fn report<K: Kind>(
         // The object was deleted meanwhile.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// How often a status is written over what something else than a status changed meanwhile.
+const TRIES: u32 = 3;
+
+/// Writes a status over the one that this process has seen or written last, and over no other: a process that was held up
+/// must not undo what its successor recorded.
+async fn write_status<K: Kind>(
+    object: &K,
+    machinery: &Machinery,
+    before: &Value,
+    changes: &Value,
+) -> Result<PartialObjectMeta<K>, kube::Error> {
+    let (uid, name) = (object.uid().unwrap_or_default(), object.name_any());
+    let mut version = machinery.freshness.newest(&uid, object.resource_version().as_deref());
+    let mut tried = 0;
+    loop {
+        let patch = json!({ "metadata": { "resourceVersion": version }, "status": changes });
+        let refused = match api(object, machinery).patch_status(&name, &params(), &Patch::Merge(patch)).await {
+            Err(kube::Error::Api(refused)) if refused.code == 409 => refused,
+            other => return other,
+        };
+        tried += 1;
+        let whole: Api<K> = Api::namespaced(machinery.client.clone(), &object.namespace().unwrap_or_default());
+        let newest = whole.get(&name).await?;
+        let recorded = newest.status().and_then(|status| serde_json::to_value(status).ok());
+        let is_as_seen = newest.uid().as_deref() == Some(&uid)
+            && status::found_in(recorded.as_ref().unwrap_or(&Value::Null)) == status::found_in(before);
+        if !is_as_seen || tried == TRIES {
+            return Err(kube::Error::Api(refused));
+        }
+        version = newest.resource_version();
     }
 }
 

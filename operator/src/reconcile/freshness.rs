@@ -20,6 +20,16 @@ impl Freshness {
         *newest = version.max(*newest);
     }
 
+    /// The newest version of an object that this process has seen or written.
+    pub fn newest(&self, uid: &str, resource_version: Option<&str>) -> Option<String> {
+        let seen = resource_version?;
+        let written = self.0.lock().get(uid).copied();
+        match (written, number(seen)) {
+            (Some(written), Some(number)) if written > number => Some(written.to_string()),
+            _ => Some(seen.to_owned()),
+        }
+    }
+
     /// Whether an object as the watch shows it is at least as new as our last write to it.
     pub fn is_fresh(&self, uid: &str, resource_version: Option<&str>) -> bool {
         let written = self.0.lock();
@@ -51,6 +61,8 @@ mod tests {
         freshness.wrote("a", Some("99"));
         assert!(!freshness.is_fresh("a", Some("99")));
         assert!(freshness.is_fresh("a", Some("100")) && freshness.is_fresh("b", Some("1")));
+        let newest = |uid, seen| freshness.newest(uid, Some(seen)).unwrap();
+        assert_eq!([newest("a", "99"), newest("a", "101"), newest("b", "1")], ["100", "101", "1"]);
         freshness.forget("a");
         assert!(freshness.is_fresh("a", Some("99")));
     }

@@ -3,8 +3,10 @@
 //! A kind's steps record what they learn on the way, so an error in a late step does not hide what the earlier ones
 //! found. The conditions at the end follow by the same rules for every kind.
 
-use crds::condition::{READY, RECONCILING, STALLED, reason};
 use std::time::Duration;
+
+use crds::condition::{READY, RECONCILING, STALLED, reason};
+use serde_json::{Map, Value};
 
 use crate::reconcile::conditions::{Assessment, Assessments, NOT_OBSERVED, State};
 use crate::reconcile::error::{Advice, Failure};
@@ -31,12 +33,15 @@ pub struct Progress<S> {
     /// Absent until the kind's steps have decided. Only they can say that an object is ready.
     verdict: Option<Assessment>,
     changed: bool,
+    /// Fields of the status that were written on the way.
+    written: Map<String, Value>,
     notes: Vec<Note>,
 }
 
 impl<S> Progress<S> {
     pub fn new(status: S, paused: bool) -> Self {
-        Self { status, paused, assessed: Assessments::new(), verdict: None, changed: false, notes: Vec::new() }
+        let (assessed, written, notes) = (Assessments::new(), Map::new(), Vec::new());
+        Self { status, paused, assessed, verdict: None, changed: false, written, notes }
     }
 
     /// Sets one of the kind's own conditions.
@@ -73,6 +78,22 @@ impl<S> Progress<S> {
     /// Something happened that a person should know of; an Event reports it.
     pub fn warn(&mut self, reason: &'static str, text: impl Into<String>) {
         self.notes.push(Note { warning: true, reason, text: text.into() });
+    }
+
+    /// A field of the status was written already, because it must survive a crash.
+    pub fn wrote(&mut self, field: &str, value: Value) {
+        self.written.insert(field.to_owned(), value);
+    }
+
+    /// The status as it is recorded by now, which was `before` when the reconcile began.
+    pub fn recorded(&self, before: Value) -> Value {
+        match before {
+            Value::Object(mut fields) => {
+                fields.extend(self.written.clone());
+                Value::Object(fields)
+            }
+            other => other,
+        }
     }
 
     pub fn has_changed(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Writes a status: only what changed, and nothing when nothing did.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Map, Value};
@@ -33,6 +35,13 @@ pub fn compose(before: &Value, found: Value, frame: &Frame<'_>) -> Value {
     keep_or_set(&mut status, before, "lastHandledReconcileAt", frame.requested_at.map(Value::from));
     keep_or_set(&mut status, before, "dataPlane", frame.data_plane.clone());
     Value::Object(status)
+}
+
+/// What a kind found, without its frame, which every report writes anew.
+pub fn found_in(status: &Value) -> BTreeMap<&str, &Value> {
+    const FRAME: [&str; 4] = ["conditions", "observedGeneration", "lastHandledReconcileAt", "dataPlane"];
+    let fields = status.as_object().into_iter().flatten();
+    fields.map(|(field, value)| (field.as_str(), value)).filter(|(field, _)| !FRAME.contains(field)).collect()
 }
 
 fn keep_or_set(status: &mut Map<String, Value>, before: &Value, field: &str, value: Option<Value>) {

@@ -2,14 +2,15 @@
 //!
 //! [`Hands`] does what a step changes outside, so that a test can crash after every change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crds::{MessageTemplateStatus, TemplateLocationStatus};
 use jiff::Timestamp;
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{ReviewBegins, TemplateHandle, TemplateRevision};
+use serde_json::json;
 
-use super::plan::{Adopted, Because, Plan, Step};
+use super::plan::{Adopted, Because, INTENT_HOLDS, Plan, Step};
 use super::trouble::ProviderTrouble;
 use super::validate::Validated;
 use super::{category, record, report};
@@ -31,6 +32,8 @@ pub(super) mod event {
 
 /// Everything that changes something outside this process.
 pub(super) trait Hands: Sync {
+    fn now(&self) -> Timestamp;
+
     /// Records in the object's status what is about to be created, so that after a crash the next leader looks for it
     /// first.
     fn record_intents(&self, status: &MessageTemplateStatus) -> impl Future<Output = Result<(), Failure>> + Send;
@@ -106,16 +109,30 @@ async fn take_steps(
         report::record(&mut progress.status, desired, locations);
         return Ok(());
     }
-    if steps.iter().any(|step| matches!(step, Step::Create { .. })) {
-        let mut intended = progress.status.clone();
-        report::record(&mut intended, desired, locations.clone());
-        hands.record_intents(&intended).await?;
+    let mut steps = VecDeque::from(steps);
+    let is_creation = |step: &Step| matches!(step, Step::Create { .. });
+    let mut intended_at = None;
+    if steps.iter().any(is_creation) {
+        record_intents(hands, desired, progress, &locations).await?;
+        intended_at = Some(now);
     }
+    let mut lost_track = None;
     let mut failed: BTreeMap<String, ProviderTrouble> = BTreeMap::new();
     let mut done = Done::new();
-    for step in steps {
+    while let Some(step) = steps.pop_front() {
         let account = step.account().to_owned();
-        if failed.contains_key(&account) {
+        let at = hands.now();
+        if is_creation(&step)
+            && lost_track.is_none()
+            && intended_at.is_some_and(|intended| at > intended + INTENT_HOLDS)
+        {
+            // Whoever looks next believes that the call was made at the time of the intent.
+            let ahead = steps.iter().filter(|step| is_creation(step)).chain([&step]);
+            ahead.for_each(|step| record::intended(&mut locations, step, at));
+            lost_track = record_intents(hands, desired, progress, &locations).await.err();
+            intended_at = Some(at);
+        }
+        if failed.contains_key(&account) || (is_creation(&step) && lost_track.is_some()) {
             record::not_taken(&mut locations, &step);
             continue;
         }
@@ -127,9 +144,27 @@ async fn take_steps(
         progress.changed(reason, what.join("; "));
     }
     report::record(&mut progress.status, desired, locations);
+    if let Some(failure) = lost_track {
+        return Err(failure);
+    }
     let (refused, passing): (Vec<_>, Vec<_>) =
         failed.into_values().partition(|trouble| trouble.advice() == Advice::Stalled);
     refused.into_iter().chain(passing).next().map_or(Ok(()), |trouble| Err(trouble.into()))
+}
+
+/// Records what is about to be created, and what is known of the rest.
+async fn record_intents(
+    hands: &impl Hands,
+    desired: &Validated,
+    progress: &mut Progress<MessageTemplateStatus>,
+    locations: &[TemplateLocationStatus],
+) -> Result<(), Failure> {
+    let mut intended = progress.status.clone();
+    report::record(&mut intended, desired, locations.to_vec());
+    hands.record_intents(&intended).await?;
+    progress.wrote("locations", json!(intended.locations));
+    progress.wrote("revisions", json!(intended.revisions));
+    Ok(())
 }
 
 /// What was done, by the reason of its Event. One Event lists everything, because repeats of a reason are only counted.

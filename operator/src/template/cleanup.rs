@@ -15,7 +15,7 @@ use super::apply::event;
 use super::claims;
 use super::naming::Names;
 use super::observe::{list, recorded};
-use super::plan::LIST_LAG;
+use super::plan::SHOWN_WITHIN;
 use super::trouble::ProviderTrouble;
 use super::validate::{deletes_adopted, names};
 use crate::accounts::Account;
@@ -225,7 +225,7 @@ fn may_show_up_for(status: &MessageTemplateStatus, account: &str, now: Timestamp
         .filter_map(|location| location.newest.as_ref().filter(|newest| newest.handle.is_none()))
         .filter_map(|newest| newest.last_action_at.as_ref());
     begun
-        .filter_map(|at| Duration::try_from((at.0 + LIST_LAG).duration_since(now)).ok())
+        .filter_map(|at| Duration::try_from((at.0 + SHOWN_WITHIN).duration_since(now)).ok())
         .filter(|wait| !wait.is_zero())
         .max()
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use crds::{MessageTemplate, MessageTemplateStatus};
+use crds::{MessageTemplate, MessageTemplateStatus, TemplateLocationStatus};
+use jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt};
+use messaging::clock::Clock;
 use messaging::failure::{self, FailureClass};
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{ReviewBegins, TemplateAdmin as _, TemplateHandle, TemplateRevision};
+use parking_lot::Mutex;
 use serde_json::json;
 
 use super::apply::Hands;
@@ -20,8 +23,11 @@ use crate::reconcile::freshness::Freshness;
 
 /// The hands of one reconcile.
 pub(super) struct RealHands<'a> {
+    pub(super) clock: &'a dyn Clock,
     pub(super) intents: &'a dyn RecordIntents,
     pub(super) template: &'a MessageTemplate,
+    /// What this reconcile has recorded.
+    pub(super) recorded: Mutex<Option<Vec<TemplateLocationStatus>>>,
     pub(super) accounts: &'a BTreeMap<String, Arc<Account>>,
 }
 
@@ -50,9 +56,14 @@ fn without_credentials(account: &str) -> ProviderError {
 /// Records in a template's status what is about to be created.
 #[async_trait]
 pub trait RecordIntents: Send + Sync {
-    /// Fails if anything but this process changed the template since it was read, which also stops a leader that was
-    /// replaced.
-    async fn record(&self, template: &MessageTemplate, status: &MessageTemplateStatus) -> Result<(), Failure>;
+    /// Fails if the template was changed since it was read, or its `locations` are not these, which also stops a leader
+    /// that was replaced.
+    async fn record(
+        &self,
+        template: &MessageTemplate,
+        locations: &[TemplateLocationStatus],
+        status: &MessageTemplateStatus,
+    ) -> Result<(), Failure>;
 }
 
 /// Records at the API server.
@@ -63,15 +74,19 @@ pub struct ClusterIntents {
 
 #[async_trait]
 impl RecordIntents for ClusterIntents {
-    async fn record(&self, template: &MessageTemplate, status: &MessageTemplateStatus) -> Result<(), Failure> {
+    async fn record(
+        &self,
+        template: &MessageTemplate,
+        locations: &[TemplateLocationStatus],
+        status: &MessageTemplateStatus,
+    ) -> Result<(), Failure> {
         let namespace = template.namespace().unwrap_or_default();
         let api: Api<MessageTemplate> = Api::namespaced(self.client.clone(), &namespace);
         let name = template.name_any();
         let newest = api.get(&name).await.map_err(KubernetesFailure::new("the template can't be read"))?;
-        let locations = |of: &MessageTemplate| of.status.clone().unwrap_or_default().locations;
         let is_as_seen = newest.uid() == template.uid()
             && newest.metadata.generation == template.metadata.generation
-            && locations(&newest) == locations(template);
+            && newest.status.as_ref().map_or(&[][..], |status| &status.locations) == locations;
         if !is_as_seen {
             return Err(ChangedMeanwhile.into());
         }
@@ -91,8 +106,17 @@ impl RecordIntents for ClusterIntents {
 }
 
 impl Hands for RealHands<'_> {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     async fn record_intents(&self, status: &MessageTemplateStatus) -> Result<(), Failure> {
-        self.intents.record(self.template, status).await
+        let as_read = || self.template.status.clone().unwrap_or_default().locations;
+        let before = self.recorded.lock().clone().unwrap_or_else(as_read);
+        self.intents.record(self.template, &before, status).await?;
+        // As it is read back, with times in whole seconds.
+        *self.recorded.lock() = serde_json::from_value(json!(status.locations)).ok();
+        Ok(())
     }
 
     fn review_begins(&self, account: &str) -> ReviewBegins {

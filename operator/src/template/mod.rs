@@ -32,6 +32,7 @@ use crds::condition::{APPROVED, SYNCED};
 use crds::{DeletionPolicy, MessageTemplate, MessageTemplateStatus};
 use messaging::clock::Clock;
 use messaging::id::TemplateName;
+use parking_lot::Mutex;
 
 use self::adopt::NotAdoptable;
 use self::hands::{RealHands, RecordIntents};
@@ -98,7 +99,13 @@ impl Kind for MessageTemplate {
         let mut plan = plan::plan(&desired, &progress.status.locations, &seen);
         let look_again_at = plan.look_again_at;
         let (taken, refused) = (std::mem::take(&mut plan.taken), std::mem::take(&mut plan.refused));
-        let hands = RealHands { intents: &*context.intents, template: self, accounts: &found.accounts };
+        let hands = RealHands {
+            clock: &*context.clock,
+            intents: &*context.intents,
+            template: self,
+            recorded: Mutex::default(),
+            accounts: &found.accounts,
+        };
         let applied = apply::apply(&hands, &desired, plan, progress, seen.now).await;
         let verdict = report::assess(progress, &desired, &taken);
         context.contributions.set_template(tenant, name, compile::compile(&self.spec, &progress.status));

@@ -15,7 +15,7 @@ use super::adopt::is_equal;
 use super::claims::{self, Claims, Objects};
 use super::compile::compile;
 use super::dereference::Dereferenced;
-use super::plan::{AccountView, LIST_LAG, Observation};
+use super::plan::{AccountView, Observation, SHOWN_WITHIN};
 use super::report::is_under_way;
 use super::trouble::ProviderTrouble;
 use super::validate::Validated;
@@ -232,7 +232,7 @@ fn max_age(context: &TemplateContext, template: &MessageTemplate, status: &Messa
 /// Whether a creation with an unknown outcome should have shown up by now.
 fn is_overdue(location: &TemplateLocationStatus, now: Timestamp) -> bool {
     location.newest.as_ref().is_some_and(|newest| {
-        newest.handle.is_none() && newest.last_action_at.as_ref().is_none_or(|at| at.0 + LIST_LAG <= now)
+        newest.handle.is_none() && newest.last_action_at.as_ref().is_none_or(|at| at.0 + SHOWN_WITHIN <= now)
     })
 }
 

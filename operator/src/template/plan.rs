@@ -3,7 +3,7 @@
 //! Creation is the delicate step, because the provider has neither an idempotency key nor unique names. Three rules
 //! make a crash at any point leave at most one revision behind. The intent to create is recorded before the call. A
 //! revision is looked up by its deterministic name before it is created. An intent without a result gets time to show
-//! up in the provider's list before it is acted on again.
+//! up in the provider's list before it is acted on again, and a creation does not begin long after its intent.
 //!
 //! What exists comes before what would be created ([`newest`]). What was created and is not needed any more is deleted
 //! ([`retire`]); what was adopted is let go.
@@ -26,6 +26,13 @@ use super::validate::Validated;
 
 /// How far the provider's list of templates may lag behind writes.
 pub(super) const LIST_LAG: SignedDuration = SignedDuration::from_secs(60);
+/// How long a call may take until it takes effect, also one whose caller is gone.
+pub(super) const CALL_ENDS_WITHIN: SignedDuration = SignedDuration::from_secs(30);
+/// How long after its intent was recorded a creation may begin.
+pub(super) const INTENT_HOLDS: SignedDuration = SignedDuration::from_secs(10);
+/// By when the list shows a revision whose intent was recorded, if it was created at all.
+pub(super) const SHOWN_WITHIN: SignedDuration =
+    SignedDuration::from_secs(INTENT_HOLDS.as_secs() + CALL_ENDS_WITHIN.as_secs() + LIST_LAG.as_secs());
 /// How soon to check again whether the data plane has let go of a revision.
 const RETIRE_CHECK: SignedDuration = SignedDuration::from_secs(2);
 

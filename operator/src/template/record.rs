@@ -9,6 +9,15 @@ use messaging::provider::admin::TemplateHandle;
 
 use super::plan::Step;
 
+/// The step, a creation, is about to be taken.
+pub(super) fn intended(locations: &mut [TemplateLocationStatus], step: &Step, now: Timestamp) {
+    if let Step::Create { account, language } = step
+        && let Some(revision) = newest(locations, account, language)
+    {
+        revision.last_action_at = Some(Time(now));
+    }
+}
+
 /// The revision was created.
 pub(super) fn created(
     locations: &mut [TemplateLocationStatus],

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use messaging::provider::admin::{TemplateHandle, TemplateObservation, TemplateRevision};
 
-use super::{AccountView, Adopted, Because, Key, LIST_LAG, Planner, Step, Taken, state, status};
+use super::{AccountView, Adopted, Because, Key, Planner, SHOWN_WITHIN, Step, Taken, state, status};
 use crate::template::adopt::{Refused, Why, is_equal, is_usable, refuse, still_says};
 
 /// Where the templates are that the spec names in one language.
@@ -180,7 +180,7 @@ impl<'a> Planner<'a> {
         let was_used = known.as_ref().and_then(|known| known.handle.clone());
         let known = known.filter(|known| known.name == revision.name);
         let waiting_since = |known: &RevisionStatus| {
-            known.last_action_at.as_ref().map(|at| at.0 + LIST_LAG).filter(|until| *until > listed_at)
+            known.last_action_at.as_ref().map(|at| at.0 + SHOWN_WITHIN).filter(|until| *until > listed_at)
         };
         let submit = |handle: &TemplateHandle| Step::Submit {
             account: account.to_owned(),

@@ -3,6 +3,7 @@
 
 mod adopted;
 mod category;
+mod model;
 mod named;
 mod retained;
 mod review;
@@ -82,13 +83,17 @@ fn a_crash_after_any_write_leaves_at_most_one_revision_and_nothing_behind() {
         ),
         ("at one account less", first(), &[OTHER]),
     ];
-    for (lag, review_begins) in
-        [(0, ReviewBegins::OnSubmit), (30, ReviewBegins::OnSubmit), (30, ReviewBegins::OnCreate)]
-    {
+    for (lag, creation_takes, review_begins) in [
+        (0, 0, ReviewBegins::OnSubmit),
+        (30, 0, ReviewBegins::OnSubmit),
+        (30, 0, ReviewBegins::OnCreate),
+        (60, 45, ReviewBegins::OnSubmit),
+    ] {
         for crashing in 0..story.len() {
             for crash_after in 1.. {
                 let mut world = World::new();
                 world.lag = SignedDuration::from_secs(lag);
+                world.creation_takes = SignedDuration::from_secs(creation_takes);
                 world.review_begins = review_begins;
                 let mut crashed = true;
                 for (at, (chapter, template, wanted)) in story.iter().enumerate() {

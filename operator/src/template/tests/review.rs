@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use crds::condition::SYNCED;
-use crds::{MessageTemplate, MessageTemplateStatus, RevisionState};
+use crds::{MessageTemplate, MessageTemplateStatus, RevisionState, TemplateLocationStatus};
 use jiff::{SignedDuration, Timestamp};
 use messaging::provider::admin::ReviewBegins;
+use parking_lot::Mutex;
 
 use super::conditions;
 use super::world::{ACCOUNT, World, first};
 use crate::accounts::Account;
+use crate::clock::SystemClock;
 use crate::metrics::Metrics;
 use crate::reconcile::error::Failure;
 use crate::reconcile::progress::Progress;
@@ -42,7 +44,12 @@ struct RecordsNothing;
 
 #[async_trait]
 impl RecordIntents for RecordsNothing {
-    async fn record(&self, _: &MessageTemplate, _: &MessageTemplateStatus) -> Result<(), Failure> {
+    async fn record(
+        &self,
+        _: &MessageTemplate,
+        _: &[TemplateLocationStatus],
+        _: &MessageTemplateStatus,
+    ) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -65,7 +72,13 @@ async fn a_provider_is_called_to_submit_only_where_creation_does_not_begin_the_r
             data_plane_follows: true,
             now,
         };
-        let hands = RealHands { intents: &RecordsNothing, template: &template, accounts: &accounts };
+        let hands = RealHands {
+            clock: &SystemClock,
+            intents: &RecordsNothing,
+            template: &template,
+            recorded: Mutex::default(),
+            accounts: &accounts,
+        };
         let mut progress = Progress::new(MessageTemplateStatus::default(), false);
         apply(&hands, &desired, plan(&desired, &[], &seen), &mut progress, now).await.unwrap();
         let calls = (admin.calls("create_template"), admin.calls("submit_template"));

@@ -66,6 +66,7 @@ pub(super) struct World {
     pub(super) review_begins: ReviewBegins,
     /// How far the list lags.
     pub(super) lag: SignedDuration,
+    pub(super) creation_takes: SignedDuration,
     /// The write after which the process crashes, counted from 1.
     pub(super) crash_after: Mutex<Option<usize>>,
     /// Writes at the provider since the start.
@@ -83,7 +84,7 @@ pub(super) struct Kept {
 /// One reconcile of the process.
 pub(super) struct Process<'a> {
     world: &'a World,
-    now: Timestamp,
+    clock: Mutex<Timestamp>,
     writes_left: Mutex<Option<usize>>,
 }
 
@@ -110,6 +111,10 @@ impl Process<'_> {
 }
 
 impl Hands for Process<'_> {
+    fn now(&self) -> Timestamp {
+        *lock(&self.clock)
+    }
+
     async fn record_intents(&self, status: &MessageTemplateStatus) -> Result<(), Failure> {
         {
             let mut recorded = lock(&self.world.recorded);
@@ -144,7 +149,11 @@ impl Hands for Process<'_> {
             category: None,
             content: Ok(content_of(revision)),
         };
-        lock(&self.world.accounts).entry(account.to_owned()).or_default().push(Kept { since: self.now, template });
+        lock(&self.world.accounts)
+            .entry(account.to_owned())
+            .or_default()
+            .push(Kept { since: *lock(&self.clock), template });
+        *lock(&self.clock) += self.world.creation_takes;
         lock(&self.world.writes).push(format!("create {} at {}", revision.language, &account[..4]));
         self.wrote().await;
         Ok(handle)
@@ -193,6 +202,7 @@ impl World {
             paused: false,
             review_begins: ReviewBegins::OnSubmit,
             lag: SignedDuration::ZERO,
+            creation_takes: SignedDuration::ZERO,
             crash_after: Mutex::default(),
             writes: Mutex::default(),
             fail_next: Mutex::default(),
@@ -241,9 +251,11 @@ impl World {
         let (desired, mut plan) = self.plan(template, wanted);
         let (taken, refused) = (std::mem::take(&mut plan.taken), std::mem::take(&mut plan.refused));
         let mut progress = Progress::new(lock(&self.recorded).clone(), self.paused);
-        let process = Process { world: self, now: self.now, writes_left: Mutex::new(*lock(&self.crash_after)) };
+        let process =
+            Process { world: self, clock: Mutex::new(self.now), writes_left: Mutex::new(*lock(&self.crash_after)) };
         let outcome = apply(&process, &desired, plan, &mut progress, self.now).now_or_never();
-        let left = *lock(&process.writes_left);
+        let (left, now) = (*lock(&process.writes_left), *lock(&process.clock));
+        self.now = now;
         let Some(applied) = outcome else {
             *lock(&self.crash_after) = None;
             return Ended::Crashed;

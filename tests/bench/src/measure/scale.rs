@@ -168,7 +168,7 @@ impl Scale {
                 let tenant = &tenants[n % tenants.len()];
                 let sender = &tenant.numbers[n % tenant.numbers.len()].0;
                 let spec = json!({
-                    "senderRefs": [{"name": sender}], "category": "UTILITY",
+                    "senderRefs": [{"name": sender}], "category": "UTILITY", "fallbackLanguage": "en_US",
                     "variables": [{"key": "1", "description": "first name", "example": "Ava"}],
                     "localizations": [{"language": "en_US", "body": format!("Hello {{{{1}}}}, your order number {n} has left our warehouse.")}],
                 });
