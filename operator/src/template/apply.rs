@@ -136,7 +136,7 @@ async fn take_steps(
             record::not_taken(&mut locations, &step);
             continue;
         }
-        if let Err(trouble) = take_step(hands, desired, step, &mut locations, &mut done, now).await {
+        if let Err(trouble) = take_step(hands, desired, step, &mut locations, &mut done).await {
             failed.insert(account, trouble);
         }
     }
@@ -176,7 +176,6 @@ async fn take_step(
     step: Step,
     locations: &mut [TemplateLocationStatus],
     done: &mut Done,
-    now: Timestamp,
 ) -> Result<(), ProviderTrouble> {
     let revision_of = |language: &str| desired.languages.get(language).map(|(_, revision)| revision);
     match step {
@@ -191,14 +190,14 @@ async fn take_step(
             done.entry(event::CREATED).or_default().push(text);
             match hands.review_begins(&account) {
                 ReviewBegins::OnCreate => {
-                    submitted(revision, &account, locations, done, now);
+                    submitted(revision, &account, locations, done, hands.now());
                     Ok(())
                 }
-                ReviewBegins::OnSubmit => submit(hands, revision, &account, &handle, locations, done, now).await,
+                ReviewBegins::OnSubmit => submit(hands, revision, &account, &handle, locations, done).await,
             }
         }
         Step::Submit { account, language, handle } => match revision_of(&language) {
-            Some(revision) => submit(hands, revision, &account, &handle, locations, done, now).await,
+            Some(revision) => submit(hands, revision, &account, &handle, locations, done).await,
             None => Ok(()),
         },
         Step::Delete { account, name, handle } => {
@@ -219,14 +218,13 @@ async fn submit(
     handle: &TemplateHandle,
     locations: &mut [TemplateLocationStatus],
     done: &mut Done,
-    now: Timestamp,
 ) -> Result<(), ProviderTrouble> {
     let language = &revision.language;
     hands
         .submit(account, handle, revision)
         .await
         .map_err(|source| ProviderTrouble { what: format!("{language} can't be submitted at {account}"), source })?;
-    submitted(revision, account, locations, done, now);
+    submitted(revision, account, locations, done, hands.now());
     Ok(())
 }
 
