@@ -27,6 +27,10 @@ pub const ONLINE: &str = "Online";
 /// Senders: the provider's webhooks point at the data plane. `Unknown` where only a person can see that.
 pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
 
+/// Senders: the provider noticed in the last hour that something goes wrong with the sender, such as a webhook that was not
+/// answered. `Unknown` while the credentials may not read that. It is no part of [`READY`].
+pub const PROVIDER_ALERTS: &str = "ProviderAlerts";
+
 /// Senders with a `credentialRotation`: the credentials are being replaced. The reason is the phase, and
 /// [`reason::HELD`] while a person must act; the message says what it waits for. `False` between rotations.
 pub const ROTATING_CREDENTIALS: &str = "RotatingCredentials";
@@ -84,6 +88,12 @@ pub mod reason {
     pub const STREAM_IN_PLACE: &str = "StreamInPlace";
     /// Senders: a test event of the provider has not arrived yet.
     pub const AWAITING_TEST_EVENT: &str = "AwaitingTestEvent";
+    /// Senders: the provider has alerts about the sender.
+    pub const ALERTS_REPORTED: &str = "AlertsReported";
+    /// Senders: the provider has no alerts about the sender.
+    pub const NO_ALERTS: &str = "NoAlerts";
+    /// Senders: the credentials may not do something that nothing else depends on.
+    pub const PERMISSION_MISSING: &str = "PermissionMissing";
     /// Senders: no rotation is under way.
     pub const IDLE: &str = "Idle";
     /// Senders: the rotation is in doubt about something, and goes on once that is resolved.

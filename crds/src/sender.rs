@@ -422,6 +422,13 @@ pub struct WhatsAppSenderStatus {
     /// provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_events: Option<TemplateEventsStatus>,
+    /// The provider's alerts about the sender, as they were told last. They stay after the condition `ProviderAlerts` has
+    /// cleared, so that none is told twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<AlertsStatus>,
+    /// What Events told last of the sender's state at the provider, so that each change is told once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<ToldStatus>,
     /// Where the rotation of the credentials stands. Absent when none is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<RotationStatus>,
@@ -445,6 +452,8 @@ impl Default for WhatsAppSenderStatus {
             webhooks: None,
             sandbox: None,
             template_events: None,
+            alerts: None,
+            told: None,
             rotation: None,
             old_webhook_keys_until: None,
         }
@@ -481,6 +490,39 @@ pub struct RotationStatus {
     /// The provider's id of the API key in use, if the operator made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// The provider's alerts about a sender.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertsStatus {
+    /// How many there were in the hour before they were last looked at. At most 300 of an account are read.
+    pub count: i32,
+    /// The newest one's code at the provider.
+    pub code: String,
+    /// The newest one's id at the provider, such as `NO…` at Twilio.
+    pub id: String,
+    /// The newest one's time.
+    pub at: Time,
+    /// The provider's id of what the newest one is about, such as a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+}
+
+/// What Events told last of a sender's state at the provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToldStatus {
+    pub online: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offline_reasons: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messaging_limit: Option<String>,
+    /// When. Absent before the first change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
 }
 
 /// How to use Twilio's Sandbox.

@@ -69,7 +69,7 @@ impl Published {
 }
 
 /// The values of the label `operation` of provider calls.
-pub const OPERATIONS: [&str; 25] = [
+pub const OPERATIONS: [&str; 26] = [
     "check_credentials",
     "check_webhook_key",
     "list_senders",
@@ -95,6 +95,7 @@ pub const OPERATIONS: [&str; 25] = [
     "list_subscriptions",
     "subscribe",
     "unsubscribe",
+    "list_alerts",
 ];
 
 /// What became of a hint that the data plane passed on.

@@ -15,9 +15,9 @@ use messaging::config::ProviderAccount;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    FoundContent, FoundPool, Inexpressible, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin,
-    PoolMember, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, StreamAdmin, TemplateAdmin,
-    TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
+    AlertAdmin, AlertObservation, FoundContent, FoundPool, Inexpressible, KeyAdmin, KeyObservation, Listed,
+    ListedSender, MintedKey, PoolAdmin, PoolMember, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation,
+    StreamAdmin, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -70,6 +70,7 @@ pub(crate) struct Tokens {
 
 #[derive(Debug, Default)]
 struct State {
+    alerts: Vec<AlertObservation>,
     senders: BTreeMap<PhoneNumber, SenderObservation>,
     services: BTreeMap<String, PoolObservation>,
     templates: Vec<TemplateObservation>,
@@ -272,6 +273,16 @@ impl FakeAdmin {
         });
     }
 
+    pub(crate) fn set_quality(&self, handle: &str, quality: &str) {
+        let mut state = self.state();
+        let sender = state.senders.values_mut().find(|sender| sender.handle == handle).expect("the sender exists");
+        sender.quality = Some(quality.to_owned());
+    }
+
+    pub(crate) fn add_alert(&self, alert: AlertObservation) {
+        self.state().alerts.push(alert);
+    }
+
     /// The handles of its templates.
     pub(crate) fn handles(&self) -> Vec<String> {
         self.state().templates.iter().map(|template| template.handle.to_string()).collect()
@@ -322,12 +333,24 @@ impl AccountAdmin for FakeAdmin {
         self.can_mint_keys.then_some(self as _)
     }
 
+    fn alerts(&self) -> Option<&dyn AlertAdmin> {
+        Some(self)
+    }
+
     fn tokens(&self) -> Option<&dyn TokenAdmin> {
         Some(self)
     }
 
     fn streams(&self) -> Option<&dyn StreamAdmin> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl AlertAdmin for FakeAdmin {
+    async fn list_alerts(&self, since: jiff::Timestamp) -> Result<Listed<AlertObservation>, ProviderError> {
+        let state = self.begin("list_alerts")?;
+        Ok(state.listed(state.alerts.iter().filter(|alert| alert.at >= since).cloned().collect()))
     }
 }
 

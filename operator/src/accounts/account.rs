@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use messaging::address::PhoneNumber;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation, ReviewBegins,
-    SenderAdmin, SenderObservation, Stream, StreamAdmin, Subscription, TemplateAdmin, TemplateHandle,
-    TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets, senders,
+    AlertAdmin, AlertObservation, FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin,
+    PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, Stream, StreamAdmin, Subscription, TemplateAdmin,
+    TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets, senders,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -38,6 +39,7 @@ pub struct Account {
     templates: SharedList<TemplateObservation>,
     pools: SharedList<PoolObservation>,
     senders: SharedList<ListedSender>,
+    alerts: SharedList<AlertObservation>,
 }
 
 impl std::fmt::Debug for Account {
@@ -58,6 +60,7 @@ impl Account {
             templates: SharedList::default(),
             pools: SharedList::default(),
             senders: SharedList::default(),
+            alerts: SharedList::default(),
         }
     }
 
@@ -65,6 +68,11 @@ impl Account {
     #[must_use]
     pub fn during(self, tenure: Tenure) -> Self {
         Self { tenure, ..self }
+    }
+
+    #[cfg(test)]
+    pub(crate) async fn forget_senders(&self) {
+        self.senders.forget().await;
     }
 
     #[cfg(test)]
@@ -104,6 +112,19 @@ impl Account {
     pub async fn every_pool(&self, max_age: Duration) -> Result<Arc<Vec<PoolObservation>>, ProviderError> {
         let list = async { self.list_pools().await.map(|listed| listed.rows) };
         self.pools.get(max_age, list).await
+    }
+
+    /// The account's newest alerts since this time, as they were at most `max_age` ago; none where the provider tells none.
+    pub async fn recent_alerts(
+        &self,
+        max_age: Duration,
+        since: Timestamp,
+    ) -> Result<Arc<Vec<AlertObservation>>, ProviderError> {
+        let list = async {
+            let Some(alerts) = self.admin.alerts() else { return Ok(Vec::new()) };
+            self.list("list_alerts", alerts.list_alerts(since)).await.map(|listed| listed.rows)
+        };
+        self.alerts.get(max_age, list).await
     }
 
     /// A call for a whole list, each of whose pages the budget counts.
@@ -221,6 +242,10 @@ impl AccountAdmin for Account {
 
     fn keys(&self) -> Option<&dyn KeyAdmin> {
         self.admin.keys().map(|_| self as _)
+    }
+
+    fn alerts(&self) -> Option<&dyn AlertAdmin> {
+        self.admin.alerts()
     }
 
     fn tokens(&self) -> Option<&dyn TokenAdmin> {

@@ -19,6 +19,10 @@ pub mod reason {
     pub const WEBHOOK_KEY_REPLACED: &str = "WebhookKeyReplaced";
     /// The provider was made to tell of no approvals here any more.
     pub const TEMPLATE_EVENTS_REMOVED: &str = "TemplateEventsRemoved";
+    /// The sender's state, quality or limit changed at the provider.
+    pub const SENDER_CHANGED: &str = "SenderChanged";
+    /// The provider noticed something to go wrong, or may not be asked.
+    pub const PROVIDER_ALERTS: &str = "ProviderAlerts";
     /// A rotation of credentials began.
     pub const ROTATION_BEGAN: &str = "RotationBegan";
     /// The old credentials are gone.

@@ -4,12 +4,15 @@
 //! A reconcile reads as a list: [`mod@dereference`] (the Secrets it names), [`mod@validate`] (what it should be),
 //! [`mod@observe`] (what the provider has), [`mod@plan`] (what to do), [`mod@apply`] (do it) and [`mod@report`] (what
 //! it means). [`mod@rotate`] lets the sender take part in the rotation of its credentials, and [`retiring`] keeps replaced
-//! webhook keys for a time. [`mod@sandbox`] is the provider's number for trying things out. [`rival`] decides between senders that claim the same number, [`directory`] looks senders up
+//! webhook keys for a time. [`mod@sandbox`] is the provider's number for trying things out.
+//! [`alerts`] and [`changes`] tell what happens to a sender at its provider. [`rival`] decides between senders that claim the same number, [`directory`] looks senders up
 //! for other kinds, and [`credentials`] triggers a reconcile when one of a sender's Secrets changes.
 //!
 //! Nothing here registers or gives up the number itself, or sends a message.
 
+pub mod alerts;
 pub mod apply;
+pub mod changes;
 pub mod credentials;
 pub mod dereference;
 pub mod directory;
@@ -37,7 +40,7 @@ use self::provider::BaseUrls;
 use self::retiring::{Accepted, Before, Ends};
 use crate::watch::Watched;
 use crate::watch::edges::Awaited as _;
-use crds::condition::{CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED};
+use crds::condition::{CREDENTIALS_VALID, ONLINE, PROVIDER_ALERTS, WEBHOOKS_CONFIGURED};
 use crds::{DeletionPolicy, SandboxStatus, WhatsAppSender, WhatsAppSenderStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -102,7 +105,7 @@ impl Kind for WhatsAppSender {
 
     const NAME: KindName = KindName::Sender;
     const PLURAL: &'static str = "whatsappsenders";
-    const CONDITIONS: &'static [&'static str] = &[CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED];
+    const CONDITIONS: &'static [&'static str] = &[CREDENTIALS_VALID, ONLINE, WEBHOOKS_CONFIGURED, PROVIDER_ALERTS];
     const PUTS_RIGHT: &'static [&'static str] = &[events::reason::WEBHOOKS_CONFIGURED];
 
     /// With `Retain`, webhooks at the provider stay as they are. Keys and streams that the operator made never stay.
@@ -146,6 +149,11 @@ impl Kind for WhatsAppSender {
         }
         let Plan { webhooks, publish, trouble } = plan;
         let provider = desired.config.provider.clone();
+        tell_changes(&observed, context.clock.now(), progress);
+        // Needs the provider.
+        let own = apply::targets(&*account, &context.settings, &desired.tenant, &desired.name);
+        let max_age = context.settings.poll_interval / 2;
+        alerts::follow(&account, max_age, &own, &observed, context.clock.now(), progress).await;
         // Needs the provider.
         let applied = apply::apply(&webhooks, &observed, &*account, progress).await;
         // Needs nothing.
@@ -247,6 +255,20 @@ async fn pool_of_another(
         return Ok(owner.map(|owner| (id.clone(), owner)));
     }
     Ok(None)
+}
+
+/// Tells what changed at the provider since it was told last.
+fn tell_changes(observed: &Observed, now: Timestamp, progress: &mut Progress<WhatsAppSenderStatus>) {
+    let Some(sender) = &observed.sender else { return };
+    let (told, changes) = changes::changes(progress.status.told.as_ref(), sender, now);
+    progress.status.told = Some(told);
+    for changes::Change { is_bad, text } in changes {
+        if is_bad {
+            progress.warn(events::reason::SENDER_CHANGED, text);
+        } else {
+            progress.tell(events::reason::SENDER_CHANGED, text);
+        }
+    }
 }
 
 /// How to use the provider's sandbox, where the sender is that.

@@ -260,3 +260,33 @@ async fn of_two_objects_with_the_sandbox_of_one_account_the_older_has_it() {
     assert_eq!(told, reason::CONFLICT, "{text}");
     world.reconcile(&first).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_change_at_the_provider_gets_an_event_with_what_it_was_and_an_alert_leaves_the_sender_ready() {
+    let world = World::new();
+    let sender = sender(TENANT, "support", 1);
+    let id = Id { tenant: tenant_of(&sender).unwrap(), name: name_of(&sender).unwrap() };
+    let mut status = WhatsAppSenderStatus::default();
+    let mut told = Vec::new();
+    for quality in ["HIGH", "LOW", "LOW"] {
+        world.admin.set_quality(HANDLE, quality);
+        let mut progress = Progress::new(status, false);
+        sender.reconcile(&id, &world.context, &mut progress).await.unwrap();
+        told.extend(progress.take_notes().into_iter().filter(|note| note.reason == events::reason::SENDER_CHANGED));
+        let assessed = progress.assess(Ok(()), WhatsAppSender::CONDITIONS);
+        assert_eq!(assessed[crds::condition::READY].state.as_str(), "True");
+        assert!(assessed.contains_key(PROVIDER_ALERTS));
+        status = progress.status;
+        world
+            .context
+            .accounts
+            .get(&world.context.contributions.sender(&id.tenant, &id.name).unwrap().provider)
+            .forget_senders()
+            .await;
+    }
+    assert_eq!(
+        told.iter().map(|note| note.text.as_str()).collect::<Vec<_>>(),
+        ["the quality rating changed from HIGH to LOW"]
+    );
+    assert!(told[0].warning);
+}

@@ -71,6 +71,11 @@ impl Client {
         (!makes_the_calls).then(|| self.signed_in_as(&self.account_sid, token))
     }
 
+    /// Whether an API key makes the calls, and not the account's auth token.
+    pub(crate) fn is_called_with_key(&self) -> bool {
+        self.username != self.account_sid
+    }
+
     /// A path of the 2010 API below the account.
     pub(crate) fn account_path(&self, rest: &str) -> String {
         format!("/2010-04-01/Accounts/{}/{rest}", Segment(&self.account_sid))
@@ -137,18 +142,44 @@ impl Client {
 
     /// Every row of a list.
     pub(crate) async fn list(&self, host: Host, first: String, key: &str) -> Result<Listed<Value>, ProviderError> {
-        let (mut rows, mut path) = (Vec::new(), first);
-        for requests in 1..=pages::MOST_PAGES {
+        if let (listed, true) = self.pages(pages::MOST_PAGES, host, first, key).await? {
+            return Ok(listed);
+        }
+        let reason = format!("the list of {key} does not end within {} pages", pages::MOST_PAGES);
+        Err(self.unreadable_read(&reason))
+    }
+
+    /// The rows of a list's first pages.
+    pub(crate) async fn list_up_to(
+        &self,
+        most_pages: u32,
+        host: Host,
+        first: String,
+        key: &str,
+    ) -> Result<Listed<Value>, ProviderError> {
+        self.pages(most_pages, host, first, key).await.map(|(listed, _)| listed)
+    }
+
+    /// The rows of at most so many pages, and whether these are all.
+    async fn pages(
+        &self,
+        most_pages: u32,
+        host: Host,
+        first: String,
+        key: &str,
+    ) -> Result<(Listed<Value>, bool), ProviderError> {
+        let (mut listed, mut path) = (Listed { rows: Vec::new(), requests: 0 }, first);
+        while listed.requests < most_pages {
             let page = self.page(host, &path, key).await?;
-            rows.extend(page.rows);
+            listed.rows.extend(page.rows);
+            listed.requests += 1;
             match page.next {
-                None => return Ok(Listed { rows, requests }),
+                None => return Ok((listed, true)),
                 Some(next) if next == path => break,
                 Some(next) => path = next,
             }
         }
-        let reason = format!("the list of {key} does not end within {} pages", pages::MOST_PAGES);
-        Err(self.unreadable_read(&reason))
+        Ok((listed, false))
     }
 
     async fn json<T: DeserializeOwned>(

@@ -33,6 +33,11 @@ pub(crate) fn failure(code: Option<String>, http_status: Option<u16>, message: S
     }
 }
 
+/// What a person can do about an error; empty where that is not known.
+pub(crate) fn advice(code: &str) -> &'static str {
+    CODES.find(code).map_or("", |entry| entry.advice)
+}
+
 /// The class of a failure: by its code, else by the HTTP status of the answer that reported it. A status callback with
 /// an unknown code or none is [`FailureClass::RetryLater`].
 ///

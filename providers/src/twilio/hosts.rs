@@ -11,6 +11,8 @@ pub(crate) enum Host {
     Api,
     Content,
     Messaging,
+    /// Alerts.
+    Monitor,
     /// Keys.
     Iam,
     /// Auth tokens.
@@ -25,6 +27,7 @@ impl Host {
             Self::Api => "https://api.twilio.com",
             Self::Content => "https://content.twilio.com",
             Self::Messaging => "https://messaging.twilio.com",
+            Self::Monitor => "https://monitor.twilio.com",
             Self::Iam => "https://iam.twilio.com",
             Self::Accounts => "https://accounts.twilio.com",
             Self::Events => "https://events.twilio.com",

@@ -4,6 +4,7 @@
 //! those disagree, the code accepts either.
 
 mod address;
+mod alerts;
 mod approvals;
 mod client;
 pub(crate) mod codes;
@@ -24,12 +25,13 @@ mod words;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use messaging::config::TwilioAccount;
 use messaging::id::{AttemptId, PoolId};
 use messaging::provider::admin::{
-    AccountAdmin, FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin, PoolObservation,
-    ReviewBegins, SenderAdmin, SenderObservation, Stream, StreamAdmin, Subscription, TemplateAdmin, TemplateHandle,
-    TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
+    AccountAdmin, AlertAdmin, AlertObservation, FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey,
+    PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, Stream, StreamAdmin, Subscription,
+    TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{
@@ -58,12 +60,14 @@ const PAIR_RATE: (Duration, u32) = (Duration::from_secs(6), 45);
 #[derive(Debug)]
 pub struct Twilio {
     client: Client,
+    /// Verifies webhooks, and may make calls that a key may not.
+    auth_token: Option<Secret>,
 }
 
 impl Twilio {
     /// Makes no call, so wrong credentials show up only later. `http` is from [`crate::http_client`].
     pub fn new(account: &TwilioAccount, http: &reqwest::Client) -> Self {
-        Self { client: Client::new(account, http) }
+        Self { client: Client::new(account, http), auth_token: account.webhook_keys.first().cloned() }
     }
 }
 
@@ -151,6 +155,10 @@ impl AccountAdmin for Twilio {
         Some(self)
     }
 
+    fn alerts(&self) -> Option<&dyn AlertAdmin> {
+        Some(self)
+    }
+
     fn tokens(&self) -> Option<&dyn TokenAdmin> {
         Some(self)
     }
@@ -234,6 +242,17 @@ impl KeyAdmin for Twilio {
 
     async fn revoke_key(&self, id: &str) -> Result<(), ProviderError> {
         keys::revoke(&self.client, id).await
+    }
+}
+
+/// The Debugger. A key that the operator made may not read it, so the auth token that verifies webhooks does where there is
+/// one.
+#[async_trait]
+impl AlertAdmin for Twilio {
+    async fn list_alerts(&self, since: Timestamp) -> Result<Listed<AlertObservation>, ProviderError> {
+        let token = self.auth_token.as_ref().filter(|_| self.client.is_called_with_key());
+        let with_token = token.and_then(|token| self.client.with_auth_token(token));
+        alerts::list(with_token.as_ref().unwrap_or(&self.client), since).await
     }
 }
 

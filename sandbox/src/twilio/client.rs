@@ -2,12 +2,20 @@
 
 use reqwest::Method;
 
-use super::types::{CreatedAccount, Decision, MessageFilter, MessageRecord, NewAccount, ReviewRule, SenderChange};
+use super::types::{
+    CreatedAccount, CreatedAlert, Decision, MessageFilter, MessageRecord, NewAccount, NewAlert, ReviewRule,
+    SenderChange,
+};
 use crate::client::{Answer, Client, encoded};
 
 impl Client {
     pub async fn create_account(&self, account: &NewAccount) -> Answer<CreatedAccount> {
         self.post("accounts", account).await
+    }
+
+    /// Has the Debugger notice something now.
+    pub async fn add_alert(&self, alert: &NewAlert) -> Answer<CreatedAlert> {
+        self.post("alerts", alert).await
     }
 
     /// Decides about a content that was submitted.

@@ -5,13 +5,14 @@ use serde_json::json;
 use super::{
     desk::Desk,
     setup,
-    state::{messages::Message, senders::Sender},
+    state::{alerts::Alert, messages::Message, senders::Sender},
     traffic::{events, inbound, read},
-    types::{Decision, NewAccount, ReviewRule, SenderChange},
+    types::{CreatedAlert, Decision, NewAccount, NewAlert, ReviewRule, SenderChange},
 };
 use crate::{
     address,
     http::{Pairs, Request},
+    ids,
     reaction::{Reaction, Refusal, body, body_or_default, done, to_value},
     types::{CustomerAct, Reply},
 };
@@ -28,6 +29,7 @@ pub(crate) fn answer(desk: &mut Desk<'_>, path: &[&str], request: &Request) -> O
             desk.state.reviews.clear();
             done(())
         }
+        ("POST", ["alerts"]) => add_alert(desk, request),
         ("POST", ["senders", which]) => change_sender(desk, which, request),
         ("GET", ["messages"]) => messages(desk, &request.query),
         _ => return None,
@@ -62,6 +64,20 @@ fn add_reviews(desk: &mut Desk<'_>, request: &Request) -> Reaction {
     let rules: Vec<ReviewRule> = body(request)?;
     desk.state.reviews.add(rules).map_err(Refusal::bad)?;
     done(())
+}
+
+fn add_alert(desk: &mut Desk<'_>, request: &Request) -> Reaction {
+    let new: NewAlert = body(request)?;
+    if !desk.state.accounts.contains_key(&new.account) {
+        return Err(Refusal::not_found(format!("there is no account {}", new.account)));
+    }
+    let alert = Alert { sid: ids::sid(&mut desk.world.rng, "NO"), at: desk.world.now(), new };
+    let sid = alert.sid.clone();
+    desk.state.alerts.push_back(alert);
+    while desk.state.alerts.len() > desk.world.keep {
+        desk.state.alerts.pop_front();
+    }
+    to_value(&CreatedAlert { sid })
 }
 
 /// `which` is a SID or an address.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use sandbox::{
-    twilio::types::{NewAccount, NewService},
+    twilio::types::{NewAccount, NewAlert, NewService},
     types::WebhookFilter,
 };
 use serde_json::{Map, Value, json};
@@ -48,6 +48,7 @@ struct Ground<'b> {
     message: String,
     media: String,
     key: String,
+    alert: String,
     /// Not in any service.
     spare_sender: String,
     spare_number: String,
@@ -270,6 +271,12 @@ impl<'b> Ground<'b> {
         let reply = bench.control.reply(CUSTOMER, &serde_json::from_value(reply).unwrap()).await.unwrap();
         let (_, media) = bench.get(&bench.path(&format!("Messages/{}/Media.json", reply.message_sid))).await;
         let (_, key) = bench.post(&bench.path("Keys.json"), &[]).await;
+        let alert = NewAlert {
+            account: bench.account.account_sid.clone(),
+            request_url: Some("https://example.com/x".to_owned()),
+            ..NewAlert::default()
+        };
+        let alert = bench.control.add_alert(&alert).await.unwrap().sid;
         let now = bench.control.health().await.unwrap().now;
         let (sink, subscription) = bench.subscribe("http://127.0.0.1:1/events").await;
         Self {
@@ -277,6 +284,7 @@ impl<'b> Ground<'b> {
             subscription,
             test: String::new(),
             content,
+            alert,
             message: reply.message_sid,
             media: media["media_list"][0]["sid"].as_str().unwrap().to_owned(),
             key: key["sid"].as_str().unwrap().to_owned(),
@@ -334,6 +342,7 @@ impl<'b> Ground<'b> {
             }
             path if path.contains("/Media/") => &self.media,
             path if path.contains("/Messages/") => &self.message,
+            path if path.contains("/Alerts/") => &self.alert,
             path if path.contains("Keys/") => &self.key,
             path if path.contains("/Content/") => &self.content,
             path if path.contains("/Services/") => bench.service(),

@@ -1,6 +1,7 @@
 //! What the operator needs from one provider account. Each concern is a trait of its own. What a provider does not have
 //! is absent: pools of senders, keys that can be minted and revoked, a token that can be replaced, and streams of events.
 
+pub mod alerts;
 pub mod keys;
 pub mod pools;
 pub mod senders;
@@ -11,6 +12,7 @@ pub mod webhook_targets;
 
 use async_trait::async_trait;
 
+pub use alerts::{AlertAdmin, AlertObservation};
 pub use keys::{KeyAdmin, KeyObservation, MintedKey};
 pub use pools::{FoundPool, PoolAdmin, PoolMember, PoolObservation};
 pub use senders::{ListedSender, SenderAdmin, SenderObservation};
@@ -46,6 +48,9 @@ pub trait AccountAdmin: SenderAdmin + TemplateAdmin {
 
     /// The account's keys; `None` where the provider cannot mint any.
     fn keys(&self) -> Option<&dyn KeyAdmin>;
+
+    /// What the provider noticed to go wrong; `None` where it does not tell.
+    fn alerts(&self) -> Option<&dyn AlertAdmin>;
 
     /// The account's token; `None` where the provider's cannot be replaced by calls.
     fn tokens(&self) -> Option<&dyn TokenAdmin>;

@@ -3,6 +3,7 @@
 //! All of Twilio's hosts share one here, so the path alone must identify the API. So far every path does.
 
 mod accounts;
+mod alerts;
 mod approval;
 mod auth;
 mod call;

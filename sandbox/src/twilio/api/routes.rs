@@ -3,8 +3,8 @@
 //! Paths are written as in the official OpenAPI documents.
 
 use super::{
-    accounts, approval, auth::Access, call::Call, channel_senders, content, keys, media, messages, senders, services,
-    sinks, subscriptions,
+    accounts, alerts, approval, auth::Access, call::Call, channel_senders, content, keys, media, messages, senders,
+    services, sinks, subscriptions,
 };
 use crate::twilio::{desk::Desk, errors::Outcome};
 
@@ -154,6 +154,9 @@ pub(crate) const ROUTES: &[Route] = routes! {
     POST "/v1/Subscriptions/{Sid}" Resource("/twilio/events/subscriptions/update") => subscriptions::update;
     DELETE "/v1/Subscriptions/{Sid}" Resource("/twilio/events/subscriptions/delete") => subscriptions::delete;
     GET "/v1/Subscriptions/{SubscriptionSid}/SubscribedEvents" Resource("/twilio/events/subscriptions/read") => subscriptions::list_types;
+
+    GET "/v1/Alerts" Resource("/twilio/monitor/alerts/list") => alerts::list;
+    GET "/v1/Alerts/{Sid}" Resource("/twilio/monitor/alerts/read") => alerts::fetch;
 
     POST "/v2/Channels/Senders" Resource("/twilio/messaging/whatsapp-senders/create") => senders::create;
     GET "/v2/Channels/Senders" Resource("/twilio/messaging/whatsapp-senders/list") => senders::list;

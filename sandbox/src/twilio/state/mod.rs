@@ -1,6 +1,7 @@
 //! Twilio's state: plain values by SID, and the queries that span several of them.
 
 pub(crate) mod accounts;
+pub(crate) mod alerts;
 pub(crate) mod approvals;
 pub(crate) mod contents;
 pub(crate) mod keys;
@@ -12,10 +13,11 @@ pub(crate) mod services;
 pub(crate) mod streams;
 pub(crate) mod try_out;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use self::{
     accounts::Account,
+    alerts::Alert,
     contents::Content,
     messages::Messages,
     phone_numbers::PhoneNumber,
@@ -48,6 +50,8 @@ pub(crate) struct State {
     pub(crate) phone_numbers: BTreeMap<String, PhoneNumber>,
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) streams: Streams,
+    /// Oldest first.
+    pub(crate) alerts: VecDeque<Alert>,
     pub(crate) steps: Timetable<Step>,
 }
 
