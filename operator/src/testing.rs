@@ -2,6 +2,7 @@
 //! to fail.
 
 pub(crate) mod api;
+pub(crate) mod clock;
 pub(crate) mod crash;
 mod streams;
 

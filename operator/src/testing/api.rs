@@ -135,6 +135,18 @@ impl FakeApi {
                 }
                 Some(_) => Ok((StatusCode::OK, None)),
             }),
+            _ if path.ends_with("/status") => self.write(path.trim_end_matches("/status"), |before| {
+                let before = before.ok_or_else(missing)?;
+                if is_another(before, &body["metadata"]) {
+                    return Err(refused(StatusCode::CONFLICT, "Conflict"));
+                }
+                let mut object = before.clone();
+                let status = object.as_object_mut().expect("an object").entry("status").or_insert_with(|| json!({}));
+                for (field, value) in body["status"].as_object().into_iter().flatten() {
+                    status[field] = value.clone();
+                }
+                Ok((StatusCode::OK, Some(object)))
+            }),
             _ => self.write(path, |before| {
                 let based_on = &body["metadata"];
                 // Of an object that is gone, only the uid is missed.

@@ -33,6 +33,7 @@ use crate::sender::directory::SenderDirectory;
 use crate::sender::secret::Contents;
 use crate::sender::validate::tests::{found, sender as quickstart};
 use crate::testing::api::FakeApi;
+use crate::testing::clock::TestClock;
 use crate::testing::crash::Fuse;
 use crate::testing::{FakeAdmin, dependencies_with};
 
@@ -70,15 +71,6 @@ struct Unpublished;
 impl PublishedConfigs for Unpublished {
     async fn of(&self, _: &TenantId) -> Result<Option<Arc<TenantConfig>>, KubernetesFailure> {
         Ok(None)
-    }
-}
-
-#[derive(Debug)]
-struct TestClock(Mutex<Timestamp>);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock()
     }
 }
 
@@ -145,7 +137,7 @@ impl World {
             sender
         });
         let senders = senders.collect();
-        let (exists, clock) = (Arc::<Mutex<bool>>::default(), Arc::new(TestClock(Mutex::new(Timestamp::UNIX_EPOCH))));
+        let (exists, clock) = (Arc::<Mutex<bool>>::default(), Arc::<TestClock>::default());
         let public_base_url = "https://wa.example.com/".to_owned();
         let process = process(&admin, &exists, &clock, &public_base_url);
         let mut world = Self {

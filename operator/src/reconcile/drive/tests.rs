@@ -6,22 +6,28 @@ use crate::reconcile::conditions::Assessment;
 use crate::testing::api::FakeApi;
 use crate::testing::dependencies_with;
 
-#[tokio::test]
-async fn an_object_with_something_to_clean_up_gets_our_finalizer_back_beside_those_of_others() {
-    let api = Arc::<FakeApi>::default();
-    let Drivers { templates: (driver, _), .. } = Drivers::new(dependencies_with(api.client(), Arc::default()));
-    (0..3).for_each(|_| driver.machinery.listings.note());
-    let template: MessageTemplate = serde_json::from_value(json!({
+const HELLO: &str = "/apis/whatsapp-operator.dev/v1alpha1/namespaces/shop/messagetemplates/hello";
+
+fn template() -> MessageTemplate {
+    let template = json!({
         "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "MessageTemplate",
         "metadata": { "namespace": "shop", "name": "hello", "uid": "1", "finalizers": ["others.example/one"] },
         "spec": {
             "senderRefs": [{ "name": "support" }], "category": "UTILITY", "fallbackLanguage": "en",
             "localizations": [{ "language": "en", "body": "Hello" }],
         },
-    }))
-    .unwrap();
+    });
+    serde_json::from_value(template).unwrap()
+}
+
+#[tokio::test]
+async fn an_object_with_something_to_clean_up_gets_our_finalizer_back_beside_those_of_others() {
+    let api = Arc::<FakeApi>::default();
+    let Drivers { templates: (driver, _), .. } = Drivers::new(dependencies_with(api.client(), Arc::default()));
+    (0..3).for_each(|_| driver.machinery.listings.note());
+    let template = template();
     drive(Arc::new(template), Arc::new(driver)).await.unwrap();
-    let written = api.get("/apis/whatsapp-operator.dev/v1alpha1/namespaces/shop/messagetemplates/hello").unwrap();
+    let written = api.get(HELLO).unwrap();
     assert_eq!(written["metadata"]["finalizers"], json!(["others.example/one", FINALIZER]));
 }
 
@@ -108,4 +114,38 @@ fn how_long_a_failure_lasts_is_read_from_the_status_that_shows_it() {
     assert_eq!(shows("True", same, 2, hour), 0);
     assert_eq!(shows("False", same, 2, "2026-11-02T13:00:00Z"), 0, "a clock that was ahead");
     assert_eq!(shows("False", same, 2, "soon"), 0);
+}
+
+#[tokio::test]
+async fn a_status_is_written_over_a_change_of_something_else_and_never_over_what_another_process_found() {
+    // What something else writes between our look and our write, and whether ours is written all the same.
+    let found = json!({"observedGeneration": 1, "locations": [{"account": "AC1", "language": "en"}]});
+    for (change, is_written) in [
+        (json!({"metadata": {"labels": {"team": "shop"}}}), true),
+        (json!({"status": {"observedGeneration": 1, "dataPlane": {"ready": 1, "total": 2, "summary": "1/2"}}}), true),
+        (json!({"status": found}), false),
+        (json!({"metadata": {"uid": "2"}}), false),
+    ] {
+        let api = Arc::<FakeApi>::default();
+        let Drivers { templates: (driver, _), .. } = Drivers::new(dependencies_with(api.client(), Arc::default()));
+        let mut seen = serde_json::to_value(template()).unwrap();
+        seen["status"] = json!({"observedGeneration": 1});
+        seen["metadata"]["resourceVersion"] = json!("10");
+        let mut changed = seen.clone();
+        let seen: MessageTemplate = serde_json::from_value(seen).unwrap();
+        changed["metadata"]["resourceVersion"] = json!("11");
+        for (part, fields) in change.as_object().unwrap() {
+            for (field, value) in fields.as_object().unwrap() {
+                changed[part][field] = value.clone();
+            }
+        }
+        api.put(HELLO, changed);
+        let before = serde_json::to_value(&seen.status).unwrap();
+        let written = write_status(&seen, &driver.machinery, &before, &json!({"approval": "Approved"})).await;
+        let is_there = api.get(HELLO).unwrap()["status"]["approval"] == "Approved";
+        assert_eq!((written.is_ok(), is_there), (is_written, is_written), "{change}");
+        if let Err(error) = written {
+            assert!(matches!(error, kube::Error::Api(status) if status.code == 409), "{change}");
+        }
+    }
 }

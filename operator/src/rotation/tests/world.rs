@@ -37,6 +37,7 @@ use crate::sender::dereference::ReadSecrets;
 use crate::sender::directory::SenderDirectory;
 use crate::sender::secret::Contents;
 use crate::sender::validate::tests::{found, sender as quickstart};
+use crate::testing::clock::TestClock;
 use crate::testing::crash::Fuse;
 use crate::testing::{FakeAdmin, dependencies, dependencies_with};
 
@@ -171,15 +172,6 @@ impl PublishedConfigs for Plane {
     }
 }
 
-#[derive(Debug)]
-struct TestClock(Mutex<Timestamp>);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock()
-    }
-}
-
 /// One process of the operator.
 struct Process {
     context: SenderContext,
@@ -229,7 +221,7 @@ impl World {
             records: Mutex::default(),
             fuse: admin.fuse.clone(),
         });
-        let (plane, clock) = (Arc::<Plane>::default(), Arc::new(TestClock(Mutex::new(Timestamp::UNIX_EPOCH))));
+        let (plane, clock) = (Arc::<Plane>::default(), Arc::<TestClock>::default());
         let process = process(&admin, &cluster, &plane, &clock);
         let mut world = Self { admin, cluster, plane, clock, senders, told: vec![], is_broken: false, process };
         world.watch();
