@@ -34,6 +34,11 @@ pub struct Shared<'a> {
 }
 
 impl Replica {
+    /// A replica that does not run yet.
+    pub fn new(name: String) -> Result<Self> {
+        Ok(Self { name, process: None, webhooks: ports::free()?, api: ports::free()?, admin: ports::free()? })
+    }
+
     pub fn webhooks_address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.webhooks).into()
     }

@@ -1,7 +1,6 @@
 //! The whole system for one test: a cluster, the sandbox, the operator, the data plane's replicas, and tenants.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -90,12 +89,6 @@ pub struct Ports {
     pub operator: u16,
 }
 
-/// Free ports. All are held until the last is found, so that no two are equal.
-fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
-}
-
 /// One tenant: a namespace, an account at the provider, an application.
 #[derive(Debug)]
 pub struct Tenant {
@@ -153,18 +146,11 @@ impl World {
                 (replicas, format!("{}?sslmode=disable", server.tcp_url(&system)))
             }
         };
-        let free = free_ports(1 + 3 * count)?;
-        let replicas: Vec<Replica> = (free[1..].chunks_exact(3).enumerate())
-            .map(|(n, ports)| Replica {
-                name: format!("data-plane-{n}"),
-                process: None,
-                webhooks: ports[0],
-                api: ports[1],
-                admin: ports[2],
-            })
-            .collect();
+        let replicas: Vec<Replica> =
+            (0..count).map(|n| Replica::new(format!("data-plane-{n}"))).collect::<Result<_>>()?;
         let first = replicas.first().context("a data plane without replicas")?;
-        let mut ports = Ports { webhooks: first.webhooks, api: first.api, admin: first.admin, operator: free[0] };
+        let mut ports =
+            Ports { webhooks: first.webhooks, api: first.api, admin: first.admin, operator: ports::free()? };
         let mut balancers = None;
         if count > 1 {
             let webhooks = Balancer::start(replicas.iter().map(Replica::webhooks_address).collect()).await?;

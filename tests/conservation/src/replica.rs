@@ -1,13 +1,11 @@
 //! One replica of the data plane: a real process, which can be killed and started again with another clock.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use jiff::SignedDuration;
-use rand::RngExt;
-use rand::rngs::StdRng;
 use tests::eventually::eventually;
 use tests::process::{Process, binary};
 
@@ -34,12 +32,12 @@ pub struct Replica {
 
 impl Replica {
     /// A replica that is not running yet.
-    pub fn new(name: String, store: String, configs: &Path, chance: &mut StdRng) -> Result<Self> {
+    pub fn new(name: String, store: String, configs: &Path) -> Result<Self> {
         Ok(Self {
             name,
-            webhooks: free_address(chance)?,
-            api: free_address(chance)?,
-            admin: free_address(chance)?,
+            webhooks: ports::free_address()?,
+            api: ports::free_address()?,
+            admin: ports::free_address()?,
             program: binary("whatsapp-dataplane")?,
             store,
             configs: configs.to_owned(),
@@ -125,16 +123,5 @@ impl Replica {
         let text = self.process.as_ref().and_then(|process| std::fs::read_to_string(process.log_path()).ok());
         let about = |line: &&str| names.iter().any(|name| line.contains(name.as_str()));
         text.unwrap_or_default().lines().filter(about).map(|line| format!("{}: {line}", self.name)).collect()
-    }
-}
-
-/// A free port that no other process gets while the replica is down: below the kernel's range for outgoing connections,
-/// and apart from the databases' ports.
-fn free_address(chance: &mut StdRng) -> Result<SocketAddr> {
-    loop {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, chance.random_range(10_000..20_000)));
-        if TcpListener::bind(address).is_ok() {
-            return Ok(address);
-        }
     }
 }

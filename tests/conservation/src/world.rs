@@ -62,9 +62,8 @@ impl World {
 
         let configs = configs_in(folder.path());
         std::fs::create_dir(&configs)?;
-        let mut chance = plan.chance("ports");
         let replicas: Vec<Replica> = (0..plan.replicas)
-            .map(|n| Replica::new(format!("replica-{n}"), database.url_for(n), &configs, &mut chance))
+            .map(|n| Replica::new(format!("replica-{n}"), database.url_for(n), &configs))
             .collect::<Result<_>>()?;
         let balancer = Balancer::start(replicas.iter().map(|replica| replica.webhooks).collect()).await?;
         let mut tenants = Vec::new();

@@ -1,9 +1,8 @@
 //! One server: its data, its addresses, and its life.
 
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
-use std::io::{ErrorKind, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -66,7 +65,7 @@ impl Server {
 
     /// A server without data.
     pub(crate) fn prepare(parent: &Path) -> Result<Self> {
-        let (programs, account, port) = (Programs::find()?, Account::choose()?, free_port()?);
+        let (programs, account, port) = (Programs::find()?, Account::choose()?, ports::free()?);
         let folder = tempfile::Builder::new()
             .prefix("pg-")
             .tempdir_in(parent)
@@ -235,21 +234,6 @@ impl Server {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
-}
-
-/// A free port that no other process gets by chance. It is below the range that the kernel gives to outgoing
-/// connections, so that it stays free while the server is down.
-fn free_port() -> Result<u16> {
-    let first = RandomState::new().hash_one(()) % 10_000;
-    for step in 0..10_000 {
-        let port = u16::try_from(20_000 + (first + step) % 10_000)?;
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(_) => return Ok(port),
-            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
-            Err(error) => return Err(error).context("looking for a free port"),
-        }
-    }
-    bail!("no port between 20000 and 29999 is free")
 }
 
 /// A value between single quotes, as `postgresql.conf` reads it.

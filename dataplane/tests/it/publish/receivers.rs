@@ -12,7 +12,6 @@ use messaging::clock::Clock as _;
 use messaging::config::{HttpSink, SinkConfig};
 use messaging::secret::Secret;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::net::TcpListener;
 use tokio::process::Command;
 
 const README: &str = include_str!("../../../../README.md");
@@ -22,11 +21,6 @@ const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 fn shown(language: &str) -> &'static str {
     let (_, rest) = README.split_once(&format!("```{language}\n")).unwrap();
     rest.split_once("\n```").unwrap().0
-}
-
-/// A port that nothing listens on.
-async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
 /// Starts a receiver, delivers a signed event and one with a wrong signature to it, and checks that it shows the first and
@@ -74,7 +68,7 @@ async fn the_receiver_in_express_takes_signed_events_and_no_others() {
     let folder = tempfile::tempdir_in(installed).unwrap();
     let program = folder.path().join("receiver.mjs");
     std::fs::write(&program, shown("js")).unwrap();
-    check(Command::new("node").arg(program), free_port().await).await;
+    check(Command::new("node").arg(program), ports::free().unwrap()).await;
 }
 
 #[tokio::test]
@@ -82,7 +76,7 @@ async fn the_receiver_in_fastapi_takes_signed_events_and_no_others() {
     let programs = sdk::python("contract-python").await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("receiver.py"), shown("python")).unwrap();
-    let port = free_port().await;
+    let port = ports::free().unwrap();
     let mut serve = Command::new(programs.join("uvicorn"));
     serve.args(["receiver:app", "--port", &port.to_string()]).env("PYTHONUNBUFFERED", "1");
     check(serve.current_dir(Path::new(folder.path())), port).await;

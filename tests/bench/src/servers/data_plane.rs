@@ -11,7 +11,7 @@ use tests::metrics;
 use tests::process::{Process, binary};
 
 use super::database::Database;
-use super::{Server, cpu, free_addresses, until};
+use super::{Server, cpu, until};
 use crate::cost::{cpu_of_family, peak_mib};
 
 /// The parts of the data plane that run.
@@ -56,7 +56,7 @@ impl DataPlane {
         database: &Arc<Database>,
         provider: Option<&str>,
     ) -> Result<Self> {
-        let [webhooks, api, admin] = free_addresses()?;
+        let [webhooks, api, admin] = [ports::free_address()?, ports::free_address()?, ports::free_address()?];
         let mut command = Command::new(binary("whatsapp-dataplane")?);
         command
             .arg("serve")

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tests::process::{Process, output, root};
 
-use super::{Server, free_address, listens, until};
+use super::{Server, listens, until};
 use crate::cost::cpu_of_family;
 use crate::tenant::{AUTH_TOKEN, PUBLIC_URL};
 
@@ -26,7 +26,7 @@ impl Express {
         let socket = directory.join("redis.sock");
         let redis = redis(directory, &socket).await?;
         let installed = install().await?;
-        let address = free_address()?;
+        let address = ports::free_address()?;
         let mut command = Command::new("node");
         command
             .arg(installed.join("server.mjs"))

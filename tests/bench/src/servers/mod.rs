@@ -7,7 +7,7 @@ pub(crate) mod express;
 pub(crate) mod provider;
 pub(crate) mod verify;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -33,22 +33,6 @@ pub(crate) fn cpu(servers: &[&dyn Server]) -> Result<Duration> {
     let processes: Duration = servers.iter().map(|server| server.processes_cpu()).sum::<Result<_>>()?;
     let database = servers.first().and_then(|server| server.database()).map_or(Ok(Duration::ZERO), Database::cpu)?;
     Ok(processes + database)
-}
-
-/// A free port on loopback.
-fn free_address() -> Result<SocketAddr> {
-    let [address] = free_addresses()?;
-    Ok(address)
-}
-
-/// Several free ports. Each is held until the last is found, so that no two are equal.
-fn free_addresses<const COUNT: usize>() -> Result<[SocketAddr; COUNT]> {
-    let held: Vec<TcpListener> = (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); COUNT];
-    for (address, listener) in addresses.iter_mut().zip(&held) {
-        *address = listener.local_addr()?;
-    }
-    Ok(addresses)
 }
 
 /// Waits until `probe` succeeds. Fails at once when the process has ended.

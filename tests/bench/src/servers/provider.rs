@@ -11,7 +11,7 @@ use sandbox::twilio::types::MessageFilter;
 use serde_json::{Value, json};
 use tests::process::{Process, binary};
 
-use super::{free_address, listens};
+use super::listens;
 use crate::tenant::{ACCOUNT, AUTH_TOKEN, SENDERS, TEMPLATE, number};
 
 pub(crate) struct Provider {
@@ -35,7 +35,7 @@ pub(crate) struct AcceptedMessages {
 impl Provider {
     /// A provider that remembers `keep` messages.
     pub(crate) async fn start(directory: &Path, keep: usize) -> Result<Self> {
-        let address = free_address()?;
+        let address = ports::free_address()?;
         let numbers: Vec<String> = (0..SENDERS.len()).map(number).collect();
         let mut command = Command::new(binary("whatsapp-sandbox")?);
         command

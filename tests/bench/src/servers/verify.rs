@@ -23,7 +23,7 @@ use providers::HttpSettings;
 use tests::process::Process;
 use tokio::task::JoinSet;
 
-use super::{Server, free_address, listens};
+use super::{Server, listens};
 use crate::cost::cpu_of_family;
 use crate::tenant::{self, TENANT};
 
@@ -36,7 +36,7 @@ pub(crate) struct VerifyOnly {
 impl VerifyOnly {
     pub(crate) async fn start(directory: &Path) -> Result<Self> {
         tenant::write(directory, "HX0123456789abcdef0123456789abcdef")?;
-        let address = free_address()?;
+        let address = ports::free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve-verify", "--listen", &address.to_string(), "--config"]).arg(directory);
         let mut process = Process::start("verify-only", directory, &mut command)?;

@@ -10,7 +10,6 @@ use conservation::replica::Replica;
 use conservation::signing::{inbound, text_fields};
 use conservation::tenant::{SENDER, Tenant};
 use conservation::world::run_folder;
-use conservation::{Plan, Store};
 use postgres_cluster::Server;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
@@ -38,8 +37,7 @@ async fn rollout(older: PathBuf, folder: &Path) -> Result<()> {
     let store = format!("{}?sslmode=disable", server.tcp_url(DATABASE));
     let configs = folder.join("configs");
     std::fs::create_dir(&configs)?;
-    let mut chance = Plan::short(Store::Postgres)?.chance("ports");
-    let mut replica = |name: &str| Replica::new(name.to_owned(), store.clone(), &configs, &mut chance);
+    let replica = |name: &str| Replica::new(name.to_owned(), store.clone(), &configs);
     let (mut old, mut new) = (replica("old")?.of_build(older), replica("new")?);
 
     let public_url = format!("http://{}", old.webhooks);
