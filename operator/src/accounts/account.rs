@@ -85,15 +85,20 @@ impl Account {
         &self.key
     }
 
-    /// Every template of the account, as it was at most `max_age` ago.
-    pub async fn templates(&self, max_age: Duration) -> Result<Arc<Vec<TemplateObservation>>, ProviderError> {
+    /// Every template of the account, as it was at most `max_age` ago, and not before we created or submitted one whose
+    /// name `concerns` the caller.
+    pub async fn templates(
+        &self,
+        max_age: Duration,
+        concerns: impl Fn(&str) -> bool + Send,
+    ) -> Result<Arc<Vec<TemplateObservation>>, ProviderError> {
         let list = async {
             let mut listed = self.list_templates().await?;
             // An account has thousands of templates, and nobody here reads their sample values.
             listed.rows.iter_mut().filter_map(|row| row.content.as_mut().ok()).for_each(|found| found.examples.clear());
             Ok(listed.rows)
         };
-        self.templates.get(max_age, list).await
+        self.templates.get(max_age, concerns, list).await
     }
 
     /// The sender with this number, as it was at most `max_age` ago; `None` when the account has no such sender.
@@ -103,7 +108,7 @@ impl Account {
         max_age: Duration,
     ) -> Result<Option<SenderObservation>, ProviderError> {
         let list = async { self.list_senders().await.map(|listed| listed.rows) };
-        let all = self.senders.get(max_age, list).await?;
+        let all = self.senders.get(max_age, |_| true, list).await?;
         senders::find(&all, number)
     }
 
@@ -111,7 +116,7 @@ impl Account {
     /// pools.
     pub async fn every_pool(&self, max_age: Duration) -> Result<Arc<Vec<PoolObservation>>, ProviderError> {
         let list = async { self.list_pools().await.map(|listed| listed.rows) };
-        self.pools.get(max_age, list).await
+        self.pools.get(max_age, |_| true, list).await
     }
 
     /// The account's newest alerts since this time, as they were at most `max_age` ago; none where the provider tells none.
@@ -124,7 +129,7 @@ impl Account {
             let Some(alerts) = self.admin.alerts() else { return Ok(Vec::new()) };
             self.list("list_alerts", alerts.list_alerts(since)).await.map(|listed| listed.rows)
         };
-        self.alerts.get(max_age, list).await
+        self.alerts.get(max_age, |_| true, list).await
     }
 
     /// A call for a whole list, each of whose pages the budget counts.
@@ -387,13 +392,13 @@ impl TemplateAdmin for Account {
     async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
         let created = self.write("create_template", self.admin.create_template(revision)).await;
         // Also after an error: the template may exist although its answer was lost.
-        self.templates.forget().await;
+        self.templates.changed(&revision.name).await;
         created
     }
 
     async fn submit_template(&self, handle: &TemplateHandle, revision: &TemplateRevision) -> Result<(), ProviderError> {
         let submitted = self.write("submit_template", self.admin.submit_template(handle, revision)).await;
-        self.templates.forget().await;
+        self.templates.changed(&revision.name).await;
         submitted
     }
 

@@ -144,11 +144,11 @@ mod tests {
         let (accounts, _) = accounts(Arc::clone(&admin));
         let account = accounts.get(&access("secret"));
         let age = Duration::from_secs(60);
-        let lists = futures::future::join_all((0..100).map(|_| account.templates(age))).await;
+        let lists = futures::future::join_all((0..100).map(|_| account.templates(age, |_| true))).await;
         assert!(lists.iter().all(|list| list.as_ref().is_ok_and(|list| list.len() == 1)));
         assert_eq!(admin.calls("list_templates"), 1);
 
-        account.templates(Duration::ZERO).await.unwrap();
+        account.templates(Duration::ZERO, |_| true).await.unwrap();
         assert_eq!(admin.calls("list_templates"), 2);
     }
 
@@ -212,18 +212,12 @@ mod tests {
             let accounts = accounts.during(tenure(if has_ended { now } else { now + Duration::from_secs(3600) }));
             let account = accounts.get(&access("secret"));
             let sender = account.sender(&"+14150000000".parse().unwrap(), Duration::ZERO).await.unwrap().unwrap();
-            account.templates(Duration::ZERO).await.unwrap();
+            account.templates(Duration::ZERO, |_| true).await.unwrap();
             let (keys, tokens) = (account.keys().unwrap(), account.tokens().unwrap());
             keys.list_keys().await.unwrap();
             let streams = account.streams().unwrap();
             streams.list_streams().await.unwrap();
-            let revision = TemplateRevision {
-                name: "a".into(),
-                language: "en".into(),
-                category: TemplateCategory::Utility,
-                content: LocalizedContent { body: "Hi".into(), header: None, footer: None, buttons: vec![] },
-                examples: Default::default(),
-            };
+            let revision = revision("a");
             let handle = TemplateHandle::new("HX0");
             let written = [
                 account.create_template(&revision).await.map(drop),
@@ -263,14 +257,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_older_than_our_own_change_is_not_used() {
+    async fn a_list_older_than_our_own_change_is_not_used_by_those_whom_it_concerns() {
         let admin = Arc::new(FakeAdmin::default());
         let (accounts, _) = accounts(Arc::clone(&admin));
         let account = accounts.get(&access("secret"));
-        account.templates(Duration::from_secs(60)).await.unwrap();
-        account.delete_template(&TemplateHandle::new("HX1")).await.unwrap();
-        account.templates(Duration::from_secs(60)).await.unwrap();
-        assert_eq!(admin.calls("list_templates"), 2);
+        let lists = async |name: &str| {
+            account.templates(Duration::from_secs(60), |changed| changed == name).await.unwrap();
+            admin.calls("list_templates")
+        };
+        assert_eq!(lists("order").await, 1);
+        let handle = account.create_template(&revision("order")).await.unwrap();
+        assert_eq!((lists("greeting").await, lists("order").await, lists("order").await), (1, 2, 2));
+        account.submit_template(&handle, &revision("order")).await.unwrap();
+        assert_eq!((lists("greeting").await, lists("order").await), (2, 3));
+        admin.fail_next(500, None);
+        account.create_template(&revision("order")).await.expect_err("its answer is lost");
+        assert_eq!((lists("greeting").await, lists("order").await), (3, 4));
+        // Another object may have adopted what is deleted.
+        account.delete_template(&handle).await.unwrap();
+        assert_eq!((lists("greeting").await, lists("order").await), (5, 5));
+    }
+
+    fn revision(name: &str) -> TemplateRevision {
+        TemplateRevision {
+            name: name.into(),
+            language: "en".into(),
+            category: TemplateCategory::Utility,
+            content: LocalizedContent { body: "Hi".into(), header: None, footer: None, buttons: vec![] },
+            examples: Default::default(),
+        }
     }
 
     #[tokio::test]

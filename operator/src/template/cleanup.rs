@@ -169,7 +169,7 @@ async fn clean_up_account(
 }
 
 async fn list_ours(account: &Arc<Account>, ours: &Ours) -> Result<Vec<TemplateObservation>, ProviderTrouble> {
-    list(account, Duration::ZERO, |listed| ours.holds(listed)).await
+    list(account, Duration::ZERO, |_| true, |listed| ours.holds(listed)).await
 }
 
 /// Whether replicas may still send with the template. Messages under way would fail once it is deleted at the provider.

@@ -91,7 +91,8 @@ async fn list_all(
     let mut accounts = BTreeMap::new();
     for (key, account) in &found.accounts {
         let asked_at = clock.now();
-        let view = match list(account, max_age, |listed| is_of_interest(desired, recorded, listed)).await {
+        let concerns = |name: &str| desired.names.alike(name);
+        let view = match list(account, max_age, concerns, |listed| is_of_interest(desired, recorded, listed)).await {
             // The list may have been fetched for another template, before we asked.
             Ok(templates) => AccountView::Listed { at: earlier(asked_at, max_age), templates },
             Err(error) => {
@@ -157,7 +158,8 @@ async fn elsewhere(
     }
     let others = context.directory.accounts(tenant).await.unwrap_or_default();
     for (key, account) in others.into_iter().filter(|(key, _)| !found.wanted.contains(key)) {
-        let listed = list(&account, max_age, |listed| missing.contains(&listed.handle)).await.unwrap_or_default();
+        let listed = list(&account, max_age, |_| true, |listed| missing.contains(&listed.handle)).await;
+        let listed = listed.unwrap_or_default();
         elsewhere.extend(listed.into_iter().map(|listed| (listed.handle, key.clone())));
     }
     elsewhere
@@ -198,13 +200,15 @@ impl Objects for TemplateContext {
     }
 }
 
-/// The picked templates of an account.
+/// The picked templates of an account, where no list is used that is older than our own change of a name that concerns
+/// the caller.
 pub(super) async fn list(
     account: &Arc<Account>,
     max_age: Duration,
+    concerns: impl Fn(&str) -> bool + Send,
     pick: impl Fn(&TemplateObservation) -> bool,
 ) -> Result<Vec<TemplateObservation>, ProviderTrouble> {
-    let all = account.templates(max_age).await.map_err(|source| ProviderTrouble {
+    let all = account.templates(max_age, concerns).await.map_err(|source| ProviderTrouble {
         what: format!("the templates of {} can't be listed", account.key()),
         source,
     })?;

@@ -182,7 +182,16 @@ impl Scale {
         results.figure("operator.templates_ready_s", began.elapsed().as_secs_f64(), "s");
         let calls = calls().await? - before;
         results.figure("operator.calls_per_template", calls / self.size.templates as f64, "");
+        results.fact("calls so far", self.calls_by_operation().await?);
         Ok(())
+    }
+
+    /// The operator's calls to the provider, by operation.
+    async fn calls_by_operation(&self) -> Result<String> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.world.ports.operator);
+        let text = reqwest::get(url).await?.text().await?;
+        let calls = text.lines().filter_map(|line| line.strip_prefix("whatsapp_operator_provider_calls_total"));
+        Ok(calls.collect::<Vec<_>>().join("; "))
     }
 
     /// Changes a sender again and again, and times each change until every replica runs it.
