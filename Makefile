@@ -28,6 +28,12 @@ test: need-build need-sdks need-postgres tools ## Run every test
 	cargo test --workspace
 	go -C tests/kstatus test ./...
 
+.PHONY: test-next
+test-next: need-build need-postgres tools ## Run the end-to-end tests on the next minor version of Kubernetes
+	tests/cluster/build next
+	cargo build --workspace --bins
+	KUBERNETES=next cargo test --package tests --test e2e
+
 .PHONY: soak
 soak: need-build need-postgres ## Inject faults for SOAK_MINUTES (10), then compare every log with every other
 	cargo build --package dataplane --package conservation --bins

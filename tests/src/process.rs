@@ -28,10 +28,16 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     bail!("{name} is not built: run `cargo build --workspace --bins`, as `make test` and `make demo` do")
 }
 
-/// A program that `tests/cluster/build` builds.
+/// A program that `tests/cluster/build` builds. `KUBERNETES=next` asks for the next minor version of Kubernetes.
 pub fn tool(name: &str) -> Result<PathBuf> {
-    let path = root().join("target/tools").join(name);
-    if path.exists() { Ok(path) } else { bail!("{} is missing: run tests/cluster/build", path.display()) }
+    let mut tools = root().join("target/tools");
+    let mut build = "tests/cluster/build";
+    if name != "helm" && std::env::var_os("KUBERNETES").is_some_and(|version| version == "next") {
+        tools.push("next");
+        build = "tests/cluster/build next";
+    }
+    let path = tools.join(name);
+    if path.exists() { Ok(path) } else { bail!("{} is missing: run {build}", path.display()) }
 }
 
 /// Runs a program and returns its standard output. If it fails, the error has its standard error.

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::measure::scale::Size;
 use crate::measure::{Bench, Measurement};
 use crate::results::Results;
 use crate::servers::database::Kind;
@@ -43,9 +44,12 @@ struct Cli {
     /// The databases to measure.
     #[arg(long, value_enum, env = "BENCH_DATABASES", value_delimiter = ',', default_values_t = [Kind::Postgres, Kind::Sqlite])]
     databases: Vec<Kind>,
-    /// How many templates the operator has, with a tenant for every 50 and a sender for every 20 of them.
+    /// How many templates the operator has, with a sender for every 20 of them.
     #[arg(long, env = "BENCH_TEMPLATES", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(50..=20_000))]
     templates: u32,
+    /// How many tenants have them; by default one for every 50 templates.
+    #[arg(long, env = "BENCH_TENANTS", value_parser = clap::value_parser!(u32).range(1..=400))]
+    tenants: Option<u32>,
 }
 
 /// Runs in a separate process, so that its processor time and memory can be measured.
@@ -69,7 +73,11 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Some(Command::ServeVerify { listen, config }) => servers::verify::serve(listen, &config),
         Some(Command::Claim(settings)) => measure::queue::claim(&settings),
-        None => run(&cli.only, cli.databases, cli.templates as usize),
+        None => run(
+            &cli.only,
+            cli.databases,
+            Size::new(cli.templates as usize, cli.tenants.map(|tenants| tenants as usize)),
+        ),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,12 +89,12 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(only: &[Measurement], databases: Vec<Kind>, templates: usize) -> Result<()> {
+async fn run(only: &[Measurement], databases: Vec<Kind>, size: Size) -> Result<()> {
     ensure!(!cfg!(debug_assertions), "a debug build measures nothing: run `make bench`");
     tests::install_crypto();
     let mut results = Results::default();
     machine::describe(&mut results);
-    let bench = Bench::start(databases, templates)?;
+    let bench = Bench::start(databases, size)?;
     let mut failed = Vec::new();
     for measurement in Measurement::ALL.into_iter().filter(|m| only.is_empty() || only.contains(m)) {
         eprintln!("{}…", measurement.title());

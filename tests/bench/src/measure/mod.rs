@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 use tests::process::root;
 
+use self::scale::Size;
 use crate::results::Results;
 use crate::servers::data_plane::{DataPlane, Parts};
 use crate::servers::database::{Database, Databases, Kind};
@@ -77,7 +78,7 @@ impl Measurement {
             Self::Replicas => replicas::measure(bench, results).await,
             Self::Queue => queue::measure(bench, results).await,
             Self::Hostile => hostile::measure(bench, results).await,
-            Self::Scale => scale::measure(bench.templates, results).await,
+            Self::Scale => scale::measure(bench.size, results).await,
             Self::Push => push::measure(results).await,
         }
     }
@@ -88,18 +89,18 @@ impl Measurement {
 pub(crate) struct Bench {
     pub(crate) databases: Databases,
     kinds: Vec<Kind>,
-    /// How many the operator has.
-    templates: usize,
+    /// What the operator has.
+    size: Size,
     /// On a disk, like the databases.
     target: std::path::PathBuf,
     peak_mib: Mutex<Option<f64>>,
 }
 
 impl Bench {
-    pub(crate) fn start(kinds: Vec<Kind>, templates: usize) -> Result<Self> {
+    pub(crate) fn start(kinds: Vec<Kind>, size: Size) -> Result<Self> {
         let target = root().join("target/bench");
         std::fs::create_dir_all(&target).with_context(|| format!("making {}", target.display()))?;
-        Ok(Self { databases: Databases::default(), kinds, templates, target, peak_mib: Mutex::default() })
+        Ok(Self { databases: Databases::default(), kinds, size, target, peak_mib: Mutex::default() })
     }
 
     /// An empty value for each database that is measured.

@@ -40,16 +40,18 @@ const WRITES: [&str; 4] = ["configure_webhooks", "create_template", "submit_temp
 
 /// How much there is.
 #[derive(Debug, Clone, Copy)]
-struct Size {
+pub(crate) struct Size {
     tenants: usize,
     senders: usize,
     templates: usize,
 }
 
 impl Size {
-    /// 200 tenants, 500 senders and 10,000 templates, or in proportion for another number of templates.
-    fn of_templates(templates: usize) -> Self {
-        Self { tenants: templates.div_ceil(50), senders: templates.div_ceil(20), templates }
+    /// With 10,000 templates, 200 tenants and 500 senders, unless another number of tenants is asked for; in proportion
+    /// for another number of templates.
+    pub(crate) fn new(templates: usize, tenants: Option<usize>) -> Self {
+        let tenants = tenants.unwrap_or(templates.div_ceil(50));
+        Self { tenants, senders: templates.div_ceil(20).max(tenants), templates }
     }
 
     fn objects(self) -> usize {
@@ -63,8 +65,7 @@ struct Scale {
     size: Size,
 }
 
-pub(crate) async fn measure(templates: usize, results: &mut Results) -> Result<()> {
-    let size = Size::of_templates(templates);
+pub(crate) async fn measure(size: Size, results: &mut Results) -> Result<()> {
     let instant = Duration::from_millis(1);
     let options = Options {
         delays: Some(Delays { status: instant, review: instant, sender: instant }),
@@ -103,7 +104,7 @@ impl Scale {
         let senders = self.watch("WhatsAppSender");
         let tenants: Vec<Tenant> =
             stream::iter(0..self.size.tenants).map(|n| self.tenant(n)).buffered(AT_ONCE).try_collect().await?;
-        until_ready(senders, self.size.senders).await.context("the senders")?;
+        until_all(senders, self.size.senders, is_ready).await.context("the senders")?;
         Ok(tenants)
     }
 
@@ -162,7 +163,7 @@ impl Scale {
     async fn templates(&self, tenants: &[Tenant], results: &mut Results) -> Result<()> {
         let calls = async || self.world.operator_metric("whatsapp_operator_provider_calls_total", &[]).await;
         let (before, began) = (calls().await?, Instant::now());
-        let ready = until_ready(self.watch("MessageTemplate"), self.size.templates);
+        let ready = until_all(self.watch("MessageTemplate"), self.size.templates, is_ready);
         let applied = async {
             let each = stream::iter(0..self.size.templates).map(async |n| {
                 let tenant = &tenants[n % tenants.len()];
@@ -180,6 +181,8 @@ impl Scale {
         let (applied, ()) = tokio::try_join!(applied, ready).context("the templates")?;
         results.figure("operator.templates_applied_s", applied.as_secs_f64(), "s");
         results.figure("operator.templates_ready_s", began.elapsed().as_secs_f64(), "s");
+        until_all(self.watch("MessageTemplate"), self.size.templates, every_replica_runs_it).await?;
+        results.figure("operator.templates_in_use_s", began.elapsed().as_secs_f64(), "s");
         let calls = calls().await? - before;
         results.figure("operator.calls_per_template", calls / self.size.templates as f64, "");
         results.fact("calls so far", self.calls_by_operation().await?);
@@ -208,12 +211,10 @@ impl Scale {
             let changed = api.patch(name, &PatchParams::default(), &change).await?;
             let generation = changed.metadata.generation.context("no generation")?;
             let is_there = |object: &DynamicObject| {
-                let data_plane = &object.data["status"]["dataPlane"];
                 object.namespace().as_ref() == Some(&tenant.namespace)
                     && object.name_any() == *name
                     && is_ready(object, generation)
-                    && data_plane["ready"] == REPLICAS
-                    && data_plane["total"] == REPLICAS
+                    && every_replica_runs_it(object, generation)
             };
             let seen = async {
                 while let Some(object) = senders.next().await {
@@ -343,20 +344,31 @@ fn is_ready(object: &DynamicObject, generation: i64) -> bool {
     })
 }
 
-/// Waits until so many objects are ready.
-async fn until_ready(mut objects: impl Stream<Item = Result<DynamicObject>> + Unpin, count: usize) -> Result<()> {
+fn every_replica_runs_it(object: &DynamicObject, generation: i64) -> bool {
+    let status = &object.data["status"];
+    status["observedGeneration"] == generation
+        && status["dataPlane"]["ready"] == REPLICAS
+        && status["dataPlane"]["total"] == REPLICAS
+}
+
+/// Waits until this is so of that many objects, in their newest generation.
+async fn until_all(
+    mut objects: impl Stream<Item = Result<DynamicObject>> + Unpin,
+    count: usize,
+    is_so: impl Fn(&DynamicObject, i64) -> bool,
+) -> Result<()> {
     let mut ready = BTreeSet::new();
     let mut waiting = BTreeMap::new();
     let all = async {
         while ready.len() < count {
             let object = objects.next().await.context("the watch ended")??;
             let key = (object.namespace(), object.name_any());
-            if object.metadata.generation.is_some_and(|generation| is_ready(&object, generation)) {
+            if object.metadata.generation.is_some_and(|generation| is_so(&object, generation)) {
                 waiting.remove(&key);
                 ready.insert(key);
             } else {
                 ready.remove(&key);
-                waiting.insert(key, object.data["status"]["conditions"].clone());
+                waiting.insert(key, object.data["status"].clone());
             }
         }
         anyhow::Ok(())
@@ -364,5 +376,5 @@ async fn until_ready(mut objects: impl Stream<Item = Result<DynamicObject>> + Un
     if let Ok(ended) = timeout(PATIENCE, all).await {
         return ended;
     }
-    anyhow::bail!("{} of {count} are ready; one that is not: {:?}", ready.len(), waiting.iter().next())
+    anyhow::bail!("so it is of {} of {count}; one that is not: {:?}", ready.len(), waiting.iter().next())
 }
