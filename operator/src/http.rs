@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use crds::{MessageTemplate, RevisionState, WhatsAppSender};
+use crds::{RevisionState, WhatsAppSender};
 use listener::{Limits, Listener};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -99,14 +99,12 @@ async fn metrics(State(health): State<Health>) -> Response {
             health.metrics.rotations(phase, senders.iter().filter(is_in).count());
         }
         let templates = watched.templates.stores.all();
-        let newest = |template: &Arc<MessageTemplate>| {
-            let locations = template.status.iter().flat_map(|status| &status.locations);
-            locations.filter_map(|location| Some(location.newest.as_ref()?.state)).collect::<Vec<_>>()
-        };
-        let states: Vec<_> = templates.iter().flat_map(newest).collect();
-        for state in RevisionState::ALL {
-            health.metrics.templates(state, states.iter().filter(|known| **known == state).count());
+        let locations = templates.iter().flat_map(|template| &template.status).flat_map(|status| &status.locations);
+        let mut in_state = RevisionState::ALL.map(|state| (state, 0));
+        for newest in locations.filter_map(|location| location.newest.as_ref()) {
+            in_state.iter_mut().filter(|(state, _)| *state == newest.state).for_each(|(_, count)| *count += 1);
         }
+        in_state.into_iter().for_each(|(state, count)| health.metrics.templates(state, count));
     }
     match health.metrics.render() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),

@@ -349,6 +349,14 @@ impl AccountAdmin for FakeAdmin {
 
 #[async_trait]
 impl AlertAdmin for FakeAdmin {
+    fn source(&self) -> &'static str {
+        "the fake's log"
+    }
+
+    fn permission(&self) -> &'static str {
+        "the permission to read it"
+    }
+
     async fn list_alerts(&self, since: jiff::Timestamp) -> Result<Listed<AlertObservation>, ProviderError> {
         let state = self.begin("list_alerts")?;
         Ok(state.listed(state.alerts.iter().filter(|alert| alert.at >= since).cloned().collect()))

@@ -61,6 +61,8 @@ pub struct DataPlane {
     alive: Mutex<Option<BTreeMap<String, Acknowledged>>>,
     /// Replicas that stopped renewing their Leases and did not remove them, by their Leases.
     silent: Mutex<BTreeSet<String>>,
+    /// The tenants whose objects must be reported on.
+    touched: Mutex<BTreeSet<TenantId>>,
     changed: Notify,
 }
 
@@ -75,7 +77,7 @@ impl DataPlane {
         self.published().insert(tenant.clone(), Published { version, index, config });
         self.read_back.lock().remove(tenant);
         self.unpublished.lock().remove(tenant);
-        self.changed.notify_one();
+        self.look_again([tenant.clone()]);
     }
 
     /// Whether this process published a tenant's config in this version, or found it to be the newest.
@@ -132,7 +134,7 @@ impl DataPlane {
 
     pub fn set_unpublished(&self, tenant: &TenantId, why: Unpublished) {
         if self.unpublished.lock().insert(tenant.clone(), why.clone()) != Some(why) {
-            self.changed.notify_one();
+            self.look_again([tenant.clone()]);
         }
     }
 
@@ -142,7 +144,7 @@ impl DataPlane {
             return;
         }
         left_out.insert(tenant.clone(), parts);
-        self.changed.notify_one();
+        self.look_again([tenant.clone()]);
     }
 
     /// Why an object was left out of its tenant's config.
@@ -161,8 +163,12 @@ impl DataPlane {
         if alive.as_ref() == Some(&now_alive) {
             return false;
         }
-        *alive = Some(now_alive);
-        self.changed.notify_one();
+        let before = alive.replace(now_alive);
+        let published = self.published();
+        let other = published.iter().filter(|(tenant, published)| {
+            acknowledged(before.as_ref(), tenant, published) != acknowledged(alive.as_ref(), tenant, published)
+        });
+        self.look_again(other.map(|(tenant, _)| tenant.clone()));
         true
     }
 
@@ -170,14 +176,22 @@ impl DataPlane {
         *self.silent.lock() = silent;
     }
 
-    /// Lets [`DataPlane::changed`] return although nothing changed.
-    pub fn look_again(&self) {
+    /// Has [`DataPlane::changed`] return these tenants.
+    pub fn look_again(&self, tenants: impl IntoIterator<Item = TenantId>) {
+        self.touched.lock().extend(tenants);
         self.changed.notify_one();
     }
 
-    /// Returns after a change that may change what [`DataPlane::status_of`] answers.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
+    /// The tenants for which [`DataPlane::status_of`] and [`DataPlane::live`] may answer something else than when they were
+    /// returned last. Waits until there is one.
+    pub async fn changed(&self) -> BTreeSet<TenantId> {
+        loop {
+            let touched = std::mem::take(&mut *self.touched.lock());
+            if !touched.is_empty() {
+                return touched;
+            }
+            self.changed.notified().await;
+        }
     }
 
     /// How many replicas run the newest config of an object. `None` while that is unknown, right after a restart.
@@ -297,6 +311,20 @@ impl Acknowledgements for DataPlane {
     }
 }
 
+/// What the live replicas acknowledged of what is published for a tenant: by the Lease, whether it runs it, and why it
+/// refused.
+fn acknowledged<'a>(
+    alive: Option<&'a BTreeMap<String, Acknowledged>>,
+    tenant: &TenantId,
+    Published { version, index, .. }: &Published,
+) -> Option<BTreeMap<&'a str, (bool, Option<&'a str>)>> {
+    let of = |replica: &'a Acknowledged| {
+        let refused = replica.refused.get(tenant.as_str()).map(String::as_str);
+        (replica.runs(tenant, *version, index.as_ref()), refused)
+    };
+    Some(alive?.iter().map(|(lease, replica)| (lease.as_str(), of(replica))).collect())
+}
+
 /// Whether a published config is all that an object asks for: it may hold nothing of an object that contributed nothing.
 fn runs(config: Option<&TenantConfig>, kind: KindName, name: &str, contributed: &TenantContributions) -> bool {
     let contributes_nothing = match kind {
@@ -372,6 +400,35 @@ mod tests {
 
     fn replica(version: u128) -> Acknowledged {
         Acknowledged { version, ..Acknowledged::default() }
+    }
+
+    #[tokio::test]
+    async fn only_the_tenants_are_reported_on_again_whose_answer_may_be_another() {
+        let data_plane = DataPlane::default();
+        let [shop, bank]: [TenantId; 2] = ["shop", "bank"].map(|tenant| tenant.parse().unwrap());
+        let touched = async || data_plane.changed().await.into_iter().collect::<Vec<_>>();
+        data_plane.set_published(&shop, 7, None, Some(config(&["hello"], &[]).into()));
+        assert_eq!(touched().await, [shop.clone()]);
+        data_plane.set_published(&bank, 9, None, Some(config(&["hello"], &[]).into()));
+        assert_eq!(touched().await, [bank.clone()]);
+        for (alive, concerned, why) in [
+            (vec![("a", replica(7))], vec![&bank, &shop], "the replicas are known"),
+            (vec![("a", replica(9))], vec![&bank], "it follows, and ran the shop's already"),
+            (vec![("a", replica(9)), ("b", replica(9))], vec![&bank, &shop], "another replica"),
+            (
+                vec![
+                    ("a", Acknowledged { refused: [("shop".into(), "wrong".into())].into(), ..replica(9) }),
+                    ("b", replica(9)),
+                ],
+                vec![&shop],
+                "a refusal",
+            ),
+        ] {
+            assert!(data_plane.set_alive(alive.into_iter().map(|(lease, run)| (lease.into(), run)).collect()));
+            assert_eq!(touched().await.iter().collect::<Vec<_>>(), concerned, "{why}");
+        }
+        data_plane.set_unpublished(&bank, Unpublished { stalled: true, message: "too large".into() });
+        assert_eq!(touched().await, [bank]);
     }
 
     #[test]

@@ -75,8 +75,8 @@ impl Publication for Publisher {
         self.contributions.with(tenant, |contributed| self.data_plane.live(kind, tenant, name, contributed))
     }
 
-    fn report_again(&self) {
-        self.data_plane.look_again();
+    fn report_again(&self, tenant: &TenantId) {
+        self.data_plane.look_again([tenant.clone()]);
     }
 
     fn touch(&self, tenant: &TenantId) {

@@ -34,7 +34,7 @@ pub struct Acknowledged {
 
 impl Acknowledged {
     /// Whether it runs this version of a tenant's config, or a later one; where an index is given, exactly that.
-    fn runs(&self, tenant: &TenantId, version: u128, index: Option<&ContentId>) -> bool {
+    pub(super) fn runs(&self, tenant: &TenantId, version: u128, index: Option<&ContentId>) -> bool {
         let runs_parts = |index: &ContentId| {
             let parts = self.parts.as_ref().and_then(|parts| parts.get(tenant.as_str()));
             parts.is_some_and(|running| running == index.as_str())

@@ -193,9 +193,9 @@ async fn conclude<K: Kind>(
                 ended = Reconciled::Changed;
             }
             publish_all(object, machinery, notes.into_iter().chain(written.flatten()).collect()).await;
-            if is_news {
+            if is_news && let Some(tenant) = tenant_of(object) {
                 // Replicas may have followed, or fallen behind, while this was written.
-                machinery.publication.report_again();
+                machinery.publication.report_again(&tenant);
             }
             (ended, Action::requeue(again))
         }
@@ -260,17 +260,21 @@ fn not_ready_since<K: Kind>(object: &K, before: &Value) -> Option<Timestamp> {
     }
 }
 
+/// What every object goes through on its way to ready: told by its conditions, and by an Event only if it was ready.
+const ON_THE_WAY: [&str; 2] = [reason::PUBLISHING, reason::UNDER_REVIEW];
+
 /// The Event for a change of `Ready`; `None` while it is unchanged.
 fn change_of_ready(before: &Value, assessed: &Assessments, failed: bool) -> Option<Note> {
     let ready = assessed.get(READY)?;
     let old = condition(before, READY);
+    let was = old.is_some_and(|old| old["status"] == "True");
     if ready.state == State::True {
-        let was = old.is_some_and(|old| old["status"] == "True");
         let text = if ready.message.is_empty() { "ready".to_owned() } else { ready.message.clone() };
         return (!was).then_some(Note { warning: false, reason: event::BECAME_READY, text });
     }
     let same = old.is_some_and(|old| old["reason"] == ready.reason && old["message"] == ready.message.as_str());
-    (!same).then(|| Note { warning: failed, reason: ready.reason, text: ready.message.clone() })
+    let is_expected = !was && !failed && ON_THE_WAY.contains(&ready.reason);
+    (!same && !is_expected).then(|| Note { warning: failed, reason: ready.reason, text: ready.message.clone() })
 }
 
 /// Reports an object again because the data plane follows or falls behind. Calls no provider. Returns whether it could:

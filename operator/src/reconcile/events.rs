@@ -1,10 +1,12 @@
 //! Events on the objects: what `kubectl describe` shows a tenant.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use parking_lot::Mutex;
 
 use crate::reconcile::redact;
 
@@ -40,9 +42,16 @@ pub mod reason {
 /// How long publishing one Event may take.
 const WITHIN: Duration = Duration::from_secs(10);
 
+/// How many Events are published before repeats are counted anew. The recorder keeps each of the last minutes in memory.
+const MOST: u32 = 1000;
+
 /// Publishes Events. One per term of leadership, because it counts repeats in the Event that exists already.
 #[derive(Clone)]
-pub struct Events(Recorder);
+pub struct Events {
+    client: Client,
+    reporter: Reporter,
+    recorder: Arc<Mutex<(Recorder, u32)>>,
+}
 
 /// An Event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +64,17 @@ pub struct Note {
 impl Events {
     pub fn new(client: Client, pod: &str) -> Self {
         let reporter = Reporter { controller: "whatsapp-operator".into(), instance: Some(pod.to_owned()) };
-        Self(Recorder::new(client, reporter))
+        let recorder = Recorder::new(client.clone(), reporter.clone());
+        Self { client, reporter, recorder: Arc::new(Mutex::new((recorder, 0))) }
+    }
+
+    fn recorder(&self) -> Recorder {
+        let mut recorder = self.recorder.lock();
+        if recorder.1 == MOST {
+            *recorder = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
+        }
+        recorder.1 += 1;
+        recorder.0.clone()
     }
 
     /// Publishes, or logs why not. A lost Event must not fail the work that it reports.
@@ -67,7 +86,7 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        let published = tokio::time::timeout(WITHIN, self.0.publish(&event, about)).await;
+        let published = tokio::time::timeout(WITHIN, self.recorder().publish(&event, about)).await;
         let error = match published {
             Ok(Ok(())) => return,
             Ok(Err(error)) if is_ending(&error) => return,

@@ -75,8 +75,8 @@ pub trait Publication: Send + Sync {
     /// Whether the data plane runs an object as it was last contributed; `None` while that is unknown.
     fn live(&self, kind: KindName, tenant: &TenantId, name: &str) -> Option<Live>;
 
-    /// Requests that objects are reported on again.
-    fn report_again(&self);
+    /// Requests that the tenant's objects are reported on again.
+    fn report_again(&self, tenant: &TenantId);
 
     /// Requests that the tenant's config is published again, because its objects changed.
     fn touch(&self, tenant: &TenantId);

@@ -9,7 +9,7 @@ use crds::condition::{PROVIDER_ALERTS, reason};
 use crds::{AlertsStatus, WhatsAppSenderStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use messaging::provider::admin::{AlertObservation, WebhookTargets};
+use messaging::provider::admin::{AlertAdmin, AlertObservation, WebhookTargets};
 use messaging::provider::{AccountAdmin as _, ProviderError};
 
 use super::observe::Observed;
@@ -31,12 +31,10 @@ pub async fn follow(
     now: Timestamp,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) {
-    if account.alerts().is_none() {
-        return;
-    }
+    let Some(told_by) = account.alerts() else { return };
     match account.recent_alerts(max_age, messaging::clock::before(now, WINDOW)).await {
-        Ok(alerts) => report(&about(&alerts, own, observed, now), progress),
-        Err(error) if error.is_unauthorized() => refused(&error, progress),
+        Ok(alerts) => report(told_by.source(), &about(&alerts, own, observed, now), progress),
+        Err(error) if error.is_unauthorized() => refused(told_by, &error, progress),
         Err(error) => tracing::debug!(%error, "the provider's alerts could not be read"),
     }
 }
@@ -70,7 +68,7 @@ fn folder(url: &str) -> Option<&str> {
     url.rfind('/').map(|end| &url[..=end])
 }
 
-fn report(alerts: &[&AlertObservation], progress: &mut Progress<WhatsAppSenderStatus>) {
+fn report(source: &str, alerts: &[&AlertObservation], progress: &mut Progress<WhatsAppSenderStatus>) {
     let Some(newest) = alerts.first() else {
         progress.set(PROVIDER_ALERTS, State::False, reason::NO_ALERTS, "");
         return;
@@ -87,7 +85,7 @@ fn report(alerts: &[&AlertObservation], progress: &mut Progress<WhatsAppSenderSt
         let about = resource.as_ref().map(|resource| format!(" about {resource}")).unwrap_or_default();
         let advice = if advice.is_empty() { String::new() } else { format!("; {advice}") };
         format!(
-            "Twilio's Debugger has {alerts} of the last hour about this sender; the newest is {id} of {at}, error {code}{about}{advice}"
+            "{source} has {alerts} of the last hour about this sender; the newest is {id} of {at}, error {code}{about}{advice}"
         )
     };
     if news > 0 {
@@ -104,9 +102,10 @@ fn report(alerts: &[&AlertObservation], progress: &mut Progress<WhatsAppSenderSt
 }
 
 /// Told by an Event once, and by the condition as long as it is so.
-fn refused(error: &ProviderError, progress: &mut Progress<WhatsAppSenderStatus>) {
+fn refused(told_by: &dyn AlertAdmin, error: &ProviderError, progress: &mut Progress<WhatsAppSenderStatus>) {
+    let (source, permission) = (told_by.source(), told_by.permission());
     let message = format!(
-        "Twilio's Debugger is not read, because the provider refused it ({error}); nothing else depends on it; give the API key the permission to list Monitor's alerts"
+        "{source} is not read, because the provider refused it ({error}); nothing else depends on it; give the credentials {permission}"
     );
     let was_told =
         |condition: &Condition| condition.type_ == PROVIDER_ALERTS && condition.reason == reason::PERMISSION_MISSING;

@@ -249,6 +249,14 @@ impl KeyAdmin for Twilio {
 /// one.
 #[async_trait]
 impl AlertAdmin for Twilio {
+    fn source(&self) -> &'static str {
+        "Twilio's Debugger"
+    }
+
+    fn permission(&self) -> &'static str {
+        "the permission to list Monitor's alerts"
+    }
+
     async fn list_alerts(&self, since: Timestamp) -> Result<Listed<AlertObservation>, ProviderError> {
         let token = self.auth_token.as_ref().filter(|_| self.client.is_called_with_key());
         let with_token = token.and_then(|token| self.client.with_auth_token(token));

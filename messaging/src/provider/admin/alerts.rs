@@ -11,6 +11,12 @@ use crate::provider::ProviderError;
 /// The alerts of one account.
 #[async_trait]
 pub trait AlertAdmin: Send + Sync {
+    /// What tells them, as the provider calls it: `Twilio's Debugger`.
+    fn source(&self) -> &'static str;
+
+    /// What lets the credentials read them, after "give the credentials".
+    fn permission(&self) -> &'static str;
+
     /// The newest alerts since this time, a bounded number of them.
     async fn list_alerts(&self, since: Timestamp) -> Result<Listed<AlertObservation>, ProviderError>;
 }

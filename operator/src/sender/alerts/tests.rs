@@ -119,7 +119,7 @@ async fn credentials_that_may_not_read_alerts_are_told_once_and_a_fault_of_the_p
     watch.admin.refuse("list_alerts");
     let (condition, notes) = watch.look(NOW).await;
     assert_eq!((condition.as_str(), notes.len()), ("Unknown PermissionMissing", 1));
-    assert!(notes[0].text.contains("permission to list Monitor's alerts"), "{notes:?}");
+    assert!(notes[0].text.contains("give the credentials the permission to read it"), "{notes:?}");
     assert_eq!(watch.look(NOW).await, ("Unknown PermissionMissing".to_owned(), vec![]));
     watch.admin.refuse_nothing();
     watch.admin.fail_operation("list_alerts", 1);

@@ -35,6 +35,8 @@ const AT_REST: Duration = Duration::from_secs(10 * 60);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The measurement is given up when anything takes longer.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// The calls that templates take. The senders are looked at meanwhile, as ever.
+const ABOUT_TEMPLATES: [&str; 4] = ["create_template", "submit_template", "list_templates", "delete_template"];
 /// The operations that change something at the provider.
 const WRITES: [&str; 4] = ["configure_webhooks", "create_template", "submit_template", "delete_template"];
 
@@ -161,7 +163,7 @@ impl Scale {
 
     /// From the first template that is applied until all are ready, and what that asks of the provider.
     async fn templates(&self, tenants: &[Tenant], results: &mut Results) -> Result<()> {
-        let calls = async || self.world.operator_metric("whatsapp_operator_provider_calls_total", &[]).await;
+        let calls = async || self.calls(&ABOUT_TEMPLATES).await;
         let (before, began) = (calls().await?, Instant::now());
         let ready = until_all(self.watch("MessageTemplate"), self.size.templates, is_ready);
         let applied = async {
@@ -185,16 +187,17 @@ impl Scale {
         results.figure("operator.templates_in_use_s", began.elapsed().as_secs_f64(), "s");
         let calls = calls().await? - before;
         results.figure("operator.calls_per_template", calls / self.size.templates as f64, "");
-        results.fact("calls so far", self.calls_by_operation().await?);
         Ok(())
     }
 
-    /// The operator's calls to the provider, by operation.
-    async fn calls_by_operation(&self) -> Result<String> {
-        let url = format!("http://127.0.0.1:{}/metrics", self.world.ports.operator);
-        let text = reqwest::get(url).await?.text().await?;
-        let calls = text.lines().filter_map(|line| line.strip_prefix("whatsapp_operator_provider_calls_total"));
-        Ok(calls.collect::<Vec<_>>().join("; "))
+    /// How often the operator has called the provider so far for these operations.
+    async fn calls(&self, operations: &[&str]) -> Result<f64> {
+        let mut calls = 0.0;
+        for operation in operations {
+            let label = format!("operation=\"{operation}\"");
+            calls += self.world.operator_metric("whatsapp_operator_provider_calls_total", &[&label]).await?;
+        }
+        Ok(calls)
     }
 
     /// Changes a sender again and again, and times each change until every replica runs it.
@@ -309,13 +312,8 @@ impl Scale {
         let operator = format!("system:serviceaccount:{}:{}", self.world.system, self.world.accounts.operator);
         let audit = self.world.cluster.audit()?.context("the cluster is not ours")?;
         let is_write = |entry: &&AuditEntry| entry.user.username == operator && entry.object_ref.resource != "leases";
-        let mut provider = 0.0;
-        for operation in WRITES {
-            let label = format!("operation=\"{operation}\"");
-            // Not while a process is down.
-            let calls = self.world.operator_metric("whatsapp_operator_provider_calls_total", &[&label]).await;
-            provider += calls.unwrap_or_default();
-        }
+        // It does not listen while it is down.
+        let provider = self.calls(&WRITES).await.unwrap_or_default();
         Ok(Written { cluster: audit.iter().filter(is_write).count(), provider })
     }
 
