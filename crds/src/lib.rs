@@ -26,9 +26,9 @@ pub use limits::{InvalidRate, Limits, MessageRate};
 pub use reference::{SecretKeyRef, SecretRef, SenderRef};
 pub use routing::{CountryRoute, RouteTarget, RoutingPolicy, RoutingPolicySpec, RoutingPolicyStatus, ServiceSender};
 pub use sender::{
-    AlertsStatus, Consent, CredentialRotation, EventSink, HttpSink, OptOut, Provider, Retention, RotationStatus,
-    SandboxStatus, TemplateEventsStatus, ToldStatus, TwilioProvider, Validity, WebhooksStatus, WhatsAppSender,
-    WhatsAppSenderSpec, WhatsAppSenderStatus,
+    AlertsStatus, Consent, CredentialRotation, EventSink, HttpSink, MembershipStatus, OptOut, Provider, Retention,
+    RotationStatus, SandboxStatus, ServiceMembership, TemplateEventsStatus, ToldStatus, TwilioProvider, Validity,
+    WebhooksStatus, WhatsAppSender, WhatsAppSenderSpec, WhatsAppSenderStatus,
 };
 pub use status::{DataPlaneStatus, DeletionPolicy};
 pub use template::{

@@ -108,7 +108,8 @@ pub struct WhatsAppSenderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_rotation: Option<CredentialRotation>,
     /// What happens to the number's webhooks at the provider when this object is deleted. `Retain` leaves them as they
-    /// are; `Delete` removes those that point to this data plane. The number itself is never given up.
+    /// are; `Delete` removes those that point to this data plane, and takes the number out of the Messaging Service that the operator added it to.
+    /// The number itself is never given up.
     #[serde(default = "WhatsAppSenderSpec::default_deletion_policy")]
     pub deletion_policy: DeletionPolicy,
 }
@@ -130,6 +131,8 @@ pub struct Provider {
 
 /// An account at Twilio.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.messagingServiceMembership) || has(self.messagingServiceSid)")
+    .message("messagingServiceMembership needs the service: set messagingServiceSid, or remove messagingServiceMembership"))]
 #[x_kube(validation = Rule::new("self.sandbox || !has(self.sandboxJoinCode)")
     .message("sandboxJoinCode is only for Twilio's Sandbox: set sandbox to true, or remove sandboxJoinCode"))]
 #[x_kube(validation = Rule::new("!self.sandbox || !has(self.messagingServiceSid)")
@@ -153,6 +156,9 @@ pub struct TwilioProvider {
     #[x_kube(validation = Rule::new("self.matches('^MG[0-9a-f]{32}$')")
         .message("must be a Messaging Service SID: MG and 32 lower-case hexadecimal digits"))]
     pub messaging_service_sid: Option<String>,
+    /// Who puts the number into that service's sender pool. Absent: as `External`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messaging_service_membership: Option<ServiceMembership>,
     /// Whether the number is Twilio's Sandbox for WhatsApp: a number that all accounts share (+14155238886), where anybody
     /// can try things out with phones that have joined. Twilio has no API for it, so the two URLs that the condition
     /// `WebhooksConfigured` tells are to be pasted into Twilio's console. It sends at most one message in 3 seconds, and
@@ -175,6 +181,16 @@ pub struct TwilioProvider {
     /// an account in a namespace, the oldest that asks acts for all.
     #[serde(default)]
     pub template_events: bool,
+}
+
+/// Who puts a number into the sender pool of its Messaging Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ServiceMembership {
+    /// Somebody else. The operator waits until the number is there.
+    External,
+    /// The operator. It adds the number, and removes it again once the spec no longer names the service, or when this object
+    /// is deleted with the policy `Delete`. A number that somebody else added is left there.
+    Managed,
 }
 
 /// The words with which customers opt out and back in. A message counts when all of it is such a word, in any case and any
@@ -415,6 +431,9 @@ pub struct WhatsAppSenderStatus {
     /// Where the provider's webhooks point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhooks: Option<WebhooksStatus>,
+    /// The Messaging Service that the operator added the number to, or is about to. Absent where somebody else did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub membership: Option<MembershipStatus>,
     /// How to use Twilio's Sandbox, where the number is that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxStatus>,
@@ -450,6 +469,7 @@ impl Default for WhatsAppSenderStatus {
             quality: None,
             messaging_limit: None,
             webhooks: None,
+            membership: None,
             sandbox: None,
             template_events: None,
             alerts: None,
@@ -490,6 +510,16 @@ pub struct RotationStatus {
     /// The provider's id of the API key in use, if the operator made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// A membership that the operator made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MembershipStatus {
+    pub messaging_service_sid: String,
+    /// When the operator asked the provider to add the number, while it does not know whether that was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Time>,
 }
 
 /// The provider's alerts about a sender.

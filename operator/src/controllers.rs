@@ -42,6 +42,7 @@ use crate::sender::credentials::follow_credentials;
 use crate::sender::dereference::ClusterSecrets;
 use crate::sender::directory::SenderDirectory;
 use crate::sender::grant::Grant;
+use crate::sender::membership::record::ClusterMemberships;
 use crate::sender::owner::{OwnerLeases, PoolOwners};
 use crate::sender::provider::BaseUrls;
 use crate::sender::retiring::Ends;
@@ -182,6 +183,7 @@ impl Controllers {
                     board: Arc::clone(&board),
                 }),
             },
+            memberships: Arc::new(ClusterMemberships { client: client.clone(), freshness: Arc::clone(&freshness) }),
             clock: Arc::clone(&clock),
         };
         let templates = TemplateContext {

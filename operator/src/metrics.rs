@@ -69,7 +69,7 @@ impl Published {
 }
 
 /// The values of the label `operation` of provider calls.
-pub const OPERATIONS: [&str; 26] = [
+pub const OPERATIONS: [&str; 28] = [
     "check_credentials",
     "check_webhook_key",
     "list_senders",
@@ -96,6 +96,8 @@ pub const OPERATIONS: [&str; 26] = [
     "subscribe",
     "unsubscribe",
     "list_alerts",
+    "add_to_messaging_service",
+    "remove_from_messaging_service",
 ];
 
 /// What became of a hint that the data plane passed on.

@@ -16,7 +16,7 @@ use messaging::config::ProviderAccount;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    AlertAdmin, AlertObservation, FoundContent, FoundPool, Inexpressible, KeyAdmin, KeyObservation, Listed,
+    AlertAdmin, AlertObservation, FoundContent, FoundPool, Inexpressible, Joined, KeyAdmin, KeyObservation, Listed,
     ListedSender, MintedKey, PoolAdmin, PoolMember, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation,
     StreamAdmin, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
 };
@@ -74,6 +74,10 @@ struct State {
     alerts: Vec<AlertObservation>,
     senders: BTreeMap<PhoneNumber, SenderObservation>,
     services: BTreeMap<String, PoolObservation>,
+    /// What reads show of them, where they lag.
+    seen_services: Option<BTreeMap<String, PoolObservation>>,
+    /// How many senders a service takes.
+    most_members: Option<usize>,
     templates: Vec<TemplateObservation>,
     keys: Vec<(KeyObservation, Secret)>,
     /// Absent: every caller may do everything.
@@ -110,6 +114,10 @@ pub(crate) fn content_of(revision: &TemplateRevision) -> FoundContent {
 impl State {
     fn requests(&self) -> u32 {
         1 + self.more_requests
+    }
+
+    fn shown_services(&self) -> &BTreeMap<String, PoolObservation> {
+        self.seen_services.as_ref().unwrap_or(&self.services)
     }
 
     fn listed<T>(&self, rows: Vec<T>) -> Listed<T> {
@@ -274,6 +282,45 @@ impl FakeAdmin {
         });
     }
 
+    /// The pools that hold this sender.
+    pub(crate) fn pools_with(&self, sender: &str) -> Vec<String> {
+        let state = self.state();
+        state.services.iter().filter(|(_, pool)| pool.holds(sender)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Somebody else changes which senders are in a pool.
+    pub(crate) fn set_members(&self, id: &str, senders: &[&str]) {
+        let members = senders.iter().map(|&handle| PoolMember { handle: handle.into(), number: None }).collect();
+        self.state().services.get_mut(id).expect("the pool exists").senders = members;
+    }
+
+    /// Somebody else unsets a sender's own webhooks.
+    pub(crate) fn break_webhooks(&self, handle: &str) {
+        let mut state = self.state();
+        let sender = state.senders.values_mut().find(|sender| sender.handle == handle).expect("the sender exists");
+        sender.webhooks = WebhookTargets::default();
+    }
+
+    /// Somebody else has a pool leave its senders' messages to their own webhooks.
+    pub(crate) fn defer_to_senders(&self, id: &str) {
+        self.state().services.get_mut(id).expect("the pool exists").defers_to_sender = true;
+    }
+
+    pub(crate) fn webhooks_of_pool(&self, id: &str) -> WebhookTargets {
+        self.state().services[id].webhooks.clone()
+    }
+
+    /// From now on, or no longer, reads show the pools as they are now.
+    pub(crate) fn hold_back_pools(&self, hold_back: bool) {
+        let mut state = self.state();
+        state.seen_services = hold_back.then(|| state.services.clone());
+    }
+
+    /// How many senders a pool takes.
+    pub(crate) fn limit_members(&self, most: usize) {
+        self.state().most_members = Some(most);
+    }
+
     pub(crate) fn set_quality(&self, handle: &str, quality: &str) {
         let mut state = self.state();
         let sender = state.senders.values_mut().find(|sender| sender.handle == handle).expect("the sender exists");
@@ -434,12 +481,38 @@ impl KeyAdmin for FakeAdmin {
 impl PoolAdmin for FakeAdmin {
     async fn find_pool(&self, id: &PoolId) -> Result<FoundPool, ProviderError> {
         let state = self.begin("find_messaging_service")?;
-        Ok(FoundPool { pool: state.services.get(id.as_str()).cloned(), requests: state.requests() })
+        Ok(FoundPool { pool: state.shown_services().get(id.as_str()).cloned(), requests: state.requests() })
     }
 
     async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError> {
         let state = self.begin("list_messaging_services")?;
-        Ok(state.listed(state.services.values().cloned().collect()))
+        Ok(state.listed(state.shown_services().values().cloned().collect()))
+    }
+
+    async fn add_member(&self, pool: &PoolId, sender: &str) -> Result<Joined, ProviderError> {
+        let joined = {
+            let mut state = self.begin("add_to_messaging_service")?;
+            let places = state.most_members.unwrap_or(usize::MAX);
+            let within = state.services.iter().find(|(_, pool)| pool.holds(sender)).map(|(id, _)| id.clone());
+            let Some(into) = state.services.get_mut(pool.as_str()) else { return Err(provider_error(Some(404), None)) };
+            match within {
+                Some(id) if id == pool.as_str() => Joined::WasIn,
+                Some(_) => Joined::IsElsewhere,
+                None if into.senders.len() >= places => Joined::IsFull,
+                None => {
+                    into.senders.push(PoolMember { handle: sender.to_owned(), number: None });
+                    Joined::Added
+                }
+            }
+        };
+        self.end("add_to_messaging_service", joined).await
+    }
+
+    async fn remove_member(&self, pool: &PoolId, sender: &str) -> Result<(), ProviderError> {
+        if let Some(pool) = self.begin("remove_from_messaging_service")?.services.get_mut(pool.as_str()) {
+            pool.senders.retain(|member| member.handle != sender);
+        }
+        self.end("remove_from_messaging_service", ()).await
     }
 }
 
@@ -466,20 +539,22 @@ impl SenderAdmin for FakeAdmin {
         service: Option<&PoolObservation>,
         targets: &WebhookTargets,
     ) -> Result<(), ProviderError> {
-        let mut state = self.begin("configure_webhooks")?;
-        match service.filter(|service| service.decides_webhooks_of(&sender.handle)) {
-            Some(service) => {
-                if let Some(service) = state.services.get_mut(service.id.as_str()) {
-                    service.webhooks = targets.clone();
+        {
+            let mut state = self.begin("configure_webhooks")?;
+            match service.filter(|service| service.decides_webhooks_of(&sender.handle)) {
+                Some(service) => {
+                    if let Some(service) = state.services.get_mut(service.id.as_str()) {
+                        service.webhooks = targets.clone();
+                    }
                 }
-            }
-            None => {
-                if let Some(sender) = state.senders.values_mut().find(|known| known.handle == sender.handle) {
-                    sender.webhooks = targets.clone();
+                None => {
+                    if let Some(sender) = state.senders.values_mut().find(|known| known.handle == sender.handle) {
+                        sender.webhooks = targets.clone();
+                    }
                 }
             }
         }
-        Ok(())
+        self.end("configure_webhooks", ()).await
     }
 }
 

@@ -1,8 +1,8 @@
-//! A Messaging Service that several namespaces name.
+//! Messaging Services: which senders are in them, and one that several namespaces name.
 
 use anyhow::{Context, Result, ensure};
 use kube::api::DynamicObject;
-use sandbox::twilio::types::{NewAccount, NewService};
+use sandbox::twilio::types::{CreatedAccount, NewAccount, NewService};
 use serde_json::{Value, json};
 use tests::eventually::eventually;
 use tests::world::{Tenant, World, conditions};
@@ -71,4 +71,64 @@ async fn of_two_namespaces_that_name_one_messaging_service_the_first_keeps_it() 
     world.ready("whatsappsender", &shop.namespace, "support").await?;
     ensure!(is_shops().await?);
     Ok(())
+}
+
+/// Waits until the service holds the account's only sender, or nobody.
+async fn holds(world: &World, account: &CreatedAccount, is_held: bool) -> Result<()> {
+    let url = format!("{}/v1/Services/{}/ChannelSenders", world.sandbox.base_url(), account.services[0]);
+    let http = reqwest::Client::new();
+    eventually(if is_held { "the service holds the sender" } else { "the service holds nobody" }, async || {
+        let asked = http.get(&url).basic_auth(&account.account_sid, Some(&account.auth_token)).send().await;
+        let answer: Value = asked.map_err(|e| e.to_string())?.json().await.map_err(|e| e.to_string())?;
+        let senders = answer["senders"].as_array().map(|senders| senders.iter().map(|s| s["sid"].clone()).collect());
+        let expected = if is_held { vec![json!(account.senders[0].sid)] } else { vec![] };
+        if senders.as_ref() == Some(&expected) { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_sender_is_put_into_the_service_that_it_asks_for_and_taken_out_again() -> Result<()> {
+    let world = World::start(&["shop"]).await?;
+    let number = "+14155237003";
+    let new = NewAccount {
+        senders: vec![number.into()],
+        services: vec![NewService { senders: Some(vec![]), ..NewService::default() }],
+        ..NewAccount::default()
+    };
+    let account = world.control.create_account(&new).await?;
+    let mut shop = world.tenant_without_sender(0).await?;
+    shop.account = account.clone();
+    let named = in_service(&world, &mut shop, number).await?;
+    let twilio = json!({"messagingServiceSid": account.services[0], "messagingServiceMembership": "Managed"});
+    let managed = shop.sender(&json!({"provider": {"twilio": twilio}, "deletionPolicy": "Delete"}))?;
+    let alone = shop.sender(&json!({"deletionPolicy": "Delete"}))?;
+
+    // Who only names it, waits for somebody else.
+    world.cluster.apply(&[named], None).await?;
+    let waiting = world.condition("whatsappsender", &shop.namespace, "support", "Ready", "False").await?;
+    let ready = conditions(&waiting).find(|c| c["type"] == "Ready").context("no condition Ready")?;
+    ensure!(ready["message"].as_str().is_some_and(|text| text.contains("Managed")), "{ready}");
+    holds(&world, &account, false).await?;
+
+    world.cluster.apply(std::slice::from_ref(&managed), None).await?;
+    holds(&world, &account, true).await?;
+    let sender = world.ready("whatsappsender", &shop.namespace, "support").await?;
+    ensure!(sender["status"]["membership"] == json!({"messagingServiceSid": account.services[0]}), "{sender}");
+    let url = sender["status"]["webhooks"]["inbound"].as_str().context("no URL")?;
+    ensure!(url.contains(&shop.namespace), "{url}");
+
+    world.cluster.apply(&[alone], None).await?;
+    holds(&world, &account, false).await?;
+    eventually("the sender is ready without the service", async || {
+        let sender = world.ready("whatsappsender", &shop.namespace, "support").await.map_err(|e| format!("{e:#}"))?;
+        if sender["status"]["membership"].is_null() { Ok(()) } else { Err(sender["status"].to_string()) }
+    })
+    .await?;
+
+    world.cluster.apply(&[managed], None).await?;
+    holds(&world, &account, true).await?;
+    let delete = ["delete", "whatsappsender", "support", "--timeout=120s", "--namespace", &shop.namespace];
+    world.cluster.kubectl(&delete).await?;
+    holds(&world, &account, false).await
 }

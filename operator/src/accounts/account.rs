@@ -10,9 +10,9 @@ use messaging::address::PhoneNumber;
 use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    AlertAdmin, AlertObservation, FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey, PoolAdmin,
-    PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, Stream, StreamAdmin, Subscription, TemplateAdmin,
-    TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets, senders,
+    AlertAdmin, AlertObservation, FoundPool, Joined, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey,
+    PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, Stream, StreamAdmin, Subscription,
+    TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets, senders,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -207,6 +207,10 @@ fn without(what: &str) -> ProviderError {
     ProviderError { failure, http_status: None, retry_after: None }
 }
 
+fn without_pools() -> ProviderError {
+    without("pools")
+}
+
 fn without_keys() -> ProviderError {
     without("keys")
 }
@@ -294,6 +298,21 @@ impl PoolAdmin for Account {
         let found = self.call("find_messaging_service", pools.find_pool(id)).await?;
         self.charge_after_the_first(found.requests);
         Ok(found)
+    }
+
+    async fn add_member(&self, pool: &PoolId, sender: &str) -> Result<Joined, ProviderError> {
+        let pools = self.admin.pools().ok_or_else(without_pools)?;
+        let added = self.write("add_to_messaging_service", pools.add_member(pool, sender)).await;
+        // Also after an error: it may be there although the answer was lost.
+        self.pools.forget().await;
+        added
+    }
+
+    async fn remove_member(&self, pool: &PoolId, sender: &str) -> Result<(), ProviderError> {
+        let pools = self.admin.pools().ok_or_else(without_pools)?;
+        let removed = self.write("remove_from_messaging_service", pools.remove_member(pool, sender)).await;
+        self.pools.forget().await;
+        removed
     }
 
     async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError> {

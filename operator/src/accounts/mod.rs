@@ -207,6 +207,7 @@ mod tests {
         for (has_ended, writes) in [(true, 0), (false, 1)] {
             let admin = Arc::new(FakeAdmin::default());
             admin.add_sender("+14150000000", "XE1");
+            admin.add_pool("MG1", &[]);
             let now = Instant::now();
             let (accounts, _) = accounts(Arc::clone(&admin));
             let accounts = accounts.during(tenure(if has_ended { now } else { now + Duration::from_secs(3600) }));
@@ -214,6 +215,7 @@ mod tests {
             let sender = account.sender(&"+14150000000".parse().unwrap(), Duration::ZERO).await.unwrap().unwrap();
             account.templates(Duration::ZERO, |_| true).await.unwrap();
             let (keys, tokens) = (account.keys().unwrap(), account.tokens().unwrap());
+            let pools = account.pools().unwrap();
             keys.list_keys().await.unwrap();
             let streams = account.streams().unwrap();
             streams.list_streams().await.unwrap();
@@ -228,6 +230,8 @@ mod tests {
                 keys.revoke_key("SK1").await,
                 tokens.create_next_token().await.map(drop),
                 tokens.discard_next_token().await,
+                pools.add_member(&PoolId::new("MG1"), "XE1").await.map(drop),
+                pools.remove_member(&PoolId::new("MG1"), "XE1").await,
                 streams.create_stream("a", "https://hooks.example.com/").await.map(drop),
                 streams.test_stream("DG1").await,
                 streams.confirm_stream("DG1", "TE2").await,
@@ -244,6 +248,8 @@ mod tests {
                 "revoke_key",
                 "create_token",
                 "discard_token",
+                "add_to_messaging_service",
+                "remove_from_messaging_service",
                 "create_stream",
                 "test_stream",
                 "confirm_stream",

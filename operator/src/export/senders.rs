@@ -29,7 +29,11 @@ pub(super) fn senders(
             services.iter().filter(|service| service.holds(&seen.handle)).map(|service| service.id.as_str()).collect();
         match of.as_slice() {
             [] => {}
-            [service] => twilio["messagingServiceSid"] = json!(service),
+            [service] => {
+                twilio["messagingServiceSid"] = json!(service);
+                // It is there, and stays: the operator adds it again if somebody takes it out.
+                twilio["messagingServiceMembership"] = json!("Managed");
+            }
             several => all.left_out.push(LeftOut::new(
                 format!("the Messaging Service of {what}"),
                 format!(

@@ -229,6 +229,8 @@ fn a_sender_is_paused_and_names_its_service_where_it_has_one() {
     let twilio: Vec<_> = senders.iter().map(|sender| sender.spec.provider.twilio.clone().unwrap()).collect();
     let services: Vec<_> = twilio.iter().map(|twilio| twilio.messaging_service_sid.as_deref()).collect();
     assert_eq!(services, [Some("MG00000000000000000000000000000001"), None, None]);
+    let memberships = twilio.iter().map(|twilio| twilio.messaging_service_membership);
+    assert_eq!(memberships.collect::<Vec<_>>(), [Some(crds::ServiceMembership::Managed), None, None]);
     assert_eq!(twilio[0].credentials_secret_ref.name, "whatsapp");
     let lines: Vec<_> = left_out.iter().map(ToString::to_string).collect();
     for expected in [

@@ -79,6 +79,15 @@ pub fn advice_of(error: &ProviderError) -> Advice {
     }
 }
 
+/// Whether the provider may have carried out the request, although it answered with an error.
+pub fn may_have_been_done(error: &ProviderError) -> bool {
+    match error.http_status {
+        Some(408 | 500..) => true,
+        Some(_) => false,
+        None => error.failure.class != FailureClass::Retry,
+    }
+}
+
 /// What an error of the API server calls for.
 pub fn advice_of_kubernetes(error: &kube::Error) -> Advice {
     match error {

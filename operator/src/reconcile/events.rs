@@ -23,6 +23,10 @@ pub mod reason {
     pub const TEMPLATE_EVENTS_REMOVED: &str = "TemplateEventsRemoved";
     /// The sender's state, quality or limit changed at the provider.
     pub const SENDER_CHANGED: &str = "SenderChanged";
+    /// The sender was added to the Messaging Service that its spec names.
+    pub const JOINED_SERVICE: &str = "JoinedService";
+    /// The sender was removed from the Messaging Service that the operator had added it to.
+    pub const LEFT_SERVICE: &str = "LeftService";
     /// The provider noticed something to go wrong, or may not be asked.
     pub const PROVIDER_ALERTS: &str = "ProviderAlerts";
     /// A rotation of credentials began.

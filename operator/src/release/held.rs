@@ -99,6 +99,12 @@ impl Leaves for WhatsAppSender {
                 stays.push(format!("the {what} webhook {} of {number} in the account {account}", redact(url)));
             }
         }
+        if let Some(membership) = status.and_then(|status| status.membership.as_ref()) {
+            let (number, service) = (&self.spec.phone_number, &membership.messaging_service_sid);
+            stays.push(format!(
+                "{number} in the Messaging Service {service}, which the operator added it to, in the account {account}"
+            ));
+        }
         let rotation = status.and_then(|status| status.rotation.as_ref());
         if let Some(key) = rotation.and_then(|rotation| rotation.key.as_ref()) {
             stays.push(format!("the API key {key}, which the operator made, in the account {account}: it is valid until somebody revokes it"));

@@ -99,6 +99,7 @@ fn sender() -> Value {
         "status": {
             "webhooks": { "inbound": "https://wa.example.com/in?token=hush" },
             "rotation": { "phase": "Idle", "summary": "Idle", "key": "SK1" },
+            "membership": { "messagingServiceSid": "MG1" },
         },
     })
 }
@@ -195,7 +196,12 @@ fn what_stays_is_told_once_and_without_what_may_be_secret() {
     assert_eq!(template.stays, expected);
 
     let sender = held::held::<WhatsAppSender>(serde_json::from_value(sender()).unwrap(), "system").unwrap().to_string();
-    for told in ["webhook https://wa.example.com/in of", "the API key SK1", "the Secret whatsapp-rotation-shop-"] {
+    for told in [
+        "webhook https://wa.example.com/in of",
+        "in the Messaging Service MG1",
+        "the API key SK1",
+        "the Secret whatsapp-rotation-shop-",
+    ] {
         assert!(sender.contains(told), "{told}: {sender}");
     }
     assert!(!sender.contains("hush"), "{sender}");

@@ -5,6 +5,7 @@
 //! [`mod@observe`] (what the provider has), [`mod@plan`] (what to do), [`mod@apply`] (do it) and [`mod@report`] (what
 //! it means). [`mod@rotate`] lets the sender take part in the rotation of its credentials, and [`retiring`] keeps replaced
 //! webhook keys for a time. [`mod@sandbox`] is the provider's number for trying things out.
+//! [`mod@membership`] keeps it in the Messaging Service that it names.
 //! [`alerts`] and [`changes`] tell what happens to a sender at its provider. [`rival`] decides between senders that claim the same number, [`directory`] looks senders up
 //! for other kinds, and [`credentials`] triggers a reconcile when one of a sender's Secrets changes.
 //!
@@ -18,6 +19,7 @@ pub mod dereference;
 pub mod directory;
 pub mod grant;
 pub mod invalid;
+pub mod membership;
 pub mod observe;
 pub mod owner;
 pub mod plan;
@@ -35,6 +37,8 @@ use std::time::Duration;
 
 use self::dereference::ReadSecrets;
 use self::directory::SenderDirectory;
+use self::membership::record::RecordMembership;
+use self::membership::{Seen, Wish};
 use self::owner::PoolOwners;
 use self::provider::BaseUrls;
 use self::retiring::{Accepted, Before, Ends};
@@ -49,7 +53,7 @@ use messaging::clock::Clock;
 use messaging::config::{SenderConfig, SinkConfig};
 use messaging::id::{PoolId, SenderName, TenantId};
 use messaging::provider::AccountAdmin;
-use messaging::provider::admin::PoolObservation;
+use messaging::provider::admin::{PoolObservation, WebhookTargets};
 use messaging::public_address::is_private;
 use observe::Observed;
 use plan::{Plan, Publish, Wanted, Webhooks};
@@ -84,6 +88,7 @@ pub struct SenderContext {
     pub ends: Ends,
     pub rotation: Rotation,
     pub push: Push,
+    pub memberships: Arc<dyn RecordMembership>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -135,7 +140,8 @@ impl Kind for WhatsAppSender {
         let account = context.accounts.get(&desired.config.provider);
         // Needs the cluster, after a restart.
         let old_keys_until = keep_old_keys(&mut desired, id, context, progress).await?;
-        let (mut observed, mut plan) = (Observed::default(), Plan::default());
+        let (mut observed, mut plan, mut of_service) =
+            (Observed::default(), Plan::default(), WebhookTargets::default());
         for max_age in ages(self, context.settings.poll_interval) {
             observed = observe::observe(&desired, &account, max_age).await?;
             // Needs the cluster.
@@ -143,12 +149,14 @@ impl Kind for WhatsAppSender {
             // Needs nothing.
             let wanted = wanted(self, &desired, &*account, context, pool_of_another, progress.paused);
             plan = plan::plan(&wanted, &observed);
+            of_service = wanted.of_service;
             if plan.is_nothing() {
                 break;
             }
         }
         let Plan { webhooks, publish, trouble } = plan;
         let provider = desired.config.provider.clone();
+        let wish = Wish { pool: desired.pool.clone(), is_managed: desired.manages_membership, of_service };
         tell_changes(&observed, context.clock.now(), progress);
         // Needs the provider.
         let own = apply::targets(&*account, &context.settings, &desired.tenant, &desired.name);
@@ -171,15 +179,20 @@ impl Kind for WhatsAppSender {
         // Needs the provider and the cluster. The data plane must know the sender, and nothing else depends on it.
         let pushed = push::act::configure(self, id, &provider, context, progress).await;
         applied?;
-        trouble.map_or(Ok(()), Err)?;
+        // Needs the provider and the cluster.
+        let seen = Seen { observed: &observed, webhooks: &webhooks, trouble: trouble.as_ref() };
+        let moved = membership::follow(self, &wish, seen, &account, context, progress).await?;
+        if let Some(trouble) = trouble.filter(|trouble| moved.is_none() || !membership::resolves(trouble)) {
+            return Err(trouble.into());
+        }
         let old_keys_end = old_keys_until.and_then(|until| until.duration_since(context.clock.now()).try_into().ok());
         let after_change = progress.has_changed().then_some(LOOK_AFTER_CHANGE);
-        let soonest = [old_keys_end, rotated, pushed, after_change].into_iter().flatten().min();
+        let soonest = [old_keys_end, rotated, pushed, moved, after_change].into_iter().flatten().min();
         let poll = context.settings.poll_interval;
         Ok(soonest.filter(|soonest| *soonest < poll).map_or(Next::Poll, Next::After))
     }
 
-    /// Revokes the keys that the operator made, and unsets the sender's own webhooks that still point to us.
+    /// Revokes the keys that the operator made, takes the sender out of the Messaging Service that the operator added it to, and unsets the sender's own webhooks that still point to us.
     ///
     /// A Messaging Service's webhooks are left as they are. Without an inbound URL Twilio drops what customers write
     /// to any sender of the service, and does not even log it.
@@ -194,6 +207,7 @@ impl Kind for WhatsAppSender {
         if self.spec.deletion_policy == DeletionPolicy::Retain {
             return Ok(());
         }
+        membership::clean_up(self, id, context, progress).await?;
         apply::clean_up(self, id, context, progress).await
     }
 

@@ -83,9 +83,13 @@ pub enum Trouble {
     #[error("the account has no Messaging Service {0}; correct spec.provider.twilio.messagingServiceSid")]
     ServiceNotFound(PoolId),
     #[error(
-        "the sender is not in the Messaging Service {0}; add it to the service's sender pool, or leave messagingServiceSid out"
+        "the sender is not in the Messaging Service {0}; add it to the service's sender pool, have the operator do so with messagingServiceMembership: Managed, or leave messagingServiceSid out"
     )]
     NotInService(PoolId),
+    #[error(
+        "the sender is in the Messaging Service {found}, and not in {named}, and a sender is in one at most; remove it from the sender pool of {found} in the provider's console, or set spec.provider.twilio.messagingServiceSid to {found}"
+    )]
+    InAnotherService { named: PoolId, found: PoolId },
     #[error(
         "the sender is in the Messaging Service {0}, which decides where its inbound messages go, and the spec does not name it; this sender sends nothing, because it could miss a STOP; set spec.provider.twilio.messagingServiceSid to {0}, or remove the sender from the service's sender pool"
     )]
@@ -112,7 +116,9 @@ impl Explain for Trouble {
     fn advice(&self) -> Advice {
         match self {
             // A person resolves it at the provider, which reports nothing: look again in the usual interval.
-            Self::SenderNotFound | Self::NotInService(_) | Self::Offline { .. } => Advice::Waiting { after: None },
+            Self::SenderNotFound | Self::NotInService(_) | Self::InAnotherService { .. } | Self::Offline { .. } => {
+                Advice::Waiting { after: None }
+            }
             Self::ServiceNotFound(_)
             | Self::InUnnamedService(_)
             | Self::PoolTaken { .. }
@@ -126,7 +132,7 @@ impl Explain for Trouble {
             Self::ServiceNotFound(_) | Self::NotInService(_) => reason::REFERENCE_NOT_FOUND,
             Self::InUnnamedService(_) => reason::WEBHOOKS_DRIFTED,
             Self::Offline { .. } => reason::SENDER_OFFLINE,
-            Self::PoolTaken { .. } | Self::Taken(_) => reason::CONFLICT,
+            Self::InAnotherService { .. } | Self::PoolTaken { .. } | Self::Taken(_) => reason::CONFLICT,
             Self::PrivateSink { .. } => reason::INVALID_SPEC,
         }
     }
@@ -134,7 +140,11 @@ impl Explain for Trouble {
         match self {
             Self::SenderNotFound | Self::Offline { .. } => Some(ONLINE),
             Self::InUnnamedService(_) | Self::PoolTaken { .. } => Some(WEBHOOKS_CONFIGURED),
-            Self::ServiceNotFound(_) | Self::NotInService(_) | Self::Taken(_) | Self::PrivateSink { .. } => None,
+            Self::ServiceNotFound(_)
+            | Self::NotInService(_)
+            | Self::InAnotherService { .. }
+            | Self::Taken(_)
+            | Self::PrivateSink { .. } => None,
         }
     }
 }
@@ -176,7 +186,10 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     let unheard = unnamed_service.map(|service| Trouble::InUnnamedService(service.id.clone()));
     let service_trouble = wanted.pool.as_ref().and_then(|sid| match &observed.service {
         None => Some(Trouble::ServiceNotFound(sid.clone())),
-        Some(service) if !service.holds(&sender.handle) => Some(Trouble::NotInService(sid.clone())),
+        Some(service) if !service.holds(&sender.handle) => Some(match &observed.unnamed_service {
+            Some(other) => Trouble::InAnotherService { named: sid.clone(), found: other.id.clone() },
+            None => Trouble::NotInService(sid.clone()),
+        }),
         Some(_) => None,
     });
     // Nobody repairs where that service sends what customers write.

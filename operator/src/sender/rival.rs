@@ -7,7 +7,7 @@ use crds::WhatsAppSender;
 use crds::condition::{CREDENTIALS_VALID, WEBHOOKS_CONFIGURED};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use messaging::id::TenantId;
+use messaging::id::{PoolId, TenantId};
 
 use super::provider::SpecProvider;
 use crate::reconcile::kind::tenant_of;
@@ -66,6 +66,14 @@ pub fn has_successor(sender: &WhatsAppSender, all: &[Arc<WhatsAppSender>]) -> bo
     all.iter()
         .filter(|other| other.uid() != sender.uid() && other.metadata.deletion_timestamp.is_none())
         .any(|other| is_same_number(other, sender) && is_true(other, CREDENTIALS_VALID))
+}
+
+/// Whether another sender of this number, which may use it, names the pool.
+pub fn is_named_by_another(sender: &WhatsAppSender, pool: &PoolId, all: &[Arc<WhatsAppSender>]) -> bool {
+    let names = |other: &WhatsAppSender| SpecProvider::of(other).and_then(SpecProvider::pool).as_ref() == Some(pool);
+    all.iter()
+        .filter(|other| other.uid() != sender.uid() && other.metadata.deletion_timestamp.is_none())
+        .any(|other| is_same_number(other, sender) && names(other) && is_true(other, CREDENTIALS_VALID))
 }
 
 /// The other sender that takes precedence over this one, if any.

@@ -29,6 +29,8 @@ pub struct Desired {
     pub number: PhoneNumber,
     /// The pool of senders that the spec names.
     pub pool: Option<PoolId>,
+    /// Whether the operator keeps the sender in that pool.
+    pub manages_membership: bool,
     /// Present where the number is the provider's sandbox.
     pub sandbox: Option<Sandbox>,
     /// The name of the Secret with the credentials.
@@ -107,6 +109,7 @@ pub fn validate(
         name,
         number,
         pool: provider.pool(),
+        manages_membership: provider.manages_membership(),
         sandbox,
         secret: provider.credentials_secret().to_owned(),
         next,

@@ -3,11 +3,11 @@
 use crds::{RevisionState, RevisionStatus, TemplateLocationStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use messaging::failure::FailureClass;
 use messaging::provider::ProviderError;
 use messaging::provider::admin::TemplateHandle;
 
 use super::plan::Step;
+use crate::reconcile::error::may_have_been_done;
 
 /// The step, a creation, is about to be taken.
 pub(super) fn intended(locations: &mut [TemplateLocationStatus], step: &Step, now: Timestamp) {
@@ -62,15 +62,6 @@ pub(super) fn not_taken(locations: &mut [TemplateLocationStatus], step: &Step) {
 fn not_begun(locations: &mut [TemplateLocationStatus], account: &str, language: &str) {
     if let Some(revision) = newest(locations, account, language) {
         revision.last_action_at = None;
-    }
-}
-
-/// Whether the provider may have carried out the request, although it answered with an error.
-fn may_have_been_done(error: &ProviderError) -> bool {
-    match error.http_status {
-        Some(408 | 500..) => true,
-        Some(_) => false,
-        None => error.failure.class != FailureClass::Retry,
     }
 }
 

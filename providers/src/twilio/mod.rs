@@ -29,9 +29,9 @@ use jiff::Timestamp;
 use messaging::config::TwilioAccount;
 use messaging::id::{AttemptId, PoolId};
 use messaging::provider::admin::{
-    AccountAdmin, AlertAdmin, AlertObservation, FoundPool, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey,
-    PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, Stream, StreamAdmin, Subscription,
-    TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
+    AccountAdmin, AlertAdmin, AlertObservation, FoundPool, Joined, KeyAdmin, KeyObservation, Listed, ListedSender,
+    MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, Stream, StreamAdmin,
+    Subscription, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{
@@ -68,6 +68,13 @@ impl Twilio {
     /// Makes no call, so wrong credentials show up only later. `http` is from [`crate::http_client`].
     pub fn new(account: &TwilioAccount, http: &reqwest::Client) -> Self {
         Self { client: Client::new(account, http), auth_token: account.webhook_keys.first().cloned() }
+    }
+
+    /// For what a key that the operator made may not do. `None` where the auth token makes the calls anyway, or is not
+    /// known.
+    fn with_auth_token(&self) -> Option<Client> {
+        let token = self.auth_token.as_ref().filter(|_| self.client.is_called_with_key())?;
+        self.client.with_auth_token(token)
     }
 }
 
@@ -191,11 +198,20 @@ impl SenderAdmin for Twilio {
     }
 }
 
-/// Messaging Services.
+/// Messaging Services. No permission of a restricted key lets it change their senders, so the auth token does where there is
+/// one. (Twilio docs, permissions of restricted API keys.)
 #[async_trait]
 impl PoolAdmin for Twilio {
     async fn find_pool(&self, id: &PoolId) -> Result<FoundPool, ProviderError> {
         pools::find(&self.client, id).await
+    }
+
+    async fn add_member(&self, pool: &PoolId, sender: &str) -> Result<Joined, ProviderError> {
+        pools::add_member(self.with_auth_token().as_ref().unwrap_or(&self.client), pool, sender).await
+    }
+
+    async fn remove_member(&self, pool: &PoolId, sender: &str) -> Result<(), ProviderError> {
+        pools::remove_member(self.with_auth_token().as_ref().unwrap_or(&self.client), pool, sender).await
     }
 
     async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError> {
@@ -258,9 +274,7 @@ impl AlertAdmin for Twilio {
     }
 
     async fn list_alerts(&self, since: Timestamp) -> Result<Listed<AlertObservation>, ProviderError> {
-        let token = self.auth_token.as_ref().filter(|_| self.client.is_called_with_key());
-        let with_token = token.and_then(|token| self.client.with_auth_token(token));
-        alerts::list(with_token.as_ref().unwrap_or(&self.client), since).await
+        alerts::list(self.with_auth_token().as_ref().unwrap_or(&self.client), since).await
     }
 }
 

@@ -3,7 +3,7 @@
 use messaging::address::Address;
 use messaging::id::PoolId;
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{FoundPool, Listed, PoolMember, PoolObservation, WebhookTargets};
+use messaging::provider::admin::{FoundPool, Joined, Listed, PoolMember, PoolObservation, WebhookTargets};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -102,4 +102,26 @@ pub(crate) async fn configure_webhooks(
     }
     form.extend(status.clone().map(|url| ("StatusCallback", url)));
     client.post_form(Host::Messaging, &path(id), &form).await.map(drop)
+}
+
+pub(crate) async fn add_member(client: &Client, id: &PoolId, sender: &str) -> Result<Joined, ProviderError> {
+    let path = format!("{}/ChannelSenders", path(id));
+    match client.post_form(Host::Messaging, &path, &[("Sid", sender.to_owned())]).await {
+        Ok(_) => Ok(Joined::Added),
+        Err(error) => refusal(error.failure.code.as_deref()).ok_or(error),
+    }
+}
+
+/// What the code of a refused addition says. (Twilio docs, errors 21710, 21712 and 21714.)
+fn refusal(code: Option<&str>) -> Option<Joined> {
+    match code {
+        Some("21710") => Some(Joined::WasIn),
+        Some("21712") => Some(Joined::IsElsewhere),
+        Some("21714") => Some(Joined::IsFull),
+        _ => None,
+    }
+}
+
+pub(crate) async fn remove_member(client: &Client, id: &PoolId, sender: &str) -> Result<(), ProviderError> {
+    client.delete(Host::Messaging, &format!("{}/ChannelSenders/{}", path(id), Segment(sender))).await
 }

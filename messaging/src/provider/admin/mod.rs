@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 pub use alerts::{AlertAdmin, AlertObservation};
 pub use keys::{KeyAdmin, KeyObservation, MintedKey};
-pub use pools::{FoundPool, PoolAdmin, PoolMember, PoolObservation};
+pub use pools::{FoundPool, Joined, PoolAdmin, PoolMember, PoolObservation};
 pub use senders::{ListedSender, SenderAdmin, SenderObservation};
 pub use streams::{Stream, StreamAdmin, StreamState, Subscription};
 pub use templates::{

@@ -14,8 +14,26 @@ pub trait PoolAdmin: Send + Sync {
     /// The pool with its senders.
     async fn find_pool(&self, id: &PoolId) -> Result<FoundPool, ProviderError>;
 
+    /// Puts a sender into a pool. A sender is in one pool at most.
+    async fn add_member(&self, pool: &PoolId, sender: &str) -> Result<Joined, ProviderError>;
+
+    /// Takes a sender out of a pool. Succeeds if it is not there.
+    async fn remove_member(&self, pool: &PoolId, sender: &str) -> Result<(), ProviderError>;
+
     /// Every pool of the account with its senders: one call and one more for each pool.
     async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError>;
+}
+
+/// What came of adding a sender to a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    Added,
+    /// It was there already.
+    WasIn,
+    /// It is in another pool, and stays there.
+    IsElsewhere,
+    /// The pool takes no more senders.
+    IsFull,
 }
 
 /// A pool that was looked up, and how many requests it took: one for the pool, and one for each page of its senders.

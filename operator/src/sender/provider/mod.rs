@@ -6,7 +6,7 @@ mod twilio;
 
 use std::time::Duration;
 
-use crds::{TwilioProvider, WhatsAppSender};
+use crds::{ServiceMembership, TwilioProvider, WhatsAppSender};
 use messaging::config::ProviderAccount;
 use messaging::id::PoolId;
 use url::Url;
@@ -114,6 +114,13 @@ impl<'a> SpecProvider<'a> {
     pub fn pool(self) -> Option<PoolId> {
         match self {
             Self::Twilio(twilio) => twilio.messaging_service_sid.as_deref().map(PoolId::new),
+        }
+    }
+
+    /// Whether the operator keeps the sender in that pool.
+    pub fn manages_membership(self) -> bool {
+        match self {
+            Self::Twilio(twilio) => twilio.messaging_service_membership == Some(ServiceMembership::Managed),
         }
     }
 
