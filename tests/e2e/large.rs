@@ -61,17 +61,21 @@ async fn annotate(world: &World, tenant: &Tenant, annotation: &str) -> Result<()
     world.cluster.kubectl(&arguments).await.map(drop)
 }
 
-/// A replica of a version that does not read configs in parts: a Lease that says nothing of them.
-async fn old_replica(world: &World) -> Result<Api<Lease>> {
+/// A replica that has acknowledged nothing: its Lease. One of a version that does not read configs in parts says nothing
+/// of them.
+async fn replica(world: &World, pod: &str, reads_parts: bool) -> Result<Api<Lease>> {
     let leases: Api<Lease> = Api::namespaced(world.cluster.admin().await?, &world.system);
-    let lease = json!({
+    let mut lease = json!({
         "metadata": {
-            "name": "whatsapp-dataplane-old",
+            "name": format!("whatsapp-dataplane-{pod}"),
             "labels": {"whatsapp-operator.dev/data-plane-replica": "true"},
             "annotations": {"whatsapp-operator.dev/applied-resource-version": "0"},
         },
-        "spec": {"holderIdentity": "old", "leaseDurationSeconds": 3600},
+        "spec": {"holderIdentity": pod, "leaseDurationSeconds": 3600},
     });
+    if reads_parts {
+        lease["metadata"]["annotations"]["whatsapp-operator.dev/applied-parts"] = json!("{}");
+    }
     leases.create(&PostParams::default(), &serde_json::from_value(lease)?).await?;
     Ok(leases)
 }
@@ -102,7 +106,7 @@ async fn a_config_that_fits_no_secret_is_published_in_parts_once_every_replica_r
     let names: Vec<String> = (0..46).map(|n| format!("t{n}")).collect();
     world.operator.kill()?;
     approved(&world, &shop, &names).await?;
-    let leases = old_replica(&world).await?;
+    let leases = replica(&world, "old", false).await?;
     world.start_operator()?;
 
     // While one replica does not read parts, nothing is published, and what the data plane does not do is told on the
@@ -143,6 +147,7 @@ async fn a_config_that_fits_no_secret_is_published_in_parts_once_every_replica_r
         if named == Some(parts) { Ok(()) } else { Err(format!("{parts}, and {index}")) }
     })
     .await?;
+    named_again(&world, &shop).await?;
     world.kill_data_plane()?;
     world.start_data_plane(&[]).await?;
     world.in_data_plane("whatsappsender", &shop.namespace, "support").await?;
@@ -158,6 +163,28 @@ async fn a_config_that_fits_no_secret_is_published_in_parts_once_every_replica_r
     .await?;
     world.ready("whatsappsender", &shop.namespace, "support").await?;
     world.in_data_plane("whatsappsender", &shop.namespace, "support").await
+}
+
+/// A config comes back while a replica still holds up the removal of its parts: they are written again before they are
+/// named.
+async fn named_again(world: &World, tenant: &Tenant) -> Result<()> {
+    let leases = replica(world, "slow", true).await?;
+    let first = published(world, tenant).await.map_err(Error::msg)?;
+    for (limits, is_first) in [(json!({"burst": 7}), false), (Value::Null, true)] {
+        let change = json!({"spec": {"limits": limits}}).to_string();
+        let patch = ["patch", "whatsappsender", "support", "--namespace", &tenant.namespace, "--type", "merge"];
+        world.cluster.kubectl(&[&patch[..], &["--patch", &change]].concat()).await?;
+        eventually("the change is published", async || {
+            let index = published(world, tenant).await?;
+            if (index == first) == is_first { Ok(()) } else { Err(index.to_string()) }
+        })
+        .await?;
+    }
+    let secrets = ["get", "secrets", "--namespace", &world.system, "--output"];
+    let renewed = "jsonpath={.items[*].metadata.annotations.whatsapp-operator\\.dev/renewed-from}";
+    ensure!(!world.cluster.kubectl(&[&secrets[..], &[renewed]].concat()).await?.trim().is_empty());
+    leases.delete("whatsapp-dataplane-slow", &DeleteParams::default()).await?;
+    world.ready("whatsappsender", &tenant.namespace, "support").await.map(drop)
 }
 
 /// Waits until the sender says that it is paused, which it does once the data plane keeps the pause.

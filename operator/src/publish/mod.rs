@@ -1,6 +1,6 @@
 //! Publishing: one compiled config per tenant, in one Secret in the data plane's namespace.
 //!
-//! Controllers add their [`contributions`], [`compile`] puts them together, [`publisher`] writes the Secret, and
+//! Controllers add their [`contributions`], [`compose`] puts them together, [`publisher`] writes the Secret, and
 //! [`follow`] has it written again when something besides the kinds changed. [`replicas`] records which replicas are
 //! alive and what they acknowledged, [`data_plane`] counts those that run an object's newest config, and [`report`]
 //! writes that number on the object. [`published`] reads the current config back. A config that
@@ -8,11 +8,13 @@
 
 pub mod api_keys;
 pub mod compile;
+mod compose;
 pub mod contributions;
 pub mod data_plane;
 mod fit;
 pub mod follow;
 pub mod known_parts;
+mod leftovers;
 mod part_secrets;
 pub mod precedence;
 pub mod published;
@@ -20,6 +22,8 @@ pub mod publisher;
 pub mod replicas;
 pub mod report;
 mod sound;
+#[cfg(test)]
+mod tests;
 
 pub use contributions::{Contributions, Observer, TenantContributions};
 pub use data_plane::DataPlane;

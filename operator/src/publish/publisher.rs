@@ -5,7 +5,7 @@
 //! a watch lags.
 
 mod failing;
-mod form;
+pub(super) mod form;
 mod slot;
 mod trouble;
 
@@ -20,7 +20,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams};
 use messaging::config::TenantConfig;
 use messaging::config::kubernetes::{API_KEY_SECRET_TYPE, secret_name};
-use messaging::config::parts::{LARGEST_IN_PARTS, MOST_PARTS, PartIndex, cut};
+use messaging::config::parts::{PartIndex, cut};
 use messaging::id::TenantId;
 use tokio::time::Instant;
 
@@ -32,12 +32,12 @@ use self::slot::{Slot, Write, confirm};
 use self::trouble::{Overtaken, TookTooLong, Unaccounted};
 use super::Publisher;
 use super::api_keys;
-use super::compile::{Input, Present, compile};
+use super::compile::{Input, Present};
+use super::compose::{Composed, compose};
 use super::data_plane::{Awaited, Unpublished};
-use super::fit::fitting;
-use super::part_secrets::{Listed, Put, leftovers};
+use super::leftovers::{go_now, leftovers};
+use super::part_secrets::{Listed, Put};
 use super::precedence::ordered;
-use super::sound::{LeftOut, sound};
 use crate::clock::sleep_until;
 use crate::metrics::Published;
 use crate::reconcile::error::{Advice, Failure, KubernetesFailure};
@@ -53,9 +53,6 @@ const GATHER: Duration = Duration::from_millis(50);
 
 /// How long publishing one tenant may take.
 const WITHIN: Duration = Duration::from_secs(30);
-
-/// How many parts that no index names may wait for the replicas.
-const MOST_LEFTOVERS: usize = MOST_PARTS;
 
 /// How often a config is compiled again because something else wrote the Secret meanwhile.
 const ATTEMPTS: usize = 5;
@@ -170,13 +167,13 @@ async fn attempt(
     let slot = Slot::read(secrets, tenant).await?;
     let present = present(publisher, tenant);
     if slot.found.is_none() && present.is_empty() {
-        sweep(publisher, tenant, false, None, None).await?;
+        sweep(publisher, tenant, None, None, None).await?;
         return Ok(Some(Published::Unchanged));
     }
     let previous = previous(publisher, &slot, tenant, &present).await?;
     let api_keys = if present.is_empty() { Vec::new() } else { api_keys(publisher, tenant).await? };
-    let config = publisher.contributions.with(tenant, |contributed| {
-        compile(Input {
+    let Composed { config, left_out } = publisher.contributions.with(tenant, |contributed| {
+        compose(Input {
             tenant,
             public_base_url: &publisher.public_base_url,
             present: &present,
@@ -185,12 +182,6 @@ async fn attempt(
             previous: previous.as_deref(),
         })
     });
-    let (config, left_out) = match config.map(|config| sound(config, previous.as_deref())) {
-        Some((config, mut left_out)) => {
-            (Some(fitting(config, previous.as_deref(), LARGEST_IN_PARTS, &mut left_out)), left_out)
-        }
-        None => (None, LeftOut::new()),
-    };
     for (part, why) in &left_out {
         tracing::warn!(%tenant, ?part, why, "left out of the tenant's config, because it is faulty or too much");
     }
@@ -233,7 +224,8 @@ async fn write(
     config: TenantConfig,
     json: Vec<u8>,
 ) -> Result<Option<Published>, Failure> {
-    let form = form(json, slot.is_index(), &publisher.data_plane.readers()).inspect_err(|too_large| {
+    let index_before = slot.index();
+    let form = form(json, index_before.is_some(), &publisher.data_plane.readers()).inspect_err(|too_large| {
         publisher.data_plane.wait_for(tenant, too_large.may_fit_later().then_some(Awaited::Readers));
     })?;
     let mut listed = None;
@@ -243,7 +235,7 @@ async fn write(
             let pieces = cut(&json);
             let parts = publisher.published.parts(tenant);
             let before = parts.list().await?;
-            if parts.put(&pieces, &before).await? == Put::Overtaken {
+            if parts.put(&pieces, &before, index_before.as_ref()).await? == Put::Overtaken {
                 return Ok(None);
             }
             listed = Some(before);
@@ -269,14 +261,14 @@ async fn write(
     let id = index.as_ref().map(PartIndex::id);
     publisher.data_plane.set_published(tenant, version, id, Some(Arc::new(config)));
     publisher.data_plane.wait_for(tenant, for_now.then_some(Awaited::Readers));
-    sweep(publisher, tenant, true, index.as_ref(), listed).await?;
+    sweep(publisher, tenant, Some(version), index.as_ref(), listed).await?;
     Ok(Some(published))
 }
 
 async fn remove(publisher: &Publisher, slot: &Slot<'_>, tenant: &TenantId) -> Result<Option<Published>, Failure> {
     let Write::Done(_) = slot.remove(&publisher.tenure).await? else { return Ok(None) };
     publisher.data_plane.set_published(tenant, 0, None, None);
-    sweep(publisher, tenant, false, None, None).await?;
+    sweep(publisher, tenant, None, None, None).await?;
     if slot.found.is_none() {
         return Ok(Some(Published::Unchanged));
     }
@@ -284,14 +276,12 @@ async fn remove(publisher: &Publisher, slot: &Slot<'_>, tenant: &TenantId) -> Re
     Ok(Some(Published::Removed))
 }
 
-/// Removes the parts that the published index does not name, also those that a crash left behind.
-///
-/// It waits until every live replica runs what is published. That bears no wait for ever: a replica runs from its memory
-/// and its copy on disk, and never reads old parts again. So those above [`MOST_LEFTOVERS`] go at once, the oldest first.
+/// Removes the parts that the published index does not name, also those that a crash left behind, once they may go.
+/// `published` is the version of the Secret, where there is one.
 async fn sweep(
     publisher: &Publisher,
     tenant: &TenantId,
-    is_published: bool,
+    published: Option<u128>,
     index: Option<&PartIndex>,
     listed: Option<Listed>,
 ) -> Result<(), Failure> {
@@ -305,12 +295,18 @@ async fn sweep(
     if left.is_empty() {
         return Ok(());
     }
-    if is_published {
+    let run_by_all = published.map(|_| {
         publisher.data_plane.wait_for(tenant, Some(Awaited::Acknowledgement));
-        match publisher.data_plane.is_run_by_all(tenant) {
-            true => publisher.data_plane.wait_for(tenant, None),
-            false => left.truncate(left.len().saturating_sub(MOST_LEFTOVERS)),
-        }
+        publisher.data_plane.is_run_by_all(tenant)
+    });
+    if run_by_all == Some(true) {
+        publisher.data_plane.wait_for(tenant, None);
+    }
+    go_now(&mut left, run_by_all);
+    let secrets = &publisher.published.secrets;
+    if left.is_empty() || Slot::read(secrets, tenant).await?.version() != published.unwrap_or(0) {
+        // Another leader's write came to be meanwhile, and may name them. The watch tells, and it is looked at again.
+        return Ok(());
     }
     confirm(&publisher.tenure).await?;
     parts.remove(&left).await?;

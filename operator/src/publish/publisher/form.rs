@@ -19,7 +19,7 @@ pub enum Readers {
 
 /// How a config is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::publish) enum Form {
     /// As the value of one Secret. `for_now`: only because not every replica reads parts.
     Whole { value: Vec<u8>, for_now: bool },
     /// In parts; this is its JSON.
@@ -28,7 +28,7 @@ pub(super) enum Form {
 
 /// Why a config cannot be published, whose JSON has this size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TooLarge {
+pub(in crate::publish) enum TooLarge {
     #[error(
         "this namespace's config can't be published: it has {size} bytes, and the largest that can be is {LARGEST_IN_PARTS}; the data plane runs the last one that fitted; delete templates, or move some to another namespace"
     )]
@@ -67,7 +67,7 @@ impl Explain for TooLarge {
 }
 
 /// Decides the form. A small config is one Secret, whatever else is true. `in_parts`: the one before is.
-pub(super) fn form(json: Vec<u8>, in_parts: bool, readers: &Readers) -> Result<Form, TooLarge> {
+pub(in crate::publish) fn form(json: Vec<u8>, in_parts: bool, readers: &Readers) -> Result<Form, TooLarge> {
     let size = json.len();
     if size <= LARGEST {
         return Ok(Form::Whole { value: json, for_now: false });

@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use messaging::config::kubernetes::{CONFIG_KEY, SECRET_TYPE, TENANT_LABEL, secret_name};
-use messaging::config::parts::Stored;
+use messaging::config::parts::{PartIndex, Stored};
 use messaging::id::TenantId;
+use tokio::time::Instant;
 
 use super::trouble::{NoLongerLeading, NotOurs};
 use crate::leader::tenure::Tenure;
@@ -50,10 +51,12 @@ impl<'a> Slot<'a> {
         self.found.as_ref().map_or(0, version_of)
     }
 
-    /// Whether it holds an index of parts.
-    pub(super) fn is_index(&self) -> bool {
-        let value = self.found.as_ref().and_then(|secret| secret.data.as_ref()?.get(CONFIG_KEY));
-        value.is_some_and(|value| matches!(Stored::read(self.tenant, &value.0), Ok(Stored::Parts(_))))
+    /// The index of parts that it holds.
+    pub(super) fn index(&self) -> Option<PartIndex> {
+        match Stored::read(self.tenant, &self.found.as_ref()?.data.as_ref()?.get(CONFIG_KEY)?.0) {
+            Ok(Stored::Parts(index)) => Some(index),
+            _ => None,
+        }
     }
 
     /// Whether the Secret is as [`Slot::write`] would leave it.
@@ -110,12 +113,11 @@ pub(in crate::publish) fn only_as_read<K: kube::Resource>(read: &K) -> DeletePar
     DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
 }
 
-/// Makes sure that what was read before is no newer than this process's tenure.
+/// Makes sure that what was read before is no newer than this process's tenure, and that the tenure has not ended since:
+/// the next leader counts on no write beginning after that.
 pub(super) async fn confirm(tenure: &Tenure) -> Result<(), Failure> {
-    match tenure.lasts().await.map_err(KubernetesFailure::new("it cannot be read which replica leads"))? {
-        true => Ok(()),
-        false => Err(NoLongerLeading.into()),
-    }
+    let lasts = tenure.lasts().await.map_err(KubernetesFailure::new("it cannot be read which replica leads"))?;
+    if lasts && tenure.may_write(Instant::now()) { Ok(()) } else { Err(NoLongerLeading.into()) }
 }
 
 fn version_of(secret: &Secret) -> u128 {

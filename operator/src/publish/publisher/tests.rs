@@ -252,20 +252,28 @@ async fn a_leader_that_was_held_up_until_another_led_writes_and_removes_nothing(
     const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/system/leases/operator";
     let (api, publisher, tenant) = world();
     let mut publisher = Arc::into_inner(publisher).unwrap();
-    let leases = Box::new(Api::namespaced(publisher.client.clone(), "system"));
-    publisher.tenure = Tenure::Elected {
-        leases,
+    let client = publisher.client.clone();
+    let until = |deadline: Instant| Tenure::Elected {
+        leases: Box::new(Api::namespaced(client.clone(), "system")),
         lease: "operator".into(),
         me: "first".into(),
-        deadline: Deadline::new(Instant::now()),
+        deadline: Deadline::new(deadline),
     };
+    let later = Instant::now() + Duration::from_secs(600);
+    publisher.tenure = until(later);
     let held_by = |holder: &str| api.put(LEASE, json!({ "spec": { "holderIdentity": holder } }));
     held_by("second");
     let refused = publish(&publisher, &tenant).await.unwrap_err();
     assert!(refused.message().contains("another replica of the operator leads now"), "{}", refused.message());
     assert_eq!(api.get(CONFIG), None);
 
+    // By its own clock its tenure has ended, and nobody has taken over yet.
     held_by("first");
+    publisher.tenure = until(Instant::now());
+    assert!(publish(&publisher, &tenant).await.is_err());
+    assert_eq!(api.get(CONFIG), None);
+
+    publisher.tenure = until(later);
     publish(&publisher, &tenant).await.unwrap();
     held_by("second");
     let secrets = Api::namespaced(publisher.client.clone(), "system");

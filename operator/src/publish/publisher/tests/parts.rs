@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use messaging::config::kubernetes::part_name;
 
 use super::*;
+use crate::publish::leftovers::MOST_LEFTOVERS;
 
 static TEXT: LazyLock<String> = LazyLock::new(|| noise(300_000));
 
@@ -155,6 +156,32 @@ async fn a_replica_that_never_takes_a_config_over_does_not_have_parts_pile_up() 
         (api.list(PARTS).iter()).filter_map(|secret| part_of(&tenant, secret["metadata"]["name"].as_str()?)).collect();
     let youngest: BTreeSet<_> = (20..MOST_LEFTOVERS + 20).map(|n| ContentId::of(&n.to_be_bytes())).collect();
     assert!(left == youngest, "{} of {}", left.len(), youngest.len());
+}
+
+#[tokio::test]
+async fn a_part_that_is_named_again_is_removed_by_no_leader_that_saw_it_left_over() {
+    let (api, tenant) = (Arc::<FakeApi>::default(), "shop".parse().unwrap());
+    let held_up = started(&api, &LARGE);
+    publish(&held_up, &tenant).await.unwrap();
+    let publish_as = async |publisher: &Publisher, body: &str| {
+        let changed = Some(template(&format!("{body} {}", *TEXT)));
+        publisher.contributions.set_template(&tenant, &"c".parse().unwrap(), changed);
+        publish(publisher, &tenant).await.unwrap();
+    };
+    publish_as(&held_up, "c/2").await;
+    let parts = held_up.published.parts(&tenant);
+    let (listed, published) = (parts.list().await.unwrap(), index(&api).unwrap());
+    let left = leftovers(&listed, Some(&published));
+    assert!(!left.is_empty(), "the replica still runs the config before");
+
+    let next = started(&api, &LARGE);
+    publish_as(&next, "c/1").await;
+    parts.remove(&left).await.unwrap();
+    assert!(existing(&api).is_superset(&named(&api)));
+    assert_eq!(texts(&api).unwrap(), ["a/1", "b/1", "c/1", "d/1", "e/1"]);
+    let writes = api.writes();
+    publish(&next, &tenant).await.unwrap();
+    assert_eq!(api.writes(), writes, "it is renewed once");
 }
 
 #[tokio::test]

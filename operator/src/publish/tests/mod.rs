@@ -1,0 +1,3 @@
+//! Promises about publishing as a whole.
+
+mod model;
