@@ -67,7 +67,8 @@ pub(super) fn full() -> TenantConfig {
                         },
                     ),
                 ]),
-            },
+            }
+            .into(),
         )]),
     };
     let name = SenderName::new("support").expect("a name");

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
 use crate::clock::tests::at;
@@ -51,7 +52,7 @@ fn template() -> TemplateConfig {
         category: TemplateCategory::Utility,
         variables: vec!["1".into(), "2".into()],
         fallback_language: "en_US".into(),
-        localizations: BTreeMap::from([("en_US".to_owned(), LocalizationConfig { content, accounts })]),
+        localizations: BTreeMap::from([("en_US".to_owned(), LocalizationConfig { content, accounts }.into())]),
     }
 }
 
@@ -227,7 +228,7 @@ fn a_template_that_is_missing_or_not_approved_is_refused() {
     let with = |approval: Approval| {
         let mut template = template();
         let localization = template.localizations.get_mut("en_US").expect("there");
-        localization.accounts.get_mut("AC1").expect("there").approval = approval;
+        Arc::make_mut(localization).accounts.get_mut("AC1").expect("there").approval = approval;
         of(Some(template)).code()
     };
     let reason = || "quality".to_owned();

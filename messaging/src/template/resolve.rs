@@ -68,7 +68,7 @@ fn candidates<'a>(
         languages.extend(among(&same_base));
     }
     languages.push(fallback);
-    languages.into_iter().filter_map(|l| template.localizations.get_key_value(l)).map(|(l, c)| (l.as_str(), c))
+    languages.into_iter().filter_map(|l| template.localizations.get_key_value(l)).map(|(l, c)| (l.as_str(), &**c))
 }
 
 /// Spelling does not matter: `en-us` is `en_US`.
@@ -139,7 +139,7 @@ mod tests {
             let handle = format!("HX-{language}");
             let content = LocalizedContent { body: "hello".into(), header: None, footer: None, buttons: vec![] };
             let accounts = BTreeMap::from([("AC1".to_owned(), AccountTemplate { handle, approval: approval.clone() })]);
-            ((*language).to_owned(), LocalizationConfig { content, accounts })
+            ((*language).to_owned(), LocalizationConfig { content, accounts }.into())
         };
         TemplateConfig {
             category: TemplateCategory::Utility,

@@ -1,6 +1,7 @@
 //! A template as sending needs it: what the operator compiles into a tenant's config.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,31 @@ pub struct TemplateConfig {
     pub variables: Vec<String>,
     /// Used when a send names no language.
     pub fallback_language: String,
-    /// By language, such as `en_US`.
-    pub localizations: BTreeMap<String, LocalizationConfig>,
+    /// By language, such as `en_US`. Shared, because the operator holds what is published beside what would be.
+    #[serde(with = "shared")]
+    pub localizations: BTreeMap<String, Arc<LocalizationConfig>>,
+}
+
+/// A map whose values are shared in memory, and written out each time.
+mod shared {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer, V: Serialize>(
+        map: &BTreeMap<String, Arc<V>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(map.iter().map(|(key, value)| (key, &**value)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, Arc<V>>, D::Error> {
+        let map = BTreeMap::<String, V>::deserialize(deserializer)?;
+        Ok(map.into_iter().map(|(key, value)| (key, Arc::new(value))).collect())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Compiles one tenant's config from what was contributed: pure, and the same bytes for the same input.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use messaging::config::{ApiKeyConfig, FORMAT, PoolConfig, SenderConfig, TenantConfig};
 use messaging::id::{PolicyName, PoolId, SenderName, TemplateName, TenantId};
@@ -111,8 +112,10 @@ fn add_canned(
         match templates.get_mut(&name) {
             None => drop(templates.insert(name, template)),
             Some(known) => {
-                for (language, LocalizationConfig { accounts, .. }) in template.localizations {
-                    known.localizations.entry(language).and_modify(|known| known.accounts.extend(accounts));
+                for (language, localization) in template.localizations {
+                    let LocalizationConfig { accounts, .. } = Arc::unwrap_or_clone(localization);
+                    let known = known.localizations.entry(language);
+                    known.and_modify(|known| Arc::make_mut(known).accounts.extend(accounts));
                 }
             }
         }

@@ -41,7 +41,7 @@ pub fn canned(account: &str) -> BTreeMap<TemplateName, TemplateConfig> {
                 category: canned.category,
                 variables: canned.variables.iter().map(|&key| key.to_owned()).collect(),
                 fallback_language: LANGUAGE.to_owned(),
-                localizations: [(LANGUAGE.to_owned(), localization)].into(),
+                localizations: [(LANGUAGE.to_owned(), localization.into())].into(),
             };
             Some((canned.name.parse().ok()?, template))
         })

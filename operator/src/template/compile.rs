@@ -27,7 +27,10 @@ pub(super) fn compile(spec: &MessageTemplateSpec, status: &MessageTemplateStatus
         category: category.into(),
         variables: variables.into_iter().cloned().collect(),
         fallback_language,
-        localizations: chosen.into_iter().map(|(language, chosen)| (language.to_owned(), chosen.config)).collect(),
+        localizations: chosen
+            .into_iter()
+            .map(|(language, chosen)| (language.to_owned(), chosen.config.into()))
+            .collect(),
     })
 }
 

@@ -3,7 +3,7 @@
 //! Every reconcile of an object that adopted something asks who else has it. Without the index, each would look at every
 //! object.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use crds::MessageTemplate;
 use kube::ResourceExt;
@@ -19,10 +19,11 @@ type Key = (String, String);
 #[derive(Debug, Default)]
 pub struct Holders(Mutex<Index>);
 
+/// Most templates have one object and most objects few templates, so lists take a fraction of what sets would.
 #[derive(Debug, Default)]
 struct Index {
-    by_handle: HashMap<String, BTreeSet<Key>>,
-    by_object: BTreeMap<Key, BTreeSet<String>>,
+    by_handle: HashMap<String, Vec<Key>>,
+    by_object: HashMap<Key, Vec<String>>,
 }
 
 impl Holders {
@@ -33,25 +34,25 @@ impl Holders {
             if exists { recorded_or_named(object).map(str::to_owned).collect() } else { BTreeSet::new() };
         let mut index = self.0.lock();
         let had = index.by_object.remove(&key).unwrap_or_default();
-        for handle in had.difference(&has) {
+        for handle in had.iter().filter(|handle| !has.contains(*handle)) {
             if let Some(keys) = index.by_handle.get_mut(handle) {
-                keys.remove(&key);
+                keys.retain(|known| *known != key);
                 if keys.is_empty() {
                     index.by_handle.remove(handle);
                 }
             }
         }
-        for handle in has.difference(&had) {
-            index.by_handle.entry(handle.clone()).or_default().insert(key.clone());
+        for handle in has.iter().filter(|handle| !had.contains(handle)) {
+            index.by_handle.entry(handle.clone()).or_default().push(key.clone());
         }
         if !has.is_empty() {
-            index.by_object.insert(key, has);
+            index.by_object.insert(key, has.into_iter().collect());
         }
     }
 
     /// The namespaces and names of the objects that have or name a template.
     pub(crate) fn of(&self, handle: &TemplateHandle) -> BTreeSet<Key> {
-        self.0.lock().by_handle.get(handle.as_str()).cloned().unwrap_or_default()
+        self.0.lock().by_handle.get(handle.as_str()).into_iter().flatten().cloned().collect()
     }
 }
 

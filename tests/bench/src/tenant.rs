@@ -88,7 +88,7 @@ fn config(tenant: &str, handle: &str) -> Result<TenantConfig> {
         category: TemplateCategory::Utility,
         variables: vec!["1".to_owned()],
         fallback_language: "en_US".to_owned(),
-        localizations: BTreeMap::from([("en_US".to_owned(), localization)]),
+        localizations: BTreeMap::from([("en_US".to_owned(), localization.into())]),
     };
     let key = ApiKeyConfig { name: "bench".to_owned(), sha256: hex::encode(Sha256::digest(api_key(tenant))) };
     Ok(TenantConfig {

@@ -69,7 +69,7 @@ impl Template {
             category: *category,
             variables: vec!["1".to_owned()],
             fallback_language: LANGUAGE.to_owned(),
-            localizations: BTreeMap::from([(LANGUAGE.to_owned(), LocalizationConfig { content, accounts })]),
+            localizations: BTreeMap::from([(LANGUAGE.to_owned(), LocalizationConfig { content, accounts }.into())]),
         }
     }
 }

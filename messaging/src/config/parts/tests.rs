@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -29,7 +30,7 @@ fn with_templates(count: usize) -> TenantConfig {
 
 fn changed(template: &TemplateConfig, n: usize) -> TemplateConfig {
     let mut template = template.clone();
-    template.localizations.values_mut().for_each(|text| text.content.body = format!("text {n}"));
+    template.localizations.values_mut().for_each(|text| Arc::make_mut(text).content.body = format!("text {n}"));
     template
 }
 
@@ -111,7 +112,7 @@ fn a_change_of_one_template_leaves_most_parts_as_they_are() {
     // One that comes before all others moves them all, and they are cut as before.
     let (before, _) = published(&config);
     let mut first = changed(&config.templates["t0"], 0);
-    first.localizations.values_mut().for_each(|text| text.content.body = "x".repeat(100_000));
+    first.localizations.values_mut().for_each(|text| Arc::make_mut(text).content.body = "x".repeat(100_000));
     config.templates.insert("a".parse().unwrap(), first);
     let (after, _) = published(&config);
     let new = after.parts().iter().filter(|part| !before.parts().contains(part)).count();

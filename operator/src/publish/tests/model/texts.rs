@@ -59,7 +59,7 @@ fn template(text: Text) -> TemplateConfig {
         category: TemplateCategory::Utility,
         variables: vec![],
         fallback_language: if text == Text::Faulty { "de" } else { "en" }.into(),
-        localizations: [("en".to_owned(), LocalizationConfig { content, accounts: BTreeMap::new() })].into(),
+        localizations: [("en".to_owned(), LocalizationConfig { content, accounts: BTreeMap::new() }.into())].into(),
     }
 }
 
