@@ -117,3 +117,28 @@ fn count<K: Kind>(metrics: &Metrics, stores: &Stores<K>) {
         metrics.objects(K::NAME, ready, objects);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controllers::Drivers;
+    use crate::testing::api::FakeApi;
+    use crate::testing::dependencies_with;
+
+    #[tokio::test]
+    async fn a_leader_is_ready_once_every_watch_has_listed_its_objects() {
+        let api = Arc::<FakeApi>::default();
+        let Drivers { watched, .. } = Drivers::new(dependencies_with(api.client(), Arc::default()));
+        let (health, listings) = (Health::new(Arc::new(Metrics::new().unwrap())), Arc::new(Listings::new(2)));
+        let status = async || ready(State(health.clone())).await.status();
+        assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE, "the API server has not answered yet");
+        health.standby();
+        assert_eq!(status().await, StatusCode::OK);
+
+        health.leading(watched, Arc::clone(&listings));
+        listings.note();
+        assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE, "one watch has not listed its objects yet");
+        listings.note();
+        assert_eq!(status().await, StatusCode::OK);
+    }
+}
