@@ -235,7 +235,8 @@ mod tests {
                 streams.create_stream("a", "https://hooks.example.com/").await.map(drop),
                 streams.test_stream("DG1").await,
                 streams.confirm_stream("DG1", "TE2").await,
-                streams.unsubscribe("DF1").await,
+                streams.subscribe("DG1", "a").await.map(drop),
+                streams.unsubscribe("DF3").await,
                 streams.delete_stream("DG1").await,
             ];
             assert!(written.iter().all(|written| written.is_err() == has_ended), "{written:?}");
@@ -253,6 +254,7 @@ mod tests {
                 "create_stream",
                 "test_stream",
                 "confirm_stream",
+                "subscribe",
                 "unsubscribe",
                 "delete_stream",
             ];

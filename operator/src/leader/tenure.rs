@@ -20,7 +20,7 @@ impl Deadline {
         Self(Arc::new(Mutex::new(at)))
     }
 
-    pub(super) fn set(&self, at: Instant) {
+    pub(crate) fn set(&self, at: Instant) {
         *self.0.lock() = at;
     }
 }

@@ -16,12 +16,22 @@ pub(super) struct Streams {
     subscriptions: Vec<(String, Subscription)>,
     /// Stream and id of each test event, oldest first.
     tests: Vec<(String, String)>,
+    /// How many further times a write goes past either end of its way before one is held up.
+    held_up_after: Option<usize>,
+    /// Streams and subscriptions before the last write.
+    before: (Vec<Stream>, Vec<(String, Subscription)>),
+    /// Whether lists do not show the last write yet.
+    lag: bool,
 }
 
 impl Streams {
     fn next(&mut self, prefix: &str) -> String {
         self.made += 1;
         format!("{prefix}{}", self.made)
+    }
+
+    fn shown(&self) -> (&[Stream], &[(String, Subscription)]) {
+        if self.lag { (&self.before.0, &self.before.1) } else { (&self.streams, &self.subscriptions) }
     }
 }
 
@@ -48,6 +58,41 @@ impl FakeAdmin {
         state.streams.tests.iter().filter(|(stream, _)| is_to(stream)).map(|(_, test)| test.clone()).collect()
     }
 
+    /// Holds up the `nth` write from now, counted from 0, until [`FakeAdmin::go_on`]: an even one before its call arrives,
+    /// an odd one before its answer does.
+    pub(crate) fn hold_up_on_the_way(&self, nth: usize) {
+        self.state().streams.held_up_after = Some(nth);
+    }
+
+    /// Whether lists do not show the last write.
+    pub(crate) fn let_stream_lists_lag(&self, lag: bool) {
+        self.state().streams.lag = lag;
+    }
+
+    /// One end of a write's way to the provider and back.
+    async fn pass(&self) {
+        let left = {
+            let after = &mut self.state().streams.held_up_after;
+            std::mem::replace(after, after.and_then(|left| left.checked_sub(1)))
+        };
+        if left == Some(0) {
+            self.waits.notify_one();
+            self.goes_on.notified().await;
+        }
+    }
+
+    async fn arrive(&self) {
+        self.pass().await;
+        let streams = &mut self.state().streams;
+        streams.before = (streams.streams.clone(), streams.subscriptions.clone());
+    }
+
+    async fn answer<T: Send>(&self, operation: &'static str, answer: T) -> Result<T, ProviderError> {
+        let answer = self.end(operation, answer).await;
+        self.pass().await;
+        answer
+    }
+
     /// Somebody else changes the account's streams.
     pub(crate) fn tamper_with_streams(&self, change: impl FnOnce(&mut Vec<Stream>, &mut Vec<(String, Subscription)>)) {
         let streams = &mut self.state().streams;
@@ -63,10 +108,11 @@ impl StreamAdmin for FakeAdmin {
 
     async fn list_streams(&self) -> Result<Listed<Stream>, ProviderError> {
         let state = self.begin("list_streams")?;
-        Ok(state.listed(state.streams.streams.clone()))
+        Ok(state.listed(state.streams.shown().0.to_vec()))
     }
 
     async fn create_stream(&self, name: &str, url: &str) -> Result<Stream, ProviderError> {
+        self.arrive().await;
         let stream = {
             let mut state = self.begin("create_stream")?;
             let id = state.streams.next("DG");
@@ -74,10 +120,11 @@ impl StreamAdmin for FakeAdmin {
             state.streams.streams.push(stream.clone());
             stream
         };
-        self.end("create_stream", stream).await
+        self.answer("create_stream", stream).await
     }
 
     async fn test_stream(&self, id: &str) -> Result<(), ProviderError> {
+        self.arrive().await;
         {
             let mut state = self.begin("test_stream")?;
             let test = state.streams.next("TE");
@@ -87,23 +134,27 @@ impl StreamAdmin for FakeAdmin {
             stream.state = StreamState::Validating;
             state.streams.tests.push((id.to_owned(), test));
         }
-        self.end("test_stream", ()).await
+        self.answer("test_stream", ()).await
     }
 
     async fn confirm_stream(&self, id: &str, test: &str) -> Result<(), ProviderError> {
+        self.arrive().await;
         {
             let mut state = self.begin("confirm_stream")?;
             let last = state.streams.tests.iter().rfind(|(stream, _)| stream == id);
             if last.is_none_or(|(_, last)| last != test) {
                 return refused("it is not the id of the last test event");
             }
-            let stream = state.streams.streams.iter_mut().find(|stream| stream.id == id);
-            stream.expect("a tested stream").state = StreamState::Active;
+            let Some(stream) = state.streams.streams.iter_mut().find(|stream| stream.id == id) else {
+                return refused("there is no such stream");
+            };
+            stream.state = StreamState::Active;
         }
-        self.end("confirm_stream", ()).await
+        self.answer("confirm_stream", ()).await
     }
 
     async fn delete_stream(&self, id: &str) -> Result<(), ProviderError> {
+        self.arrive().await;
         {
             let mut state = self.begin("delete_stream")?;
             if state.streams.subscriptions.iter().any(|(stream, _)| stream == id) {
@@ -111,16 +162,17 @@ impl StreamAdmin for FakeAdmin {
             }
             state.streams.streams.retain(|stream| stream.id != id);
         }
-        self.end("delete_stream", ()).await
+        self.answer("delete_stream", ()).await
     }
 
     async fn list_subscriptions(&self, stream: &str) -> Result<Listed<Subscription>, ProviderError> {
         let state = self.begin("list_subscriptions")?;
-        let of = state.streams.subscriptions.iter().filter(|(to, _)| to == stream);
+        let of = state.streams.shown().1.iter().filter(|(to, _)| to == stream);
         Ok(state.listed(of.map(|(_, subscription)| subscription.clone()).collect()))
     }
 
     async fn subscribe(&self, stream: &str, name: &str) -> Result<Subscription, ProviderError> {
+        self.arrive().await;
         let subscription = {
             let mut state = self.begin("subscribe")?;
             let is_active = |known: &&Stream| known.id == stream && known.state == StreamState::Active;
@@ -132,11 +184,12 @@ impl StreamAdmin for FakeAdmin {
             state.streams.subscriptions.push((stream.to_owned(), subscription.clone()));
             subscription
         };
-        self.end("subscribe", subscription).await
+        self.answer("subscribe", subscription).await
     }
 
     async fn unsubscribe(&self, id: &str) -> Result<(), ProviderError> {
+        self.arrive().await;
         self.begin("unsubscribe")?.streams.subscriptions.retain(|(_, subscription)| subscription.id != id);
-        self.end("unsubscribe", ()).await
+        self.answer("unsubscribe", ()).await
     }
 }

@@ -1,10 +1,13 @@
 //! An account, two senders of it that ask for template events, and a data plane that passes hints on when the test lets it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use crds::condition::TEMPLATE_EVENTS_CONFIGURED;
 use crds::{WhatsAppSender, WhatsAppSenderStatus};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
@@ -15,9 +18,11 @@ use messaging::config::TenantConfig;
 use messaging::hints::{About, Hint, Hints};
 use messaging::id::TenantId;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::accounts::{Accounts, Connect};
 use crate::controllers::Drivers;
+use crate::leader::tenure::{Deadline, Tenure};
 use crate::metrics::Metrics;
 use crate::publish::published::PublishedConfigs;
 use crate::push::Push;
@@ -75,9 +80,18 @@ impl PublishedConfigs for Unpublished {
 }
 
 struct Process {
-    context: SenderContext,
+    context: Arc<SenderContext>,
     watched: Writer<WhatsAppSender>,
+    deadline: Deadline,
 }
+
+/// A reconcile of a process that hangs while another one leads.
+struct HeldUp {
+    sender: WhatsAppSender,
+    rest: BoxFuture<'static, Reconciled>,
+}
+
+type Reconciled = (Result<Next, Failure>, Progress<WhatsAppSenderStatus>);
 
 pub(super) struct World {
     pub(super) admin: FakeAdmin,
@@ -89,18 +103,36 @@ pub(super) struct World {
     clock: Arc<TestClock>,
     public_base_url: String,
     process: Process,
+    held_up: Option<HeldUp>,
+    /// In how many further rounds the provider's lists do not show its last write.
+    lag: usize,
+    /// Whether the provider's lists lag when a process takes over from one that hangs.
+    pub(super) lists_lag: bool,
+    /// Whether one that hung still acts when it goes on, against what its tenure permits.
+    pub(super) overstays: bool,
+    /// Whether the call that a process hangs in has not reached the provider.
+    is_on_the_way: bool,
+    /// How many processes hung.
+    pub(super) hangs: usize,
     pub(super) told: Vec<&'static str>,
     pub(super) crashes: usize,
 }
 
 fn process(admin: &FakeAdmin, exists: &Arc<Mutex<bool>>, clock: &Arc<TestClock>, base: &str) -> Process {
     let client = Arc::<FakeApi>::default().client();
+    let deadline = Deadline::new(Instant::now() + Duration::from_secs(3600));
+    let tenure = Tenure::Elected {
+        leases: Box::new(kube::Api::default_namespaced(client.clone())),
+        lease: "operator".to_owned(),
+        me: "first".to_owned(),
+        deadline: deadline.clone(),
+    };
     let Drivers { senders: (driver, watched), watched: all, .. } =
         Drivers::new(dependencies_with(client, Arc::new(admin.clone())));
     let mut context = driver.context;
     let connected = admin.clone();
     let connect: Connect = Arc::new(move |_| Arc::new(connected.clone()) as _);
-    let mut accounts = Accounts::new(connect, Arc::new(Metrics::new().unwrap()));
+    let mut accounts = Accounts::new(connect, Arc::new(Metrics::new().unwrap())).during(tenure);
     accounts.is_unlimited = true;
     context.accounts = Arc::new(accounts);
     context.directory = Arc::new(SenderDirectory {
@@ -119,7 +151,7 @@ fn process(admin: &FakeAdmin, exists: &Arc<Mutex<bool>>, clock: &Arc<TestClock>,
     };
     *context.rotation.unrecorded.lock() =
         [Subject { tenant: TENANT.parse().unwrap(), secret: "twilio".to_owned() }].into();
-    Process { context, watched }
+    Process { context: Arc::new(context), watched, deadline }
 }
 
 impl World {
@@ -149,6 +181,12 @@ impl World {
             clock,
             public_base_url,
             process,
+            held_up: None,
+            lag: 0,
+            lists_lag: false,
+            overstays: false,
+            is_on_the_way: false,
+            hangs: 0,
             told: vec![],
             crashes: 0,
         };
@@ -218,24 +256,22 @@ impl World {
     /// begins. Returns when they want to be looked at again.
     pub(super) async fn round(&mut self) -> Vec<Option<Next>> {
         let mut ends = Vec::new();
+        self.admin.let_stream_lists_lag(self.lag > 0);
+        self.lag = self.lag.saturating_sub(1);
         for sender in self.senders.clone() {
             let fuse = self.admin.fuse.clone();
-            let is_leaving = sender.metadata.deletion_timestamp.is_some();
+            let admin = self.admin.clone();
+            let mut reconcile = reconcile(Arc::clone(&self.process.context), sender.clone()).boxed();
             let done = fuse.until_crash(async {
-                let (ended, progress) = self.reconcile(&sender).await;
-                let status = status_of(&sender, &progress);
-                // The last write is the status, or the finalizer.
-                if Some(&status) != sender.status.as_ref() || (is_leaving && ended.is_ok()) {
-                    let mut after = sender.clone();
-                    after.status = Some(status);
-                    self.write(&after, is_leaving && ended.is_ok());
-                    fuse.burn().await;
+                tokio::select! {
+                    biased;
+                    done = &mut reconcile => Some(self.finish(&sender, done).await),
+                    () = admin.is_held_up() => None,
                 }
-                self.told.extend(progress.clone().take_notes().into_iter().map(|note| note.reason));
-                ended
             });
             match done.await {
-                Some(ended) => ends.push(ended.ok()),
+                Some(Some(ended)) => ends.push(ended.ok()),
+                Some(None) => self.take_over(HeldUp { sender, rest: reconcile }),
                 None => {
                     self.crashes += 1;
                     self.restart();
@@ -245,6 +281,58 @@ impl World {
             self.wait(1);
         }
         ends
+    }
+
+    /// Writes what a reconcile ended with.
+    async fn finish(&mut self, sender: &WhatsAppSender, (ended, progress): Reconciled) -> Result<Next, Failure> {
+        let is_gone = sender.metadata.deletion_timestamp.is_some() && ended.is_ok();
+        let status = status_of(sender, &progress);
+        // The last write is the status, or the finalizer.
+        if Some(&status) != sender.status.as_ref() || is_gone {
+            let mut after = sender.clone();
+            after.status = Some(status);
+            self.write(&after, is_gone);
+            self.admin.fuse.burn().await;
+        }
+        self.told.extend(progress.clone().take_notes().into_iter().map(|note| note.reason));
+        ended
+    }
+
+    /// Lets a process hang: before its `nth`/2 write about streams reaches the provider, or, if `nth` is odd, before the
+    /// answer reaches it.
+    pub(super) fn hang(&mut self, nth: usize) {
+        self.is_on_the_way = nth.is_multiple_of(2);
+        self.admin.hold_up_on_the_way(nth);
+    }
+
+    /// Another process leads from now on.
+    fn take_over(&mut self, held_up: HeldUp) {
+        if !self.overstays {
+            self.process.deadline.set(Instant::now());
+        }
+        self.lag = if self.lists_lag { 2 } else { 0 };
+        self.held_up = Some(held_up);
+        self.hangs += 1;
+        self.restart();
+    }
+
+    /// The process that hung goes on, and ends.
+    async fn go_on(&mut self, HeldUp { sender, rest }: HeldUp) {
+        let before = self.arrived();
+        self.admin.go_on();
+        let done = rest.await;
+        let begun = self.arrived() - before - usize::from(self.is_on_the_way);
+        assert!(self.overstays || begun == 0, "{begun} writes begin after the tenure");
+        // It is written over what this process saw, and over nothing else.
+        if self.senders.contains(&sender) {
+            drop(self.finish(&sender, done).await);
+        }
+    }
+
+    /// How many writes about streams the provider had.
+    fn arrived(&self) -> usize {
+        let writes = ["create_stream", "test_stream", "confirm_stream", "subscribe", "unsubscribe", "delete_stream"];
+        writes.iter().map(|operation| self.admin.calls(operation)).sum()
     }
 
     fn write(&mut self, sender: &WhatsAppSender, is_gone: bool) {
@@ -259,24 +347,17 @@ impl World {
         }
     }
 
-    async fn reconcile(&self, sender: &WhatsAppSender) -> (Result<Next, Failure>, Progress<WhatsAppSenderStatus>) {
-        let id = Id { tenant: tenant_of(sender).unwrap(), name: name_of(sender).unwrap() };
-        let paused = sender.annotations().contains_key(crds::annotation::PAUSED);
-        let mut progress = Progress::new(sender.status.clone().unwrap_or_default(), paused);
-        let context = &self.process.context;
-        let ended = if sender.metadata.deletion_timestamp.is_some() {
-            match sender.needs_cleanup() {
-                true => sender.cleanup(&id, context, &mut progress).await.map(|()| Next::Poll),
-                false => Ok(Next::Poll),
-            }
-        } else {
-            sender.reconcile(&id, context, &mut progress).await
-        };
-        (ended, progress)
+    /// Reconciles until nothing is written in two rounds, also after a process that hangs goes on.
+    pub(super) async fn settle(&mut self) {
+        self.be_quiet().await;
+        if let Some(held_up) = self.held_up.take() {
+            self.go_on(held_up).await;
+            self.be_quiet().await;
+        }
     }
 
     /// Reconciles until nothing is written in two rounds.
-    pub(super) async fn settle(&mut self) {
+    pub(super) async fn be_quiet(&mut self) {
         let mut quiet = 0;
         for _ in 0..60 {
             let before = self.admin.fuse.burnt();
@@ -309,6 +390,21 @@ impl World {
         assert_eq!(streams[0].state, messaging::provider::admin::StreamState::Active);
         assert!(subscriptions[0].0 == streams[0].id && subscriptions[0].1.has_approvals, "{subscriptions:?}");
     }
+}
+
+async fn reconcile(context: Arc<SenderContext>, sender: WhatsAppSender) -> Reconciled {
+    let id = Id { tenant: tenant_of(&sender).unwrap(), name: name_of(&sender).unwrap() };
+    let paused = sender.annotations().contains_key(crds::annotation::PAUSED);
+    let mut progress = Progress::new(sender.status.clone().unwrap_or_default(), paused);
+    let ended = if sender.metadata.deletion_timestamp.is_some() {
+        match sender.needs_cleanup() {
+            true => sender.cleanup(&id, &context, &mut progress).await.map(|()| Next::Poll),
+            false => Ok(Next::Poll),
+        }
+    } else {
+        sender.reconcile(&id, &context, &mut progress).await
+    };
+    (ended, progress)
 }
 
 /// The status as the driver writes it.
