@@ -7,6 +7,7 @@ mod crash;
 mod examples;
 mod export;
 mod large;
+mod leaders;
 mod lost_response;
 mod manifests;
 mod opt_out;

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::eventually::eventually;
+
 /// The root of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
@@ -118,6 +120,16 @@ impl Process {
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
         self.child.wait().with_context(|| format!("waiting for {}", self.name))
+    }
+
+    /// Waits until it has ended by itself, and returns the status.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let what = format!("{} has ended", self.name);
+        eventually(&what, async || match self.child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            running => Err(running),
+        })
+        .await
     }
 
     /// Fails with the end of its output if it has ended by itself.

@@ -43,6 +43,8 @@ pub struct Options {
     pub granted_secrets: bool,
     /// Whether the operator polls as it does by default, instead of every few seconds.
     pub usual_pace: bool,
+    /// Further arguments of the operator.
+    pub operator: &'static [&'static str],
 }
 
 /// The data plane's store, which decides how many replicas it may have.
@@ -171,7 +173,8 @@ impl World {
             arguments.extend(["--secret-access=granted", "--service-account"].map(str::to_owned));
             arguments.extend([account, "--secret-role".to_owned(), role]);
         }
-        let operator = start_operator(&dir, &system, ports, sandbox.base_url(), &arguments)?;
+        arguments.extend(options.operator.iter().map(|&argument| argument.to_owned()));
+        let operator = start_operator("operator-0", &dir, &system, ports, sandbox.base_url(), &arguments)?;
         let mut world = Self {
             operator,
             operator_arguments: arguments,
@@ -220,9 +223,18 @@ impl World {
 
     /// Starts another operator in place of one that has ended.
     pub fn start_operator(&mut self) -> Result<()> {
-        let provider = self.sandbox.base_url();
-        self.operator = start_operator(&self.dir, &self.system, self.ports, provider, &self.operator_arguments)?;
+        self.operator = self.spawn_operator("operator-0", self.ports.operator)?;
         Ok(())
+    }
+
+    /// Starts an operator besides the one that runs.
+    pub fn another_operator(&self) -> Result<Process> {
+        self.spawn_operator("operator-1", ports::free()?)
+    }
+
+    fn spawn_operator(&self, name: &str, operator: u16) -> Result<Process> {
+        let (ports, provider) = (Ports { operator, ..self.ports }, self.sandbox.base_url());
+        start_operator(name, &self.dir, &self.system, ports, provider, &self.operator_arguments)
     }
 
     /// A kubeconfig with the operator's rights.
@@ -373,6 +385,7 @@ pub fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn start_operator(
+    name: &str,
     dir: &tempfile::TempDir,
     system: &str,
     ports: Ports,
@@ -390,8 +403,8 @@ fn start_operator(
         .arg("--allow-private-sinks")
         .args(arguments)
         .env("KUBECONFIG", dir.path().join("operator.kubeconfig"))
-        .env("POD_NAME", "operator-0");
-    Process::start("operator", dir.path(), &mut command)
+        .env("POD_NAME", name);
+    Process::start(name, dir.path(), &mut command)
 }
 
 /// The tenant's Secrets: the provider's credentials, and the secret that signs events.
