@@ -110,6 +110,9 @@ pub(super) struct World {
     pub(super) lists_lag: bool,
     /// Whether one that hung still acts when it goes on, against what its tenure permits.
     pub(super) overstays: bool,
+    /// In how many rounds another process leads before one that hung goes on, in the midst of that one's work; `None`:
+    /// when all is quiet.
+    pub(super) hangs_for: Option<usize>,
     /// Whether the call that a process hangs in has not reached the provider.
     is_on_the_way: bool,
     /// How many processes hung.
@@ -185,6 +188,7 @@ impl World {
             lag: 0,
             lists_lag: false,
             overstays: false,
+            hangs_for: None,
             is_on_the_way: false,
             hangs: 0,
             told: vec![],
@@ -358,10 +362,14 @@ impl World {
 
     /// Reconciles until nothing is written in two rounds.
     pub(super) async fn be_quiet(&mut self) {
-        let mut quiet = 0;
+        let (mut quiet, mut led) = (0, 0);
         for _ in 0..60 {
             let before = self.admin.fuse.burnt();
+            if let Some(held_up) = self.held_up.take_if(|_| self.hangs_for == Some(led)) {
+                self.go_on(held_up).await;
+            }
             self.round().await;
+            led += usize::from(self.held_up.is_some());
             quiet = if self.admin.fuse.burnt() == before { quiet + 1 } else { 0 };
             if quiet == 2 {
                 return;
