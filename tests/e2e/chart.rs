@@ -4,9 +4,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use kube::api::DynamicObject;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::chart::{REQUIRED, render};
-use tests::cluster::Cluster;
+use tests::cluster::{Cluster, documents};
 use tests::process::{binary, output, root, tool};
 
 async fn helm(cluster: &Cluster, args: &[&str]) -> Result<String> {
@@ -88,6 +88,185 @@ async fn who_may_view_or_edit_a_namespace_may_do_so_with_the_three_kinds() -> Re
 }
 
 #[tokio::test]
+async fn the_right_to_read_tenants_secrets_is_bound_where_the_values_say_and_nowhere_else() -> Result<()> {
+    let (tenants, secrets) = ("whatsapp-operator-tenants", "whatsapp-operator-secrets");
+    let everywhere = || vec![None];
+    let watched = || vec![Some("bakery".to_owned()), Some("shop".to_owned())];
+    let (granted, watch) = (("secretAccess", "granted"), ("watchNamespaces", "{shop,bakery}"));
+    for (values, of_tenants, of_secrets) in [
+        (&[][..], everywhere(), everywhere()),
+        // As in the values of a release from before there was a choice.
+        (&[("secretAccess", "null")], everywhere(), everywhere()),
+        (&[granted], everywhere(), vec![]),
+        (&[watch], watched(), watched()),
+        (&[granted, watch], watched(), watched()),
+    ] {
+        let objects = render("whatsapp", "whatsapp-system", &[&REQUIRED[..], values].concat()).await?;
+        for (role, expected) in [(tenants, of_tenants), (secrets, of_secrets)] {
+            let found = bindings(&objects, role);
+            ensure!(found == expected, "{values:?}: {role} is bound in {found:?}");
+        }
+        let reads = rules(&objects, "ClusterRole", secrets)?;
+        ensure!(reads == [json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]})]);
+        // What else is bound in tenants' namespaces has no right to a Secret.
+        let others = rules(&objects, "ClusterRole", tenants)?;
+        ensure!(!json!(others).to_string().contains("secrets"), "{others:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_grant_that_the_operator_tells_is_of_a_role_and_an_account_that_exist() -> Result<()> {
+    for access in ["cluster", "granted"] {
+        let values = [&REQUIRED[..], &[("secretAccess", access)]].concat();
+        let objects = render("my-release", "whatsapp-system", &values).await?;
+        let pod = &workload(&objects, "operator")?.data["spec"]["template"]["spec"];
+        let arguments: Vec<String> = serde_json::from_value(pod["containers"][0]["args"].clone())?;
+        let argument = |name: &str| {
+            let found = arguments.iter().find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='));
+            found.with_context(|| format!("{name} is missing from {arguments:?}"))
+        };
+        ensure!(argument("--secret-access")? == access);
+        ensure!(argument("--service-account")? == pod["serviceAccountName"], "{arguments:?}");
+        ensure!(rules(&objects, "ClusterRole", argument("--secret-role")?)?[0]["resources"] == json!(["secrets"]));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_example_of_a_grant_is_what_the_release_of_the_quickstart_needs() -> Result<()> {
+    let example = std::fs::read_to_string(root().join("examples/quickstart/15-secret-access.yaml"))?;
+    let example = documents(&example)?.pop().context("no object")?;
+    let objects = render("whatsapp", "whatsapp-system", &REQUIRED).await?;
+    let role = example.data["roleRef"]["name"].as_str().context("it names no role")?;
+    ensure!(rules(&objects, "ClusterRole", role)?[0]["resources"] == json!(["secrets"]), "{example:#?}");
+    let account = &workload(&objects, "operator")?.data["spec"]["template"]["spec"]["serviceAccountName"];
+    let subject = json!({"kind": "ServiceAccount", "name": account, "namespace": "whatsapp-system"});
+    ensure!(example.data["subjects"] == json!([subject]), "{example:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nobody_asks_for_is_neither_installed_nor_permitted() -> Result<()> {
+    let plain = json!(render("whatsapp", "whatsapp-system", &REQUIRED).await?).to_string();
+    for (key, value, words) in [
+        ("dataPlane.authorizeSenders", "true", "subjectaccessreviews"),
+        ("dataPlane.authorizeSenders", "true", "--authorize-senders"),
+        ("dataPlane.allowPrivateSinks", "true", "--allow-private-sinks"),
+        ("dataPlane.connections.maxPerPeer", "10", "--max-connections-per-peer=10"),
+        ("twilioBaseUrl", "https://proxy.example.com", "--twilio-base-url=https://proxy.example.com"),
+        ("watchNamespaces", "{shop}", "--watch-namespace=shop"),
+        ("imagePullSecrets", "{registry}", "imagePullSecrets"),
+        ("admission.eventHosts", "{events.example.com}", "ValidatingAdmissionPolicy"),
+        ("admission.accountsOfNamespaces", "true", "ValidatingAdmissionPolicy"),
+        ("metrics.serviceMonitor.enabled", "true", "ServiceMonitor"),
+        ("metrics.prometheusRule.enabled", "true", "PrometheusRule"),
+    ] {
+        ensure!(!plain.contains(words), "{words} without {key}");
+        let with = render("whatsapp", "whatsapp-system", &[&REQUIRED[..], &[(key, value)]].concat()).await?;
+        ensure!(json!(with).to_string().contains(words), "no {words} with {key}={value}");
+    }
+    ensure!(plain.contains("CustomResourceDefinition"));
+    let without =
+        render("whatsapp", "whatsapp-system", &[&REQUIRED[..], &[("crds.install", "false")]].concat()).await?;
+    ensure!(!json!(without).to_string().contains("CustomResourceDefinition"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_data_plane_may_ask_the_cluster_about_callers_and_nothing_else() -> Result<()> {
+    let review = |group: &str, of: &str| json!({"apiGroups": [group], "resources": [of], "verbs": ["create"]});
+    let tokens = review("authentication.k8s.io", "tokenreviews");
+    let senders = review("authorization.k8s.io", "subjectaccessreviews");
+    for (authorize, expected) in [("false", vec![tokens.clone()]), ("true", vec![tokens, senders])] {
+        let values = [&REQUIRED[..], &[("dataPlane.authorizeSenders", authorize)]].concat();
+        let objects = render("whatsapp", "whatsapp-system", &values).await?;
+        let found = rules(&objects, "ClusterRole", "whatsapp-data-plane")?;
+        ensure!(found == expected, "authorizeSenders={authorize}: {found:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_config_maps_only_the_one_with_hints_can_be_read_or_changed() -> Result<()> {
+    let objects = render("whatsapp", "whatsapp-system", &REQUIRED).await?;
+    let hints = |verbs: &[&str]| json!({"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["whatsapp-hints"], "verbs": verbs});
+    // A name does not restrict who makes an object.
+    let make = json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]});
+    for (role, expected) in [
+        ("whatsapp-operator", vec![make, hints(&["list", "watch"])]),
+        ("whatsapp-data-plane", vec![hints(&["get", "update"])]),
+        ("whatsapp-operator-uninstall", vec![hints(&["delete"])]),
+    ] {
+        let found: Vec<_> = rules(&objects, "Role", role)?
+            .into_iter()
+            .filter(|rule| rule["resources"].as_array().is_some_and(|of| of.contains(&json!("configmaps"))))
+            .collect();
+        ensure!(found == expected, "{role}: {found:#?}");
+    }
+    for role in objects.iter().filter(|object| kind(object) == "ClusterRole") {
+        ensure!(!role.data["rules"].to_string().contains("configmaps"), "{role:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_platform_forbids_is_denied_in_the_namespaces_that_are_watched() -> Result<()> {
+    let both = [("admission.eventHosts", "{events.example.com}"), ("admission.accountsOfNamespaces", "true")];
+    let watch = ("watchNamespaces", "{shop,bakery}");
+    for (values, watched) in [(both.to_vec(), None), ([&both[..], &[watch]].concat(), Some(json!(["shop", "bakery"])))]
+    {
+        let objects = render("whatsapp", "whatsapp-system", &[&REQUIRED[..], &values].concat()).await?;
+        let of = |wanted: &str| objects.iter().filter(|object| kind(object) == wanted).collect::<Vec<_>>();
+        let (policies, bindings) = (of("ValidatingAdmissionPolicy"), of("ValidatingAdmissionPolicyBinding"));
+        ensure!((policies.len(), bindings.len()) == (2, 2), "{policies:#?} {bindings:#?}");
+        for policy in policies {
+            let spec = &policy.data["spec"];
+            ensure!(spec["failurePolicy"] == "Fail", "{spec:#}");
+            let operations = &spec["matchConstraints"]["resourceRules"][0]["operations"];
+            ensure!(*operations == json!(["CREATE", "UPDATE"]), "{spec:#}");
+        }
+        for binding in bindings {
+            let spec = &binding.data["spec"];
+            ensure!(binding.metadata.name.as_deref() == spec["policyName"].as_str(), "{binding:#?}");
+            ensure!(spec["validationActions"] == json!(["Deny"]), "{spec:#}");
+            let selected = spec.pointer("/matchResources/namespaceSelector/matchExpressions/0/values").cloned();
+            ensure!(selected == watched, "{spec:#}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_service_monitor_selects_the_one_service_of_its_component_that_has_metrics() -> Result<()> {
+    let values = [
+        ("metrics.serviceMonitor.enabled", "true"),
+        ("metrics.serviceMonitor.labels.release", "prometheus"),
+        ("metrics.prometheusRule.enabled", "true"),
+        ("metrics.prometheusRule.labels.release", "prometheus"),
+    ];
+    let objects = render("whatsapp", "whatsapp-system", &[&REQUIRED[..], &values].concat()).await?;
+    let of = |wanted: &str| objects.iter().filter(|object| kind(object) == wanted).collect::<Vec<_>>();
+    let (monitors, services) = (of("ServiceMonitor"), of("Service"));
+    ensure!(monitors.len() == 2, "{monitors:#?}");
+    for monitor in &monitors {
+        let selector = monitor.data["spec"]["selector"]["matchLabels"].as_object().context("it selects nothing")?;
+        let labels = |service: &DynamicObject| json!(service.metadata.labels);
+        let selected = services.iter().filter(|service| {
+            selector.iter().all(|(label, value)| labels(service)[label] == *value)
+                && service.data["spec"]["ports"]
+                    .as_array()
+                    .is_some_and(|p| p.iter().any(|port| port["name"] == "metrics"))
+        });
+        ensure!(selected.count() == 1, "{monitor:#?}");
+    }
+    for object in monitors.into_iter().chain(of("PrometheusRule")) {
+        ensure!(json!(object.metadata.labels)["release"] == "prometheus", "{object:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_unknown_value_is_refused() -> Result<()> {
     let refused = async |values: &[(&str, &str)], said: &str| -> Result<()> {
         let rendered = render("whatsapp", "whatsapp-system", values).await;
@@ -96,6 +275,11 @@ async fn an_unknown_value_is_refused() -> Result<()> {
     };
     refused(&[&REQUIRED[..], &[("publicBaseURL", "typo")]].concat(), "publicBaseURL").await?;
     refused(&REQUIRED[1..], "publicBaseUrl").await?;
+    refused(&[&REQUIRED[..], &[("secretAccess", "everything")]].concat(), "secretAccess").await?;
+    for host in ["*", "https://events.example.com", "Events.example.com"] {
+        let hosts = format!("{{{host}}}");
+        refused(&[&REQUIRED[..], &[("admission.eventHosts", hosts.as_str())]].concat(), "eventHosts").await?;
+    }
     let url = ("store.postgres.url", "postgres://user:password@host/data");
     refused(&[&REQUIRED[..], &[url]].concat(), "'url' not allowed").await
 }
@@ -264,4 +448,25 @@ fn workload<'a>(objects: &'a [DynamicObject], component: &str) -> Result<&'a Dyn
             && labels.and_then(|labels| labels.get("app.kubernetes.io/component")).is_some_and(|c| c == component)
     };
     objects.iter().find(runs).with_context(|| format!("the chart has no workload for {component}"))
+}
+
+fn kind(object: &DynamicObject) -> &str {
+    object.types.as_ref().map_or("", |types| types.kind.as_str())
+}
+
+/// The rules of a role.
+fn rules(objects: &[DynamicObject], wanted: &str, name: &str) -> Result<Vec<Value>> {
+    let role = objects.iter().find(|o| kind(o) == wanted && o.metadata.name.as_deref() == Some(name));
+    let rules = &role.with_context(|| format!("the chart has no {wanted} {name}"))?.data["rules"];
+    rules.as_array().cloned().context("no rules")
+}
+
+/// Where a role is bound to the operator: the namespaces, and `None` for the whole cluster.
+fn bindings(objects: &[DynamicObject], role: &str) -> Vec<Option<String>> {
+    let binds = |object: &&DynamicObject| {
+        ["RoleBinding", "ClusterRoleBinding"].contains(&kind(object)) && object.data["roleRef"]["name"] == role
+    };
+    let mut found: Vec<_> = objects.iter().filter(binds).map(|binding| binding.metadata.namespace.clone()).collect();
+    found.sort();
+    found
 }

@@ -265,7 +265,8 @@ async fn a_platform_says_where_events_may_go_and_which_accounts_a_namespace_may_
         refused(&sender(url, own), &format!("spec.events: events may not be sent to {host}")).await?;
     }
     apply(&sender("https://EVENTS.example.org:8443/", own), true).await?;
-    // The operator still writes its finalizer to one from before.
+    // The spec of one from before changes only to one that is allowed. The operator still writes its finalizer to it.
+    refused(&named("old", good, others, "before"), &format!("this namespace may not use {others}")).await?;
     apply(&named("old", "https://elsewhere.example.com/", others, "after"), false).await.map(drop)
 }
 
