@@ -28,6 +28,8 @@ struct Objects {
 struct Trouble {
     /// Requests for these paths are never answered.
     silent: BTreeSet<String>,
+    /// Requests for these paths are refused.
+    refused: BTreeMap<String, StatusCode>,
     /// Happens once, right before the next write to this path.
     before_write: Option<(String, Value)>,
     /// After so many more writes, no request succeeds.
@@ -78,6 +80,11 @@ impl FakeApi {
         self.trouble.lock().silent.insert(path.to_owned());
     }
 
+    /// Refuses every request for this path.
+    pub(crate) fn refuse(&self, path: &str, status: StatusCode) {
+        self.trouble.lock().refused.insert(path.to_owned(), status);
+    }
+
     /// Has something else write an object right before the next write to its path.
     pub(crate) fn write_before(&self, path: &str, object: Value) {
         self.trouble.lock().before_write = Some((path.to_owned(), object));
@@ -108,7 +115,11 @@ impl FakeApi {
         {
             self.listed_whole.lock().push(parts.uri.path().to_owned());
         }
-        let (status, answer) = self.answer(&parts.method, &parts.uri, body);
+        let is_refused = self.trouble.lock().refused.get(parts.uri.path()).copied();
+        let (status, answer) = match is_refused {
+            Some(status) => refused(status, "Refused"),
+            None => self.answer(&parts.method, &parts.uri, body),
+        };
         let answer = Response::builder().status(status).body(Body::from(answer.to_string().into_bytes()));
         Ok(answer.unwrap())
     }
@@ -117,8 +128,7 @@ impl FakeApi {
         let path = uri.path();
         match *method {
             Method::GET if is_collection(path) => {
-                let list = json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": self.list(path) });
-                (StatusCode::OK, list)
+                (StatusCode::OK, page(self.list(path), uri.query().unwrap_or_default()))
             }
             Method::GET => self.get(path).map_or_else(missing, |object| (StatusCode::OK, object)),
             Method::POST => {
@@ -212,6 +222,17 @@ fn is_another(object: &Value, based_on: &Value) -> bool {
     ["uid", "resourceVersion"]
         .iter()
         .any(|field| !based_on[field].is_null() && based_on[field] != object["metadata"][field])
+}
+
+/// One page of a list, where one is asked for.
+fn page(items: Vec<Value>, query: &str) -> Value {
+    let asked =
+        |name: &str| query.split('&').find_map(|field| field.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
+    let (all, first) = (items.len(), asked("continue").unwrap_or(0_usize));
+    let next = first.saturating_add(asked("limit").unwrap_or(usize::MAX));
+    let items: Vec<Value> = items.into_iter().take(next).skip(first).collect();
+    let more = if next < all { next.to_string() } else { String::new() };
+    json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1", "continue": more }, "items": items })
 }
 
 fn missing() -> (StatusCode, Value) {

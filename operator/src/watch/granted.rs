@@ -38,6 +38,13 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    /// The pause that follows another one.
+    fn after(self, pause: Duration) -> Duration {
+        (pause * 2).min(self.probe_at_least_every)
+    }
+}
+
 /// The namespaces in which a reconcile has read a Secret. There is at most one for each namespace with senders.
 #[derive(Debug, Default)]
 pub struct Wanted {
@@ -52,6 +59,11 @@ impl Wanted {
             namespaces.insert(namespace.to_owned());
             self.more.notify_one();
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has(&self, namespace: &str) -> bool {
+        self.namespaces.lock().contains(namespace)
     }
 
     fn forget(&self, namespace: &str) {
@@ -109,7 +121,7 @@ async fn while_it_has_senders<F: Followed>(followed: &F, namespace: &str, pace: 
         let mut pause = pace.probe_again;
         while !followed.is_granted(namespace).await {
             sleep(pause).await;
-            pause = (pause * 2).min(pace.probe_at_least_every);
+            pause = pace.after(pause);
         }
         followed.follow(namespace).await;
     };
@@ -134,6 +146,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::testing::api::FakeApi;
 
     const PACE: Pace = Pace {
         probe_again: Duration::from_millis(1),
@@ -145,6 +158,9 @@ mod tests {
     struct World {
         granted: BTreeSet<String>,
         with_senders: BTreeSet<String>,
+        /// How often it is still said that nobody has senders.
+        looks_abandoned: u32,
+        following_panics: bool,
         probes: BTreeMap<String, u32>,
         /// How often following it began.
         followed: BTreeMap<String, u32>,
@@ -169,7 +185,13 @@ mod tests {
     #[async_trait]
     impl Followed for Cluster {
         fn has_senders(&self, namespace: &str) -> bool {
-            self.0.lock().with_senders.contains(namespace)
+            let mut world = self.0.lock();
+            if world.looks_abandoned > 0 {
+                world.looks_abandoned -= 1;
+                self.1.notify_one();
+                return false;
+            }
+            world.with_senders.contains(namespace)
         }
         async fn is_granted(&self, namespace: &str) -> bool {
             let mut world = self.0.lock();
@@ -180,6 +202,7 @@ mod tests {
         async fn follow(&self, namespace: &str) {
             *self.0.lock().followed.entry(namespace.to_owned()).or_default() += 1;
             self.1.notify_one();
+            assert!(!self.0.lock().following_panics, "as the test wants it");
             std::future::pending::<()>().await;
         }
     }
@@ -233,5 +256,47 @@ mod tests {
             cluster.until(|world| world.followed["shop"] == 2).await;
         };
         during(&wanted, &cluster, story).await;
+    }
+
+    #[tokio::test]
+    async fn a_namespace_whose_sender_came_back_while_it_was_left_is_not_forgotten() {
+        let (wanted, cluster) = (Wanted::default(), Cluster::default());
+        cluster.0.lock().with_senders = names(&["shop"]);
+        cluster.0.lock().looks_abandoned = 1;
+        let story = async {
+            wanted.note("shop");
+            cluster.until(|world| world.looks_abandoned == 0).await;
+            // Nobody notes it again.
+            cluster.0.lock().granted = names(&["shop"]);
+            cluster.until(|world| world.followed.contains_key("shop")).await;
+        };
+        during(&wanted, &cluster, story).await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_while_a_namespace_is_followed_ends_it_all() {
+        let (wanted, cluster) = (Wanted::default(), Cluster::default());
+        cluster.0.lock().with_senders = names(&["shop"]);
+        cluster.0.lock().granted = names(&["shop"]);
+        cluster.0.lock().following_panics = true;
+        wanted.note("shop");
+        let ended = tokio::time::timeout(Duration::from_secs(30), follow_granted(&wanted, &cluster, PACE)).await;
+        assert!(ended.is_ok(), "a part of the process is dead, and the rest goes on");
+    }
+
+    #[test]
+    fn who_is_not_granted_is_asked_about_ever_more_seldom_and_at_least_once_a_minute() {
+        let pace = Pace::default();
+        let pauses = std::iter::successors(Some(pace.probe_again), |pause| Some(pace.after(*pause)));
+        let seconds: Vec<u64> = pauses.take(8).map(|pause| pause.as_secs()).collect();
+        assert_eq!(seconds, [2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[tokio::test]
+    async fn a_namespace_is_granted_where_its_secrets_may_be_listed() {
+        let api = Arc::<FakeApi>::default();
+        api.refuse("/api/v1/namespaces/bakery/secrets", http::StatusCode::FORBIDDEN);
+        assert_eq!((may_list(&api.client(), "shop").await, may_list(&api.client(), "bakery").await), (true, false));
+        assert_eq!(api.listed_whole(), Vec::<String>::new());
     }
 }
