@@ -120,8 +120,13 @@ fn count<K: Kind>(metrics: &Metrics, stores: &Stores<K>) {
 
 #[cfg(test)]
 mod tests {
+    use crds::MessageTemplate;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
     use super::*;
     use crate::controllers::Drivers;
+    use crate::sender::validate::tests::sender as quickstart;
     use crate::testing::api::FakeApi;
     use crate::testing::dependencies_with;
 
@@ -140,5 +145,72 @@ mod tests {
         assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE, "one watch has not listed its objects yet");
         listings.note();
         assert_eq!(status().await, StatusCode::OK);
+    }
+
+    fn sender(name: &str, phase: &str) -> WhatsAppSender {
+        let mut sender = quickstart();
+        sender.metadata.namespace = Some("shop".to_owned());
+        sender.metadata.name = Some(name.to_owned());
+        let status = json!({ "rotation": { "phase": phase, "summary": phase } });
+        sender.status = Some(serde_json::from_value(status).unwrap());
+        sender
+    }
+
+    /// In two languages: of one there is a newer revision than the one in use.
+    fn template() -> MessageTemplate {
+        let revision = |state: &str| json!({ "name": "hello", "handle": "HX1", "state": state });
+        let location = |language: &str| json!({ "account": "AC1", "language": language });
+        let (mut one, mut other, nothing) = (location("en"), location("de"), location("fr"));
+        (one["serving"], one["newest"]) = (revision("Approved"), revision("Pending"));
+        other["newest"] = revision("Rejected");
+        let ready = json!({
+            "type": "Ready", "status": "False", "reason": "UnderReview", "message": "",
+            "lastTransitionTime": "2026-11-01T10:00:00Z",
+        });
+        let template = json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "MessageTemplate",
+            "metadata": { "namespace": "shop", "name": "hello" },
+            "spec": {
+                "senderRefs": [{ "name": "support" }], "category": "UTILITY", "fallbackLanguage": "en",
+                "localizations": [{ "language": "en", "body": "Hello" }],
+            },
+            "status": { "locations": [one, other, nothing], "conditions": [ready] },
+        });
+        serde_json::from_value(template).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_scrape_counts_the_objects_as_they_are_then() {
+        let api = Arc::<FakeApi>::default();
+        let Drivers { watched, mut senders, mut templates, .. } =
+            Drivers::new(dependencies_with(api.client(), Arc::default()));
+        let health = Health::new(Arc::new(Metrics::new().unwrap()));
+        health.leading(watched, Arc::new(Listings::new(0)));
+        let scraped = async || {
+            let body = metrics(State(health.clone())).await.into_body();
+            let text = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            let value = |line: &str| line.rsplit_once(' ').is_some_and(|(_, value)| value != "0");
+            let counts = ["rotations{", "templates{", "objects{"].map(|name| format!("whatsapp_operator_{name}"));
+            let is_count = |line: &&str| counts.iter().any(|name| line.starts_with(name)) && value(line);
+            text.lines().filter(is_count).map(|line| line["whatsapp_operator_".len()..].to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(scraped().await, Vec::<String>::new());
+        senders.1.apply_watcher_event(&Event::Apply(sender("support", "Held")));
+        senders.1.apply_watcher_event(&Event::Apply(sender("sales", "Overlap")));
+        templates.1.apply_watcher_event(&Event::Apply(template()));
+        let expected = [
+            r#"objects{kind="MessageTemplate",ready="False"} 1"#,
+            r#"objects{kind="WhatsAppSender",ready="Unknown"} 2"#,
+            r#"rotations{phase="Held"} 1"#,
+            r#"rotations{phase="Overlap"} 1"#,
+            r#"templates{state="Pending"} 1"#,
+            r#"templates{state="Rejected"} 1"#,
+        ];
+        assert_eq!(scraped().await, expected);
+        senders.1.apply_watcher_event(&Event::Apply(sender("sales", "Held")));
+        templates.1.apply_watcher_event(&Event::Delete(template()));
+        let expected = [r#"objects{kind="WhatsAppSender",ready="Unknown"} 2"#, r#"rotations{phase="Held"} 2"#];
+        assert_eq!(scraped().await, expected, "what is over is no longer counted");
     }
 }

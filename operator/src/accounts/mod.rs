@@ -104,6 +104,7 @@ mod tests {
 
     use super::*;
     use crate::leader::tenure::Deadline;
+    use crate::metrics::OPERATIONS;
     use crate::testing::FakeAdmin;
     use crate::testing::api::FakeApi;
 
@@ -286,6 +287,23 @@ mod tests {
         assert_eq!((lists("greeting").await, lists("order").await), (5, 5));
     }
 
+    #[tokio::test]
+    async fn who_is_in_a_pool_is_listed_anew_after_that_was_changed_also_if_the_answer_was_lost() {
+        let admin = Arc::new(FakeAdmin::default());
+        admin.add_pool("MG1", &[]);
+        let (accounts, _) = accounts(Arc::clone(&admin));
+        let account = accounts.get(&access("secret"));
+        let (pools, pool) = (account.pools().unwrap(), PoolId::new("MG1"));
+        let members = async || account.every_pool(Duration::from_secs(60)).await.unwrap()[0].senders.len();
+        assert_eq!(members().await, 0);
+        admin.lose_answer("add_to_messaging_service");
+        pools.add_member(&pool, "XE1").await.unwrap_err();
+        assert_eq!(members().await, 1);
+        admin.lose_answer("remove_from_messaging_service");
+        pools.remove_member(&pool, "XE1").await.unwrap_err();
+        assert_eq!(members().await, 0);
+    }
+
     fn revision(name: &str) -> TemplateRevision {
         TemplateRevision {
             name: name.into(),
@@ -296,31 +314,107 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn calls_about_keys_are_counted_by_operation_and_outcome() {
+    /// How many calls of an operation were counted, by outcome; those that were none are left out.
+    fn counted(metrics: &Metrics, operation: &str) -> Vec<(String, u32)> {
+        let begin = format!("whatsapp_operator_provider_calls_total{{operation=\"{operation}\",outcome=\"");
+        let count = |line: &str| {
+            let (outcome, count) = line.strip_prefix(&begin)?.split_once("\"} ")?;
+            Some((outcome.to_owned(), count.parse().ok()?))
+        };
+        metrics.render().unwrap().lines().filter_map(count).filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn counting_account(admin: &Arc<FakeAdmin>) -> (Account, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::new().unwrap());
+        (Account::new("AC1".to_owned(), Arc::clone(admin) as _, Arc::clone(&metrics)), metrics)
+    }
+
+    #[tokio::test]
+    async fn every_call_is_counted_once_under_its_own_operation() {
         let admin = Arc::new(FakeAdmin::default());
-        let account = Account::new("AC1".to_owned(), Arc::clone(&admin) as _, Arc::clone(&metrics));
-        let keys = account.keys().unwrap();
+        admin.add_sender("+14150000000", "XE1");
+        admin.add_pool("MG1", &[]);
+        let (account, metrics) = counting_account(&admin);
+        account.set_unlimited(true);
+        let (keys, tokens, streams) = (account.keys().unwrap(), account.tokens().unwrap(), account.streams().unwrap());
+        let (pools, pool, revision) = (account.pools().unwrap(), PoolId::new("MG1"), revision("order"));
+        let sender = account.sender(&"+14150000000".parse().unwrap(), Duration::ZERO).await.unwrap().unwrap();
+        account.check_credentials().await.unwrap();
+        account.check_webhook_key(&Secret::new("token")).await.unwrap();
+        pools.find_pool(&pool).await.unwrap();
+        account.every_pool(Duration::ZERO).await.unwrap();
+        account.configure_webhooks(&sender, None, &WebhookTargets::default()).await.unwrap();
+        account.templates(Duration::ZERO, |_| true).await.unwrap();
+        let handle = account.create_template(&revision).await.unwrap();
+        account.submit_template(&handle, &revision).await.unwrap();
+        account.delete_template(&handle).await.unwrap();
         let minted = keys.mint_key("data plane").await.unwrap();
+        keys.list_keys().await.unwrap();
         keys.verify_key(&minted).await.unwrap();
-        assert_eq!(keys.list_keys().await.unwrap().rows.len(), 1);
         keys.revoke_key(&minted.id).await.unwrap();
-        admin.fail_next(403, None);
-        keys.mint_key("data plane").await.unwrap_err();
-        let text = metrics.render().unwrap();
-        for (operation, outcome, calls) in [
-            ("mint_key", "ok", 1),
-            ("mint_key", "unauthorized", 1),
-            ("verify_key", "ok", 1),
-            ("list_keys", "ok", 1),
-            ("revoke_key", "ok", 1),
-        ] {
-            let line = format!(
-                "whatsapp_operator_provider_calls_total{{operation=\"{operation}\",outcome=\"{outcome}\"}} {calls}\n"
-            );
-            assert!(text.contains(&line), "{line} is missing from\n{text}");
+        let stream = streams.create_stream("ours", "https://hooks.example.com/").await.unwrap().id;
+        streams.list_streams().await.unwrap();
+        let subscription = streams.subscribe(&stream, "ours").await.unwrap().id;
+        streams.list_subscriptions(&stream).await.unwrap();
+        streams.unsubscribe(&subscription).await.unwrap();
+        streams.test_stream(&stream).await.unwrap();
+        let test = admin.tests_to("https://hooks.example.com/").remove(0);
+        streams.confirm_stream(&stream, &test).await.unwrap();
+        streams.delete_stream(&stream).await.unwrap();
+        account.recent_alerts(Duration::ZERO, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+        pools.add_member(&pool, "XE1").await.unwrap();
+        pools.remove_member(&pool, "XE1").await.unwrap();
+        admin.set_token("token");
+        tokens.create_next_token().await.unwrap();
+        tokens.promote_next_token().await.unwrap();
+        tokens.create_next_token().await.unwrap();
+        tokens.discard_next_token().await.unwrap();
+        for operation in OPERATIONS {
+            let times = if operation == "create_token" { 2 } else { 1 };
+            assert_eq!(counted(&metrics, operation), [("ok".to_owned(), times)], "{operation}");
         }
+        let others = metrics.render().unwrap();
+        let others =
+            others.lines().filter(|line| line.starts_with("whatsapp_operator_provider_call_duration_seconds_count"));
+        assert_eq!(others.count(), OPERATIONS.len(), "no call is counted under an operation that is not listed");
+    }
+
+    #[tokio::test]
+    async fn a_call_is_counted_by_how_it_ended() {
+        for (status, outcome) in [
+            (401, "unauthorized"),
+            (403, "unauthorized"),
+            (429, "rate_limited"),
+            (400, "refused"),
+            (404, "refused"),
+            (499, "refused"),
+            (500, "unavailable"),
+            (503, "unavailable"),
+        ] {
+            let admin = Arc::new(FakeAdmin::default());
+            let (account, metrics) = counting_account(&admin);
+            admin.fail_next(status, None);
+            account.check_credentials().await.unwrap_err();
+            assert_eq!(counted(&metrics, "check_credentials"), [(outcome.to_owned(), 1)], "{status}");
+        }
+        let admin = Arc::new(FakeAdmin::default());
+        let (account, metrics) = counting_account(&admin);
+        admin.lose_answer("mint_key");
+        account.keys().unwrap().mint_key("data plane").await.unwrap_err();
+        assert_eq!(counted(&metrics, "mint_key"), [("unavailable".to_owned(), 1)], "no answer");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_not_made_is_counted_and_took_no_time() {
+        let admin = Arc::new(FakeAdmin::default());
+        let (account, metrics) = counting_account(&admin);
+        admin.fail_next(429, Some(Duration::from_secs(30)));
+        account.check_credentials().await.unwrap_err();
+        account.check_credentials().await.unwrap_err();
+        let calls = [("over_budget".to_owned(), 1), ("rate_limited".to_owned(), 1)];
+        assert_eq!(counted(&metrics, "check_credentials"), calls);
+        let timed = "whatsapp_operator_provider_call_duration_seconds_count{operation=\"check_credentials\"} 1\n";
+        assert!(metrics.render().unwrap().contains(timed), "{}", metrics.render().unwrap());
     }
 
     #[tokio::test]

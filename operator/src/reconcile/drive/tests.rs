@@ -1,9 +1,15 @@
 use crds::MessageTemplate;
 
+use crds::DataPlaneStatus;
+use messaging::id::TenantId;
+
 use super::*;
 use crate::controllers::Drivers;
+use crate::metrics::KindName;
 use crate::reconcile::conditions::Assessment;
+use crate::reconcile::machinery::Publication;
 use crate::testing::api::FakeApi;
+use crate::testing::clock::TestClock;
 use crate::testing::dependencies_with;
 
 const HELLO: &str = "/apis/whatsapp-operator.dev/v1alpha1/namespaces/shop/messagetemplates/hello";
@@ -148,4 +154,99 @@ async fn a_status_is_written_over_a_change_of_something_else_and_never_over_what
             assert!(matches!(error, kube::Error::Api(status) if status.code == 409), "{change}");
         }
     }
+}
+
+/// A data plane that runs everything.
+struct RunsEverything;
+
+impl Publication for RunsEverything {
+    fn status_of(&self, _: KindName, _: &TenantId, _: &str) -> Option<DataPlaneStatus> {
+        None
+    }
+    fn live(&self, _: KindName, _: &TenantId, _: &str) -> Option<Live> {
+        Some(Live::Everywhere)
+    }
+    fn report_again(&self, _: &TenantId) {}
+    fn touch(&self, _: &TenantId) {}
+}
+
+/// One template, whose reconciles end as a test says.
+struct Concluded {
+    api: Arc<FakeApi>,
+    driver: Driver<MessageTemplate>,
+    clock: Arc<TestClock>,
+}
+
+impl Concluded {
+    fn new() -> Self {
+        let (api, clock) = (Arc::<FakeApi>::default(), Arc::<TestClock>::default());
+        let Drivers { templates: (mut driver, _), .. } = Drivers::new(dependencies_with(api.client(), Arc::default()));
+        let machinery = Arc::get_mut(&mut driver.machinery).unwrap();
+        machinery.publication = Arc::new(RunsEverything);
+        machinery.clock = Arc::clone(&clock) as _;
+        let mut created = serde_json::to_value(template()).unwrap();
+        created["metadata"]["creationTimestamp"] = json!("2026-11-01T10:00:00Z");
+        created["metadata"]["generation"] = json!(1);
+        api.put(HELLO, created);
+        Self { api, driver, clock }
+    }
+
+    /// A reconcile at this time that finds this, and does at the provider what these Events tell.
+    async fn reconcile(&self, time: &str, is_ready: bool, did: &[&'static str]) {
+        *self.clock.0.lock() = time.parse().unwrap();
+        let object: MessageTemplate = serde_json::from_value(self.api.get(HELLO).unwrap()).unwrap();
+        let mut progress = Progress::new(object.status.clone().unwrap_or_default(), false);
+        did.iter().for_each(|&reason| progress.changed(reason, "done"));
+        if is_ready {
+            progress.ready("");
+        } else {
+            progress.not_ready(reason::UNDER_REVIEW, "under review");
+        }
+        let machinery = &self.driver.machinery;
+        let uid = object.uid().unwrap();
+        let (ended, _) = conclude(&object, machinery, progress, &Ok(Done::Look(Next::Poll)), &uid).await;
+        assert!(ended != Reconciled::Error);
+    }
+
+    fn is_counted(&self, line: &str) -> bool {
+        let text = self.driver.machinery.metrics.render().unwrap();
+        text.lines().any(|counted| counted == format!("whatsapp_operator_{line}"))
+    }
+}
+
+#[tokio::test]
+async fn how_long_an_object_was_not_ready_is_counted_once_each_time_that_it_becomes_ready() {
+    let world = Concluded::new();
+    let counted = |times: u32, seconds: u32| {
+        let kind = r#"{kind="MessageTemplate"}"#;
+        let (count, sum) = ("time_to_ready_seconds_count", "time_to_ready_seconds_sum");
+        world.is_counted(&format!("{count}{kind} {times}")) && world.is_counted(&format!("{sum}{kind} {seconds}"))
+    };
+    world.reconcile("2026-11-01T10:00:10Z", false, &[]).await;
+    assert!(counted(0, 0), "it is not ready yet");
+    world.reconcile("2026-11-01T10:00:40Z", true, &[]).await;
+    assert!(counted(1, 30), "since its status said so: {}", world.driver.machinery.metrics.render().unwrap());
+    world.reconcile("2026-11-01T10:05:00Z", true, &[]).await;
+    assert!(counted(1, 30), "it was ready");
+    world.reconcile("2026-11-01T11:00:00Z", false, &[]).await;
+    world.reconcile("2026-11-01T11:01:00Z", true, &[]).await;
+    assert!(counted(2, 90));
+}
+
+#[tokio::test]
+async fn a_write_at_the_provider_is_a_repair_only_of_what_was_ready_as_its_spec_is_now() {
+    let world = Concluded::new();
+    let puts_right = <MessageTemplate as Kind>::PUTS_RIGHT;
+    let counted = |repairs: u32| world.is_counted(&format!(r#"repairs_total{{kind="MessageTemplate"}} {repairs}"#));
+    world.reconcile("2026-11-01T10:00:10Z", true, puts_right).await;
+    assert!(counted(0), "the first time it is made");
+    world.reconcile("2026-11-01T10:00:20Z", true, &["Deleted"]).await;
+    assert!(counted(0), "what is no longer needed is removed");
+    world.reconcile("2026-11-01T10:00:30Z", true, puts_right).await;
+    assert!(counted(1), "{}", world.driver.machinery.metrics.render().unwrap());
+    let mut changed = world.api.get(HELLO).unwrap();
+    changed["metadata"]["generation"] = json!(2);
+    world.api.put(HELLO, changed);
+    world.reconcile("2026-11-01T10:00:40Z", true, puts_right).await;
+    assert!(counted(1), "a person changed the spec");
 }
