@@ -23,18 +23,30 @@ use tokio_util::sync::CancellationToken;
 const WAITING: usize = 256;
 /// How often a write is tried that another replica was ahead of.
 const TRIES: usize = 5;
-/// The provider waits 5 s for the answer.
-const WITHIN: Duration = Duration::from_secs(4);
-/// The least time between two writes.
-const PACE: Duration = Duration::from_millis(100);
+
+/// How long hints wait, and how often they are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long a webhook waits for its hint to be written.
+    within: Duration,
+    /// The least time between two writes.
+    every: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        // The provider waits 5 s for the answer.
+        Self { within: Duration::from_secs(4), every: Duration::from_millis(100) }
+    }
+}
 
 /// Why a hint was not passed on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotPassedOn {
     #[error("too many hints wait to be written")]
     TooMany,
-    #[error("the hint could not be written within {WITHIN:?}")]
-    Late,
+    #[error("the hint could not be written within {0:?}")]
+    Late(Duration),
     #[error("the ConfigMap {OBJECT} does not exist; the operator creates it when a sender asks for template events")]
     NoObject,
     #[error("other replicas were ahead of {TRIES} writes")]
@@ -75,17 +87,20 @@ struct Waiting {
 
 /// Hands hints to the task that writes them.
 #[derive(Clone)]
-pub struct HintHandle(mpsc::Sender<Waiting>);
+pub struct HintHandle {
+    waiting: mpsc::Sender<Waiting>,
+    pace: Pace,
+}
 
 impl HintHandle {
     /// Returns when the hints are written.
     pub async fn pass_on(&self, hints: Vec<Hint>) -> Result<(), NotPassedOn> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Waiting { hints, answer }).map_err(|_| NotPassedOn::TooMany)?;
-        match tokio::time::timeout(WITHIN, answered).await {
+        self.waiting.try_send(Waiting { hints, answer }).map_err(|_| NotPassedOn::TooMany)?;
+        match tokio::time::timeout(self.pace.within, answered).await {
             Ok(Ok(written)) => written,
             // The task has ended, because the process does.
-            Ok(Err(_)) | Err(_) => Err(NotPassedOn::Late),
+            Ok(Err(_)) | Err(_) => Err(NotPassedOn::Late(self.pace.within)),
         }
     }
 }
@@ -94,12 +109,13 @@ impl HintHandle {
 pub struct HintWriter {
     object: Arc<dyn HintObject>,
     waiting: mpsc::Receiver<Waiting>,
+    pace: Pace,
 }
 
 impl HintWriter {
-    pub fn new(object: Arc<dyn HintObject>) -> (Self, HintHandle) {
+    pub fn new(object: Arc<dyn HintObject>, pace: Pace) -> (Self, HintHandle) {
         let (sender, waiting) = mpsc::channel(WAITING);
-        (Self { object, waiting }, HintHandle(sender))
+        (Self { object, waiting, pace }, HintHandle { waiting: sender, pace })
     }
 
     /// Writes until `stop`.
@@ -123,13 +139,14 @@ impl HintWriter {
         }
         // Whoever asked no longer waits after that time.
         let hints: Vec<Hint> = all.iter().flat_map(|waiting| waiting.hints.iter().cloned()).collect();
-        let written = tokio::time::timeout(WITHIN, write(&*self.object, &hints)).await;
-        let written = written.unwrap_or(Err(NotPassedOn::Late));
+        let Pace { within, every } = self.pace;
+        let written = tokio::time::timeout(within, write(&*self.object, &hints)).await;
+        let written = written.unwrap_or(Err(NotPassedOn::Late(within)));
         for Waiting { answer, .. } in all {
             // It may have stopped waiting.
             drop(answer.send(written.clone()));
         }
-        tokio::time::sleep_until(began + PACE).await;
+        tokio::time::sleep_until(began + every).await;
     }
 }
 
@@ -167,6 +184,8 @@ mod tests {
         object: Mutex<Option<ConfigMap>>,
         others: Mutex<usize>,
         writes: Mutex<usize>,
+        /// How many reads are never answered.
+        silent: Mutex<usize>,
     }
 
     impl Kept {
@@ -185,6 +204,15 @@ mod tests {
     #[async_trait]
     impl HintObject for Kept {
         async fn read(&self) -> Result<Option<ConfigMap>, String> {
+            let is_silent = {
+                let mut silent = self.silent.lock();
+                let is_silent = *silent > 0;
+                *silent = silent.saturating_sub(1);
+                is_silent
+            };
+            if is_silent {
+                std::future::pending::<()>().await;
+            }
             Ok(self.object.lock().clone())
         }
 
@@ -221,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_the_object_nothing_is_acknowledged() {
-        let (writer, handle) = HintWriter::new(Arc::<Kept>::default());
+        let (writer, handle) = HintWriter::new(Arc::<Kept>::default(), Pace::default());
         let stop = CancellationToken::new();
         let (passed, ()) = tokio::join!(
             async {
@@ -237,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_makes_few_writes_and_what_is_too_much_is_refused_at_once() {
         let kept = Kept::with_object();
-        let (writer, handle) = HintWriter::new(Arc::clone(&kept) as _);
+        let (writer, handle) = HintWriter::new(Arc::clone(&kept) as _, Pace::default());
         let ids: Vec<String> = (0..WAITING + 10).map(|n| format!("TE{n}")).collect();
         let flood = futures::future::join_all(ids.iter().map(|id| handle.pass_on(hint(id))));
         let stop = CancellationToken::new();
@@ -252,5 +280,71 @@ mod tests {
         let refused = passed.iter().filter(|passed| **passed == Err(NotPassedOn::TooMany)).count();
         assert_eq!((refused, passed.iter().filter(|passed| passed.is_ok()).count()), (10, WAITING));
         assert_eq!((*kept.writes.lock(), kept.hints().len()), (1, messaging::hints::MOST_OF_A_TENANT));
+    }
+
+    #[tokio::test]
+    async fn a_webhook_waits_no_longer_than_its_provider_does_and_the_next_one_is_written() {
+        let pace = Pace { within: Duration::from_millis(50), ..Pace::default() };
+        // Whoever asks hears of it although no task writes.
+        let (_writer, handle) = HintWriter::new(Kept::with_object(), pace);
+        let unheard = tokio::time::timeout(Duration::from_secs(30), handle.pass_on(hint("TE1"))).await;
+        assert_eq!(unheard, Ok(Err(NotPassedOn::Late(pace.within))));
+
+        let kept = Kept::with_object();
+        *kept.silent.lock() = 1;
+        let (writer, handle) = HintWriter::new(Arc::clone(&kept) as _, pace);
+        let late = Err(NotPassedOn::Late(pace.within));
+        let passed = tokio::time::timeout(Duration::from_secs(30), async {
+            tokio::select! {
+                passed = async {
+                    let first = handle.pass_on(hint("TE1")).await;
+                    let mut next = late.clone();
+                    while next == late {
+                        next = handle.pass_on(hint("TE2")).await;
+                    }
+                    (first, next)
+                } => passed,
+                () = writer.run(CancellationToken::new()) => panic!("it ended"),
+            }
+        });
+        assert_eq!(passed.await, Ok((late.clone(), Ok(()))));
+        assert_eq!(kept.hints(), [About::Test("TE2".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn however_many_come_one_after_the_other_the_writes_are_paced() {
+        let pace = Pace { every: Duration::from_millis(50), ..Pace::default() };
+        let (writer, handle) = HintWriter::new(Kept::with_object(), pace);
+        let stop = CancellationToken::new();
+        let began = Instant::now();
+        let (passed, ()) = tokio::join!(
+            async {
+                let passed = [handle.pass_on(hint("TE1")).await, handle.pass_on(hint("TE2")).await];
+                stop.cancel();
+                passed
+            },
+            writer.run(stop.clone())
+        );
+        assert_eq!(passed, [Ok(()), Ok(())]);
+        assert!(began.elapsed() >= pace.every, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_conflict_at_the_api_server_is_another_replicas_write_and_anything_else_an_error() {
+        for (status, expected) in [(200_u16, Some(true)), (409, Some(false)), (403, None), (500, None)] {
+            let service = tower::service_fn(move |request: http::Request<kube::client::Body>| async move {
+                assert_eq!(request.uri().path(), "/api/v1/namespaces/system/configmaps/whatsapp-hints");
+                let body = if status == 200 {
+                    serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}})
+                } else {
+                    serde_json::json!({"kind": "Status", "status": "Failure", "code": status, "reason": "Refused"})
+                };
+                let body = kube::client::Body::from(body.to_string().into_bytes());
+                http::Response::builder().status(status).body(body)
+            });
+            let api: Api<ConfigMap> = Api::namespaced(kube::Client::new(service, "default"), "system");
+            let replaced = HintObject::replace(&api, &ConfigMap::default()).await;
+            assert_eq!(replaced.ok(), expected, "{status}");
+        }
     }
 }

@@ -167,4 +167,14 @@ mod tests {
         assert_eq!(hints.iter().count(), MOST);
         assert!(hints.text().len() < 64 * 1024, "{}", hints.text().len());
     }
+
+    #[test]
+    fn no_more_is_read_than_may_be_there_and_a_hint_of_another_sender_is_another_hint() {
+        let rows: Vec<_> = (0..MOST + 44).map(|n| hint("shop", &format!("HX{n}"), 0)).collect();
+        assert_eq!(Hints::parse(&serde_json::to_string(&rows).unwrap()).iter().count(), MOST);
+        let mut hints = Hints::default();
+        hints.add(hint("shop", "HX1", 0));
+        hints.add(Hint { sender: "sales".parse().unwrap(), ..hint("shop", "HX1", 0) });
+        assert_eq!(templates(&hints), ["HX1", "HX1"]);
+    }
 }

@@ -46,7 +46,7 @@ use crate::dispatch::brakes::Brakes;
 use crate::dispatch::settle::Settler;
 use crate::dispatch::{DispatchContext, DispatchOptions, Dispatcher};
 use crate::expiry::Expiry;
-use crate::hints::{HintHandle, HintWriter};
+use crate::hints::{HintHandle, HintWriter, Pace};
 use crate::holds::Holds;
 use crate::metrics::{ListenerLabel, Metrics};
 use crate::progress::{Progress, Task};
@@ -352,7 +352,7 @@ async fn follow_config(
 /// Starts the task that tells the operator, where there is one.
 fn start_hints(settings: &Settings, api_server: Option<kube::Client>, base: &mut TaskSet) -> Option<HintHandle> {
     let object: Api<ConfigMap> = Api::namespaced(api_server?, settings.config.config_namespace.as_deref()?);
-    let (writer, handle) = HintWriter::new(Arc::new(object));
+    let (writer, handle) = HintWriter::new(Arc::new(object), Pace::default());
     base.spawn("passing hints on", |stop| writer.run(stop));
     Some(handle)
 }

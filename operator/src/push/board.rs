@@ -76,6 +76,11 @@ impl Board {
         self.exists.store(exists, Ordering::Relaxed);
     }
 
+    #[cfg(test)]
+    pub(super) fn has_object(&self) -> bool {
+        self.exists.load(Ordering::Relaxed)
+    }
+
     /// A sender is gone. Its hints age out by themselves, and a new one of the same name must not confirm with them.
     pub fn forget(&self, tenant: &TenantId, sender: &str) {
         let tests: Vec<String> = {
@@ -117,5 +122,49 @@ impl EnsureObject for ClusterObject {
         }
         self.board.set_exists(true);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::testing::api::FakeApi;
+
+    const PATH: &str = "/api/v1/namespaces/system/configmaps/whatsapp-hints";
+
+    fn process(api: &Arc<FakeApi>) -> ClusterObject {
+        ClusterObject { api: Api::namespaced(api.client(), "system"), board: Arc::default() }
+    }
+
+    #[tokio::test]
+    async fn the_object_is_made_once_by_however_many_processes_and_again_when_it_is_gone() {
+        let api = Arc::<FakeApi>::default();
+        let (first, second) = (process(&api), process(&api));
+        for _ in 0..3 {
+            first.ensure().await.unwrap();
+        }
+        assert_eq!((api.get(PATH).is_some(), api.writes()), (true, 1));
+        for _ in 0..3 {
+            second.ensure().await.unwrap();
+        }
+        assert_eq!(api.writes(), 2, "one that finds it there does not ask again");
+        api.remove(PATH);
+        // As the watch shows it.
+        first.board.set_exists(false);
+        first.ensure().await.unwrap();
+        assert!(api.get(PATH).is_some());
+    }
+
+    #[tokio::test]
+    async fn an_object_that_may_not_be_made_is_named_and_asked_for_again() {
+        let api = Arc::<FakeApi>::default();
+        api.refuse(PATH.trim_end_matches("/whatsapp-hints"), StatusCode::FORBIDDEN);
+        let object = process(&api);
+        for _ in 0..2 {
+            let refused = object.ensure().await.unwrap_err();
+            assert_eq!(refused.what, "the ConfigMap whatsapp-hints can't be created");
+        }
     }
 }

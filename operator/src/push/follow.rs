@@ -33,16 +33,10 @@ pub async fn follow_hints(client: Client, namespace: &str, board: &Board, watche
         tokio::select! {
             event = events.next() => match event {
                 None => return,
-                Some(Event::Init) => listed = false,
-                Some(Event::InitDone) => board.set_exists(listed),
-                Some(Event::Delete(_)) => board.set_exists(false),
-                Some(Event::InitApply(object) | Event::Apply(object)) => {
-                    listed = true;
-                    board.set_exists(true);
-                    for hint in board.take(hints_in(&object)) {
+                Some(event) => {
+                    for hint in new_hints(event, &mut listed, board) {
                         let targets = targets(&hint, watched);
-                        let outcome = if targets.is_empty() { HintOutcome::Unknown } else { HintOutcome::Followed };
-                        metrics.hint(outcome);
+                        metrics.hint(outcome(&targets));
                         targets.into_iter().for_each(|target| pace.add(&hint.tenant, target));
                     }
                 }
@@ -54,6 +48,22 @@ pub async fn follow_hints(client: Client, namespace: &str, board: &Board, watche
             look(&tenant, &target, board, watched, now);
         }
     }
+}
+
+/// Takes over what the watch shows, and returns the hints that are new. `listed` is whether the list that it began with, or
+/// begins again with, has the object.
+fn new_hints(event: Event<ConfigMap>, listed: &mut bool, board: &Board) -> Vec<Hint> {
+    match event {
+        Event::Init => *listed = false,
+        Event::InitDone => board.set_exists(*listed),
+        Event::Delete(_) => board.set_exists(false),
+        Event::InitApply(object) | Event::Apply(object) => {
+            *listed = true;
+            board.set_exists(true);
+            return board.take(hints_in(&object));
+        }
+    }
+    Vec::new()
 }
 
 fn hints_in(object: &ConfigMap) -> Hints {
@@ -72,6 +82,11 @@ pub fn targets(hint: &Hint, watched: &Watched) -> Vec<Target> {
             known.map(|_| Target::Sender(hint.sender.clone())).into_iter().collect()
         }
     }
+}
+
+/// What becomes of a hint about these.
+fn outcome(targets: &[Target]) -> HintOutcome {
+    if targets.is_empty() { HintOutcome::Unknown } else { HintOutcome::Followed }
 }
 
 /// Requests a reconcile, in which a list that began before `now` is too old.
@@ -150,6 +165,8 @@ spec:
         assert_eq!(found("bank", template("HX1")), []);
         assert_eq!(found("bank", About::Test("TE1".into())), []);
         assert_eq!(found("shop", template("HX2")), []);
+        assert_eq!(outcome(&found("shop", template("HX1"))), HintOutcome::Followed);
+        assert_eq!(outcome(&found("shop", template("HX2"))), HintOutcome::Unknown);
     }
 
     #[tokio::test]
@@ -162,9 +179,38 @@ spec:
         look(&tenant, &Target::Template(name.clone()), &board, &watched, began);
         assert_eq!(asked.recv().now_or_never(), Some(Some(ObjectRef::new("greeting").within("shop"))));
         assert!(board.since_hint(&tenant, &name).unwrap() <= began.elapsed());
+        let mut asked = watched.senders.trigger.listen(Scope::Cluster);
+        look(&tenant, &Target::Sender("support".parse().unwrap()), &board, &watched, began);
+        assert_eq!(asked.recv().now_or_never(), Some(Some(ObjectRef::new("support").within("shop"))));
         // It is remembered until every list is newer.
         board.hint(&tenant, &"other".parse().unwrap(), began + Duration::from_secs(601));
         assert_eq!(board.since_hint(&tenant, &name), None);
+    }
+
+    #[test]
+    fn whether_there_is_an_object_is_what_the_watch_showed_last() {
+        let (board, mut listed) = (Board::default(), false);
+        let mut hints = Hints::default();
+        hints.add(hint("shop", template("HX1")));
+        let data = [(KEY.to_owned(), hints.text())].into();
+        let object = || ConfigMap { data: Some(std::collections::BTreeMap::clone(&data)), ..ConfigMap::default() };
+        for (event, exists, new) in [
+            (Event::Init, false, 0),
+            (Event::InitDone, false, 0),
+            (Event::Apply(object()), true, 1),
+            (Event::Delete(object()), false, 0),
+            (Event::Apply(object()), true, 0),
+            // It was deleted while the watch was broken.
+            (Event::Init, true, 0),
+            (Event::InitDone, false, 0),
+            (Event::Init, false, 0),
+            (Event::InitApply(object()), true, 0),
+            (Event::InitDone, true, 0),
+        ] {
+            let what = format!("{event:?}");
+            let found = new_hints(event, &mut listed, &board).len();
+            assert_eq!((board.has_object(), found), (exists, new), "{what}");
+        }
     }
 
     #[test]
@@ -181,10 +227,26 @@ spec:
 
         let (tenant, sender) = ("shop".parse().unwrap(), "support".parse().unwrap());
         assert_eq!(board.tests(&tenant, &sender), ["TE1"]);
+        let none = Vec::<String>::new();
+        assert_eq!(board.tests(&"bank".parse().unwrap(), &sender), none, "another tenant's");
+        assert_eq!(board.tests(&tenant, &"sales".parse().unwrap()), none, "another sender's");
+        hints.add(hint("shop", About::Test("TE2".into())));
+        board.take(hints.clone());
+        assert_eq!(board.tests(&tenant, &sender), ["TE2", "TE1"], "the newest first");
         board.refuse("TE1");
-        board.take(hints);
-        assert_eq!(board.tests(&tenant, &sender), Vec::<String>::new());
+        board.take(hints.clone());
+        assert_eq!(board.tests(&tenant, &sender), ["TE2"]);
+
+        // A sender of the same name may be made anew.
+        board.forget(&tenant, "sales");
+        assert_eq!(board.tests(&tenant, &sender), ["TE2"]);
+        board.forget(&tenant, "support");
+        board.take(hints.clone());
+        assert_eq!(board.tests(&tenant, &sender), none);
+
+        // What was refused is not kept for longer than its hint.
         board.take(Hints::default());
-        assert_eq!(board.tests(&"bank".parse().unwrap(), &sender), Vec::<String>::new());
+        board.take(hints);
+        assert_eq!(board.tests(&tenant, &sender), ["TE2", "TE1"]);
     }
 }

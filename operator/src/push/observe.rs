@@ -44,3 +44,55 @@ async fn streams(account: &Account, name: &str) -> Result<Vec<SeenStream>, Provi
     }
     Ok(seen)
 }
+
+#[cfg(test)]
+mod tests {
+    use messaging::config::TwilioAccount;
+    use messaging::secret::Secret;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::testing::FakeAdmin;
+
+    fn provider(tokens: &[&str]) -> ProviderAccount {
+        ProviderAccount::Twilio(TwilioAccount {
+            account_sid: "AC1".to_owned(),
+            username: "SK1".to_owned(),
+            password: Secret::new("of a key"),
+            webhook_keys: tokens.iter().map(|&token| Secret::new(token)).collect(),
+            messaging_service_sid: None,
+            base_url: None,
+        })
+    }
+
+    fn accounts(admin: &FakeAdmin) -> Accounts {
+        let admin = admin.clone();
+        Accounts::new(
+            Arc::new(move |access| Arc::new(admin.signed_in_as(access)) as _),
+            Arc::new(Metrics::new().unwrap()),
+        )
+    }
+
+    #[tokio::test]
+    async fn the_first_token_that_the_provider_accepts_makes_the_calls() {
+        let admin = FakeAdmin::default();
+        admin.set_token("promoted");
+        for tokens in [&["promoted"][..], &["promoted", "before"], &["before", "promoted"]] {
+            let accounts = accounts(&admin);
+            let (account, streams) = account(&provider(tokens), &accounts, "ours").await.unwrap();
+            account.streams().unwrap().create_stream("others", "https://hooks.example.com/").await.unwrap();
+            assert_eq!(streams, [], "{tokens:?}");
+        }
+        let refused = account(&provider(&["before", "other"]), &accounts(&admin), "ours").await.unwrap_err();
+        assert!(refused.is_unauthorized(), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_no_reason_to_try_another_token() {
+        let admin = FakeAdmin::default();
+        admin.set_token("promoted");
+        admin.fail_operation("list_streams", 1);
+        let failed = account(&provider(&["promoted", "before"]), &accounts(&admin), "ours").await.unwrap_err();
+        assert_eq!((failed.http_status, admin.calls("list_streams")), (Some(503), 1));
+    }
+}

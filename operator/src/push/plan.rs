@@ -172,3 +172,113 @@ pub fn again(rest: &Rest, now: Timestamp) -> Option<Duration> {
         Rest::InPlace { .. } | Rest::Gone => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://wa.example.com/events";
+
+    fn subscription(name: &str, has_approvals: bool) -> Subscription {
+        Subscription { id: format!("DF-{name}-{has_approvals}"), name: name.to_owned(), has_approvals }
+    }
+
+    fn stream(id: &str, url: &str, state: StreamState, subscriptions: &[Subscription]) -> SeenStream {
+        let stream = Stream { id: id.to_owned(), name: "ours".to_owned(), url: url.to_owned(), state };
+        SeenStream { stream, subscriptions: subscriptions.to_vec() }
+    }
+
+    fn seen(url: Option<&str>, streams: Vec<SeenStream>) -> Seen {
+        Seen {
+            name: "ours".to_owned(),
+            url: url.map(str::to_owned),
+            streams,
+            confirmed: None,
+            arrived: vec![],
+            tests: Tests::default(),
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn the_next_step_follows_from_what_the_provider_has() {
+        use StreamState::{Active, Failed, Validating};
+        let (ours, others) = (subscription("ours", true), subscription("theirs", true));
+        let only = std::slice::from_ref::<Subscription>;
+        let working = |id: &str| stream(id, URL, Active, only(&ours));
+        let old = |subscriptions| stream("DG0", "https://old.example.com/", Active, subscriptions);
+        let in_place = |id: &str| Step::Rest(Rest::InPlace { stream: id.to_owned() });
+        let test = |id: &str| Step::Test { stream: id.to_owned() };
+        let delete = |id: &str| Step::Delete { stream: id.to_owned() };
+        let create = || Step::Create { url: URL.to_owned() };
+        let unsubscribe = |one: &Subscription| Step::Unsubscribe { id: one.id.clone() };
+        let elsewhere = subscription("ours", false);
+        for (what, url, streams, step) in [
+            ("there is none", Some(URL), vec![], create()),
+            ("the provider gave it up", Some(URL), vec![stream("DG1", URL, Failed, &[])], create()),
+            ("it goes to an old URL", Some(URL), vec![old(&[])], create()),
+            ("nobody saw it confirmed", Some(URL), vec![stream("DG1", URL, Active, &[])], test("DG1")),
+            ("somebody else subscribed", Some(URL), vec![stream("DG1", URL, Active, only(&others))], test("DG1")),
+            ("ours is to other events", Some(URL), vec![stream("DG1", URL, Active, only(&elsewhere))], test("DG1")),
+            ("it was never tested", Some(URL), vec![stream("DG1", URL, Validating, &[])], test("DG1")),
+            ("it works", Some(URL), vec![working("DG1")], in_place("DG1")),
+            (
+                "somebody else's subscription stays",
+                Some(URL),
+                vec![stream("DG1", URL, Active, &[ours.clone(), others])],
+                in_place("DG1"),
+            ),
+            (
+                "a second one of ours goes",
+                Some(URL),
+                vec![stream("DG1", URL, Active, &[ours.clone(), elsewhere.clone()])],
+                unsubscribe(&elsewhere),
+            ),
+            (
+                "the one that works is kept",
+                Some(URL),
+                vec![stream("DG1", URL, Active, &[]), working("DG2")],
+                delete("DG1"),
+            ),
+            ("the old one goes last", Some(URL), vec![old(only(&elsewhere)), working("DG1")], unsubscribe(&elsewhere)),
+            ("the old one goes last of all", Some(URL), vec![old(&[]), working("DG1")], delete("DG0")),
+            ("nobody asks for it", None, vec![working("DG1")], unsubscribe(&ours)),
+            ("nobody asks for it, and nobody listens", None, vec![stream("DG1", URL, Failed, &[])], delete("DG1")),
+            ("nobody asks, and there is none", None, vec![], Step::Rest(Rest::Gone)),
+        ] {
+            assert_eq!(plan(&seen(url, streams)), step, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_subscribed_only_once_its_last_test_event_came_all_the_way() {
+        let mut seen = seen(Some(URL), vec![stream("DG1", URL, StreamState::Active, &[])]);
+        seen.arrived = vec!["of an earlier test".to_owned()];
+        let take = |seen: &mut Seen| {
+            let step = plan(seen);
+            step.note(seen, None);
+            step
+        };
+        assert_eq!(take(&mut seen), Step::Test { stream: "DG1".to_owned() });
+        let waits = |seen: &Seen, seconds: i64| {
+            let until = seen.tests.last.unwrap() + SignedDuration::from_secs(seconds);
+            Step::Rest(Rest::AwaitingTest { stream: "DG1".to_owned(), until })
+        };
+        assert_eq!(plan(&seen), waits(&seen, 10), "what arrived before is no proof");
+        seen.now += SignedDuration::from_secs(10);
+        assert_eq!(take(&mut seen), Step::Test { stream: "DG1".to_owned() });
+        assert_eq!(plan(&seen), waits(&seen, 20));
+        seen.arrived = vec!["TE2".to_owned(), "TE1".to_owned()];
+        assert_eq!(take(&mut seen), Step::Confirm { stream: "DG1".to_owned(), test: "TE2".to_owned() });
+        assert_eq!(plan(&seen), Step::Subscribe { stream: "DG1".to_owned() });
+        assert_eq!(seen.tests, Tests::default());
+    }
+
+    #[test]
+    fn test_events_become_rare_and_are_sent_at_least_every_five_minutes() {
+        let after = |count| next_test(Tests { count, last: Some(Timestamp::UNIX_EPOCH) }).map(Timestamp::as_second);
+        let seconds: Vec<_> = [1, 2, 3, 4, 5, 6, 7, 100, u32::MAX].map(after).into_iter().flatten().collect();
+        assert_eq!(seconds, [10, 20, 40, 80, 160, 300, 300, 300, 300]);
+        assert_eq!(next_test(Tests::default()), None);
+    }
+}

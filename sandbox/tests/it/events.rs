@@ -1,13 +1,18 @@
 //! Event Streams: who is told that an approval changed.
 
 use sandbox::{
-    twilio::{signature::sign, types::Decision},
+    twilio::{
+        signature::sign,
+        types::{Decision, NewAccount},
+    },
     types::{WebhookEffect, WebhookFault, WebhookFilter, WebhookKind, WebhookState},
 };
 use serde_json::{Value, json};
 
 use crate::support::{Arrived, Bench, Manner, Receiver, until};
 
+/// The type of the only events that are told here, as a subscription names it.
+const APPROVALS: &str = r#"{"type": "com.twilio.messaging.template.approval.updated"}"#;
 const TEXT: &str = "Hi {{1}}, your order is on its way";
 
 async fn decide(bench: &Bench, content: &str, status: &str) {
@@ -61,6 +66,8 @@ async fn nobody_is_told_without_a_subscription_or_while_the_sink_is_validated() 
     let told = event(arrived.last().unwrap());
     decide(&bench, &content, "approved").await;
     let validate = format!("/v1/Sinks/{sink}/Validate");
+    let early = [("Description", "early"), ("SinkSid", sink.as_str()), ("Types", APPROVALS)];
+    assert_eq!(bench.post("/v1/Subscriptions", &early).await.0, 400, "the sink is not active");
     let wrong = bench.post(&validate, &[("TestId", "TE00000000000000000000000000000000")]).await;
     assert_eq!(wrong.0, 400, "{}", wrong.1);
     let right = bench.post(&validate, &[("TestId", told["data"]["test_id"].as_str().unwrap())]).await;
@@ -100,4 +107,29 @@ async fn an_event_can_be_lost_or_repeated() {
         (sent[0].state == WebhookState::Lost).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_account_neither_sees_nor_changes_another_ones_sinks_and_tells_them_nothing() {
+    let (mut bench, receiver) = (Bench::start().await, Receiver::start(&[]).await);
+    let (sink, subscription) = bench.subscribe(&receiver.url("/events")).await;
+    let owner = bench.account.clone();
+    bench.account = bench.control.create_account(&NewAccount::default()).await.unwrap();
+    for path in [format!("/v1/Sinks/{sink}"), format!("/v1/Subscriptions/{subscription}")] {
+        assert_eq!((bench.get(&path).await.0, bench.delete(&path).await), (404, 404), "{path}");
+    }
+    for (path, key) in [("/v1/Sinks", "sinks"), ("/v1/Subscriptions", "subscriptions")] {
+        assert_eq!(bench.get(path).await.1[key], json!([]), "{path}");
+    }
+    let theirs = [("Description", "theirs"), ("SinkSid", sink.as_str()), ("Types", APPROVALS)];
+    assert_eq!(bench.post("/v1/Subscriptions", &theirs).await.0, 400);
+    let content = under_review(&bench).await;
+    decide(&bench, &content, "approved").await;
+
+    bench.account = owner;
+    let content = under_review(&bench).await;
+    decide(&bench, &content, "approved").await;
+    // That it is under review, and that it is approved.
+    let arrived = receiver.until_arrived(2).await;
+    assert!(arrived.iter().all(|arrived| event(arrived)["data"]["template"]["sid"] == json!(content)));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
-use dataplane::hints::{HintObject, HintWriter};
+use dataplane::hints::{HintObject, HintWriter, Pace};
 use dataplane::shared::Shared;
 use dataplane::webhooks::{WebhookContext, router};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -63,7 +63,7 @@ impl World {
     async fn new(has_operator: bool) -> Self {
         let shop = shop().await;
         let kept = Arc::new(Kept { object: Mutex::default(), is_broken: Mutex::default() });
-        let (writer, handle) = HintWriter::new(Arc::clone(&kept) as _);
+        let (writer, handle) = HintWriter::new(Arc::clone(&kept) as _, Pace::default());
         let mut running = JoinSet::new();
         running.spawn(writer.run(CancellationToken::new()));
         let Shared { configs, clock, metrics, .. } = shop.shared.clone();

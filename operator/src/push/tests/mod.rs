@@ -5,10 +5,12 @@ mod world;
 use std::time::Duration;
 
 use crds::annotation::PAUSED;
+use crds::{DeletionPolicy, TemplateEventsStatus};
 use kube::ResourceExt;
 use messaging::provider::admin::{Stream, StreamState, Subscription};
 
 use self::world::World;
+use crate::reconcile::kind::Kind as _;
 use crate::reconcile::progress::Next;
 
 fn asks(asks: bool) -> impl Fn(&mut crds::WhatsAppSender) {
@@ -206,7 +208,30 @@ async fn without_a_test_event_nothing_is_subscribed_and_tests_become_rare() {
     assert_eq!((world.admin.all_streams().len(), world.admin.all_subscriptions().len()), (1, 0));
     // An hour has passed.
     let tests = world.admin.tests_to(&world.url("support")).len();
-    assert!((5..=20).contains(&tests), "{tests} tests");
+    // Ever more seldom, and at least every five minutes.
+    assert!((14..=17).contains(&tests), "{tests} tests");
+    world.is_reachable = true;
+    world.wait(300);
+    world.settle().await;
+    world.is_in_place("support");
+}
+
+#[tokio::test]
+async fn a_test_event_that_the_provider_no_longer_takes_is_tried_once_and_the_next_one_counts() {
+    let mut world = World::new();
+    world.is_reachable = false;
+    for _ in 0..4 {
+        world.round().await;
+        world.wait(10);
+    }
+    let tests = world.admin.tests_to(&world.url("support"));
+    assert!(tests.len() > 1, "{tests:?}");
+    world.arrives("support", &tests[0]);
+    for _ in 0..3 {
+        world.round().await;
+    }
+    assert_eq!(world.admin.calls("confirm_stream"), 1);
+    assert_eq!(world.shows("support"), shown("False", "AwaitingTestEvent"));
     world.is_reachable = true;
     world.wait(300);
     world.settle().await;
@@ -235,10 +260,14 @@ async fn what_somebody_breaks_at_the_provider_is_repaired() {
     for (what, change) in changes {
         let mut world = World::new();
         world.settle().await;
+        let before = world.admin.all_streams().remove(0).id;
         world.admin.tamper_with_streams(change);
         world.round().await;
         world.settle().await;
         world.is_in_place("support");
+        // Nobody documents that one that was given up can be tested again.
+        let is_another = world.admin.all_streams()[0].id != before;
+        assert!(is_another || what != "the provider has given it up");
         assert_eq!(world.shows("support"), shown("True", "StreamInPlace"), "{what}");
     }
 }
@@ -260,6 +289,18 @@ async fn what_is_not_exactly_ours_is_left_alone() {
     world.change(asks(false));
     world.settle().await;
     assert_eq!(world.admin.all_streams(), theirs);
+}
+
+#[test]
+fn a_sender_that_made_something_or_is_about_to_is_cleaned_up_also_with_retain() {
+    let mut sender = crate::sender::validate::tests::sender();
+    sender.spec.deletion_policy = DeletionPolicy::Retain;
+    assert!(!sender.needs_cleanup(), "{:?}", sender.spec);
+    asks(true)(&mut sender);
+    assert!(sender.needs_cleanup(), "it may be about to");
+    asks(false)(&mut sender);
+    sender.status.get_or_insert_default().template_events = Some(TemplateEventsStatus::default());
+    assert!(sender.needs_cleanup(), "it has");
 }
 
 #[tokio::test]
@@ -306,5 +347,6 @@ async fn a_test_event_is_looked_at_as_soon_as_it_is_due_and_not_before() {
     world.round().await;
     let ends = world.round().await;
     let Some(Some(Next::After(after))) = ends.first() else { panic!("{ends:?}") };
-    assert!(*after <= Duration::from_secs(10), "{after:?}");
+    // The first test event has ten seconds.
+    assert_eq!(*after, Duration::from_secs(10));
 }

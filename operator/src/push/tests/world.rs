@@ -256,6 +256,17 @@ impl World {
         self.process.context.push.board.take(self.hints.clone());
     }
 
+    /// One test event arrives, and its hint is passed on.
+    pub(super) fn arrives(&mut self, sender: &str, test: &str) {
+        self.hints.add(Hint {
+            tenant: TENANT.parse().unwrap(),
+            sender: sender.parse().unwrap(),
+            about: About::Test(test.to_owned()),
+            at: self.clock.now(),
+        });
+        self.process.context.push.board.take(self.hints.clone());
+    }
+
     /// Reconciles every sender once, and cleans those up that are being deleted. A crash ends the process, and another one
     /// begins. Returns when they want to be looked at again.
     pub(super) async fn round(&mut self) -> Vec<Option<Next>> {
