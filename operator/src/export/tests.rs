@@ -14,6 +14,7 @@ use messaging::template::{Approval, LocalizedContent, TemplateButton, TemplateCa
 use super::account::Contents;
 use super::*;
 use crate::template::tests::first_plan;
+use crate::testing::FakeAdmin;
 
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 
@@ -129,15 +130,32 @@ fn languages_whose_shapes_differ_stay_apart_under_names_of_their_own() {
 }
 
 #[test]
+fn of_templates_with_one_name_and_language_the_approved_one_has_the_name() {
+    let of = |handle: &str, approval: Approval| TemplateObservation {
+        approval,
+        ..template(handle, "news", "en", "Hello, there are news.")
+    };
+    let paused = Approval::Paused { reason: "low quality".into() };
+    let (objects, _) = exported(&[of("HX1", Approval::Pending), of("HX2", paused), of("HX3", Approval::Approved)]);
+    let adopted: BTreeMap<_, _> = objects
+        .iter()
+        .map(|object| (object.metadata.name.clone().unwrap(), object.spec.localizations[0].adopt.concat()))
+        .collect();
+    let expected = [("news", "HX3"), ("news-2", "HX2"), ("news-3", "HX1")];
+    assert_eq!(adopted, expected.map(|(name, handle)| (name.to_owned(), handle.to_owned())).into());
+}
+
+#[test]
 fn every_exported_template_is_adopted_as_it_is() {
     let url = TemplateButton::Url { title: "Track".into(), url: "https://shop.example/{{2}}".into() };
     let code = TemplateButton::CopyCode { title: "Copy code".into(), code: "{{1}}".into() };
-    let mut card = template("HX2", "card", "en", "Hello {{1}}, your parcel is on its way.");
+    let mut card = template("HX2", "card", "en", "Hello {{1}}, your parcel {{3}} is on its way.");
     {
         let content = card.content.as_mut().unwrap();
         content.text.footer = Some("Bye".into());
         content.unusual_type = Some("twilio/card".into());
-        content.examples = [("1".to_owned(), "Ava".to_owned()), ("2".to_owned(), "a\nb".to_owned())].into();
+        let examples = [("1", "Ava".to_owned()), ("2", "a\nb".to_owned()), ("3", "x".repeat(257))];
+        content.examples = examples.map(|(key, sample)| (key.to_owned(), sample)).into();
     }
     let authentication = TemplateObservation {
         category: Some(TemplateCategory::Authentication),
@@ -161,10 +179,11 @@ fn every_exported_template_is_adopted_as_it_is() {
     let (objects, left_out) = exported(&listed);
     assert_eq!((objects.len(), left_out), (listed.len(), vec![]));
     for object in objects {
+        assert_eq!(object.spec.deletion_policy, crds::DeletionPolicy::Retain, "who deletes it, deletes nothing there");
         assert_eq!(first_plan(&object, ACCOUNT, listed.to_vec()), (vec![], vec![]), "{object:#?}");
         let examples: Vec<_> = object.spec.variables.iter().map(|variable| variable.example.as_str()).collect();
         if object.metadata.name.as_deref() == Some("card") {
-            assert_eq!(examples, ["Ava", "example"]);
+            assert_eq!(examples, ["Ava", "example", "example"]);
         }
     }
 }
@@ -243,6 +262,56 @@ fn a_sender_is_paused_and_names_its_service_where_it_has_one() {
     // Templates are submitted through the first.
     let template: MessageTemplate = serde_json::from_value(objects.last().unwrap().clone()).unwrap();
     assert_eq!(template.spec.sender_refs[0].name, "sender-14155238886");
+}
+
+#[test]
+fn a_sender_that_cannot_be_read_is_left_out_with_the_reason() {
+    let failure = messaging::failure::Failure::new(messaging::failure::FailureClass::Request, "it has no sid");
+    let unread = messaging::provider::ProviderError { failure, http_status: None, retry_after: None };
+    let number = "+491701234567".parse().unwrap();
+    let senders = vec![ListedSender { number, seen: Err(unread) }, sender("+14155238886", "XE1")];
+    let Manifests { objects, left_out } =
+        manifests(&options(&[]), &Contents { senders, ..Contents::default() }).unwrap();
+    assert_eq!((objects.len(), left_out.len()), (1, 1));
+    let left_out = left_out[0].to_string();
+    assert!(
+        left_out.starts_with("the sender +491701234567: it can't be read: ") && left_out.contains("no sid"),
+        "{left_out}"
+    );
+}
+
+#[test]
+fn more_languages_than_an_object_may_have_become_two_and_too_many_variables_none() {
+    let languages = messaging::template::languages::LANGUAGES.iter().take(33).copied().collect::<Vec<_>>();
+    let templates: Vec<_> = languages
+        .iter()
+        .map(|language| template(&format!("HX{language}"), "news", language, "Hello, there are news."))
+        .collect();
+    let (objects, left_out) = exported(&templates);
+    assert_eq!(left_out, Vec::<String>::new());
+    let sizes: Vec<_> = objects.iter().map(|object| object.spec.localizations.len()).collect();
+    assert_eq!(sizes, [32, 1]);
+
+    let body: Vec<_> = (1..=65).map(|n| format!("{{{{{n}}}}} and")).collect();
+    let (objects, left_out) = exported(&[template("HX1", "long", "en", &format!("Hello {} more.", body.join(" ")))]);
+    assert_eq!((objects.len(), left_out.len()), (0, 1));
+    assert!(left_out[0].contains("spec.variables: has 65 entries; expected at most 64"), "{left_out:?}");
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_is_named_and_wrong_credentials_are_told_apart_from_an_outage() {
+    for (operation, list) in [
+        ("list_senders", "the account's WhatsApp senders can't be listed"),
+        ("list_messaging_services", "the account's Messaging Services can't be listed"),
+        ("list_templates", "the account's templates can't be listed"),
+    ] {
+        let admin = FakeAdmin::default();
+        admin.fail_operation(operation, 1);
+        assert_eq!(account::read(&admin).await.unwrap_err().to_string(), list);
+        admin.refuse(operation);
+        let refused = account::read(&admin).await.unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("{list}: the credentials are wrong")), "{refused}");
+    }
 }
 
 #[test]

@@ -297,6 +297,10 @@ pub(crate) mod tests {
 
         world.contributed = TenantContributions::default();
         assert_eq!(world.publish(), Some(published));
+
+        // An object of that name whose template is not approved yet.
+        world.contributed.templates.insert("sandbox-code".parse().unwrap(), None);
+        assert_eq!(names(&world.publish().unwrap()), ["sandbox-appointment", "sandbox-delivery"]);
     }
 
     #[test]

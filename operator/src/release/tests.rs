@@ -90,14 +90,15 @@ fn sender() -> Value {
         "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppSender",
         "metadata": {
             "namespace": "shop", "name": "support", "deletionTimestamp": "2026-01-01T00:00:00Z", "resourceVersion": "8",
-            "finalizers": [FINALIZER],
+            "uid": "6", "finalizers": [FINALIZER],
         },
         "spec": {
             "phoneNumber": "+14155238886",
             "provider": { "twilio": { "accountSid": ACCOUNT, "credentialsSecretRef": { "name": "twilio" } } },
         },
         "status": {
-            "webhooks": { "inbound": "https://wa.example.com/in?token=hush" },
+            "webhooks": { "inbound": "https://wa.example.com/in?token=hush", "status": "https://wa.example.com/st" },
+            "templateEvents": {},
             "rotation": { "phase": "Idle", "summary": "Idle", "key": "SK1" },
             "membership": { "messagingServiceSid": "MG1" },
         },
@@ -197,7 +198,9 @@ fn what_stays_is_told_once_and_without_what_may_be_secret() {
 
     let sender = held::held::<WhatsAppSender>(serde_json::from_value(sender()).unwrap(), "system").unwrap().to_string();
     for told in [
-        "webhook https://wa.example.com/in of",
+        "the inbound webhook https://wa.example.com/in of",
+        "the status webhook https://wa.example.com/st of",
+        "the Event Streams sink with the description whatsapp-operator/6 and its subscription",
         "in the Messaging Service MG1",
         "the API key SK1",
         "the Secret whatsapp-rotation-shop-",
@@ -205,6 +208,18 @@ fn what_stays_is_told_once_and_without_what_may_be_secret() {
         assert!(sender.contains(told), "{told}: {sender}");
     }
     assert!(!sender.contains("hush"), "{sender}");
+}
+
+#[test]
+fn a_sender_that_made_nothing_leaves_nothing_and_one_that_may_have_made_keys_leaves_their_list() {
+    let held = |sender: Value| held::held::<WhatsAppSender>(serde_json::from_value(sender).unwrap(), "system").unwrap();
+    let mut sender = sender();
+    sender["status"] = json!({});
+    assert!(held(sender.clone()).to_string().ends_with("\n  its status knows of nothing that stays"));
+    // It may have crashed before its status said so.
+    sender["spec"]["credentialRotation"] = json!({ "every": "90d" });
+    let stays = held(sender).stays;
+    assert!(stays.len() == 1 && stays[0].starts_with("the Secret whatsapp-rotation-shop-"), "{stays:?}");
 }
 
 #[test]
@@ -289,6 +304,54 @@ async fn an_object_that_was_changed_at_the_same_time_is_not_released() {
     let error = run(&api, &["--namespace", "shop", "--execute"], &pace).await.0.unwrap_err();
     assert!(error.to_string().starts_with("messagetemplates shop/hello was changed"), "{error}");
     assert_eq!(finalizers(&api, TEMPLATE).as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn every_kind_on_every_page_is_released_and_what_is_gone_by_then_or_has_no_kind_is_no_trouble() {
+    let (api, pace) = (abandoned(), Hands::new(|_| {}));
+    for n in 0..PAGE {
+        let (name, mut one) = (format!("a-{n:04}"), template());
+        one["metadata"]["name"] = json!(name);
+        api.put(&TEMPLATE.replace("hello", &name), one);
+    }
+    let policy = SENDER.replace("whatsappsenders/support", "routingpolicies/default");
+    let mut waits = sender();
+    waits["kind"] = json!("RoutingPolicy");
+    waits["metadata"]["name"] = json!("default");
+    api.put(&policy, waits);
+    let (ended, out) = run(&api, &["--namespace", "shop", "--execute"], &pace).await;
+    ended.unwrap();
+    assert!(out.contains(&format!("objects that waited: {}.", PAGE + 3)), "{out}");
+    assert_eq!(finalizers(&api, &policy), json!([]));
+    assert_eq!(finalizers(&api, TEMPLATE), json!(["others.example/one"]), "it is on the second page");
+
+    let api = abandoned();
+    api.refuse(SENDER, http::StatusCode::NOT_FOUND);
+    api.refuse(TEMPLATE.trim_end_matches("/hello"), http::StatusCode::NOT_FOUND);
+    let (ended, out) = run(&api, &["--namespace", "shop", "--execute"], &pace).await;
+    ended.unwrap();
+    assert!(out.contains("\n  is gone already\n") && out.contains("objects that waited: 1."), "{out}");
+}
+
+/// Nothing can be written to it.
+struct Full;
+
+impl io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other("the disk is full"))
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_is_not_released() {
+    let api = abandoned();
+    let options = parse(&["--namespace", "shop", "--execute"]).unwrap();
+    let error = release(&api.client(), &options, &Hands::new(|_| {}), &mut Full).await.unwrap_err();
+    assert!(matches!(error, ReleaseFailed::Output(_)), "{error}");
+    assert_eq!(api.writes(), 0);
 }
 
 /// Starts an operator when it hears of the first object.

@@ -230,9 +230,15 @@ async fn of_the_sandbox_nothing_but_the_credentials_is_asked_and_a_person_is_tol
     let webhooks = &assessed[WEBHOOKS_CONFIGURED];
     assert_eq!((webhooks.state.as_str(), webhooks.reason), ("Unknown", reason::PASTE_WEBHOOKS));
     let told = progress.status.sandbox.unwrap();
-    for told in [&told.inbound_url, &told.status_url] {
-        assert!(told.starts_with("https://wa.example.com/webhooks/") && webhooks.message.contains(told), "{told}");
+    for (told, field) in [(&told.inbound_url, "When a message comes in"), (&told.status_url, "Status callback URL")] {
+        let words = format!("{told} under \"{field}\"");
+        assert!(
+            told.starts_with("https://wa.example.com/webhooks/") && webhooks.message.contains(&words),
+            "{webhooks:?}"
+        );
     }
+    let online = &assessed[crds::condition::ONLINE];
+    assert_eq!((online.state.as_str(), online.reason), ("Unknown", reason::SANDBOX), "nobody says that it is offline");
     assert_eq!(assessed[crds::condition::READY].state.as_str(), "True");
     assert!(!world.is_stopped(&sender));
 }

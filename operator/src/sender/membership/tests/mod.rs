@@ -37,6 +37,20 @@ async fn a_sender_is_in_the_service_that_it_asks_for_and_in_none_once_it_does_no
 }
 
 #[tokio::test]
+async fn nobody_is_asked_to_do_what_the_operator_is_doing() {
+    let mut world = World::new(None, Spec::Manages("MG1"));
+    for (spec, within) in [(Spec::Manages("MG1"), &["MG1"][..]), (Spec::Without, &[])] {
+        world.ask(spec);
+        for _ in 0..6 {
+            world.round().await;
+            assert_eq!(world.failed, None, "{spec:?}");
+            world.wait(30);
+        }
+        assert_eq!(world.within(), within, "{spec:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_crash_after_any_write_leaves_one_membership_or_none_and_then_silence() {
     let mut crashes = 0;
     for nth in 0.. {
