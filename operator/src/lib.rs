@@ -12,8 +12,9 @@
 //! In tenants' namespaces: `get list watch patch` on the three kinds, and `patch` on their `status`; `get list watch`
 //! on Secrets (`list` and `watch` by metadata, but for API keys, whose contents are listed); `create patch` on Events
 //! of `events.k8s.io`. In its own namespace: `get list watch create patch delete` on Secrets (the compiled configs);
-//! `get list watch create update` on Leases (its own election, and the data plane's replicas). The chart grants
-//! exactly this.
+//! `get list watch create update` on Leases (its own election, and the data plane's replicas); `create` on ConfigMaps, and
+//! `list watch` on the one with the data plane's hints. The chart grants exactly this. A tenant may grant more, so that the
+//! credentials in one of its Secrets are replaced.
 
 pub mod accounts;
 pub mod clock;
