@@ -58,18 +58,20 @@ pub(super) fn full() -> TenantConfig {
                     ],
                 },
                 accounts: BTreeMap::from([
-                    (ACCOUNT.to_owned(), AccountTemplate { handle: "HX1".into(), approval: Approval::Approved }),
+                    (ACCOUNT.to_owned(), AccountTemplate { handle: "HX1".into(), approval: Approval::Approved }.into()),
                     (
                         "AC2".to_owned(),
                         AccountTemplate {
                             handle: "HX2".into(),
                             approval: Approval::Rejected { reason: "INVALID_FORMAT".into() },
-                        },
+                        }
+                        .into(),
                     ),
                 ]),
             }
             .into(),
-        )]),
+        )])
+        .into(),
     };
     let name = SenderName::new("support").expect("a name");
     let target = |service: Option<&str>| Route { sender: name.clone(), via: service.map(PoolId::new) };

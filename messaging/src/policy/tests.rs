@@ -47,12 +47,12 @@ fn template() -> TemplateConfig {
         buttons: vec![],
     };
     let account = AccountTemplate { handle: "HX1".into(), approval: Approval::Approved };
-    let accounts = BTreeMap::from([("AC1".to_owned(), account)]);
+    let accounts = BTreeMap::from([("AC1".to_owned(), account.into())]);
     TemplateConfig {
         category: TemplateCategory::Utility,
         variables: vec!["1".into(), "2".into()],
         fallback_language: "en_US".into(),
-        localizations: BTreeMap::from([("en_US".to_owned(), LocalizationConfig { content, accounts }.into())]),
+        localizations: BTreeMap::from([("en_US".to_owned(), LocalizationConfig { content, accounts }.into())]).into(),
     }
 }
 
@@ -227,8 +227,8 @@ fn a_template_that_is_missing_or_not_approved_is_refused() {
     assert_eq!(of(None).code(), RefusalCode::TemplateUnknown);
     let with = |approval: Approval| {
         let mut template = template();
-        let localization = template.localizations.get_mut("en_US").expect("there");
-        Arc::make_mut(localization).accounts.get_mut("AC1").expect("there").approval = approval;
+        let localization = Arc::make_mut(&mut template.localizations).get_mut("en_US").expect("there");
+        localization.accounts.get_mut("AC1").expect("there").approval = approval;
         of(Some(template)).code()
     };
     let reason = || "quality".to_owned();

@@ -138,14 +138,15 @@ mod tests {
         let localization = |(language, approval): &(&str, Approval)| {
             let handle = format!("HX-{language}");
             let content = LocalizedContent { body: "hello".into(), header: None, footer: None, buttons: vec![] };
-            let accounts = BTreeMap::from([("AC1".to_owned(), AccountTemplate { handle, approval: approval.clone() })]);
+            let account = AccountTemplate { handle, approval: approval.clone() };
+            let accounts = BTreeMap::from([("AC1".to_owned(), account.into())]);
             ((*language).to_owned(), LocalizationConfig { content, accounts }.into())
         };
         TemplateConfig {
             category: TemplateCategory::Utility,
             variables: vec![],
             fallback_language: "en_US".into(),
-            localizations: languages.iter().map(localization).collect(),
+            localizations: languages.iter().map(localization).collect::<BTreeMap<_, _>>().into(),
         }
     }
 

@@ -16,30 +16,26 @@ pub struct TemplateConfig {
     pub variables: Vec<String>,
     /// Used when a send names no language.
     pub fallback_language: String,
-    /// By language, such as `en_US`. Shared, because the operator holds what is published beside what would be.
+    /// By language, such as `en_US`. Shared, because the operator holds what is published beside what would be. In boxes,
+    /// because a map has room for eleven values, and most templates have one language and one account.
     #[serde(with = "shared")]
-    pub localizations: BTreeMap<String, Arc<LocalizationConfig>>,
+    pub localizations: Arc<BTreeMap<String, Box<LocalizationConfig>>>,
 }
 
-/// A map whose values are shared in memory, and written out each time.
+/// A value that is shared in memory, and written out each time.
 mod shared {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer, V: Serialize>(
-        map: &BTreeMap<String, Arc<V>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(map.iter().map(|(key, value)| (key, &**value)))
+    pub(super) fn serialize<S: Serializer, T: Serialize>(value: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         deserializer: D,
-    ) -> Result<BTreeMap<String, Arc<V>>, D::Error> {
-        let map = BTreeMap::<String, V>::deserialize(deserializer)?;
-        Ok(map.into_iter().map(|(key, value)| (key, Arc::new(value))).collect())
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(deserializer).map(Arc::new)
     }
 }
 
@@ -50,7 +46,7 @@ pub struct LocalizationConfig {
     /// What may be sent at each provider account, by
     /// [`ProviderAccount::account_key`](crate::config::ProviderAccount::account_key).
     #[serde(default)]
-    pub accounts: BTreeMap<String, AccountTemplate>,
+    pub accounts: BTreeMap<String, Box<AccountTemplate>>,
 }
 
 /// A template at one provider account.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use messaging::config::{ApiKeyConfig, FORMAT, PoolConfig, SenderConfig, TenantConfig};
 use messaging::id::{PolicyName, PoolId, SenderName, TemplateName, TenantId};
 use messaging::routing::RoutingConfig;
-use messaging::template::{LocalizationConfig, TemplateConfig};
+use messaging::template::TemplateConfig;
 use url::Url;
 
 use super::contributions::{Observer, TenantContributions};
@@ -112,10 +112,9 @@ fn add_canned(
         match templates.get_mut(&name) {
             None => drop(templates.insert(name, template)),
             Some(known) => {
-                for (language, localization) in template.localizations {
-                    let LocalizationConfig { accounts, .. } = Arc::unwrap_or_clone(localization);
-                    let known = known.localizations.entry(language);
-                    known.and_modify(|known| Arc::make_mut(known).accounts.extend(accounts));
+                let known = Arc::make_mut(&mut known.localizations);
+                for (language, localization) in Arc::unwrap_or_clone(template.localizations) {
+                    known.entry(language).and_modify(|known| known.accounts.extend(localization.accounts));
                 }
             }
         }
@@ -214,7 +213,7 @@ pub(crate) mod tests {
             category: TemplateCategory::Utility,
             variables: vec![],
             fallback_language: "de".into(),
-            localizations: BTreeMap::new(),
+            localizations: Default::default(),
         }
     }
 

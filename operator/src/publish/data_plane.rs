@@ -377,7 +377,7 @@ mod tests {
             category: TemplateCategory::Utility,
             variables: vec![],
             fallback_language: "de".into(),
-            localizations: BTreeMap::new(),
+            localizations: Default::default(),
         };
         TenantConfig {
             format: FORMAT,

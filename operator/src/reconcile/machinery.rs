@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::backoff::Attempts;
-use super::conditions::Assessments;
+use super::conditions::{Assessment, Assessments};
 use super::events::Events;
 use super::freshness::Freshness;
 use super::kind::Kind;
@@ -42,7 +42,7 @@ pub struct Machinery {
 /// What the last reconcile of each object found, by uid: it is reported again when the data plane follows or falls
 /// behind.
 #[derive(Debug, Default)]
-pub struct LastFound(Mutex<HashMap<String, Found>>);
+pub struct LastFound(Mutex<HashMap<String, Kept>>);
 
 /// What one reconcile found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +53,27 @@ pub struct Found {
     pub assessed: Assessments,
 }
 
+/// What was found, with a list in place of the map: a map of five has room for eleven, and there are thousands.
+#[derive(Debug)]
+struct Kept {
+    generation: i64,
+    paused: bool,
+    failed: bool,
+    assessed: Box<[(&'static str, Assessment)]>,
+}
+
 impl LastFound {
     pub fn set(&self, uid: &str, found: Found) {
-        self.0.lock().insert(uid.to_owned(), found);
+        let Found { generation, paused, failed, assessed } = found;
+        let kept = Kept { generation, paused, failed, assessed: assessed.into_iter().collect() };
+        self.0.lock().insert(uid.to_owned(), kept);
     }
 
     pub fn get(&self, uid: &str) -> Option<Found> {
-        self.0.lock().get(uid).cloned()
+        let all = self.0.lock();
+        let Kept { generation, paused, failed, assessed } = all.get(uid)?;
+        let assessed = assessed.iter().cloned().collect();
+        Some(Found { generation: *generation, paused: *paused, failed: *failed, assessed })
     }
 
     pub fn forget(&self, uid: &str) {

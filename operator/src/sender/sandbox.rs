@@ -36,12 +36,12 @@ pub fn canned(account: &str) -> BTreeMap<TemplateName, TemplateConfig> {
             let handle = AccountTemplate { handle: canned.handle.into(), approval: Approval::Approved };
             let content =
                 LocalizedContent { body: canned.body.to_owned(), header: None, footer: None, buttons: vec![] };
-            let localization = LocalizationConfig { content, accounts: [(account.to_owned(), handle)].into() };
+            let localization = LocalizationConfig { content, accounts: [(account.to_owned(), handle.into())].into() };
             let template = TemplateConfig {
                 category: canned.category,
                 variables: canned.variables.iter().map(|&key| key.to_owned()).collect(),
                 fallback_language: LANGUAGE.to_owned(),
-                localizations: [(LANGUAGE.to_owned(), localization.into())].into(),
+                localizations: BTreeMap::from([(LANGUAGE.to_owned(), localization.into())]).into(),
             };
             Some((canned.name.parse().ok()?, template))
         })

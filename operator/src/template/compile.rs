@@ -23,14 +23,13 @@ pub(super) fn compile(spec: &MessageTemplateSpec, status: &MessageTemplateStatus
     let fallback_language = (*fallback).to_owned();
     let category = in_force(status).unwrap_or(first.revision.category);
     let variables: BTreeSet<&String> = chosen.values().flat_map(|chosen| &chosen.revision.variables).collect();
+    let localizations: BTreeMap<_, _> =
+        chosen.into_iter().map(|(language, chosen)| (language.to_owned(), chosen.config.into())).collect();
     Some(TemplateConfig {
         category: category.into(),
         variables: variables.into_iter().cloned().collect(),
         fallback_language,
-        localizations: chosen
-            .into_iter()
-            .map(|(language, chosen)| (language.to_owned(), chosen.config.into()))
-            .collect(),
+        localizations: localizations.into(),
     })
 }
 
@@ -64,7 +63,7 @@ fn choose<'a>(status: &'a MessageTemplateStatus, language: &str) -> Option<Chose
         .filter(|(.., other)| used_keys(other) == used_keys(text))
         .filter_map(|(_, account, revision, ..)| {
             let handle = revision.handle.as_ref()?.to_string();
-            Some(((*account).to_owned(), AccountTemplate { handle, approval: approval(revision) }))
+            Some(((*account).to_owned(), AccountTemplate { handle, approval: approval(revision) }.into()))
         })
         .collect();
     Some(Chosen { revision, config: LocalizationConfig { content: text.clone(), accounts } })

@@ -72,8 +72,8 @@ struct Follower<'a, K: Awaited> {
 struct Seen<K> {
     /// A hash of what a reconcile depends on, without the status.
     fingerprint: u64,
-    /// What others read of its status.
-    read_by_others: Value,
+    /// A hash of what others read of its status.
+    read_by_others: u64,
     object: Arc<K>,
 }
 
@@ -116,8 +116,8 @@ impl<'a, K: Awaited> Follower<'a, K> {
 
     fn is_news(&mut self, object_ref: &ObjectRef<K>) -> bool {
         let Some(object) = self.store.get(object_ref) else { return false };
-        let (fingerprint, read_by_others) = (fingerprint(&*object), object.read_by_others());
-        let seen = Seen { fingerprint, read_by_others: read_by_others.clone(), object: Arc::clone(&object) };
+        let (fingerprint, read_by_others) = (fingerprint(&*object), hash_of(&object.read_by_others()));
+        let seen = Seen { fingerprint, read_by_others, object: Arc::clone(&object) };
         let before = self.seen.insert(object_ref.clone(), seen);
         let news = before.as_ref().is_none_or(|before| before.fingerprint != fingerprint);
         if news || before.is_none_or(|before| before.read_by_others != read_by_others) {
@@ -204,6 +204,14 @@ fn lighten(meta: &mut ObjectMeta) {
     if let Some(annotations) = &mut meta.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
+    // An empty map keeps its memory.
+    meta.annotations = meta.annotations.take().filter(|annotations| !annotations.is_empty());
+}
+
+fn hash_of(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.to_string().hash(&mut hasher);
+    hasher.finish()
 }
 
 fn fingerprint<K: Awaited>(object: &K) -> u64 {

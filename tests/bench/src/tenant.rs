@@ -82,13 +82,13 @@ fn config(tenant: &str, handle: &str) -> Result<TenantConfig> {
     let body = "Hello {{1}}, your order has left our warehouse and is on its way to you.";
     let localization = LocalizationConfig {
         content: LocalizedContent { body: body.to_owned(), header: None, footer: None, buttons: Vec::new() },
-        accounts: BTreeMap::from([(ACCOUNT.to_owned(), approved)]),
+        accounts: BTreeMap::from([(ACCOUNT.to_owned(), approved.into())]),
     };
     let template = TemplateConfig {
         category: TemplateCategory::Utility,
         variables: vec!["1".to_owned()],
         fallback_language: "en_US".to_owned(),
-        localizations: BTreeMap::from([("en_US".to_owned(), localization.into())]),
+        localizations: BTreeMap::from([("en_US".to_owned(), localization.into())]).into(),
     };
     let key = ApiKeyConfig { name: "bench".to_owned(), sha256: hex::encode(Sha256::digest(api_key(tenant))) };
     Ok(TenantConfig {

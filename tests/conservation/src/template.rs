@@ -64,12 +64,13 @@ impl Template {
         let Self { name: _, handle, category, body } = self;
         let content = LocalizedContent { body: (*body).to_owned(), header: None, footer: None, buttons: Vec::new() };
         let at_provider = AccountTemplate { handle: handle.clone(), approval: Approval::Approved };
-        let accounts = BTreeMap::from([(account.to_owned(), at_provider)]);
+        let accounts = BTreeMap::from([(account.to_owned(), at_provider.into())]);
         TemplateConfig {
             category: *category,
             variables: vec!["1".to_owned()],
             fallback_language: LANGUAGE.to_owned(),
-            localizations: BTreeMap::from([(LANGUAGE.to_owned(), LocalizationConfig { content, accounts }.into())]),
+            localizations: BTreeMap::from([(LANGUAGE.to_owned(), LocalizationConfig { content, accounts }.into())])
+                .into(),
         }
     }
 }

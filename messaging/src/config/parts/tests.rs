@@ -28,9 +28,13 @@ fn with_templates(count: usize) -> TenantConfig {
     config
 }
 
+fn set_body(template: &mut TemplateConfig, body: &str) {
+    Arc::make_mut(&mut template.localizations).values_mut().for_each(|text| body.clone_into(&mut text.content.body));
+}
+
 fn changed(template: &TemplateConfig, n: usize) -> TemplateConfig {
     let mut template = template.clone();
-    template.localizations.values_mut().for_each(|text| Arc::make_mut(text).content.body = format!("text {n}"));
+    set_body(&mut template, &format!("text {n}"));
     template
 }
 
@@ -112,7 +116,7 @@ fn a_change_of_one_template_leaves_most_parts_as_they_are() {
     // One that comes before all others moves them all, and they are cut as before.
     let (before, _) = published(&config);
     let mut first = changed(&config.templates["t0"], 0);
-    first.localizations.values_mut().for_each(|text| Arc::make_mut(text).content.body = "x".repeat(100_000));
+    set_body(&mut first, &"x".repeat(100_000));
     config.templates.insert("a".parse().unwrap(), first);
     let (after, _) = published(&config);
     let new = after.parts().iter().filter(|part| !before.parts().contains(part)).count();

@@ -142,7 +142,7 @@ fn template(body: &str) -> TemplateConfig {
         category: TemplateCategory::Utility,
         variables: vec![],
         fallback_language: "en".into(),
-        localizations: [("en".to_owned(), text.into())].into(),
+        localizations: BTreeMap::from([("en".to_owned(), text.into())]).into(),
     }
 }
 

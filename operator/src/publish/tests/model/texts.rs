@@ -55,11 +55,12 @@ fn template(text: Text) -> TemplateConfig {
         Text::Refused => "refused".to_owned(),
     };
     let content = LocalizedContent { body, header: None, footer: None, buttons: vec![] };
+    let localization = LocalizationConfig { content, accounts: BTreeMap::new() };
     TemplateConfig {
         category: TemplateCategory::Utility,
         variables: vec![],
         fallback_language: if text == Text::Faulty { "de" } else { "en" }.into(),
-        localizations: [("en".to_owned(), LocalizationConfig { content, accounts: BTreeMap::new() }.into())].into(),
+        localizations: BTreeMap::from([("en".to_owned(), localization.into())]).into(),
     }
 }
 
