@@ -30,7 +30,7 @@ pub use sender::{
     RotationStatus, SandboxStatus, ServiceMembership, TemplateEventsStatus, ToldStatus, TwilioProvider, Validity,
     WebhooksStatus, WhatsAppSender, WhatsAppSenderSpec, WhatsAppSenderStatus,
 };
-pub use status::{DataPlaneStatus, DeletionPolicy};
+pub use status::{Conditions, DataPlaneStatus, DeletionPolicy};
 pub use template::{
     Button, CopyCodeButton, LanguagesStatus, Localization, MessageTemplate, MessageTemplateSpec, MessageTemplateStatus,
     PhoneNumberButton, QuickReplyButton, ReadyWhen, RevisionContent, RevisionOrigin, RevisionState, RevisionStatus,

@@ -1,7 +1,33 @@
 //! What the kinds' specs and statuses have in common.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::{MessageTemplateStatus, RoutingPolicyStatus, WhatsAppSenderStatus};
+
+/// A status with conditions, as every kind's is.
+pub trait Conditions {
+    fn conditions(&self) -> &[Condition];
+}
+
+impl Conditions for WhatsAppSenderStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+impl Conditions for MessageTemplateStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+impl Conditions for RoutingPolicyStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
 
 /// What happens at the provider when the object is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::str::FromStr;
 
+use crds::Conditions;
 use crds::condition::reason;
 use kube::core::NamespaceResourceScope;
 use kube::core::object::HasStatus;
@@ -19,7 +20,7 @@ use crate::reconcile::progress::{Next, Progress};
 /// Events, backoff, the pause, the status patch. A kind only observes, decides and acts.
 pub trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + HasStatus<Status: Clone + Default + Serialize + Send + Sync>
+    + HasStatus<Status: Conditions + Clone + Default + Serialize + Send + Sync>
     + Clone
     + Debug
     + Serialize

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crds::Conditions as _;
+use crds::condition::READY;
 use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource};
@@ -90,14 +92,8 @@ impl<K: Kind> Stores<K> {
 pub fn readiness<K: Kind>(objects: &[Arc<K>]) -> [(&'static str, usize); 3] {
     let mut counts = [("True", 0), ("False", 0), ("Unknown", 0)];
     for object in objects {
-        let status = object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_default();
-        let ready = status["conditions"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|condition| condition["type"] == crds::condition::READY)
-            .and_then(|condition| condition["status"].as_str());
-        match counts.iter_mut().find(|(word, _)| Some(*word) == ready) {
+        let ready = object.status().and_then(|status| status.conditions().iter().find(|one| one.type_ == READY));
+        match counts.iter_mut().find(|(word, _)| ready.is_some_and(|ready| ready.status == *word)) {
             Some((_, count)) => *count += 1,
             None => counts[2].1 += 1,
         }
