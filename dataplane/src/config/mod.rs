@@ -10,6 +10,7 @@
 //! A broken config is refused and reported. The last good one keeps running, and no other tenant is affected. This
 //! module decides nothing about messages: it only holds what the operator compiled.
 
+mod annotations;
 mod assembly;
 pub mod cache;
 pub mod directory;

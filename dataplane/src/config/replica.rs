@@ -12,11 +12,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Owne
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use messaging::clock::Clock;
-use messaging::config::kubernetes::{APPLIED_ANNOTATION, PARTS_ANNOTATION, REFUSED_ANNOTATION, REPLICA_LABEL};
+use messaging::config::kubernetes::REPLICA_LABEL;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Configs;
+use super::annotations::annotations;
 use super::kubernetes::Acknowledgement;
 use crate::metrics::Metrics;
 use crate::progress::Task;
@@ -109,12 +110,7 @@ impl Replica {
     }
 
     fn lease(&self, acknowledged: &Acknowledgement, acquired: jiff::Timestamp) -> Lease {
-        let annotations = [
-            (APPLIED_ANNOTATION, acknowledged.resource_version.clone().unwrap_or_default()),
-            (REFUSED_ANNOTATION, serde_json::json!(self.configs.refused()).to_string()),
-            // Also without any: it says that this replica reads parts.
-            (PARTS_ANNOTATION, serde_json::json!(acknowledged.parts).to_string()),
-        ];
+        let annotations = annotations(acknowledged, &self.configs.refused());
         let owner = self.identity.pod_uid.as_ref().map(|uid| OwnerReference {
             api_version: "v1".into(),
             kind: "Pod".into(),
