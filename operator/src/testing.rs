@@ -6,7 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod crash;
 mod streams;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ struct State {
     lost: Option<&'static str>,
     /// The next call of this operation takes effect, and its answer waits.
     held_up: Option<&'static str>,
-    refused: Option<&'static str>,
+    refused: BTreeSet<&'static str>,
     streams: streams::Streams,
     /// How many requests a list, or the look-up of a pool, takes besides the first.
     more_requests: u32,
@@ -232,11 +232,11 @@ impl FakeAdmin {
 
     /// Has every call of this operation refused as unauthorized.
     pub(crate) fn refuse(&self, operation: &'static str) {
-        self.state().refused = Some(operation);
+        self.state().refused.insert(operation);
     }
 
     pub(crate) fn refuse_nothing(&self) {
-        self.state().refused = None;
+        self.state().refused.clear();
     }
 
     pub(crate) fn take_more_requests(&self, more: u32) {
@@ -340,7 +340,7 @@ impl FakeAdmin {
     fn begin(&self, operation: &'static str) -> Result<MutexGuard<'_, State>, ProviderError> {
         let mut state = self.state();
         *state.calls.entry(operation).or_default() += 1;
-        if state.refused == Some(operation) {
+        if state.refused.contains(operation) {
             let failure = Failure::new(FailureClass::Request, "the fake provider was set to refuse it");
             return Err(ProviderError { failure, http_status: Some(401), retry_after: None });
         }

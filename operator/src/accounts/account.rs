@@ -1,6 +1,7 @@
 //! One provider account. Every call is counted, timed and kept within the account's budget, and all callers share its
 //! lists.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
 use messaging::secret::Secret;
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::budget::Budget;
@@ -27,6 +29,9 @@ use crate::metrics::{CallOutcome, Metrics};
 
 /// How long a call may wait for its turn. A call that would wait longer is not made.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many keys of webhooks are known to be accepted. A rotation has two.
+const MOST_KEYS: usize = 8;
 
 /// One account at a provider. It implements [`AccountAdmin`]; read its lists through
 /// [`Account::templates`], [`Account::sender`] and [`Account::every_pool`].
@@ -40,6 +45,11 @@ pub struct Account {
     pools: SharedList<PoolObservation>,
     senders: SharedList<ListedSender>,
     alerts: SharedList<AlertObservation>,
+    /// That the credentials were accepted, and each key of webhooks, by its digest.
+    accepted: SharedList<()>,
+    accepted_keys: Mutex<HashMap<[u8; 32], Arc<SharedList<()>>>>,
+    /// When the provider last refused a call for want of a right.
+    refused: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Account {
@@ -61,6 +71,9 @@ impl Account {
             pools: SharedList::default(),
             senders: SharedList::default(),
             alerts: SharedList::default(),
+            accepted: SharedList::default(),
+            accepted_keys: Mutex::default(),
+            refused: Mutex::default(),
         }
     }
 
@@ -98,25 +111,63 @@ impl Account {
             listed.rows.iter_mut().filter_map(|row| row.content.as_mut().ok()).for_each(|found| found.examples.clear());
             Ok(listed.rows)
         };
-        self.templates.get(max_age, concerns, list).await
+        self.templates.get(max_age, |name, _| concerns(name), list).await
     }
 
-    /// The sender with this number, as it was at most `max_age` ago; `None` when the account has no such sender.
+    /// The sender with this number, as it was at most `max_age` ago, and not before we changed it; `None` when the account
+    /// has no such sender.
     pub async fn sender(
         &self,
         number: &PhoneNumber,
         max_age: Duration,
     ) -> Result<Option<SenderObservation>, ProviderError> {
         let list = async { self.list_senders().await.map(|listed| listed.rows) };
-        let all = self.senders.get(max_age, |_| true, list).await?;
+        let concerns = |handle: &str, rows: &[ListedSender]| {
+            let own = rows.iter().find(|row| row.number == *number);
+            // One that could not be read may be any.
+            own.is_some_and(|own| own.seen.as_ref().map_or(true, |seen| seen.handle == handle))
+        };
+        let all = self.senders.get(max_age, concerns, list).await?;
         senders::find(&all, number)
     }
 
-    /// Every pool of the account with its senders, as it was at most `max_age` ago; none where the provider has no
-    /// pools.
-    pub async fn every_pool(&self, max_age: Duration) -> Result<Arc<Vec<PoolObservation>>, ProviderError> {
+    /// Every pool of the account, as it was at most `max_age` ago, and not before we changed which holds the sender with
+    /// this handle; none where the provider has no pools.
+    pub async fn every_pool(
+        &self,
+        max_age: Duration,
+        sender: &str,
+    ) -> Result<Arc<Vec<PoolObservation>>, ProviderError> {
         let list = async { self.list_pools().await.map(|listed| listed.rows) };
-        self.pools.get(max_age, |_| true, list).await
+        self.pools.get(max_age, |handle, _| handle == sender, list).await
+    }
+
+    /// Checks the credentials, unless they were accepted at most `max_age` ago and nothing was refused since: an account may
+    /// have hundreds of senders.
+    pub async fn are_accepted(&self, max_age: Duration) -> Result<(), ProviderError> {
+        let check = async { self.check_credentials().await.map(|()| Vec::new()) };
+        self.accepted.get(self.since_refused().min(max_age), |_, _| true, check).await.map(drop)
+    }
+
+    /// Checks the key that signs webhooks, likewise.
+    pub async fn is_accepted(&self, key: &Secret, max_age: Duration) -> Result<(), ProviderError> {
+        let known = self.accepted_key(key);
+        let check = async { self.check_webhook_key(key).await.map(|()| Vec::new()) };
+        known.get(self.since_refused().min(max_age), |_, _| true, check).await.map(drop)
+    }
+
+    /// How long ago the provider refused a call for want of a right.
+    fn since_refused(&self) -> Duration {
+        self.refused.lock().map_or(Duration::MAX, |refused| refused.elapsed())
+    }
+
+    fn accepted_key(&self, key: &Secret) -> Arc<SharedList<()>> {
+        let digest: [u8; 32] = Sha256::digest(key.expose()).into();
+        let mut known = self.accepted_keys.lock();
+        if known.len() >= MOST_KEYS && !known.contains_key(&digest) {
+            known.clear();
+        }
+        Arc::clone(known.entry(digest).or_default())
     }
 
     /// The account's newest alerts since this time, as they were at most `max_age` ago; none where the provider tells none.
@@ -129,7 +180,7 @@ impl Account {
             let Some(alerts) = self.admin.alerts() else { return Ok(Vec::new()) };
             self.list("list_alerts", alerts.list_alerts(since)).await.map(|listed| listed.rows)
         };
-        self.alerts.get(max_age, |_| true, list).await
+        self.alerts.get(max_age, |_, _| true, list).await
     }
 
     /// A call for a whole list, each of whose pages the budget counts.
@@ -188,6 +239,9 @@ impl Account {
         self.metrics.provider_call(operation, outcome(&answer), begin.elapsed());
         if let Err(ProviderError { http_status: Some(429), retry_after, .. }) = &answer {
             self.budget().close(Instant::now(), retry_after.unwrap_or(Duration::from_secs(1)));
+        }
+        if answer.as_ref().is_err_and(ProviderError::is_unauthorized) {
+            *self.refused.lock() = Some(Instant::now());
         }
         answer
     }
@@ -284,8 +338,10 @@ impl SenderAdmin for Account {
     ) -> Result<(), ProviderError> {
         let configured = self.write("configure_webhooks", self.admin.configure_webhooks(sender, pool, targets)).await;
         // Also after an error: the change may have been made although its answer was lost.
-        self.senders.forget().await;
-        self.pools.forget().await;
+        self.senders.changed(&sender.handle).await;
+        if pool.is_some() {
+            self.pools.forget().await;
+        }
         configured
     }
 }
@@ -304,14 +360,14 @@ impl PoolAdmin for Account {
         let pools = self.admin.pools().ok_or_else(without_pools)?;
         let added = self.write("add_to_messaging_service", pools.add_member(pool, sender)).await;
         // Also after an error: it may be there although the answer was lost.
-        self.pools.forget().await;
+        self.pools.changed(sender).await;
         added
     }
 
     async fn remove_member(&self, pool: &PoolId, sender: &str) -> Result<(), ProviderError> {
         let pools = self.admin.pools().ok_or_else(without_pools)?;
         let removed = self.write("remove_from_messaging_service", pools.remove_member(pool, sender)).await;
-        self.pools.forget().await;
+        self.pools.changed(sender).await;
         removed
     }
 

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hundred_senders_of_an_account_make_one_call_and_a_write_makes_one_more() {
+    async fn a_hundred_senders_of_an_account_make_one_call_and_a_write_makes_one_more_for_its_own_sender() {
         let admin = Arc::new(FakeAdmin::default());
         let numbers: Vec<PhoneNumber> = (0..100).map(|n| format!("+1415555{n:04}").parse().unwrap()).collect();
         for number in &numbers {
@@ -171,7 +171,50 @@ mod tests {
         let sender = account.sender(&numbers[0], age).await.unwrap().unwrap();
         account.configure_webhooks(&sender, None, &WebhookTargets::default()).await.unwrap();
         account.sender(&numbers[1], age).await.unwrap();
+        assert_eq!(admin.calls("list_senders"), 1);
+        account.sender(&numbers[0], age).await.unwrap();
         assert_eq!(admin.calls("list_senders"), 2);
+    }
+
+    #[tokio::test]
+    async fn a_hundred_senders_of_an_account_check_its_credentials_once_and_again_after_any_refusal() {
+        let admin = Arc::new(FakeAdmin::default());
+        let (accounts, _) = accounts(Arc::clone(&admin));
+        let account = accounts.get(&access("secret"));
+        let (key, age) = (Secret::new("token"), Duration::from_secs(60));
+        let calls = || (admin.calls("check_credentials"), admin.calls("check_webhook_key"));
+        let check = async || {
+            let all =
+                (0..100).map(|_| async { (account.are_accepted(age).await, account.is_accepted(&key, age).await) });
+            futures::future::join_all(all).await.into_iter().all(|both| both == (Ok(()), Ok(())))
+        };
+        assert!(check().await);
+        assert_eq!(calls(), (1, 1));
+        account.is_accepted(&Secret::new("another"), age).await.unwrap();
+        account.are_accepted(Duration::ZERO).await.unwrap();
+        assert_eq!(calls(), (2, 2));
+        admin.fail_next(500, None);
+        account.list_senders().await.unwrap_err();
+        assert!(check().await);
+        assert_eq!(calls(), (2, 2));
+        admin.fail_next(401, None);
+        account.list_senders().await.unwrap_err();
+        assert!(check().await);
+        assert_eq!(calls(), (3, 3));
+    }
+
+    #[tokio::test]
+    async fn as_many_keys_as_a_rotation_has_are_remembered_and_no_more() {
+        let admin = Arc::new(FakeAdmin::default());
+        let (accounts, _) = accounts(Arc::clone(&admin));
+        let account = accounts.get(&access("secret"));
+        for _ in 0..2 {
+            for n in 0..20 {
+                account.set_unlimited(true);
+                account.is_accepted(&Secret::new(format!("key {n}")), Duration::from_secs(60)).await.unwrap();
+            }
+        }
+        assert_eq!(admin.calls("check_webhook_key"), 40);
     }
 
     #[tokio::test]
@@ -294,7 +337,7 @@ mod tests {
         let (accounts, _) = accounts(Arc::clone(&admin));
         let account = accounts.get(&access("secret"));
         let (pools, pool) = (account.pools().unwrap(), PoolId::new("MG1"));
-        let members = async || account.every_pool(Duration::from_secs(60)).await.unwrap()[0].senders.len();
+        let members = async || account.every_pool(Duration::from_secs(60), "XE1").await.unwrap()[0].senders.len();
         assert_eq!(members().await, 0);
         admin.lose_answer("add_to_messaging_service");
         pools.add_member(&pool, "XE1").await.unwrap_err();
@@ -342,7 +385,7 @@ mod tests {
         account.check_credentials().await.unwrap();
         account.check_webhook_key(&Secret::new("token")).await.unwrap();
         pools.find_pool(&pool).await.unwrap();
-        account.every_pool(Duration::ZERO).await.unwrap();
+        account.every_pool(Duration::ZERO, "XE1").await.unwrap();
         account.configure_webhooks(&sender, None, &WebhookTargets::default()).await.unwrap();
         account.templates(Duration::ZERO, |_| true).await.unwrap();
         let handle = account.create_template(&revision).await.unwrap();

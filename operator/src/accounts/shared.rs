@@ -32,12 +32,12 @@ impl<T> Default for SharedList<T> {
 }
 
 impl<T> SharedList<T> {
-    /// The list as it was at most `max_age` ago, and not before we changed anything whose name `concerns` the caller. A
-    /// caller that asks while a list is under way gets that one.
+    /// The list as it was at most `max_age` ago, and not before we changed anything whose name `concerns` the caller, which
+    /// may depend on the list. A caller that asks while a list is under way gets that one.
     pub(super) async fn get(
         &self,
         max_age: Duration,
-        concerns: impl Fn(&str) -> bool,
+        concerns: impl Fn(&str, &[T]) -> bool,
         fetch: impl Future<Output = Result<Vec<T>, ProviderError>> + Send,
     ) -> Result<Arc<Vec<T>>, ProviderError> {
         let asked = Instant::now();
@@ -46,7 +46,8 @@ impl<T> SharedList<T> {
             let max_age = if known.rows.is_ok() { max_age } else { FAILURE_AGE };
             // A call that began after we asked is as new as one of our own.
             let is_new = known.at >= asked || asked.saturating_duration_since(known.at) < max_age;
-            if is_new && !known.changed.iter().any(|name| concerns(name)) {
+            let rows = known.rows.as_ref().map_or(&[][..], |rows| rows);
+            if is_new && !known.changed.iter().any(|name| concerns(name, rows)) {
                 return known.rows.clone();
             }
         }

@@ -38,6 +38,11 @@ pub struct Group {
     pub others: Vec<Arc<WhatsAppSender>>,
 }
 
+/// Whether the operator replaces a sender's credentials, or did and has something left to do.
+pub fn rotates(sender: &WhatsAppSender) -> bool {
+    sender.spec.credential_rotation.is_some() || sender.status.as_ref().is_some_and(|status| status.rotation.is_some())
+}
+
 /// Whether two senders have their credentials from one Secret.
 pub fn share_a_secret(one: &WhatsAppSender, other: &WhatsAppSender) -> bool {
     let secret = |sender: &WhatsAppSender| {

@@ -73,6 +73,9 @@ use crate::rotation::Rotation;
 /// How soon to look again after a change: some providers accept a change at once and show it later.
 const LOOK_AFTER_CHANGE: Duration = Duration::from_secs(30);
 
+/// How old the provider's word may be that it accepts the credentials.
+const CHECKED: Duration = Duration::from_secs(30);
+
 /// How old a list may be that something is done or reported about.
 const FRESH: Duration = Duration::from_secs(2);
 
@@ -134,7 +137,8 @@ impl Kind for WhatsAppSender {
         // Needs nothing.
         let mut desired = validate::validate(self, id, &found, &context.settings)?;
         // Needs the provider.
-        observe::check(&mut desired, &context.accounts, progress).await?;
+        let ages = ages(self, context.settings.poll_interval);
+        observe::check(&mut desired, &context.accounts, ages.check, progress).await?;
         // Needs the cluster and the provider.
         let rotated = rotate::rotate(self, &mut desired, &found.credentials, context, progress).await?;
         let account = context.accounts.get(&desired.config.provider);
@@ -142,8 +146,15 @@ impl Kind for WhatsAppSender {
         let old_keys_until = keep_old_keys(&mut desired, id, context, progress).await?;
         let (mut observed, mut plan, mut of_service) =
             (Observed::default(), Plan::default(), WebhookTargets::default());
-        for max_age in ages(self, context.settings.poll_interval) {
-            observed = observe::observe(&desired, &account, max_age).await?;
+        for max_age in ages.lists {
+            observed = match observe::observe(&desired, &account, max_age).await {
+                Err(refused) if refused.is_refusal() && !ages.check.is_zero() => {
+                    // They may be refused since they were checked, and that comes first.
+                    observe::check(&mut desired, &context.accounts, Duration::ZERO, progress).await?;
+                    return Err(refused.into());
+                }
+                seen => seen?,
+            };
             // Needs the cluster.
             let pool_of_another = pool_of_another(self, &desired, &observed, context).await?;
             // Needs nothing.
@@ -220,12 +231,21 @@ impl Kind for WhatsAppSender {
     }
 }
 
-/// How old the lists may be that the senders of an account share, at the first look and at the next. Nothing is written,
-/// and nothing is reported, on the word of an old one.
-fn ages(sender: &WhatsAppSender, poll_interval: Duration) -> Vec<Duration> {
+/// How old what the senders of an account share may be.
+struct Ages {
+    /// That the credentials are accepted.
+    check: Duration,
+    /// The lists, at the first look and at the next. Nothing is written, and nothing is reported, on the word of an old one.
+    lists: Vec<Duration>,
+}
+
+fn ages(sender: &WhatsAppSender, poll_interval: Duration) -> Ages {
     let requested = sender.annotations().get(crds::annotation::RECONCILE_REQUESTED_AT);
     let handled = sender.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
-    if requested.is_some() && requested != handled { vec![Duration::ZERO] } else { vec![poll_interval / 2, FRESH] }
+    if requested.is_some() && requested != handled {
+        return Ages { check: Duration::ZERO, lists: vec![Duration::ZERO] };
+    }
+    Ages { check: CHECKED.min(poll_interval / 2), lists: vec![poll_interval / 2, FRESH] }
 }
 
 /// Lets the webhook keys verify that were replaced a short time ago, and tells until when.

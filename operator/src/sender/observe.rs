@@ -53,6 +53,13 @@ pub enum NotObserved {
     Unavailable { what: &'static str, source: ProviderError },
 }
 
+impl NotObserved {
+    /// Whether the credentials may be why.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if source.is_unauthorized())
+    }
+}
+
 impl Explain for NotObserved {
     fn advice(&self) -> Advice {
         match self {
@@ -99,9 +106,11 @@ fn refused_or(
 }
 
 /// Checks the credentials, decides which of them to use, and records whether they work as soon as that is known.
+/// `max_age` is how old the provider's word may be.
 pub async fn check(
     desired: &mut Desired,
     accounts: &Accounts,
+    max_age: Duration,
     progress: &mut Progress<WhatsAppSenderStatus>,
 ) -> Result<(), NotObserved> {
     let secret = desired.secret.clone();
@@ -109,7 +118,7 @@ pub async fn check(
     let mut left_aside = String::new();
     let mut is_next_accepted = false;
     if let Some(next) = &desired.next {
-        match accounts.get(&next.probe).check_credentials().await {
+        match accounts.get(&next.probe).are_accepted(max_age).await {
             Ok(()) => {
                 desired.config.provider = next.if_accepted.clone();
                 is_next_accepted = true;
@@ -124,13 +133,13 @@ pub async fn check(
     // The new token may make the calls itself, and then they were just checked.
     let is_checked = is_next_accepted
         && desired.next.as_ref().is_some_and(|next| next.probe.caller() == desired.config.provider.caller());
-    if !is_checked && let Err(source) = account.check_credentials().await {
+    if !is_checked && let Err(source) = account.are_accepted(max_age).await {
         return Err(refused_or(source, "check the credentials", progress, refused));
     }
     // From the promotion on, the old token is refused, and webhooks are signed with the accepted new one.
     if !is_next_accepted
         && let Some(key) = desired.config.provider.webhook_key()
-        && let Err(source) = account.check_webhook_key(key).await
+        && let Err(source) = account.is_accepted(key, max_age).await
     {
         let secret = desired.secret.clone();
         return Err(refused_or(source, "check the key of webhooks", progress, |source| NotObserved::WebhookKey {
@@ -155,7 +164,8 @@ pub async fn observe(desired: &Desired, account: &Account, max_age: Duration) ->
     let unnamed_service = match &sender {
         // A sender is in one service at most, so only one that is in no service that we know needs the whole list.
         Some(sender) if !service.as_ref().is_some_and(|service| service.holds(&sender.handle)) => {
-            let all = account.every_pool(max_age).await.map_err(failed("list the Messaging Services"))?;
+            let all =
+                account.every_pool(max_age, &sender.handle).await.map_err(failed("list the Messaging Services"))?;
             all.iter().find(|pool| pool.holds(&sender.handle)).cloned()
         }
         _ => None,

@@ -177,6 +177,20 @@ async fn an_auth_token_that_could_verify_no_webhook_is_told_although_the_api_key
 }
 
 #[tokio::test]
+async fn credentials_that_are_refused_after_they_were_checked_are_told_as_refused() {
+    // A right that is missing is no reason to doubt the credentials.
+    for (refused, expected) in [
+        (&["list_senders", "check_credentials"][..], reason::CREDENTIALS_REFUSED),
+        (&["list_senders"], reason::PROVIDER_REFUSED),
+    ] {
+        let (world, sender) = (World::new(), sender("shop", "support", 1));
+        world.reconcile(&sender).await.unwrap();
+        refused.iter().for_each(|operation| world.admin.refuse(operation));
+        assert_eq!(world.told(&sender).await.0, expected, "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn events_to_an_address_that_the_data_plane_never_calls_are_told_on_the_sender() {
     let (mut world, mut sender) = (World::new(), sender("shop", "support", 1));
     sender.spec.events[0].http.as_mut().unwrap().url = "http://10.0.0.7/events".into();

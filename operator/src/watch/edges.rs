@@ -41,11 +41,12 @@ impl Awaited for WhatsAppSender {
         let pool = SpecProvider::of(self).and_then(SpecProvider::pool);
         watched.policies.ask_where(|policy| pool.as_ref().is_some_and(|pool| routes_through(policy, pool)));
         // Of several senders with one number, one takes precedence, the senders of a pool agree on its URLs, and those that
-        // share a Secret rotate together.
+        // share a Secret rotate together, if they rotate at all: an account may have hundreds.
         let waits = |sender: &WhatsAppSender| {
             // Of those of an account that ask for template events, one acts, and the others show the same.
             let follows = || push::wish::asks(sender) && push::wish::share_an_account(sender, self);
-            rival::compete(sender, self) || wish::share_a_secret(sender, self) || follows()
+            let rotate = || wish::share_a_secret(sender, self) && (wish::rotates(sender) || wish::rotates(self));
+            rival::compete(sender, self) || rotate() || follows()
         };
         watched.senders.ask_where(|sender| waits(sender) && sender.uid() != self.uid());
     }

@@ -36,12 +36,18 @@ fn cluster() -> Vec<Value> {
         object(tenant, "RoutingPolicy", name, &json!({ "default": { "senderRef": { "name": "first" } } }))
     };
     let service = Some("MG0123456789abcdef0123456789abcdef");
+    let rotating = |mut sender: Value| {
+        sender["spec"]["credentialRotation"] = json!({});
+        sender
+    };
     vec![
         sender("shop", "first", "+14155238886", service, "first"),
         sender("shop", "renamed", "+14155238886", None, "renamed"),
         sender("shop", "pooled", "+14155238887", service, "pooled"),
         sender("shop", "alone", "+14155238888", None, "alone"),
-        sender("shop", "together", "+14155238889", None, "alone"),
+        rotating(sender("shop", "together", "+14155238889", None, "alone")),
+        sender("shop", "one-of-many", "+14155238890", None, "many"),
+        sender("shop", "other-of-many", "+14155238891", None, "many"),
         sender("bank", "claims", "+14155238886", None, "first"),
         template("shop", "hello"),
         template("bank", "hello"),
@@ -88,6 +94,8 @@ fn expected() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("WhatsAppSender/shop/pooled", with_pool(&["WhatsAppSender/shop/first"])),
         ("WhatsAppSender/shop/alone", and(&["WhatsAppSender/shop/together"])),
         ("WhatsAppSender/shop/together", and(&["WhatsAppSender/shop/alone"])),
+        ("WhatsAppSender/shop/one-of-many", and(&[])),
+        ("WhatsAppSender/shop/other-of-many", and(&[])),
         (
             "WhatsAppSender/bank/claims",
             vec![
