@@ -117,6 +117,9 @@ pub fn validate(
     })
 }
 
+/// How much longer one call may take than the next, which a provider that is strict about the time between two would refuse.
+const ON_THE_WAY: Duration = Duration::from_millis(250);
+
 fn limits(limits: &crds::Limits, sandbox: Option<&Sandbox>) -> Result<Limits, Invalid> {
     let defaults = Limits::default();
     let invalid = |what: String| Invalid::Spec { path: "spec.limits.messagesPerSecond".to_owned(), what };
@@ -130,7 +133,11 @@ fn limits(limits: &crds::Limits, sandbox: Option<&Sandbox>) -> Result<Limits, In
             "is more than the one message in {seconds} seconds that Twilio's Sandbox takes; leave it out, or set it to \"0.33\""
         )));
     }
-    let interval = interval.or(sandbox.map(|sandbox| sandbox.interval));
+    let interval = match sandbox {
+        // What leaves on time may arrive too early.
+        Some(sandbox) => Some(interval.unwrap_or(sandbox.interval) + ON_THE_WAY),
+        None => interval,
+    };
     let whole = declared.map_or_else(|| sandbox.is_none().then_some(defaults.messages_per_second), MessageRate::whole);
     let is_slow = interval.is_some_and(|interval| interval > Duration::from_secs(1));
     // The schema keeps both above zero.

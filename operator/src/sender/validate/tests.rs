@@ -182,8 +182,8 @@ fn a_sender_sends_80_a_second_by_default_and_the_sandbox_one_in_three() {
     assert_eq!(rate(text("10"), false).unwrap(), limits(10, None, 60));
     assert_eq!(rate(text("2.5"), false).unwrap(), limits(1, Some(400), 60));
     assert_eq!(rate(text("0.5"), false).unwrap(), limits(1, Some(2000), 1));
-    assert_eq!(rate(None, true).unwrap(), limits(1, Some(3000), 1));
-    assert_eq!(rate(text("0.2"), true).unwrap(), limits(1, Some(5000), 1));
+    assert_eq!(rate(None, true).unwrap(), limits(1, Some(3250), 1));
+    assert_eq!(rate(text("0.2"), true).unwrap(), limits(1, Some(5250), 1));
     // Its rate is strict, whatever is declared.
     let mut sender = sender();
     sender.spec.limits.burst = Some(20);
