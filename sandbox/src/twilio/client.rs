@@ -3,8 +3,8 @@
 use reqwest::Method;
 
 use super::types::{
-    CreatedAccount, CreatedAlert, Decision, MessageFilter, MessageRecord, NewAccount, NewAlert, ReviewRule,
-    SenderChange,
+    CreatedAccount, CreatedAlert, Decision, MessageFilter, MessageRecord, NewAccount, NewAlert, NewVerification,
+    ReviewRule, SenderChange, VerificationRecord,
 };
 use crate::client::{Answer, Client, encoded};
 
@@ -31,6 +31,16 @@ impl Client {
     /// Changes a sender as Meta or Twilio would; `which` is its SID or phone number.
     pub async fn change_sender(&self, which: &str, change: &SenderChange) -> Answer<()> {
         self.order(Method::POST, &format!("senders/{}", encoded(which)), change).await
+    }
+
+    /// Has WhatsApp send a code to this number when it is registered.
+    pub async fn verify(&self, number: &str, verification: &NewVerification) -> Answer<VerificationRecord> {
+        self.post(&format!("verifications/{}", encoded(number)), verification).await
+    }
+
+    /// What became of such a number.
+    pub async fn verification(&self, number: &str) -> Answer<VerificationRecord> {
+        self.get(&format!("verifications/{}", encoded(number)), &[]).await
     }
 
     /// Oldest first.

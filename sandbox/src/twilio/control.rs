@@ -1,13 +1,14 @@
 //! The control API's calls about Twilio's state.
 
+use rand::RngExt as _;
 use serde_json::json;
 
 use super::{
     desk::Desk,
     setup,
-    state::{alerts::Alert, messages::Message, senders::Sender},
+    state::{alerts::Alert, messages::Message, senders::Sender, verifications::Verification},
     traffic::{events, inbound, read},
-    types::{CreatedAlert, Decision, NewAccount, NewAlert, ReviewRule, SenderChange},
+    types::{CreatedAlert, Decision, NewAccount, NewAlert, NewVerification, ReviewRule, SenderChange},
 };
 use crate::{
     address,
@@ -31,6 +32,8 @@ pub(crate) fn answer(desk: &mut Desk<'_>, path: &[&str], request: &Request) -> O
         }
         ("POST", ["alerts"]) => add_alert(desk, request),
         ("POST", ["senders", which]) => change_sender(desk, which, request),
+        ("POST", ["verifications", number]) => verify(desk, number, request),
+        ("GET", ["verifications", number]) => verification(desk, number),
         ("GET", ["messages"]) => messages(desk, &request.query),
         _ => return None,
     })
@@ -87,6 +90,25 @@ fn change_sender(desk: &mut Desk<'_>, which: &str, request: &Request) -> Reactio
     let sender = desk.state.senders.values_mut().find(wanted);
     sender.ok_or_else(|| Refusal::not_found(format!("there is no sender {which}")))?.change_from_outside(change);
     done(())
+}
+
+/// From now on WhatsApp sends this code to the number, and waits for it.
+fn verify(desk: &mut Desk<'_>, number: &str, request: &Request) -> Reaction {
+    let NewVerification { code } = body_or_default(request)?;
+    let number = address::bare(number);
+    if !address::is_phone_number(number) {
+        return Err(Refusal::bad(format!("{number} is no phone number such as +14155238886")));
+    }
+    let code = code.unwrap_or_else(|| format!("{:06}", desk.world.rng.random_range(0..1_000_000)));
+    let known = desk.state.verifications.entry(number.to_owned());
+    let known = known.and_modify(|known| known.code.clone_from(&code)).or_insert_with(|| Verification::new(code));
+    to_value(&known.record())
+}
+
+fn verification(desk: &Desk<'_>, number: &str) -> Reaction {
+    let known = desk.state.verifications.get(address::bare(number));
+    let known = known.ok_or_else(|| Refusal::not_found(format!("{number} needs no code")))?;
+    to_value(&known.record())
 }
 
 /// Oldest first.

@@ -84,9 +84,9 @@ impl Provider for Twilio {
                 let now = world.now();
                 events::change(&mut self.desk(world), &sid, |content| content.take_review_step(now));
             }
-            Some(Step::SenderOnline(sid)) => {
+            Some(Step::SenderSettles(sid)) => {
                 if let Some(sender) = self.state.senders.get_mut(&sid) {
-                    sender.come_online();
+                    sender.settle();
                 }
             }
         }

@@ -43,7 +43,7 @@ struct Shot {
     body: Body,
 }
 
-const CONTROL: [(&str, &str); 17] = [
+const CONTROL: [(&str, &str); 19] = [
     ("POST", "/sandbox/accounts"),
     ("POST", "/sandbox/faults"),
     ("DELETE", "/sandbox/faults"),
@@ -54,6 +54,8 @@ const CONTROL: [(&str, &str); 17] = [
     ("POST", "/sandbox/contents/{Sid}/decide"),
     ("POST", "/sandbox/reviews"),
     ("POST", "/sandbox/senders/{Sid}"),
+    ("POST", "/sandbox/verifications/{Number}"),
+    ("GET", "/sandbox/verifications/{Number}"),
     ("GET", "/sandbox/requests"),
     ("GET", "/sandbox/messages"),
     ("GET", "/sandbox/webhooks"),

@@ -1,6 +1,6 @@
 //! Messaging services and senders.
 
-use sandbox::twilio::types::{OfflineReason, SenderChange};
+use sandbox::twilio::types::{NewVerification, OfflineReason, SenderChange};
 use serde_json::json;
 
 use crate::support::{Bench, SENDER, until};
@@ -70,6 +70,62 @@ async fn a_new_sender_is_created_and_comes_online() {
     assert_eq!(bench.post_json("/v2/Channels/Senders", &body).await.0, 409);
     assert_eq!(bench.delete(&path).await, 204);
     assert_eq!(bench.send(&from).await.1["code"], 63007);
+}
+
+/// A sender of a number that WhatsApp verifies with the code 123456, and its path.
+async fn unverified(bench: &Bench, number: &str) -> String {
+    let verification = NewVerification { code: Some("123456".to_owned()) };
+    bench.control.verify(number, &verification).await.unwrap();
+    let body = json!({"sender_id": format!("whatsapp:{number}"), "profile": {"name": "Shop"}});
+    let (status, sender) = bench.post_json("/v2/Channels/Senders", &body).await;
+    assert_eq!((status, &sender["status"]), (202, &json!("CREATING")));
+    format!("/v2/Channels/Senders/{}", sender["sid"].as_str().unwrap())
+}
+
+async fn becomes(bench: &Bench, path: &str, status: &str) {
+    until(status, async || (bench.get(path).await.1["status"] == status).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_number_that_whatsapp_verifies_comes_online_with_the_right_code_and_with_no_other() {
+    let bench = Bench::start().await;
+    let number = "+15005550007";
+    let path = unverified(&bench, number).await;
+    becomes(&bench, &path, "PENDING_VERIFICATION").await;
+    assert_eq!(bench.send(&[("From", &format!("whatsapp:{number}")), ("Body", "Hello")]).await.1["code"], 63007);
+    // A change of something else is no code.
+    let (_, sender) = bench.post_json(&path, &json!({"webhook": {"callback_url": "https://example.com/in"}})).await;
+    assert_eq!(sender["status"], "PENDING_VERIFICATION");
+    let code = |code: &str| json!({"configuration": {"verification_code": code}});
+    for (told, becomes_then) in [("654321", "PENDING_VERIFICATION"), ("123456", "ONLINE")] {
+        let (status, sender) = bench.post_json(&path, &code(told)).await;
+        assert_eq!((status, &sender["status"]), (202, &json!("VERIFYING")), "{told}");
+        becomes(&bench, &path, becomes_then).await;
+    }
+    bench.sent(&[("From", &format!("whatsapp:{number}")), ("Body", "Hello")]).await;
+    let record = bench.control.verification(number).await.unwrap();
+    assert_eq!((record.registrations, record.wrong_codes, record.locked_until), (1, 1, None));
+    assert_eq!(record.codes, ["654321", "123456"]);
+}
+
+#[tokio::test]
+async fn too_many_codes_lock_a_number_and_so_does_registering_it_too_often() {
+    let bench = Bench::start().await;
+    let number = "+15005550007";
+    let path = unverified(&bench, number).await;
+    let code = json!({"configuration": {"verification_code": "654321"}});
+    for _ in 0..9 {
+        becomes(&bench, &path, "PENDING_VERIFICATION").await;
+        assert_eq!(bench.post_json(&path, &code).await.0, 202);
+    }
+    becomes(&bench, &path, "PENDING_VERIFICATION").await;
+    let (status, refused) = bench.post_json(&path, &code).await;
+    assert_eq!((status, &refused["code"]), (400, &json!(63114)));
+    assert_eq!(bench.delete(&path).await, 204);
+    let body = json!({"sender_id": format!("whatsapp:{number}"), "profile": {"name": "Shop"}});
+    assert_eq!(bench.post_json("/v2/Channels/Senders", &body).await.1["code"], 63114);
+    bench.control.advance_clock(std::time::Duration::from_secs(72 * 3600)).await.unwrap();
+    assert_eq!(bench.post_json("/v2/Channels/Senders", &body).await.0, 202);
 }
 
 #[tokio::test]

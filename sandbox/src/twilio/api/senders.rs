@@ -1,7 +1,7 @@
 //! Senders v2: registering and changing WhatsApp senders. Changes take effect a while after they are accepted.
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{call::Call, pages};
 use crate::{
@@ -38,13 +38,22 @@ pub(crate) fn create(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     }
     let mut sender = Sender::online(ids::sid(&mut desk.world.rng, "XE"), call.account.to_owned(), number);
     sender.change(&body)?;
+    let verification = desk.state.verifications.get_mut(number);
+    let is_twilios = verification.is_none();
+    if let Some(verification) = verification {
+        verification.register(desk.world.now())?;
+        sender.must_be_verified();
+    }
     "CREATING".clone_into(&mut sender.status);
     let rendered = sender.render(&call.request.base);
     let sid = sender.sid.clone();
     desk.state.senders.insert(sid.clone(), sender);
-    let phone_number = PhoneNumber::new(ids::sid(&mut desk.world.rng, "PN"), call.account, number, desk.world.now());
-    desk.state.phone_numbers.insert(phone_number.sid.clone(), phone_number);
-    desk.after(desk.world.delays.sender, Step::SenderOnline(sid));
+    if is_twilios {
+        let sid = ids::sid(&mut desk.world.rng, "PN");
+        let phone_number = PhoneNumber::new(sid, call.account, number, desk.world.now());
+        desk.state.phone_numbers.insert(phone_number.sid.clone(), phone_number);
+    }
+    desk.after(desk.world.delays.sender, Step::SenderSettles(sid));
     Ok(Answer::json(StatusCode::ACCEPTED, &rendered))
 }
 
@@ -66,13 +75,28 @@ pub(crate) fn fetch(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
 
 pub(crate) fn update(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     let body = call.json_object()?;
+    let is_right = try_code(desk, call, &body)?;
     let sender = find(desk.state, call)?;
     sender.change(&body)?;
-    let status = if sender.is_online() { "ONLINE:UPDATING" } else { "VERIFYING" };
-    status.clone_into(&mut sender.status);
+    match is_right {
+        Some(is_right) => sender.claim(is_right),
+        None if sender.awaits_code() => {}
+        None if sender.is_online() => "ONLINE:UPDATING".clone_into(&mut sender.status),
+        None => "VERIFYING".clone_into(&mut sender.status),
+    }
     let (rendered, sid) = (sender.render(&call.request.base), sender.sid.clone());
-    desk.after(desk.world.delays.sender, Step::SenderOnline(sid));
+    desk.after(desk.world.delays.sender, Step::SenderSettles(sid));
     Ok(Answer::json(StatusCode::ACCEPTED, &rendered))
+}
+
+/// Whether the code in the body is the one that WhatsApp waits for. `None` where there is none, or WhatsApp waits for none.
+fn try_code(desk: &mut Desk<'_>, call: &Call<'_>, body: &Map<String, Value>) -> Result<Option<bool>, ApiError> {
+    let code = body.get("configuration").and_then(|configuration| configuration["verification_code"].as_str());
+    let sender = find(desk.state, call)?;
+    let (Some(code), true) = (code, sender.awaits_code()) else { return Ok(None) };
+    let number = address::bare(&sender.address).to_owned();
+    let verification = desk.state.verifications.get_mut(&number);
+    verification.map(|verification| verification.try_code(code, desk.world.now())).transpose()
 }
 
 pub(crate) fn delete(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {

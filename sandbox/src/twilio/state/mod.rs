@@ -12,6 +12,7 @@ pub(crate) mod senders;
 pub(crate) mod services;
 pub(crate) mod streams;
 pub(crate) mod try_out;
+pub(crate) mod verifications;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,6 +26,7 @@ use self::{
     senders::Sender,
     services::{Member, Service},
     streams::Streams,
+    verifications::Verification,
 };
 use crate::{address, timetable::Timetable};
 
@@ -35,8 +37,8 @@ pub(crate) enum Step {
     Advance(String),
     /// A submitted content gets its next state.
     Review(String),
-    /// A changed sender is online again.
-    SenderOnline(String),
+    /// A sender is created, changed or verified.
+    SenderSettles(String),
 }
 
 /// All of Twilio's state, by SID.
@@ -48,6 +50,8 @@ pub(crate) struct State {
     pub(crate) reviews: Reviews,
     pub(crate) senders: BTreeMap<String, Sender>,
     pub(crate) phone_numbers: BTreeMap<String, PhoneNumber>,
+    /// By number.
+    pub(crate) verifications: BTreeMap<String, Verification>,
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) streams: Streams,
     /// Oldest first.

@@ -13,6 +13,8 @@ use crate::{
 
 const CONFIGURATION: [&str; 5] =
     ["waba_id", "verification_method", "verification_code", "voice_application_sid", "account_type"];
+/// WhatsApp sent a code to the number.
+const AWAITS_CODE: &str = "PENDING_VERIFICATION";
 const WEBHOOK: [&str; 6] = [
     "callback_url",
     "callback_method",
@@ -37,6 +39,18 @@ const PROFILE: [&str; 13] = [
     "phone_numbers",
 ];
 
+/// Whether WhatsApp knows that the account owns the number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ownership {
+    Known,
+    /// WhatsApp waits for the code that it sent to the number.
+    Unknown,
+    /// The account told a code.
+    Claimed {
+        is_right: bool,
+    },
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Sender {
     pub(crate) sid: String,
@@ -50,6 +64,7 @@ pub(crate) struct Sender {
     quality_rating: Option<String>,
     messaging_limit: Option<String>,
     offline_reasons: Vec<Value>,
+    ownership: Ownership,
     /// Present where it is the account's part of Twilio's own Sandbox, which the Senders API does not have.
     pub(crate) try_out: Option<TryOut>,
 }
@@ -76,6 +91,7 @@ impl Sender {
             quality_rating: Some("HIGH".to_owned()),
             messaging_limit: Some("10K Customers/24hr".to_owned()),
             offline_reasons: Vec::new(),
+            ownership: Ownership::Known,
             try_out: None,
         }
     }
@@ -111,11 +127,32 @@ impl Sender {
         Ok(())
     }
 
-    /// Completes a change of the sender, unless something worse happened meanwhile.
-    pub(crate) fn come_online(&mut self) {
-        if ["CREATING", "VERIFYING", "ONLINE:UPDATING"].contains(&self.status.as_str()) {
-            "ONLINE".clone_into(&mut self.status);
+    /// WhatsApp will ask for a code.
+    pub(crate) fn must_be_verified(&mut self) {
+        self.ownership = Ownership::Unknown;
+    }
+
+    pub(crate) fn awaits_code(&self) -> bool {
+        self.status == AWAITS_CODE
+    }
+
+    /// The account told the code that WhatsApp waits for, or another one.
+    pub(crate) fn claim(&mut self, is_right: bool) {
+        self.ownership = Ownership::Claimed { is_right };
+        "VERIFYING".clone_into(&mut self.status);
+    }
+
+    /// Completes what is under way, unless something worse happened meanwhile.
+    pub(crate) fn settle(&mut self) {
+        if !["CREATING", "VERIFYING", "ONLINE:UPDATING"].contains(&self.status.as_str()) {
+            return;
         }
+        self.ownership = match self.ownership {
+            Ownership::Known | Ownership::Claimed { is_right: true } => Ownership::Known,
+            Ownership::Unknown | Ownership::Claimed { is_right: false } => Ownership::Unknown,
+        };
+        let status = if self.ownership == Ownership::Known { "ONLINE" } else { AWAITS_CODE };
+        status.clone_into(&mut self.status);
     }
 
     /// Applies a change that the account did not make.

@@ -5,6 +5,7 @@ mod alerts;
 mod messages;
 mod senders;
 mod templates;
+mod verifications;
 
 pub use self::{
     accounts::{CreatedAccount, CreatedSender, NewAccount, NewSender, NewService, NewTryOut},
@@ -12,4 +13,5 @@ pub use self::{
     messages::{MessageFilter, MessageRecord, StatusChange},
     senders::{OfflineReason, SenderChange},
     templates::{Decision, NewApproval, NewContent, ReviewRule},
+    verifications::{NewVerification, VerificationRecord},
 };
