@@ -78,6 +78,12 @@ pub mod reason {
     pub const SENDER_OFFLINE: &str = "SenderOffline";
     /// Senders: the account has no sender with this number.
     pub const SENDER_NOT_FOUND: &str = "SenderNotFound";
+    /// Senders: the number is being registered with WhatsApp.
+    pub const REGISTERING: &str = "Registering";
+    /// Senders: WhatsApp sent a code to the number, and a person must pass it on.
+    pub const AWAITS_CODE: &str = "AwaitsVerificationCode";
+    /// Senders: there were so many attempts to register the number that the operator waits, lest WhatsApp lock it out.
+    pub const ATTEMPTS_EXHAUSTED: &str = "AttemptsExhausted";
     /// Senders: webhooks point at the data plane.
     pub const WEBHOOKS_IN_PLACE: &str = "WebhooksInPlace";
     /// Senders: a person pastes the webhooks' URLs into the provider's console.

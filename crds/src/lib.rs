@@ -17,6 +17,7 @@ pub mod duration;
 mod limits;
 mod one_of;
 mod reference;
+mod registration;
 mod routing;
 mod sender;
 mod status;
@@ -24,6 +25,10 @@ mod template;
 
 pub use limits::{InvalidRate, Limits, MessageRate};
 pub use reference::{SecretKeyRef, SecretRef, SenderRef};
+pub use registration::{
+    BusinessProfile, CodeAttempt, CodeSecretRef, Email, Registration, RegistrationAttempt, RegistrationStatus,
+    VerificationMethod, Website,
+};
 pub use routing::{CountryRoute, RouteTarget, RoutingPolicy, RoutingPolicySpec, RoutingPolicyStatus, ServiceSender};
 pub use sender::{
     AlertsStatus, Consent, CredentialRotation, EventSink, HttpSink, MembershipStatus, OptOut, Provider, Retention,

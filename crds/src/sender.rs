@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::duration;
 use crate::limits::Limits;
 use crate::reference::{SecretKeyRef, SecretRef};
+use crate::registration::{Registration, RegistrationStatus};
 use crate::status::{DataPlaneStatus, DeletionPolicy, never_observed};
 
 /// A phone number that sends and receives WhatsApp messages, at the provider where it is registered.
@@ -137,6 +138,8 @@ pub struct Provider {
     .message("sandboxJoinCode is only for Twilio's Sandbox: set sandbox to true, or remove sandboxJoinCode"))]
 #[x_kube(validation = Rule::new("!self.sandbox || !has(self.messagingServiceSid)")
     .message("Twilio's Sandbox is used without a Messaging Service: remove messagingServiceSid, or remove sandbox"))]
+#[x_kube(validation = Rule::new("!self.sandbox || !has(self.registration)")
+    .message("Twilio's Sandbox is not registered: remove registration, or remove sandbox"))]
 #[x_kube(validation = Rule::new("self.sandbox == oldSelf.sandbox")
     .message("sandbox can't be changed: create another WhatsAppSender for a number of your own"))]
 #[serde(rename_all = "camelCase")]
@@ -181,6 +184,9 @@ pub struct TwilioProvider {
     /// an account in a namespace, the oldest that asks acts for all.
     #[serde(default)]
     pub template_events: bool,
+    /// Lets the operator register the number with WhatsApp where the account does not have it. Absent: it never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Box<Registration>>,
 }
 
 /// Who puts a number into the sender pool of its Messaging Service.
@@ -434,6 +440,9 @@ pub struct WhatsAppSenderStatus {
     /// The Messaging Service that the operator added the number to, or is about to. Absent where somebody else did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub membership: Option<MembershipStatus>,
+    /// What the operator did to register the number. Absent where it did nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<RegistrationStatus>,
     /// How to use Twilio's Sandbox, where the number is that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxStatus>,
@@ -470,6 +479,7 @@ impl Default for WhatsAppSenderStatus {
             messaging_limit: None,
             webhooks: None,
             membership: None,
+            registration: None,
             sandbox: None,
             template_events: None,
             alerts: None,

@@ -45,6 +45,7 @@ use crate::sender::grant::Grant;
 use crate::sender::membership::record::ClusterMemberships;
 use crate::sender::owner::{OwnerLeases, PoolOwners};
 use crate::sender::provider::BaseUrls;
+use crate::sender::registration::record::ClusterRegistrations;
 use crate::sender::retiring::Ends;
 use crate::sender::{SenderContext, SenderSettings};
 use crate::settings::{SecretAccess, Settings};
@@ -184,6 +185,7 @@ impl Controllers {
                 }),
             },
             memberships: Arc::new(ClusterMemberships { client: client.clone(), freshness: Arc::clone(&freshness) }),
+            registrations: Arc::new(ClusterRegistrations { client: client.clone(), freshness: Arc::clone(&freshness) }),
             clock: Arc::clone(&clock),
         };
         let templates = TemplateContext {

@@ -69,7 +69,7 @@ impl Published {
 }
 
 /// The values of the label `operation` of provider calls.
-pub const OPERATIONS: [&str; 28] = [
+pub const OPERATIONS: [&str; 30] = [
     "check_credentials",
     "check_webhook_key",
     "list_senders",
@@ -98,6 +98,8 @@ pub const OPERATIONS: [&str; 28] = [
     "list_alerts",
     "add_to_messaging_service",
     "remove_from_messaging_service",
+    "register_sender",
+    "verify_sender",
 ];
 
 /// What became of a hint that the data plane passed on.

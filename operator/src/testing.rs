@@ -4,6 +4,7 @@
 pub(crate) mod api;
 pub(crate) mod clock;
 pub(crate) mod crash;
+pub(crate) mod registrations;
 mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,8 +18,9 @@ use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
     AlertAdmin, AlertObservation, FoundContent, FoundPool, Inexpressible, Joined, KeyAdmin, KeyObservation, Listed,
-    ListedSender, MintedKey, PoolAdmin, PoolMember, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation,
-    StreamAdmin, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
+    ListedSender, MintedKey, PoolAdmin, PoolMember, PoolObservation, RegistrationAdmin, ReviewBegins, SenderAdmin,
+    SenderObservation, Stage, StreamAdmin, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
+    TokenAdmin, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -73,6 +75,9 @@ pub(crate) struct Tokens {
 struct State {
     alerts: Vec<AlertObservation>,
     senders: BTreeMap<PhoneNumber, SenderObservation>,
+    /// What reads show of them, where they lag.
+    seen_senders: Option<BTreeMap<PhoneNumber, SenderObservation>>,
+    registrations: registrations::Registrations,
     services: BTreeMap<String, PoolObservation>,
     /// What reads show of them, where they lag.
     seen_services: Option<BTreeMap<String, PoolObservation>>,
@@ -252,6 +257,7 @@ impl FakeAdmin {
             handle: handle.into(),
             online: true,
             status: "ONLINE".into(),
+            stage: Stage::Settled,
             quality: None,
             messaging_limit: None,
             offline_reasons: vec![],
@@ -392,6 +398,10 @@ impl AccountAdmin for FakeAdmin {
     fn streams(&self) -> Option<&dyn StreamAdmin> {
         Some(self)
     }
+
+    fn registrations(&self) -> Option<&dyn RegistrationAdmin> {
+        Some(self)
+    }
 }
 
 #[async_trait]
@@ -524,7 +534,7 @@ impl SenderAdmin for FakeAdmin {
             number: number.clone(),
             seen: Ok(seen.clone()),
         };
-        Ok(state.listed(state.senders.iter().map(listed).collect()))
+        Ok(state.listed(state.seen_senders.as_ref().unwrap_or(&state.senders).iter().map(listed).collect()))
     }
 
     fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets {

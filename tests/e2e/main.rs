@@ -14,6 +14,7 @@ mod opt_out;
 mod outage;
 mod pools;
 mod push;
+mod registration;
 mod replicas;
 mod rotation;
 mod story;

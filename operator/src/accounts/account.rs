@@ -12,8 +12,9 @@ use messaging::failure::{Failure, FailureClass};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
     AlertAdmin, AlertObservation, FoundPool, Joined, KeyAdmin, KeyObservation, Listed, ListedSender, MintedKey,
-    PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, Stream, StreamAdmin, Subscription,
-    TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets, senders,
+    PoolAdmin, PoolObservation, Registered, Registration, RegistrationAdmin, ReviewBegins, SenderAdmin,
+    SenderObservation, Stream, StreamAdmin, Subscription, TemplateAdmin, TemplateHandle, TemplateObservation,
+    TemplateRevision, TokenAdmin, Verified, WebhookTargets, senders,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
@@ -265,6 +266,10 @@ fn without_pools() -> ProviderError {
     without("pools")
 }
 
+fn without_registrations() -> ProviderError {
+    without("registrations")
+}
+
 fn without_keys() -> ProviderError {
     without("keys")
 }
@@ -317,6 +322,10 @@ impl AccountAdmin for Account {
 
     fn streams(&self) -> Option<&dyn StreamAdmin> {
         self.admin.streams().map(|_| self as _)
+    }
+
+    fn registrations(&self) -> Option<&dyn RegistrationAdmin> {
+        self.admin.registrations().map(|_| self as _)
     }
 }
 
@@ -374,6 +383,29 @@ impl PoolAdmin for Account {
     async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError> {
         let Some(pools) = self.admin.pools() else { return Ok(Listed { rows: vec![], requests: 0 }) };
         self.list("list_messaging_services", pools.list_pools()).await
+    }
+}
+
+/// Handed out only where numbers are registered by calls.
+#[async_trait]
+impl RegistrationAdmin for Account {
+    fn permission(&self) -> &'static str {
+        self.admin.registrations().map(RegistrationAdmin::permission).unwrap_or_default()
+    }
+
+    async fn register(&self, registration: &Registration) -> Result<Registered, ProviderError> {
+        let registrations = self.admin.registrations().ok_or_else(without_registrations)?;
+        let registered = self.write("register_sender", registrations.register(registration)).await;
+        // Also after an error: it may be there although the answer was lost.
+        self.senders.forget().await;
+        registered
+    }
+
+    async fn verify(&self, sender: &str, code: &Secret) -> Result<Verified, ProviderError> {
+        let registrations = self.admin.registrations().ok_or_else(without_registrations)?;
+        let verified = self.write("verify_sender", registrations.verify(sender, code)).await;
+        self.senders.forget().await;
+        verified
     }
 }
 

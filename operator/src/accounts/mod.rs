@@ -107,6 +107,7 @@ mod tests {
     use crate::metrics::OPERATIONS;
     use crate::testing::FakeAdmin;
     use crate::testing::api::FakeApi;
+    use crate::testing::registrations::registration;
 
     fn access(password: &str) -> ProviderAccount {
         ProviderAccount::Twilio(TwilioAccount {
@@ -260,6 +261,7 @@ mod tests {
             account.templates(Duration::ZERO, |_| true).await.unwrap();
             let (keys, tokens) = (account.keys().unwrap(), account.tokens().unwrap());
             let pools = account.pools().unwrap();
+            let registrations = account.registrations().unwrap();
             keys.list_keys().await.unwrap();
             let streams = account.streams().unwrap();
             streams.list_streams().await.unwrap();
@@ -276,6 +278,8 @@ mod tests {
                 tokens.discard_next_token().await,
                 pools.add_member(&PoolId::new("MG1"), "XE1").await.map(drop),
                 pools.remove_member(&PoolId::new("MG1"), "XE1").await,
+                registrations.register(&registration("+14150000001")).await.map(drop),
+                registrations.verify("XE1", &Secret::new("123456")).await.map(drop),
                 streams.create_stream("a", "https://hooks.example.com/").await.map(drop),
                 streams.test_stream("DG1").await,
                 streams.confirm_stream("DG1", "TE2").await,
@@ -295,6 +299,8 @@ mod tests {
                 "discard_token",
                 "add_to_messaging_service",
                 "remove_from_messaging_service",
+                "register_sender",
+                "verify_sender",
                 "create_stream",
                 "test_stream",
                 "confirm_stream",

@@ -6,7 +6,7 @@ use clap::Parser;
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    FoundContent, Inexpressible, ListedSender, PoolMember, PoolObservation, SenderObservation, TemplateHandle,
+    FoundContent, Inexpressible, ListedSender, PoolMember, PoolObservation, SenderObservation, Stage, TemplateHandle,
     TemplateObservation, WebhookTargets,
 };
 use messaging::template::{Approval, LocalizedContent, TemplateButton, TemplateCategory};
@@ -56,6 +56,7 @@ fn sender(number: &str, handle: &str) -> ListedSender {
             handle: handle.into(),
             online: true,
             status: "ONLINE".into(),
+            stage: Stage::Settled,
             quality: None,
             messaging_limit: None,
             offline_reasons: vec![],

@@ -27,6 +27,14 @@ pub mod reason {
     pub const JOINED_SERVICE: &str = "JoinedService";
     /// The sender was removed from the Messaging Service that the operator had added it to.
     pub const LEFT_SERVICE: &str = "LeftService";
+    /// The operator asked the provider to register the number.
+    pub const REGISTRATION_BEGAN: &str = "RegistrationBegan";
+    /// The code that WhatsApp sent to the number was passed on.
+    pub const CODE_PASSED_ON: &str = "VerificationCodePassedOn";
+    /// The code that was passed on was not accepted.
+    pub const CODE_REFUSED: &str = "VerificationCodeRefused";
+    /// The number is registered and online.
+    pub const NUMBER_REGISTERED: &str = "NumberRegistered";
     /// The provider noticed something to go wrong, or may not be asked.
     pub const PROVIDER_ALERTS: &str = "ProviderAlerts";
     /// A rotation of credentials began.

@@ -119,7 +119,7 @@ fn is_worse(first: &str, second: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use messaging::provider::admin::WebhookTargets;
+    use messaging::provider::admin::{Stage, WebhookTargets};
 
     use super::*;
 
@@ -128,6 +128,7 @@ mod tests {
             handle: "XE1".into(),
             online: status.starts_with("ONLINE"),
             status: status.into(),
+            stage: Stage::Settled,
             quality: quality.map(Into::into),
             messaging_limit: limit.map(Into::into),
             offline_reasons: vec![],

@@ -116,7 +116,9 @@ pub async fn dereference(sender: &WhatsAppSender, secrets: &dyn ReadSecrets) -> 
 
 /// The names of the Secrets that a sender depends on.
 pub fn secret_names(sender: &WhatsAppSender) -> impl Iterator<Item = &str> {
-    let credentials = SpecProvider::of(sender).map(SpecProvider::credentials_secret);
+    let provider = SpecProvider::of(sender);
+    let credentials = provider.map(SpecProvider::credentials_secret);
+    let code = provider.and_then(SpecProvider::code_secret);
     let sinks = sender.spec.events.iter().filter_map(|sink| sink.http.as_ref());
-    credentials.into_iter().chain(sinks.map(|http| http.signing_secret_ref.name.as_str()))
+    credentials.into_iter().chain(code).chain(sinks.map(|http| http.signing_secret_ref.name.as_str()))
 }

@@ -5,11 +5,12 @@
 //! [`mod@observe`] (what the provider has), [`mod@plan`] (what to do), [`mod@apply`] (do it) and [`mod@report`] (what
 //! it means). [`mod@rotate`] lets the sender take part in the rotation of its credentials, and [`retiring`] keeps replaced
 //! webhook keys for a time. [`mod@sandbox`] is the provider's number for trying things out.
-//! [`mod@membership`] keeps it in the Messaging Service that it names.
+//! [`mod@registration`] registers its number with WhatsApp, and [`mod@membership`] keeps it in the Messaging Service that it
+//! names.
 //! [`alerts`] and [`changes`] tell what happens to a sender at its provider. [`rival`] decides between senders that claim the same number, [`directory`] looks senders up
 //! for other kinds, and [`credentials`] triggers a reconcile when one of a sender's Secrets changes.
 //!
-//! Nothing here registers or gives up the number itself, or sends a message.
+//! Nothing here gives up the number itself, or sends a message.
 
 pub mod alerts;
 pub mod apply;
@@ -18,18 +19,22 @@ pub mod credentials;
 pub mod dereference;
 pub mod directory;
 pub mod grant;
+mod intent;
 pub mod invalid;
 pub mod membership;
 pub mod observe;
 pub mod owner;
 pub mod plan;
 pub mod provider;
+pub mod registration;
 pub mod report;
 pub mod retiring;
 pub mod rival;
 pub mod rotate;
 pub mod sandbox;
 pub mod secret;
+#[cfg(test)]
+mod testing;
 pub mod validate;
 
 use std::sync::Arc;
@@ -41,6 +46,7 @@ use self::membership::record::RecordMembership;
 use self::membership::{Seen, Wish};
 use self::owner::PoolOwners;
 use self::provider::BaseUrls;
+use self::registration::record::RecordRegistration;
 use self::retiring::{Accepted, Before, Ends};
 use crate::watch::Watched;
 use crate::watch::edges::Awaited as _;
@@ -53,10 +59,10 @@ use messaging::clock::Clock;
 use messaging::config::{SenderConfig, SinkConfig};
 use messaging::id::{PoolId, SenderName, TenantId};
 use messaging::provider::AccountAdmin;
-use messaging::provider::admin::{PoolObservation, WebhookTargets};
+use messaging::provider::admin::{PoolObservation, Stage, WebhookTargets};
 use messaging::public_address::is_private;
 use observe::Observed;
-use plan::{Plan, Publish, Wanted, Webhooks};
+use plan::{Plan, Publish, Trouble, Wanted, Webhooks};
 use url::Url;
 use validate::Desired;
 
@@ -92,6 +98,7 @@ pub struct SenderContext {
     pub rotation: Rotation,
     pub push: Push,
     pub memberships: Arc<dyn RecordMembership>,
+    pub registrations: Arc<dyn RecordRegistration>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -171,6 +178,12 @@ impl Kind for WhatsAppSender {
         tell_changes(&observed, context.clock.now(), progress);
         // Needs the provider.
         let own = apply::targets(&*account, &context.settings, &desired.tenant, &desired.name);
+        let number = registration::Wish {
+            number: desired.number.clone(),
+            registration: desired.registration.clone(),
+            webhooks: own.clone(),
+            keys: desired.config.provider.webhook_keys().to_vec(),
+        };
         let max_age = context.settings.poll_interval / 2;
         alerts::follow(&account, max_age, &own, &observed, context.clock.now(), progress).await;
         // Needs the provider.
@@ -193,12 +206,20 @@ impl Kind for WhatsAppSender {
         // Needs the provider and the cluster.
         let seen = Seen { observed: &observed, webhooks: &webhooks, trouble: trouble.as_ref() };
         let moved = membership::follow(self, &wish, seen, &account, context, progress).await?;
-        if let Some(trouble) = trouble.filter(|trouble| moved.is_none() || !membership::resolves(trouble)) {
+        // Needs the provider and the cluster.
+        let seen = (&observed, trouble.as_ref());
+        let following = registration::follow(self, &number, seen, &account, context, progress);
+        let registered = Box::pin(following).await?;
+        let is_resolved = |trouble: &Trouble| {
+            (moved.is_some() && membership::resolves(trouble))
+                || (registered.is_some() && registration::resolves(trouble))
+        };
+        if let Some(trouble) = trouble.filter(|trouble| !is_resolved(trouble)) {
             return Err(trouble.into());
         }
         let old_keys_end = old_keys_until.and_then(|until| until.duration_since(context.clock.now()).try_into().ok());
         let after_change = progress.has_changed().then_some(LOOK_AFTER_CHANGE);
-        let soonest = [old_keys_end, rotated, pushed, moved, after_change].into_iter().flatten().min();
+        let soonest = [old_keys_end, rotated, pushed, moved, registered, after_change].into_iter().flatten().min();
         let poll = context.settings.poll_interval;
         Ok(soonest.filter(|soonest| *soonest < poll).map_or(Next::Poll, Next::After))
     }
@@ -293,7 +314,8 @@ async fn pool_of_another(
 
 /// Tells what changed at the provider since it was told last.
 fn tell_changes(observed: &Observed, now: Timestamp, progress: &mut Progress<WhatsAppSenderStatus>) {
-    let Some(sender) = &observed.sender else { return };
+    // A registration is told of elsewhere.
+    let Some(sender) = observed.sender.as_ref().filter(|sender| sender.stage == Stage::Settled) else { return };
     let (told, changes) = changes::changes(progress.status.told.as_ref(), sender, now);
     progress.status.told = Some(told);
     for changes::Change { is_bad, text } in changes {

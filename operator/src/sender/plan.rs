@@ -2,7 +2,7 @@
 
 use crds::condition::{ONLINE, WEBHOOKS_CONFIGURED, reason};
 use messaging::id::{PoolId, TenantId};
-use messaging::provider::admin::WebhookTargets;
+use messaging::provider::admin::{Stage, WebhookTargets};
 
 use super::observe::Observed;
 use crate::reconcile::error::{Advice, Explain};
@@ -58,7 +58,7 @@ pub enum Publish {
 /// What to do about the webhooks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Webhooks {
-    /// The sender does not exist, or another sender manages its webhooks.
+    /// The sender does not exist or is being registered, or another sender manages its webhooks.
     #[default]
     NotOurs,
     InPlace(WebhookTargets),
@@ -77,7 +77,7 @@ pub enum Webhooks {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     #[error(
-        "the account has no WhatsApp sender with this number; register it at the provider, or correct spec.phoneNumber"
+        "the account has no WhatsApp sender with this number; register it at the provider, have the operator do so with spec.provider.twilio.registration, or correct spec.phoneNumber"
     )]
     SenderNotFound,
     #[error("the account has no Messaging Service {0}; correct spec.provider.twilio.messagingServiceSid")]
@@ -94,6 +94,10 @@ pub enum Trouble {
         "the sender is in the Messaging Service {0}, which decides where its inbound messages go, and the spec does not name it; this sender sends nothing, because it could miss a STOP; set spec.provider.twilio.messagingServiceSid to {0}, or remove the sender from the service's sender pool"
     )]
     InUnnamedService(PoolId),
+    #[error(
+        "WhatsApp waits for the verification code that it sent to the number; enter it in the provider's console, or have the operator pass it on with spec.provider.twilio.registration"
+    )]
+    AwaitsCode,
     #[error("the provider reports the sender as {status}{}", because(reasons))]
     Offline { status: String, reasons: Vec<String> },
     #[error(
@@ -116,9 +120,11 @@ impl Explain for Trouble {
     fn advice(&self) -> Advice {
         match self {
             // A person resolves it at the provider, which reports nothing: look again in the usual interval.
-            Self::SenderNotFound | Self::NotInService(_) | Self::InAnotherService { .. } | Self::Offline { .. } => {
-                Advice::Waiting { after: None }
-            }
+            Self::SenderNotFound
+            | Self::AwaitsCode
+            | Self::NotInService(_)
+            | Self::InAnotherService { .. }
+            | Self::Offline { .. } => Advice::Waiting { after: None },
             Self::ServiceNotFound(_)
             | Self::InUnnamedService(_)
             | Self::PoolTaken { .. }
@@ -129,6 +135,7 @@ impl Explain for Trouble {
     fn reason(&self) -> &'static str {
         match self {
             Self::SenderNotFound => reason::SENDER_NOT_FOUND,
+            Self::AwaitsCode => reason::AWAITS_CODE,
             Self::ServiceNotFound(_) | Self::NotInService(_) => reason::REFERENCE_NOT_FOUND,
             Self::InUnnamedService(_) => reason::WEBHOOKS_DRIFTED,
             Self::Offline { .. } => reason::SENDER_OFFLINE,
@@ -138,7 +145,7 @@ impl Explain for Trouble {
     }
     fn condition(&self) -> Option<&'static str> {
         match self {
-            Self::SenderNotFound | Self::Offline { .. } => Some(ONLINE),
+            Self::SenderNotFound | Self::AwaitsCode | Self::Offline { .. } => Some(ONLINE),
             Self::InUnnamedService(_) | Self::PoolTaken { .. } => Some(WEBHOOKS_CONFIGURED),
             Self::ServiceNotFound(_)
             | Self::NotInService(_)
@@ -168,6 +175,9 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     };
     let webhooks = if found.same_as(target) {
         Webhooks::InPlace(found.clone())
+    } else if sender.stage != Stage::Settled {
+        // Nothing is changed in the midst of a registration, where the provider's lists lag and a change may be an attempt.
+        Webhooks::NotOurs
     } else if wanted.paused {
         Webhooks::Held { found: found.clone(), wanted: target.clone() }
     } else {
@@ -194,10 +204,18 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     });
     // Nobody repairs where that service sends what customers write.
     let publish = if unheard.is_some() { Publish::Stopped } else { Publish::AsDeclared };
-    let offline = (!sender.online)
-        .then(|| Trouble::Offline { status: sender.status.clone(), reasons: sender.offline_reasons.clone() });
+    let offline = (!sender.online).then(|| match sender.stage {
+        Stage::AwaitsCode => Trouble::AwaitsCode,
+        Stage::UnderWay | Stage::Settled => {
+            Trouble::Offline { status: sender.status.clone(), reasons: sender.offline_reasons.clone() }
+        }
+    });
     // An offline sender is published, because it may still receive.
-    let trouble = unheard.or(service_trouble).or(offline).or(private_sink);
+    let trouble = match sender.stage {
+        Stage::Settled => unheard.or(service_trouble).or(offline).or(private_sink),
+        // It joins a service afterwards.
+        Stage::UnderWay | Stage::AwaitsCode => unheard.or(offline).or(service_trouble).or(private_sink),
+    };
     Plan { webhooks, publish, trouble }
 }
 

@@ -18,7 +18,7 @@ use messaging::id::{PoolId, SenderName, SinkName, TenantId};
 use super::SenderSettings;
 use super::dereference::Found;
 use super::invalid::Invalid;
-use super::provider::{Next, Offered, Sandbox, SpecProvider};
+use super::provider::{Next, Offered, Registration, Sandbox, SpecProvider};
 use crate::reconcile::kind::Id;
 
 /// What a sender should be.
@@ -31,6 +31,8 @@ pub struct Desired {
     pub pool: Option<PoolId>,
     /// Whether the operator keeps the sender in that pool.
     pub manages_membership: bool,
+    /// How the operator registers the number where the account does not have it.
+    pub registration: Option<Box<Registration>>,
     /// Present where the number is the provider's sandbox.
     pub sandbox: Option<Sandbox>,
     /// The name of the Secret with the credentials.
@@ -110,6 +112,7 @@ pub fn validate(
         number,
         pool: provider.pool(),
         manages_membership: provider.manages_membership(),
+        registration: provider.registration().map(Box::new),
         sandbox,
         secret: provider.credentials_secret().to_owned(),
         next,

@@ -23,6 +23,13 @@ impl Redactor {
         Self::new(self.secrets.iter().chain([secret]).cloned())
     }
 
+    /// The same redactor with one more secret, however short.
+    pub(crate) fn and_code(&self, code: &Secret) -> Self {
+        Self {
+            secrets: self.secrets.iter().chain([code]).filter(|secret| !secret.expose().is_empty()).cloned().collect(),
+        }
+    }
+
     /// One line, at most 600 characters.
     pub(crate) fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();

@@ -71,6 +71,11 @@ impl Client {
         (!makes_the_calls).then(|| self.signed_in_as(&self.account_sid, token))
     }
 
+    /// The same, whose errors do not show this code either.
+    pub(crate) fn hiding(&self, code: &Secret) -> Self {
+        Self { redactor: self.redactor.and_code(code), ..self.signed_in_as(&self.username, &self.password) }
+    }
+
     /// Whether an API key makes the calls, and not the account's auth token.
     pub(crate) fn is_called_with_key(&self) -> bool {
         self.username != self.account_sid

@@ -16,6 +16,7 @@ mod keys;
 mod messages;
 pub(crate) mod pages;
 mod pools;
+mod registrations;
 mod senders;
 mod streams;
 mod tokens;
@@ -30,8 +31,9 @@ use messaging::config::TwilioAccount;
 use messaging::id::{AttemptId, PoolId};
 use messaging::provider::admin::{
     AccountAdmin, AlertAdmin, AlertObservation, FoundPool, Joined, KeyAdmin, KeyObservation, Listed, ListedSender,
-    MintedKey, PoolAdmin, PoolObservation, ReviewBegins, SenderAdmin, SenderObservation, Stream, StreamAdmin,
-    Subscription, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision, TokenAdmin, WebhookTargets,
+    MintedKey, PoolAdmin, PoolObservation, Registered, Registration, RegistrationAdmin, ReviewBegins, SenderAdmin,
+    SenderObservation, Stream, StreamAdmin, Subscription, TemplateAdmin, TemplateHandle, TemplateObservation,
+    TemplateRevision, TokenAdmin, Verified, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{
@@ -173,6 +175,10 @@ impl AccountAdmin for Twilio {
     fn streams(&self) -> Option<&dyn StreamAdmin> {
         Some(self)
     }
+
+    fn registrations(&self) -> Option<&dyn RegistrationAdmin> {
+        Some(self)
+    }
 }
 
 #[async_trait]
@@ -195,6 +201,23 @@ impl SenderAdmin for Twilio {
             Some(pool) => pools::configure_webhooks(&self.client, &pool.id, targets).await,
             None => senders::configure_webhooks(&self.client, &sender.handle, targets).await,
         }
+    }
+}
+
+/// Registrations. A key that the operator made may not register numbers, because the data plane has it, too, so the auth token
+/// does where there is one.
+#[async_trait]
+impl RegistrationAdmin for Twilio {
+    fn permission(&self) -> &'static str {
+        "the permissions to create and to update WhatsApp senders"
+    }
+
+    async fn register(&self, registration: &Registration) -> Result<Registered, ProviderError> {
+        registrations::register(self.with_auth_token().as_ref().unwrap_or(&self.client), registration).await
+    }
+
+    async fn verify(&self, sender: &str, code: &Secret) -> Result<Verified, ProviderError> {
+        registrations::verify(self.with_auth_token().as_ref().unwrap_or(&self.client), sender, code).await
     }
 }
 

@@ -2,9 +2,9 @@
 
 use messaging::address::Address;
 use messaging::provider::ProviderError;
-use messaging::provider::admin::{Listed, ListedSender, SenderObservation, WebhookTargets};
+use messaging::provider::admin::{Listed, ListedSender, SenderObservation, Stage, WebhookTargets};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::address;
 use super::client::Client;
@@ -70,6 +70,7 @@ fn observation(resource: SenderResource) -> Option<SenderObservation> {
         handle: sid?,
         // After every change a sender is ONLINE:UPDATING for a while, and can still send.
         online: status.to_ascii_uppercase().split(':').next() == Some("ONLINE"),
+        stage: stage(&status),
         status,
         quality: quality_rating,
         messaging_limit,
@@ -79,6 +80,15 @@ fn observation(resource: SenderResource) -> Option<SenderObservation> {
             status: urls::observed(status_callback_url, status_callback_method),
         },
     })
+}
+
+/// An offline sender is VERIFYING after a change, too.
+fn stage(status: &str) -> Stage {
+    match status.to_ascii_uppercase().as_str() {
+        "CREATING" | "VERIFYING" => Stage::UnderWay,
+        "PENDING_VERIFICATION" => Stage::AwaitsCode,
+        _ => Stage::Settled,
+    }
 }
 
 fn sentence(reason: OfflineReason) -> String {
@@ -100,16 +110,23 @@ pub(crate) async fn configure_webhooks(
     sid: &str,
     targets: &WebhookTargets,
 ) -> Result<(), ProviderError> {
-    let WebhookTargets { inbound, status } = targets;
-    let mut webhook = serde_json::Map::new();
+    client.post_json(Host::Messaging, &path(sid), &json!({ "webhook": webhook(targets) })).await.map(drop)
+}
+
+pub(super) fn path(sid: &str) -> String {
+    format!("/v2/Channels/Senders/{}", Segment(sid))
+}
+
+/// As Twilio takes them.
+pub(super) fn webhook(WebhookTargets { inbound, status }: &WebhookTargets) -> Map<String, Value> {
+    let mut webhook = Map::new();
     for (name, target) in [("callback", inbound), ("status_callback", status)] {
         if let Some(url) = target {
             webhook.insert(format!("{name}_url"), json!(url));
             webhook.insert(format!("{name}_method"), json!("POST"));
         }
     }
-    let path = format!("/v2/Channels/Senders/{}", Segment(sid));
-    client.post_json(Host::Messaging, &path, &json!({ "webhook": webhook })).await.map(drop)
+    webhook
 }
 
 #[cfg(test)]
@@ -126,6 +143,22 @@ mod tests {
             [("ONLINE", true), ("ONLINE:UPDATING", true), ("online", true), ("OFFLINE", false), ("VERIFYING", false)]
         {
             assert_eq!(of(json!({"sid": "XE1", "status": status})).online, online, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_sender_that_is_being_registered_is_known_by_its_status() {
+        for (status, stage) in [
+            ("CREATING", Stage::UnderWay),
+            ("verifying", Stage::UnderWay),
+            ("PENDING_VERIFICATION", Stage::AwaitsCode),
+            ("ONLINE", Stage::Settled),
+            ("ONLINE:UPDATING", Stage::Settled),
+            ("OFFLINE", Stage::Settled),
+            ("TWILIO_REVIEW", Stage::Settled),
+        ] {
+            let sender = of(json!({"sid": "XE1", "status": status}));
+            assert_eq!((sender.stage, sender.online), (stage, status.starts_with("ONLINE")), "{status}");
         }
     }
 

@@ -3,11 +3,13 @@
 use messaging::failure::FailureClass;
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    AccountAdmin as _, FoundPool, PoolAdmin as _, PoolMember, PoolObservation, SenderAdmin as _, SenderObservation,
-    TemplateAdmin as _, TemplateHandle, TemplateRevision, WebhookTargets,
+    AccountAdmin as _, BusinessProfile, CodeBy, FoundPool, Labelled, PoolAdmin as _, PoolMember, PoolObservation,
+    Registered, Registration, RegistrationAdmin as _, SenderAdmin as _, SenderObservation, Stage, TemplateAdmin as _,
+    TemplateHandle, TemplateRevision, Verified, WebhookTargets,
 };
 use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{MessageFilter, MessageLog as _};
+use messaging::secret::Secret;
 use messaging::template::{LocalizedContent, TemplateCategory};
 use serde_json::{Value, json};
 
@@ -133,6 +135,7 @@ async fn webhooks_are_set_where_they_take_effect_and_an_absent_one_stays() {
         handle: "XE1".into(),
         online: true,
         status: "ONLINE".into(),
+        stage: Stage::Settled,
         quality: None,
         messaging_limit: None,
         offline_reasons: vec![],
@@ -168,6 +171,94 @@ async fn webhooks_are_set_where_they_take_effect_and_an_absent_one_stays() {
             .contains("InboundRequestUrl=https%3A%2F%2Fh%2Fwebhooks%2Fshop%2Fsupport%2Ftwilio%2Finbound%23rc%3D5%26rp%3Dall&InboundMethod=POST&StatusCallback=")
     );
     assert!(!requests[4].contains("Inbound"));
+}
+
+/// With everything that can be declared.
+fn registration() -> Registration {
+    let labelled = |value: &str, label: &str| vec![Labelled { value: value.into(), label: label.into() }];
+    Registration {
+        number: "+447700900123".parse().expect("a number"),
+        code_by: CodeBy::Call,
+        business_account: Some("12345".into()),
+        profile: BusinessProfile {
+            name: "Shop".into(),
+            about: Some("a".into()),
+            address: Some("b".into()),
+            description: Some("c".into()),
+            logo_url: Some("https://h/logo.png".into()),
+            vertical: Some("Automotive".into()),
+            websites: labelled("https://h", "Website"),
+            emails: labelled("a@h", "Email"),
+        },
+        webhooks: WebhookTargets { inbound: Some("https://h/in".into()), status: Some("https://h/st".into()) },
+    }
+}
+
+#[tokio::test]
+async fn a_number_is_registered_with_its_webhooks_and_with_nothing_that_is_not_declared() {
+    let peer = Scripted::start(vec![Act::Say(json_answer(202, &json!({"sid": "XE1", "status": "CREATING"})))]).await;
+    let profile = BusinessProfile { name: "Shop".into(), ..BusinessProfile::default() };
+    let least = Registration {
+        code_by: CodeBy::Sms,
+        business_account: None,
+        profile,
+        webhooks: WebhookTargets::default(),
+        ..registration()
+    };
+    for registration in [&least, &registration()] {
+        assert_eq!(twilio_at(&peer.url).register(registration).await, Ok(Registered::Begun));
+    }
+    let requests = peer.requests();
+    assert_eq!(lines(&requests), ["POST /v2/Channels/Senders HTTP/1.1"; 2]);
+    let body = |request: &str| -> serde_json::Value {
+        serde_json::from_str(request.lines().last().expect("a body")).expect("JSON")
+    };
+    let expected = json!({
+        "sender_id": "whatsapp:+447700900123", "configuration": {"verification_method": "sms"}, "webhook": {},
+        "profile": {"name": "Shop"},
+    });
+    assert_eq!(body(&requests[0]), expected);
+    let expected = json!({
+        "sender_id": "whatsapp:+447700900123",
+        "configuration": {"verification_method": "voice", "waba_id": "12345"},
+        "webhook": {
+            "callback_url": "https://h/in", "callback_method": "POST",
+            "status_callback_url": "https://h/st", "status_callback_method": "POST",
+        },
+        "profile": {
+            "name": "Shop", "about": "a", "address": "b", "description": "c", "logo_url": "https://h/logo.png",
+            "vertical": "Automotive", "websites": [{"website": "https://h", "label": "Website"}],
+            "emails": [{"email": "a@h", "label": "Email"}],
+        },
+    });
+    assert_eq!(body(&requests[1]), expected);
+}
+
+#[tokio::test]
+async fn a_number_that_is_taken_or_locked_is_told_apart_from_other_refusals() {
+    for (status, code, registered) in [
+        (409, 20409, Some(Registered::IsTaken)),
+        (400, 63110, Some(Registered::IsTaken)),
+        (400, 63114, Some(Registered::TooOften)),
+        (400, 63100, None),
+    ] {
+        let answer = json_answer(status, &json!({"code": code, "message": "no"}));
+        let peer = Scripted::start(vec![Act::Say(answer)]).await;
+        let answered = twilio_at(&peer.url).register(&registration()).await;
+        assert_eq!(answered.as_ref().ok().copied(), registered, "{code}: {answered:?}");
+        if code == 63114 {
+            assert_eq!(twilio_at(&peer.url).verify("XE1", &Secret::new("123456")).await, Ok(Verified::TooOften));
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_error_shows_a_code() {
+    let answer = json_answer(400, &json!({"code": 63113, "message": "the code 123456 is wrong"}));
+    let peer = Scripted::start(vec![Act::Say(answer)]).await;
+    let error = twilio_at(&peer.url).verify("XE1", &Secret::new("123456")).await.expect_err("a refusal");
+    assert_eq!(error.to_string(), "provider error 63113: the code [redacted] is wrong");
+    assert!(peer.requests()[0].ends_with(r#"{"configuration":{"verification_code":"123456"}}"#));
 }
 
 #[tokio::test]

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use messaging::address::PhoneNumber;
 use messaging::config::TwilioAccount;
 use messaging::failure::FailureClass;
 use messaging::id::{AttemptId, PoolId};
 use messaging::lifecycle::MessageStatus;
 use messaging::provider::admin::{
-    AccountAdmin as _, AlertAdmin as _, FoundPool, Joined, KeyAdmin as _, Listed, PoolAdmin as _, PoolMember,
-    PoolObservation, SenderAdmin as _, TemplateAdmin as _, TemplateRevision, TokenAdmin as _, WebhookTargets, senders,
+    AccountAdmin as _, AlertAdmin as _, BusinessProfile, CodeBy, FoundPool, Joined, KeyAdmin as _, Listed,
+    PoolAdmin as _, PoolMember, PoolObservation, Registered, Registration, RegistrationAdmin as _, SenderAdmin as _,
+    Stage, TemplateAdmin as _, TemplateRevision, TokenAdmin as _, Verified, WebhookTargets, senders,
 };
 use messaging::provider::webhook::{WebhookHome, WebhookRejected, WebhookRequest};
 use messaging::provider::{
@@ -23,7 +25,7 @@ use messaging::template::{LocalizedContent, TemplateCategory};
 use providers::HttpSettings;
 use providers::twilio::{Twilio, TwilioWebhooks};
 use sandbox::seed::{EXAMPLE_ACCOUNT_SID, EXAMPLE_AUTH_TOKEN, EXAMPLE_SENDER, EXAMPLE_SERVICE_SID, Seed};
-use sandbox::twilio::types::{NewAlert, NewService};
+use sandbox::twilio::types::{NewAlert, NewService, NewVerification};
 use sandbox::types::{
     ErrorShape, FaultRules, Reply, ReplyMedia, RequestEffect, RequestFault, WebhookFilter, WebhookRecord,
 };
@@ -587,6 +589,44 @@ async fn a_sender_is_added_to_one_service_and_removed_however_often_that_is_aske
     let nowhere = PoolId::new("MG00000000000000000000000000000000");
     let refused = world.twilio.add_member(&nowhere, &handle).await.expect_err("there is none");
     assert!(refused.is_not_found(), "{refused}");
+    world.sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_number_is_registered_and_verified_with_its_code_also_where_a_key_makes_the_calls() {
+    let world = World::new(Seed::example()).await;
+    let number: PhoneNumber = "+447700900777".parse().expect("a number");
+    let code = world.sandbox.control().verify(number.as_str(), &NewVerification::default()).await.expect("a code").code;
+    let webhooks = targets(&world.twilio, "https://wa.example.com");
+    let registration = Registration {
+        number: number.clone(),
+        code_by: CodeBy::Sms,
+        business_account: None,
+        profile: BusinessProfile { name: "Shop".into(), ..BusinessProfile::default() },
+        webhooks: webhooks.clone(),
+    };
+    let stage = async |stage| {
+        eventually("the sender gets on", || async {
+            let seen = world.twilio.find_sender(&number).await.expect("an answer").expect("it is there");
+            (seen.stage == stage).then_some(seen)
+        })
+        .await
+    };
+    // A restricted key may not do it, and the auth token does.
+    let minted = world.twilio.mint_key("data plane").await.expect("a key");
+    let webhook_keys = vec![Secret::new(EXAMPLE_AUTH_TOKEN)];
+    let with_key =
+        TwilioAccount { username: minted.id, password: minted.secret, webhook_keys, ..account_of(&world.sandbox) };
+    let only_key = Twilio::new(&TwilioAccount { webhook_keys: vec![], ..with_key.clone() }, &world.http);
+    let refused = only_key.register(&registration).await.expect_err("it lacks the permission");
+    assert!(refused.is_unauthorized(), "{refused}");
+    let with_key = Twilio::new(&with_key, &world.http);
+    assert_eq!(with_key.register(&registration).await, Ok(Registered::Begun));
+    assert_eq!(with_key.register(&registration).await, Ok(Registered::IsTaken));
+    let seen = stage(Stage::AwaitsCode).await;
+    assert!(!seen.online && seen.webhooks.same_as(&webhooks), "{seen:?}");
+    assert_eq!(with_key.verify(&seen.handle, &Secret::new(code)).await, Ok(Verified::Submitted));
+    assert!(stage(Stage::Settled).await.online);
     world.sandbox.shutdown().await;
 }
 

@@ -1,9 +1,11 @@
 //! What the operator needs from one provider account. Each concern is a trait of its own. What a provider does not have
-//! is absent: pools of senders, keys that can be minted and revoked, a token that can be replaced, and streams of events.
+//! is absent: pools of senders, keys that can be minted and revoked, a token that can be replaced, streams of events, and
+//! numbers that are registered by calls.
 
 pub mod alerts;
 pub mod keys;
 pub mod pools;
+pub mod registrations;
 pub mod senders;
 pub mod streams;
 pub mod templates;
@@ -15,7 +17,8 @@ use async_trait::async_trait;
 pub use alerts::{AlertAdmin, AlertObservation};
 pub use keys::{KeyAdmin, KeyObservation, MintedKey};
 pub use pools::{FoundPool, Joined, PoolAdmin, PoolMember, PoolObservation};
-pub use senders::{ListedSender, SenderAdmin, SenderObservation};
+pub use registrations::{BusinessProfile, CodeBy, Labelled, Registered, Registration, RegistrationAdmin, Verified};
+pub use senders::{ListedSender, SenderAdmin, SenderObservation, Stage};
 pub use streams::{Stream, StreamAdmin, StreamState, Subscription};
 pub use templates::{
     FoundContent, Inexpressible, ReviewBegins, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
@@ -57,4 +60,7 @@ pub trait AccountAdmin: SenderAdmin + TemplateAdmin {
 
     /// The account's streams of events; `None` where the provider has none, or they need no setting up.
     fn streams(&self) -> Option<&dyn StreamAdmin>;
+
+    /// The account's registrations of numbers; `None` where calls cannot register any.
+    fn registrations(&self) -> Option<&dyn RegistrationAdmin>;
 }

@@ -54,6 +54,18 @@ pub fn find(senders: &[ListedSender], number: &PhoneNumber) -> Result<Option<Sen
     }
 }
 
+/// Where a sender is on its way from its registration to being usable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing is under way: it is online, or offline for other reasons.
+    #[default]
+    Settled,
+    /// The provider or WhatsApp work on it.
+    UnderWay,
+    /// WhatsApp sent a code to the number, and waits for it.
+    AwaitsCode,
+}
+
 /// A sender as the provider reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SenderObservation {
@@ -62,6 +74,7 @@ pub struct SenderObservation {
     pub online: bool,
     /// The state, in the provider's own term.
     pub status: String,
+    pub stage: Stage,
     pub quality: Option<String>,
     pub messaging_limit: Option<String>,
     /// Why it is offline, one sentence each.

@@ -364,10 +364,10 @@ impl World {
 
     /// Reconciles until nothing is written in two rounds, also after a process that hangs goes on.
     pub(super) async fn settle(&mut self) {
-        self.be_quiet().await;
+        Box::pin(self.be_quiet()).await;
         if let Some(held_up) = self.held_up.take() {
             self.go_on(held_up).await;
-            self.be_quiet().await;
+            Box::pin(self.be_quiet()).await;
         }
     }
 

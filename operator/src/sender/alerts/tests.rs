@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use messaging::id::PoolId;
-use messaging::provider::admin::{PoolObservation, SenderObservation};
+use messaging::provider::admin::{PoolObservation, SenderObservation, Stage};
 
 use super::*;
 use crate::metrics::Metrics;
@@ -40,6 +40,7 @@ fn observed() -> Observed {
         handle: SENDER.into(),
         online,
         status: "ONLINE".into(),
+        stage: Stage::Settled,
         quality: None,
         messaging_limit: None,
         offline_reasons: vec![],

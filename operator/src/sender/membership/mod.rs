@@ -15,7 +15,7 @@ use crds::{MembershipStatus, WhatsAppSender, WhatsAppSenderStatus};
 use jiff::Timestamp;
 use messaging::id::{PoolId, SenderName};
 use messaging::provider::AccountAdmin;
-use messaging::provider::admin::WebhookTargets;
+use messaging::provider::admin::{Stage, WebhookTargets};
 
 use self::act::NotChanged;
 use self::plan::{Asked, Step, plan};
@@ -68,13 +68,16 @@ pub async fn follow(
     let is_named_by_another = recorded
         .as_ref()
         .is_some_and(|recorded| is_named_by_another(sender, &PoolId::new(&recorded.messaging_service_sid), context));
+    let is_being_registered = observed.sender.as_ref().is_some_and(|sender| sender.stage != Stage::Settled);
     let asked = Asked {
         pool: wish.pool.as_ref(),
         is_managed: wish.is_managed,
         recorded: recorded.as_ref(),
         of_service: &wish.of_service,
         webhooks,
-        is_kept_out: progress.paused || matches!(webhooks, Webhooks::NotOurs | Webhooks::ByHand(_)),
+        is_kept_out: progress.paused
+            || is_being_registered
+            || matches!(webhooks, Webhooks::NotOurs | Webhooks::ByHand(_)),
         is_pool_taken: matches!(trouble, Some(Trouble::PoolTaken { .. })),
         is_named_by_another,
         now,

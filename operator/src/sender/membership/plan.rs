@@ -49,7 +49,7 @@ pub struct Asked<'a> {
     pub of_service: &'a WebhookTargets,
     /// What was decided about the webhooks of the sender, or of the pool that it is in.
     pub webhooks: &'a Webhooks,
-    /// Nothing may be written, or another sender of the number comes first.
+    /// Nothing may be written, another sender of the number comes first, or it is being registered.
     pub is_kept_out: bool,
     /// The pool belongs to another namespace. The sender may leave it, and not join it.
     pub is_pool_taken: bool,

@@ -4,27 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use crds::{MembershipStatus, WhatsAppSender};
-use kube::api::{Api, Patch, PatchParams};
-use kube::{Client, ResourceExt};
+use kube::Client;
 use serde_json::json;
 
-use crate::reconcile::drive::FIELD_MANAGER;
-use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::error::Failure;
 use crate::reconcile::freshness::Freshness;
-
-/// The sender changed during the reconcile.
-#[derive(Debug, thiserror::Error)]
-#[error("the sender changed during the reconcile; trying again")]
-struct ChangedMeanwhile;
-
-impl Explain for ChangedMeanwhile {
-    fn advice(&self) -> Advice {
-        Advice::Transient { not_before: None }
-    }
-    fn reason(&self) -> &'static str {
-        crds::condition::reason::PROGRESSING
-    }
-}
+use crate::sender::intent;
 
 #[async_trait]
 pub trait RecordMembership: Send + Sync {
@@ -42,27 +27,8 @@ pub struct ClusterMemberships {
 #[async_trait]
 impl RecordMembership for ClusterMemberships {
     async fn record(&self, sender: &WhatsAppSender, membership: Option<&MembershipStatus>) -> Result<(), Failure> {
-        let api: Api<WhatsAppSender> = Api::namespaced(self.client.clone(), &sender.namespace().unwrap_or_default());
-        let name = sender.name_any();
-        let newest = api.get(&name).await.map_err(KubernetesFailure::new("the sender can't be read"))?;
-        let known = |sender: &WhatsAppSender| sender.status.as_ref().and_then(|status| status.membership.clone());
-        let is_as_seen = newest.uid() == sender.uid()
-            && newest.metadata.generation == sender.metadata.generation
-            && newest.metadata.deletion_timestamp == sender.metadata.deletion_timestamp
-            && known(&newest) == known(sender);
-        if !is_as_seen {
-            return Err(ChangedMeanwhile.into());
-        }
-        let patch = json!({
-            "metadata": { "resourceVersion": newest.resource_version() },
-            "status": { "membership": membership },
-        });
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let written = api.patch_status(&name, &params, &Patch::Merge(&patch)).await.map_err(KubernetesFailure::new(
-            "the intent to add the sender to its Messaging Service can't be recorded",
-        ))?;
-        self.freshness.wrote(&sender.uid().unwrap_or_default(), written.resource_version().as_deref());
-        Ok(())
+        let what = "the intent to add the sender to its Messaging Service can't be recorded";
+        intent::record(&self.client, &self.freshness, sender, "membership", json!(membership), what).await
     }
 }
 
@@ -72,6 +38,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::reconcile::error::Advice;
     use crate::testing::api::FakeApi;
 
     const SENDER: &str = "/apis/whatsapp-operator.dev/v1alpha1/namespaces/shop/whatsappsenders/support";

@@ -1,5 +1,5 @@
 use messaging::id::PoolId;
-use messaging::provider::admin::{PoolMember, PoolObservation, SenderObservation};
+use messaging::provider::admin::{PoolMember, PoolObservation, SenderObservation, Stage};
 use proptest::prelude::*;
 
 use super::*;
@@ -27,6 +27,7 @@ fn sender(webhooks: WebhookTargets) -> SenderObservation {
         handle: "XE1".into(),
         online: true,
         status: "ONLINE".into(),
+        stage: Stage::Settled,
         quality: None,
         messaging_limit: None,
         offline_reasons: vec![],
@@ -54,6 +55,10 @@ fn each_situation_has_its_plan() {
     let banks = Some((PoolId::new("MG1"), "bank".parse().unwrap()));
     let offline = Observed {
         sender: Some(SenderObservation { online: false, status: "OFFLINE".into(), ..sender(ours.clone()) }),
+        ..Observed::default()
+    };
+    let registering = |stage, webhooks: &WebhookTargets| Observed {
+        sender: Some(SenderObservation { online: false, stage, ..sender(webhooks.clone()) }),
         ..Observed::default()
     };
     for (why, wanted, observed, webhooks, trouble) in [
@@ -133,7 +138,7 @@ fn each_situation_has_its_plan() {
         ),
         (
             "the service is another namespace's and does not hold the sender, which sends nothing",
-            Wanted { pool_of_another: banks.clone(), ..in_service },
+            Wanted { pool_of_another: banks.clone(), ..in_service.clone() },
             with(service(&["XE2"], false, theirs.clone())),
             Webhooks::Configure(ours.clone()),
             Some("Conflict"),
@@ -144,6 +149,20 @@ fn each_situation_has_its_plan() {
             unnamed(service(&["XE1"], false, theirs.clone())),
             Webhooks::InPlace(ours.clone()),
             Some("Conflict"),
+        ),
+        (
+            "it is being registered, and nothing is changed before it is online",
+            in_service.clone(),
+            registering(Stage::UnderWay, &theirs),
+            Webhooks::NotOurs,
+            Some("SenderOffline"),
+        ),
+        (
+            "WhatsApp waits for a code, and its webhooks are in place from the beginning",
+            in_service,
+            registering(Stage::AwaitsCode, &ours),
+            Webhooks::InPlace(ours.clone()),
+            Some("AwaitsVerificationCode"),
         ),
         (
             "events would go to a private address",

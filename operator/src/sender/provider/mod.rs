@@ -6,9 +6,10 @@ mod twilio;
 
 use std::time::Duration;
 
-use crds::{ServiceMembership, TwilioProvider, WhatsAppSender};
+use crds::{CodeSecretRef, ServiceMembership, TwilioProvider, WhatsAppSender};
 use messaging::config::ProviderAccount;
 use messaging::id::PoolId;
+use messaging::provider::admin::{BusinessProfile, CodeBy};
 use url::Url;
 
 use super::invalid::Invalid;
@@ -43,6 +44,16 @@ pub struct Sandbox {
     pub join_code: Option<String>,
     /// The time between two messages that it asks for.
     pub interval: Duration,
+}
+
+/// How a number is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    pub code_by: CodeBy,
+    pub business_account: Option<String>,
+    pub profile: BusinessProfile,
+    /// Where a person puts the code that WhatsApp sends to the number.
+    pub code: Option<CodeSecretRef>,
 }
 
 /// A credential that is to replace the one in use.
@@ -121,6 +132,22 @@ impl<'a> SpecProvider<'a> {
     pub fn manages_membership(self) -> bool {
         match self {
             Self::Twilio(twilio) => twilio.messaging_service_membership == Some(ServiceMembership::Managed),
+        }
+    }
+
+    /// How the operator registers the number where the account does not have it; `None` where it never does.
+    pub fn registration(self) -> Option<Registration> {
+        match self {
+            Self::Twilio(twilio) => twilio.registration.as_deref().map(twilio::registration),
+        }
+    }
+
+    /// The Secret where a person puts the code that WhatsApp sends to the number.
+    pub fn code_secret(self) -> Option<&'a str> {
+        match self {
+            Self::Twilio(twilio) => {
+                twilio.registration.as_ref()?.verification_code_secret_ref.as_ref().map(|code| code.name.as_str())
+            }
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crds::TwilioProvider;
+use crds::{Email, TwilioProvider, VerificationMethod, Website};
 use messaging::config::{ProviderAccount, TwilioAccount};
+use messaging::provider::admin::{BusinessProfile, CodeBy, Labelled};
 use messaging::secret::Secret;
 use url::Url;
 
-use super::{Next, Offered, TokenKeys};
+use super::{Next, Offered, Registration, TokenKeys};
 use crate::sender::invalid::Invalid;
 use crate::sender::secret::Contents;
 
@@ -71,4 +72,28 @@ pub(super) fn offered(twilio: &TwilioProvider, secret: &Contents, base_url: Opti
         if_accepted: account(key.unwrap_or((sid, secondary)), &[token, secondary]),
     });
     Ok(Offered { account: account(key.unwrap_or((sid, token)), &[token]), next })
+}
+
+pub(super) fn registration(spec: &crds::Registration) -> Registration {
+    let crds::Registration { profile, waba_id, verification_method, verification_code_secret_ref } = spec;
+    let crds::BusinessProfile { name, about, address, description, logo_url, vertical, websites, emails } =
+        profile.clone();
+    Registration {
+        code_by: match verification_method {
+            VerificationMethod::Sms => CodeBy::Sms,
+            VerificationMethod::Voice => CodeBy::Call,
+        },
+        business_account: waba_id.clone(),
+        profile: BusinessProfile {
+            name,
+            about,
+            address,
+            description,
+            logo_url,
+            vertical,
+            websites: websites.into_iter().map(|Website { url, label }| Labelled { value: url, label }).collect(),
+            emails: emails.into_iter().map(|Email { address, label }| Labelled { value: address, label }).collect(),
+        },
+        code: verification_code_secret_ref.clone(),
+    }
 }
