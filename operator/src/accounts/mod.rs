@@ -413,6 +413,9 @@ mod tests {
         account.recent_alerts(Duration::ZERO, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
         pools.add_member(&pool, "XE1").await.unwrap();
         pools.remove_member(&pool, "XE1").await.unwrap();
+        let registrations = account.registrations().unwrap();
+        registrations.register(&registration("+14150000001")).await.unwrap();
+        registrations.verify("XE1", &Secret::new("123456")).await.unwrap();
         admin.set_token("token");
         tokens.create_next_token().await.unwrap();
         tokens.promote_next_token().await.unwrap();

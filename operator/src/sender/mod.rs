@@ -224,7 +224,8 @@ impl Kind for WhatsAppSender {
         Ok(soonest.filter(|soonest| *soonest < poll).map_or(Next::Poll, Next::After))
     }
 
-    /// Revokes the keys that the operator made, takes the sender out of the Messaging Service that the operator added it to, and unsets the sender's own webhooks that still point to us.
+    /// Revokes the keys that the operator made, takes the sender out of the Messaging Service that the operator added it to,
+    /// and unsets the sender's own webhooks that still point to us.
     ///
     /// A Messaging Service's webhooks are left as they are. Without an inbound URL Twilio drops what customers write
     /// to any sender of the service, and does not even log it.
