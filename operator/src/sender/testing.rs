@@ -223,7 +223,7 @@ impl Process {
         let ended = if sender.metadata.deletion_timestamp.is_some() {
             sender.cleanup(&id, &self.context, &mut progress).await.map(|()| None)
         } else {
-            sender.reconcile(&id, &self.context, &mut progress).await.map(Some)
+            Box::pin(sender.reconcile(&id, &self.context, &mut progress)).await.map(Some)
         };
         (ended, progress)
     }
