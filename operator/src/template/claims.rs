@@ -96,6 +96,11 @@ pub(crate) fn adopted_or_named(template: &MessageTemplate) -> BTreeSet<&str> {
     adopted.filter_map(|revision| revision.handle.as_ref()).map(TemplateHandle::as_str).chain(named(template)).collect()
 }
 
+/// Whether the spec names a template that the object does not have.
+pub(crate) fn seeks(template: &MessageTemplate) -> bool {
+    named(template).any(|named| !recorded(template).any(|recorded| recorded == named))
+}
+
 /// How an object may have a template. What comes first takes precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Hold {

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::MessageTemplate;
+use crds::{MessageTemplate, WhatsAppSender};
+use kube::ResourceExt;
 use messaging::id::{SenderName, TenantId};
 
+use super::claims;
 use crate::accounts::Account;
 use crate::reconcile::error::{Advice, Explain, Failure};
 use crate::sender::directory::SenderDirectory;
+use crate::sender::provider::SpecProvider;
 
 /// The accounts that a template is submitted to, and those that hold earlier revisions of it.
 #[derive(Debug, Default)]
@@ -67,6 +70,28 @@ pub(super) async fn dereference(
         }
     }
     found
+}
+
+/// Whether a template reads anything of a sender of its namespace: the senders that it names, and any sender while it is
+/// being deleted, holds something at an account of none of those, or looks for a template that it names. `find` gives the
+/// senders of the namespace.
+pub(crate) fn reads(
+    template: &MessageTemplate,
+    sender: &WhatsAppSender,
+    find: impl Fn(&str) -> Option<Arc<WhatsAppSender>>,
+) -> bool {
+    let names = || template.spec.sender_refs.iter().map(|reference| reference.name.as_str());
+    if names().any(|name| name == sender.name_any()) {
+        return true;
+    }
+    let named: Vec<Arc<WhatsAppSender>> = names().filter_map(find).collect();
+    let is_reached = |account: &str| {
+        named.iter().filter_map(|sender| SpecProvider::of(sender)).any(|provider| provider.account().1 == account)
+    };
+    let mut locations = template.status.iter().flat_map(|status| &status.locations);
+    template.metadata.deletion_timestamp.is_some()
+        || locations.any(|location| !is_reached(&location.account))
+        || claims::seeks(template)
 }
 
 async fn find(directory: &SenderDirectory, tenant: &TenantId, name: &str) -> Result<Arc<Account>, Failure> {

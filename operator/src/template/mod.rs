@@ -12,7 +12,7 @@ mod category;
 pub(crate) mod claims;
 mod cleanup;
 mod compile;
-mod dereference;
+pub(crate) mod dereference;
 pub mod hands;
 pub mod holders;
 pub(crate) mod naming;

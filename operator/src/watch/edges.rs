@@ -19,6 +19,7 @@ use crate::rotation::wish;
 use crate::sender::provider::SpecProvider;
 use crate::sender::rival;
 use crate::template::claims;
+use crate::template::dereference::reads;
 
 /// A kind whose objects others may wait for.
 pub trait Awaited: Kind {
@@ -33,8 +34,10 @@ pub trait Awaited: Kind {
 
 impl Awaited for WhatsAppSender {
     fn wake_waiting(&self, watched: &Watched) {
-        // A template is submitted to the accounts of its senders, and cleaned up with the credentials of any sender.
-        watched.templates.ask_where(|template| is_same_tenant(template, self));
+        // An account may have thousands of templates, and most have nothing to do with most of its senders.
+        let senders = tenant_of(self).map(|tenant| (&watched.senders.stores, tenant));
+        let find = |name: &str| senders.as_ref().and_then(|(senders, tenant)| senders.get(tenant, name));
+        watched.templates.ask_where(|template| is_same_tenant(template, self) && reads(template, self, find));
         // A policy names senders, and finds the sender of a Messaging Service by the accounts of all.
         watched.policies.ask_where(|policy| is_same_tenant(policy, self));
         // A Messaging Service belongs to one namespace, and no other may route through it.

@@ -15,7 +15,8 @@ use crate::reconcile::kind::Kind;
 use crate::testing::dependencies;
 
 /// Two tenants. `shop` has two senders of one number, one that shares a pool with the first, one that shares nothing, and
-/// one that shares only a Secret with that; `bank` has a sender of the same number.
+/// one that shares only a Secret with that; `bank` has a sender of the same number. All templates name the first sender;
+/// of those of `shop`, one has something at an account of no sender, one is being deleted, and one looks for another.
 fn cluster() -> Vec<Value> {
     let sender = |tenant: &str, name: &str, number: &str, pool: Option<&str>, secret: &str| {
         let twilio = json!({
@@ -30,8 +31,16 @@ fn cluster() -> Vec<Value> {
             "senderRefs": [{ "name": "first" }], "category": "UTILITY", "fallbackLanguage": "en",
             "localizations": [{ "language": "en", "body": "Hello" }],
         });
-        object(tenant, "MessageTemplate", name, &spec)
+        let mut object = object(tenant, "MessageTemplate", name, &spec);
+        object["status"] = held_at("AC0123456789abcdef0123456789abcdef");
+        object
     };
+    let mut left = template("shop", "left");
+    left["status"] = held_at("AC89abcdef0123456789abcdef01234567");
+    let mut going = template("shop", "going");
+    going["metadata"]["deletionTimestamp"] = json!("2026-11-01T00:00:00Z");
+    let mut seeks = template("shop", "seeks");
+    seeks["spec"]["localizations"][0]["adopt"] = json!(["HX2"]);
     let policy = |tenant: &str, name: &str| {
         object(tenant, "RoutingPolicy", name, &json!({ "default": { "senderRef": { "name": "first" } } }))
     };
@@ -50,12 +59,20 @@ fn cluster() -> Vec<Value> {
         sender("shop", "other-of-many", "+14155238891", None, "many"),
         sender("bank", "claims", "+14155238886", None, "first"),
         template("shop", "hello"),
+        left,
+        going,
+        seeks,
         template("bank", "hello"),
         policy("shop", "default"),
         policy("shop", "night"),
         policy("bank", "default"),
         object("bank", "RoutingPolicy", "pooled", &json!({ "default": { "messagingServiceSid": service } })),
     ]
+}
+
+fn held_at(account: &str) -> Value {
+    let newest = json!({ "name": "n", "handle": "HX1", "state": "Approved" });
+    json!({ "locations": [{ "account": account, "language": "en", "newest": newest }] })
 }
 
 fn object(tenant: &str, kind: &str, name: &str, spec: &Value) -> Value {
@@ -78,17 +95,28 @@ impl<K: Kind> Woken<K> {
 
 /// Who waits for whom.
 fn expected() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let of_shop = ["MessageTemplate/shop/hello", "RoutingPolicy/shop/default", "RoutingPolicy/shop/night"];
-    let and = |more: &[&'static str]| of_shop.iter().chain(more).copied().collect::<Vec<_>>();
-    let with_pool = |more: &[&'static str]| {
-        let mut all = and(more);
-        all.insert(1, "RoutingPolicy/bank/pooled");
+    let of_shop = [
+        "MessageTemplate/shop/going",
+        "MessageTemplate/shop/left",
+        "MessageTemplate/shop/seeks",
+        "RoutingPolicy/shop/default",
+        "RoutingPolicy/shop/night",
+    ];
+    let and = |more: &[&'static str]| {
+        let mut all = [&of_shop, more].concat();
+        all.sort_unstable();
         all
     };
+    let with_pool = |more: &[&'static str]| and(&[&["RoutingPolicy/bank/pooled"], more].concat());
     BTreeMap::from([
         (
             "WhatsAppSender/shop/first",
-            with_pool(&["WhatsAppSender/bank/claims", "WhatsAppSender/shop/pooled", "WhatsAppSender/shop/renamed"]),
+            with_pool(&[
+                "MessageTemplate/shop/hello",
+                "WhatsAppSender/bank/claims",
+                "WhatsAppSender/shop/pooled",
+                "WhatsAppSender/shop/renamed",
+            ]),
         ),
         ("WhatsAppSender/shop/renamed", and(&["WhatsAppSender/bank/claims", "WhatsAppSender/shop/first"])),
         ("WhatsAppSender/shop/pooled", with_pool(&["WhatsAppSender/shop/first"])),
@@ -107,6 +135,9 @@ fn expected() -> BTreeMap<&'static str, Vec<&'static str>> {
             ],
         ),
         ("MessageTemplate/shop/hello", vec![]),
+        ("MessageTemplate/shop/left", vec![]),
+        ("MessageTemplate/shop/going", vec![]),
+        ("MessageTemplate/shop/seeks", vec![]),
         ("MessageTemplate/bank/hello", vec![]),
         ("RoutingPolicy/shop/default", vec!["RoutingPolicy/shop/night"]),
         ("RoutingPolicy/shop/night", vec!["RoutingPolicy/shop/default"]),
