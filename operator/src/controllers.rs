@@ -31,6 +31,7 @@ use crate::reconcile::backoff::Attempts;
 use crate::reconcile::drive::drive;
 use crate::reconcile::events::Events;
 use crate::reconcile::freshness::Freshness;
+use crate::reconcile::intent::Recorder;
 use crate::reconcile::kind::Kind;
 use crate::reconcile::listings::Listings;
 use crate::reconcile::machinery::{Driver, LastFound, Machinery};
@@ -42,15 +43,12 @@ use crate::sender::credentials::follow_credentials;
 use crate::sender::dereference::ClusterSecrets;
 use crate::sender::directory::SenderDirectory;
 use crate::sender::grant::Grant;
-use crate::sender::membership::record::ClusterMemberships;
 use crate::sender::owner::{OwnerLeases, PoolOwners};
 use crate::sender::provider::BaseUrls;
-use crate::sender::registration::record::ClusterRegistrations;
 use crate::sender::retiring::Ends;
 use crate::sender::{SenderContext, SenderSettings};
 use crate::settings::{SecretAccess, Settings};
 use crate::template::TemplateContext;
-use crate::template::hands::ClusterIntents;
 use crate::watch::edges::Awaited;
 use crate::watch::granted::{Followed, Pace, Wanted, follow_granted, may_list};
 use crate::watch::stores::{Scope, Stores};
@@ -152,6 +150,7 @@ impl Controllers {
         let owners: Arc<dyn PoolOwners> =
             Arc::new(OwnerLeases(Api::namespaced(client.clone(), &settings.config_namespace)));
         let board = Arc::<Board>::default();
+        let recorder = Arc::new(Recorder { client: client.clone(), freshness: Arc::clone(&freshness) });
         let senders = SenderContext {
             settings: SenderSettings {
                 public_base_url: settings.public_base_url.clone(),
@@ -184,8 +183,8 @@ impl Controllers {
                     board: Arc::clone(&board),
                 }),
             },
-            memberships: Arc::new(ClusterMemberships { client: client.clone(), freshness: Arc::clone(&freshness) }),
-            registrations: Arc::new(ClusterRegistrations { client: client.clone(), freshness: Arc::clone(&freshness) }),
+            memberships: Arc::clone(&recorder) as _,
+            registrations: Arc::clone(&recorder) as _,
             clock: Arc::clone(&clock),
         };
         let templates = TemplateContext {
@@ -196,7 +195,7 @@ impl Controllers {
             directory: Arc::clone(&directory),
             templates: Arc::clone(&watched.templates),
             holders: Arc::clone(&watched.holders),
-            intents: Arc::new(ClusterIntents { client: client.clone(), freshness: Arc::clone(&freshness) }),
+            intents: recorder,
             contributions: Arc::clone(&contributions),
             data_plane,
         };

@@ -19,7 +19,6 @@ pub mod credentials;
 pub mod dereference;
 pub mod directory;
 pub mod grant;
-mod intent;
 pub mod invalid;
 pub mod membership;
 pub mod observe;

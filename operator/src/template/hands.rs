@@ -6,8 +6,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use crds::{MessageTemplate, MessageTemplateStatus, TemplateLocationStatus};
 use jiff::Timestamp;
-use kube::api::{Api, Patch, PatchParams};
-use kube::{Client, ResourceExt};
 use messaging::clock::Clock;
 use messaging::failure::{self, FailureClass};
 use messaging::provider::ProviderError;
@@ -17,9 +15,8 @@ use serde_json::json;
 
 use super::apply::Hands;
 use crate::accounts::Account;
-use crate::reconcile::drive::FIELD_MANAGER;
-use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
-use crate::reconcile::freshness::Freshness;
+use crate::reconcile::error::Failure;
+use crate::reconcile::intent::Recorder;
 
 /// The hands of one reconcile.
 pub(super) struct RealHands<'a> {
@@ -29,20 +26,6 @@ pub(super) struct RealHands<'a> {
     /// What this reconcile has recorded.
     pub(super) recorded: Mutex<Option<Vec<TemplateLocationStatus>>>,
     pub(super) accounts: &'a BTreeMap<String, Arc<Account>>,
-}
-
-/// The template changed during the reconcile.
-#[derive(Debug, thiserror::Error)]
-#[error("the template changed during the reconcile; trying again")]
-struct ChangedMeanwhile;
-
-impl Explain for ChangedMeanwhile {
-    fn advice(&self) -> Advice {
-        Advice::Transient { not_before: None }
-    }
-    fn reason(&self) -> &'static str {
-        crds::condition::reason::PROGRESSING
-    }
 }
 
 fn without_credentials(account: &str) -> ProviderError {
@@ -66,42 +49,17 @@ pub trait RecordIntents: Send + Sync {
     ) -> Result<(), Failure>;
 }
 
-/// Records at the API server.
-pub struct ClusterIntents {
-    pub client: Client,
-    pub freshness: Arc<Freshness>,
-}
-
 #[async_trait]
-impl RecordIntents for ClusterIntents {
+impl RecordIntents for Recorder {
     async fn record(
         &self,
         template: &MessageTemplate,
         locations: &[TemplateLocationStatus],
         status: &MessageTemplateStatus,
     ) -> Result<(), Failure> {
-        let namespace = template.namespace().unwrap_or_default();
-        let api: Api<MessageTemplate> = Api::namespaced(self.client.clone(), &namespace);
-        let name = template.name_any();
-        let newest = api.get(&name).await.map_err(KubernetesFailure::new("the template can't be read"))?;
-        let is_as_seen = newest.uid() == template.uid()
-            && newest.metadata.generation == template.metadata.generation
-            && newest.status.as_ref().map_or(&[][..], |status| &status.locations) == locations;
-        if !is_as_seen {
-            return Err(ChangedMeanwhile.into());
-        }
-        let patch = json!({
-            "metadata": { "resourceVersion": newest.resource_version() },
-            "status": { "locations": status.locations, "revisions": status.revisions },
-        });
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let written = api
-            .patch_status(&name, &params, &Patch::Merge(&patch))
-            .await
-            .map_err(KubernetesFailure::new("the intent to create revisions can't be recorded"))?;
-        let uid = template.uid().unwrap_or_default();
-        self.freshness.wrote(&uid, written.resource_version().as_deref());
-        Ok(())
+        let fields = json!({ "locations": status.locations, "revisions": status.revisions });
+        let what = "the intent to create revisions can't be recorded";
+        self.write(template, |newest| newest.locations == locations, &fields, what).await
     }
 }
 

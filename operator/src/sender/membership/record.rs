@@ -1,15 +1,11 @@
 //! Records in a sender's status which pool it is about to be added to.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use crds::{MembershipStatus, WhatsAppSender};
-use kube::Client;
+use crds::{MembershipStatus, WhatsAppSender, WhatsAppSenderStatus};
 use serde_json::json;
 
 use crate::reconcile::error::Failure;
-use crate::reconcile::freshness::Freshness;
-use crate::sender::intent;
+use crate::reconcile::intent::Recorder;
 
 #[async_trait]
 pub trait RecordMembership: Send + Sync {
@@ -18,22 +14,20 @@ pub trait RecordMembership: Send + Sync {
     async fn record(&self, sender: &WhatsAppSender, membership: Option<&MembershipStatus>) -> Result<(), Failure>;
 }
 
-/// Records at the API server.
-pub struct ClusterMemberships {
-    pub client: Client,
-    pub freshness: Arc<Freshness>,
-}
-
 #[async_trait]
-impl RecordMembership for ClusterMemberships {
+impl RecordMembership for Recorder {
     async fn record(&self, sender: &WhatsAppSender, membership: Option<&MembershipStatus>) -> Result<(), Failure> {
         let what = "the intent to add the sender to its Messaging Service can't be recorded";
-        intent::record(&self.client, &self.freshness, sender, "membership", json!(membership), what).await
+        let of = |status: &WhatsAppSenderStatus| status.membership.clone();
+        let read = sender.status.as_ref().and_then(of);
+        self.write(sender, |status| of(status) == read, &json!({ "membership": membership }), what).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::Value;
 
@@ -65,8 +59,8 @@ mod tests {
         sender
     }
 
-    fn memberships(api: &Arc<FakeApi>) -> ClusterMemberships {
-        ClusterMemberships { client: api.client(), freshness: Arc::default() }
+    fn recorder(api: &Arc<FakeApi>) -> Recorder {
+        Recorder { client: api.client(), freshness: Arc::default() }
     }
 
     fn intent() -> MembershipStatus {
@@ -87,7 +81,7 @@ mod tests {
             let api = Arc::<FakeApi>::default();
             let changed = with(&change);
             api.put(SENDER, changed.clone());
-            let recorded = memberships(&api).record(&seen(), Some(&intent())).await;
+            let recorded = recorder(&api).record(&seen(), Some(&intent())).await;
             assert_eq!(recorded.is_ok(), is_recorded, "{what}");
             if is_recorded {
                 assert_eq!(api.get(SENDER).unwrap()["status"]["membership"], json!(intent()), "{what}");
@@ -103,7 +97,7 @@ mod tests {
         let api = Arc::<FakeApi>::default();
         api.put(SENDER, with(&json!({})));
         api.write_before(SENDER, with(&json!({"status": {"membership": {"messagingServiceSid": "MG2"}}})));
-        memberships(&api).record(&seen(), Some(&intent())).await.unwrap_err();
+        recorder(&api).record(&seen(), Some(&intent())).await.unwrap_err();
         assert_eq!(api.get(SENDER).unwrap()["status"]["membership"]["messagingServiceSid"], "MG2");
     }
 
@@ -111,8 +105,8 @@ mod tests {
     async fn what_the_watch_shows_from_before_the_intent_is_not_acted_on() {
         let api = Arc::<FakeApi>::default();
         api.put(SENDER, with(&json!({})));
-        let memberships = memberships(&api);
-        memberships.record(&seen(), Some(&intent())).await.unwrap();
-        assert!(!memberships.freshness.is_fresh("1", Some("0")));
+        let recorder = recorder(&api);
+        recorder.record(&seen(), Some(&intent())).await.unwrap();
+        assert!(!recorder.freshness.is_fresh("1", Some("0")));
     }
 }

@@ -1,15 +1,11 @@
 //! Records in a sender's status what is about to be tried.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use crds::{RegistrationStatus, WhatsAppSender};
-use kube::Client;
+use crds::{RegistrationStatus, WhatsAppSender, WhatsAppSenderStatus};
 use serde_json::json;
 
 use crate::reconcile::error::Failure;
-use crate::reconcile::freshness::Freshness;
-use crate::sender::intent;
+use crate::reconcile::intent::Recorder;
 
 #[async_trait]
 pub trait RecordRegistration: Send + Sync {
@@ -18,16 +14,12 @@ pub trait RecordRegistration: Send + Sync {
     async fn record(&self, sender: &WhatsAppSender, registration: &RegistrationStatus) -> Result<(), Failure>;
 }
 
-/// Records at the API server.
-pub struct ClusterRegistrations {
-    pub client: Client,
-    pub freshness: Arc<Freshness>,
-}
-
 #[async_trait]
-impl RecordRegistration for ClusterRegistrations {
+impl RecordRegistration for Recorder {
     async fn record(&self, sender: &WhatsAppSender, registration: &RegistrationStatus) -> Result<(), Failure> {
         let what = "the attempt to register the number can't be recorded";
-        intent::record(&self.client, &self.freshness, sender, "registration", json!(registration), what).await
+        let of = |status: &WhatsAppSenderStatus| status.registration.clone();
+        let read = sender.status.as_ref().and_then(of);
+        self.write(sender, |status| of(status) == read, &json!({ "registration": registration }), what).await
     }
 }
