@@ -1,5 +1,7 @@
 //! The one clock of the binary. Everything else takes a [`Clock`], so that tests can drive it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use messaging::clock::Clock;
 use tokio::time::Instant;
@@ -12,6 +14,18 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the operator asks the machine for the time")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+}
+
+/// A clock without the parts of a second, as times are read back from a status. A reconcile compares what it reads with what
+/// it would write, and people read both.
+#[derive(Debug, Clone)]
+pub struct WholeSeconds(pub Arc<dyn Clock>);
+
+impl Clock for WholeSeconds {
+    fn now(&self) -> Timestamp {
+        let now = self.0.now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
 }
 

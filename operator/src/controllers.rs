@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{Accounts, Connect};
+use crate::clock::WholeSeconds;
 use crate::leader::tenure::Tenure;
 use crate::metrics::Metrics;
 use crate::publish::known_parts::KnownParts;
@@ -150,6 +151,7 @@ impl Controllers {
         let owners: Arc<dyn PoolOwners> =
             Arc::new(OwnerLeases(Api::namespaced(client.clone(), &settings.config_namespace)));
         let board = Arc::<Board>::default();
+        let whole: Arc<dyn Clock> = Arc::new(WholeSeconds(Arc::clone(&clock)));
         let recorder = Arc::new(Recorder { client: client.clone(), freshness: Arc::clone(&freshness) });
         let senders = SenderContext {
             settings: SenderSettings {
@@ -185,11 +187,11 @@ impl Controllers {
             },
             memberships: Arc::clone(&recorder) as _,
             registrations: Arc::clone(&recorder) as _,
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&whole),
         };
         let templates = TemplateContext {
             board: Arc::clone(&board),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&whole),
             poll_interval: settings.poll_interval,
             template_poll: settings.template_poll,
             directory: Arc::clone(&directory),
@@ -206,7 +208,7 @@ impl Controllers {
             senders: Arc::clone(&watched.senders),
             policies: Arc::clone(&watched.policies),
             owners,
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&whole),
         };
         let machinery = Arc::new(Machinery {
             events,
@@ -416,6 +418,28 @@ impl Drivers {
             senders: driver(&machinery, senders),
             templates: driver(&machinery, templates),
             policies: driver(&machinery, policies),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::dependencies;
+
+    #[tokio::test]
+    async fn what_a_reconcile_notes_of_the_time_is_what_it_reads_back() {
+        #[derive(Debug)]
+        struct Precise;
+        impl Clock for Precise {
+            fn now(&self) -> jiff::Timestamp {
+                "2026-11-30T20:12:02.211932457Z".parse().unwrap()
+            }
+        }
+        let drivers = Drivers::new(Dependencies { clock: Arc::new(Precise), ..dependencies() });
+        let (senders, templates, policies) = (drivers.senders.0, drivers.templates.0, drivers.policies.0);
+        for clock in [senders.context.clock, templates.context.clock, policies.context.clock] {
+            assert_eq!(clock.now().to_string(), "2026-11-30T20:12:02Z");
         }
     }
 }

@@ -297,7 +297,12 @@ async fn a_rotation_names_the_replica_that_it_waits_for_and_revokes_nothing_unti
     let columns = world.cluster.kubectl(&["get", "was", "--namespace", &shop.namespace]).await?;
     ensure!(columns.contains("AwaitingAck data-plane-1"), "{columns}");
     world.start_replica(1, &[]).await?;
-    until(&world, &shop, "the rotation ends", |status| idle(status) && status["rotation"]["key"] != first)
-        .await
-        .map(drop)
+    until(&world, &shop, "the rotation ends", |status| idle(status) && status["rotation"]["key"] != first).await?;
+    // However often it was looked at meanwhile.
+    let events = ["get", "events", "--namespace", &shop.namespace, "--output", "json"];
+    let events: Value = serde_json::from_str(&world.cluster.kubectl(&events).await?)?;
+    let began: Vec<_> =
+        events["items"].as_array().into_iter().flatten().filter(|event| event["reason"] == "RotationBegan").collect();
+    ensure!(!began.is_empty() && began.iter().all(|event| event["series"].is_null()), "told more than once: {began:?}");
+    Ok(())
 }

@@ -22,7 +22,7 @@ use messaging::provider::admin::{self, Stage, WebhookTargets};
 use messaging::secret::Secret;
 
 use self::act::{Held, Try};
-use self::plan::{Asked, Code, KEPT, Step, WINDOW, plan};
+use self::plan::{Asked, CHECKED_WITHIN, Code, KEPT, Step, WINDOW, plan};
 use super::SenderContext;
 use super::observe::Observed;
 use super::plan::Trouble;
@@ -35,7 +35,6 @@ use crate::reconcile::progress::Progress;
 
 /// How soon to look whether something has happened, at first.
 const SOON: Duration = Duration::from_secs(5);
-const CHECKING: &str = "WhatsApp checks the verification code that was passed on";
 
 /// What the spec says.
 #[derive(Debug, Clone)]
@@ -114,8 +113,8 @@ pub async fn follow(
                 under_way(progress, &text);
                 Ok(Some(later(progress, now, context)))
             }
-            Step::AwaitVerdict => {
-                under_way(progress, CHECKING);
+            Step::AwaitVerdict { until } => {
+                under_way(progress, &checking(until));
                 Ok(Some(SOON))
             }
             Step::CodeRefused => {
@@ -127,7 +126,7 @@ pub async fn follow(
                 if !act::pass_on(tried, &found.handle, (code, digest), progress).await? {
                     continue;
                 }
-                under_way(progress, CHECKING);
+                under_way(progress, &checking(now + CHECKED_WITHIN));
                 Ok(Some(SOON))
             }
             Step::AwaitCode(why) => Err(Held::awaits_code(&wish.number, wanted, path, why).into()),
@@ -156,6 +155,10 @@ pub fn resolves(trouble: &Trouble) -> bool {
 fn under_way(progress: &mut Progress<WhatsAppSenderStatus>, text: &str) {
     progress.set(ONLINE, State::False, reason::REGISTERING, text);
     progress.not_ready(reason::REGISTERING, text);
+}
+
+fn checking(until: Timestamp) -> String {
+    format!("WhatsApp checks the verification code that was passed on; if it is a wrong one, another one is taken from {until} on")
 }
 
 /// Looks ever more seldom at what takes long.

@@ -74,7 +74,9 @@ pub enum Step {
     AwaitProvider,
     AwaitCode(NoCode),
     /// The code that was passed on is under examination.
-    AwaitVerdict,
+    AwaitVerdict {
+        until: Timestamp,
+    },
     /// WhatsApp waits for a code again, so it did not accept the last one.
     CodeRefused,
     PassOn {
@@ -161,7 +163,8 @@ fn register(asked: &Asked<'_>) -> Step {
 fn verify(asked: &Asked<'_>) -> Step {
     let (known, now) = (asked.known, asked.now);
     if let Some(CodeAttempt { at, refusal: None, .. }) = known.codes.last() {
-        return if now < at.0 + CHECKED_WITHIN { Step::AwaitVerdict } else { Step::CodeRefused };
+        let until = at.0 + CHECKED_WITHIN;
+        return if now < until { Step::AwaitVerdict { until } } else { Step::CodeRefused };
     }
     if let Some(until) = locked_until(known, now) {
         return Step::Exhausted { kind: Kind::Codes, until };

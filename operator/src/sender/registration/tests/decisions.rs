@@ -27,6 +27,10 @@ fn sender(online: bool, stage: Stage) -> Option<SenderObservation> {
 }
 
 /// Registrations at these hours, with the last one's refusal.
+fn verdict() -> Step {
+    Step::AwaitVerdict { until: hour(100) + SignedDuration::from_secs(100) }
+}
+
 fn attempts(hours: &[i64], refusal: Option<&str>) -> RegistrationStatus {
     let attempts = hours.iter().map(|&at| RegistrationAttempt { at: Time(hour(at)), generation: 1, refusal: None });
     let mut attempts: Vec<_> = attempts.collect();
@@ -89,7 +93,7 @@ fn each_state_of_a_registration_has_its_next_step() {
             Code::Given(vec!["a".into(), "50".into()]),
             Step::AwaitCode(NoCode::Tried { at: hour(50), why: "no".into() }),
         ),
-        ("a code was passed on just now", codes(&[100], false), awaits(), given("a"), Step::AwaitVerdict),
+        ("a code was passed on just now", codes(&[100], false), awaits(), given("a"), verdict()),
         ("a code was passed on, in vain", codes(&[99], false), awaits(), given("a"), Step::CodeRefused),
         ("five codes", codes(&[30, 40, 50, 60, 70], true), awaits(), given("a"), exhausted(Kind::Codes, 102)),
         (
