@@ -1,11 +1,16 @@
 //! A provider account in memory, for unit tests. What was configured can be read back, and the next call can be made
 //! to fail.
 
+mod alerts;
 pub(crate) mod api;
 pub(crate) mod clock;
 pub(crate) mod crash;
+mod credentials;
+mod pools;
 pub(crate) mod registrations;
+mod senders;
 mod streams;
+mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,21 +20,18 @@ use async_trait::async_trait;
 use messaging::address::PhoneNumber;
 use messaging::config::ProviderAccount;
 use messaging::failure::{Failure, FailureClass};
-use messaging::id::PoolId;
 use messaging::provider::admin::{
-    AlertAdmin, AlertObservation, FoundContent, FoundPool, Inexpressible, Joined, KeyAdmin, KeyObservation, Listed,
-    ListedSender, MintedKey, PoolAdmin, PoolMember, PoolObservation, RegistrationAdmin, ReviewBegins, SenderAdmin,
-    SenderObservation, Stage, StreamAdmin, TemplateAdmin, TemplateHandle, TemplateObservation, TemplateRevision,
-    TokenAdmin, WebhookTargets,
+    AlertAdmin, AlertObservation, KeyAdmin, KeyObservation, Listed, PoolAdmin, PoolObservation, RegistrationAdmin,
+    ReviewBegins, SenderObservation, StreamAdmin, TemplateObservation, TokenAdmin,
 };
-use messaging::provider::webhook::WebhookHome;
 use messaging::provider::{AccountAdmin, ProviderError};
 use messaging::secret::Secret;
-use messaging::template::Approval;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use self::crash::Fuse;
+pub(crate) use self::credentials::Tokens;
+pub(crate) use self::templates::content_of;
 
 use crate::Settings;
 use crate::clock::SystemClock;
@@ -62,13 +64,6 @@ impl Default for FakeAdmin {
             goes_on: Arc::default(),
         }
     }
-}
-
-/// The tokens of an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Tokens {
-    pub(crate) primary: Secret,
-    pub(crate) secondary: Option<Secret>,
 }
 
 #[derive(Debug, Default)]
@@ -111,18 +106,9 @@ pub(crate) fn provider_error(http_status: Option<u16>, retry_after: Option<Durat
     }
 }
 
-/// What a provider says of a revision that we created there.
-pub(crate) fn content_of(revision: &TemplateRevision) -> FoundContent {
-    FoundContent { text: revision.content.clone(), examples: revision.examples.clone(), unusual_type: None }
-}
-
 impl State {
     fn requests(&self) -> u32 {
         1 + self.more_requests
-    }
-
-    fn shown_services(&self) -> &BTreeMap<String, PoolObservation> {
-        self.seen_services.as_ref().unwrap_or(&self.services)
     }
 
     fn listed<T>(&self, rows: Vec<T>) -> Listed<T> {
@@ -185,48 +171,6 @@ impl FakeAdmin {
         Ok(answer)
     }
 
-    /// From now on, credentials count.
-    pub(crate) fn set_token(&self, token: &str) {
-        self.state().tokens = Some(Tokens { primary: Secret::new(token), secondary: None });
-    }
-
-    pub(crate) fn tokens(&self) -> Tokens {
-        self.state().tokens.clone().expect("the account has a token")
-    }
-
-    /// The keys that exist, by id.
-    pub(crate) fn key_ids(&self) -> Vec<String> {
-        self.state().keys.iter().map(|(key, _)| key.id.clone()).collect()
-    }
-
-    pub(crate) fn secret_of(&self, id: &str) -> Secret {
-        let state = self.state();
-        state.keys.iter().find(|(key, _)| key.id == id).map(|(_, secret)| secret.clone()).expect("the key exists")
-    }
-
-    /// Somebody else revokes a key.
-    pub(crate) fn remove_key(&self, id: &str) {
-        self.state().keys.retain(|(key, _)| key.id != id);
-    }
-
-    /// Whether the account lets somebody call with these credentials.
-    pub(crate) fn accepts(&self, access: &ProviderAccount) -> bool {
-        let client = self.signed_in_as(access);
-        let state = client.state();
-        client.may_call(&state, "check_credentials")
-    }
-
-    fn may_call(&self, state: &State, operation: &str) -> bool {
-        let (Some(Tokens { primary, secondary }), Some((user, password))) = (&state.tokens, &self.caller) else {
-            return true;
-        };
-        if !user.starts_with("SK") {
-            return password == primary || Some(password) == secondary.as_ref();
-        }
-        let manages = ["mint_key", "list_keys", "revoke_key", "create_token", "discard_token", "promote_token"];
-        !manages.contains(&operation) && state.keys.iter().any(|(key, secret)| key.id == *user && secret == password)
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
@@ -250,96 +194,6 @@ impl FakeAdmin {
 
     pub(crate) fn calls(&self, operation: &str) -> usize {
         self.state().calls.get(operation).copied().unwrap_or(0)
-    }
-
-    pub(crate) fn add_sender(&self, number: &str, handle: &str) {
-        let seen = SenderObservation {
-            handle: handle.into(),
-            online: true,
-            status: "ONLINE".into(),
-            stage: Stage::Settled,
-            quality: None,
-            messaging_limit: None,
-            offline_reasons: vec![],
-            webhooks: WebhookTargets::default(),
-        };
-        self.state().senders.insert(number.parse().unwrap(), seen);
-    }
-
-    /// A pool that decides where the messages of its senders go.
-    pub(crate) fn add_pool(&self, id: &str, senders: &[&str]) {
-        let pool = PoolObservation {
-            id: PoolId::new(id),
-            senders: senders.iter().map(|&handle| PoolMember { handle: handle.into(), number: None }).collect(),
-            defers_to_sender: false,
-            webhooks: WebhookTargets::default(),
-        };
-        self.state().services.insert(id.into(), pool);
-    }
-
-    pub(crate) fn add_template(&self, handle: &str, name: &str, language: &str, approval: Approval) {
-        self.state().templates.push(TemplateObservation {
-            handle: TemplateHandle::new(handle),
-            name: name.into(),
-            language: language.into(),
-            approval,
-            category: None,
-            content: Err(Inexpressible("was added without a text".into())),
-        });
-    }
-
-    /// The pools that hold this sender.
-    pub(crate) fn pools_with(&self, sender: &str) -> Vec<String> {
-        let state = self.state();
-        state.services.iter().filter(|(_, pool)| pool.holds(sender)).map(|(id, _)| id.clone()).collect()
-    }
-
-    /// Somebody else changes which senders are in a pool.
-    pub(crate) fn set_members(&self, id: &str, senders: &[&str]) {
-        let members = senders.iter().map(|&handle| PoolMember { handle: handle.into(), number: None }).collect();
-        self.state().services.get_mut(id).expect("the pool exists").senders = members;
-    }
-
-    /// Somebody else unsets a sender's own webhooks.
-    pub(crate) fn break_webhooks(&self, handle: &str) {
-        let mut state = self.state();
-        let sender = state.senders.values_mut().find(|sender| sender.handle == handle).expect("the sender exists");
-        sender.webhooks = WebhookTargets::default();
-    }
-
-    /// Somebody else has a pool leave its senders' messages to their own webhooks.
-    pub(crate) fn defer_to_senders(&self, id: &str) {
-        self.state().services.get_mut(id).expect("the pool exists").defers_to_sender = true;
-    }
-
-    pub(crate) fn webhooks_of_pool(&self, id: &str) -> WebhookTargets {
-        self.state().services[id].webhooks.clone()
-    }
-
-    /// From now on, or no longer, reads show the pools as they are now.
-    pub(crate) fn hold_back_pools(&self, hold_back: bool) {
-        let mut state = self.state();
-        state.seen_services = hold_back.then(|| state.services.clone());
-    }
-
-    /// How many senders a pool takes.
-    pub(crate) fn limit_members(&self, most: usize) {
-        self.state().most_members = Some(most);
-    }
-
-    pub(crate) fn set_quality(&self, handle: &str, quality: &str) {
-        let mut state = self.state();
-        let sender = state.senders.values_mut().find(|sender| sender.handle == handle).expect("the sender exists");
-        sender.quality = Some(quality.to_owned());
-    }
-
-    pub(crate) fn add_alert(&self, alert: AlertObservation) {
-        self.state().alerts.push(alert);
-    }
-
-    /// The handles of its templates.
-    pub(crate) fn handles(&self) -> Vec<String> {
-        self.state().templates.iter().map(|template| template.handle.to_string()).collect()
     }
 
     #[expect(clippy::result_large_err, reason = "the fake returns what the trait's methods do")]
@@ -401,216 +255,6 @@ impl AccountAdmin for FakeAdmin {
 
     fn registrations(&self) -> Option<&dyn RegistrationAdmin> {
         Some(self)
-    }
-}
-
-#[async_trait]
-impl AlertAdmin for FakeAdmin {
-    fn source(&self) -> &'static str {
-        "the fake's log"
-    }
-
-    fn permission(&self) -> &'static str {
-        "the permission to read it"
-    }
-
-    async fn list_alerts(&self, since: jiff::Timestamp) -> Result<Listed<AlertObservation>, ProviderError> {
-        let state = self.begin("list_alerts")?;
-        Ok(state.listed(state.alerts.iter().filter(|alert| alert.at >= since).cloned().collect()))
-    }
-}
-
-#[async_trait]
-impl TokenAdmin for FakeAdmin {
-    async fn create_next_token(&self) -> Result<Secret, ProviderError> {
-        let token = {
-            let mut state = self.begin("create_token")?;
-            state.made += 1;
-            let token = Secret::new(format!("token{}", state.made));
-            if let Some(tokens) = &mut state.tokens {
-                if tokens.secondary.is_some() {
-                    return Err(provider_error(Some(400), None));
-                }
-                tokens.secondary = Some(token.clone());
-            }
-            token
-        };
-        self.end("create_token", token).await
-    }
-
-    async fn discard_next_token(&self) -> Result<(), ProviderError> {
-        self.begin("discard_token")?.tokens.as_mut().map(|tokens| tokens.secondary.take());
-        self.end("discard_token", ()).await
-    }
-
-    async fn promote_next_token(&self) -> Result<Secret, ProviderError> {
-        let promoted = {
-            let mut state = self.begin("promote_token")?;
-            let tokens = state.tokens.as_mut().expect("the account has a token");
-            match tokens.secondary.take() {
-                Some(secondary) => tokens.primary = secondary,
-                None => return Err(provider_error(Some(400), None)),
-            }
-            tokens.primary.clone()
-        };
-        self.end("promote_token", promoted).await
-    }
-}
-
-#[async_trait]
-impl KeyAdmin for FakeAdmin {
-    async fn mint_key(&self, name: &str) -> Result<MintedKey, ProviderError> {
-        let minted = {
-            let mut state = self.begin("mint_key")?;
-            state.made += 1;
-            let (id, secret) = (format!("SK{}", state.made), Secret::new(format!("secret{}", state.made)));
-            state.keys.push((KeyObservation { id: id.clone(), name: name.to_owned() }, secret.clone()));
-            MintedKey { id, secret }
-        };
-        self.end("mint_key", minted).await
-    }
-
-    async fn list_keys(&self) -> Result<Listed<KeyObservation>, ProviderError> {
-        let state = self.begin("list_keys")?;
-        Ok(state.listed(state.keys.iter().map(|(key, _)| key.clone()).collect()))
-    }
-
-    async fn verify_key(&self, MintedKey { id, secret }: &MintedKey) -> Result<(), ProviderError> {
-        let mut client = self.clone();
-        client.caller = Some((id.clone(), secret.clone()));
-        client.begin("verify_key").map(drop)
-    }
-
-    async fn revoke_key(&self, id: &str) -> Result<(), ProviderError> {
-        self.begin("revoke_key")?.keys.retain(|(key, _)| key.id != id);
-        self.end("revoke_key", ()).await
-    }
-}
-
-#[async_trait]
-impl PoolAdmin for FakeAdmin {
-    async fn find_pool(&self, id: &PoolId) -> Result<FoundPool, ProviderError> {
-        let state = self.begin("find_messaging_service")?;
-        Ok(FoundPool { pool: state.shown_services().get(id.as_str()).cloned(), requests: state.requests() })
-    }
-
-    async fn list_pools(&self) -> Result<Listed<PoolObservation>, ProviderError> {
-        let state = self.begin("list_messaging_services")?;
-        Ok(state.listed(state.shown_services().values().cloned().collect()))
-    }
-
-    async fn add_member(&self, pool: &PoolId, sender: &str) -> Result<Joined, ProviderError> {
-        let joined = {
-            let mut state = self.begin("add_to_messaging_service")?;
-            let places = state.most_members.unwrap_or(usize::MAX);
-            let within = state.services.iter().find(|(_, pool)| pool.holds(sender)).map(|(id, _)| id.clone());
-            let Some(into) = state.services.get_mut(pool.as_str()) else { return Err(provider_error(Some(404), None)) };
-            match within {
-                Some(id) if id == pool.as_str() => Joined::WasIn,
-                Some(_) => Joined::IsElsewhere,
-                None if into.senders.len() >= places => Joined::IsFull,
-                None => {
-                    into.senders.push(PoolMember { handle: sender.to_owned(), number: None });
-                    Joined::Added
-                }
-            }
-        };
-        self.end("add_to_messaging_service", joined).await
-    }
-
-    async fn remove_member(&self, pool: &PoolId, sender: &str) -> Result<(), ProviderError> {
-        if let Some(pool) = self.begin("remove_from_messaging_service")?.services.get_mut(pool.as_str()) {
-            pool.senders.retain(|member| member.handle != sender);
-        }
-        self.end("remove_from_messaging_service", ()).await
-    }
-}
-
-#[async_trait]
-impl SenderAdmin for FakeAdmin {
-    async fn list_senders(&self) -> Result<Listed<ListedSender>, ProviderError> {
-        let state = self.begin("list_senders")?;
-        let listed = |(number, seen): (&PhoneNumber, &SenderObservation)| ListedSender {
-            number: number.clone(),
-            seen: Ok(seen.clone()),
-        };
-        Ok(state.listed(state.seen_senders.as_ref().unwrap_or(&state.senders).iter().map(listed).collect()))
-    }
-
-    fn webhook_targets(&self, home: &WebhookHome<'_>) -> WebhookTargets {
-        let WebhookHome { public_base_url, tenant, sender } = home;
-        let url = |rest: &str| Some(format!("{public_base_url}webhooks/{tenant}/{sender}/{rest}#rc=5"));
-        WebhookTargets { inbound: url("inbound"), status: url("status") }
-    }
-
-    async fn configure_webhooks(
-        &self,
-        sender: &SenderObservation,
-        service: Option<&PoolObservation>,
-        targets: &WebhookTargets,
-    ) -> Result<(), ProviderError> {
-        {
-            let mut state = self.begin("configure_webhooks")?;
-            match service.filter(|service| service.decides_webhooks_of(&sender.handle)) {
-                Some(service) => {
-                    if let Some(service) = state.services.get_mut(service.id.as_str()) {
-                        service.webhooks = targets.clone();
-                    }
-                }
-                None => {
-                    if let Some(sender) = state.senders.values_mut().find(|known| known.handle == sender.handle) {
-                        sender.webhooks = targets.clone();
-                    }
-                }
-            }
-        }
-        self.end("configure_webhooks", ()).await
-    }
-}
-
-#[async_trait]
-impl TemplateAdmin for FakeAdmin {
-    fn review_begins(&self) -> ReviewBegins {
-        self.review_begins
-    }
-
-    async fn list_templates(&self) -> Result<Listed<TemplateObservation>, ProviderError> {
-        let state = self.begin("list_templates")?;
-        Ok(state.listed(state.templates.clone()))
-    }
-
-    async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError> {
-        let mut state = self.begin("create_template")?;
-        let handle = TemplateHandle::new(format!("HX{}", state.templates.len()));
-        state.templates.push(TemplateObservation {
-            handle: handle.clone(),
-            name: revision.name.clone(),
-            language: revision.language.clone(),
-            approval: match self.review_begins {
-                ReviewBegins::OnCreate => Approval::Pending,
-                ReviewBegins::OnSubmit => Approval::Unsubmitted,
-            },
-            category: None,
-            content: Ok(content_of(revision)),
-        });
-        Ok(handle)
-    }
-
-    async fn submit_template(
-        &self,
-        handle: &TemplateHandle,
-        _revision: &TemplateRevision,
-    ) -> Result<(), ProviderError> {
-        let mut state = self.begin("submit_template")?;
-        if let Some(template) = state.templates.iter_mut().find(|template| template.handle == *handle) {
-            template.approval = Approval::Pending;
-        }
-        Ok(())
-    }
-
-    async fn delete_template(&self, handle: &TemplateHandle) -> Result<(), ProviderError> {
-        self.begin("delete_template")?.templates.retain(|template| template.handle != *handle);
-        Ok(())
     }
 }
 
