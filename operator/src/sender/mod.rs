@@ -33,7 +33,7 @@ pub mod rotate;
 pub mod sandbox;
 pub mod secret;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod validate;
 
 use std::sync::Arc;

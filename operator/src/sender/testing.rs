@@ -36,7 +36,7 @@ use crate::testing::clock::TestClock;
 use crate::testing::crash::Fuse;
 use crate::testing::{FakeAdmin, dependencies_with};
 
-pub(super) const TENANT: &str = "shop";
+pub(crate) const TENANT: &str = "shop";
 
 /// The objects as they are written.
 pub(super) type Objects = Arc<Mutex<Vec<WhatsAppSender>>>;
@@ -60,7 +60,7 @@ impl Outside {
 
 /// The Secrets of the quickstart, and others.
 #[derive(Default)]
-pub(super) struct Secrets(pub(super) Mutex<BTreeMap<String, Contents>>);
+pub(crate) struct Secrets(pub(super) Mutex<BTreeMap<String, Contents>>);
 
 #[async_trait]
 impl ReadSecrets for Secrets {
@@ -88,8 +88,8 @@ impl PoolOwners for Owners {
     }
 }
 
-/// What is published is what was contributed; see [`Process::after`].
-struct Unpublished;
+/// Nothing. A process that begins is told what the one before it contributed.
+pub(crate) struct Unpublished;
 
 #[async_trait]
 impl PublishedConfigs for Unpublished {

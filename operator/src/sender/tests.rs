@@ -1,52 +1,23 @@
 //! Promises about a whole reconcile of a sender, with a provider, Secrets and records in memory.
 
-use async_trait::async_trait;
 use crds::condition::{CREDENTIALS_VALID, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
-use parking_lot::Mutex;
 
-use super::dereference::{Found, ReadSecrets};
-use super::owner::{Record, Recorded};
-use super::secret::Contents;
-use super::validate::tests::{found, sender as quickstart};
+use super::owner::Record;
+use super::testing::{Owners, Secrets, TENANT};
+use super::validate::tests::sender as quickstart;
 use super::*;
 use crate::controllers::Drivers;
-use crate::reconcile::error::{Advice, Failure, KubernetesFailure};
+use crate::reconcile::error::{Advice, Failure};
 use crate::rotation::records::Subject;
 use crate::testing::api::FakeApi;
 use crate::testing::{FakeAdmin, dependencies_with};
 
-const TENANT: &str = "shop";
 const HANDLE: &str = "XE0123456789abcdef0123456789abcdef";
 const POOL: &str = "MG0123456789abcdef0123456789abcdef";
-
-/// The Secrets of every namespace.
-struct Secrets(Found);
-
-#[async_trait]
-impl ReadSecrets for Secrets {
-    async fn read(&self, _: &str, name: &str) -> Result<Option<Contents>, Failure> {
-        Ok(Some(self.0.signing.get(name).unwrap_or(&self.0.credentials).clone()))
-    }
-}
-
-/// The record of one pool.
-#[derive(Default)]
-struct Owners(Mutex<Option<Record>>);
-
-#[async_trait]
-impl PoolOwners for Owners {
-    async fn read(&self, _: &PoolId) -> Result<Recorded, KubernetesFailure> {
-        Ok(Recorded { record: self.0.lock().clone(), version: None })
-    }
-    async fn write(&self, _: &PoolId, record: Record, _: Option<String>) -> Result<(), KubernetesFailure> {
-        *self.0.lock() = Some(record);
-        Ok(())
-    }
-}
 
 struct World {
     admin: Arc<FakeAdmin>,
@@ -92,7 +63,7 @@ impl World {
         let client = Arc::<FakeApi>::default().client();
         let Drivers { senders: (driver, watched), .. } = Drivers::new(dependencies_with(client, Arc::clone(&admin)));
         let (mut context, owners) = (driver.context, Arc::<Owners>::default());
-        context.secrets = Arc::new(Secrets(found()));
+        context.secrets = Arc::new(Secrets::default());
         context.owners = Arc::clone(&owners) as _;
         let all =
             [TENANT, "bank"].map(|tenant| Subject { tenant: tenant.parse().unwrap(), secret: "twilio".to_owned() });

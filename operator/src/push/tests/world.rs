@@ -14,7 +14,6 @@ use kube::ResourceExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
 use messaging::clock::Clock;
-use messaging::config::TenantConfig;
 use messaging::hints::{About, Hint, Hints};
 use messaging::id::TenantId;
 use parking_lot::Mutex;
@@ -24,7 +23,6 @@ use crate::accounts::{Accounts, Connect};
 use crate::controllers::Drivers;
 use crate::leader::tenure::{Deadline, Tenure};
 use crate::metrics::Metrics;
-use crate::publish::published::PublishedConfigs;
 use crate::push::Push;
 use crate::push::board::{Board, EnsureObject};
 use crate::reconcile::conditions::merge;
@@ -33,25 +31,13 @@ use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
 use crate::rotation::records::Subject;
 use crate::sender::SenderContext;
-use crate::sender::dereference::{Found, ReadSecrets};
 use crate::sender::directory::SenderDirectory;
-use crate::sender::secret::Contents;
-use crate::sender::validate::tests::{found, sender as quickstart};
+use crate::sender::testing::{Secrets, TENANT, Unpublished};
+use crate::sender::validate::tests::sender as quickstart;
 use crate::testing::api::FakeApi;
 use crate::testing::clock::TestClock;
 use crate::testing::crash::Fuse;
 use crate::testing::{FakeAdmin, dependencies_with};
-
-pub(super) const TENANT: &str = "shop";
-
-struct Secrets(Found);
-
-#[async_trait]
-impl ReadSecrets for Secrets {
-    async fn read(&self, _: &str, name: &str) -> Result<Option<Contents>, Failure> {
-        Ok(Some(self.0.signing.get(name).unwrap_or(&self.0.credentials).clone()))
-    }
-}
 
 /// Whether the object exists; it outlives the process.
 struct Object {
@@ -66,16 +52,6 @@ impl EnsureObject for Object {
             self.fuse.burn().await;
         }
         Ok(())
-    }
-}
-
-/// What is published is what was contributed; see [`World::restart`].
-struct Unpublished;
-
-#[async_trait]
-impl PublishedConfigs for Unpublished {
-    async fn of(&self, _: &TenantId) -> Result<Option<Arc<TenantConfig>>, KubernetesFailure> {
-        Ok(None)
     }
 }
 
@@ -144,7 +120,7 @@ fn process(admin: &FakeAdmin, exists: &Arc<Mutex<bool>>, clock: &Arc<TestClock>,
         published: Arc::new(Unpublished),
         accounts: Arc::clone(&context.accounts),
     });
-    context.secrets = Arc::new(Secrets(found()));
+    context.secrets = Arc::new(Secrets::default());
     context.clock = Arc::clone(clock) as _;
     context.settings.public_base_url = base.parse().unwrap();
     context.settings.allow_private_sinks = true;
