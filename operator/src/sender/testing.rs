@@ -1,12 +1,15 @@
-//! A process that reconciles senders, for tests about crashes: the objects outlive it, as they are written.
+//! Senders, and the process that reconciles them, for tests about crashes: the objects outlive it, as they are written.
+//!
+//! A world of such a test stands on [`Play`], and adds what it is about.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use crds::condition::READY;
 use crds::{MembershipStatus, RegistrationStatus, WhatsAppSender, WhatsAppSenderStatus};
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
@@ -28,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::publish::published::PublishedConfigs;
 use crate::reconcile::conditions::merge;
 use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
+use crate::reconcile::events::Note;
 use crate::reconcile::kind::{Id, Kind, name_of, tenant_of};
 use crate::reconcile::progress::{Next, Progress};
 use crate::rotation::records::Subject;
@@ -39,22 +43,36 @@ use crate::testing::{FakeAdmin, dependencies_with};
 pub(crate) const TENANT: &str = "shop";
 
 /// The objects as they are written.
-pub(super) type Objects = Arc<Mutex<Vec<WhatsAppSender>>>;
+type Objects = Arc<Mutex<Vec<WhatsAppSender>>>;
 
 /// What exists outside of the process.
 #[derive(Clone)]
 pub(super) struct Outside {
-    pub(super) admin: FakeAdmin,
-    pub(super) objects: Objects,
-    pub(super) clock: Arc<TestClock>,
+    admin: FakeAdmin,
+    objects: Objects,
+    clock: Arc<TestClock>,
     pub(super) owners: Arc<Owners>,
     pub(super) secrets: Arc<Secrets>,
 }
 
 impl Outside {
-    pub(super) fn new(admin: FakeAdmin, objects: Vec<WhatsAppSender>) -> Self {
+    fn new(admin: FakeAdmin, objects: Vec<WhatsAppSender>) -> Self {
         let objects = Arc::new(Mutex::new(objects));
         Self { admin, objects, clock: Arc::default(), owners: Arc::default(), secrets: Arc::default() }
+    }
+
+    /// Plays rounds until `quiet` of them in a row write nothing. Fails after `most` rounds.
+    pub(super) async fn until_quiet(&self, quiet: usize, most: usize, mut round: impl AsyncFnMut()) {
+        let mut silent = 0;
+        for _ in 0..most {
+            let before = self.admin.fuse.burnt();
+            round().await;
+            silent = if self.admin.fuse.burnt() == before { silent + 1 } else { 0 };
+            if silent == quiet {
+                return;
+            }
+        }
+        panic!("it never stops writing: {:#?}", self.objects.lock());
     }
 }
 
@@ -157,12 +175,12 @@ fn as_read_back<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) ->
 }
 
 pub(super) struct Process {
-    pub(super) context: SenderContext,
-    pub(super) watched: Writer<WhatsAppSender>,
+    context: SenderContext,
+    watched: Writer<WhatsAppSender>,
 }
 
 impl Process {
-    pub(super) fn new(outside: &Outside) -> Self {
+    fn new(outside: &Outside) -> Self {
         let Outside { admin, objects, clock, owners, secrets } = outside;
         let client = Arc::<FakeApi>::default().client();
         let Drivers { senders: (driver, watched), watched: all, .. } =
@@ -206,7 +224,7 @@ impl Process {
         next
     }
 
-    pub(super) fn watch(&mut self, objects: &Objects) {
+    fn watch(&mut self, objects: &Objects) {
         for sender in objects.lock().iter() {
             self.watched.apply_watcher_event(&Event::Apply(sender.clone()));
         }
@@ -229,6 +247,118 @@ impl Process {
     }
 }
 
+/// Some objects, and a process that may crash after any write.
+pub(super) struct Play {
+    pub(super) admin: FakeAdmin,
+    pub(super) outside: Outside,
+    pub(super) process: Process,
+    /// How the last reconcile of the last object ended, where it failed.
+    pub(super) failed: Option<(Advice, &'static str, String)>,
+    pub(super) crashes: usize,
+}
+
+impl Play {
+    pub(super) fn new(admin: FakeAdmin, objects: Vec<WhatsAppSender>) -> Self {
+        let outside = Outside::new(admin.clone(), objects);
+        let process = Process::new(&outside);
+        Self { admin, outside, process, failed: None, crashes: 0 }
+    }
+
+    /// The objects, as they are written.
+    pub(super) fn written(&self) -> Vec<WhatsAppSender> {
+        self.outside.objects.lock().clone()
+    }
+
+    /// Changes every object.
+    pub(super) fn change(&mut self, change: impl Fn(&mut WhatsAppSender)) {
+        self.outside.objects.lock().iter_mut().for_each(change);
+        self.process.watch(&self.outside.objects);
+    }
+
+    pub(super) fn change_one(&mut self, name: &str, change: impl Fn(&mut WhatsAppSender)) {
+        self.change(|sender| {
+            if sender.name_any() == name {
+                change(sender);
+            }
+        });
+    }
+
+    pub(super) fn put(&mut self, sender: WhatsAppSender) {
+        self.outside.objects.lock().push(sender);
+        self.process.watch(&self.outside.objects);
+    }
+
+    pub(super) fn delete(&mut self, name: &str) {
+        self.change_one(name, |sender| sender.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH)));
+    }
+
+    pub(super) fn wait(&self, seconds: i64) {
+        *self.outside.clock.0.lock() += SignedDuration::from_secs(seconds);
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        *self.outside.clock.0.lock()
+    }
+
+    /// Another process begins, which knows nothing but what is written down.
+    pub(super) fn restart(&mut self) {
+        self.process = self.process.after(&self.outside);
+    }
+
+    /// Reconciles an object, or cleans it up where it is being deleted, and writes what comes of it.
+    ///
+    /// Returns its Events, or `None` when the process crashed. Another one begins then.
+    pub(super) async fn reconcile(&mut self, sender: &WhatsAppSender) -> Option<Vec<Note>> {
+        let fuse = self.admin.fuse.clone();
+        let done = fuse.until_crash(async {
+            let (ended, mut progress) = self.process.reconcile(sender).await;
+            let status = status_of(sender, &progress, ended.as_ref().map(drop));
+            let is_gone = sender.metadata.deletion_timestamp.is_some() && ended.is_ok();
+            if self.write(sender, status, is_gone) {
+                fuse.burn().await;
+            }
+            self.failed = ended.err().map(|error| (error.advice(), error.reason(), error.message()));
+            progress.take_notes()
+        });
+        let notes = done.await;
+        if notes.is_none() {
+            self.crashes += 1;
+            self.restart();
+        }
+        notes
+    }
+
+    /// Writes the status, or removes an object that is gone. `false` where there is nothing to write.
+    fn write(&mut self, sender: &WhatsAppSender, status: WhatsAppSenderStatus, is_gone: bool) -> bool {
+        if is_gone {
+            self.outside.objects.lock().retain(|other| other.uid() != sender.uid());
+            self.process.watched.apply_watcher_event(&Event::Delete(sender.clone()));
+            sender.forget(&self.process.context);
+            return true;
+        }
+        let status = Some(status);
+        if let Some(known) = self.outside.objects.lock().iter_mut().find(|known| known.uid() == sender.uid()) {
+            // An intent may have been recorded since the sender was read.
+            if sender.status == status && known.status == status {
+                return false;
+            }
+            known.status = status;
+        }
+        self.process.watch(&self.outside.objects);
+        true
+    }
+
+    /// The condition of the first object.
+    pub(super) fn condition(&self, name: &str) -> Option<Condition> {
+        let status = self.written().into_iter().next()?.status?;
+        status.conditions.into_iter().find(|condition| condition.type_ == name)
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.condition(READY).is_some_and(|condition| condition.status == "True")
+    }
+}
+
 /// A sender with the quickstart's number.
 pub(super) fn object(name: &str, created: i64) -> WhatsAppSender {
     let mut sender = quickstart();
@@ -241,7 +371,7 @@ pub(super) fn object(name: &str, created: i64) -> WhatsAppSender {
 }
 
 /// The status as the driver writes it.
-pub(super) fn status_of(
+fn status_of(
     sender: &WhatsAppSender,
     progress: &Progress<WhatsAppSenderStatus>,
     ended: Result<(), &Failure>,

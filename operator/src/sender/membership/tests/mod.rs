@@ -242,8 +242,8 @@ async fn a_sender_leaves_a_service_only_once_its_own_webhooks_are_in_place() {
     world.admin.break_webhooks(HANDLE);
     world.round().await;
     assert_eq!(world.within(), ["MG1"], "customers would not be heard");
-    let (status, message) = world.condition(WEBHOOKS_CONFIGURED).unwrap();
-    assert!(status == "False" && message.contains("MG1"), "{message}");
+    let webhooks = world.condition(WEBHOOKS_CONFIGURED).unwrap();
+    assert!(webhooks.status == "False" && webhooks.message.contains("MG1"), "{}", webhooks.message);
     world.settle().await;
     assert_eq!((world.within(), world.is_ready()), (vec![], true));
 }
@@ -312,7 +312,7 @@ async fn a_refusal_to_remove_a_sender_is_told_and_blocks_no_deletion() {
 async fn a_service_of_another_namespace_is_not_joined() {
     let mut world = World::new(None, Spec::Manages("MG1"));
     let now = world.now();
-    *world.owners.0.lock() = Some(Record { owner: "bank".parse().unwrap(), since: now, seen: now });
+    *world.outside.owners.0.lock() = Some(Record { owner: "bank".parse().unwrap(), since: now, seen: now });
     world.settle().await;
     assert_eq!((world.within(), world.admin.calls(JOIN), world.membership("support")), (vec![], 0, None));
     assert!(world.failed.as_ref().is_some_and(|(_, _, message)| message.contains("the namespace bank")));

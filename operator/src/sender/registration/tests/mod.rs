@@ -390,7 +390,7 @@ async fn a_leader_that_was_replaced_in_the_midst_of_a_call_leads_to_no_second_on
         let seen = world.object();
         world.admin.hold_up(operation);
         let successor = world.another_process();
-        let first = async { drop(world.process().reconcile(&seen).await) };
+        let first = async { drop(world.process.reconcile(&seen).await) };
         let second = async {
             world.admin.is_held_up().await;
             // It begins with what its watch shows, old or new.
@@ -441,7 +441,7 @@ async fn a_number_is_not_given_up_when_its_object_goes() {
     let mut world = World::new();
     world.settle().await;
     world.change(|sender| sender.spec.deletion_policy = DeletionPolicy::Delete);
-    world.delete();
+    world.delete("support");
     world.settle_gone().await;
     assert_eq!(world.admin.registered().len(), 1);
     assert!(world.admin.has_sender(&world.number));
