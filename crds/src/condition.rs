@@ -27,8 +27,8 @@ pub const ONLINE: &str = "Online";
 /// Senders: the provider's webhooks point at the data plane. `Unknown` where only a person can see that.
 pub const WEBHOOKS_CONFIGURED: &str = "WebhooksConfigured";
 
-/// Senders: the provider noticed in the last hour that something goes wrong with the sender, such as a webhook that was not
-/// answered. `Unknown` while the credentials may not read that. It is no part of [`READY`].
+/// Senders: the provider noticed in the last hour that something goes wrong with the sender, such as a webhook that was
+/// not answered. `Unknown` while the credentials may not read that. It is no part of [`READY`].
 pub const PROVIDER_ALERTS: &str = "ProviderAlerts";
 
 /// Senders with a `credentialRotation`: the credentials are being replaced. The reason is the phase, and

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Messages per second: a number, or a text for a rate that is not whole, such as `"0.33"` for one in three seconds.
-    /// Absent: 80, which a WhatsApp sender at Twilio starts with, and for Twilio's Sandbox the one message in 3 seconds
-    /// that it takes.
+    /// Messages per second: a number, or a text for a rate that is not whole, such as `"0.33"` for one in three
+    /// seconds. Absent: 80, which a WhatsApp sender at Twilio starts with, and for Twilio's Sandbox the one message in
+    /// 3 seconds that it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(RULE).message(MESSAGE))]
     pub messages_per_second: Option<MessageRate>,

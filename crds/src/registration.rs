@@ -6,22 +6,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the operator registers a number that the account does not have yet. WhatsApp counts attempts, and locks a number
-/// out for days after too many, so the operator registers a number at most 3 times, and passes on at most 5 codes, in 72
-/// hours.
+/// out for days after too many, so the operator registers a number at most 3 times, and passes on at most 5 codes, in
+/// 72 hours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
-    /// What customers see of the business. It is told when the number is registered, and not kept afterwards: a later change
-    /// is made in the provider's console.
+    /// What customers see of the business. It is told when the number is registered, and not kept afterwards: a later
+    /// change is made in the provider's console.
     pub profile: BusinessProfile,
-    /// The id of the WhatsApp Business Account that gets the number. Absent: the one that the Twilio account is connected to.
+    /// The id of the WhatsApp Business Account that gets the number. Absent: the one that the Twilio account is
+    /// connected to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9]{5,32}$')")
         .message("must be the id of a WhatsApp Business Account: 5 to 32 digits"))]
     pub waba_id: Option<String>,
-    /// How WhatsApp tells the code that proves who owns the number. Twilio receives the code itself for a number of its own
-    /// that takes SMS.
+    /// How WhatsApp tells the code that proves who owns the number. Twilio receives the code itself for a number of its
+    /// own that takes SMS.
     #[serde(default)]
     pub verification_method: VerificationMethod,
     /// Where a person puts that code. Each code is passed on once.
@@ -79,10 +80,10 @@ pub struct BusinessProfile {
     #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''")
         .message("must be an http or https URL, such as https://shop.example.com/logo.png"))]
     pub logo_url: Option<String>,
-    /// The line of business, in Twilio's words: Alcohol; Automotive; Beauty, Spa and Salon; Clothing and Apparel, Education,
-    /// Entertainment, Event Planning and Service, Finance and Banking, Food and Grocery, Hotel and Lodging, Matrimony Service,
-    /// Medical and Health, Non-profit, Online Gambling, OTC Drugs, Other, Physical Gambling, Professional Services, Public
-    /// Service, Restaurant, Shopping and Retail, or Travel and Transportation.
+    /// The line of business, in Twilio's words: Alcohol; Automotive; Beauty, Spa and Salon; Clothing and Apparel,
+    /// Education, Entertainment, Event Planning and Service, Finance and Banking, Food and Grocery, Hotel and Lodging,
+    /// Matrimony Service, Medical and Health, Non-profit, Online Gambling, OTC Drugs, Other, Physical Gambling,
+    /// Professional Services, Public Service, Restaurant, Shopping and Retail, or Travel and Transportation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self in ['Alcohol', 'Automotive', 'Beauty, Spa and Salon', 'Clothing and Apparel', 'Education', 'Entertainment', 'Event Planning and Service', 'Finance and Banking', 'Food and Grocery', 'Hotel and Lodging', 'Matrimony Service', 'Medical and Health', 'Non-profit', 'Online Gambling', 'OTC Drugs', 'Other', 'Physical Gambling', 'Professional Services', 'Public Service', 'Restaurant', 'Shopping and Retail', 'Travel and Transportation']")

@@ -95,11 +95,12 @@ pub struct WhatsAppSenderSpec {
     /// How long messages and their metadata are kept.
     #[serde(default)]
     pub retention: Retention,
-    /// How long a message is worth sending where its request has no `validFor`. While the provider or the network is away,
-    /// what was surely not sent is tried until then, and ends as `expired` after it.
+    /// How long a message is worth sending where its request has no `validFor`. While the provider or the network is
+    /// away, what was surely not sent is tried until then, and ends as `expired` after it.
     #[serde(default)]
     pub validity: Validity,
-    /// Receivers of events: messages that arrive, and every status of messages that were sent. Each has a name of its own.
+    /// Receivers of events: messages that arrive, and every status of messages that were sent. Each has a name of its
+    /// own.
     #[serde(default)]
     #[schemars(length(max = 4))]
     #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other.name == one.name))")
@@ -109,8 +110,8 @@ pub struct WhatsAppSenderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_rotation: Option<CredentialRotation>,
     /// What happens to the number's webhooks at the provider when this object is deleted. `Retain` leaves them as they
-    /// are; `Delete` removes those that point to this data plane, and takes the number out of the Messaging Service that the operator added it to.
-    /// The number itself is never given up.
+    /// are; `Delete` removes those that point to this data plane, and takes the number out of the Messaging Service
+    /// that the operator added it to. The number itself is never given up.
     #[serde(default = "WhatsAppSenderSpec::default_deletion_policy")]
     pub deletion_policy: DeletionPolicy,
 }
@@ -162,14 +163,14 @@ pub struct TwilioProvider {
     /// Who puts the number into that service's sender pool. Absent: as `External`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messaging_service_membership: Option<ServiceMembership>,
-    /// Whether the number is Twilio's Sandbox for WhatsApp: a number that all accounts share (+14155238886), where anybody
-    /// can try things out with phones that have joined. Twilio has no API for it, so the two URLs that the condition
-    /// `WebhooksConfigured` tells are to be pasted into Twilio's console. It sends at most one message in 3 seconds, and
-    /// three templates of Twilio's own. Immutable.
+    /// Whether the number is Twilio's Sandbox for WhatsApp: a number that all accounts share (+14155238886), where
+    /// anybody can try things out with phones that have joined. Twilio has no API for it, so the two URLs that the
+    /// condition `WebhooksConfigured` tells are to be pasted into Twilio's console. It sends at most one message in 3
+    /// seconds, and three templates of Twilio's own. Immutable.
     #[serde(default)]
     pub sandbox: bool,
-    /// What a phone must send to the Sandbox after the word `join`, as Twilio's console shows it, such as `plenty-tiger`.
-    /// The status repeats it, for people.
+    /// What a phone must send to the Sandbox after the word `join`, as Twilio's console shows it, such as
+    /// `plenty-tiger`. The status repeats it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]+(-[a-z0-9]+)*$')")
@@ -179,9 +180,9 @@ pub struct TwilioProvider {
     /// calls Twilio's API. With the keys `apiKeySid` (`SK…`) and `apiKeySecret` as well, that API key makes the calls
     /// instead, and the auth token only verifies webhooks.
     pub credentials_secret_ref: SecretRef,
-    /// Whether Twilio tells of approvals, so that a template is ready seconds after WhatsApp approves it instead of at the
-    /// next poll. The operator then keeps a sink and a subscription of Event Streams in the account. Of several senders of
-    /// an account in a namespace, the oldest that asks acts for all.
+    /// Whether Twilio tells of approvals, so that a template is ready seconds after WhatsApp approves it instead of at
+    /// the next poll. The operator then keeps a sink and a subscription of Event Streams in the account. Of several
+    /// senders of an account in a namespace, the oldest that asks acts for all.
     #[serde(default)]
     pub template_events: bool,
     /// Lets the operator register the number with WhatsApp where the account does not have it. Absent: it never does.
@@ -194,14 +195,14 @@ pub struct TwilioProvider {
 pub enum ServiceMembership {
     /// Somebody else. The operator waits until the number is there.
     External,
-    /// The operator. It adds the number, and removes it again once the spec no longer names the service, or when this object
-    /// is deleted with the policy `Delete`. A number that somebody else added is left there.
+    /// The operator. It adds the number, and removes it again once the spec no longer names the service, or when this
+    /// object is deleted with the policy `Delete`. A number that somebody else added is left there.
     Managed,
 }
 
-/// The words with which customers opt out and back in. A message counts when all of it is such a word, in any case and any
-/// Unicode composition; spaces, and punctuation and pictures around it, are ignored. A quick reply counts by its title or its
-/// payload, and media by its caption. A verdict of the provider's own opt-out management comes first.
+/// The words with which customers opt out and back in. A message counts when all of it is such a word, in any case and
+/// any Unicode composition; spaces, and punctuation and pictures around it, are ignored. A quick reply counts by its
+/// title or its payload, and media by its caption. A verdict of the provider's own opt-out management comes first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new(
         "self.stopKeywords.all(stop, !self.startKeywords.exists(start, start.trim().lowerAscii() == stop.trim().lowerAscii()))"
@@ -216,8 +217,8 @@ pub struct OptOut {
     #[serde(default = "OptOut::default_start_keywords")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 64)))]
     pub start_keywords: Vec<String>,
-    /// The reply to a customer who opts out. Absent: no reply. There is none either where the provider judged and answered
-    /// the keyword itself.
+    /// The reply to a customer who opts out. Absent: no reply. There is none either where the provider judged and
+    /// answered the keyword itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub stop_reply: Option<String>,
@@ -351,8 +352,8 @@ pub struct CredentialRotation {
     /// Secret, which it does not revoke.
     #[serde(default = "CredentialRotation::default_api_key")]
     pub api_key: bool,
-    /// Whether the account's auth token is replaced, too. All software that uses the account must take the token from the
-    /// Secret, because the old one ends. The operator needs the right to patch the Secret.
+    /// Whether the account's auth token is replaced, too. All software that uses the account must take the token from
+    /// the Secret, because the old one ends. The operator needs the right to patch the Secret.
     #[serde(default)]
     pub auth_token: bool,
 }
@@ -374,8 +375,8 @@ impl CredentialRotation {
 #[x_kube(validation = Rule::new("has(self.http)").message("must name the kind of receiver: http"))]
 #[serde(rename_all = "camelCase")]
 pub struct EventSink {
-    /// What the receiver is known by. Events that wait for it are kept under its name, so that its URL may change: they go
-    /// to the new one.
+    /// What the receiver is known by. Events that wait for it are kept under its name, so that its URL may change: they
+    /// go to the new one.
     #[serde(default = "EventSink::default_name")]
     #[schemars(length(max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
@@ -446,12 +447,12 @@ pub struct WhatsAppSenderStatus {
     /// How to use Twilio's Sandbox, where the number is that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxStatus>,
-    /// How the provider tells of approvals, where this sender acts for its account. Absent where nothing of it is at the
-    /// provider.
+    /// How the provider tells of approvals, where this sender acts for its account. Absent where nothing of it is at
+    /// the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_events: Option<TemplateEventsStatus>,
-    /// The provider's alerts about the sender, as they were told last. They stay after the condition `ProviderAlerts` has
-    /// cleared, so that none is told twice.
+    /// The provider's alerts about the sender, as they were told last. They stay after the condition `ProviderAlerts`
+    /// has cleared, so that none is told twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alerts: Option<AlertsStatus>,
     /// What Events told last of the sender's state at the provider, so that each change is told once.
@@ -509,8 +510,8 @@ pub struct TemplateEventsStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RotationStatus {
-    /// The phase: Minting, Verifying, CreatingToken, Publishing, AwaitingAck, PromotingToken, Overlap, Revoking, Held or
-    /// Idle.
+    /// The phase: Minting, Verifying, CreatingToken, Publishing, AwaitingAck, PromotingToken, Overlap, Revoking, Held
+    /// or Idle.
     pub phase: String,
     /// The phase, and whom or what it waits for.
     pub summary: String,

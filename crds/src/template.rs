@@ -97,9 +97,10 @@ pub struct MessageTemplateSpec {
     /// can't wait for the review. A review takes minutes to two days.
     #[serde(default = "MessageTemplateSpec::default_ready_when")]
     pub ready_when: ReadyWhen,
-    /// What happens to the template at the provider when this object is deleted. What `Retain` leaves there is found and
-    /// used again when the same text is applied under this name, in this namespace. What this object did not create is
-    /// never deleted, whatever the policy is, unless the annotation `whatsapp-operator.dev/delete-adopted` is `"true"`.
+    /// What happens to the template at the provider when this object is deleted. What `Retain` leaves there is found
+    /// and used again when the same text is applied under this name, in this namespace. What this object did not create
+    /// is never deleted, whatever the policy is, unless the annotation `whatsapp-operator.dev/delete-adopted` is
+    /// `"true"`.
     #[serde(default = "MessageTemplateSpec::default_deletion_policy")]
     pub deletion_policy: DeletionPolicy,
 }
@@ -200,8 +201,8 @@ pub struct Localization {
     pub buttons: Vec<Button>,
     /// Templates that exist at the provider and say exactly this, by their ids there, such as `HX…` at Twilio: at most
     /// one for each account. They are used as they are, without a new review, and never deleted. Where an account has
-    /// none, one with the same text is looked for before a new one is submitted. To change the text later, remove the id
-    /// as well.
+    /// none, one with the same text is looked for before a new one is submitted. To change the text later, remove the
+    /// id as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 64)))]
     #[x_kube(
@@ -353,8 +354,8 @@ pub struct TemplateLocationStatus {
     /// The revision of the current spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<RevisionStatus>,
-    /// Adopted templates that are no longer used, and are deleted once no replica sends with them, because an annotation
-    /// handed them over.
+    /// Adopted templates that are no longer used, and are deleted once no replica sends with them, because an
+    /// annotation handed them over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub retiring: Vec<TemplateHandle>,

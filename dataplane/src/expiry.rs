@@ -51,7 +51,8 @@ impl Expiry {
         }
     }
 
-    /// Ends up to [`STEP`] messages whose validity is over. Returns how many it found; none while the clock is unreliable.
+    /// Ends up to [`STEP`] messages whose validity is over. Returns how many it found; none while the clock is
+    /// unreliable.
     pub async fn turn(&self) -> Result<u32, StoreError> {
         let Shared { store, clock, clock_check, .. } = &self.shared;
         let over = store.expired(clock.now(), STEP).await?;

@@ -1,7 +1,7 @@
 //! Passes hints on to the operator: the one thing that this process tells the control plane besides its Lease.
 //!
-//! One task writes into the one object, whatever came meanwhile at once, and answers everybody who waited. So a flood of
-//! webhooks makes few writes, and a webhook is answered only when its hint is written.
+//! One task writes into the one object, whatever came meanwhile at once, and answers everybody who waited. So a flood
+//! of webhooks makes few writes, and a webhook is answered only when its hint is written.
 //!
 //! Failure policy: fail open for everything else, closed for the hint. Where no hint can be written, its webhook is not
 //! answered with a 2xx, so the provider sends it again, and the operator's polling finds what it told of.

@@ -115,8 +115,8 @@ impl Holds {
         self.current.load().longest(tenant, now, |kind| kind == HoldKind::Breaker, is_it).map(|hold| hold.until)
     }
 
-    /// Until when the sender rests from starting conversations, after its limit was met once more: longer each time, as far
-    /// as this process knows of the rests before.
+    /// Until when the sender rests from starting conversations, after its limit was met once more: longer each time, as
+    /// far as this process knows of the rests before.
     pub(crate) fn rest(&self, tenant: &TenantId, sender: &SenderName, reported_at: Timestamp) -> Timestamp {
         let mut rests = self.rests.lock();
         let last = rests.get(&(tenant.clone(), sender.clone())).copied();

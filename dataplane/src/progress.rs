@@ -1,5 +1,5 @@
-//! When each task of this process last did what it is for, so that a task that stands still is seen although the process
-//! runs.
+//! When each task of this process last did what it is for, so that a task that stands still is seen although the
+//! process runs.
 //!
 //! A clock that jumps ahead makes tasks look still until their next look, which is a moment later.
 

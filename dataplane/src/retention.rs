@@ -30,7 +30,8 @@ const EVERY: Duration = Duration::from_secs(10 * 60);
 const STEP: u32 = 500;
 /// Days of the log that are created ahead. The store may fail this long before a day is missing.
 const DAYS_AHEAD: i32 = 3;
-/// An event that could not be applied within this time, and so often, never can: what was wrong for long was wrong with it.
+/// An event that could not be applied within this time, and so often, never can: what was wrong for long was wrong with
+/// it.
 const APPLIED_BEFORE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// A few days of tries. A time in which no replica ran does not count.
 const APPLIED_WITHIN_TRIES: u32 = 50;

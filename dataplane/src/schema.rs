@@ -1,5 +1,5 @@
-//! How domain types without a schema of their own are described, in OpenAPI and in the events' JSON Schemas. The types here
-//! only describe: no value of them is ever made.
+//! How domain types without a schema of their own are described, in OpenAPI and in the events' JSON Schemas. The types
+//! here only describe: no value of them is ever made.
 #![expect(dead_code, reason = "only schemas: the domain has the types")]
 
 use serde::{Deserialize, Serialize};

@@ -103,8 +103,8 @@ pub struct Settings {
     #[arg(long, env = "WHATSAPP_RECONCILE_AFTER", default_value = "10m", value_parser = duration, value_name = "DURATION")]
     pub reconcile_after: Duration,
 
-    /// How long a sender or a tenant may be missing from the configs before it counts as removed: then what is queued for
-    /// it is canceled. One that is put back in time goes on as before.
+    /// How long a sender or a tenant may be missing from the configs before it counts as removed: then what is queued
+    /// for it is canceled. One that is put back in time goes on as before.
     #[arg(long, env = "WHATSAPP_REMOVAL_GRACE", default_value = "24h", value_parser = duration, value_name = "DURATION")]
     pub removal_grace: Duration,
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How much the clocks of replicas may differ. A time service keeps them closer, and a wait of this length goes unnoticed.
+/// How much the clocks of replicas may differ. A time service keeps them closer, and a wait of this length goes
+/// unnoticed.
 pub const TOLERATED_SKEW: Duration = Duration::from_secs(2);
 
 /// A source of the current time. The binaries pass the system's clock; tests pass one that they drive.

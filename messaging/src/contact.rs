@@ -1,9 +1,9 @@
-//! What is known about one contact of one sender: when they last wrote, what they agreed to, and what keeps messages from
-//! them.
+//! What is known about one contact of one sender: when they last wrote, what they agreed to, and what keeps messages
+//! from them.
 //!
-//! This only keeps the facts; [`crate::policy`] decides what follows from them. The facts arrive late, repeated and out of
-//! order, so each is a register that keeps its latest value. Any order and repetition of the same facts leaves the same
-//! state, and two states of one person can be [joined](ContactState::join).
+//! This only keeps the facts; [`crate::policy`] decides what follows from them. The facts arrive late, repeated and out
+//! of order, so each is a register that keeps its latest value. Any order and repetition of the same facts leaves the
+//! same state, and two states of one person can be [joined](ContactState::join).
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,8 @@ use crate::opt_out::OptChange;
 
 /// How long a contact counts as unreachable. Numbers join WhatsApp, so a refused one is worth another try after this.
 pub const UNREACHABLE_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How long a contact counts as having blocked the sender, unless they write before. Providers do not report an unblock.
+/// How long a contact counts as having blocked the sender, unless they write before. Providers do not report an
+/// unblock.
 pub const BLOCKED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Everything that policy must know about a contact. The default is a contact about whom nothing is known.
@@ -47,8 +48,8 @@ struct Cause {
 struct Heard {
     /// What it will be the cause of.
     cause: Cause,
-    /// When it was said, as far as the provider tells; else when its webhook was received, by the clock of the replica that
-    /// received it.
+    /// When it was said, as far as the provider tells; else when its webhook was received, by the clock of the replica
+    /// that received it.
     received_at: Timestamp,
 }
 
@@ -233,9 +234,9 @@ impl ContactState {
         self
     }
 
-    /// The contact after a stop keyword was recorded, until [`ContactState::after_message`] lets it take effect. It is newer
-    /// than a start of the person, under whichever address, that has taken effect before it came, whatever the clocks of the
-    /// replicas that received them say.
+    /// The contact after a stop keyword was recorded, until [`ContactState::after_message`] lets it take effect. It is
+    /// newer than a start of the person, under whichever address, that has taken effect before it came, whatever the
+    /// clocks of the replicas that received them say.
     #[must_use]
     pub fn heard_stop(self, person: &Self, received_at: Timestamp, keyword: &str) -> Self {
         let started_at = self.started_at.max(person.started_at);
@@ -243,7 +244,8 @@ impl ContactState {
         self.heard_stop_of(at, received_at, keyword)
     }
 
-    /// As [`ContactState::heard_stop`], of a keyword that was sent at `said_at` by the provider's clock, which orders all words.
+    /// As [`ContactState::heard_stop`], of a keyword that was sent at `said_at` by the provider's clock, which orders
+    /// all words.
     #[must_use]
     pub fn heard_stop_said_at(self, said_at: Timestamp, keyword: &str) -> Self {
         self.heard_stop_of(said_at, said_at, keyword)
@@ -302,16 +304,17 @@ impl ContactState {
         self
     }
 
-    /// What an address knows of whoever had it in a period. What permits a message or lifts a suppression counts when it is
-    /// from the period; a suppression counts in any case, unless it was lifted before. So who gets an address inherits what
-    /// is suppressed, and no consent and no window.
+    /// What an address knows of whoever had it in a period. What permits a message or lifts a suppression counts when
+    /// it is from the period; a suppression counts in any case, unless it was lifted before. So who gets an address
+    /// inherits what is suppressed, and no consent and no window.
     #[must_use]
     pub fn of_period(mut self, since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
         if let Some(since) = since {
             let before = self.clone().permitting(|at| at < since);
             self.causes.retain(|reason, cause| before.holds(*reason, cause));
         }
-        // A cause from after the period may have replaced one from within: a suppression too many is better than one too few.
+        // A cause from after the period may have replaced one from within: a suppression too many is better than one
+        // too few.
         self.permitting(|at| since.is_none_or(|since| at >= since) && until.is_none_or(|until| at < until))
     }
 
@@ -324,8 +327,8 @@ impl ContactState {
         Self { causes: self.causes, heard, ..Self::default() }
     }
 
-    /// What counts for a message through another sender of the same pool: what suppresses the person, and that they revoked
-    /// consent or said START. What permits a message counts for the sender that it was given to.
+    /// What counts for a message through another sender of the same pool: what suppresses the person, and that they
+    /// revoked consent or said START. What permits a message counts for the sender that it was given to.
     #[must_use]
     pub fn for_the_pool(mut self) -> Self {
         let known = self.clone();

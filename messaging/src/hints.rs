@@ -1,9 +1,9 @@
 //! What passes from the data plane to the operator, and nothing else does: hints that something changed at a provider.
 //!
-//! A hint is a reason to look, never a truth: it holds no state of anything, and whoever could write one could only make the
-//! operator read once more. All hints are in one object in the namespace that both share. The operator creates it, and the
-//! data plane writes into it. It is bounded in every direction, so the oldest hints may be lost: polling finds what they
-//! told of.
+//! A hint is a reason to look, never a truth: it holds no state of anything, and whoever could write one could only
+//! make the operator read once more. All hints are in one object in the namespace that both share. The operator creates
+//! it, and the data plane writes into it. It is bounded in every direction, so the oldest hints may be lost: polling
+//! finds what they told of.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! What webhooks proved of whose a phone number is.
 //!
-//! A webhook that names both a number and a business-scoped id proves that they were one person's at that time. A number
-//! that passes to somebody else comes with another id. So of the ids that a number was seen with, the one seen last has
-//! it now, and each had it for a period of its own.
+//! A webhook that names both a number and a business-scoped id proves that they were one person's at that time. A
+//! number that passes to somebody else comes with another id. So of the ids that a number was seen with, the one seen
+//! last has it now, and each had it for a period of its own.
 //!
 //! A provider may also say itself that it gives somebody another id. Both ids are then one person's, and of the numbers
 //! that were seen with either, everything is carried over.

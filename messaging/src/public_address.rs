@@ -1,5 +1,5 @@
-//! Which addresses belong to the public internet. Events go only there, unless the installation says otherwise: a tenant
-//! chooses the URL, and must not use it to reach what is inside.
+//! Which addresses belong to the public internet. Events go only there, unless the installation says otherwise: a
+//! tenant chooses the URL, and must not use it to reach what is inside.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

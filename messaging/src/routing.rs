@@ -42,8 +42,8 @@ pub fn route<'a>(policy: &'a RoutingConfig, to: &Address) -> &'a Route {
     to.country().and_then(|country| policy.by_country.get(country.as_str())).unwrap_or(&policy.default)
 }
 
-/// Which sender of a pool a free-form message at `leaves_at` leaves from, given when the person last wrote to each: the one
-/// that they wrote to last, if its window is open then. A window is a sender's own.
+/// Which sender of a pool a free-form message at `leaves_at` leaves from, given when the person last wrote to each: the
+/// one that they wrote to last, if its window is open then. A window is a sender's own.
 pub fn answering<'s>(
     last_inbound: impl IntoIterator<Item = (&'s SenderName, Option<Timestamp>)>,
     leaves_at: Timestamp,

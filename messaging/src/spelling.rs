@@ -1,8 +1,8 @@
 //! The spellings of a phone number.
 //!
-//! In a few countries the number that people dial and the number that WhatsApp reports differ by one digit. Both reach the
-//! same subscriber, so whatever is kept of a person is looked up under every spelling. What is sent keeps the spelling
-//! that the caller gave.
+//! In a few countries the number that people dial and the number that WhatsApp reports differ by one digit. Both reach
+//! the same subscriber, so whatever is kept of a person is looked up under every spelling. What is sent keeps the
+//! spelling that the caller gave.
 
 use crate::address::{Address, PhoneNumber};
 
@@ -24,7 +24,8 @@ const BRAZIL_AS_DIALLED: [&str; 14] =
 
 /// The countries where both spellings occur. WhatsApp keeps the number under which an account was registered before the
 /// numbering plan changed. (360dialog and Zoko on WhatsApp ids of Brazil and Mexico; Green API, Wassenger and Whapi on
-/// Brazil, Mexico and Argentina; all read in 2026-11. Meta's reference only says that `wa_id` may differ from the input.)
+/// Brazil, Mexico and Argentina; all read in 2026-11. Meta's reference only says that `wa_id` may differ from the
+/// input.)
 const OPTIONAL_DIGITS: [OptionalDigit; 3] = [
     // Brazil: mobile numbers got a ninth digit, which WhatsApp drops outside the states that got it first. Landlines
     // begin with 2 to 5, have eight digits, and did not change.

@@ -11,8 +11,8 @@ fn is_invisible(c: char) -> bool {
     c.is_whitespace() || c.is_control() || is_ignorable(c) || matches!(c, '\u{2800}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// `Default_Ignorable_Code_Point`, among them the fillers of Hangul, the joiners and the variation selectors. (Unicode 16,
-/// DerivedCoreProperties.txt.)
+/// `Default_Ignorable_Code_Point`, among them the fillers of Hangul, the joiners and the variation selectors. (Unicode
+/// 16, DerivedCoreProperties.txt.)
 fn is_ignorable(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -21,8 +21,8 @@ fn is_ignorable(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A provider's text as it can be stored: with `\u0000` for each NUL, as JSON writes it, because PostgreSQL has no NUL in
-/// text. A caller's text with one is refused instead.
+/// A provider's text as it can be stored: with `\u0000` for each NUL, as JSON writes it, because PostgreSQL has no NUL
+/// in text. A caller's text with one is refused instead.
 pub fn without_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', r"\u0000")) } else { Cow::Borrowed(text) }
 }

@@ -17,8 +17,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock without the parts of a second, as times are read back from a status. A reconcile compares what it reads with what
-/// it would write, and people read both.
+/// A clock without the parts of a second, as times are read back from a status. A reconcile compares what it reads with
+/// what it would write, and people read both.
 #[derive(Debug, Clone)]
 pub struct WholeSeconds(pub Arc<dyn Clock>);
 

@@ -2,19 +2,18 @@
 //!
 //! Reading order: [`leader`] lets one process act at a time; [`controllers`] starts what that process runs; [`watch`]
 //! turns changes in the cluster into requests to [`reconcile`]; [`sender`], [`template`] and [`routing`] are the kinds,
-//! which call providers through [`accounts`]; [`publish`] compiles what they found into one Secret per tenant; [`push`] has
-//! the provider tell of approvals. Apart from
-//! all that, [`export`] writes the manifests of an account that exists, and [`uninstall`] and [`release`] are for the time
-//! when the operator is gone.
+//! which call providers through [`accounts`]; [`publish`] compiles what they found into one Secret per tenant; [`push`]
+//! has the provider tell of approvals. Apart from all that, [`export`] writes the manifests of an account that exists,
+//! and [`uninstall`] and [`release`] are for the time when the operator is gone.
 //!
 //! # What it may do in the cluster
 //!
 //! In tenants' namespaces: `get list watch patch` on the three kinds, and `patch` on their `status`; `get list watch`
 //! on Secrets (`list` and `watch` by metadata, but for API keys, whose contents are listed); `create patch` on Events
 //! of `events.k8s.io`. In its own namespace: `get list watch create patch delete` on Secrets (the compiled configs);
-//! `get list watch create update` on Leases (its own election, and the data plane's replicas); `create` on ConfigMaps, and
-//! `list watch` on the one with the data plane's hints. The chart grants exactly this. A tenant may grant more, so that the
-//! credentials in one of its Secrets are replaced.
+//! `get list watch create update` on Leases (its own election, and the data plane's replicas); `create` on ConfigMaps,
+//! and `list watch` on the one with the data plane's hints. The chart grants exactly this. A tenant may grant more, so
+//! that the credentials in one of its Secrets are replaced.
 
 pub mod accounts;
 pub mod clock;

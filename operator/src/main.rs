@@ -27,12 +27,12 @@ enum Command {
     Run(Box<Settings>),
     /// After an uninstallation, removes the compiled tenant configs that nothing still needs
     RemoveConfigs(RemoveConfigs),
-    /// Writes the manifests of what an account at Twilio has to stdout, and what they leave out to stderr. Applied, they
-    /// change nothing there. The credentials come from TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET
+    /// Writes the manifests of what an account at Twilio has to stdout, and what they leave out to stderr. Applied,
+    /// they change nothing there. The credentials come from TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET
     Export(Export),
     /// When the operator is gone for good: lets objects go that are being deleted and still wait for it, and writes to
-    /// stdout what they leave at the provider. Without --execute it changes nothing. Exits with 4 if an operator lives or
-    /// may live, with 5 if a right is missing
+    /// stdout what they leave at the provider. Without --execute it changes nothing. Exits with 4 if an operator lives
+    /// or may live, with 5 if a right is missing
     Release(Release),
 }
 

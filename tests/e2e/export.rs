@@ -139,8 +139,8 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The contents of an account, and how many of them an object can say. Each case comes in four languages under one name,
-/// and then again under the next.
+/// The contents of an account, and how many of them an object can say. Each case comes in four languages under one
+/// name, and then again under the next.
 fn contents() -> (Vec<NewContent>, usize) {
     let cases = cases();
     let languages = ["en_US", "de", "es", "pt_BR"];

@@ -61,8 +61,8 @@ async fn annotate(world: &World, tenant: &Tenant, annotation: &str) -> Result<()
     world.cluster.kubectl(&arguments).await.map(drop)
 }
 
-/// A replica that has acknowledged nothing: its Lease. One of a version that does not read configs in parts says nothing
-/// of them.
+/// A replica that has acknowledged nothing: its Lease. One of a version that does not read configs in parts says
+/// nothing of them.
 async fn replica(world: &World, pod: &str, reads_parts: bool) -> Result<Api<Lease>> {
     let leases: Api<Lease> = Api::namespaced(world.cluster.admin().await?, &world.system);
     let mut lease = json!({

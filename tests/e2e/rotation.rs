@@ -64,8 +64,8 @@ impl Traffic {
         Ok(())
     }
 
-    /// Every message arrived, except what never reached the provider, because its replica was killed before it made the call.
-    /// That one is `unconfirmed`, and not sent again.
+    /// Every message arrived, except what never reached the provider, because its replica was killed before it made the
+    /// call. That one is `unconfirmed`, and not sent again.
     async fn arrived_or_never_left(&self, world: &World, tenant: &Tenant) -> Result<()> {
         for id in &*self.ids.borrow() {
             eventually(&format!("message {id} is delivered, or was never sent"), async || {

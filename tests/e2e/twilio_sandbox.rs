@@ -63,8 +63,8 @@ async fn a_phone_that_joined_gets_twilios_own_templates_and_a_stranger_is_told_t
     ensure!(sent.len() == 2 && sent[0].body.starts_with("4711 is your verification code."), "{sent:?}");
     let between = sent[1].history[0].at.duration_since(sent[0].history[0].at);
     ensure!(between.as_millis() >= 3000, "{between:?} lie between two messages, and the Sandbox takes one in 3 s");
-    // Not only because the Sandbox refuses what comes too early: it is not asked all the time. It may still refuse one that
-    // was faster on its way than the one before.
+    // Not only because the Sandbox refuses what comes too early: it is not asked all the time. It may still refuse one
+    // that was faster on its way than the one before.
     let calls =
         RequestFilter { method: Some("POST".into()), path: Some("/Messages.json$".into()), ..Default::default() };
     let calls: Vec<_> = world.control.requests(&calls).await?.into_iter().map(|call| call.at).collect();

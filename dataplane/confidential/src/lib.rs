@@ -1,5 +1,5 @@
-//! Settings that may hold a secret, for every program whose settings clap reads. clap repeats a value that it refuses, and
-//! what a container prints is in a log.
+//! Settings that may hold a secret, for every program whose settings clap reads. clap repeats a value that it refuses,
+//! and what a container prints is in a log.
 
 use std::ffi::OsStr;
 
@@ -7,8 +7,8 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 
-/// Reads a value that may hold a secret. What is wrong is reported with the setting's name and what would be right, never
-/// with the value. White space around the value is left out: a file's last line break is not part of it.
+/// Reads a value that may hold a secret. What is wrong is reported with the setting's name and what would be right,
+/// never with the value. White space around the value is left out: a file's last line break is not part of it.
 #[derive(Clone)]
 pub struct Confidential<T> {
     variable: &'static str,

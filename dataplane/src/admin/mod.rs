@@ -3,8 +3,8 @@
 //!
 //! Health, readiness and metrics are open to everything that reaches the listener, and show nothing secret. Requests
 //! that name or stop tenants are accepted only from the process's own network namespace. `kubectl port-forward` and
-//! `kubectl exec` reach it, other pods and web pages do not. So Kubernetes' RBAC decides who may stop a tenant, and no tenant can
-//! stop another.
+//! `kubectl exec` reach it, other pods and web pages do not. So Kubernetes' RBAC decides who may stop a tenant, and no
+//! tenant can stop another.
 
 mod access;
 mod holds;

@@ -20,8 +20,8 @@ pub(super) struct SendBody {
     #[schema(value_type = schema::Address)]
     to: String,
     /// Who the message is from: a WhatsAppSender, by its name or by its number. Without it and without `policy`, the
-    /// RoutingPolicy named `default` decides. Without that one, the oldest RoutingPolicy decides; without any, the tenant's
-    /// only sender is used.
+    /// RoutingPolicy named `default` decides. Without that one, the oldest RoutingPolicy decides; without any, the
+    /// tenant's only sender is used.
     #[schema(min_length = 1, max_length = 253, example = "support")]
     from: Option<String>,
     #[schema(value_type = Option<schema::PolicyName>)]
@@ -29,13 +29,14 @@ pub(super) struct SendBody {
     template: Option<TemplateBody>,
     text: Option<TextBody>,
     media: Option<MediaBody>,
-    /// A message that was received from this contact or sent to them. This one quotes it where the provider can; `quoted` in
-    /// the answer tells.
+    /// A message that was received from this contact or sent to them. This one quotes it where the provider can;
+    /// `quoted` in the answer tells.
     reply_to: Option<ReplyToBody>,
     /// Not before this time, which is not past, and at most 366 days ahead.
     schedule_at: Option<Timestamp>,
-    /// From 10s to 30d, counted from `scheduleAt` or from now: a whole number and one of s, m, h, d. Absent: the sender's
-    /// default for the category, which is 10m for authentication and 24h for everything else unless the sender sets another.
+    /// From 10s to 30d, counted from `scheduleAt` or from now: a whole number and one of s, m, h, d. Absent: the
+    /// sender's default for the category, which is 10m for authentication and 24h for everything else unless the sender
+    /// sets another.
     #[schema(pattern = "^[0-9]{1,7}[smhd]$", example = "6h")]
     valid_for: Option<String>,
     /// What happens if the outcome of an attempt stays unknown: `fail`, the default, ends the message; `resend` sends

@@ -163,8 +163,8 @@ fn not_an_address(parameter: &str) -> FieldError {
     FieldError::parameter(parameter, "the address in the path is not valid", expected)
 }
 
-/// The contact's address and sender, and the required parameters, which are given with what is expected of each. The sender
-/// may be left out if the tenant has only one.
+/// The contact's address and sender, and the required parameters, which are given with what is expected of each. The
+/// sender may be left out if the tenant has only one.
 fn which<const N: usize>(
     tenant: &Tenant,
     address: &str,

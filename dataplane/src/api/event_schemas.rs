@@ -1,5 +1,5 @@
-//! The JSON Schemas of the events that applications receive, made from the types that are published, and the page of the
-//! documentation that describes them. Examples are events that the same rules made.
+//! The JSON Schemas of the events that applications receive, made from the types that are published, and the page of
+//! the documentation that describes them. Examples are events that the same rules made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -13,8 +13,8 @@ use crate::auth::sender_access::{GROUP, RESOURCE, SUBRESOURCE, VERB};
 use crate::config::Tenant;
 use crate::requests::problem::{FieldError, Problem};
 
-/// Refuses a ServiceAccount that lacks the right for a sender, if the platform asks for that right. An API key has it for
-/// every sender of its tenant.
+/// Refuses a ServiceAccount that lacks the right for a sender, if the platform asks for that right. An API key has it
+/// for every sender of its tenant.
 pub(super) async fn check(
     context: &ApiContext,
     caller: &Caller,

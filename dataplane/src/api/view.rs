@@ -72,8 +72,8 @@ pub(super) struct MessageView {
     attempts: u32,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// The status that it had ended with before later proof corrected it, such as `failed` of a message that was delivered
-    /// after all; absent in lists.
+    /// The status that it had ended with before later proof corrected it, such as `failed` of a message that was
+    /// delivered after all; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Status>)]
     corrected_from: Option<MessageStatus>,
@@ -264,14 +264,14 @@ pub(super) struct ContactView {
     /// The latest decision of the tenant to lift suppressions.
     #[serde(skip_serializing_if = "Option::is_none")]
     lifted: Option<LiftView>,
-    /// Addresses that were seen together with this one, newest first. What is known of them counts here, and what is known
-    /// of this one counts there, unless the number has passed to somebody else or the link is revoked.
+    /// Addresses that were seen together with this one, newest first. What is known of them counts here, and what is
+    /// known of this one counts there, unless the number has passed to somebody else or the link is revoked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     links: Vec<LinkView>,
 }
 
-/// An address that was seen together with the contact's: a number and a business-scoped id that one webhook named, or two ids
-/// that the provider gave one person one after the other.
+/// An address that was seen together with the contact's: a number and a business-scoped id that one webhook named, or
+/// two ids that the provider gave one person one after the other.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Link)]

@@ -143,7 +143,8 @@ async fn apply_all(context: &ApplyContext, events: Vec<LoggedEvent>) -> Result<(
     outcomes.into_iter().collect()
 }
 
-/// Reads events from their webhooks. An event whose sender is not configured now waits until it is again, or is removed.
+/// Reads events from their webhooks. An event whose sender is not configured now waits until it is again, or is
+/// removed.
 async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<LoggedEvent>, StoreError> {
     let mut events = Vec::with_capacity(waiting.len());
     for waiting in waiting {
@@ -161,8 +162,8 @@ async fn read(context: &ApplyContext, waiting: Vec<WaitingEvent>) -> Result<Vec<
     Ok(events)
 }
 
-/// Whether a sender that is missing from the configs is only absent for now. To apply its events meanwhile would publish
-/// nothing to its sinks.
+/// Whether a sender that is missing from the configs is only absent for now. To apply its events meanwhile would
+/// publish nothing to its sinks.
 fn may_come_back(context: &ApplyContext, LoggedEventRef { tenant, sender, .. }: &LoggedEventRef) -> bool {
     !context.shared.removals.is_removed(tenant, sender)
 }

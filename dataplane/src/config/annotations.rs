@@ -13,7 +13,8 @@ const MOST: usize = 120 * 1024;
 const REASONS: [usize; 3] = [1000, 100, 0];
 const SEE_LOG: &str = "its log says why";
 
-/// Every refusal is told, because what is not is acknowledged. Where even the names do not fit, nothing is acknowledged.
+/// Every refusal is told, because what is not is acknowledged. Where even the names do not fit, nothing is
+/// acknowledged.
 pub(super) fn annotations(
     acknowledged: &Acknowledgement,
     refused: &BTreeMap<TenantId, String>,

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use messaging::config::parts::{ContentId, MOST_PARTS, PartIndex, check_part};
 use messaging::id::TenantId;
 
-/// How many parts of one tenant are held: of the config that runs, of the next one, and of those before that the operator
-/// has not removed yet.
+/// How many parts of one tenant are held: of the config that runs, of the next one, and of those before that the
+/// operator has not removed yet.
 const MOST_HELD: usize = 3 * MOST_PARTS;
 
 /// The configs in parts of all tenants.

@@ -94,7 +94,8 @@ impl Directory {
     }
 }
 
-/// Lists the configs on one thread of the blocking pool: a look at a thousand files costs one hand-over, not a thousand.
+/// Lists the configs on one thread of the blocking pool: a look at a thousand files costs one hand-over, not a
+/// thousand.
 async fn list(directory: &Path) -> io::Result<BTreeMap<TenantId, (PathBuf, Fingerprint)>> {
     let directory = directory.to_owned();
     tokio::task::spawn_blocking(move || list_blocking(&directory)).await.map_err(io::Error::other)?

@@ -60,12 +60,12 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// The senders that a part is for. `key` is the index of the key that signed it, and `is_anothers` tells whether a sender
-    /// of another tenant has a number at the same account.
+    /// The senders that a part is for. `key` is the index of the key that signed it, and `is_anothers` tells whether a
+    /// sender of another tenant has a number at the same account.
     ///
     /// Failure policy: fail closed. A part counts only for senders whose own config holds the key. A tenant that names
-    /// another tenant's app together with a secret of its own can sign nothing for the other. A part for a number that no
-    /// sender here has is for nobody, because the customer who wrote may be another tenant's.
+    /// another tenant's app together with a secret of its own can sign nothing for the other. A part for a number that
+    /// no sender here has is for nobody, because the customer who wrote may be another tenant's.
     fn addressees(
         &self,
         addressee: &Addressee,

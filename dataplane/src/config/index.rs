@@ -1,5 +1,5 @@
-//! The tenants by name, and their API keys by digest. A change of one tenant touches what is that tenant's, however many
-//! tenants there are.
+//! The tenants by name, and their API keys by digest. A change of one tenant touches what is that tenant's, however
+//! many tenants there are.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -54,7 +54,8 @@ impl Index {
         self.counts
     }
 
-    /// The holder of an API key. One that several tenants hold authenticates none of them, because the caller could be any.
+    /// The holder of an API key. One that several tenants hold authenticates none of them, because the caller could be
+    /// any.
     pub(super) fn api_key_holder(&self, digest: &[u8; 32]) -> Option<&ApiKeyHolder> {
         let holders = self.api_keys.get(digest)?;
         let first = holders.first()?;

@@ -1,5 +1,5 @@
-//! Config from the Secrets that the operator compiles: listed, then watched, in one namespace. One watch shows the configs
-//! and their parts, in the order in which they were written.
+//! Config from the Secrets that the operator compiles: listed, then watched, in one namespace. One watch shows the
+//! configs and their parts, in the order in which they were written.
 //!
 //! The API server may be away for any time: loaded configs keep running, the copy on disk serves a restart, and the
 //! watch resumes by itself with a fresh list.

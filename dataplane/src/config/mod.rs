@@ -106,8 +106,8 @@ impl Configs {
         self.endpoints.get(id)
     }
 
-    /// The senders that a part of a request is for, whose signature the key at this index made; empty where no sender is
-    /// known to be meant.
+    /// The senders that a part of a request is for, whose signature the key at this index made; empty where no sender
+    /// is known to be meant.
     pub fn addressees<'e>(&self, endpoint: &'e Endpoint, addressee: &Addressee, key: usize) -> Vec<&'e Speaker> {
         self.endpoints.addressees(endpoint, addressee, key)
     }
@@ -179,8 +179,8 @@ impl Configs {
         match built {
             Ok(None) => (Entry { refused: None, ..current }, Applied::Unchanged),
             Ok(Some(new)) => {
-                // Failure policy: fail static. The operator leaves out what is faulty. To refuse the rest here would leave a
-                // restarted replica without the tenant.
+                // Failure policy: fail static. The operator leaves out what is faulty. To refuse the rest here would
+                // leave a restarted replica without the tenant.
                 for fault in new.config.validate() {
                     tracing::warn!(%tenant, %fault, "a fault in a tenant's config; the config runs all the same");
                     self.metrics.config_fault();
@@ -245,9 +245,9 @@ impl Configs {
         self.ready.load(Ordering::Acquire)
     }
 
-    /// Whether it says something that a sender is not here: the configs are loaded, and there is or was a tenant. A source
-    /// that has been empty since the start is likelier a mistake (a restored etcd, another namespace) than all tenants
-    /// having left.
+    /// Whether it says something that a sender is not here: the configs are loaded, and there is or was a tenant. A
+    /// source that has been empty since the start is likelier a mistake (a restored etcd, another namespace) than all
+    /// tenants having left.
     pub fn know_what_is_absent(&self) -> bool {
         self.is_ready() && self.served.load(Ordering::Acquire)
     }

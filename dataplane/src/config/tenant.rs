@@ -108,8 +108,8 @@ impl<'a> Sender<'a> {
         self.sinks.iter().find(|sink| sink.id() == id)
     }
 
-    /// The sink that takes over what waits under an address, from before sinks were known by their names: the one at that
-    /// address, else the sender's only one.
+    /// The sink that takes over what waits under an address, from before sinks were known by their names: the one at
+    /// that address, else the sender's only one.
     pub fn successor(&self, address: &SinkId) -> Option<&'a SinkId> {
         if !address.is_address() {
             return None;

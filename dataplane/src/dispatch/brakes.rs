@@ -1,8 +1,8 @@
-//! What slows a sender down besides its rates: its calls in flight, stops after failures, a provider that is away, and how
-//! often it may write to one recipient.
+//! What slows a sender down besides its rates: its calls in flight, stops after failures, a provider that is away, and
+//! how often it may write to one recipient.
 //!
-//! All of it is in this replica's memory. Whether a provider is away stays there: each replica has its own way to it, and
-//! finds its end within seconds. Each stop is also put into [`Holds`], where the other replicas and this one's
+//! All of it is in this replica's memory. Whether a provider is away stays there: each replica has its own way to it,
+//! and finds its end within seconds. Each stop is also put into [`Holds`], where the other replicas and this one's
 //! successor find it. From then on only the hold counts, so when an operator lifts it, sending goes on here too.
 
 use std::collections::{HashMap, HashSet};
@@ -179,8 +179,8 @@ impl Brakes {
         }
     }
 
-    /// Carries out a stop on this replica only. Returns what is to be shared: how fast a pair may write is each replica's
-    /// own affair.
+    /// Carries out a stop on this replica only. Returns what is to be shared: how fast a pair may write is each
+    /// replica's own affair.
     pub(super) fn carry_out_here(
         &self,
         holds: &Holds,
@@ -235,7 +235,8 @@ impl Brakes {
         Ok(())
     }
 
-    /// Lifts the stops of templates that the config shows approved again: since the stop it has shown that they were not.
+    /// Lifts the stops of templates that the config shows approved again: since the stop it has shown that they were
+    /// not.
     ///
     /// Failure policy: fail closed. A stop that cannot be lifted lasts until its time.
     pub(super) async fn lift_approved_again(&self, holds: &Holds, configs: &Configs, now: Timestamp) {

@@ -48,8 +48,8 @@ pub(super) fn judge(
     })
 }
 
-/// Whether the message would start a conversation, and thus count against the sender's limit on them. An answer does not,
-/// and a code that somebody waits for is worth the try.
+/// Whether the message would start a conversation, and thus count against the sender's limit on them. An answer does
+/// not, and a code that somebody waits for is worth the try.
 pub(super) fn starts_conversation(message: &Message, permit: &Permit, contact: &ContactState, now: Timestamp) -> bool {
     matches!(permit.content, RenderedContent::Template { .. })
         && message.priority != Priority::Authentication

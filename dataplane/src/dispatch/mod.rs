@@ -67,8 +67,8 @@ pub struct DispatchOptions {
     /// Calls in flight at once, over all senders.
     pub max_in_flight: u32,
     pub retry: RetryLimits,
-    /// After so many attempts a message of unknown outcome is not sent again, even where its tenant prefers that: each may
-    /// have reached the recipient.
+    /// After so many attempts a message of unknown outcome is not sent again, even where its tenant prefers that: each
+    /// may have reached the recipient.
     pub most_attempts_to_resend: u32,
     /// When the provider is first asked about a message that it accepted and that no callback has brought to an end.
     pub ask_accepted_after: Duration,

@@ -39,8 +39,8 @@ const AT_ONCE: usize = 64;
 pub(crate) const LEASE: Duration = Duration::from_secs(5 * 60);
 /// How often a question is asked at most when the store fails before the answer is written.
 const TRIES: u32 = 3;
-/// The pause while the sender is missing from the configs and may be put back: short for one that is back within seconds,
-/// and long enough for thousands of messages of one that is not.
+/// The pause while the sender is missing from the configs and may be put back: short for one that is back within
+/// seconds, and long enough for thousands of messages of one that is not.
 const WITHOUT_CONFIG: Duration = Duration::from_secs(60);
 const WHY_STOPPED: &str = "the provider's log says that a message failed because of it";
 /// How many messages to one recipient are searched for other attempts without an outcome. More than WhatsApp lets

@@ -1,5 +1,5 @@
-//! Parses a JSON body, and notes what a program may read in more than one way or cannot store: keys that an object has twice,
-//! and NUL in a text.
+//! Parses a JSON body, and notes what a program may read in more than one way or cannot store: keys that an object has
+//! twice, and NUL in a text.
 
 use std::fmt;
 

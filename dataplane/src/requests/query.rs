@@ -1,5 +1,5 @@
-//! Reads a query parameter by parameter and notes every fault, so that a caller gets all of them at once. A parameter that
-//! is not read is unknown, and one that is given twice is refused: programs differ in which of the two counts.
+//! Reads a query parameter by parameter and notes every fault, so that a caller gets all of them at once. A parameter
+//! that is not read is unknown, and one that is given twice is refused: programs differ in which of the two counts.
 
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;

@@ -24,7 +24,8 @@ use crate::store::webhook::LoggedEvent;
 /// A confirmation of an opt-out that could not leave soon is better not sent.
 const REPLY_WITHIN: Duration = Duration::from_secs(60 * 60);
 
-/// What follows from an event. `sender` is its sender's config, while it has one; `jitter` is random, at least 0 and below 1.
+/// What follows from an event. `sender` is its sender's config, while it has one; `jitter` is random, at least 0 and
+/// below 1.
 pub(crate) fn of(
     logged: &LoggedEvent,
     sender: Option<&SenderConfig>,
@@ -56,8 +57,8 @@ pub(crate) fn of(
     }
 }
 
-/// What the failure that a status reports affects. No answer reports most failures of an account or of a template, and each
-/// further message would fail too and may cost money, so what the failure affects is stopped.
+/// What the failure that a status reports affects. No answer reports most failures of an account or of a template, and
+/// each further message would fail too and may cost money, so what the failure affects is stopped.
 pub(crate) fn failure(logged: &LoggedEvent) -> Option<FailureScope> {
     match &logged.event {
         WebhookEvent::Status(StatusUpdate { failure, .. }) => failure.as_ref().map(|failure| failure.scope()),
@@ -107,8 +108,8 @@ pub(crate) fn contacts(message: &InboundMessage) -> Vec<Address> {
     contacts
 }
 
-/// Whether a message was written to the sender's own number. An endpoint also hears what is written to numbers of its pool
-/// that no sender of ours has.
+/// Whether a message was written to the sender's own number. An endpoint also hears what is written to numbers of its
+/// pool that no sender of ours has.
 fn is_to(message: &InboundMessage, sender: &SenderConfig) -> bool {
     let own = Address::Phone(sender.phone_number.canonical());
     message.to.as_ref().is_none_or(|to| to.canonical() == own)

@@ -44,8 +44,8 @@ pub(crate) struct StatusData<'a> {
     to: &'a Address,
     #[schema(value_type = schema::Status)]
     status: MessageStatus,
-    /// The status that it had ended with before proof corrected it, such as `failed` of a message that was delivered after
-    /// all.
+    /// The status that it had ended with before proof corrected it, such as `failed` of a message that was delivered
+    /// after all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Status>)]
     corrected_from: Option<MessageStatus>,

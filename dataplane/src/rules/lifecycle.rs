@@ -110,8 +110,8 @@ impl Loaded {
         self.row.message.status
     }
 
-    /// Applies evidence to the message. Answers with the status that the message reached; `None` when its status did not
-    /// change.
+    /// Applies evidence to the message. Answers with the status that the message reached; `None` when its status did
+    /// not change.
     pub(super) fn advance(
         &mut self,
         rows: &mut Rows,
@@ -167,9 +167,9 @@ impl Loaded {
         Ok(Some(message.status))
     }
 
-    /// Applies what the provider reports of an attempt of the message; where it says that another attempt may be delivered,
-    /// the message goes back into the queue for it. Of an attempt that was reported as not delivered, only proof of the
-    /// contrary counts from then on.
+    /// Applies what the provider reports of an attempt of the message; where it says that another attempt may be
+    /// delivered, the message goes back into the queue for it. Of an attempt that was reported as not delivered, only
+    /// proof of the contrary counts from then on.
     pub(super) fn report(
         &mut self,
         rows: &mut Rows,
@@ -208,8 +208,8 @@ impl Loaded {
         Ok(self.advance(rows, &Evidence::reported(update, at), sinks)?)
     }
 
-    /// The provider knows an attempt of the message by the id that was looked at, so statuses that waited for that id are
-    /// merged. An id that belongs to another attempt is never this one's, whatever the evidence.
+    /// The provider knows an attempt of the message by the id that was looked at, so statuses that waited for that id
+    /// are merged. An id that belongs to another attempt is never this one's, whatever the evidence.
     pub(super) fn learn_provider_id(
         &mut self,
         rows: &mut Rows,
@@ -274,8 +274,8 @@ impl Loaded {
         rows.queue.remove(&(self.row.message.tenant.clone(), self.row.message.id));
     }
 
-    /// The provider is asked for the outcome at `ask_at`, or earlier where an earlier time was set. A question that is on its
-    /// way was asked before this was known, so its answer no longer counts.
+    /// The provider is asked for the outcome at `ask_at`, or earlier where an earlier time was set. A question that is
+    /// on its way was asked before this was known, so its answer no longer counts.
     pub(super) fn await_settlement(&self, rows: &mut Rows, ask_at: Timestamp) -> Result<(), Halt> {
         if self.status().is_terminal() {
             return Ok(());

@@ -1,10 +1,10 @@
 //! The rules of messaging over the rows that the store keeps. All of it is pure: rows in, rows out.
 //!
 //! A message is accepted ([`accept`]), claimed and handed over ([`queue`], [`attempt`]), and settled ([`settle`]). What
-//! providers report is heard at once where it must be ([`hear`]); it takes effect ([`consequence`], [`apply`]) on messages
-//! ([`lifecycle`]) and on contacts ([`contact`]). Tenants learn of it ([`event`], [`outbox`]), by our own ids ([`known`]).
-//! [`validity`] says until when a message is tried, and [`removal`] when its sender is gone. [`hold`] and [`sweep`] are what
-//! replicas share with each other.
+//! providers report is heard at once where it must be ([`hear`]); it takes effect ([`consequence`], [`apply`]) on
+//! messages ([`lifecycle`]) and on contacts ([`contact`]). Tenants learn of it ([`event`], [`outbox`]), by our own ids
+//! ([`known`]). [`validity`] says until when a message is tried, and [`removal`] when its sender is gone. [`hold`] and
+//! [`sweep`] are what replicas share with each other.
 //!
 //! An operation that looks at all the rows it needs before it changes any runs again less often.
 

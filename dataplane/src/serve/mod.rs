@@ -126,8 +126,8 @@ impl Server {
         let shared = Shared { store, configs, clock, clock_check, metrics, holds, progress, removals };
         let api_server = follow_config(&settings, &shared, &mut base).await?;
 
-        // Before anything is accepted: an unreliable clock is known, a drain applies to the first message, and the first
-        // webhook's day exists.
+        // Before anything is accepted: an unreliable clock is known, a drain applies to the first message, and the
+        // first webhook's day exists.
         let clock_check = Arc::clone(&shared.clock_check);
         let what = "comparing this replica's clock with the database's";
         patiently(what, async || clock_check.compare().await).await.context(what)?;

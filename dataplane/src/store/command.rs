@@ -145,8 +145,8 @@ impl WriteTo<Apart> for MakeDay {
     }
 }
 
-/// Lets the oldest day of the log that was over by then go, whosever its webhooks are. Answers which; `None` when there is
-/// none.
+/// Lets the oldest day of the log that was over by then go, whosever its webhooks are. Answers which; `None` when there
+/// is none.
 #[derive(Debug, Clone, Copy)]
 pub struct DropDay {
     pub before: Timestamp,

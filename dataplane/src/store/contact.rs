@@ -1,7 +1,8 @@
 //! What is kept of the contacts of a sender.
 //!
-//! A row is what is known under one address. A person may have several, so nothing is decided on a row: what is known of a
-//! person is the join of their rows ([`super::person`]), and what is learned is written to the row of the address that it was learned of.
+//! A row is what is known under one address. A person may have several, so nothing is decided on a row: what is known
+//! of a person is the join of their rows ([`super::person`]), and what is learned is written to the row of the address
+//! that it was learned of.
 
 use jiff::Timestamp;
 use messaging::address::Address;
@@ -14,7 +15,8 @@ pub use super::tables::contacts::Contact;
 pub(crate) type ContactKey = <Contact as Record>::Key;
 
 impl Contact {
-    /// What is known of a person, of all their rows. A change of any row gives another version, because each only grows.
+    /// What is known of a person, of all their rows. A change of any row gives another version, because each only
+    /// grows.
     pub(crate) fn of_person(rows: impl IntoIterator<Item = Self>) -> Self {
         rows.into_iter().fold(Self::default(), |person, Self { version, updated_at, state }| Self {
             version: person.version.saturating_add(version),
@@ -51,7 +53,8 @@ pub struct LiftSuppression {
     pub lift: Lift,
 }
 
-/// The tenant says that two addresses are not one person's. Answers whether a link says that they are, or was revoked before.
+/// The tenant says that two addresses are not one person's. Answers whether a link says that they are, or was revoked
+/// before.
 #[derive(Debug, Clone)]
 pub struct RevokeLink {
     pub tenant: TenantId,

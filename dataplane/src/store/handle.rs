@@ -47,7 +47,8 @@ pub struct Store {
 /// Sees every operation of a store come and go, for tests in which a process dies amid its work.
 #[async_trait]
 pub trait Tap: Send + Sync {
-    /// Before an operation. Its error is the operation's answer. The number is handed back when the operation has ended.
+    /// Before an operation. Its error is the operation's answer. The number is handed back when the operation has
+    /// ended.
     async fn begins(&self) -> Result<u64, StoreError>;
 
     /// What the operation wrote is on disk, and its answer is not out yet.
@@ -144,8 +145,8 @@ impl Store {
         self.tapped(command.write_to(self)).await
     }
 
-    /// Wakes this process's workers when this process committed something for them. Other replicas wake no worker here, so
-    /// workers look again after a while anyway.
+    /// Wakes this process's workers when this process committed something for them. Other replicas wake no worker here,
+    /// so workers look again after a while anyway.
     pub fn signals(&self) -> &Signals {
         &self.signals
     }
@@ -213,7 +214,8 @@ async fn works(submit: &Submit) -> bool {
     writes_succeed(answer.as_ref().ok(), submit.lately())
 }
 
-/// Whether writes succeed, by the answer to one of them and by what has happened lately. `None`: it is not answered in time.
+/// Whether writes succeed, by the answer to one of them and by what has happened lately. `None`: it is not answered in
+/// time.
 fn writes_succeed(answer: Option<&Result<(), StoreError>>, Lately { committed, full }: Lately) -> bool {
     let works = match answer {
         Some(Ok(())) => true,
@@ -255,8 +257,8 @@ async fn warn_of_narrowed_promises(connection: &mut PostgresConnection) -> Resul
 /// Where verified webhooks go: all that the webhook listener asks of a store.
 #[async_trait]
 pub trait WebhookLog: Send + Sync {
-    /// Appends the parts of a verified request, and those of their events that are not in the log yet. All of it is on disk
-    /// when this returns `Ok`, and none of it after an error. Answers for each of [`RecordRequest::webhooks`].
+    /// Appends the parts of a verified request, and those of their events that are not in the log yet. All of it is on
+    /// disk when this returns `Ok`, and none of it after an error. Answers for each of [`RecordRequest::webhooks`].
     async fn record(&self, request: RecordRequest) -> Result<Vec<Recorded>, StoreError>;
 
     /// Lets a recorded stop keyword count from now on.

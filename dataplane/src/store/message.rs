@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::webhook::StoredWebhook;
 use crate::schema;
 
-/// Identifies a sink among those of its sender: its name. Several of one sender that have no names yet, and all sinks in
-/// earlier versions, are known by their address.
+/// Identifies a sink among those of its sender: its name. Several of one sender that have no names yet, and all sinks
+/// in earlier versions, are known by their address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SinkId(String);

@@ -1,5 +1,5 @@
-//! What must survive a crash, behind one handle ([`Store`]): the log of webhooks, messages and their timelines, contacts,
-//! the queue and the outbox.
+//! What must survive a crash, behind one handle ([`Store`]): the log of webhooks, messages and their timelines,
+//! contacts, the queue and the outbox.
 //!
 //! A store keeps and orders; it decides nothing about messaging. Whatever belongs together commits together: an event
 //! with its dedupe record, an applied event with its consequences, a status with its place in the timeline and its
@@ -8,10 +8,10 @@
 //! Several replicas may share one store, so nothing here is true in memory only: work is claimed under a lease, each
 //! claim has a fencing token, and a holder whose claim has passed to another can finish nothing.
 //!
-//! Reading order: the rows and commands ([`webhook`], [`message`], [`contact`], [`queue`], [`hold`], [`outbox`], [`sweep`], [`senders`]),
-//! the handle, then how it is kept: [`tables`] names every table's columns; [`group`] makes groups of writes, which are
-//! decided in [`crate::rules`] or are statements of their own, in [`sql`]; [`reads`] are the reads; and [`database`] is
-//! where SQLite and PostgreSQL differ.
+//! Reading order: the rows and commands ([`webhook`], [`message`], [`contact`], [`queue`], [`hold`], [`outbox`],
+//! [`sweep`], [`senders`]), the handle, then how it is kept: [`tables`] names every table's columns; [`group`] makes
+//! groups of writes, which are decided in [`crate::rules`] or are statements of their own, in [`sql`]; [`reads`] are
+//! the reads; and [`database`] is where SQLite and PostgreSQL differ.
 
 pub mod adopted;
 mod command;

@@ -102,8 +102,9 @@ pub struct DeadEvent {
     pub last_error: String,
 }
 
-/// Moves events that wait under a sink's address to the name that the sink is known by since: in their order, and before
-/// those that wait under the name. Of a subject that another replica is delivering an event of, nothing is moved yet.
+/// Moves events that wait under a sink's address to the name that the sink is known by since: in their order, and
+/// before those that wait under the name. Of a subject that another replica is delivering an event of, nothing is moved
+/// yet.
 #[derive(Debug, Clone)]
 pub struct TakeOver {
     pub tenant: TenantId,

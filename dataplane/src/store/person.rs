@@ -1,11 +1,12 @@
 //! Reads what is known of the person behind an address: everything under any of their addresses.
 //!
-//! A number has the rows of all its spellings. A number and a business-scoped id that were seen together are one person's,
-//! until the number is seen with another id. No row moves when that happens: what each holder of a number said is told
-//! apart by its time (see [`messaging::link`]). Ids that the provider gave one person one after another are one.
+//! A number has the rows of all its spellings. A number and a business-scoped id that were seen together are one
+//! person's, until the number is seen with another id. No row moves when that happens: what each holder of a number
+//! said is told apart by its time (see [`messaging::link`]). Ids that the provider gave one person one after another
+//! are one.
 //!
-//! The version of a person is the sum of those of all rows that were read, and the same rows or more are read each time. So
-//! whatever changes gives a greater version.
+//! The version of a person is the sum of those of all rows that were read, and the same rows or more are read each
+//! time. So whatever changes gives a greater version.
 
 use jiff::Timestamp;
 use messaging::address::Address;

@@ -96,8 +96,8 @@ impl FromStr for PostgresUrl {
     }
 }
 
-/// The URL as the driver reads it. It does not know the modes `verify-ca` and `verify-full`, whose checks our connections
-/// make in every mode that encrypts.
+/// The URL as the driver reads it. It does not know the modes `verify-ca` and `verify-full`, whose checks our
+/// connections make in every mode that encrypts.
 fn readable(text: &str) -> Result<String, String> {
     // A password before the last @ may hold a question mark.
     let parameters_at = text.rfind('@').unwrap_or_default();

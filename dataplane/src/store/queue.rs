@@ -60,8 +60,8 @@ pub struct Share {
 /// A rate that all replicas keep together, and which bucket it fills.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateOf {
-    /// The tenant whose rate it is. All tenants of a provider account share its rate, so a name that stands for the account
-    /// takes the tenant's place in the key and in the lock.
+    /// The tenant whose rate it is. All tenants of a provider account share its rate, so a name that stands for the
+    /// account takes the tenant's place in the key and in the lock.
     pub tenant: TenantId,
     /// Such as `sender/support` or `account/AC…`, unique within the tenant.
     pub bucket: String,
@@ -280,7 +280,8 @@ pub enum Settlement {
     Found { provider_message_id: String, status: MessageStatus, failure: Option<Failure>, ask_at: Timestamp },
     /// The outcome cannot be learned, or the provider does not have the message.
     Ended { status: MessageStatus, reason: Reason },
-    /// The outcome cannot be learned, and the tenant prefers a duplicate to a loss: the message goes back into the queue.
+    /// The outcome cannot be learned, and the tenant prefers a duplicate to a loss: the message goes back into the
+    /// queue.
     Resend { at: Timestamp, reason: Reason },
     /// Nothing yet.
     AskAgain { at: Timestamp },

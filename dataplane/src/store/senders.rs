@@ -51,8 +51,8 @@ pub enum Seen {
     Configured { retention: Retention, sinks: Vec<SinkId> },
     /// No config has it.
     Absent,
-    /// No config has it, and this replica may have no configs because their source is empty by mistake: that prolongs an
-    /// absence, and does not begin one.
+    /// No config has it, and this replica may have no configs because their source is empty by mistake: that prolongs
+    /// an absence, and does not begin one.
     Unsure,
 }
 

@@ -9,8 +9,8 @@ use messaging::provider::webhook::{EndpointId, WebhookRoute};
 use messaging::provider::{StatusUpdate, WebhookEvent};
 use uuid::fmt::Simple;
 
-/// The replica that records an event applies it at once. An event that is not applied within this time may be claimed by
-/// any replica.
+/// The replica that records an event applies it at once. An event that is not applied within this time may be claimed
+/// by any replica.
 pub const APPLIED_WITHIN: Duration = Duration::from_secs(10);
 
 /// One request to an endpoint, whose signature has been verified. All of it is committed together.
@@ -78,8 +78,8 @@ pub fn dedupe_keys(events: &[WebhookEvent]) -> Vec<String> {
 
 /// What an event is known by.
 ///
-/// A status that names its attempt is a different event from the same status without one: where the other came first and
-/// waits for a message that is not known yet, this one finds it. Statuses merge, so both may take effect.
+/// A status that names its attempt is a different event from the same status without one: where the other came first
+/// and waits for a message that is not known yet, this one finds it. Statuses merge, so both may take effect.
 pub fn dedupe_key(event: &WebhookEvent) -> String {
     match event {
         WebhookEvent::Status(StatusUpdate { attempt: Some(attempt), .. }) => {

@@ -1,4 +1,5 @@
-//! A provider whose endpoints are apps. An app may serve several tenants, and one request may hold messages for all of them.
+//! A provider whose endpoints are apps. An app may serve several tenants, and one request may hold messages for all of
+//! them.
 //!
 //! A sender hears an app where its account's user name is `{app}/{handle}`. A request is "signed" by naming the key.
 

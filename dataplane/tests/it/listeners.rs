@@ -72,7 +72,8 @@ impl Listeners {
         Self { database, shared, clock, api, webhooks }
     }
 
-    /// A tenant whose API key is `key-of-<name>`, with the template `hello` and one sender `support`. `change` edits it.
+    /// A tenant whose API key is `key-of-<name>`, with the template `hello` and one sender `support`. `change` edits
+    /// it.
     pub(crate) fn tenant(&self, name: &str, change: impl FnOnce(&mut Value)) {
         let mut config = tenant_json(name);
         config["templates"] = json!({ "hello": {

@@ -178,8 +178,8 @@ async fn what_was_handed_over_for_a_removed_sender_ends_at_its_deadline() {
     assert_eq!(provider.calls(), 2);
 }
 
-/// A message whose delivery was reported just before its sender was removed, and which has not been applied yet: its event
-/// is in the log, and perhaps also on its way from the listener to the applier.
+/// A message whose delivery was reported just before its sender was removed, and which has not been applied yet: its
+/// event is in the log, and perhaps also on its way from the listener to the applier.
 async fn delivered_and_removed(world: &World, is_on_its_way: bool) -> MessageId {
     let (id, provider_message_id) = world.hand_over(&mut world.dispatcher()).await;
     let delivered = WebhookEvent::Status(StatusUpdate {

@@ -1,9 +1,9 @@
 //! The tenant config: all that passes from the operator to the data plane.
 //!
-//! The operator compiles one [`TenantConfig`] per tenant into one Secret in the data plane's namespace, and what does not
-//! fit into [`parts`]; the data plane watches those Secrets and keeps a copy of each config as a file. A directory of such files, `<tenant>.json`, is also how
-//! the data plane is configured without Kubernetes. The format is versioned: a reader refuses an unknown version and
-//! keeps the config that it has.
+//! The operator compiles one [`TenantConfig`] per tenant into one Secret in the data plane's namespace, and what does
+//! not fit into [`parts`]; the data plane watches those Secrets and keeps a copy of each config as a file. A directory
+//! of such files, `<tenant>.json`, is also how the data plane is configured without Kubernetes. The format is
+//! versioned: a reader refuses an unknown version and keeps the config that it has.
 
 pub mod packed;
 pub mod parts;
@@ -54,8 +54,8 @@ pub mod kubernetes {
     /// Annotation on that Lease: a JSON object of tenant → why its config was refused; the last good config keeps
     /// running.
     pub const REFUSED_ANNOTATION: &str = "whatsapp-operator.dev/refused-tenants";
-    /// Annotation on that Lease: a JSON object of tenant → [`super::parts::PartIndex::id`] of the config in parts that the
-    /// replica runs. A replica that does not have it does not read parts.
+    /// Annotation on that Lease: a JSON object of tenant → [`super::parts::PartIndex::id`] of the config in parts that
+    /// the replica runs. A replica that does not have it does not read parts.
     pub const PARTS_ANNOTATION: &str = "whatsapp-operator.dev/applied-parts";
     /// `type` of a Secret in a tenant's namespace that holds an API key under [`API_KEY_KEY`].
     pub const API_KEY_SECRET_TYPE: &str = "whatsapp-operator.dev/api-key";
@@ -188,8 +188,8 @@ impl ProviderAccount {
             Self::Twilio(account) => account.messaging_service_sid.as_deref().map(PoolId::new),
         }
     }
-    /// What its calls go to: the account, and the address that replaces the provider's own. Calls to the same fail together
-    /// while the provider, or the way to it, is away.
+    /// What its calls go to: the account, and the address that replaces the provider's own. Calls to the same fail
+    /// together while the provider, or the way to it, is away.
     pub fn destination(&self) -> (&str, Option<&Url>) {
         match self {
             Self::Twilio(account) => (&account.account_sid, account.base_url.as_ref()),
@@ -367,8 +367,8 @@ impl SinkConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpSink {
-    /// The events that wait for a sink are kept under its name, so its URL may change. Left out where it is the default, so
-    /// that a data plane of an earlier version reads the config.
+    /// The events that wait for a sink are kept under its name, so its URL may change. Left out where it is the
+    /// default, so that a data plane of an earlier version reads the config.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<SinkName>,
     pub url: Url,
@@ -427,8 +427,8 @@ impl TenantConfig {
         self.senders.iter().filter(move |(_, sender)| self.is_in(sender, pool)).map(|(name, _)| name)
     }
 
-    /// The other senders of the route's pools: of the one that it goes through, and of those that its sender is in. What
-    /// suppresses a person at any of them counts for all.
+    /// The other senders of the route's pools: of the one that it goes through, and of those that its sender is in.
+    /// What suppresses a person at any of them counts for all.
     pub fn others_in_pool(&self, route: &Route) -> Vec<SenderName> {
         let own = self.senders.get(&route.sender);
         let of_sender = self.pools.keys().filter(|pool| own.is_some_and(|own| self.is_in(own, pool)));

@@ -1,9 +1,9 @@
-//! A config that is too large for one Secret: pieces of its JSON, each known by its content, and an index that names them
-//! in order.
+//! A config that is too large for one Secret: pieces of its JSON, each known by its content, and an index that names
+//! them in order.
 //!
-//! The parts are written before the index, and a reader uses an index only once it has every part. So it sees one config
-//! or the next, and never a mixture. Where the JSON is cut follows from its content: a change of one template changes a
-//! part or two, and the others keep their names.
+//! The parts are written before the index, and a reader uses an index only once it has every part. So it sees one
+//! config or the next, and never a mixture. Where the JSON is cut follows from its content: a change of one template
+//! changes a part or two, and the others keep their names.
 
 use std::fmt;
 use std::io;

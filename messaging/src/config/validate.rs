@@ -1,8 +1,8 @@
 //! Checks what a tenant config can say but not mean: dangling references, and values that no provider accepts.
 //!
-//! The operator leaves a faulty object out and says so on it. The data plane only counts: a refusal would leave a restarted
-//! replica without the whole tenant. What the types already exclude is not checked again, and templates are linted where
-//! they are written ([`crate::template::lint`]), not here.
+//! The operator leaves a faulty object out and says so on it. The data plane only counts: a refusal would leave a
+//! restarted replica without the whole tenant. What the types already exclude is not checked again, and templates are
+//! linted where they are written ([`crate::template::lint`]), not here.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -31,8 +31,8 @@ pub use stop::{Stop, approval_of, handle_to_stop, stop};
 pub enum FailureClass {
     /// Nothing was processed; the same call may be made again after a pause.
     Retry,
-    /// The message was not delivered; a new attempt may succeed later (a rate limit, or a failure that the provider reported
-    /// late).
+    /// The message was not delivered; a new attempt may succeed later (a rate limit, or a failure that the provider
+    /// reported late).
     RetryLater,
     /// The outcome is unknown; nothing may be sent again until it is settled.
     Ambiguous,

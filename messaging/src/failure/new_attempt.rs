@@ -23,8 +23,8 @@ pub struct NewAttempts {
 }
 
 impl NewAttempts {
-    /// When a message gets a new attempt after a report on its newest one, of `attempts`; `None` when the report does not
-    /// say that another may be delivered, or the message's validity is over before.
+    /// When a message gets a new attempt after a report on its newest one, of `attempts`; `None` when the report does
+    /// not say that another may be delivered, or the message's validity is over before.
     pub fn after_report(
         &self,
         status: MessageStatus,

@@ -77,13 +77,13 @@ impl AfterFailure {
     }
 }
 
-/// Decides what follows an attempt that was refused, never left, or is ambiguous. A failure that a *status* reports ends the
-/// message, so only its scope matters: see [`super::stop`].
+/// Decides what follows an attempt that was refused, never left, or is ambiguous. A failure that a *status* reports
+/// ends the message, so only its scope matters: see [`super::stop`].
 ///
-/// What was surely not sent is tried until its validity ends, so an outage of the provider or of the network costs time and
-/// no messages. `jitter` is random, at least 0 and below 1. Pauses are exponential with full jitter, so that messages that
-/// failed together are not retried together. `Retry-After` is the shortest pause, and `limits.cap` the longest; a pause of
-/// our own never leads beyond the validity, except in its last moments.
+/// What was surely not sent is tried until its validity ends, so an outage of the provider or of the network costs time
+/// and no messages. `jitter` is random, at least 0 and below 1. Pauses are exponential with full jitter, so that
+/// messages that failed together are not retried together. `Retry-After` is the shortest pause, and `limits.cap` the
+/// longest; a pause of our own never leads beyond the validity, except in its last moments.
 pub fn next_step(failed: Failed, limits: &RetryLimits, jitter: f64, now: Timestamp) -> AfterFailure {
     match failed.class {
         FailureClass::Ambiguous => AfterFailure::AwaitConfirmation { until: after(now, limits.confirm_within) },

@@ -1,5 +1,5 @@
-//! How long a sender rests from starting conversations after the provider's limit on them was met, how it begins again, and
-//! how long a template rests that the provider does not take.
+//! How long a sender rests from starting conversations after the provider's limit on them was met, how it begins again,
+//! and how long a template rests that the provider does not take.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ const FIRST: Duration = Duration::from_secs(60);
 /// The longest rest: what the end of a limit that lasts a day goes unnoticed.
 pub const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// The longest rest of a template, which ends sooner when the config shows it approved again. Without that it is tried again
-/// after this time: a message is lost for each try.
+/// The longest rest of a template, which ends sooner when the config shows it approved again. Without that it is tried
+/// again after this time: a message is lost for each try.
 pub const LONGEST_OF_TEMPLATE: Duration = Duration::from_secs(60 * 60);
-/// After a rest one conversation is started in a first step of this length, two in the second, and so on: a status needs
-/// some seconds to tell whether the limit still holds.
+/// After a rest one conversation is started in a first step of this length, two in the second, and so on: a status
+/// needs some seconds to tell whether the limit still holds.
 const STEP: Duration = Duration::from_secs(10);
 /// After so many steps conversations are started freely again.
 const STEPS: u32 = 10;
@@ -30,8 +30,8 @@ pub struct Rest {
     pub until: Timestamp,
 }
 
-/// The rest that follows a report that the limit was met. What was under way when a rest began is reported while it lasts,
-/// and does not lengthen it.
+/// The rest that follows a report that the limit was met. What was under way when a rest began is reported while it
+/// lasts, and does not lengthen it.
 pub fn next_rest(last: Option<Rest>, reported_at: Timestamp) -> Rest {
     // A longer rest was begun by a clock that was ahead.
     let last = last.filter(|last| last.until <= after(reported_at, LONGEST) && last.since <= last.until);
@@ -45,8 +45,8 @@ pub fn next_rest(last: Option<Rest>, reported_at: Timestamp) -> Rest {
     Rest { since: reported_at, until: after(reported_at, length) }
 }
 
-/// Whether another conversation may be started after a rest that ended at `ended_at`, or when to ask again. `started` counts
-/// those that were started since.
+/// Whether another conversation may be started after a rest that ended at `ended_at`, or when to ask again. `started`
+/// counts those that were started since.
 pub fn may_start(ended_at: Timestamp, started: u32, now: Timestamp) -> Result<(), Timestamp> {
     let since: Duration = now.duration_since(ended_at).try_into().unwrap_or_default();
     let step = u32::try_from(since.as_secs() / STEP.as_secs()).unwrap_or(u32::MAX);

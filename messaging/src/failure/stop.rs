@@ -25,8 +25,8 @@ pub enum Stop {
     Pair { until: Timestamp },
 }
 
-/// What a failure of this scope stops, counted from the time of the report; `pause` is a sender's or a pair's. A failure of
-/// an account stops each of its senders when that sender meets it.
+/// What a failure of this scope stops, counted from the time of the report; `pause` is a sender's or a pair's. A
+/// failure of an account stops each of its senders when that sender meets it.
 pub fn stop(scope: FailureScope, pause: Duration, reported_at: Timestamp) -> Option<Stop> {
     let until = after(reported_at, pause);
     match scope {
@@ -53,8 +53,8 @@ pub fn handle_to_stop<'a>(
     }
 }
 
-/// What the config says of the approval of a template's revision, by the provider's handle; `None` where nothing in it has
-/// that handle.
+/// What the config says of the approval of a template's revision, by the provider's handle; `None` where nothing in it
+/// has that handle.
 pub fn approval_of<'a>(templates: &'a BTreeMap<TemplateName, TemplateConfig>, handle: &str) -> Option<&'a Approval> {
     let accounts = templates.values().flat_map(|t| t.localizations.values()).flat_map(|l| l.accounts.values());
     accounts.into_iter().find(|account| account.handle == handle).map(|account| &account.approval)

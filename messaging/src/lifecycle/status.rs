@@ -73,8 +73,8 @@ impl MessageStatus {
         self >= Self::Canceled
     }
 
-    /// Whether a message that had ended with this status, and now has `proven`, has been corrected: it had ended without
-    /// arriving, and proof of something else came later. That a delivered message is read corrects nothing.
+    /// Whether a message that had ended with this status, and now has `proven`, has been corrected: it had ended
+    /// without arriving, and proof of something else came later. That a delivered message is read corrects nothing.
     pub fn is_corrected_by(self, proven: Self) -> bool {
         self.is_terminal() && self < Self::Delivered && proven > self
     }

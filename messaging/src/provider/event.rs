@@ -19,8 +19,8 @@ pub enum WebhookEvent {
     Inbound(InboundMessage),
     Status(StatusUpdate),
     UserIdChange(UserIdChange),
-    /// A message or a status of another channel than WhatsApp, such as an SMS to the same number. It is kept and counted,
-    /// and has no effect: an SMS opens no WhatsApp window and is not a WhatsApp opt-out.
+    /// A message or a status of another channel than WhatsApp, such as an SMS to the same number. It is kept and
+    /// counted, and has no effect: an SMS opens no WhatsApp window and is not a WhatsApp opt-out.
     #[serde(rename_all = "camelCase")]
     OtherChannel {
         /// The channel's name, such as `sms`.
@@ -85,8 +85,8 @@ pub struct InboundMessage {
 }
 
 impl InboundMessage {
-    /// When it was said: the provider's time where it tells one, else when it was received. It decides which of several words of
-    /// a customer is the last, so it is not the future.
+    /// When it was said: the provider's time where it tells one, else when it was received. It decides which of several
+    /// words of a customer is the last, so it is not the future.
     pub fn said_at(&self, received_at: Timestamp) -> Timestamp {
         self.said_at.map_or(received_at, |said_at| said_at.min(received_at))
     }

@@ -15,8 +15,8 @@ use crate::lifecycle::MessageStatus;
 pub struct OutboundMessage {
     pub attempt: AttemptId,
     pub from: PhoneNumber,
-    /// The pool that picks the sender of a template, where the message leaves through one. A free-form message leaves from
-    /// `from` all the same, because the window is that sender's.
+    /// The pool that picks the sender of a template, where the message leaves through one. A free-form message leaves
+    /// from `from` all the same, because the window is that sender's.
     pub via: Option<PoolId>,
     pub to: Address,
     pub content: RenderedContent,

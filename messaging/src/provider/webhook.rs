@@ -1,8 +1,8 @@
 //! A provider's webhooks: which endpoint a URL names, which keys sign for it, and which parts a request holds.
 //!
-//! An endpoint belongs to a provider, not to a sender. At Twilio it is one sender's URL; at Meta it is the URL of an app,
-//! which may serve the numbers of several tenants, and one request may hold parts for all of them. So a request is taken
-//! apart here, and each part carries only its addressee's slice of the body.
+//! An endpoint belongs to a provider, not to a sender. At Twilio it is one sender's URL; at Meta it is the URL of an
+//! app, which may serve the numbers of several tenants, and one request may hold parts for all of them. So a request is
+//! taken apart here, and each part carries only its addressee's slice of the body.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
-//! Templates: what one is ([`TemplateCategory`], [`LocalizedContent`], [`Approval`], [`TemplateConfig`]), what it may say
-//! ([`lint`]), how two differ ([`mod@differences`]), which of its languages is sent ([`mod@resolve`]), whether the values fit ([`values`]), and how it reads with
-//! the values in place ([`render`]).
+//! Templates: what one is ([`TemplateCategory`], [`LocalizedContent`], [`Approval`], [`TemplateConfig`]), what it may
+//! say ([`lint`]), how two differ ([`mod@differences`]), which of its languages is sent ([`mod@resolve`]), whether the
+//! values fit ([`values`]), and how it reads with the values in place ([`render`]).
 
 mod approval;
 mod buttons;

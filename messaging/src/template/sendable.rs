@@ -16,8 +16,8 @@ pub struct TemplateConfig {
     pub variables: Vec<String>,
     /// Used when a send names no language.
     pub fallback_language: String,
-    /// By language, such as `en_US`. Shared, because the operator holds what is published beside what would be. In boxes,
-    /// because a map has room for eleven values, and most templates have one language and one account.
+    /// By language, such as `en_US`. Shared, because the operator holds what is published beside what would be. In
+    /// boxes, because a map has room for eleven values, and most templates have one language and one account.
     #[serde(with = "shared")]
     pub localizations: Arc<BTreeMap<String, Box<LocalizationConfig>>>,
 }

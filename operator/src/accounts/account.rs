@@ -115,8 +115,8 @@ impl Account {
         self.templates.get(max_age, |name, _| concerns(name), list).await
     }
 
-    /// The sender with this number, as it was at most `max_age` ago, and not before we changed it; `None` when the account
-    /// has no such sender.
+    /// The sender with this number, as it was at most `max_age` ago, and not before we changed it; `None` when the
+    /// account has no such sender.
     pub async fn sender(
         &self,
         number: &PhoneNumber,
@@ -132,8 +132,8 @@ impl Account {
         senders::find(&all, number)
     }
 
-    /// Every pool of the account, as it was at most `max_age` ago, and not before we changed which holds the sender with
-    /// this handle; none where the provider has no pools.
+    /// Every pool of the account, as it was at most `max_age` ago, and not before we changed which holds the sender
+    /// with this handle; none where the provider has no pools.
     pub async fn every_pool(
         &self,
         max_age: Duration,
@@ -143,8 +143,8 @@ impl Account {
         self.pools.get(max_age, |handle, _| handle == sender, list).await
     }
 
-    /// Checks the credentials, unless they were accepted at most `max_age` ago and nothing was refused since: an account may
-    /// have hundreds of senders.
+    /// Checks the credentials, unless they were accepted at most `max_age` ago and nothing was refused since: an
+    /// account may have hundreds of senders.
     pub async fn are_accepted(&self, max_age: Duration) -> Result<(), ProviderError> {
         let check = async { self.check_credentials().await.map(|()| Vec::new()) };
         self.accepted.get(self.since_refused().min(max_age), |_, _| true, check).await.map(drop)
@@ -171,7 +171,8 @@ impl Account {
         Arc::clone(known.entry(digest).or_default())
     }
 
-    /// The account's newest alerts since this time, as they were at most `max_age` ago; none where the provider tells none.
+    /// The account's newest alerts since this time, as they were at most `max_age` ago; none where the provider tells
+    /// none.
     pub async fn recent_alerts(
         &self,
         max_age: Duration,
@@ -195,8 +196,8 @@ impl Account {
         Ok(listed)
     }
 
-    /// Of the requests that one call took, those after the first are charged when its answer is here, and delay the calls
-    /// that follow.
+    /// Of the requests that one call took, those after the first are charged when its answer is here, and delay the
+    /// calls that follow.
     fn charge_after_the_first(&self, requests: u32) {
         self.budget().charge(Instant::now(), requests.saturating_sub(1));
     }

@@ -32,8 +32,8 @@ impl<T> Default for SharedList<T> {
 }
 
 impl<T> SharedList<T> {
-    /// The list as it was at most `max_age` ago, and not before we changed anything whose name `concerns` the caller, which
-    /// may depend on the list. A caller that asks while a list is under way gets that one.
+    /// The list as it was at most `max_age` ago, and not before we changed anything whose name `concerns` the caller,
+    /// which may depend on the list. A caller that asks while a list is under way gets that one.
     pub(super) async fn get(
         &self,
         max_age: Duration,

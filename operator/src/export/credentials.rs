@@ -1,5 +1,5 @@
-//! The account's credentials, from the variables that Twilio's own tools read. They are never flags, because other users
-//! of the machine see those.
+//! The account's credentials, from the variables that Twilio's own tools read. They are never flags, because other
+//! users of the machine see those.
 
 use messaging::config::{ProviderAccount, TwilioAccount};
 use messaging::secret::Secret;

@@ -1,9 +1,9 @@
-//! `whatsapp-operator export`: writes the manifests of what an account has, so that applying them changes nothing at the
-//! provider.
+//! `whatsapp-operator export`: writes the manifests of what an account has, so that applying them changes nothing at
+//! the provider.
 //!
 //! Reads as a list: [`credentials`] from the environment, [`account`] reads the lists, [`templates`], [`senders`] and
-//! [`services`] turn them into objects with [`names`] of their own, and [`yaml`] writes them down, with what was left out
-//! and why. Only `account` calls the provider, and it only reads.
+//! [`services`] turn them into objects with [`names`] of their own, and [`yaml`] writes them down, with what was left
+//! out and why. Only `account` calls the provider, and it only reads.
 
 mod account;
 mod credentials;

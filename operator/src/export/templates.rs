@@ -1,7 +1,7 @@
 //! Templates as objects that adopt them.
 //!
-//! Every template is named by its id, so that applying the objects looks for none and submits none. Several languages of
-//! what is evidently one template become one object: their names differ in the language at most, and their category,
+//! Every template is named by its id, so that applying the objects looks for none and submits none. Several languages
+//! of what is evidently one template become one object: their names differ in the language at most, and their category,
 //! variables and buttons do not.
 
 use std::collections::{BTreeMap, BTreeSet};

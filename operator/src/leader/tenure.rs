@@ -1,8 +1,9 @@
 //! Whether this process still leads: by its own clock, and as the API server knows it.
 //!
 //! By its own clock, it leads until the deadline by which it must have renewed its Lease; no call that changes anything
-//! at a provider begins after that. Another process may take over only later. A process that was held up may run for a moment after another took over, before its own clock tells it. What it read
-//! before it asks here is no newer than its tenure, so a write over the version that it read overwrites nothing newer.
+//! at a provider begins after that. Another process may take over only later. A process that was held up may run for a
+//! moment after another took over, before its own clock tells it. What it read before it asks here is no newer than its
+//! tenure, so a write over the version that it read overwrites nothing newer.
 
 use std::sync::Arc;
 

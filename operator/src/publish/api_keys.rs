@@ -39,8 +39,8 @@ pub fn read(secrets: &[Secret]) -> ApiKeys {
 const UNTYPED: &str = "if it is meant as an API key of the WhatsApp data plane, it gives nobody access: expected the type \
     whatsapp-operator.dev/api-key; a Secret's type can't be changed, so create it again";
 
-/// Whether a Secret holds one value, under the key of API keys. Read from what the API server recorded of its fields, so
-/// that no other Secret's contents are read.
+/// Whether a Secret holds one value, under the key of API keys. Read from what the API server recorded of its fields,
+/// so that no other Secret's contents are read.
 pub fn looks_like_one(secret: &ObjectMeta) -> bool {
     let fields = secret.managed_fields.iter().flatten().filter_map(|entry| entry.fields_v1.as_ref());
     let data = fields.filter_map(|fields| fields.0.get("f:data")?.as_object());

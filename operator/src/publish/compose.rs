@@ -1,4 +1,5 @@
-//! The config to publish of a tenant: compiled, without what is faulty, and within the size that can be published. Pure.
+//! The config to publish of a tenant: compiled, without what is faulty, and within the size that can be published.
+//! Pure.
 
 use messaging::config::TenantConfig;
 use messaging::config::parts::LARGEST_IN_PARTS;

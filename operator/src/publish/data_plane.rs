@@ -182,8 +182,8 @@ impl DataPlane {
         self.changed.notify_one();
     }
 
-    /// The tenants for which [`DataPlane::status_of`] and [`DataPlane::live`] may answer something else than when they were
-    /// returned last. Waits until there is one.
+    /// The tenants for which [`DataPlane::status_of`] and [`DataPlane::live`] may answer something else than when they
+    /// were returned last. Waits until there is one.
     pub async fn changed(&self) -> BTreeSet<TenantId> {
         loop {
             let touched = std::mem::take(&mut *self.touched.lock());
@@ -325,7 +325,8 @@ fn acknowledged<'a>(
     Some(alive?.iter().map(|(lease, replica)| (lease.as_str(), of(replica))).collect())
 }
 
-/// Whether a published config is all that an object asks for: it may hold nothing of an object that contributed nothing.
+/// Whether a published config is all that an object asks for: it may hold nothing of an object that contributed
+/// nothing.
 fn runs(config: Option<&TenantConfig>, kind: KindName, name: &str, contributed: &TenantContributions) -> bool {
     let contributes_nothing = match kind {
         KindName::Sender => false,

@@ -5,8 +5,9 @@ use messaging::id::TemplateName;
 
 use super::sound::LeftOut;
 
-/// A config of at most so many bytes of JSON, and that JSON. Templates that are new or changed stay as they were published,
-/// or out, as few of them as possible; they are added to `left_out`. It is still too large where something else is.
+/// A config of at most so many bytes of JSON, and that JSON. Templates that are new or changed stay as they were
+/// published, or out, as few of them as possible; they are added to `left_out`. It is still too large where something
+/// else is.
 pub(super) fn fitting(
     mut config: TenantConfig,
     previous: Option<&TenantConfig>,

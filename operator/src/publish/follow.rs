@@ -32,8 +32,8 @@ pub async fn follow_api_keys(publisher: &Publisher, scope: &Scope) {
     }
 }
 
-/// Publishes tenants again whose compiled Secret, or a part of it, something else changed. That also removes what is there
-/// of a tenant that is gone.
+/// Publishes tenants again whose compiled Secret, or a part of it, something else changed. That also removes what is
+/// there of a tenant that is gone.
 pub async fn follow_published(publisher: &Publisher) {
     let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(publisher.client.clone(), &publisher.namespace);
     let mut events = endless(api, Config::default().labels(TENANT_LABEL), "secrets", &publisher.metrics).boxed();

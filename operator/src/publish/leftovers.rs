@@ -18,11 +18,12 @@ pub(super) fn leftovers<'l>(listed: &'l Listed, index: Option<&PartIndex>) -> Ve
     left
 }
 
-/// Keeps of the leftovers those that go now. `published`: whether every live replica runs what is published; `None` where
-/// nothing is.
+/// Keeps of the leftovers those that go now. `published`: whether every live replica runs what is published; `None`
+/// where nothing is.
 ///
-/// They wait until every live replica runs what is published. That bears no wait for ever: a replica runs from its memory
-/// and its copy on disk, and never reads old parts again. So those above [`MOST_LEFTOVERS`] go at once, the oldest first.
+/// They wait until every live replica runs what is published. That bears no wait for ever: a replica runs from its
+/// memory and its copy on disk, and never reads old parts again. So those above [`MOST_LEFTOVERS`] go at once, the
+/// oldest first.
 pub(super) fn go_now<T>(left: &mut Vec<T>, published: Option<bool>) {
     if published == Some(false) {
         left.truncate(left.len().saturating_sub(MOST_LEFTOVERS));

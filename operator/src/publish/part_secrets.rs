@@ -1,8 +1,8 @@
 //! The Secrets that hold the parts of one tenant's config. They are created before the index that names them, their
 //! content never changes, and they are removed when no index names them.
 //!
-//! A leader that is held up may remove what was left over when it looked, long after another leads: but only in the version
-//! that it saw. So an index that names such a part again waits until the part has another version.
+//! A leader that is held up may remove what was left over when it looked, long after another leads: but only in the
+//! version that it saw. So an index that names such a part again waits until the part has another version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,7 +83,8 @@ impl PartSecrets<'_> {
         Ok(listed.items.into_iter().filter_map(|part| Some((part_of(self.tenant, &part.name_any())?, part))).collect())
     }
 
-    /// Makes sure that there is a good part for every piece, and that it stays. `before` is the index that is published.
+    /// Makes sure that there is a good part for every piece, and that it stays. `before` is the index that is
+    /// published.
     pub(super) async fn put(
         &self,
         pieces: &[&[u8]],

@@ -1,8 +1,8 @@
 //! Publishes the tenants: several at once, each tenant's configs one after another.
 //!
 //! A config is written only when its bytes differ, only over the version that it was compiled from, and only by the
-//! process that leads: so one that was held up overwrites nothing newer. The Secret is read from the API server, because
-//! a watch lags.
+//! process that leads: so one that was held up overwrites nothing newer. The Secret is read from the API server,
+//! because a watch lags.
 
 mod failing;
 pub(super) mod form;

@@ -50,8 +50,8 @@ pub async fn follow_hints(client: Client, namespace: &str, board: &Board, watche
     }
 }
 
-/// Takes over what the watch shows, and returns the hints that are new. `listed` is whether the list that it began with, or
-/// begins again with, has the object.
+/// Takes over what the watch shows, and returns the hints that are new. `listed` is whether the list that it began
+/// with, or begins again with, has the object.
 fn new_hints(event: Event<ConfigMap>, listed: &mut bool, board: &Board) -> Vec<Hint> {
     match event {
         Event::Init => *listed = false,

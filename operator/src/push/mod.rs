@@ -1,8 +1,8 @@
 //! Template events: the provider tells of an approval, and the template is looked at then instead of at the next poll.
 //!
-//! Of the senders of one account in a namespace that ask for it, one acts, as [`wish`] decides. [`mod@observe`] sees what
-//! the provider has of it, [`mod@plan`] decides the next step, and [`mod@act`] does it and tells where it stands. What the
-//! events hint at comes through the [`board`], which [`mod@follow`] keeps current.
+//! Of the senders of one account in a namespace that ask for it, one acts, as [`wish`] decides. [`mod@observe`] sees
+//! what the provider has of it, [`mod@plan`] decides the next step, and [`mod@act`] does it and tells where it stands.
+//! What the events hint at comes through the [`board`], which [`mod@follow`] keeps current.
 //!
 //! Nothing depends on it: whatever is lost, polling finds.
 

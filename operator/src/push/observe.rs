@@ -10,8 +10,8 @@ use super::plan::SeenStream;
 use crate::accounts::{Account, Accounts};
 
 /// The account, called with its token. A key would need a permission of its own for streams, and the token is in the
-/// Secret anyway, because it signs the events. Of several, the first that the provider accepts: after a promotion it is not
-/// the first of all.
+/// Secret anyway, because it signs the events. Of several, the first that the provider accepts: after a promotion it is
+/// not the first of all.
 pub async fn account(
     provider: &ProviderAccount,
     accounts: &Accounts,

@@ -1,5 +1,5 @@
-//! How often hints make the operator look, for one tenant: at once, and then once in a while for all that came meanwhile.
-//! Pure: time is an argument.
+//! How often hints make the operator look, for one tenant: at once, and then once in a while for all that came
+//! meanwhile. Pure: time is an argument.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Decides the next step towards one stream with one subscription, or towards none: pure.
 //!
-//! A stream that has our subscription was confirmed before: it is subscribed only after a test event came all the way. So
-//! nothing has to be remembered, and a crash after any step is seen in what the provider has. What is there twice, because
-//! an answer was lost and the list lagged, is removed when one is in place; so is what an old URL left.
+//! A stream that has our subscription was confirmed before: it is subscribed only after a test event came all the way.
+//! So nothing has to be remembered, and a crash after any step is seen in what the provider has. What is there twice,
+//! because an answer was lost and the list lagged, is removed when one is in place; so is what an old URL left.
 
 use std::time::Duration;
 

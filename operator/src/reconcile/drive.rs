@@ -344,8 +344,8 @@ async fn report<K: Kind>(
 /// How often a status is written over what something else than a status changed meanwhile.
 const TRIES: u32 = 3;
 
-/// Writes a status over the one that this process has seen or written last, and over no other: a process that was held up
-/// must not undo what its successor recorded.
+/// Writes a status over the one that this process has seen or written last, and over no other: a process that was held
+/// up must not undo what its successor recorded.
 async fn write_status<K: Kind>(
     object: &K,
     machinery: &Machinery,

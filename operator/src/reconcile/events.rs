@@ -54,7 +54,8 @@ pub mod reason {
 /// How long publishing one Event may take.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// How many Events are published before repeats are counted anew. The recorder keeps each of the last minutes in memory.
+/// How many Events are published before repeats are counted anew. The recorder keeps each of the last minutes in
+/// memory.
 const MOST: u32 = 1000;
 
 /// Publishes Events. One per term of leadership, because it counts repeats in the Event that exists already.

@@ -1,5 +1,5 @@
-//! Records in an object's status what is about to be done at the provider, so that a crash, or another leader, does not do it
-//! again.
+//! Records in an object's status what is about to be done at the provider, so that a crash, or another leader, does not
+//! do it again.
 
 use std::sync::Arc;
 

@@ -40,7 +40,8 @@ pub trait Kind:
     /// The condition types that the kind reports besides `Ready`, `Reconciling` and `Stalled`.
     const CONDITIONS: &'static [&'static str];
 
-    /// The reasons of Events about a write that puts the provider right. For an object that was ready, that is a repair.
+    /// The reasons of Events about a write that puts the provider right. For an object that was ready, that is a
+    /// repair.
     const PUTS_RIGHT: &'static [&'static str];
 
     /// Whether something must be done at the provider before the object may be deleted. The object has our finalizer

@@ -2,8 +2,9 @@
 //!
 //! Reading order: a [`kind::Kind`] observes, decides and acts; [`progress`] records its findings on the way; [`error`]
 //! says what a failure calls for; [`drive`] runs it all with its [`machinery`], turns the result into [`conditions`],
-//! writes the [`status`] and publishes [`events`]. An [`intent`] is recorded before what must not be done twice. [`backoff`] and [`freshness`] decide when the next reconcile may
-//! begin, and [`listings`] when the first may. [`redact`] keeps secrets out of everything that a tenant reads.
+//! writes the [`status`] and publishes [`events`]. An [`intent`] is recorded before what must not be done twice.
+//! [`backoff`] and [`freshness`] decide when the next reconcile may begin, and [`listings`] when the first may.
+//! [`redact`] keeps secrets out of everything that a tenant reads.
 
 pub mod backoff;
 pub mod conditions;

@@ -1,5 +1,5 @@
-//! `whatsapp-operator release`: the way out when the operator is gone for good, and objects that are being deleted still
-//! wait for it.
+//! `whatsapp-operator release`: the way out when the operator is gone for good, and objects that are being deleted
+//! still wait for it.
 //!
 //! Reads as a list: [`leader`] makes sure that no operator lives, [`held`] finds what waits and tells what it leaves at
 //! the provider, and this module takes our finalizer away. Nothing else is touched, and the provider is never called.

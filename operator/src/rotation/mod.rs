@@ -2,9 +2,9 @@
 //! account's auth token.
 //!
 //! The senders that share a Secret rotate together: [`wish`] is what they ask for, and one of them acts. [`mod@record`]
-//! is what must survive a crash, kept by [`records`]; [`mod@plan`] decides the next step, for which [`proof`] tells who still
-//! needs what; [`mod@act`] does it, writing the tenant's Secret through [`secrets`]; [`report`] tells where it stands.
-//! [`held`] lists what needs a person.
+//! is what must survive a crash, kept by [`records`]; [`mod@plan`] decides the next step, for which [`proof`] tells who
+//! still needs what; [`mod@act`] does it, writing the tenant's Secret through [`secrets`]; [`report`] tells where it
+//! stands. [`held`] lists what needs a person.
 //!
 //! | | the key | the token |
 //! |---|---|---|

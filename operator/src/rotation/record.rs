@@ -1,5 +1,5 @@
-//! What is remembered about the rotation of one Secret's credentials: enough for any process to go on after a crash at any
-//! point. Every transition is a method here, and pure.
+//! What is remembered about the rotation of one Secret's credentials: enough for any process to go on after a crash at
+//! any point. Every transition is a method here, and pure.
 
 use jiff::Timestamp;
 use messaging::provider::admin::MintedKey;

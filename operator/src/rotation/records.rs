@@ -1,5 +1,5 @@
-//! Keeps the records: one Secret for each tenant's Secret that is rotated, in the operator's namespace. It holds keys, and
-//! for a short time a token.
+//! Keeps the records: one Secret for each tenant's Secret that is rotated, in the operator's namespace. It holds keys,
+//! and for a short time a token.
 
 use async_trait::async_trait;
 use hex::ToHex;

@@ -1,5 +1,5 @@
-//! Writes into a tenant's Secret. The tenant grants that. Only what was read is written over, and only by a process that
-//! led after it read.
+//! Writes into a tenant's Secret. The tenant grants that. Only what was read is written over, and only by a process
+//! that led after it read.
 
 use async_trait::async_trait;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;

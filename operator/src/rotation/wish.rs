@@ -82,8 +82,8 @@ impl Group {
         self.senders.iter().filter(|sender| sender.metadata.deletion_timestamp.is_none())
     }
 
-    /// What the group asks for: the shortest interval, the longest overlap, and the newest request. Absent when no sender
-    /// of it asks for anything.
+    /// What the group asks for: the shortest interval, the longest overlap, and the newest request. Absent when no
+    /// sender of it asks for anything.
     pub fn wish(&self) -> Option<Wish> {
         let asked = |name: &str| {
             let values = self.staying().filter_map(|sender| sender.annotations().get(name));

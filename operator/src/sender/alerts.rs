@@ -1,5 +1,5 @@
-//! Alerts of the provider about a sender: its webhooks, the sender itself, and its Messaging Service. They are told, and
-//! change nothing: neither `Ready` nor what is done.
+//! Alerts of the provider about a sender: its webhooks, the sender itself, and its Messaging Service. They are told,
+//! and change nothing: neither `Ready` nor what is done.
 //!
 //! An alert about one message is not told here. The message's own status has its code.
 

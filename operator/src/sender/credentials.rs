@@ -19,8 +19,8 @@ use crate::watch::{Objects, endless, touched};
 /// Leaves out types that are numerous, change often, and never hold a tenant's credentials.
 const NEVER_CREDENTIALS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
 
-/// Requests a reconcile of every sender that names a changed Secret. Where a tenant seems to have meant a Secret as an API
-/// key, and gave it no type, an Event says so.
+/// Requests a reconcile of every sender that names a changed Secret. Where a tenant seems to have meant a Secret as an
+/// API key, and gave it no type, an Event says so.
 pub async fn follow_credentials(machinery: &Machinery, senders: &Objects<WhatsAppSender>, scope: &Scope) {
     let api = scope.api::<PartialObjectMeta<Secret>>(&machinery.client);
     let selection = Config::default().fields(NEVER_CREDENTIALS);

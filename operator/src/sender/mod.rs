@@ -3,12 +3,12 @@
 //!
 //! A reconcile reads as a list: [`mod@dereference`] (the Secrets it names), [`mod@validate`] (what it should be),
 //! [`mod@observe`] (what the provider has), [`mod@plan`] (what to do), [`mod@apply`] (do it) and [`mod@report`] (what
-//! it means). [`mod@rotate`] lets the sender take part in the rotation of its credentials, and [`retiring`] keeps replaced
-//! webhook keys for a time. [`mod@sandbox`] is the provider's number for trying things out.
-//! [`mod@registration`] registers its number with WhatsApp, and [`mod@membership`] keeps it in the Messaging Service that it
-//! names.
-//! [`alerts`] and [`changes`] tell what happens to a sender at its provider. [`rival`] decides between senders that claim the same number, [`directory`] looks senders up
-//! for other kinds, and [`credentials`] triggers a reconcile when one of a sender's Secrets changes.
+//! it means). [`mod@rotate`] lets the sender take part in the rotation of its credentials, and [`retiring`] keeps
+//! replaced webhook keys for a time. [`mod@sandbox`] is the provider's number for trying things out.
+//! [`mod@registration`] registers its number with WhatsApp, and [`mod@membership`] keeps it in the Messaging Service
+//! that it names. [`alerts`] and [`changes`] tell what happens to a sender at its provider. [`rival`] decides between
+//! senders that claim the same number, [`directory`] looks senders up for other kinds, and [`credentials`] triggers a
+//! reconcile when one of a sender's Secrets changes.
 //!
 //! Nothing here gives up the number itself, or sends a message.
 
@@ -223,8 +223,8 @@ impl Kind for WhatsAppSender {
         Ok(soonest.filter(|soonest| *soonest < poll).map_or(Next::Poll, Next::After))
     }
 
-    /// Revokes the keys that the operator made, takes the sender out of the Messaging Service that the operator added it to,
-    /// and unsets the sender's own webhooks that still point to us.
+    /// Revokes the keys that the operator made, takes the sender out of the Messaging Service that the operator added
+    /// it to, and unsets the sender's own webhooks that still point to us.
     ///
     /// A Messaging Service's webhooks are left as they are. Without an inbound URL Twilio drops what customers write
     /// to any sender of the service, and does not even log it.
@@ -256,7 +256,8 @@ impl Kind for WhatsAppSender {
 struct Ages {
     /// That the credentials are accepted.
     check: Duration,
-    /// The lists, at the first look and at the next. Nothing is written, and nothing is reported, on the word of an old one.
+    /// The lists, at the first look and at the next. Nothing is written, and nothing is reported, on the word of an old
+    /// one.
     lists: Vec<Duration>,
 }
 

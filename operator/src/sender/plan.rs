@@ -176,7 +176,8 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Plan {
     let webhooks = if found.same_as(target) {
         Webhooks::InPlace(found.clone())
     } else if sender.stage != Stage::Settled {
-        // Nothing is changed in the midst of a registration, where the provider's lists lag and a change may be an attempt.
+        // Nothing is changed in the midst of a registration, where the provider's lists lag and a change may be an
+        // attempt.
         Webhooks::NotOurs
     } else if wanted.paused {
         Webhooks::Held { found: found.clone(), wanted: target.clone() }

@@ -100,8 +100,8 @@ pub async fn clean_up(
     Err(StillInUse(standing.unwrap_or_default()).into())
 }
 
-/// The account, called with the first of the tokens that verify its webhooks that the provider accepts: after a promotion
-/// it is not the first of all. The token may do everything.
+/// The account, called with the first of the tokens that verify its webhooks that the provider accepts: after a
+/// promotion it is not the first of all. The token may do everything.
 async fn with_accepted_token(
     provider: &ProviderAccount,
     context: &SenderContext,

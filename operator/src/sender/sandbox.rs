@@ -28,7 +28,8 @@ pub fn status(number: &PhoneNumber, join_code: Option<&str>, targets: &WebhookTa
 /// The templates that the sandbox sends without a review of their own, by the name under which the data plane offers
 /// them.
 ///
-/// Twilio's console shows these three content SIDs to every account, in its examples for the sandbox. No call lists them.
+/// Twilio's console shows these three content SIDs to every account, in its examples for the sandbox. No call lists
+/// them.
 pub fn canned(account: &str) -> BTreeMap<TemplateName, TemplateConfig> {
     CANNED
         .iter()

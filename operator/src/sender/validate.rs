@@ -120,7 +120,8 @@ pub fn validate(
     })
 }
 
-/// How much longer one call may take than the next, which a provider that is strict about the time between two would refuse.
+/// How much longer one call may take than the next, which a provider that is strict about the time between two would
+/// refuse.
 const ON_THE_WAY: Duration = Duration::from_millis(250);
 
 fn limits(limits: &crds::Limits, sandbox: Option<&Sandbox>) -> Result<Limits, Invalid> {

@@ -35,8 +35,8 @@ pub(super) fn is_usable(listed: &TemplateObservation) -> bool {
     matches!(listed.approval, Approval::Approved | Approval::Pending | Approval::Paused { .. })
 }
 
-/// Whether one that was adopted for this revision still says what it says. The category may have changed since, which is
-/// WhatsApp's to decide. One that can't be read any more is not known to differ.
+/// Whether one that was adopted for this revision still says what it says. The category may have changed since, which
+/// is WhatsApp's to decide. One that can't be read any more is not known to differ.
 pub(super) fn still_says(revision: &TemplateRevision, listed: &TemplateObservation) -> bool {
     let text = listed.content.as_ref().map(|content| &content.text);
     text.map_or(true, |text| differences(&revision.content, text).is_empty())

@@ -1,8 +1,8 @@
 //! Which templates at the provider other objects of this cluster have, so that no two objects use the same one: pure.
 //!
 //! The one whose status records a template comes first, so that none is taken from an object that uses it. Otherwise it
-//! is one whose spec names the template, if the text fits and one of its senders has the account. One that would take up
-//! an equal template by itself comes last. Among equals the older comes first.
+//! is one whose spec names the template, if the text fits and one of its senders has the account. One that would take
+//! up an equal template by itself comes last. Among equals the older comes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,8 +46,8 @@ pub(super) fn claims<'a>(
         let has = |object, hold| holds(object, hold, account, template, account_of);
         let strongest = |object| [Hold::Recorded, Hold::Named].into_iter().find(|hold| has(object, *hold));
         let mine = strongest(me).unwrap_or(Hold::Expected);
-        // In the usual cases nobody else can have created it or be about to take it up, so not all objects are looked at:
-        // this one uses it already, or an earlier object of its namespace and name left it.
+        // In the usual cases nobody else can have created it or be about to take it up, so not all objects are looked
+        // at: this one uses it already, or an earlier object of its namespace and name left it.
         let was_left = mine == Hold::Expected && naming::parts(&template.name).is_some();
         let few = mine == Hold::Recorded || was_left;
         let others = if few { objects.holding(&template.handle) } else { objects.all() };
@@ -179,7 +179,8 @@ fn named(object: &MessageTemplate) -> impl Iterator<Item = &str> {
     object.spec.localizations.iter().flat_map(|localization| &localization.adopt).map(String::as_str)
 }
 
-/// Nobody keeps a template from its owner by naming it: only an object whose sender has the account's credentials counts.
+/// Nobody keeps a template from its owner by naming it: only an object whose sender has the account's credentials
+/// counts.
 fn has_account(object: &MessageTemplate, account: &str, account_of: AccountOf<'_>) -> bool {
     let namespace = object.namespace().unwrap_or_default();
     object.spec.sender_refs.iter().any(|sender| account_of(&namespace, &sender.name).as_deref() == Some(account))

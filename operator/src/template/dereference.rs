@@ -72,9 +72,9 @@ pub(super) async fn dereference(
     found
 }
 
-/// Whether a template reads anything of a sender of its namespace: the senders that it names, and any sender while it is
-/// being deleted, holds something at an account of none of those, or looks for a template that it names. `find` gives the
-/// senders of the namespace.
+/// Whether a template reads anything of a sender of its namespace: the senders that it names, and any sender while it
+/// is being deleted, holds something at an account of none of those, or looks for a template that it names. `find`
+/// gives the senders of the namespace.
 pub(crate) fn reads(
     template: &MessageTemplate,
     sender: &WhatsAppSender,

@@ -1,7 +1,7 @@
 //! Which objects have or name each template at a provider: an index of all objects, which the watch keeps current.
 //!
-//! Every reconcile of an object that adopted something asks who else has it. Without the index, each would look at every
-//! object.
+//! Every reconcile of an object that adopted something asks who else has it. Without the index, each would look at
+//! every object.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -63,8 +63,8 @@ pub(super) async fn observe(
     (observation, trouble)
 }
 
-/// Lists the accounts, as they were at most `ages[0]` ago. If none of the wanted ones has a template that the spec names,
-/// which may be new, they are listed once more.
+/// Lists the accounts, as they were at most `ages[0]` ago. If none of the wanted ones has a template that the spec
+/// names, which may be new, they are listed once more.
 async fn look(
     clock: &dyn Clock,
     desired: &Validated,
@@ -127,8 +127,8 @@ pub(super) fn recorded(status: &MessageTemplateStatus) -> BTreeSet<TemplateHandl
     status.locations.iter().flat_map(of).collect()
 }
 
-/// Whether the plan may depend on a template: this object's own, those of earlier objects of its namespace and name, and
-/// those that it has adopted, names or may use.
+/// Whether the plan may depend on a template: this object's own, those of earlier objects of its namespace and name,
+/// and those that it has adopted, names or may use.
 pub(super) fn is_of_interest(
     desired: &Validated,
     recorded: &BTreeSet<TemplateHandle>,
@@ -141,8 +141,8 @@ pub(super) fn is_of_interest(
         || equals_one()
 }
 
-/// The other accounts of this tenant that have the templates which the spec names and no wanted account has. What can't be
-/// asked has none, because this only explains a fault.
+/// The other accounts of this tenant that have the templates which the spec names and no wanted account has. What can't
+/// be asked has none, because this only explains a fault.
 async fn elsewhere(
     context: &TemplateContext,
     tenant: &TenantId,

@@ -61,7 +61,8 @@ pub(super) fn record(status: &mut MessageTemplateStatus, desired: &Validated, lo
     status.locations = locations;
 }
 
-/// Assesses the conditions from the recorded locations. `taken` are templates with the same text that other objects have.
+/// Assesses the conditions from the recorded locations. `taken` are templates with the same text that other objects
+/// have.
 ///
 /// # Errors
 /// When WhatsApp rejected or disabled a revision.

@@ -58,8 +58,8 @@ impl FakeAdmin {
         state.streams.tests.iter().filter(|(stream, _)| is_to(stream)).map(|(_, test)| test.clone()).collect()
     }
 
-    /// Holds up the `nth` write from now, counted from 0, until [`FakeAdmin::go_on`]: an even one before its call arrives,
-    /// an odd one before its answer does.
+    /// Holds up the `nth` write from now, counted from 0, until [`FakeAdmin::go_on`]: an even one before its call
+    /// arrives, an odd one before its answer does.
     pub(crate) fn hold_up_on_the_way(&self, nth: usize) {
         self.state().streams.held_up_after = Some(nth);
     }

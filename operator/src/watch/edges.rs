@@ -43,8 +43,8 @@ impl Awaited for WhatsAppSender {
         // A Messaging Service belongs to one namespace, and no other may route through it.
         let pool = SpecProvider::of(self).and_then(SpecProvider::pool);
         watched.policies.ask_where(|policy| pool.as_ref().is_some_and(|pool| routes_through(policy, pool)));
-        // Of several senders with one number, one takes precedence, the senders of a pool agree on its URLs, and those that
-        // share a Secret rotate together, if they rotate at all: an account may have hundreds.
+        // Of several senders with one number, one takes precedence, the senders of a pool agree on its URLs, and those
+        // that share a Secret rotate together, if they rotate at all: an account may have hundreds.
         let waits = |sender: &WhatsAppSender| {
             // Of those of an account that ask for template events, one acts, and the others show the same.
             let follows = || push::wish::asks(sender) && push::wish::share_an_account(sender, self);

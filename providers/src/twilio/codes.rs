@@ -21,8 +21,8 @@ pub(crate) fn failure(code: Option<String>, http_status: Option<u16>, message: S
         subcode: None,
         message,
         class,
-        // The table's scope goes with its class. Where the answer's status changes the class, the class decides. A limit
-        // that an answer tells is the same as one that a status tells.
+        // The table's scope goes with its class. Where the answer's status changes the class, the class decides. A
+        // limit that an answer tells is the same as one that a status tells.
         scope: known
             .filter(|entry| entry.class == class || (entry.class, class) == (RetryLater, Retry))
             .map(|entry| entry.scope)

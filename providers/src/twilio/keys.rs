@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::hosts::{Host, Segment};
 
-/// What the data plane and the operator do: they send, look messages up, list them and read received files; watch senders
-/// and Messaging Services, and point their webhooks; and submit templates. (Twilio docs, permissions of restricted API keys.
-/// There is none of its own for listing the files of a message.)
+/// What the data plane and the operator do: they send, look messages up, list them and read received files; watch
+/// senders and Messaging Services, and point their webhooks; and submit templates. (Twilio docs, permissions of
+/// restricted API keys. There is none of its own for listing the files of a message.)
 const PERMISSIONS: [&str; 16] = [
     "/twilio/messaging/messages/create",
     "/twilio/messaging/messages/read",

@@ -89,8 +89,8 @@ fn creation_form(message: &OutboundMessage) -> Vec<(&'static str, String)> {
     let OutboundMessage { attempt: _, from, via, to, content, status_callback, validity, reply_to: _ } = message;
     let mut form = vec![("To", channel_address(to.as_str()))];
     form.extend(via.as_ref().map(|service| ("MessagingServiceSid", service.as_str().to_owned())));
-    // The window of a free-form message is the number's, not the service's, so the number of the service's pool is named.
-    // (Twilio docs, Messages resource: `From` beside `MessagingServiceSid` picks a sender of the pool.)
+    // The window of a free-form message is the number's, not the service's, so the number of the service's pool is
+    // named. (Twilio docs, Messages resource: `From` beside `MessagingServiceSid` picks a sender of the pool.)
     if via.is_none() || !matches!(content, RenderedContent::Template { .. }) {
         form.push(("From", channel_address(from.as_str())));
     }

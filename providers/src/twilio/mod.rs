@@ -204,8 +204,8 @@ impl SenderAdmin for Twilio {
     }
 }
 
-/// Registrations. A key that the operator made may not register numbers, because the data plane has it, too, so the auth token
-/// does where there is one.
+/// Registrations. A key that the operator made may not register numbers, because the data plane has it, too, so the
+/// auth token does where there is one.
 #[async_trait]
 impl RegistrationAdmin for Twilio {
     fn permission(&self) -> &'static str {
@@ -221,8 +221,8 @@ impl RegistrationAdmin for Twilio {
     }
 }
 
-/// Messaging Services. No permission of a restricted key lets it change their senders, so the auth token does where there is
-/// one. (Twilio docs, permissions of restricted API keys.)
+/// Messaging Services. No permission of a restricted key lets it change their senders, so the auth token does where
+/// there is one. (Twilio docs, permissions of restricted API keys.)
 #[async_trait]
 impl PoolAdmin for Twilio {
     async fn find_pool(&self, id: &PoolId) -> Result<FoundPool, ProviderError> {
@@ -284,8 +284,8 @@ impl KeyAdmin for Twilio {
     }
 }
 
-/// The Debugger. A key that the operator made may not read it, so the auth token that verifies webhooks does where there is
-/// one.
+/// The Debugger. A key that the operator made may not read it, so the auth token that verifies webhooks does where
+/// there is one.
 #[async_trait]
 impl AlertAdmin for Twilio {
     fn source(&self) -> &'static str {

@@ -1,7 +1,7 @@
 //! Registering WhatsApp senders (Senders v2).
 //!
-//! A number of Twilio's that receives SMS is verified by Twilio. To any other one WhatsApp sends a code, which is then told
-//! in an update of the sender. (Twilio docs, registering senders by API.)
+//! A number of Twilio's that receives SMS is verified by Twilio. To any other one WhatsApp sends a code, which is then
+//! told in an update of the sender. (Twilio docs, registering senders by API.)
 
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{BusinessProfile, CodeBy, Labelled, Registered, Registration, Verified};

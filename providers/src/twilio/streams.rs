@@ -1,5 +1,5 @@
-//! Event Streams: a webhook sink, and its subscription to the event about approvals. (Twilio's OpenAPI document of Events
-//! v1; its documentation of webhook sinks.)
+//! Event Streams: a webhook sink, and its subscription to the event about approvals. (Twilio's OpenAPI document of
+//! Events v1; its documentation of webhook sinks.)
 
 use messaging::provider::ProviderError;
 use messaging::provider::admin::{Listed, Stream, StreamState, Subscription};
@@ -69,8 +69,8 @@ pub(crate) async fn list_subscriptions(client: &Client, sink: &str) -> Result<Li
     Ok(Listed { rows: subscriptions, requests })
 }
 
-/// The id and the name of a subscription to this sink. The filter of the request is not trusted: to delete another sink's
-/// subscription would be worse than to list it twice.
+/// The id and the name of a subscription to this sink. The filter of the request is not trusted: to delete another
+/// sink's subscription would be worse than to list it twice.
 fn subscription<'a>(row: &'a Value, sink: &str) -> Option<(&'a str, &'a str)> {
     let text = |field: &str| row.get(field).and_then(Value::as_str);
     text("sink_sid").filter(|of| *of == sink)?;

@@ -1,5 +1,5 @@
-//! The account's auth token. Only the token itself may replace it. The secondary token makes calls as soon as it exists, and
-//! webhooks are signed with the primary one until the promotion. (Twilio docs, AuthTokens; error 57012.)
+//! The account's auth token. Only the token itself may replace it. The secondary token makes calls as soon as it
+//! exists, and webhooks are signed with the primary one until the promotion. (Twilio docs, AuthTokens; error 57012.)
 
 use messaging::provider::ProviderError;
 use messaging::secret::Secret;

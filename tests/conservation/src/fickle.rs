@@ -1,5 +1,5 @@
-//! Customers who keep opting out and in again: one whose number has two spellings and one whose number the provider mostly
-//! hides among them.
+//! Customers who keep opting out and in again: one whose number has two spellings and one whose number the provider
+//! mostly hides among them.
 //!
 //! Each waits until the application has received an event for its keyword before it sends the next one, so that for
 //! most of the time it is certain which keyword is in force.

@@ -29,8 +29,8 @@ pub struct Plan {
     pub by_itself: Duration,
 }
 
-/// Longer than the longest pause that nothing excuses: a replica that is to ask about a message whose tenant is absent just
-/// then looks again after a minute.
+/// Longer than the longest pause that nothing excuses: a replica that is to ask about a message whose tenant is absent
+/// just then looks again after a minute.
 const BY_ITSELF: Duration = Duration::from_secs(75);
 
 /// Where the replicas keep their state.

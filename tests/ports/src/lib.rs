@@ -20,7 +20,8 @@ static OURS: Mutex<Ours> = Mutex::new(Ours { claims: Vec::new(), next: 0, end: 0
 
 /// What this process has claimed.
 struct Ours {
-    /// A block is claimed by a datagram socket on its first port, which no listener competes for. It goes with the process.
+    /// A block is claimed by a datagram socket on its first port, which no listener competes for. It goes with the
+    /// process.
     claims: Vec<UdpSocket>,
     next: u16,
     end: u16,

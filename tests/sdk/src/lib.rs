@@ -1,5 +1,5 @@
-//! Clients in other languages, for tests. They are installed once into `target/sdk`, by their own package managers, in the
-//! versions that the folders beside this crate pin. Everything here panics where it fails: a test cannot go on.
+//! Clients in other languages, for tests. They are installed once into `target/sdk`, by their own package managers, in
+//! the versions that the folders beside this crate pin. Everything here panics where it fails: a test cannot go on.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test cannot go on")]
 
 use std::fs::File;

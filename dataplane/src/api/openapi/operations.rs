@@ -97,8 +97,8 @@ pub(super) fn lift() {}
 
 /// Revoke a link
 ///
-/// Says that two addresses that were seen together are not one person's: what is known of either no longer counts for the
-/// other. A webhook that names both again links them again. The link goes for every sender.
+/// Says that two addresses that were seen together are not one person's: what is known of either no longer counts for
+/// the other. A webhook that names both again links them again. The link goes for every sender.
 #[utoipa::path(
     delete, path = "/v1/contacts/{address}/links/{other}", tag = "contacts", operation_id = "revokeLink",
     params(OfContact, OtherAddress, AtSender, WhyLifted),

@@ -9,8 +9,8 @@ use crate::schema;
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(super) struct IdempotencyKey {
-    /// 1 to 255 printable ASCII characters. The same key with a body that says the same gets the same answer, whatever the
-    /// body's whitespace; the same key with another body gets 422.
+    /// 1 to 255 printable ASCII characters. The same key with a body that says the same gets the same answer, whatever
+    /// the body's whitespace; the same key with another body gets 422.
     #[param(
         rename = "Idempotency-Key",
         min_length = 1,

@@ -43,8 +43,8 @@ impl Buckets {
         }
     }
 
-    /// Forgets empty buckets, which are the same as none, and mends buckets that a clock filled that was ahead. The next
-    /// claim mends the store's.
+    /// Forgets empty buckets, which are the same as none, and mends buckets that a clock filled that was ahead. The
+    /// next claim mends the store's.
     pub(in crate::dispatch) fn tidy(&mut self, now: Timestamp) {
         self.0.retain(|_, (rate, bucket)| {
             *bucket = rate.take(Some(*bucket), 0, now).bucket;

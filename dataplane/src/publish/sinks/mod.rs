@@ -1,4 +1,5 @@
-//! The kinds of sink. A new kind is a file here, a variant of [`SinkConfig`], and an arm in each of the two matches below.
+//! The kinds of sink. A new kind is a file here, a variant of [`SinkConfig`], and an arm in each of the two matches
+//! below.
 
 pub mod http;
 

@@ -1,8 +1,8 @@
 //! The schema's versions: the files in each database's `migrations/`, in their order, each applied once.
 //!
 //! Replicas of the version before may run while a new one migrates, so a migration only adds what they can do without.
-//! What it makes superfluous goes in a later version, when none of them is left. A replica that starts on a schema newer
-//! than its own refuses to.
+//! What it makes superfluous goes in a later version, when none of them is left. A replica that starts on a schema
+//! newer than its own refuses to.
 
 use std::collections::BTreeSet;
 

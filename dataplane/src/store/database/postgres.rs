@@ -34,8 +34,8 @@ use crate::store::tables::{webhook_events, webhooks};
 
 /// No step of a transaction takes so long; a connection on which one does is given up.
 const STEP_WITHIN: Duration = Duration::from_secs(30);
-/// A writer locks one of this many numbers for each tenant whose rows it changes; the tenant's name gives the number. Few
-/// enough that a transaction over many tenants takes few locks.
+/// A writer locks one of this many numbers for each tenant whose rows it changes; the tenant's name gives the number.
+/// Few enough that a transaction over many tenants takes few locks.
 const TENANT_LOCKS: u64 = 256;
 /// The locks' first number: ours among whatever else locks in this database.
 const LOCK_CLASS: i32 = 1_466_527_076;
@@ -78,7 +78,8 @@ impl PostgresConnection {
         self.link.as_mut().ok_or_else(|| StoreError::Unanswered("the connection to the database was lost".into()))
     }
 
-    /// Gives the connection up if a step on it was not answered. The server may still be at it, so nothing else may follow.
+    /// Gives the connection up if a step on it was not answered. The server may still be at it, so nothing else may
+    /// follow.
     fn stepped<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if matches!(result, Err(StoreError::Unanswered(_))) {
             self.link = None;

@@ -12,15 +12,16 @@ use tokio::time::Instant;
 use super::job::Job;
 use crate::store::StoreError;
 
-/// The most writes that may wait. One commit takes well under a second for this many; a later caller is better off asking
-/// again.
+/// The most writes that may wait. One commit takes well under a second for this many; a later caller is better off
+/// asking again.
 const CAPACITY: usize = 1024;
 /// Tenants' requests are shed when no more room than this is left, so that webhooks still find some.
 const KEPT_FOR_WEBHOOKS: usize = CAPACITY / 4;
 /// Writes in one transaction.
 const GROUP: usize = 512;
-/// While a committer writes, another one begins when this many wait: the second group uses the time in which the first one
-/// waits for the disk. With fewer it would only make groups smaller, and a group costs as much as dozens of writes in it.
+/// While a committer writes, another one begins when this many wait: the second group uses the time in which the first
+/// one waits for the disk. With fewer it would only make groups smaller, and a group costs as much as dozens of writes
+/// in it.
 const ENOUGH_FOR_ANOTHER: usize = 64;
 
 /// The jobs that wait, and the committers that take them.

@@ -1,7 +1,8 @@
 //! Group commit: a task takes every write that waits, makes them in one transaction, commits, and answers them all.
 //!
-//! There is no timer. An idle store answers in one commit. A busy one shares each commit among the writes that waited for
-//! the one before. A write that fails harms only itself: its group is rolled back and each of the group is then made again, alone.
+//! There is no timer. An idle store answers in one commit. A busy one shares each commit among the writes that waited
+//! for the one before. A write that fails harms only itself: its group is rolled back and each of the group is then
+//! made again, alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

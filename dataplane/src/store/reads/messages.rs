@@ -105,8 +105,8 @@ impl Store {
         rows.first().map(read).transpose()
     }
 
-    /// A message that was received, and the webhook that brought it as far as retention keeps it; `None` when this tenant has
-    /// none of this id.
+    /// A message that was received, and the webhook that brought it as far as retention keeps it; `None` when this
+    /// tenant has none of this id.
     pub async fn received(&self, tenant: &TenantId, id: MessageId) -> Result<Option<ReceivedMessage>, StoreError> {
         let sql =
             "SELECT i.sender, i.contact, i.provider_message_id, i.received_at, w.id, w.url, w.headers, w.body, w.route
@@ -153,8 +153,8 @@ impl Store {
         self.read_rows(|rows| is_one_person(rows, &key, b)).await
     }
 
-    /// Which of these provider's ids already belong to a message that this tenant sent: dispatch adopts a message of the
-    /// provider's log only when it belongs to no other.
+    /// Which of these provider's ids already belong to a message that this tenant sent: dispatch adopts a message of
+    /// the provider's log only when it belongs to no other.
     pub async fn known_provider_message_ids(
         &self,
         tenant: &TenantId,

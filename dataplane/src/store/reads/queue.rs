@@ -42,7 +42,8 @@ impl Store {
 
     /// Queued messages whose validity is over, oldest first.
     pub async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<ExpiredRef>, StoreError> {
-        // A message that is being handed over keeps its row until its call has ended. It must not block the others here.
+        // A message that is being handed over keeps its row until its call has ended. It must not block the others
+        // here.
         let sql = "SELECT q.tenant, q.message, q.sender FROM queue q
          JOIN messages m ON m.tenant = q.tenant AND m.id = q.message AND m.status = 'queued'
          WHERE q.expires_at IS NOT NULL AND q.expires_at <= $1 ORDER BY q.expires_at LIMIT $2";

@@ -14,8 +14,8 @@ use crate::store::{Command, StoreError};
 pub(crate) const FIND: &str = "SELECT DISTINCT tenant FROM webhook_events
      WHERE available_at IS NOT NULL AND received_at < $1 AND tries >= $2";
 
-/// Tenant, received before, tries. Without its row an event is new when it is replayed. What waits is found without the key,
-/// which would lead over every event that the tenant ever had.
+/// Tenant, received before, tries. Without its row an event is new when it is replayed. What waits is found without the
+/// key, which would lead over every event that the tenant ever had.
 const GIVE_UP: &str = "DELETE FROM webhook_events
      WHERE tenant || '' = $1 AND available_at IS NOT NULL AND received_at < $2 AND tries >= $3
      RETURNING tenant, sender, webhook, received_at";

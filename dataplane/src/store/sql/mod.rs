@@ -1,5 +1,5 @@
-//! Writes in SQL, for rows that are not found by their keys: webhooks on their way into the log, claims, and the rows that
-//! retention deletes.
+//! Writes in SQL, for rows that are not found by their keys: webhooks on their way into the log, claims, and the rows
+//! that retention deletes.
 
 mod claim_due;
 mod claim_events;

@@ -13,8 +13,8 @@ pub(crate) struct OfTenants<Claim> {
 }
 
 impl<Claim> OfTenants<Claim> {
-    /// Claims from each tenant its part of a limit, rounded up, by a statement that takes a `list` made of the tenant and
-    /// that part.
+    /// Claims from each tenant its part of a limit, rounded up, by a statement that takes a `list` made of the tenant
+    /// and that part.
     pub(super) async fn claim_parts(
         &self,
         connection: &mut dyn Connection,

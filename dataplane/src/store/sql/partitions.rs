@@ -3,8 +3,8 @@
 //! A day is a partition of `webhooks` from midnight to midnight in UTC. What comes on a day that has none goes into
 //! `webhooks_at_other_times`, so that nothing depends on a day having been made; only its rows then leave one by one.
 //!
-//! Both steps need a lock that blocks writers of the log, so neither waits for it long. A step that does not get the lock
-//! fails, and its caller tries again.
+//! Both steps need a lock that blocks writers of the log, so neither waits for it long. A step that does not get the
+//! lock fails, and its caller tries again.
 
 use std::collections::BTreeSet;
 

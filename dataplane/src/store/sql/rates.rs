@@ -53,8 +53,8 @@ impl<'a> Rates<'a> {
         granted
     }
 
-    /// Writes what the shares found, which is not more than they were granted, and the buckets that are mended, also where
-    /// nothing was granted. Answers how full the buckets are now.
+    /// Writes what the shares found, which is not more than they were granted, and the buckets that are mended, also
+    /// where nothing was granted. Answers how full the buckets are now.
     pub(super) async fn write(
         self,
         connection: &mut dyn Connection,

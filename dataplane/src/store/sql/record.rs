@@ -23,9 +23,9 @@ pub(crate) async fn record(
     write(connection, webhooks, Raw::Kept, bells).await
 }
 
-/// Puts events of a webhook that is in the log already into it as well, where they are not yet: those that were not understood
-/// when it came. The webhook's own row stays as it is, and its id here must be another one, because an event is known by its
-/// place in a webhook.
+/// Puts events of a webhook that is in the log already into it as well, where they are not yet: those that were not
+/// understood when it came. The webhook's own row stays as it is, and its id here must be another one, because an event
+/// is known by its place in a webhook.
 #[derive(Debug, Clone)]
 pub struct RecordReplayed(pub RecordWebhook);
 

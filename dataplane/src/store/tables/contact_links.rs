@@ -8,8 +8,8 @@ use messaging::link;
 use super::table::Finder;
 
 table! {
-    /// Two addresses of one person: see [`messaging::link::Link`]. Where the provider gave an id up for another, the former
-    /// stands in the place of the number.
+    /// Two addresses of one person: see [`messaging::link::Link`]. Where the provider gave an id up for another, the
+    /// former stands in the place of the number.
     pub(crate) struct LinkRow in "contact_links" {
         key { tenant: TenantId, phone: Address, account: String, user_id: Address }
         changing {

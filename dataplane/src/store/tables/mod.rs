@@ -1,8 +1,8 @@
-//! The tables, one file each. A file names its table's columns once, with their types; the row's struct, how it is read,
-//! and how it is written all follow from that list.
+//! The tables, one file each. A file names its table's columns once, with their types; the row's struct, how it is
+//! read, and how it is written all follow from that list.
 //!
-//! [`table`] is what the databases know of a table, [`stored`] is how a type of ours is kept in a column, and [`read`] is
-//! how rows become structs. A test compares every table with the migrated database.
+//! [`table`] is what the databases know of a table, [`stored`] is how a type of ours is kept in a column, and [`read`]
+//! is how rows become structs. A test compares every table with the migrated database.
 
 #[macro_use]
 mod macros;

@@ -20,7 +20,8 @@ pub(crate) struct Table {
 pub(crate) struct Finder {
     pub(crate) table: &'static Table,
     pub(crate) by: &'static [&'static str],
-    /// The index, where SQLite has to be told: it takes all rows of a tenant for as few as those of an index's two columns.
+    /// The index, where SQLite has to be told: it takes all rows of a tenant for as few as those of an index's two
+    /// columns.
     pub(crate) index: Option<&'static str>,
 }
 
@@ -41,7 +42,8 @@ impl Table {
         self.columns.iter().take(self.key).chain(self.columns.iter().skip(changing)).copied().collect()
     }
 
-    /// The position of a column. A name that the table does not have fails the build where this is called for a constant.
+    /// The position of a column. A name that the table does not have fails the build where this is called for a
+    /// constant.
     pub(crate) const fn position(&self, name: &str) -> usize {
         let mut at = 0;
         while !same(self.columns[at].0, name) {

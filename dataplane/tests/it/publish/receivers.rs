@@ -23,8 +23,8 @@ fn shown(language: &str) -> &'static str {
     rest.split_once("\n```").unwrap().0
 }
 
-/// Starts a receiver, delivers a signed event and one with a wrong signature to it, and checks that it shows the first and
-/// takes no other.
+/// Starts a receiver, delivers a signed event and one with a wrong signature to it, and checks that it shows the first
+/// and takes no other.
 async fn check(command: &mut Command, port: u16) {
     command.env("EVENTS_SECRET", KEY).env("PORT", port.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);

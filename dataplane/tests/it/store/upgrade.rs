@@ -91,7 +91,8 @@ fn stop_in_the_log(id: &'static str) -> Logged {
     }
 }
 
-/// A webhook of every kind. The names of the second status callback's tenant and sender are words that its path repeats.
+/// A webhook of every kind. The names of the second status callback's tenant and sender are words that its path
+/// repeats.
 fn before_the_migration() -> Vec<Logged> {
     vec![
         stop("SM1", CUSTOMER),

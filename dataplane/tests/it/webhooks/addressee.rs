@@ -1,4 +1,5 @@
-//! A Messaging Service calls one URL for all its numbers, so the number that was written to decides whose customer it was.
+//! A Messaging Service calls one URL for all its numbers, so the number that was written to decides whose customer it
+//! was.
 
 use super::*;
 use crate::world::tenant;

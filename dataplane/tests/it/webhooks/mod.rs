@@ -131,7 +131,8 @@ async fn an_opt_out_counts_for_the_sender_that_was_written_to_whichever_url_was_
 
 const SERVICE: &str = "MG00000000000000000000000000000001";
 
-/// A tenant whose senders `support` and `sales` are in one Messaging Service together with a number that nothing declares.
+/// A tenant whose senders `support` and `sales` are in one Messaging Service together with a number that nothing
+/// declares.
 async fn with_pool() -> Listeners {
     let listeners = Listeners::new().await;
     listeners.tenant("shop", |config| {

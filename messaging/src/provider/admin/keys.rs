@@ -9,8 +9,9 @@ use crate::secret::Secret;
 /// The keys of one account. Needs credentials that may manage keys, which most credentials may not.
 #[async_trait]
 pub trait KeyAdmin: Send + Sync {
-    /// Creates a key for everything that the data plane and the operator do, and for nothing else where the provider can
-    /// restrict it: it may not manage keys. The provider shows the secret only this once: store it before anything else.
+    /// Creates a key for everything that the data plane and the operator do, and for nothing else where the provider
+    /// can restrict it: it may not manage keys. The provider shows the secret only this once: store it before anything
+    /// else.
     async fn mint_key(&self, name: &str) -> Result<MintedKey, ProviderError>;
 
     /// Every key of the account, for finding keys whose secret was lost.

@@ -1,6 +1,6 @@
 //! What the operator needs from one provider account. Each concern is a trait of its own. What a provider does not have
-//! is absent: pools of senders, keys that can be minted and revoked, a token that can be replaced, streams of events, and
-//! numbers that are registered by calls.
+//! is absent: pools of senders, keys that can be minted and revoked, a token that can be replaced, streams of events,
+//! and numbers that are registered by calls.
 
 pub mod alerts;
 pub mod keys;

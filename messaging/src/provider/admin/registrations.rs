@@ -1,7 +1,7 @@
 //! Registers numbers with WhatsApp, and proves that they are the account's.
 //!
-//! WhatsApp counts both, and locks a number out for days after too many. So nothing here is ever repeated blindly, and the
-//! caller counts, too.
+//! WhatsApp counts both, and locks a number out for days after too many. So nothing here is ever repeated blindly, and
+//! the caller counts, too.
 
 use async_trait::async_trait;
 

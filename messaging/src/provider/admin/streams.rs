@@ -9,15 +9,15 @@ use crate::provider::webhook::WebhookHome;
 /// The streams of one account. Only events about the approval of templates are subscribed to.
 #[async_trait]
 pub trait StreamAdmin: Send + Sync {
-    /// Where the data plane takes the events, exactly as [`StreamAdmin::create_stream`] takes it and an observation then
-    /// reports it.
+    /// Where the data plane takes the events, exactly as [`StreamAdmin::create_stream`] takes it and an observation
+    /// then reports it.
     fn stream_url(&self, home: &WebhookHome<'_>) -> String;
 
     /// Every stream of the account to a URL.
     async fn list_streams(&self) -> Result<Listed<Stream>, ProviderError>;
 
-    /// Creates a stream to a URL, which nothing is sent to before [`StreamAdmin::subscribe`]. Names are not unique: look
-    /// the name up in [`StreamAdmin::list_streams`] first.
+    /// Creates a stream to a URL, which nothing is sent to before [`StreamAdmin::subscribe`]. Names are not unique:
+    /// look the name up in [`StreamAdmin::list_streams`] first.
     async fn create_stream(&self, name: &str, url: &str) -> Result<Stream, ProviderError>;
 
     /// Has the provider send a test event with an id, after which the stream carries nothing until

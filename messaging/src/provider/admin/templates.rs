@@ -19,8 +19,8 @@ pub trait TemplateAdmin: Send + Sync {
     /// Every template with its approval: one list, all pages.
     async fn list_templates(&self) -> Result<Listed<TemplateObservation>, ProviderError>;
 
-    /// Creates a revision and returns the provider's handle. Names are not unique at every provider, so look the name up in
-    /// [`TemplateAdmin::list_templates`] first.
+    /// Creates a revision and returns the provider's handle. Names are not unique at every provider, so look the name
+    /// up in [`TemplateAdmin::list_templates`] first.
     async fn create_template(&self, revision: &TemplateRevision) -> Result<TemplateHandle, ProviderError>;
 
     /// Submits a created revision for review. Only where [`ReviewBegins::OnSubmit`].
@@ -80,8 +80,8 @@ pub struct TemplateObservation {
     pub name: String,
     pub language: String,
     pub approval: Approval,
-    /// The category that the provider reports now, which WhatsApp may have changed. `None` where it reports none, or one
-    /// that this version does not know.
+    /// The category that the provider reports now, which WhatsApp may have changed. `None` where it reports none, or
+    /// one that this version does not know.
     pub category: Option<TemplateCategory>,
     pub content: Result<FoundContent, Inexpressible>,
 }

@@ -113,8 +113,8 @@ pub(in crate::publish) fn only_as_read<K: kube::Resource>(read: &K) -> DeletePar
     DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
 }
 
-/// Makes sure that what was read before is no newer than this process's tenure, and that the tenure has not ended since:
-/// the next leader counts on no write beginning after that.
+/// Makes sure that what was read before is no newer than this process's tenure, and that the tenure has not ended
+/// since: the next leader counts on no write beginning after that.
 pub(super) async fn confirm(tenure: &Tenure) -> Result<(), Failure> {
     let lasts = tenure.lasts().await.map_err(KubernetesFailure::new("it cannot be read which replica leads"))?;
     if lasts && tenure.may_write(Instant::now()) { Ok(()) } else { Err(NoLongerLeading.into()) }

@@ -1,4 +1,5 @@
-//! Whatever happens in between, an account ends with one stream and one subscription, or with none, and then it is silent.
+//! Whatever happens in between, an account ends with one stream and one subscription, or with none, and then it is
+//! silent.
 
 mod world;
 
@@ -98,8 +99,8 @@ async fn a_crash_after_any_write_leaves_one_stream_and_one_subscription_and_then
     assert!(crashes > 20, "{crashes} writes");
 }
 
-/// Another process takes over from one that hangs on the way to the provider or back, which goes on when all is quiet, or
-/// while the other one is at work.
+/// Another process takes over from one that hangs on the way to the provider or back, which goes on when all is quiet,
+/// or while the other one is at work.
 #[tokio::test]
 async fn a_leader_that_hangs_in_any_write_leaves_one_stream_and_one_subscription_and_then_silence() {
     let mut hangs = 0;

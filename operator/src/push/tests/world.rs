@@ -1,4 +1,5 @@
-//! An account, two senders of it that ask for template events, and a data plane that passes hints on when the test lets it.
+//! An account, two senders of it that ask for template events, and a data plane that passes hints on when the test lets
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -243,8 +244,8 @@ impl World {
         self.process.context.push.board.take(self.hints.clone());
     }
 
-    /// Reconciles every sender once, and cleans those up that are being deleted. A crash ends the process, and another one
-    /// begins. Returns when they want to be looked at again.
+    /// Reconciles every sender once, and cleans those up that are being deleted. A crash ends the process, and another
+    /// one begins. Returns when they want to be looked at again.
     pub(super) async fn round(&mut self) -> Vec<Option<Next>> {
         let mut ends = Vec::new();
         self.admin.let_stream_lists_lag(self.lag > 0);
@@ -289,8 +290,8 @@ impl World {
         ended
     }
 
-    /// Lets a process hang: before its `nth`/2 write about streams reaches the provider, or, if `nth` is odd, before the
-    /// answer reaches it.
+    /// Lets a process hang: before its `nth`/2 write about streams reaches the provider, or, if `nth` is odd, before
+    /// the answer reaches it.
     pub(super) fn hang(&mut self, nth: usize) {
         self.is_on_the_way = nth.is_multiple_of(2);
         self.admin.hold_up_on_the_way(nth);

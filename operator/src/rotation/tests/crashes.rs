@@ -1,4 +1,5 @@
-//! Whatever happens in between, a rotation ends with one key and one token, and on the way no call and no webhook is refused.
+//! Whatever happens in between, a rotation ends with one key and one token, and on the way no call and no webhook is
+//! refused.
 
 use crds::annotation::{ROTATE_IMMEDIATELY_REQUESTED_AT, ROTATE_REQUESTED_AT};
 

@@ -1,7 +1,7 @@
 //! A sender's membership in the Messaging Service that its spec names, where the spec asks the operator to keep it.
 //!
-//! Before a sender is added, its status says so. Whatever is interrupted, a membership that the operator may have made is
-//! known as its own, and one that it found is never removed: [`mod@plan`] decides (pure), [`mod@act`] does it, and
+//! Before a sender is added, its status says so. Whatever is interrupted, a membership that the operator may have made
+//! is known as its own, and one that it found is never removed: [`mod@plan`] decides (pure), [`mod@act`] does it, and
 //! [`mod@record`] writes the status in between.
 
 pub mod act;

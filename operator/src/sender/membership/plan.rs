@@ -16,8 +16,8 @@ pub const SHOWN_WITHIN: SignedDuration = SignedDuration::from_secs(100);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     Nothing,
-    /// Add the sender, after pointing the webhooks of this pool at the data plane if there is one: from then on it decides
-    /// where the sender's messages go, and it drops them where it points nowhere.
+    /// Add the sender, after pointing the webhooks of this pool at the data plane if there is one: from then on it
+    /// decides where the sender's messages go, and it drops them where it points nowhere.
     Join {
         pool: PoolId,
         webhooks: Option<PoolObservation>,

@@ -17,7 +17,8 @@ pub(super) const CREDENTIALS: &str = "the key authToken";
 
 /// The account's auth token. It signs webhooks, also where an API key makes the calls.
 const TOKEN: &str = "authToken";
-/// The token that will replace it. Twilio accepts it in calls from its creation on, and signs with it once it is promoted.
+/// The token that will replace it. Twilio accepts it in calls from its creation on, and signs with it once it is
+/// promoted.
 const SECONDARY_TOKEN: &str = "secondaryAuthToken";
 pub(super) const TOKEN_KEYS: TokenKeys = TokenKeys { current: TOKEN, next: SECONDARY_TOKEN };
 /// Twilio's Sandbox takes one message in 3 seconds. (Twilio's page on the Sandbox.)

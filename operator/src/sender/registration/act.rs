@@ -244,8 +244,8 @@ pub(super) fn refuse_code(progress: &mut Progress<WhatsAppSenderStatus>, why: &s
     progress.warn(events::reason::CODE_REFUSED, text);
 }
 
-/// Whether WhatsApp surely heard nothing of it: it was not sent, the credentials did not suffice, or Twilio's own limit on calls
-/// held it back.
+/// Whether WhatsApp surely heard nothing of it: it was not sent, the credentials did not suffice, or Twilio's own limit
+/// on calls held it back.
 fn was_not_tried(error: &ProviderError) -> bool {
     match error.http_status {
         Some(status) => matches!(status, 401 | 403 | 429),

@@ -11,8 +11,8 @@ use crate::reconcile::error::Failure;
 use crate::sender::dereference::ReadSecrets;
 use crate::sender::provider::Registration;
 
-/// WhatsApp's codes are 6 digits, which people also write with a hyphen or a space in between. (Meta docs, verifying a phone
-/// number.)
+/// WhatsApp's codes are 6 digits, which people also write with a hyphen or a space in between. (Meta docs, verifying a
+/// phone number.)
 const DIGITS: usize = 6;
 /// How much of a digest is kept.
 const DIGEST_BYTES: usize = 8;
@@ -40,8 +40,8 @@ fn understood(text: &str) -> Option<Secret> {
     is_code.then(|| Secret::new(code))
 }
 
-/// Tells a code from others. It is in the status, and a code has few digits, so whoever does not know the account's key must
-/// not be able to find it by trying them all.
+/// Tells a code from others. It is in the status, and a code has few digits, so whoever does not know the account's key
+/// must not be able to find it by trying them all.
 fn digest(key: &Secret, uid: &str, code: &Secret) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) else {
         unreachable!("a key of any length will do")

@@ -1,8 +1,9 @@
 //! The registration of a number with WhatsApp, where the spec asks for it and the account does not have the number.
 //!
-//! Before anything is tried, the status says so. Whatever is interrupted, every attempt counts, and each code is passed on
-//! once: [`mod@plan`] decides (pure), [`mod@act`] does it, [`mod@code`] reads what a person wrote down, and
-//! [`mod@record`] writes the status in between. A number is never given up, and never registered again once it was online.
+//! Before anything is tried, the status says so. Whatever is interrupted, every attempt counts, and each code is passed
+//! on once: [`mod@plan`] decides (pure), [`mod@act`] does it, [`mod@code`] reads what a person wrote down, and
+//! [`mod@record`] writes the status in between. A number is never given up, and never registered again once it was
+//! online.
 
 pub mod act;
 mod code;
@@ -158,7 +159,9 @@ fn under_way(progress: &mut Progress<WhatsAppSenderStatus>, text: &str) {
 }
 
 fn checking(until: Timestamp) -> String {
-    format!("WhatsApp checks the verification code that was passed on; if it is a wrong one, another one is taken from {until} on")
+    format!(
+        "WhatsApp checks the verification code that was passed on; if it is a wrong one, another one is taken from {until} on"
+    )
 }
 
 /// Looks ever more seldom at what takes long.

@@ -7,8 +7,8 @@ use crds::{CodeAttempt, RegistrationAttempt, RegistrationStatus};
 use jiff::{SignedDuration, Timestamp};
 use messaging::provider::admin::{SenderObservation, Stage};
 
-/// The time in which attempts count. Meta allows 10 requests to register a number in a moving window of this length, and
-/// then none for as long. (Meta docs, registering a phone number.)
+/// The time in which attempts count. Meta allows 10 requests to register a number in a moving window of this length,
+/// and then none for as long. (Meta docs, registering a phone number.)
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(72);
 /// How often a number is registered in [`WINDOW`]. What Twilio makes of one call is not documented, so this and
 /// [`MOST_CODES`], ours, are below Meta's limit together.
@@ -20,8 +20,8 @@ pub const KEPT: usize = 8;
 
 /// How long after it was recorded a registration may take effect and be shown.
 pub const SHOWN_WITHIN: SignedDuration = SignedDuration::from_mins(10);
-/// How long after it was recorded a code may be under examination although the provider still shows that it waits for one:
-/// the call begins within 10 seconds, ends within 30 more, and lists lag by a minute.
+/// How long after it was recorded a code may be under examination although the provider still shows that it waits for
+/// one: the call begins within 10 seconds, ends within 30 more, and lists lag by a minute.
 pub const CHECKED_WITHIN: SignedDuration = SignedDuration::from_secs(100);
 /// How long after a refusal the same is tried again, where nobody asks for it sooner.
 pub const AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(24);

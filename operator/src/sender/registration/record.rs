@@ -9,8 +9,8 @@ use crate::reconcile::intent::Recorder;
 
 #[async_trait]
 pub trait RecordRegistration: Send + Sync {
-    /// Fails if the sender was changed since it was read, or its status tells of other attempts, which also stops a leader
-    /// that was replaced.
+    /// Fails if the sender was changed since it was read, or its status tells of other attempts, which also stops a
+    /// leader that was replaced.
     async fn record(&self, sender: &WhatsAppSender, registration: &RegistrationStatus) -> Result<(), Failure>;
 }
 

@@ -14,8 +14,8 @@ use crate::template::adopt::{Refused, Why, is_equal, is_usable, refuse, still_sa
 #[derive(Default)]
 struct Located<'a> {
     by_account: BTreeMap<&'a str, &'a TemplateObservation>,
-    /// One of them can't be used, or may be at an account that could not be asked. Nothing is created meanwhile, because
-    /// the person expects that no review begins.
+    /// One of them can't be used, or may be at an account that could not be asked. Nothing is created meanwhile,
+    /// because the person expects that no review begins.
     held: bool,
 }
 

@@ -14,9 +14,10 @@ use crate::controllers::Drivers;
 use crate::reconcile::kind::Kind;
 use crate::testing::dependencies;
 
-/// Two tenants. `shop` has two senders of one number, one that shares a pool with the first, one that shares nothing, and
-/// one that shares only a Secret with that; `bank` has a sender of the same number. All templates name the first sender;
-/// of those of `shop`, one has something at an account of no sender, one is being deleted, and one looks for another.
+/// Two tenants. `shop` has two senders of one number, one that shares a pool with the first, one that shares nothing,
+/// and one that shares only a Secret with that; `bank` has a sender of the same number. All templates name the first
+/// sender; of those of `shop`, one has something at an account of no sender, one is being deleted, and one looks for
+/// another.
 fn cluster() -> Vec<Value> {
     let sender = |tenant: &str, name: &str, number: &str, pool: Option<&str>, secret: &str| {
         let twilio = json!({

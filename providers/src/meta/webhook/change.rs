@@ -1,6 +1,7 @@
 //! Translates one change into this project's terms. Accepts any bytes and never panics.
 //!
-//! Only texts, statuses and changes of a user id are translated so far. (Meta docs, webhook reference of `messages`, 2026-09.)
+//! Only texts, statuses and changes of a user id are translated so far. (Meta docs, webhook reference of `messages`,
+//! 2026-09.)
 
 use jiff::Timestamp;
 use messaging::address::Address;
@@ -123,13 +124,13 @@ fn message(item: &RawValue, contacts: &[Contact<'_>], to: Option<&Address>) -> R
     })
 }
 
-/// The field of changes, and the list in it, by which Meta reports other user ids besides system messages. (Meta docs, page on
-/// business-scoped user ids, 2026-05; the list of fields to subscribe to does not have it.)
+/// The field of changes, and the list in it, by which Meta reports other user ids besides system messages. (Meta docs,
+/// page on business-scoped user ids, 2026-05; the list of fields to subscribe to does not have it.)
 const UPDATES: &str = "user_id_update";
 
-/// What a system message says; `None` for any other. It is about a customer, not from one, and only that they have another id
-/// is understood. (Meta docs, webhook reference of `messages`, 2026-09. `previous_user_id` is read by several programs of 2026;
-/// Meta's own text only has the previous id in the body.)
+/// What a system message says; `None` for any other. It is about a customer, not from one, and only that they have
+/// another id is understood. (Meta docs, webhook reference of `messages`, 2026-09. `previous_user_id` is read by
+/// several programs of 2026; Meta's own text only has the previous id in the body.)
 fn system(item: &RawValue) -> Option<Result<WebhookEvent, String>> {
     let mut fields = Fields::parse(item.get())?;
     fields.take_text("type").filter(|kind| kind == "system")?;

@@ -50,8 +50,8 @@ fn take_address(fields: &mut Fields, key: &str) -> Option<Address> {
     Some(address)
 }
 
-/// The verdict of a Messaging Service that manages opt-outs itself; its third value, `HELP`, changes nothing. (Twilio docs,
-/// Advanced Opt-Out: the `OptOutType` of an inbound webhook.)
+/// The verdict of a Messaging Service that manages opt-outs itself; its third value, `HELP`, changes nothing. (Twilio
+/// docs, Advanced Opt-Out: the `OptOutType` of an inbound webhook.)
 fn opt_change(fields: &mut Fields) -> Option<OptChange> {
     let change = match fields.peek("OptOutType")?.trim() {
         verdict if verdict.eq_ignore_ascii_case("STOP") => OptChange::Stop,

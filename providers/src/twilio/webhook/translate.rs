@@ -30,8 +30,8 @@ pub(crate) fn event(route: Route, body: &[u8], form: Option<SortedForm>) -> Webh
     event.unwrap_or_else(|reason| unreadable(reason, body))
 }
 
-/// The event of a message that is not a WhatsApp message: neither of its ends has a WhatsApp address. Numbers and Messaging
-/// Services carry SMS too, and may have the same webhook.
+/// The event of a message that is not a WhatsApp message: neither of its ends has a WhatsApp address. Numbers and
+/// Messaging Services carry SMS too, and may have the same webhook.
 fn other_channel(fields: &Fields) -> Option<WebhookEvent> {
     let (from, to) = (fields.peek("From"), fields.peek("To"));
     let channel = address::other_channel(from.as_deref()?)?;

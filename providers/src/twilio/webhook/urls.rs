@@ -1,5 +1,5 @@
-//! The URLs that Twilio calls: `{namespace}/{sender}/twilio/inbound`, `…/status`, `…/status/{attempt}` and `…/events`. The
-//! signature covers the URL and so proves the attempt id in it.
+//! The URLs that Twilio calls: `{namespace}/{sender}/twilio/inbound`, `…/status`, `…/status/{attempt}` and `…/events`.
+//! The signature covers the URL and so proves the attempt id in it.
 
 use messaging::id::{AttemptId, SenderName, TenantId};
 use messaging::provider::admin::WebhookTargets;

@@ -89,7 +89,8 @@ pub(crate) fn update(desk: &mut Desk<'_>, call: &Call<'_>) -> Outcome {
     Ok(Answer::json(StatusCode::ACCEPTED, &rendered))
 }
 
-/// Whether the code in the body is the one that WhatsApp waits for. `None` where there is none, or WhatsApp waits for none.
+/// Whether the code in the body is the one that WhatsApp waits for. `None` where there is none, or WhatsApp waits for
+/// none.
 fn try_code(desk: &mut Desk<'_>, call: &Call<'_>, body: &Map<String, Value>) -> Result<Option<bool>, ApiError> {
     let code = body.get("configuration").and_then(|configuration| configuration["verification_code"].as_str());
     let sender = find(desk.state, call)?;

@@ -1,4 +1,5 @@
-//! Twilio's own Sandbox for WhatsApp: a number that all accounts share, where only phones that have joined get messages.
+//! Twilio's own Sandbox for WhatsApp: a number that all accounts share, where only phones that have joined get
+//! messages.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! Numbers that WhatsApp verifies with a code, because they are none of Twilio's, which receives the code itself.
 //!
-//! Whoever asks too often locks a number. Meta allows 10 requests to register a number in 72 hours, and then none for 72
-//! hours. (Meta docs, registering a phone number.) How codes count there is not documented; here each counts as a request.
+//! Whoever asks too often locks a number. Meta allows 10 requests to register a number in 72 hours, and then none for
+//! 72 hours. (Meta docs, registering a phone number.) How codes count there is not documented; here each counts as a
+//! request.
 
 use std::collections::VecDeque;
 

@@ -114,8 +114,8 @@ pub(crate) fn receive(desk: &mut Desk<'_>, customer: &str, reply: &Reply) -> Res
     Ok(ReplyAccepted { message_sid, webhook })
 }
 
-/// The SID of the part of Twilio's Sandbox that a customer's message is for: the one that it joins, or that the customer has
-/// joined. `None` for a message to another number.
+/// The SID of the part of Twilio's Sandbox that a customer's message is for: the one that it joins, or that the
+/// customer has joined. `None` for a message to another number.
 fn of_try_out(state: &State, customer: &str, reply: &Reply, now: Timestamp) -> Result<Option<String>, ReplyError> {
     let is_addressed = reply.to.as_deref().is_some_and(|to| address::bare(to) == try_out::NUMBER);
     let mut parts =

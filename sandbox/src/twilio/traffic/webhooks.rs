@@ -39,8 +39,8 @@ pub(crate) fn send(desk: &mut Desk<'_>, outgoing: Outgoing) -> Option<u64> {
     Some(desk.world.send_webhook(NewWebhook { about: outgoing.about, parcel, url, fallback }))
 }
 
-/// Signs a batch of Event Streams and sends it to a sink's destination, which takes no connection overrides: it has 5 s to
-/// answer, and whatever fails is sent again.
+/// Signs a batch of Event Streams and sends it to a sink's destination, which takes no connection overrides: it has 5 s
+/// to answer, and whatever fails is sent again.
 pub(crate) fn send_events(desk: &mut Desk<'_>, about: About, destination: &str, body: &str) {
     let Some(account) = desk.state.accounts.get(&about.account) else { return };
     let bare = without_fragment(destination);

@@ -1,5 +1,5 @@
-//! How soon a template is ready after WhatsApp approves it, where the provider tells of approvals: on a real API server, with
-//! the operator polling as it does by default.
+//! How soon a template is ready after WhatsApp approves it, where the provider tells of approvals: on a real API
+//! server, with the operator polling as it does by default.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! The control plane at the size of a platform, on a real API server: how long until every template is ready, what that
-//! asks of the provider, what the operator holds in memory, what it writes at rest, how long a restart takes, and how soon
-//! every replica of the data plane runs a change.
+//! asks of the provider, what the operator holds in memory, what it writes at rest, how long a restart takes, and how
+//! soon every replica of the data plane runs a change.
 //!
 //! The sandbox approves at once. The operator polls as it does by default. The API server, etcd, the sandbox and two
 //! replicas of the data plane share the machine's cores with the operator.

@@ -1,5 +1,6 @@
 //! Faults around the replicas: the provider is away for a while, tenants are removed and put back, and strangers open
-//! connections that dangle. They go on beside [`chaos`](crate::chaos), which is about the replicas and what they run on.
+//! connections that dangle. They go on beside [`chaos`](crate::chaos), which is about the replicas and what they run
+//! on.
 
 mod absence;
 mod away;

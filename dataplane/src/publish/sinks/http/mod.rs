@@ -130,8 +130,8 @@ impl Sink for Target {
     }
 }
 
-/// A digest over the whole config but its name. It reveals nothing about the secrets, which have at least 192 bits. Stored holds
-/// carry it, so it never changes.
+/// A digest over the whole config but its name. It reveals nothing about the secrets, which have at least 192 bits.
+/// Stored holds carry it, so it never changes.
 fn fingerprint(config: &HttpSink) -> String {
     let HttpSink { name: _, url, signing_secrets } = config;
     let mut hash = Sha256::new();

@@ -53,8 +53,8 @@ impl PostgresReaders {
         Self { target: Arc::new(target), places: Arc::new(Semaphore::new(READERS)), idle: Arc::default() }
     }
 
-    /// Reads on a connection that was kept. What fails there is read once more on a new one: the tables may have changed
-    /// since its statements were prepared, the server may have ended it or be another one's standby now.
+    /// Reads on a connection that was kept. What fails there is read once more on a new one: the tables may have
+    /// changed since its statements were prepared, the server may have ended it or be another one's standby now.
     async fn read(&self, question: Question<'_>) -> Result<Vec<Vec<Row>>, StoreError> {
         within(async {
             let _place = self.places.acquire().await.map_err(|_| StoreError::Closed)?;

@@ -3,8 +3,8 @@
 use super::PostgresConnection;
 use crate::store::StoreError;
 
-/// Checks that the database keeps any text, and that each of these connections has a server process of its own: settings,
-/// prepared statements and locks belong to the process.
+/// Checks that the database keeps any text, and that each of these connections has a server process of its own:
+/// settings, prepared statements and locks belong to the process.
 pub(crate) async fn check_is_suitable(
     connection: &mut PostgresConnection,
     others: &mut [PostgresConnection],

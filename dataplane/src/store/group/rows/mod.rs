@@ -111,8 +111,8 @@ macro_rules! each_set {
 }
 
 impl Rows {
-    /// Runs one write under an overlay of its own. Its changes are merged when it succeeds, and undone when it fails or must
-    /// run again.
+    /// Runs one write under an overlay of its own. Its changes are merged when it succeeds, and undone when it fails or
+    /// must run again.
     pub(super) fn overlay<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, Halt>) -> Result<T, Halt> {
         self.begun = Begun {
             timeline: self.timeline.len(),

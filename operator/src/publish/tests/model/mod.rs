@@ -1,10 +1,10 @@
-//! Every interleaving of two operators and the replicas, for the config of one tenant: crashes, lost answers, leaders that
-//! are held up and go on, replicas that restart and lag. The decisions are the operator's own functions; the order of reads
-//! and writes around them is that of [`crate::publish::publisher`].
+//! Every interleaving of two operators and the replicas, for the config of one tenant: crashes, lost answers, leaders
+//! that are held up and go on, replicas that restart and lag. The decisions are the operator's own functions; the order
+//! of reads and writes around them is that of [`crate::publish::publisher`].
 //!
-//! In no reachable state is a config overwritten with an older one or removed although its tenant was not, or is a part gone
-//! that is in use, or is a replica counted that does not run what is published. And each state leads to what is asked for, in
-//! every replica, without anything left over.
+//! In no reachable state is a config overwritten with an older one or removed although its tenant was not, or is a part
+//! gone that is in use, or is a replica counted that does not run what is published. And each state leads to what is
+//! asked for, in every replica, without anything left over.
 
 mod moves;
 mod operator;

@@ -88,9 +88,9 @@ impl World {
         }
     }
 
-    /// Whether a write of the Secret is on its way. It began within the tenure of a process, which ends some seconds before
-    /// another may lead, and takes effect before the other has read, decided and come to remove anything: nothing guards a
-    /// creation after a removal, nor the parts that a config names which is not there yet.
+    /// Whether a write of the Secret is on its way. It began within the tenure of a process, which ends some seconds
+    /// before another may lead, and takes effect before the other has read, decided and come to remove anything:
+    /// nothing guards a creation after a removal, nor the parts that a config names which is not there yet.
     fn is_writing(&self, n: usize) -> bool {
         matches!(self.operators[n].stage, Stage::Writing { has_asked: true, .. })
     }

@@ -1,4 +1,5 @@
-//! One replica of the data plane: it follows the watch at its own pace, keeps what it runs for a restart, and acknowledges.
+//! One replica of the data plane: it follows the watch at its own pace, keeps what it runs for a restart, and
+//! acknowledges.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -1,6 +1,6 @@
-//! Every interleaving of two operators, the replicas and the provider, for one rotation: crashes, lost answers, leaders that
-//! are held up and go on, and writes over what somebody else wrote. The decisions are the operator's own functions; the
-//! order of writes around them is that of [`crate::rotation::act`].
+//! Every interleaving of two operators, the replicas and the provider, for one rotation: crashes, lost answers, leaders
+//! that are held up and go on, and writes over what somebody else wrote. The decisions are the operator's own
+//! functions; the order of writes around them is that of [`crate::rotation::act`].
 //!
 //! In no reachable state is a call or a webhook of a replica refused, and each of them leads to one key and one token.
 

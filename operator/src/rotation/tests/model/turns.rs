@@ -50,7 +50,8 @@ impl World {
         self.go_on(n, setting);
     }
 
-    /// Whether the next write of this process is one that only a leader begins: at the provider, or in the tenant's Secret.
+    /// Whether the next write of this process is one that only a leader begins: at the provider, or in the tenant's
+    /// Secret.
     pub(super) fn needs_tenure(&self, n: usize, bug: Bug) -> bool {
         let Stage::Doing { step, writes, .. } = &self.operators[n].stage else { return false };
         match step {

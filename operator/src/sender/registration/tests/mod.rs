@@ -1,5 +1,5 @@
-//! Whatever happens in between, a number is registered and verified with as few attempts as WhatsApp allows, and then it is
-//! silent.
+//! Whatever happens in between, a number is registered and verified with as few attempts as WhatsApp allows, and then
+//! it is silent.
 
 mod decisions;
 mod world;

@@ -1,9 +1,10 @@
-//! Every interleaving of two operators, two replicas and the provider, for one template whose text changes: crashes, lost
-//! answers, lists that lag, leaders that are held up and go on. The decisions are the operator's own functions; the order of
-//! writes around them is that of [`crate::template::apply`] and of a reconcile.
+//! Every interleaving of two operators, two replicas and the provider, for one template whose text changes: crashes,
+//! lost answers, lists that lag, leaders that are held up and go on. The decisions are the operator's own functions;
+//! the order of writes around them is that of [`crate::template::apply`] and of a reconcile.
 //!
-//! In no reachable state does the provider have two templates for one text, or is one deleted that a replica may send with,
-//! or does a replica send with one that was never approved. And each state leads to one template, which every replica uses.
+//! In no reachable state does the provider have two templates for one text, or is one deleted that a replica may send
+//! with, or does a replica send with one that was never approved. And each state leads to one template, which every
+//! replica uses.
 
 mod moves;
 mod operator;
