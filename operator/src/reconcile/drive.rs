@@ -24,7 +24,7 @@ use crate::reconcile::error::{Advice, Explain, Failure, KubernetesFailure};
 use crate::reconcile::events::{Note, reason as event};
 use crate::reconcile::kind::{Kind, id_of, tenant_of};
 use crate::reconcile::live::{self, Live};
-use crate::reconcile::machinery::{Driver, Found, Machinery};
+use crate::reconcile::machinery::{DataPlaneView, Driver, Found, Machinery};
 use crate::reconcile::progress::{Next, Progress};
 use crate::reconcile::status::{self, Frame, compose, difference};
 
@@ -281,6 +281,10 @@ fn change_of_ready(before: &Value, assessed: &Assessments, failed: bool) -> Opti
 /// not while the watch lags behind our own write.
 pub async fn report_again<K: Kind>(object: &K, machinery: &Machinery) -> Result<bool, kube::Error> {
     let uid = object.uid().unwrap_or_default();
+    // Most objects of a namespace have nothing to do with the change of another one, and there may be thousands.
+    if machinery.found.is_reported(&uid, &view_of(object, machinery)) {
+        return Ok(true);
+    }
     let generation = object.meta().generation.unwrap_or(0);
     let Some(found) = machinery.found.get(&uid).filter(|found| {
         // Otherwise a reconcile is about to report what is newer.
@@ -307,10 +311,28 @@ async fn report<K: Kind>(
     found: Found,
     before: &Value,
 ) -> Result<Option<Option<Note>>, kube::Error> {
-    let name = object.name_any();
+    let view = view_of(object, machinery);
+    let written = report_with(object, machinery, status, found, before, &view).await?;
+    machinery.found.reported(&object.uid().unwrap_or_default(), &view);
+    Ok(written)
+}
+
+fn view_of<K: Kind>(object: &K, machinery: &Machinery) -> DataPlaneView {
+    let (name, publication) = (object.name_any(), &machinery.publication);
     let tenant = tenant_of(object);
-    let data_plane = tenant.as_ref().and_then(|tenant| machinery.publication.status_of(K::NAME, tenant, &name));
-    let live = tenant.as_ref().and_then(|tenant| machinery.publication.live(K::NAME, tenant, &name));
+    let data_plane = tenant.as_ref().and_then(|tenant| publication.status_of(K::NAME, tenant, &name));
+    let live = tenant.as_ref().and_then(|tenant| publication.live(K::NAME, tenant, &name));
+    DataPlaneView { data_plane, live }
+}
+
+async fn report_with<K: Kind>(
+    object: &K,
+    machinery: &Machinery,
+    status: &K::Status,
+    found: Found,
+    before: &Value,
+    DataPlaneView { data_plane, live }: &DataPlaneView,
+) -> Result<Option<Option<Note>>, kube::Error> {
     let Found { generation, paused, failed, assessed } = found;
     let was_ready = was_ready(before, generation);
     let assessed = live::correct(assessed, live.as_ref(), live::Before { was_ready, paused });
@@ -319,7 +341,7 @@ async fn report<K: Kind>(
         assessed: &assessed,
         generation,
         requested_at: object.annotations().get(RECONCILE_REQUESTED_AT).map(String::as_str),
-        data_plane: data_plane.map(|data_plane| json!(data_plane)),
+        data_plane: data_plane.as_ref().map(|data_plane| json!(data_plane)),
         now: machinery.clock.now(),
     };
     let status = serde_json::to_value(status).unwrap_or_else(|_| json!({}));

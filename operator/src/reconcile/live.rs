@@ -5,7 +5,7 @@ use crds::condition::{READY, RECONCILING, STALLED, reason};
 use crate::reconcile::conditions::{Assessment, Assessments, State};
 
 /// Whether the data plane runs an object as it was last contributed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Live {
     /// Every live replica does.
     Everywhere,

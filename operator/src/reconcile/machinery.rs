@@ -1,6 +1,7 @@
 //! What the driver uses around a kind's own steps. Kinds do not see it: each has its own context.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,20 +61,50 @@ struct Kept {
     paused: bool,
     failed: bool,
     assessed: Box<[(&'static str, Assessment)]>,
+    /// What the data plane made of it when that was reported last, by its hash.
+    reported: Option<u64>,
+}
+
+/// What the data plane makes of an object; nothing is known right after a restart.
+#[derive(Debug)]
+pub struct DataPlaneView {
+    pub data_plane: Option<DataPlaneStatus>,
+    pub live: Option<Live>,
+}
+
+impl DataPlaneView {
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.data_plane.as_ref().map(|status| (status.ready, status.total)).hash(&mut hasher);
+        self.live.hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 impl LastFound {
     pub fn set(&self, uid: &str, found: Found) {
         let Found { generation, paused, failed, assessed } = found;
-        let kept = Kept { generation, paused, failed, assessed: assessed.into_iter().collect() };
+        let kept = Kept { generation, paused, failed, assessed: assessed.into_iter().collect(), reported: None };
         self.0.lock().insert(uid.to_owned(), kept);
     }
 
     pub fn get(&self, uid: &str) -> Option<Found> {
         let all = self.0.lock();
-        let Kept { generation, paused, failed, assessed } = all.get(uid)?;
+        let Kept { generation, paused, failed, assessed, reported: _ } = all.get(uid)?;
         let assessed = assessed.iter().cloned().collect();
         Some(Found { generation: *generation, paused: *paused, failed: *failed, assessed })
+    }
+
+    /// What was found is reported, with what the data plane made of it.
+    pub fn reported(&self, uid: &str, view: &DataPlaneView) {
+        if let Some(kept) = self.0.lock().get_mut(uid) {
+            kept.reported = Some(view.hash());
+        }
+    }
+
+    /// Whether what was found last is reported, and with this.
+    pub fn is_reported(&self, uid: &str, view: &DataPlaneView) -> bool {
+        self.0.lock().get(uid).is_some_and(|kept| kept.reported == Some(view.hash()))
     }
 
     pub fn forget(&self, uid: &str) {

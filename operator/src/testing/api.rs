@@ -152,9 +152,7 @@ impl FakeApi {
                 }
                 let mut object = before.clone();
                 let status = object.as_object_mut().expect("an object").entry("status").or_insert_with(|| json!({}));
-                for (field, value) in body["status"].as_object().into_iter().flatten() {
-                    status[field] = value.clone();
-                }
+                merge(status, &body["status"]);
                 Ok((StatusCode::OK, Some(object)))
             }),
             _ => self.write(path, |before| {
@@ -183,6 +181,20 @@ impl FakeApi {
             Ok((status, Some(object))) => (status, objects.set(path, object)),
             Ok((status, None)) => (status, objects.by_path.remove(path).unwrap_or_default()),
             Err(refused) => refused,
+        }
+    }
+}
+
+/// Applies a merge patch.
+fn merge(target: &mut Value, patch: &Value) {
+    let (Value::Object(fields), Value::Object(changes)) = (&mut *target, patch) else {
+        *target = patch.clone();
+        return;
+    };
+    for (field, change) in changes {
+        match change {
+            Value::Null => drop(fields.remove(field)),
+            change => merge(fields.entry(field.as_str()).or_insert(json!({})), change),
         }
     }
 }

@@ -2,6 +2,7 @@ use crds::MessageTemplate;
 
 use crds::DataPlaneStatus;
 use messaging::id::TenantId;
+use parking_lot::Mutex;
 
 use super::*;
 use crate::controllers::Drivers;
@@ -156,15 +157,19 @@ async fn a_status_is_written_over_a_change_of_something_else_and_never_over_what
     }
 }
 
-/// A data plane that runs everything.
-struct RunsEverything;
+/// A data plane of two replicas, of which so many run everything.
+#[derive(Default)]
+struct Replicas(Arc<Mutex<i32>>);
 
-impl Publication for RunsEverything {
+impl Publication for Replicas {
     fn status_of(&self, _: KindName, _: &TenantId, _: &str) -> Option<DataPlaneStatus> {
-        None
+        Some(DataPlaneStatus::new(*self.0.lock(), 2))
     }
     fn live(&self, _: KindName, _: &TenantId, _: &str) -> Option<Live> {
-        Some(Live::Everywhere)
+        match *self.0.lock() {
+            2 => Some(Live::Everywhere),
+            ready => Some(Live::On { ready: ready.try_into().unwrap(), total: 2 }),
+        }
     }
     fn report_again(&self, _: &TenantId) {}
     fn touch(&self, _: &TenantId) {}
@@ -175,6 +180,8 @@ struct Concluded {
     api: Arc<FakeApi>,
     driver: Driver<MessageTemplate>,
     clock: Arc<TestClock>,
+    /// How many replicas run it.
+    running: Arc<Mutex<i32>>,
 }
 
 impl Concluded {
@@ -182,19 +189,24 @@ impl Concluded {
         let (api, clock) = (Arc::<FakeApi>::default(), Arc::<TestClock>::default());
         let Drivers { templates: (mut driver, _), .. } = Drivers::new(dependencies_with(api.client(), Arc::default()));
         let machinery = Arc::get_mut(&mut driver.machinery).unwrap();
-        machinery.publication = Arc::new(RunsEverything);
+        let running = Arc::new(Mutex::new(2));
+        machinery.publication = Arc::new(Replicas(Arc::clone(&running)));
         machinery.clock = Arc::clone(&clock) as _;
         let mut created = serde_json::to_value(template()).unwrap();
         created["metadata"]["creationTimestamp"] = json!("2026-11-01T10:00:00Z");
         created["metadata"]["generation"] = json!(1);
         api.put(HELLO, created);
-        Self { api, driver, clock }
+        Self { api, driver, clock, running }
+    }
+
+    fn object(&self) -> MessageTemplate {
+        serde_json::from_value(self.api.get(HELLO).unwrap()).unwrap()
     }
 
     /// A reconcile at this time that finds this, and does at the provider what these Events tell.
     async fn reconcile(&self, time: &str, is_ready: bool, did: &[&'static str]) {
         *self.clock.0.lock() = time.parse().unwrap();
-        let object: MessageTemplate = serde_json::from_value(self.api.get(HELLO).unwrap()).unwrap();
+        let object = self.object();
         let mut progress = Progress::new(object.status.clone().unwrap_or_default(), false);
         did.iter().for_each(|&reason| progress.changed(reason, "done"));
         if is_ready {
@@ -249,4 +261,30 @@ async fn a_write_at_the_provider_is_a_repair_only_of_what_was_ready_as_its_spec_
     world.api.put(HELLO, changed);
     world.reconcile("2026-11-01T10:00:40Z", true, puts_right).await;
     assert!(counted(1), "a person changed the spec");
+}
+
+#[tokio::test]
+async fn an_object_is_reported_on_again_when_the_data_plane_makes_something_else_of_it_or_a_finding_was_not_reported() {
+    let world = Concluded::new();
+    let machinery = &world.driver.machinery;
+    let again = async || report_again(&world.object(), machinery).await.unwrap();
+    let shown = || world.api.get(HELLO).unwrap()["status"]["dataPlane"]["summary"].clone();
+    *world.running.lock() = 1;
+    world.reconcile("2026-11-01T10:00:10Z", true, &[]).await;
+    assert_eq!(shown(), "1/2");
+
+    let mut changed = world.api.get(HELLO).unwrap();
+    changed["status"]["dataPlane"]["summary"] = json!("by somebody else");
+    world.api.put(HELLO, changed);
+    assert!(again().await);
+    assert_eq!(shown(), "by somebody else", "nothing has happened to it since it was reported on");
+    *world.running.lock() = 2;
+    assert!(again().await);
+    assert_eq!(shown(), "2/2");
+
+    let assessed = ready(State::False, "Refused", "wrong token");
+    machinery.found.set("1", Found { generation: 1, paused: false, failed: true, assessed });
+    assert!(again().await);
+    let conditions = world.api.get(HELLO).unwrap()["status"]["conditions"].clone();
+    assert!(conditions.to_string().contains("wrong token"), "{conditions}");
 }
