@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use crds::annotation::{PAUSED, RECONCILE_REQUESTED_AT};
 use crds::condition::reason;
-use crds::{DeletionPolicy, VerificationMethod};
+use crds::{DeletionPolicy, RegistrationStatus, VerificationMethod};
 use kube::ResourceExt;
 use messaging::provider::admin::{CodeBy, Registered};
 
 use self::world::{REGISTER, VERIFY, World, registration};
-use super::plan::{MOST_ATTEMPTS, MOST_CODES};
+use super::plan::{KEPT, MOST_ATTEMPTS, MOST_CODES};
 use crate::reconcile::error::Advice;
 use crate::reconcile::events::reason as event;
 
@@ -445,4 +445,61 @@ async fn a_number_is_not_given_up_when_its_object_goes() {
     world.settle_gone().await;
     assert_eq!(world.admin.registered().len(), 1);
     assert!(world.admin.has_sender(&world.number));
+}
+
+#[tokio::test]
+async fn attempts_count_also_where_the_registration_is_taken_out_of_the_spec_and_declared_again() {
+    let mut world = World::new();
+    world.admin.fail_operation(REGISTER, MOST_ATTEMPTS);
+    world.settle().await;
+    let before = world.registration();
+    world.ask(None);
+    world.settle().await;
+    assert_eq!(world.registration(), before);
+    world.ask(Some(registration()));
+    world.settle().await;
+    assert_eq!(world.admin.calls(REGISTER), MOST_ATTEMPTS);
+
+    let mut world = World::new();
+    world.admin.answer_registrations(Some(Registered::TooOften));
+    world.settle().await;
+    world.ask(None);
+    world.settle().await;
+    world.ask(Some(registration()));
+    world.settle().await;
+    assert_eq!(world.admin.calls(REGISTER), 1, "the number is locked");
+    world.ask(None);
+    world.wait(3 * DAY);
+    world.settle().await;
+    assert_eq!(world.registration(), RegistrationStatus::default(), "nothing is remembered that no longer counts");
+}
+
+#[tokio::test]
+async fn what_was_tried_long_ago_is_forgotten() {
+    let mut world = World::new();
+    world.sends("123456");
+    for n in 0..2 * KEPT {
+        world.write_down(&format!("{n:06}"));
+        world.settle().await;
+        world.wait(DAY);
+    }
+    assert_eq!(world.registration().codes.len(), KEPT);
+}
+
+#[tokio::test]
+async fn a_number_that_was_online_before_is_no_news() {
+    let mut world = World::without_registration();
+    world.admin.add_sender(&world.number.clone(), "XE1");
+    world.ask(Some(registration()));
+    world.settle().await;
+    assert!(world.is_ready() && !world.told.contains(&event::NUMBER_REGISTERED), "{:?}", world.told);
+}
+
+#[tokio::test]
+async fn a_person_who_asks_is_answered_once() {
+    let mut world = World::new();
+    world.admin.refuse_registrations(Some("profile.name is not allowed"));
+    world.change(|sender| drop(sender.annotations_mut().insert(RECONCILE_REQUESTED_AT.to_owned(), "now".to_owned())));
+    world.settle().await;
+    assert_eq!(world.admin.calls(REGISTER), 1);
 }
