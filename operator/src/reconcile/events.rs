@@ -1,5 +1,6 @@
 //! Events on the objects: what `kubectl describe` shows a tenant.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,14 @@ const MOST: u32 = 1000;
 pub struct Events {
     client: Client,
     reporter: Reporter,
-    recorder: Arc<Mutex<(Recorder, u32)>>,
+    recorders: Arc<Mutex<Recorders>>,
+}
+
+/// One recorder for each text: a recorder takes Events with one reason for repeats of the first, whatever they say.
+#[derive(Default)]
+struct Recorders {
+    by_text: HashMap<String, Recorder>,
+    published: u32,
 }
 
 /// An Event to publish.
@@ -77,17 +85,17 @@ pub struct Note {
 impl Events {
     pub fn new(client: Client, pod: &str) -> Self {
         let reporter = Reporter { controller: "whatsapp-operator".into(), instance: Some(pod.to_owned()) };
-        let recorder = Recorder::new(client.clone(), reporter.clone());
-        Self { client, reporter, recorder: Arc::new(Mutex::new((recorder, 0))) }
+        Self { client, reporter, recorders: Arc::default() }
     }
 
-    fn recorder(&self) -> Recorder {
-        let mut recorder = self.recorder.lock();
-        if recorder.1 == MOST {
-            *recorder = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
+    fn recorder(&self, text: &str) -> Recorder {
+        let mut recorders = self.recorders.lock();
+        if recorders.published == MOST {
+            *recorders = Recorders::default();
         }
-        recorder.1 += 1;
-        recorder.0.clone()
+        recorders.published += 1;
+        let new = || Recorder::new(self.client.clone(), self.reporter.clone());
+        recorders.by_text.entry(text.to_owned()).or_insert_with(new).clone()
     }
 
     /// Publishes, or logs why not. A lost Event must not fail the work that it reports.
@@ -99,7 +107,7 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        let published = tokio::time::timeout(WITHIN, self.recorder().publish(&event, about)).await;
+        let published = tokio::time::timeout(WITHIN, self.recorder(&note.text).publish(&event, about)).await;
         let error = match published {
             Ok(Ok(())) => return,
             Ok(Err(error)) if is_ending(&error) => return,
@@ -124,6 +132,7 @@ fn is_ending(error: &kube::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::api::FakeApi;
 
     fn refused(cause: &str) -> kube::Error {
         let status = serde_json::json!({
@@ -137,5 +146,27 @@ mod tests {
     fn an_event_refused_because_its_namespace_is_being_deleted_is_not_a_fault() {
         assert!(is_ending(&refused(NAMESPACE_TERMINATING)));
         assert!(!is_ending(&refused("")), "a missing permission is logged");
+    }
+
+    #[tokio::test]
+    async fn what_says_something_else_is_another_event_and_what_says_the_same_is_counted() {
+        let api = Arc::<FakeApi>::default();
+        let events = Events::new(api.client(), "operator-0");
+        let about =
+            ObjectReference { namespace: Some("shop".into()), name: Some("support".into()), ..Default::default() };
+        for text in
+            ["quality changed from HIGH to LOW", "quality changed from LOW to HIGH", "quality changed from HIGH to LOW"]
+        {
+            let note = Note { warning: false, reason: reason::SENDER_CHANGED, text: text.to_owned() };
+            events.publish(&about, &note).await;
+        }
+        let published = api.list("/apis/events.k8s.io/v1/namespaces/shop/events");
+        let mut told: Vec<_> = published.iter().map(|event| (&event["note"], &event["series"]["count"])).collect();
+        told.sort_by_key(|(note, _)| note.to_string());
+        let expected = [
+            (&serde_json::json!("quality changed from HIGH to LOW"), &serde_json::json!(2)),
+            (&serde_json::json!("quality changed from LOW to HIGH"), &serde_json::Value::Null),
+        ];
+        assert_eq!(told, expected);
     }
 }
