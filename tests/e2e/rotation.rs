@@ -56,9 +56,13 @@ impl Traffic {
         .await
     }
 
+    fn sent(&self) -> Vec<String> {
+        self.ids.borrow().clone()
+    }
+
     /// Every message arrived.
     async fn arrived(&self, tenant: &Tenant) -> Result<()> {
-        for id in &*self.ids.borrow() {
+        for id in &self.sent() {
             tenant.api.until(id, "delivered").await?;
         }
         Ok(())
@@ -67,7 +71,7 @@ impl Traffic {
     /// Every message arrived, except what never reached the provider, because its replica was killed before it made the
     /// call. That one is `unconfirmed`, and not sent again.
     async fn arrived_or_never_left(&self, world: &World, tenant: &Tenant) -> Result<()> {
-        for id in &*self.ids.borrow() {
+        for id in &self.sent() {
             eventually(&format!("message {id} is delivered, or was never sent"), async || {
                 let message = tenant.api.message(id).await.map_err(|error| format!("{error:#}"))?;
                 let calls = world.control.requests(&creations()).await.map_err(|error| error.to_string())?;
