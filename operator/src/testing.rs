@@ -8,7 +8,7 @@ pub(crate) mod crash;
 mod credentials;
 mod pools;
 pub(crate) mod registrations;
-mod senders;
+pub(crate) mod senders;
 mod streams;
 mod templates;
 

@@ -6,8 +6,8 @@ use clap::Parser;
 use crds::{MessageTemplate, RoutingPolicy, WhatsAppSender};
 use messaging::id::PoolId;
 use messaging::provider::admin::{
-    FoundContent, Inexpressible, ListedSender, PoolMember, PoolObservation, SenderObservation, Stage, TemplateHandle,
-    TemplateObservation, WebhookTargets,
+    FoundContent, Inexpressible, ListedSender, PoolMember, PoolObservation, TemplateHandle, TemplateObservation,
+    WebhookTargets,
 };
 use messaging::template::{Approval, LocalizedContent, TemplateButton, TemplateCategory};
 
@@ -15,6 +15,7 @@ use super::account::Contents;
 use super::*;
 use crate::template::tests::first_plan;
 use crate::testing::FakeAdmin;
+use crate::testing::senders::online_sender;
 
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 
@@ -50,19 +51,7 @@ fn buttons(mut template: TemplateObservation, buttons: Vec<TemplateButton>) -> T
 }
 
 fn sender(number: &str, handle: &str) -> ListedSender {
-    ListedSender {
-        number: number.parse().unwrap(),
-        seen: Ok(SenderObservation {
-            handle: handle.into(),
-            online: true,
-            status: "ONLINE".into(),
-            stage: Stage::Settled,
-            quality: None,
-            messaging_limit: None,
-            offline_reasons: vec![],
-            webhooks: WebhookTargets::default(),
-        }),
-    }
+    ListedSender { number: number.parse().unwrap(), seen: Ok(online_sender(handle)) }
 }
 
 fn service(id: &str, members: &[(&str, Option<&str>)]) -> PoolObservation {

@@ -311,28 +311,9 @@ async fn report<K: Kind>(
     found: Found,
     before: &Value,
 ) -> Result<Option<Option<Note>>, kube::Error> {
+    let uid = object.uid().unwrap_or_default();
     let view = view_of(object, machinery);
-    let written = report_with(object, machinery, status, found, before, &view).await?;
-    machinery.found.reported(&object.uid().unwrap_or_default(), &view);
-    Ok(written)
-}
-
-fn view_of<K: Kind>(object: &K, machinery: &Machinery) -> DataPlaneView {
-    let (name, publication) = (object.name_any(), &machinery.publication);
-    let tenant = tenant_of(object);
-    let data_plane = tenant.as_ref().and_then(|tenant| publication.status_of(K::NAME, tenant, &name));
-    let live = tenant.as_ref().and_then(|tenant| publication.live(K::NAME, tenant, &name));
-    DataPlaneView { data_plane, live }
-}
-
-async fn report_with<K: Kind>(
-    object: &K,
-    machinery: &Machinery,
-    status: &K::Status,
-    found: Found,
-    before: &Value,
-    DataPlaneView { data_plane, live }: &DataPlaneView,
-) -> Result<Option<Option<Note>>, kube::Error> {
+    let DataPlaneView { data_plane, live } = &view;
     let Found { generation, paused, failed, assessed } = found;
     let was_ready = was_ready(before, generation);
     let assessed = live::correct(assessed, live.as_ref(), live::Before { was_ready, paused });
@@ -345,10 +326,14 @@ async fn report_with<K: Kind>(
         now: machinery.clock.now(),
     };
     let status = serde_json::to_value(status).unwrap_or_else(|_| json!({}));
-    let Some(changes) = difference(before, &compose(before, status, &frame)) else { return Ok(None) };
+    let Some(changes) = difference(before, &compose(before, status, &frame)) else {
+        machinery.found.reported(&uid, &view);
+        return Ok(None);
+    };
     match write_status(object, machinery, before, &changes).await {
         Ok(written) => {
-            machinery.freshness.wrote(&object.uid().unwrap_or_default(), written.resource_version().as_deref());
+            machinery.freshness.wrote(&uid, written.resource_version().as_deref());
+            machinery.found.reported(&uid, &view);
             let is_ready = assessed.get(READY).is_some_and(|ready| ready.state == State::True);
             if let Some(since) = not_ready_since(object, before).filter(|_| is_ready) {
                 let after = machinery.clock.now().duration_since(since);
@@ -361,6 +346,14 @@ async fn report_with<K: Kind>(
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn view_of<K: Kind>(object: &K, machinery: &Machinery) -> DataPlaneView {
+    let (name, publication) = (object.name_any(), &machinery.publication);
+    let tenant = tenant_of(object);
+    let data_plane = tenant.as_ref().and_then(|tenant| publication.status_of(K::NAME, tenant, &name));
+    let live = tenant.as_ref().and_then(|tenant| publication.live(K::NAME, tenant, &name));
+    DataPlaneView { data_plane, live }
 }
 
 /// How often a status is written over what something else than a status changed meanwhile.

@@ -119,20 +119,16 @@ fn is_worse(first: &str, second: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use messaging::provider::admin::{Stage, WebhookTargets};
-
     use super::*;
+    use crate::testing::senders::online_sender;
 
     fn sender(status: &str, quality: Option<&str>, limit: Option<&str>) -> SenderObservation {
         SenderObservation {
-            handle: "XE1".into(),
             online: status.starts_with("ONLINE"),
             status: status.into(),
-            stage: Stage::Settled,
             quality: quality.map(Into::into),
             messaging_limit: limit.map(Into::into),
-            offline_reasons: vec![],
-            webhooks: WebhookTargets::default(),
+            ..online_sender("XE1")
         }
     }
 

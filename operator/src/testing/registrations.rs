@@ -12,6 +12,7 @@ use messaging::provider::admin::{
 };
 use messaging::secret::Secret;
 
+use super::senders::online_sender;
 use super::{FakeAdmin, State, provider_error};
 
 #[derive(Debug, Default)]
@@ -76,15 +77,6 @@ impl FakeAdmin {
         set(sender, "PENDING_VERIFICATION", Stage::AwaitsCode);
     }
 
-    /// Somebody deletes the sender in the provider's console.
-    pub(crate) fn remove_sender(&self, number: &str) {
-        self.state().senders.remove(&number.parse().unwrap());
-    }
-
-    pub(crate) fn has_sender(&self, number: &str) -> bool {
-        self.state().senders.contains_key(&number.parse().unwrap())
-    }
-
     /// Every registration is answered with this, and nothing is registered.
     pub(crate) fn answer_registrations(&self, answer: Option<Registered>) {
         self.state().registrations.answer = answer;
@@ -108,12 +100,6 @@ impl FakeAdmin {
     /// What was registered, from the first to the last.
     pub(crate) fn registered(&self) -> Vec<Registration> {
         self.state().registrations.registered.clone()
-    }
-
-    /// From now on, or no longer, reads show the senders as they are now.
-    pub(crate) fn hold_back_senders(&self, hold_back: bool) {
-        let mut state = self.state();
-        state.seen_senders = hold_back.then(|| state.senders.clone());
     }
 }
 
@@ -139,16 +125,9 @@ impl RegistrationAdmin for FakeAdmin {
                 None if senders.contains_key(&registration.number) => Registered::IsTaken,
                 None => {
                     registrations.registered.push(registration.clone());
-                    let mut sender = SenderObservation {
-                        handle: format!("XE{}", registrations.registered.len()),
-                        online: false,
-                        status: String::new(),
-                        stage: Stage::UnderWay,
-                        quality: None,
-                        messaging_limit: None,
-                        offline_reasons: vec![],
-                        webhooks: WebhookTargets::clone(&registration.webhooks),
-                    };
+                    let webhooks = registration.webhooks.clone();
+                    let handle = format!("XE{}", registrations.registered.len());
+                    let mut sender = SenderObservation { webhooks, ..online_sender(&handle) };
                     set(&mut sender, "CREATING", Stage::UnderWay);
                     senders.insert(registration.number.clone(), sender);
                     Registered::Begun

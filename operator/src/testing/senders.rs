@@ -10,19 +10,23 @@ use messaging::provider::webhook::WebhookHome;
 
 use super::FakeAdmin;
 
+/// A sender whose webhooks point nowhere.
+pub(crate) fn online_sender(handle: &str) -> SenderObservation {
+    SenderObservation {
+        handle: handle.into(),
+        online: true,
+        status: "ONLINE".into(),
+        stage: Stage::Settled,
+        quality: None,
+        messaging_limit: None,
+        offline_reasons: vec![],
+        webhooks: WebhookTargets::default(),
+    }
+}
+
 impl FakeAdmin {
     pub(crate) fn add_sender(&self, number: &str, handle: &str) {
-        let seen = SenderObservation {
-            handle: handle.into(),
-            online: true,
-            status: "ONLINE".into(),
-            stage: Stage::Settled,
-            quality: None,
-            messaging_limit: None,
-            offline_reasons: vec![],
-            webhooks: WebhookTargets::default(),
-        };
-        self.state().senders.insert(number.parse().unwrap(), seen);
+        self.state().senders.insert(number.parse().unwrap(), online_sender(handle));
     }
 
     /// Somebody else unsets a sender's own webhooks.
@@ -36,6 +40,21 @@ impl FakeAdmin {
         let mut state = self.state();
         let sender = state.senders.values_mut().find(|sender| sender.handle == handle).expect("the sender exists");
         sender.quality = Some(quality.to_owned());
+    }
+
+    /// Somebody deletes the sender in the provider's console.
+    pub(crate) fn remove_sender(&self, number: &str) {
+        self.state().senders.remove(&number.parse().unwrap());
+    }
+
+    pub(crate) fn has_sender(&self, number: &str) -> bool {
+        self.state().senders.contains_key(&number.parse().unwrap())
+    }
+
+    /// From now on, or no longer, reads show the senders as they are now.
+    pub(crate) fn hold_back_senders(&self, hold_back: bool) {
+        let mut state = self.state();
+        state.seen_senders = hold_back.then(|| state.senders.clone());
     }
 }
 

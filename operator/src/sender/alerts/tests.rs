@@ -2,13 +2,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use messaging::id::PoolId;
-use messaging::provider::admin::{PoolObservation, SenderObservation, Stage};
+use messaging::provider::admin::PoolObservation;
 
 use super::*;
 use crate::metrics::Metrics;
 use crate::reconcile::conditions::merge;
 use crate::reconcile::events::Note;
 use crate::testing::FakeAdmin;
+use crate::testing::senders::online_sender;
 
 const SENDER: &str = "XE0123456789abcdef0123456789abcdef";
 const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
@@ -35,19 +36,9 @@ fn targets() -> WebhookTargets {
 }
 
 fn observed() -> Observed {
-    let (online, webhooks) = (true, WebhookTargets::default());
-    let sender = SenderObservation {
-        handle: SENDER.into(),
-        online,
-        status: "ONLINE".into(),
-        stage: Stage::Settled,
-        quality: None,
-        messaging_limit: None,
-        offline_reasons: vec![],
-        webhooks: webhooks.clone(),
-    };
+    let webhooks = WebhookTargets::default();
     let service = PoolObservation { id: PoolId::new(SERVICE), senders: vec![], defers_to_sender: false, webhooks };
-    Observed { sender: Some(sender), service: Some(service), unnamed_service: None }
+    Observed { sender: Some(online_sender(SENDER)), service: Some(service), unnamed_service: None }
 }
 
 /// A sender's status through several looks.

@@ -3,6 +3,7 @@ use messaging::provider::admin::{PoolMember, PoolObservation, SenderObservation,
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::senders::online_sender;
 
 fn targets(to: &str) -> WebhookTargets {
     let url = |rest: &str| Some(format!("https://{to}.example.com/{rest}#rc=5&rp=all"));
@@ -23,16 +24,7 @@ fn wanted() -> Wanted {
 }
 
 fn sender(webhooks: WebhookTargets) -> SenderObservation {
-    SenderObservation {
-        handle: "XE1".into(),
-        online: true,
-        status: "ONLINE".into(),
-        stage: Stage::Settled,
-        quality: None,
-        messaging_limit: None,
-        offline_reasons: vec![],
-        webhooks,
-    }
+    SenderObservation { webhooks, ..online_sender("XE1") }
 }
 
 fn service(senders: &[&str], defers_to_sender: bool, webhooks: WebhookTargets) -> PoolObservation {

@@ -3,34 +3,24 @@
 use crds::{CodeAttempt, RegistrationAttempt, RegistrationStatus};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use messaging::provider::admin::{SenderObservation, Stage, WebhookTargets};
+use messaging::provider::admin::{SenderObservation, Stage};
 
 use crate::sender::registration::plan::{Asked, Code, Kind, NoCode, Step, plan};
+use crate::testing::senders::online_sender;
 
 fn hour(hours: i64) -> Timestamp {
     Timestamp::from_second(hours * 3600).unwrap()
 }
 
 fn sender(online: bool, stage: Stage) -> Option<SenderObservation> {
-    let (status, webhooks) = (String::new(), WebhookTargets::default());
-    let (quality, messaging_limit, offline_reasons) = (None, None, vec![]);
-    Some(SenderObservation {
-        handle: "XE1".into(),
-        online,
-        status,
-        stage,
-        quality,
-        messaging_limit,
-        offline_reasons,
-        webhooks,
-    })
+    Some(SenderObservation { online, stage, ..online_sender("XE1") })
 }
 
-/// Registrations at these hours, with the last one's refusal.
 fn verdict() -> Step {
     Step::AwaitVerdict { until: hour(100) + SignedDuration::from_secs(100) }
 }
 
+/// Registrations at these hours, with the last one's refusal.
 fn attempts(hours: &[i64], refusal: Option<&str>) -> RegistrationStatus {
     let attempts = hours.iter().map(|&at| RegistrationAttempt { at: Time(hour(at)), generation: 1, refusal: None });
     let mut attempts: Vec<_> = attempts.collect();
