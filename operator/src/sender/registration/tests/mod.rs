@@ -214,6 +214,15 @@ async fn what_the_provider_refuses_to_take_as_a_code_is_told_with_its_words() {
 }
 
 #[tokio::test]
+async fn however_much_the_provider_says_little_of_it_is_kept() {
+    let mut world = World::new();
+    world.admin.refuse_registrations(Some(Box::leak("no ".repeat(1000).into_boxed_str())));
+    world.settle().await;
+    let refusal = world.registration().attempts[0].refusal.clone().unwrap_or_default();
+    assert!((1..=300).contains(&refusal.chars().count()), "{refusal}");
+}
+
+#[tokio::test]
 async fn no_more_codes_are_passed_on_than_whatsapp_allows_and_the_right_one_later() {
     let mut world = World::new();
     world.sends("123456");
@@ -314,6 +323,8 @@ async fn once_the_provider_speaks_of_too_many_attempts_nothing_is_tried_for_72_h
         world.settle().await;
     }
     assert_eq!((world.admin.calls(VERIFY), world.offline().0.as_str()), (1, reason::ATTEMPTS_EXHAUSTED));
+    let refusal = world.registration().codes[0].refusal.clone();
+    assert_eq!(refusal.as_deref(), Some("the provider said that there were too many attempts"));
 }
 
 #[tokio::test]
@@ -325,6 +336,22 @@ async fn credentials_that_may_not_register_cost_no_attempt_and_the_permission_is
     assert_eq!((advice, why), (Advice::Stalled, reason::PROVIDER_REFUSED));
     assert!(message.contains("authToken") && message.contains("the permission to register"), "{message}");
     assert_eq!(world.registration().attempts.len(), 0);
+    world.admin.refuse_nothing();
+    world.settle().await;
+    assert!(world.is_ready());
+}
+
+#[tokio::test]
+async fn credentials_that_may_not_pass_a_code_on_cost_no_code() {
+    let mut world = World::new();
+    world.sends("123456");
+    world.settle().await;
+    world.write_down("123456");
+    world.admin.refuse(VERIFY);
+    world.round().await;
+    let Some((_, _, message)) = world.failed.clone() else { panic!("it failed") };
+    assert!(message.contains("authToken"), "{message}");
+    assert_eq!(world.registration().codes.len(), 0);
     world.admin.refuse_nothing();
     world.settle().await;
     assert!(world.is_ready());
