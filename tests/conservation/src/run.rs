@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tests::eventually::eventually;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -64,10 +65,17 @@ async fn attempt(plan: &Plan) -> Result<Summary> {
     eprintln!("faults injected on our side: {done}");
     eprintln!("faults around it: {disturbed}");
     eprintln!("faults of the provider: {}", provider_faults(&world).await?);
-    stop.cancel();
     world.control.clear_faults().await?;
     world.tenants.iter().for_each(|tenant| tenant.app.stumble(false));
     world.ready().await?;
+    // However slowly events have come until now: a run without this shows nothing about opt-outs.
+    eventually("a message is asked for that its recipient has opted out of", async || {
+        let pages = diary.open();
+        let keywords = pages.keywords.len();
+        if asked_in_vain(&pages.asked, &pages.keywords) > 0 { Ok(()) } else { Err(format!("{keywords} keywords")) }
+    })
+    .await?;
+    stop.cancel();
     let decided = async {
         while let Some(ended) = everybody.join_next().await {
             ended??;
@@ -136,7 +144,7 @@ pub fn report(world: &World, verdict: &Verdict) -> Result<Summary> {
             deliveries: logs.received.len(),
             with_template: logs.provider.iter().filter(|outbound| outbound.template.is_some()).count(),
             resent: logs.stored.iter().map(times_resent).sum(),
-            asked_in_vain: asked_in_vain(logs),
+            asked_in_vain: asked_in_vain(&logs.asked, &logs.keywords),
             ends: ends(logs),
             hastened: *hastened,
         };

@@ -49,13 +49,13 @@ pub(super) fn judge(logs: &Logs) -> Vec<Violation> {
 }
 
 /// How many requests were made while their recipient was certainly opted out.
-pub fn asked_in_vain(logs: &Logs) -> usize {
-    let keywords = by(&logs.keywords, |keyword| (keyword.tenant.as_str(), keyword.person.as_str()));
+pub fn asked_in_vain(asked: &[Asked], keywords: &[Keyword]) -> usize {
+    let keywords = by(keywords, |keyword| (keyword.tenant.as_str(), keyword.person.as_str()));
     let is_in_vain = |asked: &&Asked| {
         let keywords = keywords.get(&(asked.tenant.as_str(), asked.person.as_str()));
         keywords.is_some_and(|keywords| spans(keywords, OptChange::Stop).iter().any(|span| span.holds(asked.asked_at)))
     };
-    logs.asked.iter().filter(is_in_vain).count()
+    asked.iter().filter(is_in_vain).count()
 }
 
 fn refused_as_suppressed(asked: &Asked) -> Option<Timestamp> {
